@@ -1,0 +1,1 @@
+"""ClickHouse: schema, named queries, dashboards."""

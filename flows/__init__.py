@@ -1,0 +1,1 @@
+"""Settings and wiring: which steps make a flow."""

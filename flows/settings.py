@@ -1,0 +1,90 @@
+"""Settings, resolved once at the edge. The only module that reads the environment.
+
+Every field is the environment variable `TOCSIN_<NAME>`; `tocsin run` flags override it. The table in the
+README is generated from here (`python -m flows.settings`).
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything a Tocsin process needs to know, frozen."""
+
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True, extra="ignore")
+
+    kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers")
+    kafka_options: dict[str, str] = Field(
+        default_factory=dict, description="further librdkafka options as JSON (SASL, TLS)"
+    )
+    redis: str = Field(
+        "redis://127.0.0.1:6379/0", description="Redis URL (AOF on, maxmemory-policy noeviction)"
+    )
+    clickhouse: str = Field(
+        "http://default:@127.0.0.1:8123/tocsin", description="ClickHouse HTTP URL with user and database"
+    )
+    catalog: Path = Field(Path("catalog"), description="folder of notifications, tenants and templates")
+    providers: Path = Field(Path("providers.yaml"), description="file of provider accounts")
+    topic_prefix: str = Field("tocsin.", description="prefix of every topic")
+    state_dir: Path = Field(
+        Path(".tocsin/state"), description="where shards keep their state; one folder each"
+    )
+    partitions: int = Field(16, ge=1, le=1024, description="partitions of keyed topics, fixed at creation")
+    lanes: int = Field(8, ge=1, le=256, description="lanes a partition, fixed for the life of the state")
+    epoch_ms: int = Field(
+        50, ge=10, le=10_000, description="epoch: how often decisions become durable and visible"
+    )
+    cache_users: int = Field(200_000, ge=100, description="users a shard keeps decoded in memory")
+    clock: Literal["wall", "stream"] = Field(
+        "wall", description="what moves time: Kafka timestamps and the wall, or only the events' own time"
+    )
+    max_record_bytes: int = Field(256 * 1024, ge=1024, description="larger events are dead-lettered")
+    max_past_s: int = Field(
+        7 * 86_400, description="events older than this are dead-lettered (wall clock only)"
+    )
+    max_future_s: int = Field(
+        3_600, description="events further ahead than this are dead-lettered (wall clock only)"
+    )
+    dedup_window_s: int = Field(86_400, description="how long source + id is remembered, in event time")
+    profile_wait_s: float = Field(10.0, description="how long an event waits for its user's profile")
+    bad_run: int = Field(1_000, description="undecodable records in a row that pause a partition")
+    bad_ratio: float = Field(
+        0.5, description="share of undecodable records in the last 2,000 that pauses a partition"
+    )
+    in_flight: int = Field(512, ge=1, description="provider calls in flight, a channel and process")
+    ledger_ttl_s: int = Field(3 * 86_400, description="how long the send ledger remembers a message")
+    on_unknown: Literal["resend", "drop"] = Field(
+        "resend", description="a send left open by a crash: send again and say so, or end it as dead"
+    )
+    without_redis: Literal["wait", "send"] = Field(
+        "wait", description="Redis away: hold messages, or send without the ledger"
+    )
+    accept_bad: bool = Field(False, description="start partitions again that too many bad records had paused")
+    http_host: str = Field("127.0.0.1", description="address of /healthz and /metrics")
+    http_port: int = Field(
+        0, description="first port of /healthz and /metrics (shard i takes port + i); 0 for a free one"
+    )
+
+    @field_validator("topic_prefix")
+    @classmethod
+    def _prefix(cls, value: str) -> str:
+        if "/" in value:
+            msg = "must not contain '/'"
+            raise ValueError(msg)
+        return value
+
+
+def markdown_table() -> str:
+    """Build the settings table of the README."""
+    rows = ["| setting | default | what |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        rows.append(f"| `TOCSIN_{name.upper()}` | `{default}` | {field.description} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(markdown_table())  # noqa: T201

@@ -1,0 +1,45 @@
+"""Events as the gate sees them: one decoded CloudEvent, and where it came from."""
+
+import msgspec
+
+
+class Origin(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Where a record was first read: topic (without prefix), partition, offset."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+class Recipient(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Inline contact of an event for people without a profile (CloudEvents extension `recipient`)."""
+
+    email: str = ""
+    phone: str = ""
+    locale: str = ""
+    timezone: str = ""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One CloudEvent, validated.
+
+    `data` keeps the JSON bytes as they came: they are parsed only where an expression asks for them, and
+    copied into messages untouched. Times are milliseconds since 1970 UTC.
+    """
+
+    tenant: str
+    id: str
+    source: str
+    type: str
+    user: str
+    time_ms: int
+    data: msgspec.Raw
+    origin: Origin
+    received_ms: int
+    recipient: Recipient | None = None
+    send_at_ms: int | None = None
+    expires_ms: int | None = None
+    bulk: bool = False

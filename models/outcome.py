@@ -1,0 +1,76 @@
+"""Outcomes: the notification log, one record for every decision, attempt and engagement (`tocsin.outcomes`)."""
+
+import msgspec
+
+Scalar = str | int | float | bool | None
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One line of the log. It holds no address, token or text of a message (law 7).
+
+    Attributes:
+        outcome_id: hash of (message id, or notification id, or origin; status; attempt): the key copies are
+            dropped by.
+        channel: `*` where it was decided before routing; then `message_id` is empty.
+        target: `target_id` of the address or device, empty before routing.
+        origin: `topic/partition/offset` of the event, without the topic prefix.
+        detail: the numbers a decision rested on: counter, limit, window_s; of a duplicate its original.
+        at_ms: when it happened. For decisions the decision's `now`, for attempts wall time.
+        latency_ms: from the event's Kafka time to here, in wall time; -1 where it makes no sense.
+        provider_ms: how long the provider took; -1 without a call.
+    """
+
+    outcome_id: str
+    status: str
+    tenant: str
+    user: str = ""
+    notification_id: str = ""
+    message_id: str = ""
+    event_id: str = ""
+    event_source: str = ""
+    event_type: str = ""
+    event_time_ms: int = 0
+    origin: str = ""
+    notification: str = ""
+    category: str = ""
+    channel: str = "*"
+    target: str = ""
+    platform: str = ""
+    reason: str = ""
+    detail: dict[str, Scalar] = {}
+    priority: str = ""
+    catalog_version: str = ""
+    provider: str = ""
+    provider_message_id: str = ""
+    code: str = ""
+    attempt: int = 0
+    generation: int = 0
+    at_ms: int
+    received_ms: int = 0
+    latency_ms: int = -1
+    provider_ms: int = -1
+
+
+class ReceiptEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What became of a message after it was sent (`tocsin.receipts`): delivered, opened, bounced, gone…
+
+    `gone` and `opted_out` make the gate block `target` for this user, so that nothing more is routed there;
+    `target` is the `target_id` of the address or device, never the address.
+    """
+
+    tenant: str
+    user: str
+    kind: str
+    message_id: str = ""
+    notification_id: str = ""
+    channel: str = ""
+    target: str = ""
+    at_ms: int = 0
+    provider: str = ""
+    provider_message_id: str = ""
+    code: str = ""
+    reason: str = ""
+    receipt_id: str = ""
+    origin: str = ""
+    notification: str = ""
+    category: str = ""

@@ -1,0 +1,46 @@
+"""Profiles: how a user can be reached and what the user allows (`tocsin.profiles`, compacted, JSON)."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+
+class Device(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An app installation (ios, android: `token`) or a browser (web: `subscription`)."""
+
+    platform: Literal["ios", "android", "web"]
+    token: str = ""
+    subscription: dict[str, str] | None = None
+    app: str = ""
+    registered_at: datetime | None = None
+
+
+class Preferences(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the user allows, from general to special. A category is a switch, or a switch a channel."""
+
+    enabled: bool = True
+    channels: dict[str, bool] = {}
+    categories: dict[str, bool | dict[str, bool]] = {}
+    notifications: dict[str, bool] = {}
+    snoozed_until: datetime | None = None
+
+
+class QuietHours(msgspec.Struct, frozen=True):
+    """A daily span in the user's time zone, `HH:MM`; an end before the start passes midnight."""
+
+    start: str
+    end: str
+
+
+class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One user's contact points and wishes. `version` grows with every change that producers write."""
+
+    email: str = ""
+    phone: str = ""
+    locale: str = ""
+    timezone: str = ""
+    devices: tuple[Device, ...] = ()
+    preferences: Preferences = Preferences()
+    quiet_hours: QuietHours | None = None
+    version: int = 0

@@ -1,0 +1,135 @@
+"""The statuses and reasons of outcomes: one vocabulary for the gate, delivery, receipts and dashboards."""
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """What happened to a notification or message. `FINAL` are the last words of law 1 (conservation)."""
+
+    ADMITTED = "admitted"
+    HELD = "held"
+    SUPPRESSED = "suppressed"
+    MERGED = "merged"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    SENT = "sent"
+    RETRYING = "retrying"
+    DEAD = "dead"
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    UNSUBSCRIBED = "unsubscribed"
+    READ = "read"
+
+
+FINAL = frozenset(
+    {Status.SUPPRESSED, Status.MERGED, Status.CANCELLED, Status.EXPIRED, Status.SENT, Status.DEAD}
+)
+
+
+class Channel(StrEnum):
+    """A way to reach a person. `ANY` stands in outcomes that were decided before routing."""
+
+    EMAIL = "email"
+    SMS = "sms"
+    PUSH = "push"
+    WEBPUSH = "webpush"
+    INAPP = "inapp"
+    ANY = "*"
+
+
+CHANNELS = (Channel.EMAIL, Channel.SMS, Channel.PUSH, Channel.WEBPUSH, Channel.INAPP)
+
+
+class Reason(StrEnum):
+    """Why. Each has a sentence in `SENTENCES`, which the docs and `tocsin why` print."""
+
+    NONE = ""
+    # suppressed
+    NO_MATCH = "no_match"
+    DUPLICATE = "duplicate"
+    DUPLICATE_KEY = "duplicate_key"
+    OPTED_OUT = "opted_out"
+    CHANNEL_OFF = "channel_off"
+    CATEGORY_OFF = "category_off"
+    NOTIFICATION_OFF = "notification_off"
+    SNOOZED = "snoozed"
+    LIMIT = "limit"
+    NO_CHANNEL = "no_channel"
+    TARGET_BLOCKED = "target_blocked"
+    ERASED = "erased"
+    # held
+    QUIET_HOURS = "quiet_hours"
+    SCHEDULED = "scheduled"
+    AWAITING_PROFILE = "awaiting_profile"
+    LIMIT_HOLD = "limit_hold"
+    RETRY_LATER = "retry_later"
+    # expired
+    TOO_LATE = "too_late"
+    # dead: input
+    BAD_JSON = "bad_json"
+    BAD_UTF8 = "bad_utf8"
+    BAD_FIELD = "bad_field"
+    TOO_LARGE = "too_large"
+    NO_SUBJECT = "no_subject"
+    TIME_OUT_OF_RANGE = "time_out_of_range"
+    BAD_EXPRESSION = "bad_expression"
+    UNKNOWN_USER = "unknown_user"
+    FORWARD_LOOP = "forward_loop"
+    # dead or retrying: delivery
+    RENDER_ERROR = "render_error"
+    THROTTLED = "throttled"
+    TRANSIENT = "transient"
+    UNKNOWN = "unknown"
+    REJECTED = "rejected"
+    RECIPIENT_OPTED_OUT = "recipient_opted_out"
+    RECIPIENT_GONE = "recipient_gone"
+    MISCONFIGURED = "misconfigured"
+    OUT_OF_ATTEMPTS = "out_of_attempts"
+    STALE_PROFILE = "stale_profile"
+    # sent
+    RESENT_AFTER_UNKNOWN = "resent_after_unknown"
+
+
+SENTENCES: dict[Reason, str] = {
+    Reason.NO_MATCH: "No notification of the catalog asks for this event.",
+    Reason.DUPLICATE: "The same source and id came before, within the dedup window.",
+    Reason.DUPLICATE_KEY: "The catalog's dedup key came before, within its window.",
+    Reason.OPTED_OUT: "The user turned all notifications off.",
+    Reason.CHANNEL_OFF: "The user turned every channel this could use off.",
+    Reason.CATEGORY_OFF: "The user turned this category off.",
+    Reason.NOTIFICATION_OFF: "The user turned this notification off.",
+    Reason.SNOOZED: "The user snoozed notifications until later.",
+    Reason.LIMIT: "A limit was reached; the detail names the counter, the limit and the window.",
+    Reason.NO_CHANNEL: "The user has no address or device on any channel of this notification.",
+    Reason.TARGET_BLOCKED: "A provider said that this address or device is dead or refuses messages.",
+    Reason.ERASED: "The user was erased.",
+    Reason.QUIET_HOURS: "It is held until the user's quiet hours end.",
+    Reason.SCHEDULED: "It is held until the time asked for.",
+    Reason.AWAITING_PROFILE: "The user is not known yet; it is held a short while for the profile.",
+    Reason.LIMIT_HOLD: "A limit was reached; it is held until the window has room.",
+    Reason.RETRY_LATER: "A provider failed for now; it is held until the next attempt.",
+    Reason.TOO_LATE: "Its expiry passed before it could be sent.",
+    Reason.BAD_JSON: "The record is not JSON.",
+    Reason.BAD_UTF8: "The record is not UTF-8.",
+    Reason.BAD_FIELD: "A field is missing or has the wrong type; the error names it.",
+    Reason.TOO_LARGE: "The record is larger than the limit set.",
+    Reason.NO_SUBJECT: "The event names no user: it has neither a subject nor a recipient.",
+    Reason.TIME_OUT_OF_RANGE: "The event's time is too far in the past or the future.",
+    Reason.BAD_EXPRESSION: "An expression of the catalog failed on this event.",
+    Reason.UNKNOWN_USER: "No profile came within the time events wait for one.",
+    Reason.FORWARD_LOOP: "The record was forwarded to this partition and does not belong here either.",
+    Reason.RENDER_ERROR: "The template could not be rendered with this event's data.",
+    Reason.THROTTLED: "The provider asked to slow down.",
+    Reason.TRANSIENT: "The provider failed for now.",
+    Reason.UNKNOWN: "The answer never came: it may have been sent.",
+    Reason.REJECTED: "The provider refused the message for good.",
+    Reason.RECIPIENT_OPTED_OUT: "The recipient told the provider to stop.",
+    Reason.RECIPIENT_GONE: "The address or device no longer exists.",
+    Reason.MISCONFIGURED: "The provider account does not work: credentials, sender or rights.",
+    Reason.OUT_OF_ATTEMPTS: "Every attempt failed.",
+    Reason.STALE_PROFILE: "The user's profile changed while it waited; the gate decides again.",
+    Reason.RESENT_AFTER_UNKNOWN: "A crash left an earlier attempt open; it was sent again.",
+}

@@ -1,0 +1,1 @@
+"""Bytewax operators over core: decode, lane, gate, deliver, track."""

@@ -1,0 +1,49 @@
+"""The port every provider adapter implements, and what it declares about itself."""
+
+from typing import Protocol
+
+import msgspec
+
+from models.content import Outgoing
+from models.statuses import Channel
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """The provider has the message. `provider_message_id` is how its webhooks will name it."""
+
+    provider_message_id: str = ""
+    code: str = ""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a vendor takes, as data; the table-driven contract suite checks each adapter against it.
+
+    Attributes:
+        max_bytes: largest body of one request, 0 for none.
+        rate_per_s: requests a second the account allows by default, 0 for unknown.
+        timeout_s: how long one call may take before it counts as `Unknown`.
+    """
+
+    max_bytes: int = 0
+    rate_per_s: float = 0
+    timeout_s: float = 10
+
+
+class Provider(Protocol):
+    """One account at one vendor.
+
+    `send` returns a `Receipt` or raises exactly one `core.errors.DeliveryError`; it never blocks the loop,
+    never retries by itself (a token renewed once on 401 is the only exception) and never logs an address.
+    """
+
+    name: str
+    channel: Channel
+    limits: Limits
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        """Hand one message to the vendor."""
+        ...
+
+    async def close(self) -> None:
+        """Give connections back."""
+        ...

@@ -1,0 +1,1 @@
+"""Out: the Kafka outbox, ClickHouse, and the channel sink operators."""
