@@ -1,4 +1,4 @@
-"""Outcomes: the notification log, one record for every decision, attempt and engagement (`tocsin.outcomes`)."""
+"""Outcomes: the notification log (`tocsin.outcomes`), one record a decision, attempt and engagement."""
 
 import msgspec
 
@@ -52,7 +52,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class ReceiptEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What became of a message after it was sent (`tocsin.receipts`): delivered, opened, bounced, gone…
+    """What became of a message after it was sent (`tocsin.receipts`): delivered, opened, bounced, gone….
 
     `gone` and `opted_out` make the gate block `target` for this user, so that nothing more is routed there;
     `target` is the `target_id` of the address or device, never the address.

@@ -29,4 +29,4 @@ PURPOSE = {
     RETRIES: "messages that must be decided and tried again",
     OUTCOMES: "the notification log",
     DEAD: "dead letters: original bytes, reason and origin in headers",
-} | {name: "admitted messages of one channel" for name in MESSAGES}
+} | dict.fromkeys(MESSAGES, "admitted messages of one channel")
