@@ -1,0 +1,131 @@
+"""The analytical store: where ClickHouse is, its numbered migrations and its named queries."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+
+from core.errors import SettingsError
+
+_HERE = Path(__file__).parent
+FOREVER = {"from_ms": -(2**62), "to_ms": 2**62}
+
+
+class Address(NamedTuple):
+    """A ClickHouse HTTP address taken apart."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    database: str
+    secure: bool
+
+
+def address(url: str) -> Address:
+    """Read `http(s)://user:password@host:port/database`.
+
+    Raises:
+        SettingsError: no host, or a scheme other than http and https.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        msg = "TOCSIN_CLICKHOUSE: must be http(s)://user:password@host:port/database"
+        raise SettingsError(msg)
+    secure = parts.scheme == "https"
+    return Address(
+        host=parts.hostname,
+        port=parts.port or (8443 if secure else 8123),
+        user=unquote(parts.username or "default"),
+        password=unquote(parts.password or ""),
+        database=parts.path.strip("/") or "tocsin",
+        secure=secure,
+    )
+
+
+def connect(url: str, *, with_database: bool = True) -> Client:
+    """Open a client of ClickHouse's HTTP interface, embedded or real alike.
+
+    Raises:
+        clickhouse_connect.driver.exceptions.Error: nobody answers, or the user is refused.
+    """
+    at = address(url)
+    return clickhouse_connect.get_client(
+        host=at.host,
+        port=at.port,
+        username=at.user,
+        password=at.password,
+        database=at.database if with_database else "default",
+        secure=at.secure,
+        autogenerate_session_id=False,
+        connect_timeout=5,
+        send_receive_timeout=60,
+    )
+
+
+class Migration(NamedTuple):
+    """One numbered file of `dashboards/migrations`."""
+
+    number: int
+    name: str
+    statements: tuple[str, ...]
+
+
+def migrations() -> Iterator[Migration]:
+    """List the shipped migrations in order."""
+    for path in sorted((_HERE / "migrations").glob("*.sql")):
+        number, _, name = path.stem.partition("_")
+        body = "\n".join(line for line in path.read_text().splitlines() if not line.startswith("--"))
+        yield Migration(int(number), name, tuple(part.strip() for part in body.split(";") if part.strip()))
+
+
+def migrate(url: str) -> list[str]:
+    """Create the database and apply what is missing; names of the migrations that ran.
+
+    Statements are idempotent (`IF NOT EXISTS`), so two processes that migrate at once do no harm.
+    """
+    database = address(url).database
+    with connect(url, with_database=False) as client:
+        client.command(f"CREATE DATABASE IF NOT EXISTS `{database}`")
+    with connect(url) as client:
+        client.command(
+            "CREATE TABLE IF NOT EXISTS migrations (number UInt32, name String, at DateTime DEFAULT now())"
+            " ENGINE = ReplacingMergeTree ORDER BY number"
+        )
+        done = {row[0] for row in client.query("SELECT number FROM migrations").result_rows}
+        return [_apply(client, one) for one in migrations() if one.number not in done]
+
+
+def _apply(client: Client, migration: Migration) -> str:
+    for statement in migration.statements:
+        client.command(statement)
+    client.insert("migrations", [[migration.number, migration.name]], column_names=["number", "name"])
+    return f"{migration.number:04d}_{migration.name}"
+
+
+def query_names() -> list[str]:
+    """Names of the shipped queries."""
+    return sorted(path.stem for path in (_HERE / "queries").glob("*.sql"))
+
+
+def query_text(name: str) -> str:
+    """Text of a shipped query, its first line a comment that says what it answers.
+
+    Raises:
+        SettingsError: there is no such query; the text lists those there are.
+    """
+    path = _HERE / "queries" / f"{name}.sql"
+    if name not in query_names():
+        msg = f"no query is called {name!r}; there are: {', '.join(query_names())}"
+        raise SettingsError(msg)
+    return path.read_text()
+
+
+def run_query(client: Client, name: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Run a named query with bound parameters (`tenant`; `from_ms`, `to_ms`: all time by default)."""
+    bound = {"tenant": "default", **FOREVER, **parameters}
+    result = client.query(query_text(name), parameters=bound)
+    return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]

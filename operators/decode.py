@@ -1,0 +1,211 @@
+"""Decode: batches of raw records become bundles for lanes, channels and the tracker.
+
+Nothing stops the flow: what cannot be decoded becomes a dead letter with its reason and an outcome of its
+own; what lies on a partition that is not its user's is forwarded once, marked, and counted once.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from core import codec
+from core.errors import DecodeError
+from core.partition import lane_of, partition_of
+from models import ids, topics
+from models.event import Event, Origin
+from models.outcome import Outcome
+from models.raw import OutRecord, RawRecord
+from models.statuses import Reason, Status
+from operators.gate import Erasure, GateInput, Item, LaneBatch, ProfileChange
+
+# Headers of a forwarded record: where it was first read, and its Kafka time there.
+ORIGIN_HEADER = "tocsin-origin"
+RECEIVED_HEADER = "tocsin-received"
+
+
+class Clocks(Protocol):
+    """The monotone time of each partition."""
+
+    def advance(self, partition: int, ms: int) -> int:
+        """Move a partition's time forward to `ms`, never back; returns it."""
+        ...
+
+    def now(self, partition: int) -> int:
+        """Time of a partition."""
+        ...
+
+
+class Badness(Protocol):
+    """Watches the share of undecodable records."""
+
+    def note(self, topic: str, partition: int, *, ok: bool) -> None:
+        """Count one record."""
+        ...
+
+
+class DecodePolicy(msgspec.Struct, frozen=True):
+    """How records are read.
+
+    Attributes:
+        partitions: partitions of every keyed topic.
+        lanes: lanes a partition.
+        stream_clock: time moves by the events' own time instead of Kafka's timestamps.
+        limits: sizes and times an event must keep to.
+    """
+
+    partitions: int
+    lanes: int
+    limits: codec.EventLimits
+    stream_clock: bool = False
+
+
+class Routed(NamedTuple):
+    """A bundle and the step it is for: `gate`, a channel's name, `track` or `outbox`."""
+
+    step: str
+    key: str
+    bundle: LaneBatch | list[RawRecord] | list[OutRecord]
+
+
+class Decoder:
+    """Turns one batch of raw records into bundles; order is kept per user and topic."""
+
+    def __init__(self, policy: DecodePolicy, clocks: Clocks, badness: Badness) -> None:
+        self._policy = policy
+        self._clocks = clocks
+        self._badness = badness
+        self._lane_names = [[f"{p}.{n}" for n in range(policy.lanes)] for p in range(policy.partitions)]
+        self._parsers: dict[str, Callable[[RawRecord], tuple[str, Item]]] = {
+            topics.EVENTS: self._event,
+            topics.BULK: self._event,
+            topics.PROFILES: _profile,
+            topics.RECEIPTS: _receipt,
+            topics.RETRIES: _retry,
+        }
+        self._channels = {name: name.split(".")[1] for name in topics.MESSAGES}
+
+    def __call__(self, records: list[RawRecord]) -> list[Routed]:
+        """Decode and group a batch."""
+        gate: dict[str, list[GateInput]] = {}
+        lanes: dict[tuple[str, str], list[RawRecord]] = {}
+        out: list[OutRecord] = []
+        for raw in records:
+            if raw.topic in self._parsers:
+                self._gate_input(raw, gate, out)
+            else:
+                lanes.setdefault(self._lane(raw), []).append(raw)
+        routed = [Routed("gate", lane, LaneBatch(lane, inputs)) for lane, inputs in gate.items()]
+        routed += [Routed(step, lane, bundle) for (step, lane), bundle in lanes.items()]
+        if out:
+            routed.append(Routed("outbox", "outbox", out))
+        return routed
+
+    def wake(self, partitions: Iterator[int]) -> list[Routed]:
+        """Wake every lane of these partitions, so that those with timers are built."""
+        names = [name for partition in partitions for name in self._lane_names[partition]]
+        return [Routed("gate", name, LaneBatch(name, [])) for name in names]
+
+    def _lane(self, raw: RawRecord) -> tuple[str, str]:
+        if raw.topic == topics.OUTCOMES:
+            return "track", "track"
+        lane = lane_of(raw.key or b"", self._policy.lanes)
+        return self._channels[raw.topic], self._lane_names[raw.partition][lane]
+
+    def _gate_input(self, raw: RawRecord, gate: dict[str, list[GateInput]], out: list[OutRecord]) -> None:
+        try:
+            user_key, item = self._parsers[raw.topic](raw)
+            key = user_key.encode()
+            home = partition_of(key, self._policy.partitions)
+            if home != raw.partition:
+                out.append(_forward(raw, home, key))
+                return
+        except DecodeError as error:
+            self._badness.note(raw.topic, raw.partition, ok=False)
+            out.extend(self._dead(raw, error))
+            return
+        self._badness.note(raw.topic, raw.partition, ok=True)
+        lane = self._lane_names[home][lane_of(key, self._policy.lanes)]
+        now_ms = self._clocks.advance(home, self._time(raw, item))
+        gate.setdefault(lane, []).append(GateInput(now_ms, user_key, item))
+
+    def _time(self, raw: RawRecord, item: Item) -> int:
+        if not self._policy.stream_clock:
+            return raw.timestamp_ms
+        return item.time_ms if isinstance(item, Event) else self._clocks.now(raw.partition)
+
+    def _event(self, raw: RawRecord) -> tuple[str, Item]:
+        event = codec.decode_event(raw, self._policy.limits)
+        if raw.headers:
+            event = _as_first_read(event, dict(raw.headers))
+        return f"{event.tenant}/{event.user}", event
+
+    def _dead(self, raw: RawRecord, error: DecodeError) -> list[OutRecord]:
+        now_ms = self._clocks.now(raw.partition) or raw.timestamp_ms
+        origin = _origin_of(raw)
+        outcome = Outcome(
+            outcome_id=ids.outcome_id(origin, Status.DEAD),
+            status=Status.DEAD,
+            tenant="default",
+            origin=origin,
+            reason=error.reason,
+            at_ms=now_ms,
+            received_ms=raw.timestamp_ms,
+            detail={"error": str(error)},
+        )
+        return [
+            codec.dead_letter(raw, "decode", error.reason, str(error)),
+            OutRecord(topics.OUTCOMES, raw.partition, raw.key, msgspec.json.encode(outcome)),
+        ]
+
+
+def _origin_of(raw: RawRecord) -> str:
+    marked = dict(raw.headers).get(ORIGIN_HEADER)
+    return marked.decode("ascii", "replace") if marked else f"{raw.topic}/{raw.partition}/{raw.offset}"
+
+
+def _as_first_read(event: Event, headers: dict[str, bytes]) -> Event:
+    """Give a forwarded event the origin and Kafka time it was first read with."""
+    marked = headers.get(ORIGIN_HEADER)
+    if marked is None:
+        return event
+    try:
+        topic, partition, offset = marked.decode().rsplit("/", 2)
+        origin = Origin(topic, int(partition), int(offset))
+        received_ms = int(headers.get(RECEIVED_HEADER, b"0"))
+    except ValueError:
+        text = f"header {ORIGIN_HEADER}: must be topic/partition/offset; only Tocsin writes it: leave it out"
+        raise DecodeError(Reason.BAD_FIELD, text) from None
+    return msgspec.structs.replace(event, origin=origin, received_ms=received_ms or event.received_ms)
+
+
+def _forward(raw: RawRecord, home: int, key: bytes) -> OutRecord:
+    """Send a record to its user's partition, once.
+
+    Raises:
+        DecodeError: it was forwarded before and is still not at home.
+    """
+    if any(name == ORIGIN_HEADER for name, _ in raw.headers):
+        raise DecodeError(
+            Reason.FORWARD_LOOP,
+            "forwarded here and not at home: does TOCSIN_PARTITIONS equal the topics' own count?",
+        )
+    origin = f"{raw.topic}/{raw.partition}/{raw.offset}".encode()
+    marks = ((ORIGIN_HEADER, origin), (RECEIVED_HEADER, str(raw.timestamp_ms).encode()))
+    return OutRecord(raw.topic, home, key, raw.value, (*raw.headers, *marks))
+
+
+def _profile(raw: RawRecord) -> tuple[str, Item]:
+    tenant, user, profile = codec.decode_profile(raw)
+    item = Erasure(tenant, user) if profile is None else ProfileChange(tenant, user, profile)
+    return f"{tenant}/{user}", item
+
+
+def _receipt(raw: RawRecord) -> tuple[str, Item]:
+    receipt = codec.decode_receipt(raw)
+    return f"{receipt.tenant}/{receipt.user}", receipt
+
+
+def _retry(raw: RawRecord) -> tuple[str, Item]:
+    retry = codec.decode_retry(raw)
+    return f"{retry.message.tenant}/{retry.message.user}", retry

@@ -1,0 +1,221 @@
+"""Gate: the pure decisions of `core.gate` over the exact store, one lane at a time.
+
+Before a record at *t* is decided, the lane's timers due by *t* fire, each with its due time as `now`
+(law 2). Between records timers fire by what `Timing` allows. Nothing is emitted between the end of an epoch
+and its durability (ENGINE traps: a lane fires no timer in that gap).
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
+
+import bytewax.operators as op
+import msgspec
+from bytewax.dataflow import operator
+from bytewax.operators import KeyedStream, StatefulBatchLogic
+from core.gate import Gate, Step
+from core.record import UserRecord
+from state.deltas import Delta
+from state.lane import Lane
+
+from models import topics
+from models.event import Event
+from models.message import Message, Retry
+from models.outcome import ReceiptEvent
+from models.profile import Profile
+from models.raw import OutRecord, VersionNote
+
+Out = OutRecord | VersionNote
+_POLL = timedelta(milliseconds=2)
+# Between records a lane looks this often whether time has passed its next timer.
+_IDLE_POLL = timedelta(milliseconds=50)
+_TIMERS_A_TURN = 200
+_encode = msgspec.json.Encoder().encode
+
+
+class Erasure(NamedTuple):
+    """A profile tombstone."""
+
+    tenant: str
+    user: str
+
+
+class ProfileChange(NamedTuple):
+    """A profile as a producer wrote it."""
+
+    tenant: str
+    user: str
+    profile: Profile
+
+
+Item = Event | ProfileChange | Erasure | ReceiptEvent | Retry
+
+
+class GateInput(NamedTuple):
+    """One decoded record for a lane: the partition's monotone time, the user's key, the item."""
+
+    now_ms: int
+    user_key: str
+    item: Item
+
+
+class Timing(Protocol):
+    """What a lane may know of time between records."""
+
+    def fire_until(self, partition: int) -> int:
+        """Timers due by this time (ms) may fire now although no record came."""
+        ...
+
+    def in_gap(self) -> bool:
+        """Whether an epoch has ended and is not durable yet."""
+        ...
+
+    def utc_now(self) -> datetime:
+        """Wall time, for waking up only."""
+        ...
+
+
+class LaneBatch(NamedTuple):
+    """A bundle for one lane. Bytewax does not tell a logic its key, so the bundle does."""
+
+    lane: str
+    inputs: list[GateInput]
+
+
+Stored = tuple[str, Delta]
+OpenLane = Callable[[str, Delta | None], Lane[UserRecord]]
+
+
+class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
+    """One lane: fires timers, decides inputs, applies steps to the store."""
+
+    def __init__(
+        self, stored: Stored | None, open_lane: OpenLane, gate: Callable[[], Gate], timing: Timing
+    ) -> None:
+        self._open_lane = open_lane
+        self._gate = gate
+        self._timing = timing
+        self._now_ms = 0
+        self._key = ""
+        self._partition = 0
+        self._lane: Lane[UserRecord] | None = None
+        if stored is not None:
+            self._open(*stored)
+
+    def _open(self, key: str, delta: Delta | None) -> Lane[UserRecord]:
+        self._key = key
+        self._partition = int(key.split(".")[0])
+        self._lane = self._open_lane(key, delta)
+        return self._lane
+
+    def on_batch(self, values: list[LaneBatch]) -> tuple[list[list[Out]], bool]:
+        """Decide bundles in order; an empty one only wakes the lane."""
+        out: list[Out] = []
+        for batch in values:
+            lane = self._lane or self._open(batch.lane, None)
+            for entry in batch.inputs:
+                self._fire(lane, entry.now_ms, out, limit=None)
+                self._now_ms = max(self._now_ms, entry.now_ms)
+                self._apply(lane, entry.user_key, self._decide(lane, entry), out)
+        return ([out] if out else []), False
+
+    def on_notify(self) -> tuple[list[list[Out]], bool]:
+        """Fire what is due although nothing came."""
+        lane = self._lane
+        if lane is None or self._timing.in_gap():
+            return [], False
+        out: list[Out] = []
+        self._fire(lane, self._timing.fire_until(self._partition), out, limit=_TIMERS_A_TURN)
+        return ([out] if out else []), False
+
+    def notify_at(self) -> datetime | None:
+        """Wake for the next timer, or look again soon where time is not up to the wall."""
+        due_ms = self._lane.next_due() if self._lane else None
+        if due_ms is None:
+            return None
+        now = self._timing.utc_now()
+        if due_ms <= self._timing.fire_until(self._partition):
+            return now + _POLL
+        wait_ms = due_ms - now.timestamp() * 1000
+        return now + timedelta(milliseconds=wait_ms) if 50 < wait_ms < 60_000 else now + _IDLE_POLL
+
+    def snapshot(self) -> Stored:
+        """Return what this epoch changed; the rest is in the base."""
+        lane = self._lane
+        assert lane is not None, "Bytewax builds a logic only for an item or a stored row"
+        return self._key, lane.snapshot()
+
+    def _decide(self, lane: Lane[UserRecord], entry: GateInput) -> Step:
+        gate, record, item = self._gate(), lane.get(entry.user_key), entry.item
+        if isinstance(item, Event):
+            return gate.on_event(record, item, self._now_ms)
+        if isinstance(item, ProfileChange):
+            return gate.on_profile(record, item.tenant, item.user, item.profile, self._now_ms)
+        if isinstance(item, Retry):
+            return gate.on_retry(record, item, self._now_ms)
+        if isinstance(item, ReceiptEvent):
+            return gate.on_receipt(record, item, self._now_ms)
+        return gate.on_profile(record, item.tenant, item.user, None, self._now_ms)
+
+    def _fire(self, lane: Lane[UserRecord], until_ms: int, out: list[Out], limit: int | None) -> None:
+        """Fire timers due by `until_ms` in order of due time, each at its own time."""
+        fired = 0
+        while limit is None or fired < limit:
+            timer = lane.pop_due(until_ms)
+            if timer is None:
+                return
+            fired += 1
+            self._now_ms = max(self._now_ms, timer.due_ms)
+            tenant, _, user = timer.user.partition("/")
+            step = self._gate().on_timer(
+                lane.get(timer.user), tenant, user, timer.timer_id, timer.payload, self._now_ms
+            )
+            self._apply(lane, timer.user, step, out)
+
+    def _apply(self, lane: Lane[UserRecord], user_key: str, step: Step, out: list[Out]) -> None:
+        if step.touched:
+            lane.put(user_key, step.record)
+        for timer_id, due_ms in step.releases:
+            lane.release(user_key, timer_id, due_ms)
+        for hold in step.holds:
+            lane.hold(user_key, hold.timer_id, hold.due_ms, hold.payload)
+        key = user_key.encode()
+        partition = self._partition
+        for message in step.messages:
+            out.append(OutRecord(_topic(message), partition, key, _encode(message)))
+        for outcome in step.outcomes:
+            out.append(OutRecord(topics.OUTCOMES, partition, key, _encode(outcome)))
+        if step.profile_version is not None:
+            out.append(VersionNote(user_key, step.profile_version))
+
+
+_TOPICS = {
+    (channel, bulk): topics.messages(channel, bulk=bulk)
+    for channel in topics.CHANNELS
+    for bulk in (False, True)
+}
+
+
+def _topic(message: Message) -> str:
+    return _TOPICS[message.channel, message.priority == "low"]  # type: ignore[index]
+
+
+@operator
+def decide(
+    step_id: str,
+    up: KeyedStream[LaneBatch],
+    *,
+    lane: OpenLane,
+    gate: Callable[[], Gate],
+    timing: Timing,
+) -> KeyedStream[list[Out]]:
+    """Decide events, profiles, receipts and retries, exactly once each, in order per user.
+
+    Args:
+        step_id: names the step in the recovery store: never change it.
+        up: bundles keyed by lane (`<partition>.<lane>`); an empty bundle wakes a lane at start.
+        lane: builds a lane's view of the store from its stored delta (`state.shard.Shard.lane`).
+        gate: gives the gate of the catalog in force.
+        timing: what a lane may know of time between records.
+    """
+    return op.stateful_batch("lanes", up, lambda stored: GateLogic(stored, lane, gate, timing))

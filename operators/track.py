@@ -1,0 +1,88 @@
+"""Track: outcomes into the analytical store, reported done once stored."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import bytewax.operators as op
+from bytewax.dataflow import operator
+from bytewax.operators import KeyedStream, StatefulBatchLogic
+from core.codec import dead_letter
+
+from models.raw import OutRecord, RawRecord
+from models.statuses import Reason
+from sinks.clickhouse import Finished
+
+_POLL = timedelta(milliseconds=5)
+Done = Callable[[str, int, int], None]
+
+
+class Writer(Protocol):
+    """What stores records in the background (`sinks.clickhouse.OutcomeWriter`)."""
+
+    def submit(self, records: list[RawRecord]) -> None:
+        """Take records; never blocks."""
+        ...
+
+    def finished(self) -> list[Finished]:
+        """Give back what is done since the last call."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Records taken and not given back yet."""
+        ...
+
+
+class TrackLogic(StatefulBatchLogic[list[RawRecord], list[OutRecord], None]):
+    """Feeds the writer and reports what it finished; keeps no state: what is not done is read again."""
+
+    def __init__(
+        self, writer: Writer, done: Done, utc_now: Callable[[], datetime], in_gap: Callable[[], bool]
+    ) -> None:
+        self._writer = writer
+        self._done = done
+        self._utc_now = utc_now
+        self._in_gap = in_gap
+
+    def on_batch(self, values: list[list[RawRecord]]) -> tuple[list[list[OutRecord]], bool]:
+        """Submit and report."""
+        for records in values:
+            self._writer.submit(records)
+        return self._drain(), False
+
+    def on_notify(self) -> tuple[list[list[OutRecord]], bool]:
+        """Report what has been stored meanwhile."""
+        return ([] if self._in_gap() else self._drain()), False
+
+    def notify_at(self) -> datetime | None:
+        """Poll while something waits."""
+        return self._utc_now() + _POLL if self._writer.waiting else None
+
+    def snapshot(self) -> None:
+        """Nothing to keep."""
+
+    def _drain(self) -> list[list[OutRecord]]:
+        letters: list[OutRecord] = []
+        for record, error in self._writer.finished():
+            self._done(record.topic, record.partition, record.offset)
+            if error:
+                letters.append(dead_letter(record, "track", Reason.BAD_FIELD, error))
+        return [letters] if letters else []
+
+
+@operator
+def track(
+    step_id: str,
+    up: KeyedStream[list[RawRecord]],
+    *,
+    writer: Writer,
+    done: Done,
+    utc_now: Callable[[], datetime],
+    in_gap: Callable[[], bool],
+) -> KeyedStream[list[OutRecord]]:
+    """Store outcome records; the stream that comes out holds dead letters of lines that cannot be stored.
+
+    At least once: a record is read again until `done` was called for it; the store drops copies.
+    """
+    return op.stateful_batch("write", up, lambda _resume: TrackLogic(writer, done, utc_now, in_gap))

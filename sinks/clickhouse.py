@@ -1,0 +1,156 @@
+"""Outcomes into ClickHouse: batches of the topic's own JSON lines, inserted by one background thread.
+
+Guarantee: a record is reported done only after the server took its batch; a batch is tried again, with
+backoff, for as long as it takes. Copies are harmless (the table replaces by `outcome_id`). While ClickHouse
+is away records wait in Kafka: `room()` becomes 0 and the source stops reading the topic.
+"""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from core.errors import SinkError
+from models.outcome import Outcome
+from models.raw import RawRecord
+
+# The lines are inserted as they stand; ClickHouse parses them.
+INSERT_SETTINGS = {
+    "input_format_skip_unknown_fields": 1,
+    "input_format_defaults_for_omitted_fields": 1,
+    "input_format_json_read_objects_as_strings": 1,
+}
+_SCHEMA = "ClickHouse refuses outcomes that are well-formed: bring its schema up to date (`tocsin migrate`)"
+_MAX_ROWS = 20_000
+_LINGER_S = 0.2  # how long a small batch waits for company: each insert makes a part
+_BACKOFF_MAX_S = 5.0
+
+
+class LineStore(Protocol):
+    """Where lines go: `SinkError` when the store is away, `ValueError` when it refuses a line."""
+
+    def insert(self, lines: bytes) -> None:
+        """Insert JSON lines, all or none."""
+        ...
+
+
+class Finished(NamedTuple):
+    """A record that needs nothing more; `error` says why it could not be stored at all."""
+
+    record: RawRecord
+    error: str = ""
+
+
+class OutcomeWriter:
+    """Accumulates records and inserts them; `finished()` gives back what is done."""
+
+    def __init__(self, connect: Callable[[], LineStore], *, capacity: int = 100_000) -> None:
+        self._connect = connect
+        self._capacity = capacity
+        self._inbox: queue.SimpleQueue[RawRecord | None] = queue.SimpleQueue()
+        self._finished: deque[Finished] = deque()
+        self._waiting = 0
+        self._stop = threading.Event()
+        self.problem = ""
+        self.rows = 0
+        self._thread = threading.Thread(target=self._run, name="clickhouse", daemon=True)
+        self._thread.start()
+
+    def submit(self, records: Sequence[RawRecord]) -> None:
+        """Take records; never blocks."""
+        self._waiting += len(records)
+        for record in records:
+            self._inbox.put(record)
+
+    def room(self) -> int:
+        """How many more records may be submitted now; 0 while the store is away."""
+        return 0 if self.problem else max(0, self._capacity - self._waiting)
+
+    @property
+    def waiting(self) -> int:
+        """Records submitted and not yet given back."""
+        return self._waiting
+
+    def finished(self) -> list[Finished]:
+        """Give back what has been stored, or could never be, since the last call."""
+        done: list[Finished] = []
+        while self._finished:
+            done.append(self._finished.popleft())
+        self._waiting -= len(done)
+        return done
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Stop; what is not stored yet stays unreported and is read again later."""
+        self._stop.set()
+        self._inbox.put(None)
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            batch = self._collect()
+            if batch:
+                self._store(batch)
+
+    def _collect(self) -> list[RawRecord]:
+        first = self._inbox.get()
+        if first is None:
+            return []
+        batch = [first]
+        self._stop.wait(_LINGER_S)
+        while len(batch) < _MAX_ROWS and not self._inbox.empty():
+            record = self._inbox.get()
+            if record is not None:
+                batch.append(record)
+        return batch
+
+    def _store(self, batch: list[RawRecord]) -> None:
+        backoff_s = 0.1
+        while not self._stop.is_set():
+            try:
+                self._insert(batch)
+            except SinkError as error:
+                self.problem = str(error)
+                self._stop.wait(backoff_s)
+                backoff_s = min(backoff_s * 2, _BACKOFF_MAX_S)
+            else:
+                self.problem = ""
+                return
+
+    def _insert(self, batch: list[RawRecord]) -> None:
+        """Insert a batch; where the store refuses it, look at each line and set the bad ones aside."""
+        store = self._connect()
+        try:
+            store.insert(_lines(batch))
+        except ValueError:
+            good, bad = _sort(batch)
+            if not bad:
+                raise SinkError(_SCHEMA) from None
+            if good:
+                store.insert(_lines(good))
+            self._finished.extend(bad)
+            batch = good
+        self.rows += len(batch)
+        self._finished.extend([Finished(record) for record in batch])
+
+
+def _lines(batch: Sequence[RawRecord]) -> bytes:
+    return b"\n".join([record.value or b"{}" for record in batch])
+
+
+_decode = msgspec.json.Decoder(Outcome).decode
+
+
+def _sort(batch: Sequence[RawRecord]) -> tuple[list[RawRecord], list[Finished]]:
+    good: list[RawRecord] = []
+    bad: list[Finished] = []
+    for record in batch:
+        try:
+            _decode(record.value or b"")
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            bad.append(Finished(record, f"not an outcome: {error}"))
+        else:
+            good.append(record)
+    return good, bad

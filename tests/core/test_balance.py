@@ -1,0 +1,148 @@
+"""The books: each kind of fault is found, and only faults are."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.balance import Books
+from models import ids
+from models.outcome import Outcome
+from models.statuses import Status
+
+
+def word(
+    status: str, *, origin: str = "events/0/1", n: str = "", m: str = "", channel: str = "*", attempt: int = 0
+) -> Outcome:
+    subject = m or (f"{n}/{channel}" if n else origin)
+    return Outcome(
+        outcome_id=ids.outcome_id(subject, status, attempt),
+        status=status,
+        tenant="default",
+        origin=origin,
+        notification_id=n,
+        message_id=m,
+        channel=channel,
+        attempt=attempt,
+        at_ms=0,
+    )
+
+
+def books(*outcomes: Outcome, events: int = 1, published: tuple[str, ...] = ()) -> Books:
+    made = Books()
+    for offset in range(1, events + 1):
+        made.event(f"events/0/{offset}")
+    for message in published:
+        made.message(message)
+    for outcome in outcomes:
+        made.outcome(outcome)
+    return made
+
+
+def test_an_event_without_a_word_is_missing() -> None:
+    balance = books().balance()
+    assert balance.missing == ["events/0/1"]
+    assert balance.error == 1
+    assert "left no word: events/0/1" in balance.sentences()[0]
+
+
+def test_an_event_its_shard_has_not_read_is_not_missing() -> None:
+    made = Books()
+    made.event("events/0/9", read=False)
+    balance = made.balance()
+    assert (balance.unread, balance.error, balance.events) == (1, 0, 1)
+
+
+def test_a_sent_message_settles_its_event() -> None:
+    balance = books(
+        word(Status.ADMITTED, n="n", m="m", channel="sms"),
+        word(Status.SENT, n="n", m="m", channel="sms", attempt=1),
+        published=("m",),
+    ).balance()
+    assert (balance.settled, balance.in_flight, balance.error) == (1, 0, 0)
+
+
+def test_an_admitted_message_is_in_flight_until_its_final_word() -> None:
+    balance = books(word(Status.ADMITTED, n="n", m="m"), published=("m",)).balance()
+    assert (balance.settled, balance.in_flight, balance.error) == (0, 1, 0)
+
+
+def test_two_final_words_of_one_message_are_a_fault() -> None:
+    balance = books(
+        word(Status.ADMITTED, n="n", m="m"),
+        word(Status.SENT, n="n", m="m", attempt=1),
+        word(Status.DEAD, n="n", m="m", attempt=2),
+        published=("m",),
+    ).balance()
+    assert balance.doubled == ["m"]
+    assert balance.error == 1
+
+
+def test_copies_of_a_word_are_one_word() -> None:
+    once = word(Status.SUPPRESSED, n="n")
+    balance = books(once, once, once).balance()
+    assert (balance.words, balance.error) == ({"suppressed": 1}, 0)
+
+
+def test_each_channel_has_its_own_final_word() -> None:
+    balance = books(
+        word(Status.SUPPRESSED, n="n", channel="sms"), word(Status.SUPPRESSED, n="n", channel="push")
+    ).balance()
+    assert (balance.settled, balance.error) == (1, 0)
+
+
+def test_admitted_but_never_published_and_the_reverse() -> None:
+    balance = books(word(Status.ADMITTED, n="n", m="m1"), published=("m2",)).balance()
+    assert balance.unsent == ["m1"]
+    assert balance.unannounced == ["m2"]
+    assert balance.error == 2
+
+
+def test_a_held_notification_is_held_until_it_is_decided_again() -> None:
+    held = word(Status.HELD, n="n")
+    assert books(held).balance().held == 1
+    assert books(held, word(Status.EXPIRED, n="n")).balance().held == 0
+    admitted = books(held, word(Status.ADMITTED, n="n", m="m", channel="sms"), published=("m",)).balance()
+    assert (admitted.held, admitted.in_flight) == (0, 1)
+
+
+def test_an_event_that_awaits_its_profile_is_held_until_its_notifications_are_decided() -> None:
+    held = word(Status.HELD)
+    assert books(held).balance().held == 1
+    assert books(held, word(Status.SUPPRESSED, n="n")).balance().held == 0
+
+
+def test_a_retry_held_by_the_gate_counts_as_held_and_again_as_flying_when_it_leaves() -> None:
+    path = [
+        word(Status.ADMITTED, n="n", m="m"),
+        word(Status.RETRYING, n="n", m="m", attempt=1),
+        word(Status.HELD, n="n", m="m", attempt=1),
+    ]
+    assert books(*path, published=("m",)).balance().held == 1
+    again = books(*path, word(Status.ADMITTED, n="n", m="m", attempt=2), published=("m",)).balance()
+    assert (again.held, again.in_flight) == (0, 1)
+
+
+def test_outcomes_that_clickhouse_lacks_are_a_fault() -> None:
+    made = books(word(Status.SUPPRESSED, n="n"))
+    assert made.balance(stored=[]).error == 1
+    assert made.balance(stored=made.outcome_ids).error == 0
+    assert "not in ClickHouse" in made.balance(stored=[]).sentences()[0]
+
+
+@given(st.lists(st.sampled_from(["suppressed", "sent", "flying", "held", "missing"]), max_size=40))
+def test_every_event_is_counted_exactly_once(kinds: list[str]) -> None:
+    made = Books()
+    for offset, kind in enumerate(kinds):
+        origin, n, m = f"events/0/{offset}", f"n{offset}", f"m{offset}"
+        made.event(origin)
+        if kind == "suppressed":
+            made.outcome(word(Status.SUPPRESSED, origin=origin, n=n))
+        if kind == "held":
+            made.outcome(word(Status.HELD, origin=origin, n=n))
+        if kind in {"sent", "flying"}:
+            made.message(m)
+            made.outcome(word(Status.ADMITTED, origin=origin, n=n, m=m))
+        if kind == "sent":
+            made.outcome(word(Status.SENT, origin=origin, n=n, m=m, attempt=1))
+    balance = made.balance()
+    assert balance.events == balance.settled + balance.held + balance.in_flight + len(balance.missing)
+    assert balance.error == kinds.count("missing")
