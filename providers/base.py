@@ -5,6 +5,7 @@ from typing import Protocol
 import msgspec
 
 from models.content import Outgoing
+from models.message import Message
 from models.statuses import Channel
 
 
@@ -19,12 +20,14 @@ class Limits(msgspec.Struct, frozen=True):
     """What a vendor takes, as data; the table-driven contract suite checks each adapter against it.
 
     Attributes:
-        max_bytes: largest body of one request, 0 for none.
+        max_bytes: largest body of one request (push: largest payload), 0 for none.
+        max_chars: longest text in characters, 0 for none.
         rate_per_s: requests a second the account allows by default, 0 for unknown.
         timeout_s: how long one call may take before it counts as `Unknown`.
     """
 
     max_bytes: int = 0
+    max_chars: int = 0
     rate_per_s: float = 0
     timeout_s: float = 10
 
@@ -39,6 +42,10 @@ class Provider(Protocol):
     name: str
     channel: Channel
     limits: Limits
+
+    def accepts(self, message: Message) -> bool:
+        """Tell whether this account can carry the message: its channel and, for push, its platform."""
+        ...
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         """Hand one message to the vendor."""
