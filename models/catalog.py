@@ -1,0 +1,236 @@
+"""The catalog as people write it: one pydantic model per YAML file kind. Unknown fields are refused.
+
+`catalog/notifications/*.yaml` maps names to notifications, one or more a file:
+
+    flight_delayed:
+      on: {type: flight.delayed, when: "data.delay >= 15"}   # type may end in `*`: flight.*
+      category: flight_updates                               # one of each tenant's categories
+      priority: high                                         # critical | high | normal (default) | low
+      channels:                                              # in order; at least one
+        - push
+        - inapp
+        - {channel: email, when: "data.delay >= 60"}
+      template: flight_delayed                               # default: the notification's name
+      dedup: {key: "data.flight ~ '/' ~ data.date", window: 12h}
+      limits:
+        - {max: 3, per: 1d}                                  # scope: notification, overflow: drop
+        - {max: 1, per: 10m, overflow: hold}
+        - {max: 2, per: 1d, scope: channel, channel: email}
+      send_window: {start: "08:00", end: "20:00"}            # in the user's time zone
+      delay: 2m                                              # after the event's time
+      expires: 6h                                            # after the event's time
+      collapse_key: "data.flight"
+      tenants: [default]                                     # default: every tenant
+
+`catalog/tenants/<tenant>.yaml`:
+
+    categories:
+      travel_alerts: {required: true, title: Travel alerts}  # an opt-out does not stop it
+      flight_updates: {}
+      offers: {marketing: true}
+    preferences:                                             # of users who have not chosen
+      channels: {sms: true}
+      categories: {offers: {push: false}}
+    limits:                                                  # left out: `DEFAULT_LIMITS`; []: none
+      - {max: 5, per: 1d, scope: marketing}
+      - {max: 1, per: 1m, scope: user}
+      - {max: 50, per: 30d, scope: channel, channel: sms}
+    quiet_hours: {start: "22:00", end: "07:00"}              # of users who have not chosen
+    timezone: America/New_York                               # of users without one
+    locale: en
+    providers: {email: [smtp, sendgrid], sms: [twilio], push: [fcm], inapp: [inapp]}
+    senders: {email: hello@flights.example, email_name: Flights, sms: "+15005550006"}
+    branding: {name: Flights, color: "#0a5", logo: https://…, address: "1 Main St", url: https://…}
+
+`catalog/templates/<name>/<locale>/<part>.j2` are the texts. Durations are a number and one of ms, s, m, h, d.
+Expressions (`when`, `key`, `collapse_key`) are Jinja2 expressions over `data`, `event` (id, source, type,
+subject, tenant, time_ms) and `user` (id, known, locale, timezone, channels).
+"""
+
+import re
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+_DURATION = re.compile(r"^(\d{1,9})(ms|s|m|h|d)$")
+_UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DAILY = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)$")
+
+
+def _duration_ms(value: object) -> int:
+    found = _DURATION.match(value) if isinstance(value, str) else None
+    if found is None or int(found[1]) == 0:
+        msg = "not a duration: write a number above 0 and a unit, such as 30s, 10m, 6h or 1d"
+        raise ValueError(msg)
+    return int(found[1]) * _UNIT_MS[found[2]]
+
+
+def daily_minute(value: object) -> int:
+    """Minute of the day of `HH:MM`; ValueError says how to write it."""
+    found = _DAILY.match(value) if isinstance(value, str) else None
+    if found is None:
+        msg = "not a time of day: write HH:MM from 00:00 to 23:59"
+        raise ValueError(msg)
+    return int(found[1]) * 60 + int(found[2])
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        msg = "not an IANA time zone: write a name such as Europe/Berlin"
+        raise ValueError(msg) from None
+    return value
+
+
+def _channel_entry(value: object) -> object:
+    return {"channel": value} if isinstance(value, str) else value
+
+
+Duration = Annotated[int, BeforeValidator(_duration_ms)]
+DailyMinute = Annotated[int, BeforeValidator(daily_minute)]
+ChannelName = Literal["email", "sms", "push", "webpush", "inapp"]
+Priority = Literal["critical", "high", "normal", "low"]
+Scope = Literal["notification", "category", "marketing", "channel", "user"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=False)
+
+
+class Trigger(_Strict):
+    """Which events: a CloudEvents type (a trailing `*` matches any rest) and an optional condition."""
+
+    type: str = Field(min_length=1, pattern=r"^[^*\s]*\*?$")
+    when: str | None = None
+
+
+class ChannelUse(_Strict):
+    """One channel of a notification, with an optional condition. A bare name means no condition."""
+
+    channel: ChannelName
+    when: str | None = None
+
+
+class Dedup(_Strict):
+    """At most one notification per key and user in a window of event time."""
+
+    key: str
+    window_ms: Duration = Field(alias="window")
+
+
+class Limit(_Strict):
+    """At most `max` in any rolling window, counted per user.
+
+    `scope` says what is counted: this notification (or, in a tenant file, each notification), its category,
+    all marketing, one channel, or everything that is not critical.
+    """
+
+    max: int = Field(ge=1, le=1_000)
+    per_ms: Duration = Field(alias="per")
+    scope: Scope = "notification"
+    channel: ChannelName | None = None
+    overflow: Literal["drop", "hold"] = "drop"
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Limit":
+        if (self.scope == "channel") != (self.channel is not None):
+            msg = "`scope: channel` and `channel: <name>` go together: write both or none"
+            raise ValueError(msg)
+        if self.scope == "channel" and self.overflow == "hold":
+            msg = "a limit of one channel cannot hold the whole notification: write `overflow: drop`"
+            raise ValueError(msg)
+        return self
+
+
+class Span(_Strict):
+    """A daily span in the user's time zone; an end before the start passes midnight."""
+
+    start_min: DailyMinute = Field(alias="start")
+    end_min: DailyMinute = Field(alias="end")
+
+
+class SendWindow(Span):
+    """The only hours of the day in which a notification leaves."""
+
+    @model_validator(mode="after")
+    def _open(self) -> "SendWindow":
+        if self.start_min == self.end_min:
+            msg = "start equals end, so nothing could ever leave: widen the window or remove it"
+            raise ValueError(msg)
+        return self
+
+
+class NotificationSpec(_Strict):
+    """One notification: which events it answers, to whom it is allowed, when and how it goes out."""
+
+    on: Trigger
+    category: str
+    priority: Priority = "normal"
+    channels: list[Annotated[ChannelUse, BeforeValidator(_channel_entry)]] = Field(min_length=1)
+    template: str = ""
+    dedup: Dedup | None = None
+    limits: list[Limit] = []
+    send_window: SendWindow | None = None
+    delay_ms: Duration | None = Field(None, alias="delay")
+    expires_ms: Duration | None = Field(None, alias="expires")
+    collapse_key: str | None = None
+    tenants: list[str] | None = None
+
+
+class Category(_Strict):
+    """A kind of notification that users can switch. Only a required one passes an opt-out."""
+
+    required: bool = False
+    marketing: bool = False
+    title: str = ""
+
+
+class DefaultPreferences(_Strict):
+    """What holds for users who have not chosen; the user's own choice wins key by key."""
+
+    enabled: bool = True
+    channels: dict[ChannelName, bool] = {}
+    categories: dict[str, bool | dict[ChannelName, bool]] = {}
+    notifications: dict[str, bool] = {}
+
+
+class Senders(_Strict):
+    """Whom messages come from."""
+
+    email: str = ""
+    email_name: str = ""
+    reply_to: str = ""
+    sms: str = ""
+
+
+class Branding(_Strict):
+    """What templates show of the tenant."""
+
+    name: str = ""
+    color: str = ""
+    logo: str = ""
+    address: str = ""
+    url: str = ""
+
+
+class TenantSpec(_Strict):
+    """One tenant: categories, defaults and limits of its users, providers, senders and branding."""
+
+    categories: dict[str, Category] = Field(min_length=1)
+    preferences: DefaultPreferences = DefaultPreferences()
+    limits: list[Limit] | None = None
+    quiet_hours: Span | None = None
+    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    locale: str = "en"
+    providers: dict[ChannelName, list[str]] = {}
+    senders: Senders = Senders()
+    branding: Branding = Branding()
+
+
+DEFAULT_LIMITS = (
+    Limit.model_validate({"max": 5, "per": "1d", "scope": "marketing"}),
+    Limit.model_validate({"max": 1, "per": "1m", "scope": "user"}),
+    Limit.model_validate({"max": 50, "per": "30d", "scope": "channel", "channel": "sms"}),
+)
