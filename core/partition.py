@@ -72,7 +72,8 @@ def _load(path: Path) -> Callable[[bytes, int], int] | None:
 
 def _agrees(partition_of: Callable[[bytes, int], int]) -> bool:
     keys = [b"tenant/user-\x00\xff"[:length] for length in range(15)]
-    return all(partition_of(key, n) == python_partition_of(key, n) for key in keys for n in (1, 16, _POSITIVE))
+    counts = (1, 16, _POSITIVE)
+    return all(partition_of(key, n) == python_partition_of(key, n) for key in keys for n in counts)
 
 
 partition_of: Callable[[bytes, int], int] = native_partition_of() or python_partition_of

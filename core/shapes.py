@@ -1,0 +1,45 @@
+"""Shapes of contact fields: what cannot be an address at all is refused when it is read."""
+
+import re
+
+MAX_TEXT = 512
+_NOT_IN_ADDRESS = r"\s\x00-\x1f\x7f@<>()\[\],;:\\\""
+_EMAIL = re.compile(rf"[^{_NOT_IN_ADDRESS}]{{1,64}}@[^{_NOT_IN_ADDRESS}]{{1,253}}")
+_PHONE = re.compile(r"\+[1-9][0-9]{1,14}")
+_LOCALE = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,6}")
+_TIMEZONE = re.compile(r"[A-Za-z0-9_+\-]{1,40}(/[A-Za-z0-9_+\-]{1,40}){0,3}")
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
+
+
+def is_email(text: str) -> bool:
+    """Tell whether `text` looks like one bare address: no display name, no line breaks.
+
+    >>> is_email("ada@example.org"), is_email("Ada <ada@example.org>")
+    (True, False)
+    """
+    return _EMAIL.fullmatch(text) is not None
+
+
+def is_phone(text: str) -> bool:
+    """Tell whether `text` has the form of E.164: a plus sign and up to 15 digits."""
+    return _PHONE.fullmatch(text) is not None
+
+
+def is_locale(text: str) -> bool:
+    """Tell whether `text` has the form of a language tag, like `de` or `pt_BR`."""
+    return _LOCALE.fullmatch(text) is not None
+
+
+def is_timezone(text: str) -> bool:
+    """Tell whether `text` has the form of an IANA name; whether the zone exists is seen when it is used."""
+    return _TIMEZONE.fullmatch(text) is not None
+
+
+def is_clock(text: str) -> bool:
+    """Tell whether `text` is a time of day, `HH:MM`."""
+    return _CLOCK.fullmatch(text) is not None
+
+
+def has_control(text: str) -> bool:
+    """Tell whether `text` holds control characters (C0, DEL, C1)."""
+    return not text.isprintable() and any(c < " " or "\x7f" <= c <= "\x9f" for c in text)
