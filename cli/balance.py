@@ -1,0 +1,118 @@
+"""`tocsin balance`: law 1 over what the topics and ClickHouse hold."""
+
+import time
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+
+from cli.output import FAULT, console, errors, print_json
+from core.balance import Balance, Books
+from dashboards import store
+from flows.settings import Settings
+from models import topics
+from models.outcome import Outcome
+from operators.decode import ORIGIN_HEADER
+from sources.reader import TopicReader
+
+_outcome = msgspec.json.Decoder(Outcome).decode
+
+
+class _MessageId(msgspec.Struct):
+    message_id: str
+
+
+_message = msgspec.json.Decoder(_MessageId).decode
+
+
+def fill(books: Books, reader: TopicReader, group: str, say: "Progress | None" = None) -> None:
+    """Enter all that the topics hold.
+
+    Outcomes are read last: an event read before its outcome was written is then never called missing.
+    """
+    durable = {name: reader.committed(group, name) for name in (topics.EVENTS, topics.BULK)}
+    for name in (topics.EVENTS, topics.BULK):
+        for record in reader.read(name):
+            if not any(header == ORIGIN_HEADER for header, _ in record.headers):
+                read = record.offset < durable[name].get(record.partition, 0)
+                books.event(f"{name}/{record.partition}/{record.offset}", read=read)
+    _advance(say, "messages")
+    for name in topics.MESSAGES:
+        for record in reader.read(name):
+            books.message(_message(record.value or b"").message_id)
+    _advance(say, "outcomes")
+    for record in reader.read(topics.OUTCOMES):
+        books.outcome(_outcome(record.value or b""))
+
+
+def _advance(say: "Progress | None", what: str) -> None:
+    if say is not None:
+        say.update(say.task_ids[0], description=f"reading {what}")
+
+
+def stored_ids(url: str) -> set[str]:
+    """Outcome ids that ClickHouse holds."""
+    with (
+        store.connect(url) as client,
+        client.query_rows_stream("SELECT DISTINCT outcome_id FROM outcomes") as rows,
+    ):
+        return {row[0] for row in rows}
+
+
+def draw(settings: Settings, *, clickhouse: bool = True, say: "Progress | None" = None) -> Balance:
+    """Read everything once and draw the balance."""
+    books = Books()
+    with TopicReader(settings.kafka, settings.topic_prefix, settings.kafka_options) as reader:
+        fill(books, reader, f"{settings.topic_prefix}shards", say)
+    return books.balance(stored_ids(settings.clickhouse) if clickhouse else None)
+
+
+def draw_until_tracked(
+    settings: Settings, patience_s: float = 10.0, say: "Progress | None" = None
+) -> Balance:
+    """Draw the balance; while ClickHouse is only behind, look again until `patience_s` has passed."""
+    end = time.monotonic() + patience_s
+    balance = draw(settings, say=say)
+    while balance.untracked and balance.error == balance.untracked and time.monotonic() < end:
+        time.sleep(0.5)
+        balance = draw(settings, say=say)
+    return balance
+
+
+def balance(
+    *,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    clickhouse: Annotated[bool, typer.Option(help="compare with what ClickHouse holds")] = True,
+) -> None:
+    """Balance the books: in = final words + held + in flight, nothing missing, nothing doubled."""
+    settings = Settings()
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), console=errors, transient=True) as say:
+        say.add_task("reading events")
+        drawn = (
+            draw_until_tracked(settings, say=say) if clickhouse else draw(settings, clickhouse=False, say=say)
+        )
+    if json:
+        print_json({**msgspec.to_builtins(drawn), "balance_error": drawn.error})
+    else:
+        show(drawn)
+    if drawn.error:
+        raise typer.Exit(FAULT)
+
+
+def show(drawn: Balance) -> None:
+    """Print the books for a person."""
+    table = Table(title="The books", title_justify="left", show_header=False)
+    table.add_column(justify="left")
+    table.add_column(justify="right")
+    for name in ("events", "settled", "held", "in_flight", "unread"):
+        table.add_row(name.replace("_", " "), f"{getattr(drawn, name):,}")
+    for status, count in sorted(drawn.words.items()):
+        table.add_row(f"[dim]outcomes[/dim] {status}", f"{count:,}")
+    console.print(table)
+    if drawn.error:
+        for sentence in drawn.sentences():
+            console.print(f"[red]✗[/red] {sentence}", soft_wrap=True)
+    else:
+        console.print("[green]✓[/green] balanced: nothing lost, nothing twice")

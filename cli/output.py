@@ -1,0 +1,25 @@
+"""How the command line speaks: a console for people, JSON lines for machines."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+FAULT = 1  # something is wrong with what was looked at
+REFUSED = 78  # it must not start: a setting, the catalog or a state directory
+
+
+def print_json(value: Mapping[str, Any] | list[Any]) -> None:
+    """Print one JSON value on one line."""
+    print(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def fail(text: str, code: int = FAULT) -> NoReturn:
+    """Say what is wrong on stderr and end."""
+    errors.print(f"[red]✗[/red] {text}", soft_wrap=True)
+    raise typer.Exit(code)

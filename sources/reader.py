@@ -1,0 +1,163 @@
+"""Reading topics outside the flow: whole ranges for the books, or the newest records for a person."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from core.errors import SinkError
+from models.raw import RawRecord
+
+_POLL_S = 0.5
+_BATCH = 2_000
+_PATIENCE = 40  # polls without a record before the broker counts as away
+
+
+class TopicReader:
+    """A consumer that belongs to no flow and commits nothing.
+
+    Raises (from every method):
+        SinkError: the broker does not answer.
+    """
+
+    def __init__(self, kafka: str, prefix: str, options: Mapping[str, str] | None = None) -> None:
+        self._prefix = prefix
+        config: dict[str, Any] = {
+            "bootstrap.servers": kafka,
+            "group.id": f"{prefix}reader",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": False,
+            **(options or {}),
+        }
+        self._consumer = Consumer(config, logger=_silent())
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._consumer.close()
+
+    def __enter__(self) -> "TopicReader":
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def partitions(self, topic: str) -> list[int]:
+        """Partitions of a topic; empty if it does not exist."""
+        try:
+            found = self._consumer.list_topics(self._prefix + topic, timeout=10).topics[self._prefix + topic]
+        except KafkaException as error:
+            raise SinkError(_away(error)) from error
+        return [] if found.error is not None else sorted(found.partitions)
+
+    def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        """First offset and end of each partition."""
+        return {p: self._watermarks(topic, p) for p in self.partitions(topic)}
+
+    def _watermarks(self, topic: str, partition: int) -> tuple[int, int]:
+        try:
+            return self._consumer.get_watermark_offsets(
+                TopicPartition(self._prefix + topic, partition), timeout=10
+            )  # type: ignore[no-any-return]
+        except KafkaException as error:
+            raise SinkError(_away(error)) from error
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """Offsets a group committed, by partition; those without one are left out."""
+        wanted = [TopicPartition(self._prefix + topic, p) for p in self.partitions(topic)]
+        config = {"bootstrap.servers": self._bootstrap(), "group.id": group, "enable.auto.commit": False}
+        other = Consumer(config, logger=_silent())
+        try:
+            found = other.committed(wanted, timeout=10)
+        except KafkaException as error:
+            raise SinkError(_away(error)) from error
+        finally:
+            other.close()
+        return {at.partition: at.offset for at in found if at.offset != OFFSET_INVALID}
+
+    def _bootstrap(self) -> str:
+        brokers = self._consumer.list_topics(timeout=10).brokers.values()
+        return ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
+
+    def read(
+        self, topic: str, *, progress: Callable[[int], None] | None = None, last: int | None = None
+    ) -> Iterator[RawRecord]:
+        """Read a topic from its start (or its `last` records a partition) to its present end, then stop."""
+        ends: dict[int, int] = {}
+        starts: list[TopicPartition] = []
+        for partition, (low, high) in self.bounds(topic).items():
+            first = low if last is None else max(low, high - last)
+            if first < high:
+                ends[partition] = high
+                starts.append(TopicPartition(self._prefix + topic, partition, first))
+        if starts:
+            self._consumer.assign(starts)
+            yield from self._drain(ends, progress)
+            self._consumer.unassign()
+
+    def _drain(self, ends: dict[int, int], progress: Callable[[int], None] | None) -> Iterator[RawRecord]:
+        """Hand out records until each partition's end is passed (compaction may leave holes before it)."""
+        patience = _PATIENCE
+        while ends and patience:
+            got = self._consumer.consume(_BATCH, _POLL_S)
+            patience = patience - 1 if not got else _PATIENCE
+            for record in map(self._record, filter(_good, got)):
+                if record.partition in ends:
+                    yield record
+            self._forget_finished(ends)
+            if progress is not None:
+                progress(len(got))
+        if ends:
+            msg = f"the broker stopped answering before the end of partitions {sorted(ends)}"
+            raise SinkError(msg)
+
+    def _forget_finished(self, ends: dict[int, int]) -> None:
+        for at in self._consumer.position(self._consumer.assignment()):
+            if at.partition in ends and at.offset >= ends[at.partition]:
+                del ends[at.partition]
+
+    def follow(self, topics: Sequence[str]) -> Iterator[RawRecord]:
+        """Read what arrives from now on, for ever."""
+        ends = [
+            TopicPartition(self._prefix + topic, partition, high)
+            for topic in topics
+            for partition, (_, high) in self.bounds(topic).items()
+        ]
+        self._consumer.assign(ends)
+        while True:
+            yield from map(self._record, filter(_good, self._consumer.consume(_BATCH, _POLL_S)))
+
+    def _record(self, message: Message) -> RawRecord:
+        headers = tuple((name, value or b"") for name, value in message.headers() or ())
+        return RawRecord(
+            message.topic().removeprefix(self._prefix),
+            message.partition(),
+            message.offset(),
+            message.timestamp()[1],
+            message.key(),
+            message.value(),
+            headers,
+        )
+
+
+def _good(message: Message) -> bool:
+    error = message.error()
+    if error is None:
+        return True
+    if error.code() == KafkaError._PARTITION_EOF or error.retriable():  # noqa: SLF001
+        return False
+    raise SinkError(error.str())
+
+
+def _away(error: KafkaException) -> str:
+    name = error.args[0].name() if error.args else "no reason given"
+    return f"Kafka does not answer ({name}): is TOCSIN_KAFKA right?"
+
+
+def _silent() -> Any:
+    import logging
+
+    logger = logging.getLogger("tocsin.reader")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    return logger
