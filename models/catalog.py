@@ -197,12 +197,14 @@ class DefaultPreferences(_Strict):
 
 
 class Senders(_Strict):
-    """Whom messages come from."""
+    """Whom messages come from, and where unsubscribing goes: an address of the gateway, and one for mails."""
 
     email: str = ""
     email_name: str = ""
     reply_to: str = ""
     sms: str = ""
+    unsubscribe_url: str = Field("", pattern=r"^(https?://[^\s<>]+)?$")
+    unsubscribe_email: str = Field("", pattern=r"^([^\s<>@?]+@[^\s<>@?]+)?$")
 
 
 class Branding(_Strict):
