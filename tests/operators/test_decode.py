@@ -1,0 +1,196 @@
+"""Decode: each record lands in its lane, at its channel, at home, or in the dead letters with a reason."""
+
+import json
+from collections import Counter
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.codec import EventLimits, ProfileChange, read_dead_letter
+from core.partition import lane_of, partition_of
+from models import topics
+from models.event import Event
+from models.outcome import Outcome
+from models.raw import OutRecord, RawRecord
+from models.statuses import Reason
+from operators.decode import ORIGIN_HEADER, RECEIVED_HEADER, DecodePolicy, Decoder, Routed
+from operators.gate import GateInput, LaneBatch
+
+LIMITS = EventLimits(max_bytes=10_000, max_past_s=86_400, max_future_s=3_600, check_time=True)
+PARTITIONS, LANES = 4, 3
+NOW = 1_700_000_000_000
+
+
+class Clocks:
+    """Monotone clocks, kept in a dict."""
+
+    def __init__(self) -> None:
+        self.times: dict[int, int] = {}
+
+    def advance(self, partition: int, ms: int) -> int:
+        self.times[partition] = max(ms, self.times.get(partition, 0))
+        return self.times[partition]
+
+    def now(self, partition: int) -> int:
+        return self.times.get(partition, 0)
+
+
+class Notes:
+    """What the decoder said of each record."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[bool] = Counter()
+
+    def note(self, topic: str, partition: int, *, ok: bool) -> None:
+        self.seen[ok] += 1
+
+
+def decoder(notes: Notes | None = None, *, stream: bool = False) -> Decoder:
+    policy = DecodePolicy(partitions=PARTITIONS, lanes=LANES, limits=LIMITS, stream_clock=stream)
+    return Decoder(policy, Clocks(), notes or Notes())
+
+
+def home(user: str) -> int:
+    return partition_of(f"default/{user}".encode(), PARTITIONS)
+
+
+def event(
+    user: str,
+    *,
+    partition: int | None = None,
+    offset: int = 0,
+    ts: int = NOW,
+    time: str = "",
+    **extra: object,
+) -> RawRecord:
+    body = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "subject": user, "data": {}} | extra
+    if time:
+        body["time"] = time
+    at = home(user) if partition is None else partition
+    return RawRecord(topics.EVENTS, at, offset, ts, b"k", json.dumps(body).encode(), ())
+
+
+def inputs(routed: list[Routed]) -> list[GateInput]:
+    return [one for step in routed if isinstance(step.bundle, LaneBatch) for one in step.bundle.inputs]
+
+
+def outs(routed: list[Routed]) -> list[OutRecord]:
+    return [
+        one for step in routed if step.step == "outbox" for one in step.bundle if isinstance(one, OutRecord)
+    ]
+
+
+def test_an_event_goes_to_its_users_lane() -> None:
+    routed = decoder()([event("ann")])
+    lane = f"{home('ann')}.{lane_of(b'default/ann', LANES)}"
+    assert [(one.step, one.key) for one in routed] == [("gate", lane)]
+    (entry,) = inputs(routed)
+    assert (entry.user_key, entry.now_ms) == ("default/ann", NOW)
+    assert isinstance(entry.item, Event)
+
+
+def test_order_in_a_lane_is_the_order_of_the_batch() -> None:
+    routed = decoder()([event("ann", offset=n) for n in range(5)])
+    found = [entry.item.origin.offset for entry in inputs(routed) if isinstance(entry.item, Event)]
+    assert found == [0, 1, 2, 3, 4]
+
+
+def test_time_of_a_partition_never_runs_back() -> None:
+    routed = decoder()([event("ann", ts=NOW), event("ann", ts=NOW - 5_000), event("ann", ts=NOW + 1)])
+    assert [entry.now_ms for entry in inputs(routed)] == [NOW, NOW, NOW + 1]
+
+
+def test_under_the_stream_clock_only_event_time_counts() -> None:
+    at = "2013-01-01T10:00:00Z"
+    (entry,) = inputs(decoder(stream=True)([event("ann", time=at, ts=NOW)]))
+    assert entry.now_ms == 1_357_034_400_000
+
+
+def test_an_event_on_a_foreign_partition_is_forwarded_once_and_counted_where_it_was_first_read() -> None:
+    away = (home("ann") + 1) % PARTITIONS
+    (forwarded,) = outs(decoder()([event("ann", partition=away, offset=9, ts=NOW)]))
+    assert (forwarded.topic, forwarded.partition, forwarded.key) == (
+        topics.EVENTS,
+        home("ann"),
+        b"default/ann",
+    )
+    assert dict(forwarded.headers)[ORIGIN_HEADER] == f"events/{away}/9".encode()
+    again = RawRecord(
+        topics.EVENTS, home("ann"), 55, NOW + 500, forwarded.key, forwarded.value, forwarded.headers
+    )
+    (entry,) = inputs(decoder()([again]))
+    assert isinstance(entry.item, Event)
+    assert str(entry.item.origin) == f"events/{away}/9"
+    assert entry.item.received_ms == NOW
+
+
+def test_a_forwarded_event_that_is_still_not_at_home_is_dead() -> None:
+    away = (home("ann") + 1) % PARTITIONS
+    raw = event("ann", partition=away)._replace(
+        headers=((ORIGIN_HEADER, b"events/0/1"), (RECEIVED_HEADER, b"1"))
+    )
+    letter, outcome = outs(decoder()([raw]))
+    assert dict(letter.headers)["tocsin-reason"] == b"forward_loop"
+    assert msgspec.json.decode(outcome.value or b"", type=Outcome).origin == "events/0/1"
+
+
+@pytest.mark.parametrize("mark", [b"nonsense", b"\xff/\xff/\xff", b"events/x/1", b"events/1/"])
+def test_a_forged_origin_header_is_a_dead_letter_that_names_the_cure(mark: bytes) -> None:
+    raw = event("ann")._replace(headers=((ORIGIN_HEADER, mark),))
+    letter, _ = outs(decoder()([raw]))
+    assert b"leave it out" in dict(letter.headers)["tocsin-error"]
+
+
+def test_what_cannot_be_decoded_is_a_dead_letter_with_bytes_and_an_outcome_with_the_origin() -> None:
+    notes = Notes()
+    raw = event("ann")._replace(value=b"{broken", partition=2, offset=7)
+    letter, outcome = outs(decoder(notes)([raw, event("bob")]))
+    dead = read_dead_letter(
+        RawRecord(topics.DEAD, letter.partition, 0, 0, letter.key, letter.value, letter.headers)
+    )
+    assert (dead.value, dead.origin_topic, dead.origin_partition, dead.origin_offset) == (
+        b"{broken",
+        "events",
+        2,
+        7,
+    )
+    said = msgspec.json.decode(outcome.value or b"", type=Outcome)
+    assert (said.status, said.reason, said.origin) == ("dead", Reason.BAD_JSON, "events/2/7")
+    assert notes.seen == {False: 1, True: 1}
+
+
+def test_profiles_and_erasures_reach_the_lane() -> None:
+    key = b"default/ann"
+    change = RawRecord(topics.PROFILES, home("ann"), 0, NOW, key, b'{"email": "a@example.com"}', ())
+    erasure = change._replace(value=None)
+    found = [entry.item for entry in inputs(decoder()([change, erasure]))]
+    assert isinstance(found[0], ProfileChange)
+    assert isinstance(found[1], ProfileChange)
+    assert found[0].profile is not None
+    assert found[1].profile is None
+
+
+def test_messages_go_to_their_channel_by_lane_and_outcomes_to_the_tracker() -> None:
+    message = RawRecord(topics.messages("sms"), 1, 0, NOW, b"default/ann", b"{}", ())
+    outcome = RawRecord(topics.OUTCOMES, 2, 0, NOW, b"default/ann", b"{}", ())
+    routed = decoder()([message, outcome, message._replace(topic=topics.messages("sms", bulk=True))])
+    lane = f"1.{lane_of(b'default/ann', LANES)}"
+    assert [(one.step, one.key, len(one.bundle)) for one in routed] == [
+        ("sms", lane, 2),
+        ("track", "track", 1),
+    ]
+
+
+def test_waking_names_every_lane_of_the_partitions_once() -> None:
+    routed = decoder().wake(iter([0, 2]))
+    assert [one.key for one in routed] == ["0.0", "0.1", "0.2", "2.0", "2.1", "2.2"]
+    assert inputs(routed) == []
+
+
+@given(st.binary(max_size=200), st.integers(0, PARTITIONS - 1))
+def test_any_bytes_leave_exactly_one_trace(value: bytes, partition: int) -> None:
+    routed = decoder()([RawRecord(topics.EVENTS, partition, 3, NOW, None, value, ())])
+    letters = [one for one in outs(routed) if one.topic == topics.DEAD]
+    assert len(inputs(routed)) + len(letters) == 1

@@ -1,0 +1,126 @@
+"""The outcome writer: nothing is reported done before it is stored, whatever the store does."""
+
+import threading
+import time
+
+import msgspec
+import pytest
+
+from core.errors import SinkError
+from models.outcome import Outcome
+from models.raw import RawRecord
+from sinks.clickhouse import Finished, LineStore, OutcomeWriter
+
+
+def record(offset: int, value: bytes | None = None) -> RawRecord:
+    line = msgspec.json.encode(Outcome(outcome_id=str(offset), status="sent", tenant="t", at_ms=offset))
+    return RawRecord("outcomes", 0, offset, 0, b"t/u", value if value is not None else line, ())
+
+
+class Memory:
+    """A store that keeps lines, refuses lines that are no outcomes, and can be away."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.away = threading.Event()
+        self.inserts = 0
+
+    def insert(self, lines: bytes) -> None:
+        if self.away.is_set():
+            raise SinkError("away")
+        rows = lines.split(b"\n")
+        for row in rows:
+            try:
+                msgspec.json.decode(row, type=Outcome)
+            except msgspec.DecodeError as error:
+                raise ValueError("26") from error
+        self.inserts += 1
+        self.lines += rows
+
+
+@pytest.fixture
+def store() -> Memory:
+    return Memory()
+
+
+def collect(writer: OutcomeWriter, count: int, within_s: float = 10) -> list[Finished]:
+    done: list[Finished] = []
+    end = time.monotonic() + within_s
+    while len(done) < count and time.monotonic() < end:
+        done += writer.finished()
+        time.sleep(0.01)
+    return done
+
+
+def writer_over(store: LineStore, capacity: int = 1_000) -> OutcomeWriter:
+    return OutcomeWriter(lambda: store, capacity=capacity)
+
+
+def test_records_are_stored_in_one_batch_and_reported_done(store: Memory) -> None:
+    writer = writer_over(store)
+    writer.submit([record(n) for n in range(100)])
+    assert [one.record.offset for one in collect(writer, 100)] == list(range(100))
+    assert len(store.lines) == 100
+    assert store.inserts <= 2
+    assert writer.waiting == 0
+    writer.close()
+
+
+def test_nothing_is_done_while_the_store_is_away_and_all_is_when_it_comes_back(store: Memory) -> None:
+    store.away.set()
+    writer = writer_over(store)
+    writer.submit([record(1), record(2)])
+    assert collect(writer, 1, within_s=0.8) == []
+    assert writer.problem == "away"
+    assert writer.room() == 0
+    store.away.clear()
+    assert len(collect(writer, 2)) == 2
+    assert writer.problem == ""
+    assert writer.room() == 1_000
+    writer.close()
+
+
+def test_a_line_that_is_no_outcome_is_set_aside_with_its_reason_and_the_rest_is_stored(store: Memory) -> None:
+    writer = writer_over(store)
+    writer.submit([record(1), record(2, b'{"status": 7}'), record(3), record(4, b"\xff")])
+    done = {one.record.offset: one.error for one in collect(writer, 4)}
+    assert sorted(done) == [1, 2, 3, 4]
+    assert done[1] == done[3] == ""
+    assert "status" in done[2] or "outcome_id" in done[2]
+    assert done[4].startswith("not an outcome")
+    assert len(store.lines) == 2
+    writer.close()
+
+
+class Refusing:
+    """A store whose schema does not fit: it refuses whatever comes."""
+
+    def insert(self, lines: bytes) -> None:
+        raise ValueError("16")
+
+
+def test_well_formed_outcomes_that_are_refused_wait_and_say_what_to_do() -> None:
+    writer = writer_over(Refusing())
+    writer.submit([record(1)])
+    assert collect(writer, 1, within_s=0.8) == []
+    assert "tocsin migrate" in writer.problem
+    writer.close()
+
+
+def test_room_shrinks_with_what_waits(store: Memory) -> None:
+    store.away.set()
+    writer = writer_over(store, capacity=10)
+    assert writer.room() == 10
+    writer.submit([record(n) for n in range(4)])
+    assert writer.room() in (0, 6)
+    writer.close()
+
+
+def test_close_leaves_what_is_not_stored_unreported(store: Memory) -> None:
+    store.away.set()
+    writer = writer_over(store)
+    writer.submit([record(1)])
+    time.sleep(0.3)
+    writer.close()
+    assert writer.finished() == []
+    assert store.lines == []
