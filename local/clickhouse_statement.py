@@ -1,0 +1,131 @@
+"""What one request to ClickHouse's HTTP interface asks for: pure parsing, no engine.
+
+The interface is described at https://clickhouse.com/docs/interfaces/http: the statement comes in the URL, in
+the body, or split over both; `param_*` are bound values, `database` and `default_format` are taken out, names
+of the transport are ignored, and every other argument is a setting of the query.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DEFAULT_FORMAT = "TabSeparated"
+
+# What clients send about the connection; it has no meaning for one statement in its own context.
+_TRANSPORT = frozenset(
+    {
+        "buffer_size", "client_protocol_version", "compress", "database", "decompress", "default_format",
+        "enable_http_compression", "http_headers_progress_interval_ms", "password", "query", "query_id",
+        "quota_key", "role", "send_progress_in_http_headers", "session_check", "session_id",
+        "session_timeout", "user", "wait_end_of_query",
+    }
+)  # fmt: skip
+_QUOTED = r"`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'"
+_SPACE = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+_INSERT = re.compile(
+    rf"{_SPACE}(?P<head>INSERT\s+INTO\b(?:{_QUOTED}|[^`\"'])*?)\s*"
+    r"\b(?:FORMAT\s+(?P<format>\w+)|(?P<values>VALUES))[ \t]*;?[ \t]*(?:\r?\n|$|(?=[(\[{]))",
+    re.IGNORECASE | re.DOTALL,
+)
+_READS = re.compile(r"\b(?:SELECT|WITH|VALUES|INFILE)\b", re.IGNORECASE)
+_SETTINGS = re.compile(r"\sSETTINGS\s", re.IGNORECASE)
+_ANSWERS = re.compile(
+    rf"{_SPACE}\(*\s*(?:SELECT|WITH|SHOW|DESC|DESCRIBE|EXISTS|EXPLAIN|CHECK)\b", re.IGNORECASE | re.DOTALL
+)
+_STREAMS = re.compile(rf"{_SPACE}(?:SELECT|WITH)\b", re.IGNORECASE | re.DOTALL)
+_FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*(?:\bSETTINGS\b[^;]*)?;?\s*$", re.IGNORECASE)
+_CODINGS = {"": "none", "identity": "none", "gzip": "gzip", "deflate": "deflate", "br": "br", "zstd": "zstd",
+            "lz4": "lz4", "xz": "xz", "bz2": "bz2"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement, ready to run in a context of its own.
+
+    Attributes:
+        sql: the statement.
+        parameters: values of `{name:Type}` placeholders, escaped as the HTTP interface has them.
+        settings: applied to this statement alone.
+        database: where unqualified names are looked up; empty for the default.
+        format: of the answer, where the statement names none.
+    """
+
+    sql: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    database: str = ""
+    format: str = DEFAULT_FORMAT
+
+    @property
+    def answers(self) -> bool:
+        """Whether it gives rows."""
+        return _ANSWERS.match(self.sql) is not None
+
+    @property
+    def streams(self) -> bool:
+        """Whether its rows can be streamed; chDB refuses `SHOW` and its like."""
+        return _STREAMS.match(self.sql) is not None
+
+    @property
+    def answer_format(self) -> str:
+        """Name the format of the answer: the statement's own, or the default."""
+        named = _FORMAT.search(self.sql)
+        return named[1] if named else self.format
+
+
+@dataclass(frozen=True)
+class Insert:
+    """The statement of an insert, apart from its rows."""
+
+    head: str
+    format: str
+
+    def from_file(self, path: Path, encoding: str) -> str:
+        """Make it read its rows from a file with the given `Content-Encoding`.
+
+        Raises:
+            KeyError: an encoding that ClickHouse does not know.
+        """
+        target, *settings = _SETTINGS.split(self.head, maxsplit=1)
+        options = f" SETTINGS {settings[0]}" if settings else ""
+        source = f"FROM INFILE {quote(str(path))} COMPRESSION {quote(_CODINGS[encoding.lower()])}"
+        return f"{target} {source}{options} FORMAT {self.format}"
+
+
+def quote(text: str) -> str:
+    r"""Quote a string literal.
+
+    >>> quote("it's")
+    "'it\\'s'"
+    """
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def split_insert(text: str) -> tuple[Insert, int] | None:
+    """Tell an insert that carries its rows with it; with it the index in `text` where they begin.
+
+    None for anything else, `INSERT … SELECT` included.
+    """
+    found = _INSERT.match(text)
+    if not found or _READS.search(re.sub(_QUOTED, "", found["head"])):
+        return None
+    return Insert(found["head"].strip(), found["format"] or "Values"), found.end()
+
+
+def statement(sql: str, arguments: Mapping[str, str]) -> Statement:
+    """Build the statement from its text and the arguments of the request."""
+    parameters = {name[6:]: value for name, value in arguments.items() if name.startswith("param_")}
+    settings = {
+        name: value
+        for name, value in arguments.items()
+        if name not in _TRANSPORT and not name.startswith("param_")
+    }
+    return Statement(
+        sql=sql,
+        parameters=parameters,
+        settings=settings,
+        database=arguments.get("database", ""),
+        format=arguments.get("default_format", DEFAULT_FORMAT),
+    )

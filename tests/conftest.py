@@ -1,0 +1,65 @@
+"""What all tests share: servers on demand, the socket guard, a manual clock."""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.clock import ManualClock
+from tests.sockets import Level, SocketGuard
+
+pytest_plugins = ("tests.services",)
+
+_SERVERS = frozenset({"kafka", "redis_url", "redis_db", "clickhouse_url", "clickhouse_db", "sandbox"})
+# Tests there stand up small servers of their own on 127.0.0.1.
+_LOOPBACK_FOLDERS = frozenset(
+    {"providers", "operators", "sources", "state", "sinks", "sandbox", "gateway", "dashboards", "local"}
+)
+_TESTS = Path(__file__).parent
+_GUARD = SocketGuard()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker that folders give, and start to watch sockets."""
+    config.addinivalue_line("markers", "loopback: may use sockets of this machine (given by folder)")
+    _GUARD.install()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses a server as integration, and what lies in a loopback folder as such."""
+    for item in items:
+        if _SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.integration)
+        if _LOOPBACK_FOLDERS & set(item.path.relative_to(_TESTS).parts):
+            item.add_marker(pytest.mark.loopback)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Give each test its level of socket use, its fixtures included."""
+    _GUARD.enter(_level(item))
+    try:
+        return (yield)
+    finally:
+        _GUARD.enter("any")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """Fail a test whose attempt was swallowed."""
+    result = yield
+    if _GUARD.attempts:
+        pytest.fail(f"reached for a socket: {', '.join(_GUARD.attempts)}")
+    return result
+
+
+def _level(item: pytest.Item) -> Level:
+    if item.get_closest_marker("integration") or item.get_closest_marker("e2e"):
+        return "any"
+    return "loopback" if item.get_closest_marker("loopback") else "none"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Make a clock that only the test moves."""
+    return ManualClock()
