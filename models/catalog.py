@@ -173,8 +173,8 @@ class NotificationSpec(_Strict):
     dedup: Dedup | None = None
     limits: list[Limit] = []
     send_window: SendWindow | None = None
-    delay_ms: Duration | None = Field(None, alias="delay")
-    expires_ms: Duration | None = Field(None, alias="expires")
+    delay_ms: Duration | None = Field(default=None, alias="delay")
+    expires_ms: Duration | None = Field(default=None, alias="expires")
     collapse_key: str | None = None
     tenants: list[str] | None = None
 
@@ -190,7 +190,6 @@ class Category(_Strict):
 class DefaultPreferences(_Strict):
     """What holds for users who have not chosen; the user's own choice wins key by key."""
 
-    enabled: bool = True
     channels: dict[ChannelName, bool] = {}
     categories: dict[str, bool | dict[ChannelName, bool]] = {}
     notifications: dict[str, bool] = {}
@@ -203,8 +202,8 @@ class Senders(_Strict):
     email_name: str = ""
     reply_to: str = ""
     sms: str = ""
-    unsubscribe_url: str = Field("", pattern=r"^(https?://[^\s<>]+)?$")
-    unsubscribe_email: str = Field("", pattern=r"^([^\s<>@?]+@[^\s<>@?]+)?$")
+    unsubscribe_url: str = Field(default="", pattern=r"^(https?://[^\s<>]+)?$")
+    unsubscribe_email: str = Field(default="", pattern=r"^([^\s<>@?]+@[^\s<>@?]+)?$")
 
 
 class Branding(_Strict):

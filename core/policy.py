@@ -1,0 +1,26 @@
+"""How the gate treats every tenant alike: set once by the process, not by the catalog."""
+
+import msgspec
+
+
+class GatePolicy(msgspec.Struct, frozen=True):
+    """Windows and bounds of the gate. The bounds keep one user's record small whatever is sent to him.
+
+    Attributes:
+        dedup_window_ms: how long source + id is remembered, in event time.
+        profile_wait_ms: how long an event waits for its user's profile.
+        dedup_max: ids (and, apart from them, dedup keys) remembered a user. Beyond it the oldest is
+            forgotten first, so in a flood of distinct ids only the newest are recognised as duplicates.
+        holds_max: things held a user. Beyond it further ones are suppressed(limit), counter `held`.
+        waiting_max: events an unknown user may have waiting; further ones are dead at once (unknown_user).
+        waiting_bytes: the same in bytes.
+        blocked_max: blocked addresses and devices a user; beyond it the oldest block is forgotten.
+    """
+
+    dedup_window_ms: int = 86_400_000
+    profile_wait_ms: int = 10_000
+    dedup_max: int = 128
+    holds_max: int = 256
+    waiting_max: int = 64
+    waiting_bytes: int = 262_144
+    blocked_max: int = 64

@@ -1,0 +1,133 @@
+"""What the exact store keeps of a user: one flat record, encoded with msgpack.
+
+Contact points, wishes, and what the windows of dedup and limits still need. Windows are packed bytes: they
+cost nothing to decode, and the garbage collector does not follow them. Whatever is in a window expires; what
+is left of a quiet user is the profile.
+"""
+
+from typing import Final
+
+import msgspec
+
+from core import dedup, limits
+from core.errors import StateError
+
+_VERSION: Final = b"\x01"
+
+
+class Point(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
+    """One contact point: an address or device on one channel. `key` names it without saying it."""
+
+    channel: str
+    key: str
+    address: str = ""
+    platform: str = ""
+    app: str = ""
+    registered_ms: int = 0
+    subscription: dict[str, str] | None = None
+
+
+class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
+    """What must be known of a held thing without its payload: when it is due, and its last word if erased."""
+
+    due_ms: int
+    notification_id: str
+    notification: str
+    category: str
+    event_id: str
+    origin: str
+    message_id: str = ""
+    channel: str = "*"
+    target: str = ""
+    attempt: int = 0
+
+
+class Waiting(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An event that waits for its user's profile, encoded, with the time it is given up."""
+
+    deadline_ms: int
+    event: bytes
+
+
+class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
+    """State of one user.
+
+    Attributes:
+        version: effective version of the profile, growing with each change; 0 without a profile.
+        points: contact points in the profile's order; in-app is always one.
+        off: what is switched off, as keys of `core.preferences`, the tenant's defaults merged in.
+        quiet_start_min: start of the user's own quiet hours, minute of the day; -1: the tenant's apply.
+        blocked: contact points a provider reported dead or refusing -> when.
+        seen: source + id of recent events (`core.dedup`).
+        keys: recent dedup keys of notifications (`core.dedup`).
+        counts: counter -> recent times (`core.limits`).
+        holds: timer id -> what is held (payloads are in the store, apart).
+        waiting: events of a user not known yet, in order of arrival. They stay in the record, for the
+            profile releases them at once and in order; their number and bytes are bounded.
+    """
+
+    version: int = 0
+    points: tuple[Point, ...] = ()
+    locale: str = ""
+    timezone: str = ""
+    off: tuple[str, ...] = ()
+    snoozed_until_ms: int = 0
+    quiet_start_min: int = -1
+    quiet_end_min: int = -1
+    blocked: dict[str, int] = {}
+    seen: bytes = b""
+    keys: bytes = b""
+    counts: dict[str, bytes] = {}
+    holds: dict[str, HoldRef] = {}
+    waiting: tuple[Waiting, ...] = ()
+
+    def is_empty(self) -> bool:
+        """Whether nothing is left that a later decision could need."""
+        return not (
+            self.version
+            or self.blocked
+            or self.seen
+            or self.keys
+            or self.counts
+            or self.holds
+            or self.waiting
+        )
+
+
+def expire(record: UserRecord, now_ms: int) -> bool:
+    """Drop what has left every window by `now_ms`; never changes a later decision.
+
+    Returns:
+        Whether anything was dropped, so that the record must be written (or, if empty, erased).
+    """
+    seen = dedup.pruned(record.seen, now_ms)
+    keys = dedup.pruned(record.keys, now_ms)
+    shrunk = len(seen) < len(record.seen) or len(keys) < len(record.keys)
+    record.seen, record.keys = seen, keys
+    return limits.expire(record.counts, now_ms) or shrunk
+
+
+class RecordCodec:
+    """Records to bytes and back: a version byte, then msgpack without field names.
+
+    New fields are appended with a default, so older bytes stay readable; anything else raises the version.
+    """
+
+    def __init__(self) -> None:
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(UserRecord).decode
+
+    def encode(self, record: UserRecord) -> bytes:
+        """Encode a record."""
+        return _VERSION + self._encode(record)
+
+    def decode(self, data: bytes) -> UserRecord:
+        """Decode a record.
+
+        Raises:
+            StateError: the bytes are of a version this release does not know.
+        """
+        if data[:1] != _VERSION:
+            msg = f"user record of version {data[:1].hex()}: start the release that wrote this state"
+            raise StateError(msg)
+        return self._decode(memoryview(data)[1:])
