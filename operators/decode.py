@@ -17,7 +17,7 @@ from models.event import Event, Origin
 from models.outcome import Outcome
 from models.raw import OutRecord, RawRecord
 from models.statuses import Reason, Status
-from operators.gate import Erasure, GateInput, Item, LaneBatch, ProfileChange
+from operators.gate import GateInput, Item, LaneBatch
 
 # Headers of a forwarded record: where it was first read, and its Kafka time there.
 ORIGIN_HEADER = "tocsin-origin"
@@ -196,9 +196,8 @@ def _forward(raw: RawRecord, home: int, key: bytes) -> OutRecord:
 
 
 def _profile(raw: RawRecord) -> tuple[str, Item]:
-    tenant, user, profile = codec.decode_profile(raw)
-    item = Erasure(tenant, user) if profile is None else ProfileChange(tenant, user, profile)
-    return f"{tenant}/{user}", item
+    change = codec.decode_profile(raw)
+    return f"{change.tenant}/{change.user}", change
 
 
 def _receipt(raw: RawRecord) -> tuple[str, Item]:

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 import bytewax.operators as op
-import msgspec
 from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from core.gate import Gate, Step
@@ -18,11 +17,11 @@ from core.record import UserRecord
 from state.deltas import Delta
 from state.lane import Lane
 
+from core.codec import ProfileChange, encode
 from models import topics
 from models.event import Event
 from models.message import Message, Retry
 from models.outcome import ReceiptEvent
-from models.profile import Profile
 from models.raw import OutRecord, VersionNote
 
 Out = OutRecord | VersionNote
@@ -30,25 +29,9 @@ _POLL = timedelta(milliseconds=2)
 # Between records a lane looks this often whether time has passed its next timer.
 _IDLE_POLL = timedelta(milliseconds=50)
 _TIMERS_A_TURN = 200
-_encode = msgspec.json.Encoder().encode
 
 
-class Erasure(NamedTuple):
-    """A profile tombstone."""
-
-    tenant: str
-    user: str
-
-
-class ProfileChange(NamedTuple):
-    """A profile as a producer wrote it."""
-
-    tenant: str
-    user: str
-    profile: Profile
-
-
-Item = Event | ProfileChange | Erasure | ReceiptEvent | Retry
+Item = Event | ProfileChange | ReceiptEvent | Retry
 
 
 class GateInput(NamedTuple):
@@ -153,9 +136,7 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
             return gate.on_profile(record, item.tenant, item.user, item.profile, self._now_ms)
         if isinstance(item, Retry):
             return gate.on_retry(record, item, self._now_ms)
-        if isinstance(item, ReceiptEvent):
-            return gate.on_receipt(record, item, self._now_ms)
-        return gate.on_profile(record, item.tenant, item.user, None, self._now_ms)
+        return gate.on_receipt(record, item, self._now_ms)
 
     def _fire(self, lane: Lane[UserRecord], until_ms: int, out: list[Out], limit: int | None) -> None:
         """Fire timers due by `until_ms` in order of due time, each at its own time."""
@@ -182,9 +163,9 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
         key = user_key.encode()
         partition = self._partition
         for message in step.messages:
-            out.append(OutRecord(_topic(message), partition, key, _encode(message)))
+            out.append(OutRecord(_topic(message), partition, key, encode(message)))
         for outcome in step.outcomes:
-            out.append(OutRecord(topics.OUTCOMES, partition, key, _encode(outcome)))
+            out.append(OutRecord(topics.OUTCOMES, partition, key, encode(outcome)))
         if step.profile_version is not None:
             out.append(VersionNote(user_key, step.profile_version))
 

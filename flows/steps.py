@@ -1,0 +1,9 @@
+"""Step ids. They name state in the recovery store: changing one loses offsets, so they never change."""
+
+FLOW = "tocsin"
+SOURCE = "kafka"
+DECODE = "decode"
+GATE = "gate"
+TRACK = "track"
+OUTBOX = "outbox"
+DELIVER = "deliver"
