@@ -1,0 +1,91 @@
+"""What rendered text must be before it leaves: one line, short enough, and a link only where one is safe."""
+
+from urllib.parse import quote
+
+import msgspec
+import regex
+
+ELLIPSIS = "…"
+WORD_SLACK = 24  # characters given up at most to end at a word
+
+_CONTROL = regex.compile(r"[\p{Cc}\p{Zl}\p{Zp}]+")
+_CONTROL_BUT_LF = regex.compile(r"[^\P{Cc}\n]+")
+_BLANK_LINES = regex.compile(r"\n{3,}")
+_LAST_SPACE = regex.compile(r"\s\S*\Z")
+_GRAPHEME = regex.compile(r"\X")
+_SCHEME = regex.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://[^\s/?#]")
+_UNSAFE_SCHEMES = frozenset({"javascript", "data", "vbscript", "file", "blob"})
+_URL_CHARACTERS = "%/:?#[]@!$&'()*+,;=-._~"
+
+
+def one_line(text: str) -> str:
+    r"""Put a text on one line: what goes into a header or a title cannot start another header.
+
+    >>> one_line(" Your flight\r\nBcc: all@example.com ")
+    'Your flight Bcc: all@example.com'
+    """
+    return _CONTROL.sub(" ", text).strip()
+
+
+def tidy(text: str) -> str:
+    """Trim a text of several lines: LF line ends, no control characters, at most one blank line in a row."""
+    lines = _CONTROL_BUT_LF.sub("", text.replace("\r\n", "\n").replace("\t", " ")).split("\n")
+    return _BLANK_LINES.sub("\n\n", "\n".join([line.rstrip() for line in lines])).strip()
+
+
+def json_size(text: str) -> int:
+    """Count the bytes of a text inside a JSON string: UTF-8, with quotes and controls escaped."""
+    return len(msgspec.json.encode(text)) - 2
+
+
+def shorten(text: str, max_bytes: int) -> str:
+    """Cut a text to at most `max_bytes` of JSON, at a word if one is near, never inside a grapheme.
+
+    A grapheme is what a reader sees as one character (UAX 29): a letter with its accents, a joined emoji.
+    A text that was cut ends with an ellipsis; where not even that fits, nothing is left.
+    """
+    if json_size(text) <= max_bytes:
+        return text
+    room = max_bytes - json_size(ELLIPSIS)
+    if room < 0:
+        return ""
+    head = _head(text, room)
+    if not text[len(head)].isspace():
+        head = _whole_words(head)
+    return head.rstrip() + ELLIPSIS
+
+
+def _head(text: str, room: int) -> str:
+    end = 0
+    for grapheme in _GRAPHEME.finditer(text):
+        room -= json_size(grapheme[0])
+        if room < 0:
+            break
+        end = grapheme.end()
+    return text[:end]
+
+
+def _whole_words(head: str) -> str:
+    """Drop the begun word at the end, unless that gives up too much (a language without spaces, a link)."""
+    space = _LAST_SPACE.search(head)
+    return head[: space.start()] if space and len(head) - space.start() <= WORD_SLACK else head
+
+
+def safe_url(url: str) -> str:
+    """Check that an address may be put behind a tap or click: `https://…`, or an app's own scheme.
+
+    Args:
+        url: from a template or from the data of an event.
+
+    Returns:
+        The address with everything that does not belong into one percent-encoded.
+
+    Raises:
+        ValueError: it has no scheme with a host, or one that runs code or reads files.
+    """
+    clean = one_line(url)
+    found = _SCHEME.match(clean)
+    if not found or found[1].lower() in _UNSAFE_SCHEMES:
+        msg = "not a link that may be followed"
+        raise ValueError(msg)
+    return quote(clean, safe=_URL_CHARACTERS)

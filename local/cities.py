@@ -1,0 +1,28 @@
+"""The cities behind the airports of the 2013 flights, as people say them ("your flight to Miami")."""
+
+CITIES = {
+    "ABQ": "Albuquerque", "ACK": "Nantucket", "ALB": "Albany", "ANC": "Anchorage", "ATL": "Atlanta",
+    "AUS": "Austin", "AVL": "Asheville", "BDL": "Hartford", "BGR": "Bangor", "BHM": "Birmingham",
+    "BNA": "Nashville", "BOS": "Boston", "BQN": "Aguadilla", "BTV": "Burlington", "BUF": "Buffalo",
+    "BUR": "Burbank", "BWI": "Baltimore", "BZN": "Bozeman", "CAE": "Columbia", "CAK": "Akron",
+    "CHO": "Charlottesville", "CHS": "Charleston", "CLE": "Cleveland", "CLT": "Charlotte",
+    "CMH": "Columbus", "CRW": "Charleston (West Virginia)", "CVG": "Cincinnati", "DAY": "Dayton",
+    "DCA": "Washington", "DEN": "Denver", "DFW": "Dallas", "DSM": "Des Moines", "DTW": "Detroit",
+    "EGE": "Vail", "EWR": "Newark", "EYW": "Key West", "FLL": "Fort Lauderdale", "GRR": "Grand Rapids",
+    "GSO": "Greensboro", "GSP": "Greenville", "HDN": "Steamboat Springs", "HNL": "Honolulu",
+    "HOU": "Houston", "IAD": "Washington", "IAH": "Houston", "ILM": "Wilmington", "IND": "Indianapolis",
+    "JAC": "Jackson Hole", "JAX": "Jacksonville", "JFK": "New York", "LAS": "Las Vegas",
+    "LAX": "Los Angeles", "LEX": "Lexington", "LGA": "New York", "LGB": "Long Beach",
+    "MCI": "Kansas City", "MCO": "Orlando", "MDW": "Chicago", "MEM": "Memphis", "MHT": "Manchester",
+    "MIA": "Miami", "MKE": "Milwaukee", "MSN": "Madison", "MSP": "Minneapolis", "MSY": "New Orleans",
+    "MTJ": "Montrose", "MVY": "Martha's Vineyard", "MYR": "Myrtle Beach", "OAK": "Oakland",
+    "OKC": "Oklahoma City", "OMA": "Omaha", "ORD": "Chicago", "ORF": "Norfolk", "PBI": "West Palm Beach",
+    "PDX": "Portland (Oregon)", "PHL": "Philadelphia", "PHX": "Phoenix", "PIT": "Pittsburgh",
+    "PSE": "Ponce", "PSP": "Palm Springs", "PVD": "Providence", "PWM": "Portland (Maine)",
+    "RDU": "Raleigh", "RIC": "Richmond", "ROC": "Rochester", "RSW": "Fort Myers", "SAN": "San Diego",
+    "SAT": "San Antonio", "SAV": "Savannah", "SBN": "South Bend", "SDF": "Louisville", "SEA": "Seattle",
+    "SFO": "San Francisco", "SJC": "San Jose", "SJU": "San Juan", "SLC": "Salt Lake City",
+    "SMF": "Sacramento", "SNA": "Santa Ana", "SRQ": "Sarasota", "STL": "St. Louis",
+    "STT": "Charlotte Amalie", "SYR": "Syracuse", "TPA": "Tampa", "TUL": "Tulsa", "TVC": "Traverse City",
+    "TYS": "Knoxville", "XNA": "Fayetteville",
+}  # fmt: skip
