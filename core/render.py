@@ -111,7 +111,7 @@ def _content(message: Message, tenant: TenantSpec, parts: dict[str, str], unsubs
             headers = mail_headers(unsubscribe_url, tenant.senders.unsubscribe_email)
             return email_content(parts, tenant.senders, headers)
         case Channel.SMS:
-            return sms_content(parts, tenant.senders)
+            return sms_content(parts, message, tenant.senders)
         case Channel.INAPP:
             return inapp_content(parts, message)
         case _:

@@ -6,6 +6,7 @@ import msgspec
 
 from core.errors import RenderError
 from core.render_text import json_size, one_line, safe_url, shorten, tidy
+from core.sms import analyse, smart
 from models.catalog import Senders
 from models.content import EmailContent, InAppContent, PushContent, SmsContent
 from models.ids import digest
@@ -13,6 +14,7 @@ from models.message import Message
 
 MAX_SUBJECT_BYTES = 250
 MAX_TITLE_BYTES = 250
+MAX_SMS_CHARS = 1_600  # of Twilio and SNS
 # FCM, APNs and web push take 4096 bytes. The rest is for what adapters put around the content: the names of
 # fields, `aps`, channel and tag, and the 103 bytes of web push encryption.
 MAX_PUSH_BYTES = 4096 - 640
@@ -48,13 +50,18 @@ def mail_headers(unsubscribe_url: str, unsubscribe_email: str) -> dict[str, str]
     return headers
 
 
-def sms_content(parts: Parts, senders: Senders) -> SmsContent:
-    """Build a text message, and count what it will be billed as."""
-    from core.sms import analyse
+def sms_content(parts: Parts, message: Message, senders: Senders) -> SmsContent:
+    """Build a text message, in GSM-7 if plain punctuation makes it so, and count what it will be billed as.
 
-    text = tidy(parts["sms"])
-    encoding, segments = analyse(text)
-    return SmsContent(text=text, segments=segments, encoding=encoding, sender=senders.sms)
+    Raises:
+        RenderError: no provider takes a text of this length.
+    """
+    text = smart(tidy(parts["sms"]))
+    if len(text) > MAX_SMS_CHARS:
+        msg = f"template {message.template}, part sms: longer than {MAX_SMS_CHARS} characters"
+        raise RenderError(msg)
+    size = analyse(text)
+    return SmsContent(text=text, segments=size.segments, encoding=size.encoding, sender=senders.sms)
 
 
 def push_content(parts: Parts, message: Message) -> PushContent:
