@@ -1,0 +1,96 @@
+"""How an SMS is encoded and billed: GSM-7 or UCS-2, and in how many segments.
+
+An SMS is 140 octets: 160 septets of GSM 03.38 or 70 UTF-16 units. A text that needs more is sent in segments
+that each lose 6 octets to a header. One character outside GSM-7 makes the whole text UCS-2.
+"""
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+Encoding = Literal["GSM-7", "UCS-2"]
+
+GSM_BASIC = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+"""One septet each (3GPP TS 23.038, 6.2.1)."""
+
+GSM_EXTENDED = frozenset("^{}\\[~]|€\f")
+"""Two septets each: escape and character."""
+
+_GSM = GSM_BASIC | GSM_EXTENDED
+
+ONE: dict[Encoding, int] = {"GSM-7": 160, "UCS-2": 70}
+"""Units of a text that fits one SMS."""
+
+MANY: dict[Encoding, int] = {"GSM-7": 153, "UCS-2": 67}
+"""Units of one segment of several."""
+
+SMART = str.maketrans(
+    {
+        "‘": "'", "’": "'", "‚": "'", "‛": "'", "′": "'", "`": "'", "´": "'",
+        "“": '"', "”": '"', "„": '"', "‟": '"', "″": '"', "«": '"', "»": '"',
+        "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "―": "-", "−": "-",
+        "…": "...", "•": "-", "\t": " ", "\u00a0": " ", "\u2007": " ", "\u2009": " ", "\u202f": " ",
+        "\u200b": "", "\u2060": "", "\ufeff": "", "\u00ad": "",
+    }
+)  # fmt: skip
+"""Typographic characters and what says the same in GSM-7."""
+
+
+class SmsSize(NamedTuple):
+    """What a text is billed as."""
+
+    encoding: Encoding
+    segments: int
+
+
+def analyse(text: str) -> SmsSize:
+    """Measure a text as providers bill it; an empty text is one segment.
+
+    A character of two units is never split over two segments: one that does not fit begins the next.
+
+    >>> analyse("Gate B12 closes at 14:05")
+    SmsSize(encoding='GSM-7', segments=1)
+    >>> analyse("a" * 152 + "€" + "a" * 152)
+    SmsSize(encoding='GSM-7', segments=3)
+    """
+    encoding: Encoding = "GSM-7" if _GSM.issuperset(text) else "UCS-2"
+    double = _doubles(text, encoding)
+    units = len(text) + double  # septets or UTF-16 units
+    if units <= ONE[encoding]:
+        return SmsSize(encoding, 1)
+    limit = MANY[encoding]
+    segments = _fill(_widths(text, encoding), limit) if double else -(-units // limit)
+    return SmsSize(encoding, segments)
+
+
+def smart(text: str) -> str:
+    """Replace typographic characters where that makes the whole text GSM-7; else leave it as it is.
+
+    >>> smart("It’s late – sorry"), smart("Это ‘да’")
+    ("It's late - sorry", 'Это ‘да’')
+    """
+    plain = text.translate(SMART)
+    return plain if _GSM.issuperset(plain) else text
+
+
+def _doubles(text: str, encoding: Encoding) -> int:
+    if encoding == "GSM-7":
+        return sum(map(text.count, GSM_EXTENDED))
+    return sum([char > "\uffff" for char in text])
+
+
+def _widths(text: str, encoding: Encoding) -> Iterable[int]:
+    if encoding == "GSM-7":
+        return (2 if char in GSM_EXTENDED else 1 for char in text)
+    return (2 if char > "\uffff" else 1 for char in text)
+
+
+def _fill(widths: Iterable[int], limit: int) -> int:
+    segments, used = 1, 0
+    for width in widths:
+        if used + width > limit:
+            segments, used = segments + 1, 0
+        used += width
+    return segments
