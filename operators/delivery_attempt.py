@@ -1,0 +1,315 @@
+"""One attempt at one message, on the runtime's loop: render, claim, call, write down what came of it.
+
+Nothing is put out before the ledger has it; nothing is sent before the ledger has the claim. What follows
+(wait, park, next in the queue) is the worker's to decide: an attempt only says what happened.
+"""
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
+
+from core.errors import DeliveryError, Misconfigured, OptedOut, RecipientGone, RenderError, Unknown
+from core.retry import Next, RetryPolicy, after_failure
+from models.content import Content, Outgoing
+from models.message import Message
+from models.raw import RawRecord
+from models.statuses import Reason, Status
+from operators import delivery_records as records
+from operators.delivery_records import Call
+from providers.base import Provider, Receipt
+from providers.ledger import Answer, Claim, Ledger, Output
+from providers.runtime import Runtime
+
+Render = Callable[[Message], Content]
+
+
+class Job:
+    """One message in the operator, and what is known of it."""
+
+    __slots__ = (
+        "attempt",
+        "burnt",
+        "content",
+        "due_ms",
+        "fallback",
+        "first_failed_ms",
+        "given_back",
+        "last_reason",
+        "message",
+        "outputs",
+        "provider",
+        "record",
+        "tried",
+        "unknown",
+        "user_key",
+    )
+
+    def __init__(self, record: RawRecord, message: Message) -> None:
+        self.record = record
+        self.message = message
+        self.user_key = f"{message.tenant}/{message.user}"
+        self.attempt = message.attempt
+        self.outputs: tuple[Output, ...] = ()
+        self.content: Content | None = None
+        self.unknown = False
+        self.first_failed_ms = 0
+        self.last_reason = Reason.TRANSIENT
+        # Of the attempt that is on: whom it is for, whom it tried before, whether another could take over.
+        self.provider: Provider | None = None
+        self.tried: set[str] = set()
+        self.fallback = False
+        self.burnt = False
+        # Set to the due time when the message must go back to the gate without another call.
+        self.given_back: int | None = None
+        self.due_ms = 0
+
+
+class Then(Enum):
+    """What the worker does with the job next."""
+
+    FINISHED = "finished"
+    AGAIN = "again"
+    PARK = "park"
+
+
+class Health(Enum):
+    """What a step says about its provider."""
+
+    UNTOUCHED = "untouched"
+    GOOD = "good"
+    FAILED = "failed"
+    MISCONFIGURED = "misconfigured"
+
+
+class Step(NamedTuple):
+    """What one step of a job came to: `outputs` are in the ledger and may be shown."""
+
+    job: Job
+    then: Then
+    outputs: tuple[Output, ...] = ()
+    due_ms: int = 0
+    health: Health = Health.UNTOUCHED
+    retry_after_s: float | None = None
+
+
+class AttemptPolicy(msgspec.Struct, frozen=True):
+    """How attempts end.
+
+    Attributes:
+        retry: the schedule.
+        on_unknown: a send that may have happened: `resend` and say so, or `drop` it as dead.
+        timeout_s: longest call; a provider's own limit may be shorter.
+    """
+
+    retry: RetryPolicy = RetryPolicy()
+    on_unknown: Literal["resend", "drop"] = "resend"
+    timeout_s: float = 30.0
+
+
+class Stats(Protocol):
+    """Where provider calls are counted; called on the runtime's thread."""
+
+    def call(self, channel: str, provider: str, result: str, provider_ms: int) -> None:
+        """Count one call: `result` is `sent` or the reason of the failure."""
+        ...
+
+
+class Attempts:
+    """Carries out attempts. `run` raises nothing but what is a fault of ours."""
+
+    def __init__(
+        self, policy: AttemptPolicy, runtime: Runtime, ledger: Ledger, render: Render, stats: Stats
+    ) -> None:
+        self._policy = policy
+        self._stats = stats
+        self._runtime = runtime
+        self._ledger = ledger
+        self._render = render
+
+    async def run(self, job: Job) -> Step:
+        """Take one job one step further: at most one provider call."""
+        now_ms = self._runtime.now_ms()
+        fault = self._render_once(job)
+        expired = 0 < job.message.expires_ms < now_ms
+        only_look = expired or fault is not None or job.given_back is not None
+        claim = await self._ledger.claim(job.message, only_look=only_look)
+        shown = self._adopt(job, claim)
+        step = await self._act(job, claim, fault, expired)
+        return step._replace(outputs=shown + step.outputs) if shown else step
+
+    def failed(self, job: Job) -> Step:
+        """Say what follows when `run` raised: the same again, a little later."""
+        return Step(job, Then.AGAIN, due_ms=self._runtime.now_ms() + 1_000)
+
+    def _render_once(self, job: Job) -> tuple[Reason, str] | None:
+        if job.content is not None or job.given_back is not None:
+            return None
+        try:
+            job.content = self._render(job.message)
+        except RenderError as error:
+            return Reason.RENDER_ERROR, str(error)
+        except Exception as error:  # the flow's edge: a template must not stop those behind it
+            return Reason.RENDER_ERROR, f"the renderer failed ({type(error).__name__})"
+        return None
+
+    def _adopt(self, job: Job, claim: Claim) -> tuple[Output, ...]:
+        """Take over what an earlier incarnation wrote; returns what must be shown once more."""
+        job.unknown |= claim.unknown
+        if claim.answer is Answer.FRESH or len(claim.outputs) <= len(job.outputs):
+            return ()
+        shown = claim.outputs[len(job.outputs) :]
+        job.attempt, job.outputs = claim.attempt, claim.outputs
+        return shown
+
+    async def _act(self, job: Job, claim: Claim, fault: tuple[Reason, str] | None, expired: bool) -> Step:
+        if claim.answer in (Answer.DONE, Answer.OLD):
+            return Step(job, Then.FINISHED)
+        if claim.answer is Answer.OPEN:
+            return await self._left_open(job)
+        if claim.answer is Answer.STALE:
+            return await self._hand_back(job, Reason.STALE_PROFILE, self._runtime.now_ms())
+        if job.given_back is not None:
+            return await self._hand_back(job, job.last_reason, job.given_back)
+        if expired:
+            return await self._end(job, self._line(job, Status.EXPIRED, Reason.TOO_LATE, self._no_call()))
+        if fault is not None:
+            return await self._bury(job, *fault, self._no_call(), Health.UNTOUCHED)
+        return await self._send(job)
+
+    async def _send(self, job: Job) -> Step:
+        assert job.provider is not None, "the worker picks a provider before it submits"
+        assert job.content is not None, "rendered above"
+        at_ms, started = self._runtime.now_ms(), self._runtime.monotonic_ms()
+        answer = await self._deliver(job.provider, Outgoing(job.message, job.content))
+        call = Call(
+            at_ms=at_ms,
+            provider=job.provider.name,
+            provider_ms=round(self._runtime.monotonic_ms() - started),
+            code=answer.code,
+            provider_message_id=answer.provider_message_id if isinstance(answer, Receipt) else "",
+        )
+        result = answer.reason if isinstance(answer, DeliveryError) else Status.SENT
+        self._stats.call(job.message.channel, call.provider, result, call.provider_ms)
+        if isinstance(answer, DeliveryError):
+            return await self._failed(job, answer, call)
+        reason = Reason.RESENT_AFTER_UNKNOWN if job.unknown else Reason.NONE
+        return await self._end(job, self._line(job, Status.SENT, reason, call), health=Health.GOOD)
+
+    async def _deliver(self, provider: Provider, outgoing: Outgoing) -> Receipt | DeliveryError:
+        try:
+            async with asyncio.timeout(min(provider.limits.timeout_s, self._policy.timeout_s)):
+                return await provider.send(outgoing)
+        except DeliveryError as error:
+            return error
+        except TimeoutError:
+            return Unknown("no answer within the deadline", code="timeout")
+        except Exception as error:  # the flow's edge: a fault of an adapter leaves the outcome unknown
+            return Unknown("the adapter failed", code=type(error).__name__)
+
+    async def _failed(self, job: Job, error: DeliveryError, call: Call) -> Step:
+        job.last_reason = error.reason
+        job.unknown |= isinstance(error, Unknown)
+        job.first_failed_ms = job.first_failed_ms or call.at_ms
+        if error.permanent:
+            return await self._refused(job, error, call)
+        if isinstance(error, Unknown) and self._policy.on_unknown == "drop":
+            return await self._bury(job, Reason.UNKNOWN, str(error), call, Health.FAILED)
+        if isinstance(error, Misconfigured):
+            return await self._misconfigured(job, call)
+        if error.failover and job.fallback:
+            return await self._fail_over(job, error.reason, call, Health.FAILED, burnt=True)
+        return await self._retry(job, error, call, Health.FAILED)
+
+    async def _misconfigured(self, job: Job, call: Call) -> Step:
+        if job.fallback:
+            return await self._fail_over(job, Reason.MISCONFIGURED, call, Health.MISCONFIGURED, burnt=False)
+        if job.burnt:
+            fault = Misconfigured("the provider account does not work", code=call.code)
+            return await self._retry(job, fault, call, Health.MISCONFIGURED)
+        step = await self._fail_over(job, Reason.MISCONFIGURED, call, Health.MISCONFIGURED, burnt=False)
+        return step._replace(then=Then.PARK)
+
+    async def _fail_over(self, job: Job, reason: Reason, call: Call, health: Health, *, burnt: bool) -> Step:
+        """Write this call down without using up the attempt; of calls that repeat only the first shows."""
+        job.tried.add(call.provider)
+        job.burnt |= burnt
+        line = records.outcome(job.message, Status.RETRYING, reason, job.attempt, call, failed_over=True)
+        outputs = () if records.repeats(line, job.outputs) else (line,)
+        return await self._go_on(job, outputs, Then.AGAIN, call.at_ms, health)
+
+    async def _refused(self, job: Job, error: DeliveryError, call: Call) -> Step:
+        if not isinstance(error, OptedOut | RecipientGone):
+            return await self._bury(job, error.reason, str(error), call, Health.GOOD)
+        kind = "opted_out" if isinstance(error, OptedOut) else "gone"
+        line = self._line(job, Status.DEAD, error.reason, call)
+        return await self._end(
+            job, line, records.receipt(job.message, kind, error.reason, call), health=Health.GOOD
+        )
+
+    async def _retry(self, job: Job, error: DeliveryError, call: Call, health: Health) -> Step:
+        schedule, now_ms = self._policy.retry, self._runtime.now_ms()
+        decision = after_failure(schedule, job.message.message_id, job.attempt, now_ms, error.retry_after_s)
+        if decision.next is Next.GIVE_UP:
+            text = f"{job.attempt} attempts failed, the last as {error.reason}: {error}"
+            step = await self._bury(job, Reason.OUT_OF_ATTEMPTS, text, call, health)
+            return step._replace(retry_after_s=error.retry_after_s)
+        line = self._line(job, Status.RETRYING, error.reason, call)
+        job.attempt += 1
+        job.tried, job.burnt = set(), False
+        if decision.next is Next.HAND_BACK:
+            step = await self._hand_back(job, error.reason, decision.due_ms, line, provider=call.provider)
+            return step._replace(health=health, retry_after_s=error.retry_after_s)
+        step = await self._go_on(job, (line,), Then.AGAIN, decision.due_ms, health)
+        return step._replace(retry_after_s=error.retry_after_s)
+
+    async def _left_open(self, job: Job) -> Step:
+        """A crash left this attempt open: by policy it is made again under the next number, or it is dead."""
+        call = self._no_call()
+        if self._policy.on_unknown == "drop" or job.attempt >= self._policy.retry.attempts:
+            text = "a crash left the attempt open: it may have been sent"
+            return await self._bury(job, Reason.UNKNOWN, text, call, Health.UNTOUCHED)
+        line = self._line(job, Status.RETRYING, Reason.UNKNOWN, call)
+        job.attempt += 1
+        job.unknown = True
+        return await self._go_on(job, (line,), Then.AGAIN, call.at_ms, Health.UNTOUCHED)
+
+    async def _hand_back(
+        self, job: Job, reason: Reason, due_ms: int, *lines: Output, provider: str = ""
+    ) -> Step:
+        retry = records.hand_back(job.attempt, reason, due_ms, provider, job.first_failed_ms)
+        return await self._end(job, *lines, retry, handed_back=True)
+
+    async def _bury(self, job: Job, reason: Reason, text: str, call: Call, health: Health) -> Step:
+        letter = records.dead(job.record, reason, text, attempts=job.attempt, at_ms=call.at_ms)
+        return await self._end(job, self._line(job, Status.DEAD, reason, call), letter, health=health)
+
+    async def _go_on(
+        self, job: Job, outputs: tuple[Output, ...], then: Then, due_ms: int, health: Health
+    ) -> Step:
+        written = job.outputs + outputs
+        await self._ledger.record(job.message, job.attempt, written, unknown=job.unknown)
+        job.outputs = written
+        return Step(job, then, outputs, due_ms, health)
+
+    async def _end(
+        self,
+        job: Job,
+        *outputs: Output,
+        handed_back: bool = False,
+        health: Health = Health.UNTOUCHED,
+    ) -> Step:
+        written = job.outputs + outputs
+        await self._ledger.finish(
+            job.message, job.attempt, written, handed_back=handed_back, unknown=job.unknown
+        )
+        job.outputs = written
+        return Step(job, Then.FINISHED, outputs, health=health)
+
+    def _line(self, job: Job, status: Status, reason: Reason, call: Call) -> Output:
+        return records.outcome(job.message, status, reason, job.attempt, call)
+
+    def _no_call(self) -> Call:
+        return Call(at_ms=self._runtime.now_ms())

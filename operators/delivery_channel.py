@@ -1,0 +1,267 @@
+"""One channel of a process: which messages go to which provider when. Lives in the worker's thread.
+
+Reads nothing by itself: records come from `accept`, answers from the runtime's mailbox, time from the
+runtime's clock. Keeps no durable state: what is not acknowledged is read from Kafka again, and the ledger
+tells what had been done.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from core.breaker import Breaker, BreakerPolicy, BreakerState
+from core.codec import dead_letter, decode_message
+from core.errors import DecodeError
+from core.inflight import Inflight, InflightPolicy
+from models import topics
+from models.message import Message
+from models.raw import OutRecord, RawRecord
+from models.statuses import Channel
+from operators.delivery_attempt import AttemptPolicy, Attempts, Health, Job, Render, Stats, Step, Then
+from operators.delivery_records import expand
+from providers.base import Provider
+from providers.ledger import Ledger
+from providers.runtime import Runtime
+
+ProvidersFor = Callable[[Message], Sequence[Provider]]
+Ack = tuple[str, int, int]
+# Messages of a tenant without any provider look again this often (an account may have been added).
+_NO_PROVIDER_MS = 5_000
+
+
+class ChannelPolicy(msgspec.Struct, frozen=True):
+    """How one channel delivers.
+
+    Attributes:
+        channel: its name; `messages.<channel>.now` and `.bulk` are its topics.
+        inflight: credits and buffers.
+        breaker: when a provider counts as down.
+        attempt: retries and unknown outcomes.
+        hand_back_ms: with the buffer full of messages whose providers are down while other providers of
+            the channel are up, the former go back to the gate for this long.
+        poll_ms: how often answers are fetched while calls are out.
+        drain_ms: how long the end of input waits for calls that are out.
+    """
+
+    channel: str
+    inflight: InflightPolicy = InflightPolicy()
+    breaker: BreakerPolicy = BreakerPolicy()
+    attempt: AttemptPolicy = AttemptPolicy()
+    hand_back_ms: int = 30_000
+    poll_ms: int = 2
+    drain_ms: int = 5_000
+
+
+class Gauges(NamedTuple):
+    """What a channel holds now."""
+
+    active: int
+    held: int
+    providers: dict[str, BreakerState]
+
+
+class ChannelDelivery:
+    """Queues, breakers and attempts of one channel."""
+
+    def __init__(
+        self,
+        policy: ChannelPolicy,
+        *,
+        runtime: Runtime,
+        ledger: Ledger,
+        render: Render,
+        providers_for: ProvidersFor,
+        stats: Stats,
+        known_providers: Iterable[str] = (),
+    ) -> None:
+        """Set a channel up.
+
+        Args:
+            policy: its bounds and schedules.
+            runtime: the loop; the same for all channels.
+            ledger: the send ledger; the same for all channels.
+            render: makes a message's content; may raise `RenderError`.
+            providers_for: a message's providers, first choice first.
+            stats: counts provider calls.
+            known_providers: names of all providers of the channel, so that one tenant's dead provider
+                does not stop the channel before another tenant's was ever used.
+        """
+        self.policy = policy
+        self._runtime = runtime
+        self._ledger = ledger
+        self._providers_for = providers_for
+        attempts = Attempts(policy.attempt, runtime, ledger, render, stats)
+        self._tasks = runtime.tasks(attempts.run, attempts.failed)
+        self._queues = Inflight[Job](policy.inflight)
+        self._breakers = {name: Breaker(policy.breaker) for name in known_providers}
+        self._bulk = topics.messages(policy.channel, bulk=True)
+        self._out: list[OutRecord] = []
+        self._acks: list[Ack] = []
+
+    def accept(self, records: Iterable[RawRecord]) -> None:
+        """Queue records; what cannot be decoded becomes a dead letter."""
+        for record in records:
+            try:
+                job = Job(record, decode_message(record))
+            except DecodeError as error:
+                self._out.append(dead_letter(record, "deliver", error.reason, str(error)))
+                self._acks.append((record.topic, record.partition, record.offset))
+                continue
+            self._queues.add(job.message.tenant, job.user_key, job)
+            self._relieve(job.user_key)
+
+    def advance(self) -> None:
+        """Take in answers, then start what may start."""
+        self._take_in()
+        now_ms = self._runtime.now_ms()
+        self._queues.wake(now_ms)
+        self._unpark(now_ms)
+        self._tasks.submit(self._start(now_ms))
+
+    def take_output(self) -> tuple[list[OutRecord], list[Ack]]:
+        """Take what may be shown, and the records that are finished with it."""
+        out, acks = self._out, self._acks
+        self._out, self._acks = [], []
+        return out, acks
+
+    def drain(self) -> None:
+        """Wait for the calls that are out, a bounded time; start nothing more."""
+        until_ms = self._runtime.monotonic_ms() + self.policy.drain_ms
+        while self._tasks.pending and self._runtime.monotonic_ms() < until_ms:
+            self._tasks.wait(0.02)
+            self._take_in()
+
+    def wake_at_ms(self) -> int | None:
+        """When to call `advance` again; None if only a new record can change anything."""
+        now_ms = self._runtime.now_ms()
+        soon_ms = now_ms + self.policy.poll_ms
+        if self._tasks.pending or self._out or self._acks:
+            return soon_ms
+        dues = [self._queues.next_due()]
+        dues += [self._breaker(name).until_ms for group in self._queues.parked_groups for name in group]
+        times = [due for due in dues if due is not None]
+        return max(min(times), soon_ms) if times else None
+
+    def allowance(self, topic: str) -> int:
+        """How many records of one of the channel's topics may be handed over now."""
+        now_ms = self._runtime.now_ms()
+        if self._ledger.away:
+            return 0
+        if self._down(now_ms):
+            return self._probes(now_ms)
+        return self._queues.spare() if topic == self._bulk else self._queues.room()
+
+    def gauges(self) -> Gauges:
+        """What the channel holds now, for metrics."""
+        now_ms = self._runtime.now_ms()
+        states = {name: breaker.state(now_ms) for name, breaker in list(self._breakers.items())}
+        return Gauges(self._queues.active, self._queues.total, states)
+
+    def _take_in(self) -> None:
+        for step in self._tasks.drain():
+            self._note(step)
+            self._apply(step)
+
+    def _apply(self, step: Step) -> None:
+        job = step.job
+        self._out += expand(job.record, job.message, step.outputs)
+        if step.then is Then.FINISHED:
+            self._acks.append((job.record.topic, job.record.partition, job.record.offset))
+            self._queues.finish(job.user_key)
+        elif step.then is Then.PARK:
+            self._park(job, self._providers_for(job.message))
+        else:
+            job.due_ms = step.due_ms
+            self._queues.wait(job.user_key, step.due_ms)
+            self._relieve(job.user_key)
+
+    def _note(self, step: Step) -> None:
+        """Tell the provider's breaker what its call came to."""
+        if step.job.provider is None:
+            return
+        breaker, now_ms = self._breaker(step.job.provider.name), self._runtime.now_ms()
+        if step.health is Health.GOOD:
+            breaker.succeeded()
+        elif step.health is Health.FAILED:
+            breaker.failed(step.job.user_key, now_ms, step.retry_after_s)
+        elif step.health is Health.MISCONFIGURED:
+            breaker.misconfigured(now_ms)
+        else:
+            breaker.abandoned()
+
+    def _relieve(self, user: str) -> None:
+        """Hand a waiting head back at once if too many stand behind it."""
+        job = self._queues.crowded(user)
+        if job is not None:
+            job.given_back = max(job.due_ms, self._runtime.now_ms())
+
+    def _start(self, now_ms: int) -> list[Job]:
+        started: list[Job] = []
+        while (job := self._queues.take()) is not None:
+            providers = self._providers_for(job.message)
+            if job.given_back is not None or _expired(job, now_ms):
+                job.provider = None
+                started.append(job)
+            elif self._pick(job, providers, now_ms):
+                started.append(job)
+            else:
+                self._park(job, providers)
+        return started
+
+    def _pick(self, job: Job, providers: Sequence[Provider], now_ms: int) -> bool:
+        """Give the job the first provider that is up, best one that it has not tried in this attempt."""
+        untried = [provider for provider in providers if provider.name not in job.tried]
+        for provider in (*untried, *providers):
+            if self._breaker(provider.name).begin(now_ms):
+                job.provider = provider
+                others = [other for other in untried if other.name != provider.name]
+                job.fallback = any(self._breaker(other.name).slots(now_ms, 1) for other in others)
+                return True
+        return False
+
+    def _park(self, job: Job, providers: Sequence[Provider]) -> None:
+        group = tuple([provider.name for provider in providers])
+        until_ms = job.message.expires_ms + 1 if job.message.expires_ms else 0
+        self._queues.park(
+            job.user_key, group, until_ms if group else self._runtime.now_ms() + _NO_PROVIDER_MS
+        )
+
+    def _unpark(self, now_ms: int) -> None:
+        most = self.policy.inflight.credits
+        crowded = self._queues.room() == 0 and not self._down(now_ms)
+        for group in self._queues.parked_groups:
+            slots = max([self._breaker(name).slots(now_ms, most) for name in group], default=0)
+            freed = self._queues.unpark(group, slots)
+            if crowded and not freed:
+                for job in self._queues.unpark(group, most):
+                    job.given_back = now_ms + self.policy.hand_back_ms
+
+    def _breaker(self, name: str) -> Breaker:
+        if name not in self._breakers:
+            self._breakers[name] = Breaker(self.policy.breaker)
+        return self._breakers[name]
+
+    def _down(self, now_ms: int) -> bool:
+        states = [breaker.state(now_ms) for breaker in self._breakers.values()]
+        return bool(states) and BreakerState.CLOSED not in states
+
+    def _probes(self, now_ms: int) -> int:
+        """With every provider down: one record to probe with, if none is held that could."""
+        ready = any(breaker.slots(now_ms, 1) for breaker in self._breakers.values())
+        return int(ready and self._queues.total == 0)
+
+
+def _expired(job: Job, now_ms: int) -> bool:
+    return 0 < job.message.expires_ms < now_ms
+
+
+def channel_policy(
+    channel: Channel, *, timeout_s: float, in_flight: int, on_unknown: Literal["resend", "drop"]
+) -> ChannelPolicy:
+    """Build a channel's policy from what is set; it buffers eight messages a credit."""
+    return ChannelPolicy(
+        channel=channel,
+        inflight=InflightPolicy(credits=in_flight, buffered=8 * in_flight),
+        attempt=AttemptPolicy(on_unknown=on_unknown, timeout_s=timeout_s),
+    )

@@ -1,0 +1,151 @@
+"""What one message puts out, as the ledger keeps it and as Kafka gets it.
+
+The ledger keeps no address: a dead letter's value is the record itself and a retry repeats its message, so
+both are put together again from the record that is read, byte for byte the same.
+"""
+
+import msgspec
+
+from core.codec import dead_letter
+from models import ids, topics
+from models.message import Message, Retry
+from models.outcome import Outcome, ReceiptEvent
+from models.raw import OutRecord, RawRecord
+from models.statuses import Reason, Status
+from providers.ledger import Output
+
+_OUTCOME, _RECEIPT, _RETRY, _DEAD = "o", "c", "r", "d"
+_encode = msgspec.json.Encoder().encode
+
+
+class _RetryNote(msgspec.Struct, array_like=True, frozen=True):
+    attempt: int
+    reason: str
+    due_ms: int
+    provider: str
+    first_failed_ms: int
+
+
+class _Id(msgspec.Struct, frozen=True):
+    outcome_id: str
+
+
+_notes = msgspec.json.Decoder(_RetryNote)
+_ids = msgspec.json.Decoder(_Id)
+
+
+class Call(msgspec.Struct, frozen=True):
+    """What is known of one provider call when its outcome is written."""
+
+    at_ms: int
+    provider: str = ""
+    provider_ms: int = -1
+    code: str = ""
+    provider_message_id: str = ""
+
+
+def outcome(
+    message: Message, status: Status, reason: Reason, attempt: int, call: Call, *, failed_over: bool = False
+) -> Output:
+    """Write the outcome of an attempt.
+
+    Calls that failed over use up no attempt: their ids go by provider and by the gate's decision.
+    """
+    subject = message.message_id
+    if failed_over:
+        subject += f"/{call.provider}/{message.decided_ms}/{message.profile_version}"
+    line = Outcome(
+        outcome_id=ids.outcome_id(subject, status, attempt),
+        status=status,
+        tenant=message.tenant,
+        user=message.user,
+        notification_id=message.notification_id,
+        message_id=message.message_id,
+        event_id=message.event_id,
+        event_source=message.event_source,
+        event_type=message.event_type,
+        event_time_ms=message.event_time_ms,
+        origin=str(message.origin),
+        notification=message.notification,
+        category=message.category,
+        channel=message.channel,
+        target=ids.target_id(message.target.address),
+        platform=message.target.platform,
+        reason=reason,
+        priority=message.priority,
+        catalog_version=message.catalog_version,
+        provider=call.provider,
+        provider_message_id=call.provider_message_id,
+        code=call.code,
+        attempt=attempt,
+        generation=message.generation,
+        at_ms=call.at_ms,
+        received_ms=message.received_ms,
+        latency_ms=max(0, call.at_ms - message.received_ms),
+        provider_ms=call.provider_ms,
+    )
+    return _OUTCOME, _encode(line), ()
+
+
+def repeats(line: Output, outputs: tuple[Output, ...]) -> bool:
+    """Whether an outcome with this one's id is among the outputs."""
+    name = _ids.decode(line[1])
+    return any(kind == _OUTCOME and _ids.decode(value) == name for kind, value, _ in outputs)
+
+
+def receipt(message: Message, kind: str, reason: Reason, call: Call) -> Output:
+    """Write what the provider said of the recipient: `gone` or `opted_out`."""
+    event = ReceiptEvent(
+        tenant=message.tenant,
+        user=message.user,
+        kind=kind,
+        message_id=message.message_id,
+        notification_id=message.notification_id,
+        channel=message.channel,
+        target=ids.target_id(message.target.address),
+        at_ms=call.at_ms,
+        provider=call.provider,
+        code=call.code,
+        reason=reason,
+        receipt_id=ids.digest("r", message.message_id, kind),
+        origin=str(message.origin),
+        notification=message.notification,
+        category=message.category,
+    )
+    return _RECEIPT, _encode(event), ()
+
+
+def hand_back(attempt: int, reason: str, due_ms: int, provider: str, first_failed_ms: int) -> Output:
+    """Write a retry: attempt number `attempt` is to be decided again at `due_ms`."""
+    return _RETRY, _encode(_RetryNote(attempt, reason, due_ms, provider, first_failed_ms)), ()
+
+
+def dead(record: RawRecord, reason: Reason, text: str, *, attempts: int, at_ms: int) -> Output:
+    """Write a dead letter; its origin is the record of the channel's topic, so that replaying is copying."""
+    letter = dead_letter(record, "deliver", reason, text, attempts=attempts, last_ms=at_ms)
+    return _DEAD, b"", letter.headers
+
+
+def expand(record: RawRecord, message: Message, outputs: tuple[Output, ...]) -> list[OutRecord]:
+    """Make Kafka records of what a message put out; the same outputs give the same bytes."""
+    return [_expand(record, message, output) for output in outputs]
+
+
+def _expand(record: RawRecord, message: Message, output: Output) -> OutRecord:
+    kind, value, headers = output
+    key, partition = f"{message.tenant}/{message.user}".encode(), record.partition
+    if kind == _OUTCOME:
+        return OutRecord(topics.OUTCOMES, partition, key, value)
+    if kind == _RECEIPT:
+        return OutRecord(topics.RECEIPTS, partition, key, value)
+    if kind == _DEAD:
+        return OutRecord(topics.DEAD, partition, record.key, record.value, headers)
+    note = _notes.decode(value)
+    retry = Retry(
+        message=msgspec.structs.replace(message, attempt=note.attempt),
+        reason=note.reason,
+        due_ms=note.due_ms,
+        provider=note.provider,
+        first_failed_ms=note.first_failed_ms,
+    )
+    return OutRecord(topics.RETRIES, partition, key, _encode(retry))

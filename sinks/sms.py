@@ -1,0 +1,33 @@
+"""The SMS channel: providers like Twilio."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from bytewax.dataflow import operator
+from bytewax.operators import KeyedStream
+
+from models.raw import OutRecord, RawRecord
+from models.statuses import Channel
+from operators.deliver import Done, deliver
+from operators.delivery_channel import ChannelDelivery, ChannelPolicy, channel_policy
+
+# Gateways queue at once; the seeds promise 30 s from the event to the provider.
+_TIMEOUT_S = 15.0
+
+
+def sms_policy(*, in_flight: int = 512, on_unknown: Literal["resend", "drop"] = "resend") -> ChannelPolicy:
+    """Give the policy of the channel's delivery, with `in_flight` calls at once."""
+    return channel_policy(Channel.SMS, timeout_s=_TIMEOUT_S, in_flight=in_flight, on_unknown=on_unknown)
+
+
+@operator
+def sms_sink(
+    step_id: str,
+    up: KeyedStream[list[RawRecord]],
+    *,
+    channel: ChannelDelivery,
+    done: Done,
+    in_gap: Callable[[], bool],
+) -> KeyedStream[list[OutRecord]]:
+    """Deliver text messages: arguments and guarantees are those of `operators.deliver.deliver`."""
+    return deliver("deliver", up, channel=channel, done=done, in_gap=in_gap)
