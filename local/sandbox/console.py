@@ -1,0 +1,177 @@
+"""The sandbox's own API: faults, the sent log, people, health. All JSON."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import NoReturn
+
+import msgspec
+
+from local.sandbox.desk import Desk
+from local.sandbox.faults import Order
+from local.sandbox.people import Person
+from local.sandbox.sent import ACCEPTED, Entry
+from local.sandbox.wire import Refusal, Reply, Request, json_reply
+
+MAX_LIMIT = 1000
+DOUBLED_SHOWN = 100
+ANY = "any"
+_order = msgspec.json.Decoder(Order)
+_people = msgspec.json.Decoder(list[Person])
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which messages: empty fields match all. `since` in Unix milliseconds, `before` a sequence number."""
+
+    user: str = ""
+    channel: str = ""
+    provider: str = ""
+    status: str = ""
+    recipient: str = ""
+    message_id: str = ""
+    since: int = 0
+    before: int = 0
+    limit: int = 100
+    content: bool = False
+
+    def takes(self, entry: Entry) -> bool:
+        """Say whether a message matches (the user aside, who has an index)."""
+        call = entry.call
+        return (
+            self.channel in ("", call.channel)
+            and self.provider in ("", call.provider)
+            and self.status in ("", ANY, entry.status)
+            and self.recipient in ("", call.recipient)
+            and self.message_id in ("", call.message_id)
+            and entry.at_ms >= self.since
+        )
+
+
+def refuse(status: int, message: str) -> NoReturn:
+    """Refuse a request to the console itself."""
+    raise Refusal(json_reply({"error": message}, status), str(status))
+
+
+def filter_of(request: Request) -> Filter:
+    """Read a filter from the query."""
+    try:
+        found = msgspec.convert(request.parameters(), Filter, strict=False)
+    except msgspec.ValidationError as error:
+        refuse(400, str(error))
+    if not 1 <= found.limit <= MAX_LIMIT:
+        refuse(400, f"limit must be between 1 and {MAX_LIMIT}")
+    return found
+
+
+class Console:
+    """Routes of the API by method and path."""
+
+    def __init__(self, desk: Desk, on_clear: Callable[[], None]) -> None:
+        self._desk = desk
+        self._on_clear = on_clear
+        self.routes: dict[tuple[str, str], Callable[[Request], Reply]] = {
+            ("GET", "/healthz"): lambda _request: json_reply({"status": "ok"}),
+            ("GET", "/sent"): self._sent,
+            ("DELETE", "/sent"): self._clear,
+            ("GET", "/count"): self._count,
+            ("GET", "/users"): self._users,
+            ("GET", "/faults"): self._faults,
+            ("POST", "/faults"): self._order,
+            ("DELETE", "/faults"): self._lift,
+            ("PUT", "/people"): self._take_people,
+        }
+
+    def _sent(self, request: Request) -> Reply:
+        """One page, newest first; accepted calls only unless a status (or `any`) is asked for."""
+        wanted = filter_of(request)
+        page = list(islice(self._matching(wanted), wanted.limit + 1))
+        shown = page[: wanted.limit]
+        more = shown[-1].seq if len(page) > wanted.limit else None
+        messages = [entry.full() if wanted.content else entry.summary() for entry in shown]
+        return json_reply({"messages": messages, "before": more, "kept": len(self._desk.sent)})
+
+    def _matching(self, wanted: Filter) -> Iterator[Entry]:
+        for entry in self._desk.sent.newest(user=wanted.user, before=wanted.before):
+            if entry.at_ms < wanted.since:
+                return
+            if wanted.takes(entry):
+                yield entry
+
+    def _clear(self, _request: Request) -> Reply:
+        self._desk.sent.clear()
+        self._desk.invalid.clear()
+        self._on_clear()
+        return Reply(204)
+
+    def _count(self, request: Request) -> Reply:
+        """Totals; with `messages=1` the file is counted by message id, to find what was sent twice."""
+        totals = self._desk.sent.totals
+        counts = [
+            {"provider": provider, "channel": channel, "status": status, "calls": calls}
+            for (provider, channel, status), calls in sorted(totals.items())
+        ]
+        invalid = [
+            {"provider": provider, "code": code, "calls": calls}
+            for (provider, code), calls in sorted(self._desk.invalid.items())
+        ]
+        accepted = sum(calls for (_, _, status), calls in totals.items() if status == ACCEPTED)
+        body: dict[str, object] = {"accepted": accepted, "counts": counts, "invalid": invalid}
+        if request.parameters().get("messages") == "1":
+            body |= self._by_message()
+        return json_reply(body)
+
+    def _by_message(self) -> dict[str, object]:
+        ids = Counter(witness.message_id for witness in self._desk.sent.witnesses())
+        unnamed = ids.pop("", 0)
+        doubled = [{"message_id": name, "calls": calls} for name, calls in ids.items() if calls > 1]
+        return {
+            "messages": len(ids),
+            "without_id": unnamed,
+            "doubled": len(doubled),
+            "doubled_ids": doubled[:DOUBLED_SHOWN],
+        }
+
+    def _users(self, request: Request) -> Reply:
+        """Users with messages, the newest first; `q` looks in id, name and addresses."""
+        asked = request.parameters()
+        needle, limit = asked.get("q", "").casefold(), min(int(asked.get("limit", "50")), MAX_LIMIT)
+        found = (
+            self._user(user, entries) for user, entries in self._desk.sent.users() if self._is(user, needle)
+        )
+        return json_reply({"users": list(islice(found, limit)), "kept": self._desk.sent.user_count()})
+
+    def _user(self, user: str, entries: deque[Entry]) -> dict[str, object]:
+        return {
+            "user": user,
+            "name": self._desk.people.name_of(user),
+            "messages": len(entries),
+            "at_ms": entries[-1].at_ms,
+        }
+
+    def _is(self, user: str, needle: str) -> bool:
+        people = self._desk.people
+        places = (user, people.name_of(user), *people.addresses_of(user))
+        return not needle or any(needle in place.casefold() for place in places)
+
+    def _faults(self, _request: Request) -> Reply:
+        return json_reply({"faults": self._desk.faults.list()})
+
+    def _order(self, request: Request) -> Reply:
+        try:
+            order = _order.decode(request.body)
+        except msgspec.DecodeError as error:
+            refuse(400, str(error))
+        return json_reply(self._desk.faults.order(order), 201)
+
+    def _lift(self, request: Request) -> Reply:
+        asked = request.parameters().get("id")
+        if asked is not None and not asked.isdigit():
+            refuse(400, "id must be a number")
+        return json_reply({"lifted": self._desk.faults.lift(int(asked) if asked else None)})
+
+    def _take_people(self, request: Request) -> Reply:
+        try:
+            people = _people.decode(request.body)
+        except msgspec.DecodeError as error:
+            refuse(400, str(error))
+        return json_reply({"new": self._desk.people.add(people)})

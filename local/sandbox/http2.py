@@ -1,0 +1,151 @@
+"""HTTP/2 for the one provider that speaks nothing else, over h2; with or without TLS."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import cast
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.exceptions
+from h2.settings import SettingCodes
+
+from local.sandbox.wire import Handler, Reply, Request
+
+MAX_STREAMS = 1000
+_names = count(1)
+
+
+def tls_context(cert: Path, key: Path) -> ssl.SSLContext:
+    """Build a server context that offers HTTP/2 only."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+class _Stream:
+    """One request being read, and the `Exchange` of its answer."""
+
+    def __init__(
+        self, connection: "Http2Connection", number: int, headers: list[tuple[bytes, bytes]]
+    ) -> None:
+        self._connection = connection
+        self._number = number
+        self.headers = dict(headers)
+        self.body = bytearray()
+
+    def request(self, connection: bytes) -> Request:
+        path, _, query = self.headers.pop(b":path", b"").decode("latin-1").partition("?")
+        method = self.headers.pop(b":method", b"").decode("latin-1")
+        return Request(method, path, query, {**self.headers, b"x-connection": connection}, bytes(self.body))
+
+    def answer(self, reply: Reply) -> None:
+        """Send the reply on this stream."""
+        self._connection.reply(self._number, reply)
+
+    def drop(self) -> None:
+        """Cut the whole connection, as a network failure does."""
+        self._connection.drop()
+
+    def stream(self, content_type: str) -> Callable[[bytes], bool]:
+        """Endless answers are for the viewer, which speaks HTTP/1.1."""
+        raise NotImplementedError(content_type)
+
+
+class Http2Connection(asyncio.Protocol):
+    """One client connection; its streams are answered as their answers come."""
+
+    def __init__(
+        self, handler: Handler, connections: set["Http2Connection"], forget: Callable[[bytes], None]
+    ) -> None:
+        config = h2.config.H2Configuration(client_side=False, header_encoding=None)
+        self._h2 = h2.connection.H2Connection(config)
+        self._handler = handler
+        self._connections = connections
+        self._forget = forget
+        self._name = b"%d" % next(_names)
+        self._streams: dict[int, _Stream] = {}
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say our settings first, as HTTP/2 asks."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._connections.add(self)
+        self._h2.initiate_connection()
+        self._h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS})
+        self._flush()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Forget the client; late answers go nowhere."""
+        self._connections.discard(self)
+        self._forget(self._name)
+        self._transport = None
+        self._streams.clear()
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the machine; what is not HTTP/2 ends the connection."""
+        try:
+            events = self._h2.receive_data(data)
+        except h2.exceptions.ProtocolError:
+            self._flush()
+            self.close()
+            return
+        for event in events:
+            self._on_event(event)
+        self._flush()
+
+    def _on_event(self, event: h2.events.Event) -> None:
+        if isinstance(event, h2.events.RequestReceived):
+            headers = event.headers
+            self._streams[event.stream_id] = _Stream(self, event.stream_id, headers)
+        elif isinstance(event, h2.events.DataReceived):
+            self._on_data(event)
+        elif isinstance(event, h2.events.StreamEnded):
+            stream = self._streams[event.stream_id]
+            self._handler(stream.request(self._name), stream)
+        elif isinstance(event, h2.events.StreamReset):
+            self._streams.pop(event.stream_id, None)
+        elif isinstance(event, h2.events.ConnectionTerminated):
+            self.close()
+
+    def _on_data(self, event: h2.events.DataReceived) -> None:
+        if event.flow_controlled_length:
+            self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        if stream := self._streams.get(event.stream_id):
+            stream.body += event.data
+
+    def reply(self, number: int, reply: Reply) -> None:
+        """Answer one stream, if the client still waits for it."""
+        if self._streams.pop(number, None) is None:
+            return
+        headers = [(":status", str(reply.status)), *reply.headers.items()]
+        if reply.body:
+            headers += [("content-type", reply.content_type), ("content-length", str(len(reply.body)))]
+        self._h2.send_headers(number, headers, end_stream=not reply.body)
+        if reply.body:
+            self._h2.send_data(number, reply.body, end_stream=True)
+        self._flush()
+
+    def go_away(self) -> None:
+        """Tell the client to finish what it has begun and to come back on a new connection."""
+        self._h2.close_connection()
+        self._flush()
+
+    def close(self) -> None:
+        """Close after what is written has left."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def drop(self) -> None:
+        """Cut at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _flush(self) -> None:
+        data = self._h2.data_to_send()
+        if data and self._transport is not None:
+            self._transport.write(data)

@@ -1,0 +1,93 @@
+"""The key pairs of the sandbox: what Google and Apple hand out, made once in its folder."""
+
+import ipaddress
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.x509.oid import NameOID
+
+FCM_FILE, APNS_FILE = "fcm-service-account.json", "apns.p8"
+CERT_FILE, CERT_KEY_FILE = "tls-cert.pem", "tls-key.pem"
+PROJECT = "tocsin-sandbox"
+APNS_KEY_ID, APNS_TEAM_ID = "TOCSIN0KEY", "TOCSINTEAM"
+_YEAR = timedelta(days=365)
+
+
+def _pem(key: PrivateKeyTypes) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write whole or not at all; readable by the owner only."""
+    draft = path.with_suffix(".new")
+    draft.write_bytes(data)
+    draft.chmod(0o600)
+    os.replace(draft, path)
+
+
+def service_account(folder: Path, token_uri: str) -> rsa.RSAPublicKey:
+    """Make or reread Google's service account file, and give the key that its assertions are verified with.
+
+    The file always names the present address of the sandbox's token endpoint.
+    """
+    path = folder / FCM_FILE
+    if path.exists():
+        account = json.loads(path.read_bytes())
+    else:
+        key = rsa.generate_private_key(65537, 2048)
+        account = {
+            "type": "service_account",
+            "project_id": PROJECT,
+            "private_key_id": "5a4db0c0ffee5a4db0c0ffee5a4db0c0ffee5a4d",
+            "private_key": _pem(key).decode(),
+            "client_email": f"sandbox@{PROJECT}.iam.gserviceaccount.com",
+            "client_id": "100000000000000000000",
+        }
+    _write(path, json.dumps({**account, "token_uri": token_uri}, indent=2).encode())
+    private = serialization.load_pem_private_key(account["private_key"].encode(), None)
+    assert isinstance(private, rsa.RSAPrivateKey)
+    return private.public_key()
+
+
+def signing_key(folder: Path) -> ec.EllipticCurvePublicKey:
+    """Make or reread Apple's .p8 file, and give the key that provider tokens are verified with."""
+    path = folder / APNS_FILE
+    if not path.exists():
+        _write(path, _pem(ec.generate_private_key(ec.SECP256R1())))
+    private = serialization.load_pem_private_key(path.read_bytes(), None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    return private.public_key()
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """Make or reuse a certificate for localhost that is its own root; give the files of it and its key."""
+    cert_path, key_path = folder / CERT_FILE, folder / CERT_KEY_FILE
+    if cert_path.exists() and key_path.exists():
+        return cert_path, key_path
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Tocsin sandbox")])
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    now = datetime.now(UTC)
+    cert = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + _YEAR)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    _write(key_path, _pem(key))
+    _write(cert_path, cert.public_bytes(serialization.Encoding.PEM))
+    return cert_path, key_path

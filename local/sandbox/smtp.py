@@ -1,0 +1,162 @@
+"""The mail server: aiosmtpd with scripted refusals, AUTH for who offers it."""
+
+import asyncio
+import secrets
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from itertools import count
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from local.sandbox.content import Mail, encode, preview
+from local.sandbox.desk import Desk
+from local.sandbox.faults import Fault
+from local.sandbox.sent import Call, user_key
+
+MESSAGE_ID = "X-Tocsin-Message-Id"
+_THROTTLED = "421 4.7.0 Too much mail, slow down"
+_LATER = "451 4.3.0 Temporary system problem, try again later"
+_NOBODY = "550 5.1.1 No such user here"
+_GONE = ("dead_token", "refused_number", "bounce")
+
+
+class MailHandler:
+    """aiosmtpd's hooks: each recipient is judged at RCPT, the mail is recorded before its 250."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._ids = count()
+        self._run = secrets.token_hex(4).upper()
+
+    async def handle_MAIL(
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Answer MAIL FROM."""
+        ruling = self._rule("", at_mail=True)
+        if ruling is not None:
+            return ruling.reply or _LATER
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 2.1.0 OK"
+
+    def _rule(self, recipient: str, *, at_mail: bool = False) -> Fault | None:
+        call = Call(provider="smtp", channel="email", recipient=recipient)
+        return self._desk.faults.rule(call, self._desk.clock_ms(), at="mail" if at_mail else "rcpt").fault
+
+    async def handle_RCPT(
+        self, server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Answer RCPT TO: each recipient alone."""
+        call = Call(provider="smtp", channel="email", recipient=address)
+        now_ms = self._desk.clock_ms()
+        ruling = self._desk.faults.rule(call, now_ms)
+        refusal = _refusal_at_rcpt(ruling.fault)
+        if refusal:
+            self._desk.refuse([call], _code(refusal), now_ms)
+            return refusal
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        rulings = _rulings(envelope)
+        rulings.append((ruling.latency_ms, ruling.fault))
+        return "250 2.1.5 OK"
+
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
+        """Record the mail, one witness a recipient, and answer."""
+        rulings = _rulings(envelope)
+        fault = next((fault for _, fault in rulings if fault is not None), None)
+        raw = envelope.original_content or b""
+        now_ms, latency_ms = self._desk.clock_ms(), max(latency for latency, _ in rulings)
+        reply = self._take(raw, list(envelope.rcpt_tos), fault, now_ms)
+        if latency_ms:
+            await asyncio.sleep(latency_ms / 1000)
+        if fault is not None and fault.kind in ("drop_before", "drop_after"):
+            _abort(server)
+        return reply
+
+    def _take(self, raw: bytes, recipients: list[str], fault: Fault | None, now_ms: int) -> str:
+        message = message_from_bytes(raw, policy=policy.default)
+        calls = [_call(message, recipient) for recipient in recipients]
+        if fault is not None and fault.kind == "drop_before":
+            return _LATER
+        refusal = _refusal_of(message) or _refusal_at_data(fault)
+        if refusal:
+            self._desk.refuse(calls, _code(refusal), now_ms)
+            return refusal
+        queue_id = f"{self._run}{next(self._ids):08X}"
+        self._desk.accept(calls, queue_id, now_ms)
+        return f"250 2.0.0 Ok: queued as {queue_id}"
+
+
+def _abort(server: SMTP) -> None:
+    transport = server.transport
+    if isinstance(transport, asyncio.Transport):
+        transport.abort()
+
+
+def _rulings(envelope: Envelope) -> list[tuple[int, Fault | None]]:
+    """What was ruled for the envelope's recipients: it ends with the envelope."""
+    found: list[tuple[int, Fault | None]] = envelope.__dict__.setdefault("rulings", [])
+    return found
+
+
+def _code(reply: str) -> str:
+    words = reply.split()
+    return words[1] if len(words) > 1 and words[1].count(".") == 2 else words[0]
+
+
+def _refusal_at_rcpt(fault: Fault | None) -> str:
+    if fault is None:
+        return ""
+    if fault.kind in _GONE:
+        return f"550 {fault.code} Refused" if fault.code else _NOBODY
+    return fault.reply or _LATER if fault.kind == "smtp" and fault.stage == "rcpt" else ""
+
+
+def _refusal_at_data(fault: Fault | None) -> str:
+    if fault is None:
+        return ""
+    if fault.kind == "status":
+        return _THROTTLED if fault.status == 429 else _LATER
+    return fault.reply or _LATER if fault.kind == "smtp" and fault.stage == "data" else ""
+
+
+def _refusal_of(message: EmailMessage) -> str:
+    """Refuse what breaks the rules of email-content.md: a mail is judged as large receivers judge it."""
+    for name in ("Date", "From", "Message-ID", "Subject", "MIME-Version"):
+        if len(message.get_all(name, [])) != 1:
+            return f"550 5.6.0 Exactly one {name} header is required"
+    if message.get_all("Bcc"):
+        return "550 5.6.0 Bcc must not stand in the header"
+    return ""
+
+
+def _call(message: EmailMessage, recipient: str) -> Call:
+    text, html = message.get_body(("plain",)), message.get_body(("html",))
+    sender = message["From"].addresses[0] if message["From"] and message["From"].addresses else None
+    content = Mail(
+        subject=str(message["Subject"] or ""),
+        sender=sender.addr_spec if sender else "",
+        sender_name=sender.display_name if sender else "",
+        to=recipient,
+        text=text.get_content() if text else "",
+        html=html.get_content() if html else "",
+        headers=[(name, str(value)) for name, value in message.items()],
+    )
+    return Call(
+        provider="smtp",
+        channel="email",
+        recipient=recipient,
+        message_id=str(message[MESSAGE_ID] or ""),
+        user=user_key(str(message["X-Tocsin-Tenant"] or ""), str(message["X-Tocsin-User"] or "")),
+        title=content.subject,
+        text=preview(content.text),
+        content=encode(content),
+    )
+
+
+def authenticate(
+    _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: object
+) -> AuthResult:
+    """Take any login but passwords beginning `bad`."""
+    right = isinstance(data, LoginPassword) and not data.password.startswith(b"bad")
+    return AuthResult(success=right, handled=False)

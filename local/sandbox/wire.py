@@ -1,0 +1,70 @@
+"""What crosses the sandbox's HTTP servers, whichever version of HTTP carried it."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+from urllib.parse import parse_qsl
+
+import msgspec
+
+JSON = "application/json"
+_encode = msgspec.json.Encoder().encode
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """One request, read to its end. Header names are lower case; `path` is not unquoted."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[bytes, bytes]
+    body: bytes
+
+    def header(self, name: bytes) -> str:
+        """Give one header as text, empty if it is absent."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+    def parameters(self) -> dict[str, str]:
+        """Give the query's parameters; of a repeated one the last."""
+        return dict(parse_qsl(self.query, keep_blank_values=True))
+
+
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """One answer. Content-Length is added by the server."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = {}
+    content_type: str = JSON
+
+
+class Refusal(Exception):
+    """A request the provider refuses, with its answer and its own code."""
+
+    def __init__(self, reply: Reply, code: str) -> None:
+        super().__init__(code)
+        self.reply = reply
+        self.code = code
+
+
+class Exchange(Protocol):
+    """The way back of one request: exactly one of these is called, once."""
+
+    def answer(self, reply: Reply) -> None:
+        """Send the reply; nothing happens if the client has gone."""
+        ...
+
+    def drop(self) -> None:
+        """Cut the connection without an answer."""
+        ...
+
+    def stream(self, content_type: str) -> Callable[[bytes], bool]:
+        """Begin an endless answer; the writer given back says False once the client has gone."""
+        ...
+
+
+Handler = Callable[[Request, Exchange], None]
+
+
+def json_reply(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+    """Encode a value as a JSON answer."""
+    return Reply(status, _encode(value), headers or {})
