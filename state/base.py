@@ -8,7 +8,7 @@ import msgspec
 from rocksdict import Rdict, ReadOptions, WriteBatch
 
 from core.errors import StateError
-from state.deltas import Delta
+from state.deltas import Changes
 from state.identity import Identity, Meta, check_identity, decode_meta, encode_meta, merged
 from state.keys import DUE_BYTES, META, VERSION, LaneKeys, due_of, lane_keys, opened
 from state.rocks import options, rocks_error, rocks_errors, synced
@@ -77,7 +77,7 @@ class Base:
         rows = self.scan(keys.timer + entry + b"\0", keys.after_timers)
         return [key[len(keys.timer) :] for key, _ in islice(rows, limit)]
 
-    def apply(self, epoch: int, shown: int, deltas: Sequence[tuple[str, Delta]]) -> None:
+    def apply(self, epoch: int, shown: int, deltas: Sequence[tuple[str, Changes]]) -> None:
         """Write the deltas of `epoch` in one synced batch, with the meta record.
 
         Idempotent. Raises `StateError` (full disk and the like) with nothing written.
@@ -91,7 +91,7 @@ class Base:
             self._db.write(batch, self._synced)
         self.meta = meta
 
-    def _add(self, batch: WriteBatch, keys: LaneKeys, delta: Delta) -> None:
+    def _add(self, batch: WriteBatch, keys: LaneKeys, delta: Changes) -> None:
         for user, value in delta.records:
             key = keys.record + user.encode()
             batch.delete(key) if value is None else batch.put(key, value)

@@ -11,11 +11,14 @@ FORMAT = 1
 Row: TypeAlias = tuple[Any, ...]
 """A stored row: plain tuples, ints, strs and bytes, so that unpickling needs no code of ours."""
 
+Delta: TypeAlias = Row
+"""The row of a lane: its `Changes`."""
+
 Key = TypeVar("Key", str, bytes)
 Value = TypeVar("Value")
 
 
-class Delta(NamedTuple):
+class Changes(NamedTuple):
     """The changes of one lane that the base may not have yet.
 
     Values are the very bytes the base will hold; None deletes. Applying a delta twice changes nothing.
@@ -60,10 +63,10 @@ def check_row(row: Row, lineage: str) -> None:
         raise StateError(msg)
 
 
-def delta_from_row(row: Row, lineage: str) -> Delta:
+def changes_of(delta: Delta, lineage: str) -> Changes:
     """Read a lane's stored row, or raise `StateError` if it does not belong to the base `lineage`."""
-    check_row(row, lineage)
-    return Delta(*row)
+    check_row(delta, lineage)
+    return Changes(*delta)
 
 
 class Unapplied(Generic[Key, Value]):

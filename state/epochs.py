@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from core.errors import StateError
 from state.base import Base
-from state.deltas import Delta
+from state.deltas import Changes
 from state.outbox import Outbox
 
 
@@ -39,7 +39,7 @@ class Member(Protocol):
 
     key: str
 
-    def take(self) -> Delta:
+    def take(self) -> Changes:
         """Hand over what was snapshotted."""
         ...
 
@@ -123,7 +123,7 @@ class EpochLog:
         """Let the thread end. What it could not apply is applied at the next start."""
         self._thread.shutdown(wait=True)
 
-    def _take(self) -> list[tuple[str, Delta]]:
+    def _take(self) -> list[tuple[str, Changes]]:
         self._flight = list(self._members.values())
         self._members = {}
         taken = [(member.key, member.take()) for member in self._flight]

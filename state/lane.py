@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from state.base import Base
-from state.deltas import FORMAT, Delta, Row, Unapplied
+from state.deltas import FORMAT, Changes, Delta, Unapplied
 from state.epochs import EpochLog
 from state.keys import VERSION, lane_keys, opened
 from state.timers import LaneTimers, Timer
@@ -62,7 +62,7 @@ class Lane(Generic[R]):
     """
 
     def __init__(
-        self, key: str, *, base: Base, log: EpochLog, codec: Codec[R], cache: int, resume: Delta | None
+        self, key: str, *, base: Base, log: EpochLog, codec: Codec[R], cache: int, resume: Changes | None
     ) -> None:
         self.key = key
         self._base = base
@@ -77,7 +77,7 @@ class Lane(Generic[R]):
         if resume:
             self._adopt(resume)
 
-    def _adopt(self, delta: Delta) -> None:
+    def _adopt(self, delta: Changes) -> None:
         """Take over a durable epoch that the base may lack: it goes into the next row and batch again."""
         for user, value in delta.records:
             record = None if value is None else self._codec.decode(opened(value))
@@ -143,13 +143,13 @@ class Lane(Generic[R]):
             if record is not None:
                 yield user, record
 
-    def snapshot(self) -> Row:
+    def snapshot(self) -> Delta:
         """Give Bytewax the row of the closing epoch: all changes the base may lack, each encoded once.
 
         Raises `StateError` outside the end of an epoch, where a row could replace the only copy of another.
         """
         self._log.expect_gap()
-        self._cut = Delta(
+        self._cut = Changes(
             format=FORMAT,
             lineage=self._base.meta.lineage,
             epoch=self._log.number,
@@ -161,7 +161,7 @@ class Lane(Generic[R]):
         self._log.enlist(self)
         return tuple(self._cut)
 
-    def take(self) -> Delta:
+    def take(self) -> Changes:
         """Hand over what was snapshotted: its epoch is durable."""
         self._records.take()
         self._timers.changes.take()

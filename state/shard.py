@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from core.errors import StateError
 from state.base import Base
-from state.deltas import Row, delta_from_row
+from state.deltas import Delta, Row, changes_of
 from state.directory import base_dir, prepare, recovery_dir
 from state.epochs import EpochLog, Publisher
 from state.identity import Identity
@@ -110,7 +110,7 @@ class Shard(Generic[R]):
         self._store_epoch = store
         self._check_row_epoch(self._newest_row)
 
-    def lane(self, key: str, resume: Row | None = None) -> Lane[R]:
+    def lane(self, key: str, resume: Delta | None = None) -> Lane[R]:
         """Build lane `"<partition>.<lane>"`, with the row Bytewax stored for it, if any.
 
         A row that the base already has is of no more use; the row of an epoch that it may lack is taken over.
@@ -123,7 +123,7 @@ class Shard(Generic[R]):
         if not self._identity.owns(*parse_lane(key)):
             msg = f"lane {key} is not of this shard: its flow must read its own partitions and no others"
             raise StateError(msg)
-        delta = delta_from_row(resume, self._lineage) if resume else None
+        delta = changes_of(resume, self._lineage) if resume else None
         if delta:
             self._check_row_epoch(delta.epoch)
         lacking = delta if delta and delta.epoch > self._base.meta.applied else None

@@ -40,8 +40,9 @@ class NearTimers:
     that were cancelled stay in the heap until they surface; `_due` says which are alive.
     """
 
-    def __init__(self, horizon: bytes) -> None:
+    def __init__(self, horizon: bytes, size: int) -> None:
         self.horizon = horizon
+        self._size = size
         self._heap: list[bytes] = []
         self._due: dict[bytes, bytes] = {}
 
@@ -52,7 +53,7 @@ class NearTimers:
             return
         self._due[entry[DUE_BYTES:]] = entry[:DUE_BYTES]
         heapq.heappush(self._heap, entry)
-        if len(self._heap) > 2 * NEAR:
+        if len(self._heap) > 2 * self._size:
             self._trim()
 
     def discard(self, identity: bytes) -> None:
@@ -72,9 +73,9 @@ class NearTimers:
     def _trim(self) -> None:
         """Keep the earliest; the horizon moves down to the last one kept."""
         alive = sorted(due + identity for identity, due in self._due.items())
-        if len(alive) > NEAR:
-            self.horizon = alive[NEAR - 1]
-        self._heap = alive[:NEAR]
+        if len(alive) > self._size:
+            self.horizon = alive[self._size - 1]
+        self._heap = alive[: self._size]
         self._due = {entry[DUE_BYTES:]: entry[:DUE_BYTES] for entry in self._heap}
 
 
@@ -86,13 +87,15 @@ class LaneTimers:
         keys: of the lane.
         held: how many timers the lane holds.
         floor_ms: none is due earlier; the first read starts there, behind the tombstones of fired ones.
+        near: how many to read at once.
     """
 
-    def __init__(self, base: Base, keys: LaneKeys, held: int, floor_ms: int) -> None:
+    def __init__(self, base: Base, keys: LaneKeys, held: int, floor_ms: int, near: int = NEAR) -> None:
         self._base = base
         self._keys = keys
         self.held = held
-        self._near = NearTimers(due_bytes(floor_ms) if held else _END)
+        self._size = near
+        self._near = NearTimers(due_bytes(floor_ms) if held else _END, near)
         self.changes: Unapplied[bytes, bytes] = Unapplied()
 
     def hold(self, user: str, timer_id: str, due_ms: int, payload: bytes) -> None:
@@ -152,11 +155,10 @@ class LaneTimers:
         return entry
 
     def _read_on(self) -> None:
-        """Move the horizon on by up to `NEAR` timers of the base, as the unapplied changes leave them."""
+        """Move the horizon on by up to `near` timers of the base, as the unapplied changes leave them."""
         start = self._near.horizon
-        found = self._base.timers_after(self._keys, start, NEAR)
-        horizon = found[-1] if len(found) == NEAR else _END
-        near = NearTimers(horizon)
+        found = self._base.timers_after(self._keys, start, self._size)
+        near = NearTimers(found[-1] if len(found) == self._size else _END, self._size)
         live = self.changes.live
         for entry in found:
             if entry[DUE_BYTES:] not in live:
