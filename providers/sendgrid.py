@@ -12,8 +12,8 @@ from models.message import Message
 from models.statuses import Channel
 from providers.base import Limits, Receipt
 from providers.clean import clean
-from providers.http import Clock, Response, Transport, retry_after_s
-from providers.mail_headers import extra_headers
+from providers.http import MAX_RETRY_AFTER_S, Clock, Response, Transport, retry_after_s
+from providers.mail_headers import ADDRESSING, extra_headers
 from providers.vendor import HttpAccount, Url, check_size, content_of
 
 LIMITS = Limits(max_bytes=30_000_000, timeout_s=10)
@@ -33,10 +33,14 @@ ERRORS: Mapping[int, type[DeliveryError]] = {
 }
 """HTTP status to error; a 400 whose field is the recipient's address is `RecipientGone`."""
 
-RESERVED = frozenset(
-    "x-sg-id x-sg-eid received dkim-signature content-type content-transfer-encoding"
-    " to from subject reply-to cc bcc".split()
-)
+RESERVED = ADDRESSING | {
+    "x-sg-id",
+    "x-sg-eid",
+    "received",
+    "dkim-signature",
+    "content-type",
+    "content-transfer-encoding",
+}
 """Headers that SendGrid refuses in `headers`."""
 
 
@@ -170,5 +174,5 @@ def _wait_s(answer: Response, now_s: float) -> float | None:
     asked = retry_after_s(answer.headers, now_s)
     reset = answer.headers.get("x-ratelimit-reset", "")
     if asked is None and answer.status == 429 and reset.isascii() and reset.isdigit():
-        return min(max(0.0, float(reset) - now_s), 3600.0)
+        return min(max(0.0, float(reset) - now_s), MAX_RETRY_AFTER_S)
     return asked
