@@ -6,6 +6,7 @@ TocsinError
 ├── RenderError                 a template that does not fit the data
 ├── StateError                  a state directory that must not be used: what is wrong and the cure
 ├── SinkError                   something was not acknowledged
+├── SourceError                 Kafka cannot be read: what is wrong and the cure
 ├── SettingsError               a setting that is missing or wrong
 └── DeliveryError               one attempt at a provider failed
     ├── Throttled               slow down (retry_after_s)
@@ -48,6 +49,10 @@ class StateError(TocsinError):
 
 class SinkError(TocsinError):
     """A record or row was not acknowledged."""
+
+
+class SourceError(TocsinError):
+    """Kafka cannot be read; the text says why and what cures it."""
 
 
 class SettingsError(TocsinError):

@@ -1,0 +1,142 @@
+"""librdkafka's consumer as Tocsin sets it up, and what its errors mean."""
+
+from collections.abc import Mapping
+
+import msgspec
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from core.errors import SourceError
+
+BEGINNING: int = OFFSET_BEGINNING
+ADMIN_TIMEOUT_S = 15.0
+
+# Fetches are small, because what is fetched of a topic that is then paused is thrown away, and so that
+# urgent topics never queue long behind others; the wait is short, because a topic that is read again joins
+# only the next fetch.
+_DEFAULTS: dict[str, str | int | bool] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",
+    "enable.partition.eof": True,
+    "fetch.wait.max.ms": 25,
+    "fetch.error.backoff.ms": 100,
+    "fetch.queue.backoff.ms": 5,
+    "queued.min.messages": 5_000,
+    "queued.max.messages.kbytes": 32_768,
+    "max.partition.fetch.bytes": 131_072,
+    "reconnect.backoff.max.ms": 1_000,
+    "topic.metadata.refresh.interval.ms": 30_000,
+    "allow.auto.create.topics": False,
+}
+
+_REFUSED = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError._AUTHENTICATION,  # noqa: SLF001 -- librdkafka's names for its own errors
+    }
+)
+_MISSING = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
+    }
+)
+_OUT_OF_RANGE = frozenset(
+    {
+        KafkaError.OFFSET_OUT_OF_RANGE,
+        KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001
+    }
+)
+
+
+class HubPolicy(msgspec.Struct, frozen=True):
+    """What one process reads.
+
+    Attributes:
+        bootstrap: Kafka bootstrap servers.
+        prefix: prefix of every topic.
+        topics: topics without the prefix.
+        partitions: the partitions of every topic that this shard owns.
+        acked: topics whose offsets advance only when their records are finished (`AckTracker`).
+        options: further librdkafka options; they win over Tocsin's own.
+        group: group id for committed offsets, `<prefix>shard` if empty.
+        poll_s: shortest time between two polls of librdkafka.
+        poll_records: largest number of records a poll takes over.
+        commit_s: shortest time between two commits to the group; they are for lag tools only.
+    """
+
+    bootstrap: str
+    prefix: str
+    topics: tuple[str, ...]
+    partitions: tuple[int, ...]
+    acked: frozenset[str] = frozenset()
+    options: dict[str, str] = {}
+    group: str = ""
+    poll_s: float = 0.0008
+    poll_records: int = 2_000
+    commit_s: float = 1.0
+
+    @property
+    def group_id(self) -> str:
+        """The group that offsets are committed to."""
+        return self.group or f"{self.prefix}shard"
+
+
+def consumer_config(policy: HubPolicy) -> dict[str, object]:
+    """Return librdkafka's configuration: no group membership, no commit and no reset behind our back."""
+    ours: dict[str, object] = {"bootstrap.servers": policy.bootstrap, "group.id": policy.group_id}
+    return {**_DEFAULTS, **ours, **policy.options}
+
+
+def is_out_of_range(error: KafkaError) -> bool:
+    """Tell whether the offset asked for is not in the topic."""
+    return error.code() in _OUT_OF_RANGE
+
+
+def describe(error: KafkaError, topic: str) -> str:
+    """Return a sentence with the cure for an error that the flow waits out."""
+    if error.code() in _REFUSED:
+        return f"{topic}: Kafka refuses access ({error.name()}); mend the ACL or TOCSIN_KAFKA_OPTIONS"
+    if error.code() in _MISSING:
+        return f"{topic}: the topic or a partition is missing; run `tocsin topics create`"
+    return f"{topic}: {error.name()}; reading goes on when Kafka answers"
+
+
+def committed_offsets(
+    consumer: Consumer, names: Mapping[str, str], partitions: tuple[int, ...]
+) -> dict[tuple[str, int], int]:
+    """Read what the group has committed, by topic without prefix; only what exists.
+
+    Raises:
+        SourceError: Kafka did not answer, or refused.
+    """
+    wanted = [TopicPartition(full, partition) for full in names for partition in partitions]
+    try:
+        answers = consumer.committed(wanted, timeout=ADMIN_TIMEOUT_S)
+    except KafkaException as failure:
+        msg = describe(failure.args[0], "committed offsets")
+        raise SourceError(msg) from failure
+    for answer in answers:
+        if answer.error is not None:
+            raise SourceError(describe(answer.error, answer.topic))
+    return {(names[tp.topic], tp.partition): tp.offset for tp in answers if tp.offset >= 0}
+
+
+def end_offsets(consumer: Consumer, topic: str, partitions: tuple[int, ...]) -> dict[int, int]:
+    """Ask for the present end of partitions.
+
+    Raises:
+        SourceError: Kafka did not answer, or refused.
+    """
+    try:
+        return {
+            p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=ADMIN_TIMEOUT_S)[1]
+            for p in partitions
+        }
+    except KafkaException as failure:
+        msg = describe(failure.args[0], topic)
+        raise SourceError(msg) from failure

@@ -1,0 +1,326 @@
+"""The process's only Kafka consumer: one connection for all topics, with priorities, credits and pauses.
+
+Positions come from the source's resume state, never from the group: `assign()` with explicit offsets, and
+an offset that is not there is an error, not a jump. What is committed to the group is for lag tools, and
+to recognise a state directory that was lost.
+"""
+
+import logging
+import time
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from core.errors import SourceError, StateError
+from models import topics
+from models.raw import RawRecord
+from sources.acks import AckTracker
+from sources.clocks import PartitionClocks
+from sources.consumer import (
+    BEGINNING,
+    HubPolicy,
+    committed_offsets,
+    consumer_config,
+    describe,
+    end_offsets,
+    is_out_of_range,
+)
+from sources.lines import Line
+from sources.position import HubState, Offsets
+from sources.queues import Allowance, Flow, Queues
+
+_log = logging.getLogger("tocsin.kafka")
+_UNLIMITED = 1 << 30
+_NO_TIMESTAMP = 0
+_EOF: int = KafkaError._PARTITION_EOF  # noqa: SLF001 -- librdkafka's name
+
+
+def unlimited(_topic: str) -> int:
+    """Allow everything: the allowance of a process without credits."""
+    return _UNLIMITED
+
+
+class KafkaHub:
+    """Reads all topics of a process, hands out batches, and says where it is.
+
+    One thread calls it, except `paused`, `troubles` and `lags()`, which a health page may read.
+
+    Attributes:
+        clocks: the partitions' times, kept in the resume state.
+        acks: where records of `policy.acked` topics are reported as finished.
+        paused: topic partitions that are not read, each with a sentence.
+        troubles: what Kafka complains about, by topic; entries leave when records come again.
+    """
+
+    def __init__(
+        self,
+        policy: HubPolicy,
+        *,
+        allowance: Allowance = unlimited,
+        clocks: PartitionClocks | None = None,
+        acks: AckTracker | None = None,
+        flow: Flow | None = None,
+    ) -> None:
+        self.clocks = clocks or PartitionClocks()
+        self.acks = acks or AckTracker()
+        self.paused: dict[tuple[str, int], str] = {}
+        self.troubles: dict[str, str] = {}
+        self._policy = policy
+        self._allowance = allowance
+        self._names = {policy.prefix + name: name for name in policy.topics}
+        self._gate_inputs = [name for name in policy.topics if name in topics.GATE_INPUTS]
+        self._queues = Queues(policy.topics, self._allowed, flow or Flow())
+        self._lines: dict[str, dict[int, Line]] = {}
+        self._loading: dict[int, int] = {}
+        self._consumer: Consumer | None = None
+        self._next_poll_s = 0.0
+        self._next_commit_s = 0.0
+        self._committed: Offsets = {}
+
+    def start(self, resume: HubState | None, *, accept_bad: bool = False) -> None:
+        """Connect and seek: to the resume state, else, if nothing was ever committed, to the beginning.
+
+        Raises:
+            StateError: there is no state here, but the group has committed offsets of gate inputs.
+            SourceError: Kafka does not answer or refuses.
+        """
+        self._consumer = Consumer(consumer_config(self._policy), error_cb=self._on_error, logger=_log)
+        state = self._first_state() if resume is None else resume
+        self.clocks.restore(state.clocks)
+        self._loading = dict(state.loading)
+        known = state.offsets
+        committed = self._committed_acked(known)
+        self._lines = {
+            name: {
+                p: Line(known.get(name, {}).get(p, committed.get((name, p), BEGINNING)))
+                for p in self._policy.partitions
+            }
+            for name in self._policy.topics
+        }
+        self.paused = {} if accept_bad else dict(state.paused)
+        self._consumer.assign(self._partitions(self._policy.topics, positioned=True))
+
+    def _first_state(self) -> HubState:
+        assert self._consumer is not None
+        names = {self._policy.prefix + name: name for name in self._gate_inputs}
+        committed = committed_offsets(self._consumer, names, self._policy.partitions) if names else {}
+        if committed:
+            topic, partition = min(committed)
+            msg = (
+                f"the state directory is empty, but group {self._policy.group_id} has read"
+                f" {topic}/{partition} up to {committed[topic, partition]}: decisions would be made twice. Restore the state"
+                " directory, or run `tocsin offsets forget` to begin anew"
+            )
+            raise StateError(msg)
+        loading: dict[int, int] = {}
+        if topics.PROFILES in self._gate_inputs:
+            full = self._policy.prefix + topics.PROFILES
+            ends = end_offsets(self._consumer, full, self._policy.partitions)
+            loading = {partition: end for partition, end in ends.items() if end > 0}
+        return HubState(0, {}, {}, {}, loading)
+
+    def _committed_acked(self, known: Offsets) -> dict[tuple[str, int], int]:
+        """Look where topics that have no offsets here were finished: they hold no other state."""
+        assert self._consumer is not None
+        names = {self._policy.prefix + name: name for name in self._policy.acked if name not in known}
+        return committed_offsets(self._consumer, names, self._policy.partitions) if names else {}
+
+    def _partitions(self, names: tuple[str, ...], *, positioned: bool = False) -> list[TopicPartition]:
+        return [
+            TopicPartition(self._policy.prefix + name, p, line.next())
+            if positioned
+            else TopicPartition(self._policy.prefix + name, p)
+            for name in names
+            for p, line in self._lines[name].items()
+            if (name, p) not in self.paused
+        ]
+
+    def _allowed(self, topic: str) -> int:
+        if self._loading and topic != topics.PROFILES and topic in topics.GATE_INPUTS:
+            return 0
+        return self._allowance(topic)
+
+    def take(self) -> list[RawRecord]:
+        """Read what came and hand out the next batch; never blocks.
+
+        Raises:
+            StateError: an offset of the state is not in its topic any more.
+            SourceError: the consumer is beyond repair.
+        """
+        self._pump()
+        batch = self._queues.take()
+        acked, lines = self._policy.acked, self._lines
+        for record in batch:
+            lines[record.topic][record.partition].position = record.offset + 1
+            if record.topic in acked:
+                self.acks.read(record.topic, record.partition, record.offset)
+        if self._loading:
+            self._note_loaded()
+        return batch
+
+    def _pump(self) -> None:
+        assert self._consumer is not None
+        for topic, stop in self._queues.turns():
+            self._turn(topic, stop=stop)
+        now_s = time.monotonic()
+        if now_s < self._next_poll_s or not self._queues.wants_more():
+            return
+        self._next_poll_s = now_s + self._policy.poll_s
+        try:
+            messages = self._consumer.consume(self._policy.poll_records, 0)
+        except KafkaException as failure:
+            self._on_error(failure.args[0])
+        else:
+            self._sort(messages)
+
+    def _sort(self, messages: list[Any]) -> None:
+        names, lines, puts = self._names, self._lines, self._queues.puts
+        if self.troubles and any(message.error() is None for message in messages):
+            self.troubles.clear()
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                self._on_message_error(message, error)
+                continue
+            topic, partition, offset = names[message.topic()], message.partition(), message.offset()
+            if (topic, partition) in self.paused:
+                continue
+            lines[topic][partition].arrived = offset
+            headers = message.headers()
+            puts[topic](
+                RawRecord(
+                    topic,
+                    partition,
+                    offset,
+                    max(message.timestamp()[1], _NO_TIMESTAMP),
+                    message.key(),
+                    message.value(),
+                    tuple([(name, value or b"") for name, value in headers]) if headers else (),
+                )
+            )
+
+    def _turn(self, topic: str, *, stop: bool) -> None:
+        assert self._consumer is not None
+        partitions = self._partitions((topic,))
+        if partitions:
+            (self._consumer.pause if stop else self._consumer.resume)(partitions)
+
+    def _on_message_error(self, message: Any, error: KafkaError) -> None:
+        topic = self._names.get(message.topic() or "", message.topic() or "Kafka")
+        if error.code() == _EOF:
+            self._lines[topic][message.partition()].end = message.offset()
+        elif is_out_of_range(error):
+            self._out_of_range(topic, message.partition())
+        else:
+            self._on_error(error, topic)
+
+    def _out_of_range(self, topic: str, partition: int) -> None:
+        line = self._lines[topic][partition]
+        msg = (
+            f"{topic}/{partition}: offset {line.next()} is not in the topic: retention deleted what was not"
+            f" read yet, or the topic was created anew. Run `tocsin offsets forget {topic}` to go on at the"
+            " oldest record that is left, or restore the topic"
+        )
+        raise StateError(msg)
+
+    def _on_error(self, error: KafkaError, topic: str = "Kafka") -> None:
+        if error.fatal():
+            msg = f"{topic}: {error.name()}; the consumer cannot go on: start the shard again"
+            raise SourceError(msg)
+        self.troubles[topic] = describe(error, topic)
+
+    def _note_loaded(self) -> None:
+        lines = self._lines[topics.PROFILES]
+        done = [
+            partition
+            for partition, end in self._loading.items()
+            if lines[partition].next() >= end or lines[partition].at_end()
+        ]
+        for partition in done:
+            del self._loading[partition]
+
+    @property
+    def loading(self) -> bool:
+        """Whether profiles are still read to where they ended at the first start."""
+        return bool(self._loading)
+
+    def pause(self, topic: str, partition: int, sentence: str) -> None:
+        """Stop reading a partition, until a start with `accept_bad`; what is buffered is read again then."""
+        assert self._consumer is not None
+        if (topic, partition) in self.paused:
+            return
+        self.paused[topic, partition] = sentence
+        self._queues.drop(topic, partition)
+        self._consumer.pause([TopicPartition(self._policy.prefix + topic, partition)])
+        if topic == topics.PROFILES:
+            self._loading.pop(partition, None)
+
+    def caught_up(self, partition: int) -> bool:
+        """Tell whether every gate input of a partition is handed out to its end, as far as known."""
+        return all(
+            self._lines[name][partition].at_end() or (name, partition) in self.paused
+            for name in self._gate_inputs
+        )
+
+    def state(self, epoch: int) -> HubState:
+        """Return the resume state as of now, for the end of epoch number `epoch`."""
+        return HubState(
+            epoch,
+            {name: {p: self._low(name, p) for p in lines} for name, lines in self._lines.items()},
+            self.clocks.closing(),
+            dict(self.paused),
+            dict(self._loading),
+        )
+
+    def _low(self, topic: str, partition: int) -> int:
+        low = self.acks.low(topic, partition) if topic in self._policy.acked else None
+        read = self._lines[topic][partition].next()
+        return read if low is None or low > self._lines[topic][partition].arrived else low
+
+    def durable(self, state: HubState) -> None:
+        """Take note that the epoch of `state` is durable: its times are stable, its offsets committed."""
+        self.clocks.durable()
+        now_s = time.monotonic()
+        if now_s >= self._next_commit_s:
+            self._next_commit_s = now_s + self._policy.commit_s
+            self.commit(state, wait=False)
+
+    def commit(self, state: HubState, *, wait: bool) -> None:
+        """Commit a durable state's offsets to the group, those that changed."""
+        assert self._consumer is not None
+        changed = [
+            TopicPartition(self._policy.prefix + topic, partition, offset)
+            for topic, offsets in state.offsets.items()
+            for partition, offset in offsets.items()
+            if offset >= 0 and self._committed.get(topic, {}).get(partition) != offset
+        ]
+        if not changed:
+            return
+        try:
+            if wait:
+                self._consumer.commit(offsets=changed, asynchronous=False)
+            else:
+                self._consumer.commit(offsets=changed, asynchronous=True)
+        except KafkaException as failure:
+            self.troubles["Kafka"] = describe(failure.args[0], "committing offsets")
+        else:
+            self._committed = state.offsets
+
+    def lags(self) -> dict[tuple[str, int], int]:
+        """Return how far each topic partition is behind, where librdkafka knows its end."""
+        if self._consumer is None:
+            return {}
+        lags = {}
+        for tp in self._partitions(self._policy.topics):
+            _, end = self._consumer.get_watermark_offsets(tp, cached=True)
+            name = self._names[tp.topic]
+            position = self._lines[name][tp.partition].next()
+            if end >= 0 and position >= 0:
+                lags[name, tp.partition] = max(0, end - position)
+        return lags
+
+    def close(self) -> None:
+        """Leave Kafka."""
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
