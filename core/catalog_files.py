@@ -1,0 +1,117 @@
+"""YAML files of the catalog as plain data that remembers its lines. Reads YAML 1.2's core schema.
+
+So `on:` is a name and `22:00` a text, which YAML 1.1 would read as `true` and 1320.
+"""
+
+import re
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+_MAX_DEPTH = 32
+Where = tuple[Hashable, ...]
+
+
+class Problem(NamedTuple):
+    """One mistake: where, what and the cure, as `file:line: what, cure`."""
+
+    file: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.text}"
+
+
+class Document(NamedTuple):
+    """One file: its data, and the line of each path of keys and indexes in it."""
+
+    file: str
+    data: Any
+    lines: dict[Where, int]
+
+    def problem(self, where: Where, text: str) -> Problem:
+        """Name a mistake at a path, or at the nearest part of it that has a line."""
+        while where and where not in self.lines:
+            where = where[:-1]
+        return Problem(self.file, self.lines.get(where, 1), text)
+
+
+class _Loader(yaml.SafeLoader):
+    """Resolves only null, booleans and numbers; all else is text."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  # as PyYAML has it
+
+
+for _tag, _pattern, _first in (
+    ("null", r"^(?:~|null|)$", ["~", "n", ""]),
+    ("bool", r"^(?:true|false)$", ["t", "f"]),
+    ("int", r"^[-+]?[0-9]+$", list("-+0123456789")),
+    ("float", r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$", list("-+.0123456789")),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+
+_SCALARS: dict[str, Callable[[str], Any]] = {
+    "tag:yaml.org,2002:null": lambda _: None,
+    "tag:yaml.org,2002:bool": lambda text: text == "true",
+    "tag:yaml.org,2002:int": int,
+    "tag:yaml.org,2002:float": float,
+    "tag:yaml.org,2002:str": str,
+}
+
+
+def read(path: Path, name: str) -> tuple[Document, list[Problem]]:
+    """Read one file; mistakes of syntax, doubled keys and strange tags are problems, never exceptions."""
+    try:
+        root = yaml.compose(path.read_text("utf-8"), Loader=_Loader)
+    except UnicodeDecodeError:
+        return Document(name, None, {}), [Problem(name, 1, "not UTF-8, save the file as UTF-8")]
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        return Document(name, None, {}), [Problem(name, line, f"not YAML ({error.problem}), mend the syntax")]
+    except yaml.YAMLError:
+        return Document(name, None, {}), [Problem(name, 1, "not YAML, remove control characters")]
+    reader = _Reader(name)
+    data = None if root is None else reader.plain(root, ())
+    return Document(name, data, reader.lines), reader.problems
+
+
+class _Reader:
+    def __init__(self, name: str) -> None:
+        self.lines: dict[Where, int] = {}
+        self.problems: list[Problem] = []
+        self._name = name
+
+    def plain(self, node: yaml.Node, where: Where) -> Any:
+        """Turn a node into plain data and note its lines."""
+        self.lines.setdefault(where, node.start_mark.line + 1)
+        if len(where) > _MAX_DEPTH:
+            self._problem(node, "nested too deeply, flatten it")
+            return None
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, where)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.plain(item, (*where, index)) for index, item in enumerate(node.value)]
+        convert = _SCALARS.get(node.tag)
+        if convert is None:
+            self._problem(node, f"unknown tag {node.tag}, remove it")
+            return None
+        return convert(node.value)
+
+    def _mapping(self, node: yaml.MappingNode, where: Where) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key_node, value in node.value:
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            if key is None:
+                self._problem(key_node, "a key is no text, write a name")
+                continue
+            if key in found:
+                self._problem(key_node, f"`{key}` stands twice, remove one")
+            self.lines[(*where, key)] = key_node.start_mark.line + 1
+            found[key] = self.plain(value, (*where, key))
+        return found
+
+    def _problem(self, node: yaml.Node, text: str) -> None:
+        self.problems.append(Problem(self._name, node.start_mark.line + 1, text))
