@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from core.errors import SettingsError
 from local.cities import CITIES
 
@@ -35,7 +37,7 @@ _MINUTE_MS = 60_000
 _DAY_MS = 86_400_000
 
 
-class Airport(NamedTuple):
+class Airport(msgspec.Struct, frozen=True):
     """An airport: IATA code, name, city as people say it, IANA time zone."""
 
     code: str
