@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import pydantic
 
 from core.catalog_files import Document, Problem, Where, read
+from core.choose import Chosen, fixed
 from core.errors import CatalogError
 from core.expressions import Expression, ExpressionError
 from core.plans import Plan, TenantPlan, tenant_plan
@@ -35,10 +36,14 @@ _Model = TypeVar("_Model", bound=pydantic.BaseModel)
 
 
 class Match(NamedTuple):
-    """The notifications of one tenant and event type; `needs`: what their expressions read."""
+    """The notifications of one tenant and event type.
+
+    `needs` is what their expressions read; `fixed` are all of them, ready, if they have no expression.
+    """
 
     plans: tuple[Plan, ...]
     needs: frozenset[str]
+    fixed: tuple[Chosen, ...]
 
 
 class Catalog:
@@ -76,7 +81,9 @@ class Catalog:
         match = None
         if found is not None:
             plans = found.matching(event_type)
-            match = Match(plans, frozenset().union(*(plan.needs for plan in plans)))
+            ready = tuple(chosen for plan in plans if (chosen := fixed(plan)) is not None)
+            needs = frozenset().union(*(plan.needs for plan in plans))
+            match = Match(plans, needs, ready if len(ready) == len(plans) else ())
         if len(self._matches) >= _TYPES_CACHED:
             self._matches.clear()  # types come from outside: a flood of invented ones must not pile up
         self._matches[tenant, event_type] = match

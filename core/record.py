@@ -28,7 +28,10 @@ class Point(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc
 
 
 class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
-    """What must be known of a held thing without its payload: when it is due, and its last word if erased."""
+    """What must be known of a held thing without its payload: when it is due, and its last word if erased.
+
+    `counter` is the limit it waits for, so that those who wait for one limit are spread over its windows.
+    """
 
     due_ms: int
     notification_id: str
@@ -40,6 +43,7 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     channel: str = "*"
     target: str = ""
     attempt: int = 0
+    counter: str = ""
 
 
 class Waiting(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -58,9 +58,10 @@ class HeldNotification(msgspec.Struct, frozen=True, tag="notification"):
 
 
 class HeldRetry(msgspec.Struct, frozen=True, tag="retry"):
-    """Payload of a message that waits for its next attempt."""
+    """Payload of a message that waits for its next attempt, and how often it has been held for it."""
 
     retry: Retry
+    round: int = 0
 
 
 Held = HeldNotification | HeldRetry

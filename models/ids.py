@@ -1,7 +1,8 @@
 """Deterministic ids: 128-bit BLAKE2b over length-prefixed fields, as 32 hex digits.
 
 The same fields give the same id on every machine and in every run, so everything downstream can drop
-copies by id. A length before each field keeps ("ab", "c") and ("a", "bc") apart.
+copies by id. A length before each field keeps ("ab", "c") and ("a", "bc") apart. The ids spell `digest`
+out in one format, which takes a third of its time: they are the largest cost of a decision.
 """
 
 from hashlib import blake2b
@@ -13,7 +14,10 @@ def digest(*fields: str) -> str:
     >>> digest("ab", "c") == digest("a", "bc")
     False
     """
-    text = "".join([f"{len(field)}:{field}" for field in fields])
+    return _hash("".join([f"{len(field)}:{field}" for field in fields]))
+
+
+def _hash(text: str) -> str:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
@@ -21,17 +25,25 @@ def notification_id(
     tenant: str, source: str, event_id: str, user: str, notification: str, occurrence: str = ""
 ) -> str:
     """Name one notification: what one event means to one user (occurrence: of a repeated or digested one)."""
-    return digest("n", tenant, source, event_id, user, notification, occurrence)
+    return _hash(
+        f"1:n{len(tenant)}:{tenant}{len(source)}:{source}{len(event_id)}:{event_id}{len(user)}:{user}"
+        f"{len(notification)}:{notification}{len(occurrence)}:{occurrence}"
+    )
 
 
 def message_id(notification: str, channel: str, target: str, generation: int = 0) -> str:
     """Name one message: one notification to one target (an address, a device) on one channel."""
-    return digest("m", notification, channel, target, str(generation))
+    number = str(generation)
+    return _hash(
+        f"1:m{len(notification)}:{notification}{len(channel)}:{channel}{len(target)}:{target}"
+        f"{len(number)}:{number}"
+    )
 
 
 def outcome_id(subject: str, status: str, attempt: int = 0) -> str:
     """Name one outcome of a message id, notification id or origin offset."""
-    return digest("o", subject, status, str(attempt))
+    number = str(attempt)
+    return _hash(f"1:o{len(subject)}:{subject}{len(status)}:{status}{len(number)}:{number}")
 
 
 def target_id(address: str) -> str:
