@@ -84,7 +84,10 @@ class Transport(Protocol):
 
 
 class PyreqwestTransport:
-    """`Transport` over pyreqwest: the hot path."""
+    """`Transport` over pyreqwest: the hot path.
+
+    A call that is cancelled runs on in the background until its deadline, and keeps its slot until then.
+    """
 
     def __init__(self, policy: HttpPolicy) -> None:
         self._policy = policy

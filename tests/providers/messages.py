@@ -1,0 +1,48 @@
+"""Messages for delivery tests."""
+
+import msgspec
+
+from models import topics
+from models.event import Origin
+from models.ids import digest
+from models.message import Message, Target
+from models.raw import RawRecord
+
+encode = msgspec.json.Encoder().encode
+
+
+def message(user: str = "ann", number: int = 1, **fields: object) -> Message:
+    base: dict[str, object] = {
+        "message_id": digest("m", user, str(number)),
+        "notification_id": digest("n", user, str(number)),
+        "tenant": "acme",
+        "user": user,
+        "channel": "email",
+        "target": Target(address=f"{user}@secret.example"),
+        "notification": "welcome",
+        "category": "account",
+        "template": "welcome",
+        "data": msgspec.Raw(b'{"number":%d}' % number),
+        "locale": "en",
+        "profile_version": 3,
+        "event_id": f"e{number}",
+        "event_source": "test",
+        "event_type": "t",
+        "event_time_ms": 1_000,
+        "received_ms": 2_000,
+        "decided_ms": 3_000,
+        "origin": Origin("events", 0, number),
+    }
+    return Message(**(base | fields))  # type: ignore[arg-type]
+
+
+def record(letter: Message, offset: int, *, bulk: bool = False, partition: int = 0) -> RawRecord:
+    return RawRecord(
+        topic=topics.messages(letter.channel, bulk=bulk),
+        partition=partition,
+        offset=offset,
+        timestamp_ms=4_000,
+        key=f"{letter.tenant}/{letter.user}".encode(),
+        value=encode(letter),
+        headers=(),
+    )

@@ -1,0 +1,83 @@
+"""Messages and contents to send, and words that must never come back in an error."""
+
+from typing import Any
+
+import msgspec
+
+from models.content import Content, EmailContent, InAppContent, Outgoing, PushContent, SmsContent
+from models.event import Origin
+from models.ids import digest
+from models.message import Message, Target
+
+NOW_S = 1_700_000_000.0
+EMAIL = "ada.lovelace@example.com"
+PHONE = "+14155552671"
+ANDROID = "fXq9Zk3:APA91bE-" + "x7Yq" * 30
+IOS = "ab12" * 16
+SECRETS = (EMAIL, "ada.lovelace", PHONE, PHONE[1:], ANDROID, IOS, "Gate B12 moved", "wherefore art thou")
+
+ADDRESSES = {"email": EMAIL, "sms": PHONE, "push": ANDROID, "inapp": "u-1"}
+CONTENTS: dict[str, Content] = {
+    "email": EmailContent(
+        subject="Gate B12 moved",
+        text="wherefore art thou\n",
+        html="<p>wherefore art thou</p>\n",
+        sender="flights@example.com",
+        sender_name="Tocsin Flights",
+    ),
+    "sms": SmsContent(text="wherefore art thou", segments=1, encoding="GSM-7", sender="+15005550006"),
+    "push": PushContent(title="Gate B12 moved", body="wherefore art thou", data={"flight": "UA 1"}),
+    "inapp": InAppContent(title="Gate B12 moved", body="wherefore art thou", url="https://example.com/f"),
+}
+
+
+def message(channel: str, **fields: Any) -> Message:
+    """Build a message of a channel; `fields` override."""
+    platform = {"push": "android"}.get(channel, "")
+    defaults: dict[str, Any] = {
+        "message_id": digest("sample", channel),
+        "notification_id": digest("sample"),
+        "tenant": "acme",
+        "user": "u-1",
+        "channel": channel,
+        "target": Target(ADDRESSES[channel], platform=platform),
+        "notification": "gate_moved",
+        "category": "travel",
+        "template": "gate_moved",
+        "data": msgspec.Raw(b"{}"),
+        "locale": "en",
+        "event_id": "e-1",
+        "event_source": "/ops",
+        "event_type": "gate.moved",
+        "event_time_ms": int(NOW_S * 1000),
+        "received_ms": int(NOW_S * 1000),
+        "decided_ms": int(NOW_S * 1000),
+        "origin": Origin("events", 3, 42),
+    }
+    return Message(**(defaults | fields))
+
+
+def outgoing(channel: str, content: Content | None = None, **fields: Any) -> Outgoing:
+    """Build what an adapter is handed."""
+    return Outgoing(message(channel, **fields), content or CONTENTS[channel])
+
+
+def ios(**target: Any) -> Outgoing:
+    """Build a push to an iPhone."""
+    fields: dict[str, Any] = {"address": IOS, "platform": "ios", "app": "com.example.flights"} | target
+    return outgoing("push", target=Target(**fields))
+
+
+def leaks(text: str) -> list[str]:
+    """Find what must not be in a text that leaves an adapter."""
+    return [secret for secret in SECRETS if secret in text]
+
+
+class SteppingClock:
+    """Seconds since 1970 that only the test moves."""
+
+    def __init__(self, now_s: float = NOW_S) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s

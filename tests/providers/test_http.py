@@ -1,0 +1,216 @@
+"""The contract of transports: both implementations, a real server, every way a request can fail."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import DeliveryError, Misconfigured, Transient, Unknown
+from providers.http import MAX_RETRY_AFTER_S, HttpPolicy, PyreqwestTransport, Transport, retry_after_s
+from providers.http_httpx import HttpxTransport
+from tests.providers.certificates import server_tls
+from tests.providers.scripted_http import Answer, Fault, Refusing, ScriptedHttp
+
+POLICY = HttpPolicy(connect_timeout_s=0.3, pool_timeout_s=0.3, max_connections=4)
+SECRET = "s3cr3t-t0ken"
+HEADERS = {"authorization": f"Bearer {SECRET}", "content-type": "text/plain"}
+Open = Callable[[HttpPolicy], Transport]
+
+BOTH = pytest.mark.parametrize("kind", [PyreqwestTransport, HttpxTransport])
+
+
+async def post(transport: Transport, url: str, timeout_s: float = 1.0, body: bytes = SECRET.encode()) -> bytes:
+    answer = await transport.request("POST", f"{url}/{SECRET}", HEADERS, body, timeout_s)
+    return answer.body
+
+
+async def failure(transport: Transport, url: str, timeout_s: float = 1.0) -> DeliveryError:
+    with pytest.raises(DeliveryError) as caught:
+        await post(transport, url, timeout_s)
+    error = caught.value
+    assert SECRET not in f"{error!r} {error.__context__!r} {error.__cause__!r}"
+    return error
+
+
+@pytest.fixture
+async def transport(kind: Open) -> AsyncIterator[Transport]:
+    opened = kind(POLICY)
+    yield opened
+    await opened.close()
+
+
+@BOTH
+async def test_carries_the_request_and_the_whole_answer(transport: Transport) -> None:
+    body = bytes(range(256)) * 1000
+    async with ScriptedHttp(Answer(418, body, (("X-Message-Id", "m1"), ("Retry-After", "7")))) as server:
+        answer = await transport.request("PUT", f"{server.url}/a?b=c%2Fd", HEADERS, b"hello", 1)
+        sent = server.requests[0]
+    assert (answer.status, answer.body) == (418, body)
+    assert answer.headers.get("x-message-id") == "m1"
+    assert answer.headers.get("absent") is None
+    assert retry_after_s(answer.headers, 0) == 7
+    assert (sent.method, sent.path, sent.body) == ("PUT", "/a?b=c%2Fd", b"hello")
+    assert sent.headers["authorization"] == HEADERS["authorization"]
+    assert sent.headers["content-type"] == "text/plain"
+    assert sent.headers["user-agent"] == "tocsin"
+
+
+@BOTH
+async def test_reuses_its_connections(transport: Transport) -> None:
+    async with ScriptedHttp() as server:
+        for _ in range(5):
+            await post(transport, server.url)
+        assert server.connections == 1
+        await transport.reconnect()
+        await post(transport, server.url)
+        assert server.connections == 2
+
+
+@BOTH
+async def test_follows_no_redirect(transport: Transport) -> None:
+    async with ScriptedHttp() as other, ScriptedHttp(Answer(307, headers=(("Location", other.url),))) as server:
+        answer = await transport.request("POST", server.url, HEADERS, b"x", 1)
+        assert answer.status == 307
+        assert other.requests == []
+
+
+@BOTH
+async def test_reads_no_proxy_from_the_environment(kind: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Refusing(full=False) as nobody:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, nobody)
+        transport = kind(POLICY)
+        async with ScriptedHttp(Answer(body=b"direct")) as server:
+            assert await post(transport, server.url) == b"direct"
+        await transport.close()
+
+
+@BOTH
+@pytest.mark.parametrize("full", [False, True], ids=["refused", "never accepted"])
+async def test_without_a_connection_nothing_was_sent(transport: Transport, full: bool) -> None:
+    with Refusing(full=full) as url:
+        assert isinstance(await failure(transport, url), Transient)
+
+
+@BOTH
+@pytest.mark.parametrize("fault", list(Fault), ids=lambda fault: fault.value)
+async def test_after_the_request_was_written_the_outcome_is_unknown(transport: Transport, fault: Fault) -> None:
+    async with ScriptedHttp(fault) as server:
+        started = time.monotonic()
+        error = await failure(transport, server.url, 0.4)
+        assert isinstance(error, Unknown)
+        assert time.monotonic() - started < 2
+        assert len(server.requests) == 1, "a transport never repeats by itself"
+
+
+@BOTH
+async def test_a_server_that_never_reads_leaves_it_unknown(transport: Transport) -> None:
+    big = b"x" * 30_000_000
+    async with ScriptedHttp(deaf=True) as server:
+        with pytest.raises(Unknown):
+            await post(transport, server.url, 0.3, big)
+
+
+@BOTH
+async def test_waits_for_a_slot_only_so_long(transport: Transport) -> None:
+    async with ScriptedHttp(Answer(delay_s=1)) as server:
+        busy = [asyncio.ensure_future(post(transport, server.url, 2)) for _ in range(POLICY.max_connections)]
+        await asyncio.sleep(0.1)
+        assert isinstance(await failure(transport, server.url), Transient)
+        assert len(server.requests) == POLICY.max_connections
+        await asyncio.gather(*busy)
+
+
+@BOTH
+@pytest.mark.parametrize("wrong", ["not a url", "ftp://127.0.0.1/x", "http://"])
+async def test_what_cannot_be_sent_at_all(transport: Transport, wrong: str) -> None:
+    error = await failure(transport, wrong)
+    assert not isinstance(error, Unknown)
+
+
+@BOTH
+async def test_a_header_that_would_inject_another_is_refused(transport: Transport) -> None:
+    async with ScriptedHttp() as server:
+        with pytest.raises(Misconfigured) as caught:
+            await transport.request("POST", server.url, {"x": f"a\r\nb: {SECRET}"}, b"", 1)
+        assert SECRET not in str(caught.value)
+        assert server.requests == []
+
+
+@BOTH
+async def test_a_closed_transport_sends_nothing(kind: Open) -> None:
+    transport = kind(POLICY)
+    await transport.close()
+    async with ScriptedHttp() as server:
+        assert isinstance(await failure(transport, server.url), Transient)
+        assert server.requests == []
+
+
+@BOTH
+async def test_a_cancelled_call_frees_its_slot_by_its_deadline(transport: Transport) -> None:
+    async with ScriptedHttp(lambda request: Fault.SILENCE if b"hang" in request.body else Answer()) as server:
+        for _ in range(POLICY.max_connections):
+            call = asyncio.ensure_future(post(transport, server.url, 0.3, b"hang"))
+            await asyncio.sleep(0.01)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+        await asyncio.sleep(0.3)
+        assert await post(transport, server.url) == b""
+
+
+@BOTH
+async def test_trusts_only_certificates_it_was_given(kind: Open) -> None:
+    context, ca_pem = server_tls()
+    strict, trusting = kind(POLICY), kind(HttpPolicy(ca_pem=ca_pem))
+    async with ScriptedHttp(Answer(body=b"ok"), tls=context) as server:
+        assert isinstance(await failure(strict, server.url), Transient)
+        assert await post(trusting, server.url) == b"ok"
+        await strict.close()
+        await trusting.close()
+
+
+async def test_the_slow_one_takes_a_fake_as_its_network() -> None:
+    fake = httpx2.MockTransport(lambda request: httpx2.Response(202, headers={"x-message-id": request.url.path}))
+    transport = HttpxTransport(POLICY, fake)
+    answer = await transport.request("POST", "https://api.example.com/v3", {}, b"", 1)
+    assert (answer.status, answer.headers["x-message-id"]) == (202, "/v3")
+    await transport.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "wait_s"),
+    [
+        ("120", 120),
+        (" 5 ", 5),
+        ("0", 0),
+        ("Tue, 14 Nov 2023 22:13:50 GMT", 30),
+        ("Tue, 14 Nov 2023 22:13:50 -0000", 30),
+        ("Tue, 14 Nov 2023 22:10:00 GMT", 0),
+        ("Tue, 14 Nov 2073 22:10:00 GMT", MAX_RETRY_AFTER_S),
+        ("9" * 400, MAX_RETRY_AFTER_S),
+        ("soon", None),
+        ("-3", None),
+        ("1.5", None),
+        ("", None),
+    ],
+)
+def test_retry_after(value: str, wait_s: float | None) -> None:
+    assert retry_after_s({"retry-after": value}, 1_700_000_000) == wait_s
+
+
+@given(st.text(), st.floats(0, 4e9))
+def test_retry_after_takes_any_text(value: str, now_s: float) -> None:
+    wait_s = retry_after_s({"retry-after": value}, now_s)
+    assert wait_s is None or 0 <= wait_s <= MAX_RETRY_AFTER_S
+
+
+def test_the_test_certificates_are_not_the_system_s() -> None:
+    context, ca_pem = server_tls()
+    assert isinstance(context, ssl.SSLContext)
+    assert ca_pem.startswith(b"-----BEGIN CERTIFICATE-----")

@@ -1,0 +1,65 @@
+"""Profile versions reach Redis, late if need be, the newest of each user."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from models.raw import VersionNote
+from providers.ledger import LedgerPolicy, version_key
+from providers.runtime import Runtime
+from providers.versions import VersionWriter
+from tests.providers.valkey import OwnValkey
+
+
+@pytest.fixture
+def writer(runtime: Runtime, own_valkey: OwnValkey) -> Iterator[VersionWriter]:
+    versions = VersionWriter(runtime, LedgerPolicy(url=own_valkey.url, prefix="t:", ttl_s=99, timeout_s=0.3))
+    yield versions
+    runtime.run(versions.close(), 5)
+
+
+def await_version(client: redis.Redis, user_key: str, version: int) -> None:
+    deadline = time.monotonic() + 5
+    while client.get(version_key("t:", user_key)) != str(version).encode():
+        assert time.monotonic() < deadline, "the version never came"
+        time.sleep(0.01)
+
+
+def test_the_newest_version_stands_and_expires(writer: VersionWriter, own_valkey: OwnValkey) -> None:
+    writer.publish([VersionNote("acme/ann", 1), VersionNote("acme/bob", 7), VersionNote("acme/ann", 2)])
+    writer.publish([VersionNote("acme/bob", -1)])
+    with own_valkey.client() as client:
+        await_version(client, "acme/ann", 2)
+        await_version(client, "acme/bob", -1)
+        assert 90 < client.ttl(version_key("t:", "acme/ann")) <= 99
+
+
+def test_redis_away_blocks_nobody_and_is_caught_up(writer: VersionWriter, own_valkey: OwnValkey) -> None:
+    own_valkey.kill()
+    started = time.monotonic()
+    writer.publish([VersionNote("acme/ann", 1)])
+    writer.confirm(10)
+    assert time.monotonic() - started < 0.1
+    time.sleep(0.2)
+    writer.publish([VersionNote("acme/ann", 2), VersionNote("acme/eve", 5)])
+    own_valkey.start()
+    with own_valkey.client() as client:
+        await_version(client, "acme/ann", 2)
+        await_version(client, "acme/eve", 5)
+
+
+def test_many_users_at_once(writer: VersionWriter, own_valkey: OwnValkey) -> None:
+    writer.publish([VersionNote(f"acme/u{i}", i) for i in range(3_000)])
+    with own_valkey.client() as client:
+        for i in (0, 499, 500, 2_999):
+            await_version(client, f"acme/u{i}", i)
+
+
+def test_close_writes_what_is_left(runtime: Runtime, own_valkey: OwnValkey) -> None:
+    versions = VersionWriter(runtime, LedgerPolicy(url=own_valkey.url, prefix="t:"))
+    versions.publish([VersionNote("acme/ann", 9)])
+    runtime.run(versions.close(), 5)
+    with own_valkey.client() as client:
+        assert client.get(version_key("t:", "acme/ann")) == b"9"

