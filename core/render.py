@@ -73,11 +73,15 @@ class Renderer:
         raise RenderError(msg)
 
     def _unsubscribe_url(self, message: Message, tenant: TenantSpec) -> str:
-        required = tenant.categories.get(message.category, Category()).required
-        if message.channel != Channel.EMAIL or required or not tenant.senders.unsubscribe_url:
+        base = tenant.senders.unsubscribe_url.rstrip("/")
+        if message.channel != Channel.EMAIL or not base or _required(message, tenant):
             return ""
         token = self._tokens.make(Subscription(message.tenant, message.user, message.category))
-        return f"{tenant.senders.unsubscribe_url.rstrip('/')}/{token}"
+        return f"{base}/{token}"
+
+
+def _required(message: Message, tenant: TenantSpec) -> bool:
+    return tenant.categories.get(message.category, Category()).required
 
 
 def _context(message: Message, tenant: TenantSpec, locale: str, unsubscribe_url: str) -> dict[str, Any]:
@@ -99,6 +103,7 @@ def _context(message: Message, tenant: TenantSpec, locale: str, unsubscribe_url:
         "brand": tenant.branding,
         "notification": message.notification,
         "category": message.category,
+        "required": _required(message, tenant),
         "locale": locale,
         "timezone": timezone,
         "unsubscribe_url": unsubscribe_url,

@@ -12,7 +12,8 @@ from core.render_formats import FILTERS
 from core.templates import SUFFIX
 
 CONTEXT_NAMES = frozenset(
-    {"data", "event", "user", "brand", "notification", "category", "locale", "timezone", "unsubscribe_url"}
+    {"data", "event", "user", "notification", "category", "required"}
+    | {"brand", "locale", "timezone", "unsubscribe_url"}
 )
 MAX_RANGE = 1_000  # rounds of a loop over range(): a message is short
 

@@ -97,11 +97,15 @@ def _number(value: float, decimals: int | None, locale: str) -> str:
 
 
 @lru_cache(MEMO)
-def _currency(value: float, currency: str, locale: str) -> str:
+def _currency(value: float, currency: str, cents: bool, locale: str) -> str:
     if currency not in get_global("all_currencies"):
         msg = "not a currency code of ISO 4217"
         raise ValueError(msg)
-    return format_currency(value, currency, locale=_locale(locale))
+    known = _locale(locale)
+    if cents:
+        return format_currency(value, currency, locale=known)
+    whole = str(known.currency_formats["standard"].pattern).replace(".00", "")
+    return format_currency(value, currency, whole, locale=known, currency_digits=False)
 
 
 @lru_cache(MEMO)
@@ -132,8 +136,8 @@ def _number_filter(context: Context, value: float, decimals: int | None = None) 
 
 
 @jinja2.pass_context
-def _currency_filter(context: Context, value: float, currency: str) -> str:
-    return _currency(value, currency, context["locale"])
+def _currency_filter(context: Context, value: float, currency: str, cents: bool = True) -> str:
+    return _currency(value, currency, cents, context["locale"])
 
 
 @jinja2.pass_context

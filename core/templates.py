@@ -1,4 +1,4 @@
-"""The template files of a catalog: `templates/<name>/<locale>/<part>.j2`, and `_layout/…` shared by mails."""
+"""The template files of a catalog: `templates/<name>/<locale>/<part>.j2`; `_layout/` is shared by mails."""
 
 import re
 from collections.abc import Mapping
@@ -62,19 +62,21 @@ def family(locale: str) -> tuple[str, ...]:
 def find_parts(templates: Mapping[str, str], name: str, channel: str, locale: str) -> dict[str, str] | None:
     """Find the template of each part for a channel in one language.
 
-    A regional locale may override single parts of its language, but a message never mixes languages.
+    A regional locale may override single parts of its language, and a part that stands in the folder itself
+    (`<name>/url`) serves every language; but a message never mixes languages.
 
     Returns:
         part -> template name; None if a required part is missing in the whole family.
     """
+    tags = family(locale)
     wanted = (*REQUIRED_PARTS[channel], *OPTIONAL_PARTS.get(channel, ()))
     found = {
         part: path
         for part in wanted
-        for path in [_first(templates, [f"{name}/{tag}/{part}" for tag in family(locale)])]
+        for path in [_first(templates, [*(f"{name}/{tag}/{part}" for tag in tags), f"{name}/{part}"])]
         if path
     }
-    return found if found.keys() >= set(REQUIRED_PARTS[channel]) else None
+    return found if tags and found.keys() >= set(REQUIRED_PARTS[channel]) else None
 
 
 def _first(templates: Mapping[str, str], paths: list[str]) -> str:

@@ -175,8 +175,12 @@ def _announcements(trip: _Trip, draws: Draws) -> Iterator[_News]:
 
 
 def _delayed(trip: _Trip, time_ms: int, revision: int, delay_min: int) -> _News:
-    new_departure = rfc3339(trip.flight.scheduled_departure_ms + delay_min * _MINUTE_MS)
-    facts = {"new_departure": new_departure, "delay_minutes": delay_min, "revision": revision}
+    facts = {
+        "delay_minutes": delay_min,
+        "new_departure": rfc3339(trip.flight.scheduled_departure_ms + delay_min * _MINUTE_MS),
+        "new_arrival": rfc3339(trip.flight.scheduled_arrival_ms + delay_min * _MINUTE_MS),
+        "revision": revision,
+    }
     return _of(trip, "delayed", time_ms, facts)
 
 
