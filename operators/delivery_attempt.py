@@ -34,6 +34,7 @@ class Job:
         "burnt",
         "content",
         "due_ms",
+        "expired",
         "fallback",
         "first_failed_ms",
         "given_back",
@@ -57,7 +58,7 @@ class Job:
         self.unknown = False
         self.first_failed_ms = 0
         self.last_reason = Reason.TRANSIENT
-        # Of the attempt that is on: whom it is for, whom it tried before, whether another could take over.
+        # Of the attempt that is on: who makes the call, who tried before, whether another could take over.
         self.provider: Provider | None = None
         self.tried: set[str] = set()
         self.fallback = False
@@ -65,6 +66,7 @@ class Job:
         # Set to the due time when the message must go back to the gate without another call.
         self.given_back: int | None = None
         self.due_ms = 0
+        self.expired = False
 
 
 class Then(Enum):
@@ -132,20 +134,25 @@ class Attempts:
     async def run(self, job: Job) -> Step:
         """Take one job one step further: at most one provider call."""
         now_ms = self._runtime.now_ms()
-        fault = self._render_once(job)
-        expired = 0 < job.message.expires_ms < now_ms
-        only_look = expired or fault is not None or job.given_back is not None
+        fault = self._fault(job)
+        job.expired |= 0 < job.message.expires_ms < now_ms
+        only_look = job.expired or fault is not None or job.given_back is not None
         claim = await self._ledger.claim(job.message, only_look=only_look)
         shown = self._adopt(job, claim)
-        step = await self._act(job, claim, fault, expired)
+        step = await self._act(job, claim, fault)
         return step._replace(outputs=shown + step.outputs) if shown else step
 
     def failed(self, job: Job) -> Step:
         """Say what follows when `run` raised: the same again, a little later."""
         return Step(job, Then.AGAIN, due_ms=self._runtime.now_ms() + 1_000)
 
-    def _render_once(self, job: Job) -> tuple[Reason, str] | None:
-        if job.content is not None or job.given_back is not None:
+    def _fault(self, job: Job) -> tuple[Reason, str] | None:
+        """Render once; say what keeps this message from ever being sent."""
+        if job.given_back is not None:
+            return None
+        if job.provider is None:
+            return Reason.MISCONFIGURED, "no provider account can carry it: add one and replay"
+        if job.content is not None:
             return None
         try:
             job.content = self._render(job.message)
@@ -164,7 +171,7 @@ class Attempts:
         job.attempt, job.outputs = claim.attempt, claim.outputs
         return shown
 
-    async def _act(self, job: Job, claim: Claim, fault: tuple[Reason, str] | None, expired: bool) -> Step:
+    async def _act(self, job: Job, claim: Claim, fault: tuple[Reason, str] | None) -> Step:
         if claim.answer in (Answer.DONE, Answer.OLD):
             return Step(job, Then.FINISHED)
         if claim.answer is Answer.OPEN:
@@ -173,7 +180,7 @@ class Attempts:
             return await self._hand_back(job, Reason.STALE_PROFILE, self._runtime.now_ms())
         if job.given_back is not None:
             return await self._hand_back(job, job.last_reason, job.given_back)
-        if expired:
+        if job.expired:
             return await self._end(job, self._line(job, Status.EXPIRED, Reason.TOO_LATE, self._no_call()))
         if fault is not None:
             return await self._bury(job, *fault, self._no_call(), Health.UNTOUCHED)

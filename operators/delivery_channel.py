@@ -26,8 +26,6 @@ from providers.runtime import Runtime
 
 ProvidersFor = Callable[[Message], Sequence[Provider]]
 Ack = tuple[str, int, int]
-# Messages of a tenant without any provider look again this often (an account may have been added).
-_NO_PROVIDER_MS = 5_000
 
 
 class ChannelPolicy(msgspec.Struct, frozen=True):
@@ -82,7 +80,8 @@ class ChannelDelivery:
             runtime: the loop; the same for all channels.
             ledger: the send ledger; the same for all channels.
             render: makes a message's content; may raise `RenderError`.
-            providers_for: a message's providers, first choice first.
+            providers_for: the providers that can carry a message, first choice first; a message without
+                any is dead as misconfigured, so that it blocks nobody.
             stats: counts provider calls.
             known_providers: names of all providers of the channel, so that one tenant's dead provider
                 does not stop the channel before another tenant's was ever used.
@@ -200,7 +199,8 @@ class ChannelDelivery:
         started: list[Job] = []
         while (job := self._queues.take()) is not None:
             providers = self._providers_for(job.message)
-            if job.given_back is not None or _expired(job, now_ms):
+            job.expired = 0 < job.message.expires_ms < now_ms
+            if not providers or job.given_back is not None or job.expired:
                 job.provider = None
                 started.append(job)
             elif self._pick(job, providers, now_ms):
@@ -223,9 +223,7 @@ class ChannelDelivery:
     def _park(self, job: Job, providers: Sequence[Provider]) -> None:
         group = tuple([provider.name for provider in providers])
         until_ms = job.message.expires_ms + 1 if job.message.expires_ms else 0
-        self._queues.park(
-            job.user_key, group, until_ms if group else self._runtime.now_ms() + _NO_PROVIDER_MS
-        )
+        self._queues.park(job.user_key, group, until_ms)
 
     def _unpark(self, now_ms: int) -> None:
         most = self.policy.inflight.credits
@@ -250,10 +248,6 @@ class ChannelDelivery:
         """With every provider down: one record to probe with, if none is held that could."""
         ready = any(breaker.slots(now_ms, 1) for breaker in self._breakers.values())
         return int(ready and self._queues.total == 0)
-
-
-def _expired(job: Job, now_ms: int) -> bool:
-    return 0 < job.message.expires_ms < now_ms
 
 
 def channel_policy(

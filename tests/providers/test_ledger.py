@@ -3,6 +3,8 @@
 import asyncio
 import struct
 from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
@@ -86,7 +88,7 @@ async def test_what_was_handed_back_starts_again_with_the_next_pass(open_ledger:
     "later",
     [{"attempt": 2}, {"decided_ms": 3_001}, {"profile_version": 4}, {"attempt": 2, "decided_ms": 1}],
 )
-async def test_a_later_decision_is_a_later_pass(open_ledger: Open, later: dict[str, int]) -> None:
+async def test_a_later_decision_is_a_later_pass(open_ledger: Open, later: dict[str, Any]) -> None:
     ledger = open_ledger()
     await ledger.finish(message(), 1, [], handed_back=True, unknown=False)
     assert (await ledger.claim(message(**later))).answer is Answer.CONTINUE
@@ -184,9 +186,7 @@ async def test_with_send_nobody_waits_and_ends_are_written_later(own_valkey: Own
     own_valkey.kill()
     assert (await asyncio.wait_for(ledger.claim(message(number=2)), 2)).answer is Answer.FRESH
     assert not ledger.away, "the channel goes on"
-    await asyncio.wait_for(
-        ledger.finish(message(number=2), 1, [LINE], handed_back=False, unknown=False), 2
-    )
+    await asyncio.wait_for(ledger.finish(message(number=2), 1, [LINE], handed_back=False, unknown=False), 2)
     await asyncio.to_thread(own_valkey.start)
     for _ in range(100):
         await asyncio.sleep(0.05)
@@ -253,7 +253,7 @@ async def test_passes_compare_like_numbers(open_ledger: Open) -> None:
         return (await ledger.claim(b, only_look=True)).answer is not Answer.OLD
 
     numbers = [0, 9, 10, 15, 16, 255, 256, 2**31, struct.unpack(">q", b"\x7f" + b"\xff" * 7)[0]]
-    for number, (low, high) in enumerate(zip(numbers, numbers[1:], strict=False)):
+    for number, (low, high) in enumerate(pairwise(numbers)):
         small, large = message(number=number, decided_ms=low), message(number=number, decided_ms=high)
         assert await later(small, large)
         assert not await later(large, small)

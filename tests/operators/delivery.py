@@ -1,0 +1,184 @@
+"""What delivery tests share: scripted providers, a channel driven by hand, its outputs decoded."""
+
+import asyncio
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from core.breaker import BreakerPolicy
+from core.errors import DeliveryError
+from core.inflight import InflightPolicy
+from core.retry import RetryPolicy
+from models import topics
+from models.content import Content, Outgoing, SmsContent
+from models.message import Message, Retry
+from models.outcome import Outcome, ReceiptEvent
+from models.raw import OutRecord, RawRecord
+from models.statuses import Channel
+from operators.delivery_attempt import AttemptPolicy
+from operators.delivery_channel import ChannelDelivery, ChannelPolicy
+from providers.base import Limits, Provider, Receipt
+from providers.ledger import Ledger, LedgerPolicy
+from providers.runtime import Runtime
+
+Answer = DeliveryError | Exception | float | None
+Key = tuple[str, int]
+QUICK = RetryPolicy(quick_s=(0.02, 0.05), jitter=0)
+
+
+class ScriptedProvider:
+    """A provider that answers each user's calls from a script, then with success.
+
+    A number is a time to take before success; an exception is raised; None is success at once.
+    """
+
+    def __init__(self, name: str = "first", channel: Channel = Channel.EMAIL, delay_s: float = 0) -> None:
+        self.name = name
+        self.channel = channel
+        self.limits = Limits(timeout_s=0.3)
+        self.delay_s = delay_s
+        self.scripts: dict[str, deque[Answer]] = defaultdict(deque)
+        self.always: Answer = None
+        self.calls: list[Message] = []
+        self.taken: list[str] = []
+        self.most_at_once = 0
+        self._now = 0
+
+    def script(self, user: str, *answers: Answer) -> None:
+        self.scripts[user].extend(answers)
+
+    def accepts(self, message: Message) -> bool:
+        return message.channel == self.channel
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        message = outgoing.message
+        self.calls.append(message)
+        self._now += 1
+        self.most_at_once = max(self.most_at_once, self._now)
+        try:
+            await self._answer(message.user)
+        finally:
+            self._now -= 1
+        self.taken.append(message.message_id)
+        return Receipt(provider_message_id=f"{self.name}-{len(self.calls)}", code="202")
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    async def _answer(self, user: str) -> None:
+        script = self.scripts[user]
+        answer = script.popleft() if script else self.always
+        await asyncio.sleep(answer if isinstance(answer, int | float) else self.delay_s)
+        if isinstance(answer, Exception):
+            raise answer
+
+    def sent(self) -> list[Key]:
+        """User and event number of each call."""
+        return [(call.user, call.origin.offset) for call in self.calls]
+
+
+class NoStats:
+    """Counts calls in a dict."""
+
+    def __init__(self) -> None:
+        self.results: dict[tuple[str, str, str], int] = defaultdict(int)
+
+    def call(self, channel: str, provider: str, result: str, provider_ms: int) -> None:
+        self.results[channel, provider, result] += 1
+
+
+def plain(message: Message) -> Content:
+    return SmsContent(text="hello", segments=1, encoding="GSM-7")
+
+
+def policy(**changes: Any) -> ChannelPolicy:
+    base: dict[str, Any] = {
+        "channel": Channel.EMAIL,
+        "inflight": InflightPolicy(credits=16, buffered=200),
+        "breaker": BreakerPolicy(threshold=3, cooldown_ms=60, longest_ms=200),
+        "attempt": AttemptPolicy(retry=QUICK),
+    }
+    return ChannelPolicy(**(base | changes))
+
+
+class Rig:
+    """A channel, its ledger and the records it put out; drives the channel as the operator does."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        redis_url: str,
+        providers: Sequence[Provider] | Callable[[Message], Sequence[Provider]],
+        *,
+        settings: ChannelPolicy | None = None,
+        render: Callable[[Message], Content] = plain,
+        incarnation: str = "a" * 16,
+        ledger: LedgerPolicy | None = None,
+    ) -> None:
+        self.runtime = runtime
+        self.stats = NoStats()
+        self.ledger = Ledger(ledger or LedgerPolicy(url=redis_url, prefix="t:"), incarnation)
+        self.channel = ChannelDelivery(
+            settings or policy(),
+            runtime=runtime,
+            ledger=self.ledger,
+            render=render,
+            providers_for=providers if callable(providers) else lambda _: providers,
+            stats=self.stats,
+        )
+        self.out: list[OutRecord] = []
+        self.acks: list[tuple[str, int, int]] = []
+
+    def feed(self, *records: RawRecord) -> "Rig":
+        self.channel.accept(records)
+        return self
+
+    def step(self) -> None:
+        self.channel.advance()
+        out, acks = self.channel.take_output()
+        self.out += out
+        self.acks += acks
+
+    def run_for(self, seconds: float) -> "Rig":
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.step()
+            time.sleep(0.001)
+        return self
+
+    def until(self, reached: Callable[[], bool], within_s: float = 8) -> "Rig":
+        end = time.monotonic() + within_s
+        while not reached():
+            assert time.monotonic() < end, f"not reached; out: {[o.status for o in self.outcomes()]}"
+            self.step()
+            time.sleep(0.001)
+        return self
+
+    def until_acked(self, count: int, within_s: float = 8) -> "Rig":
+        return self.until(lambda: len(self.acks) >= count, within_s)
+
+    def close(self) -> None:
+        self.runtime.run(self.ledger.close(), 5)
+
+    def of(self, topic: str) -> list[OutRecord]:
+        return [record for record in self.out if record.topic == topic]
+
+    def outcomes(self) -> list[Outcome]:
+        return decoded(self.of(topics.OUTCOMES), Outcome)
+
+    def words(self) -> list[tuple[str, str, int]]:
+        """Status, reason and attempt of each outcome."""
+        return [(line.status, line.reason, line.attempt) for line in self.outcomes()]
+
+    def retries(self) -> list[Retry]:
+        return decoded(self.of(topics.RETRIES), Retry)
+
+    def receipts(self) -> list[ReceiptEvent]:
+        return decoded(self.of(topics.RECEIPTS), ReceiptEvent)
+
+
+def decoded(records: Iterable[OutRecord], kind: type[Any]) -> list[Any]:
+    return [msgspec.json.decode(record.value or b"", type=kind) for record in records]
