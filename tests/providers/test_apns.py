@@ -1,0 +1,374 @@
+"""APNs against a real HTTP/2 server: the request, the token's life, GOAWAY, and every reason of the sheet."""
+
+import asyncio
+import re
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import jwt
+import msgspec
+import pytest
+from pydantic import SecretStr
+
+from core.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient, Unknown
+from models.content import PushContent
+from providers.apns import BAD_TOKEN_RUN, ERRORS, RENEW_AFTER_S, RENEW_AT_MOST_EVERY_S, Apns, ApnsAccount
+from providers.base import Receipt
+from providers.http import HttpPolicy, PyreqwestTransport
+from tests.providers.certificates import p256_key, pem, server_tls
+from tests.providers.samples import IOS, NOW_S, SteppingClock, ios, leaks, outgoing
+from tests.providers.scripted_h2 import H2Fault, ScriptedH2, Script, Step
+from tests.providers.scripted_http import Answer, Request, ScriptedHttp
+
+OK = Answer(200, headers=(("apns-id", "EC1BF194-B3B2-424A-89A9-5A918A6E6B5D"),))
+
+
+def refusal(status: int, reason: str, **more: Any) -> Answer:
+    return Answer(status, msgspec.json.encode({"reason": reason, **more}))
+
+
+def account(url: str, **fields: Any) -> ApnsAccount:
+    defaults = {"vendor": "apns", "key": pem(p256_key()), "key_id": "ABC123DEFG", "team_id": "DEF123GHIJ"}
+    return ApnsAccount.model_validate(defaults | {"base_url": url} | fields)
+
+
+@asynccontextmanager
+async def apple(
+    script: Script | Step, clock: SteppingClock | None = None, max_streams: int | None = None, **fields: Any
+) -> AsyncIterator[tuple[ScriptedH2, Apns]]:
+    answers: Script = script if callable(script) else lambda _request: script
+    async with ScriptedH2(answers, max_streams=max_streams) as server:
+        settings = account(server.url, **fields)
+        apns = Apns("apns", settings, PyreqwestTransport(settings.http_policy()), clock or SteppingClock())
+        try:
+            yield server, apns
+        finally:
+            await apns.close()
+
+
+def claims(request: Request) -> dict[str, Any]:
+    """Verify a request's token as Apple would: JOSE signature, algorithm, claims."""
+    kind, _, token = request.headers["authorization"].partition(" ")
+    assert kind == "bearer", "Apple wants it in lower case"
+    assert jwt.get_unverified_header(token) == {"alg": "ES256", "kid": "ABC123DEFG"}
+    options: Any = {"verify_iat": False}
+    payload: dict[str, Any] = jwt.decode(token, p256_key().public_key(), ["ES256"], options=options)
+    return payload
+
+
+async def failed(script: Script | Step, **fields: Any) -> DeliveryError:
+    async with apple(script, **fields) as (_, apns):
+        with pytest.raises(DeliveryError) as caught:
+            await apns.send(ios())
+    assert not leaks(str(caught.value))
+    return caught.value
+
+
+async def test_the_request_is_what_apple_asks_for() -> None:
+    content = PushContent("T", "B", {"flight": "UA 1"}, "https://e.com/f", "gate-1", ttl_s=600, urgent=True)
+    async with apple(OK) as (server, apns):
+        receipt = await apns.send(msgspec.structs.replace(ios(), content=content))
+        request = server.requests[0]
+    assert receipt == Receipt("EC1BF194-B3B2-424A-89A9-5A918A6E6B5D", "200")
+    assert (request.method, request.path) == ("POST", f"/3/device/{IOS}")
+    assert claims(request) == {"iss": "DEF123GHIJ", "iat": int(NOW_S)}
+    sent = {name: value for name, value in request.headers.items() if name.startswith("apns-")}
+    assert sent == {
+        "apns-topic": "com.example.flights",
+        "apns-push-type": "alert",
+        "apns-id": str(uuid.UUID(ios().message.message_id)),
+        "apns-priority": "10",
+        "apns-expiration": str(int(NOW_S) + 600),
+        "apns-collapse-id": "gate-1",
+    }
+    assert request.json() == {
+        "aps": {"alert": {"title": "T", "body": "B"}, "sound": "default"},
+        "flight": "UA 1",
+        "url": "https://e.com/f",
+        "message_id": ios().message.message_id,
+    }
+
+
+async def test_data_cannot_take_the_place_of_aps() -> None:
+    content = PushContent("T", "B", {"aps": "x"})
+    async with apple(OK) as (server, apns):
+        await apns.send(msgspec.structs.replace(ios(), content=content))
+        assert server.requests[0].json()["aps"] == {"alert": {"title": "T", "body": "B"}, "sound": "default"}
+
+
+async def test_an_old_message_is_not_stored() -> None:
+    late = ios()
+    message = msgspec.structs.replace(late.message, expires_ms=int(NOW_S * 1000) - 1)
+    async with apple(OK) as (server, apns):
+        await apns.send(msgspec.structs.replace(late, message=message))
+        assert server.requests[0].headers["apns-expiration"] == "0"
+        assert server.requests[0].headers["apns-priority"] == "5"
+
+
+async def test_a_long_collapse_key_is_hashed_to_fit() -> None:
+    content = PushContent("T", "B", collapse_key="flight/" + "x" * 80)
+    async with apple(OK) as (server, apns):
+        await apns.send(msgspec.structs.replace(ios(), content=content))
+        await apns.send(msgspec.structs.replace(ios(), content=content))
+        ids = {request.headers["apns-collapse-id"] for request in server.requests}
+    assert len(ids) == 1
+    assert all(len(each.encode()) <= 64 for each in ids)
+
+
+async def test_the_payload_limit_is_apple_s() -> None:
+    async with apple(OK) as (server, apns):
+        await apns.send(msgspec.structs.replace(ios(), content=PushContent("T", "b" * 3900)))
+        assert len(server.requests[0].body) <= 4096
+        with pytest.raises(Rejected):
+            await apns.send(msgspec.structs.replace(ios(), content=PushContent("T", "b" * 4096)))
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("device", ["ab/../x", "ab?c", "", "höx", "ab\r\ncd"])
+async def test_a_device_token_cannot_change_the_path(device: str) -> None:
+    async with apple(OK) as (server, apns):
+        with pytest.raises(RecipientGone):
+            await apns.send(ios(address=device))
+        assert server.requests == []
+
+
+async def test_a_topic_must_come_from_somewhere() -> None:
+    async with apple(OK) as (server, apns):
+        with pytest.raises(Misconfigured):
+            await apns.send(ios(app=""))
+    async with apple(OK, topic="com.example.default") as (server, apns):
+        await apns.send(ios(app=""))
+        assert server.requests[0].headers["apns-topic"] == "com.example.default"
+
+
+async def test_carries_ios_only() -> None:
+    async with apple(OK) as (_, apns):
+        assert apns.accepts(ios().message)
+        assert not apns.accepts(outgoing("push").message)
+        assert not apns.accepts(outgoing("email").message)
+
+
+# --- the provider token
+
+
+async def test_one_token_serves_until_45_minutes_and_is_renewed_before_60() -> None:
+    clock = SteppingClock()
+    async with apple(OK, clock) as (server, apns):
+        for step_s in (0, 60, 19 * 60, RENEW_AFTER_S - 20 * 60 - 1, 60):
+            clock.now_s += step_s
+            await apns.send(ios())
+        tokens = [request.headers["authorization"] for request in server.requests]
+        issued = [claims(request)["iat"] for request in server.requests]
+    assert len(set(tokens[:3])) == 1
+    assert len(set(tokens)) == 2
+    assert all(clock.now_s - iat < 3600 for iat in issued)
+
+
+def expired_until(accepted: int) -> Script:
+    """Answer ExpiredProviderToken to every token made before `accepted`."""
+
+    def script(request: Request) -> Step:
+        return OK if claims(request)["iat"] >= accepted else refusal(403, "ExpiredProviderToken")
+
+    return script
+
+
+async def test_an_expired_token_is_renewed_once_and_the_push_repeated() -> None:
+    clock = SteppingClock()
+    async with apple(expired_until(int(NOW_S) + 1), clock) as (server, apns):
+        with pytest.raises(Misconfigured):  # the clock stands still: the new token is as old as the first
+            await apns.send(ios())
+        assert len(server.requests) == 2
+        clock.now_s += RENEW_AT_MOST_EVERY_S
+        await apns.send(ios())
+        assert len(server.requests) == 4
+
+
+async def test_no_second_renewal_within_20_minutes() -> None:
+    clock = SteppingClock()
+    async with apple(refusal(403, "ExpiredProviderToken"), clock) as (server, apns):
+        for _ in range(10):
+            clock.now_s += 60
+            with pytest.raises(Misconfigured) as caught:
+                await apns.send(ios())
+            assert caught.value.code == "ExpiredProviderToken"
+        made = {request.headers["authorization"] for request in server.requests}
+    assert len(made) == 2
+
+
+async def test_many_expired_answers_at_once_renew_once() -> None:
+    clock = SteppingClock()
+
+    def script(request: Request) -> Step:
+        if claims(request)["iat"] > NOW_S:
+            return OK
+        clock.now_s = NOW_S + 5
+        return refusal(403, "ExpiredProviderToken")._replace(delay_s=0.05)
+
+    async with apple(script, clock) as (server, apns):
+        await asyncio.gather(*[apns.send(ios()) for _ in range(20)])
+        assert len({request.headers["authorization"] for request in server.requests}) == 2
+
+
+# --- errors
+
+GOOD_REASONS = [
+    *[(410, reason) for reason in ("Unregistered", "ExpiredToken")],
+    *[(400, reason) for reason in ERRORS if ERRORS[reason] is Rejected],
+    *[(403, reason) for reason in ERRORS if ERRORS[reason] is Misconfigured],
+    *[(503, reason) for reason in ERRORS if ERRORS[reason] is Transient],
+    *[(429, reason) for reason in ERRORS if ERRORS[reason] is Throttled],
+    (400, "BadDeviceToken"),
+    (400, "DeviceTokenNotForTopic"),
+]
+
+
+@pytest.mark.parametrize(("status", "reason"), GOOD_REASONS)
+async def test_every_reason_has_its_class(status: int, reason: str) -> None:
+    error = await failed(refusal(status, reason))
+    assert type(error) is ERRORS[reason]
+    assert error.code == reason
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, Rejected), (403, Misconfigured), (410, RecipientGone), (429, Throttled), (500, Transient), (302, Misconfigured)],
+)
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"reason": "BrandNew"}', b'{"reason": 7}'])
+async def test_unknown_answers_go_by_status(status: int, kind: type[DeliveryError], body: bytes) -> None:
+    assert type(await failed(Answer(status, body))) is kind
+
+
+@pytest.mark.parametrize(
+    ("registered_ms", "kind"),
+    [(0, RecipientGone), (1_699_999_999_999, RecipientGone), (1_700_000_000_001, Transient)],
+)
+async def test_a_token_registered_after_apple_saw_it_die_lives(registered_ms: int, kind: type[DeliveryError]) -> None:
+    async with apple(refusal(410, "Unregistered", timestamp=1_700_000_000_000)) as (_, apns):
+        with pytest.raises(kind):
+            await apns.send(ios(registered_ms=registered_ms))
+
+
+async def test_only_bad_device_tokens_mean_the_wrong_environment() -> None:
+    answers = [refusal(400, "BadDeviceToken")] * (BAD_TOKEN_RUN - 1) + [OK]
+    answers += [refusal(400, "BadDeviceToken")] * BAD_TOKEN_RUN
+    kinds = []
+    async with apple(lambda _request: answers.pop(0)) as (_, apns):
+        while answers:
+            try:
+                await apns.send(ios())
+                kinds.append("sent")
+            except DeliveryError as error:
+                kinds.append(type(error).__name__)
+    gone = ["RecipientGone"] * (BAD_TOKEN_RUN - 1)
+    assert kinds == [*gone, "sent", *gone, "Misconfigured"]
+
+
+async def test_the_account_s_own_topic_is_the_account_s_fault() -> None:
+    async with apple(refusal(400, "DeviceTokenNotForTopic"), topic="com.example.wrong") as (_, apns):
+        with pytest.raises(Misconfigured):
+            await apns.send(ios(app=""))
+
+
+async def test_retry_after_is_honoured_where_it_comes() -> None:
+    answer = refusal(503, "ServiceUnavailable")._replace(headers=(("retry-after", "33"),))
+    assert (await failed(answer)).retry_after_s == 33
+
+
+# --- connections
+
+
+async def test_all_pushes_share_one_connection() -> None:
+    async with apple(OK._replace(delay_s=0.05)) as (server, apns):
+        await apns.send(ios())
+        await asyncio.gather(*[apns.send(ios()) for _ in range(100)])
+        assert len(server.requests) == 101
+        assert len(server.connections) == 1
+        assert server.most_streams > 50
+
+
+async def test_respects_the_limit_of_streams() -> None:
+    async with apple(OK._replace(delay_s=0.01), max_streams=5) as (server, apns):
+        await apns.send(ios())
+        await asyncio.gather(*[apns.send(ios()) for _ in range(60)])
+        assert len(server.requests) == 61
+        assert server.most_streams <= 5
+
+
+async def test_a_stream_left_out_by_goaway_is_sent_again_elsewhere() -> None:
+    steps: list[Step] = [OK, H2Fault.GOAWAY_UNPROCESSED, OK]
+    async with apple(lambda _request: steps.pop(0)) as (server, apns):
+        await apns.send(ios())
+        assert (await apns.send(ios())).code == "200"
+        assert len(server.connections) == 2
+
+
+async def test_after_goaway_the_next_push_takes_a_new_connection() -> None:
+    steps: list[Step] = [(H2Fault.GOAWAY_AFTER, OK), OK]
+    async with apple(lambda _request: steps.pop(0)) as (server, apns):
+        await apns.send(ios())
+        await asyncio.sleep(0.05)
+        await apns.send(ios())
+        assert len(server.connections) == 2
+
+
+async def test_a_refused_stream_was_not_processed() -> None:
+    steps: list[Step] = [H2Fault.REFUSE, OK]
+    async with apple(lambda _request: steps.pop(0)) as (server, apns):
+        assert (await apns.send(ios())).code == "200"
+        assert len(server.requests) == 2
+    error = await failed(H2Fault.REFUSE)
+    assert isinstance(error, Transient)
+
+
+@pytest.mark.parametrize("fault", [H2Fault.RESET, H2Fault.CUT, H2Fault.SILENCE])
+async def test_a_stream_that_broke_is_unknown(fault: H2Fault) -> None:
+    async with apple(fault, timeout_s=0.3) as (server, apns):
+        with pytest.raises(Unknown):
+            await apns.send(ios())
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("reason", ["Shutdown", "UnrelatedKeyIdInToken", "IdleTimeout"])
+async def test_some_reasons_need_a_new_connection(reason: str) -> None:
+    answers = [refusal(503, reason)._replace(delay_s=0.05)] * 10
+    async with apple(lambda _request: answers.pop() if answers else OK) as (server, apns):
+        calls = [apns.send(ios()) for _ in range(10)]
+        refused = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(isinstance(each, DeliveryError) for each in refused)
+        await apns.send(ios())
+        assert len(server.connections) == 2, "one new connection, not one for each refusal"
+
+
+async def test_speaks_http2_over_tls() -> None:
+    context, root = server_tls("h2")
+    async with ScriptedH2(lambda _request: OK, tls=context) as server:
+        settings = account(server.url, ca=root.decode())
+        apns = Apns("apns", settings, PyreqwestTransport(settings.http_policy()), SteppingClock())
+        assert (await apns.send(ios())).code == "200"
+        await apns.close()
+
+
+async def test_speaks_nothing_but_http2() -> None:
+    context, root = server_tls("http/1.1")
+    async with ScriptedHttp(tls=context) as server:
+        settings = account(server.url, ca=root.decode(), timeout_s=0.5)
+        apns = Apns("apns", settings, PyreqwestTransport(settings.http_policy()), SteppingClock())
+        with pytest.raises(DeliveryError):
+            await apns.send(ios())
+        await apns.close()
+        assert all(request.method == "PRI" for request in server.requests), "the preface of HTTP/2"
+
+
+# --- the account
+
+
+def test_the_account_s_key_must_be_p256_and_is_not_shown() -> None:
+    with pytest.raises(ValueError, match="P-256") as caught:
+        account("https://api.push.apple.com", key="-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END")
+    assert "c2VjcmV0" not in str(caught.value)
+    assert account("https://x.example").http_policy() == HttpPolicy(http2="only")
+    assert re.search("PRIVATE", repr(account("https://x.example"))) is None
+    assert isinstance(account("https://x.example").key, SecretStr)
