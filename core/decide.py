@@ -17,7 +17,7 @@ from core.record import HoldRef, Point, UserRecord
 from core.step import HeldNotification, Hold, Step, encode_held
 from core.words import Detail
 from models.event import Event
-from models.ids import message_id, notification_id, outcome_id
+from models.ids import hash_of, message_id, outcome_id
 from models.message import Message
 from models.outcome import Outcome
 from models.statuses import Reason, Status
@@ -48,11 +48,19 @@ class Case(msgspec.Struct):
     origin: str = ""
     expires_ms: int = 0
 
+    priority: str = ""
+
     def __post_init__(self) -> None:
-        event, plan = self.event, self.chosen.plan
-        self.notification_id = notification_id(event.tenant, event.source, event.id, event.user, plan.name)
-        self.origin = str(event.origin)
-        self.expires_ms = expiry(event, plan)
+        event, plan, origin = self.event, self.chosen.plan, self.event.origin
+        source, event_id, user = event.source, event.id, event.user
+        self.notification_id = hash_of(
+            f"{plan.spelled_head}{len(source)}:{source}{len(event_id)}:{event_id}{len(user)}:{user}"
+            f"{plan.spelled_tail}"
+        )
+        self.origin = f"{origin.topic}/{origin.partition}/{origin.offset}"
+        self.expires_ms = expiry(event, plan) if plan.expires_ms or event.expires_ms else 0
+        # Broadcasts travel with the low ones, so that they never delay events; critical ones do not wait.
+        self.priority = "low" if event.bulk and not plan.critical else plan.priority
 
 
 def expiry(event: Event, plan: Plan) -> int:
@@ -182,21 +190,23 @@ def _admit_all(case: Case, channel: ChannelPlan) -> bool:
             _say(case, _SUPPRESSED, Reason.TARGET_BLOCKED, channel=name, point=point)
             continue
         admitted = True
-        _admit(case, point)
+        _admit(case, channel, point)
     if not found:
         _say(case, _SUPPRESSED, Reason.NO_CHANNEL, channel=name)
     return admitted
 
 
-def _admit(case: Case, point: Point) -> None:
-    event, person, chosen = case.event, case.person, case.chosen
-    plan = chosen.plan
+def _admit(case: Case, channel: ChannelPlan, point: Point) -> None:
+    """Append a message and its word. The ids are those of `models.ids`, spelled out: half of the cost."""
+    event, person, plan, nid = case.event, case.person, case.chosen.plan, case.notification_id
+    key = point.key
+    mid = hash_of(f"1:m32:{nid}{channel.spelled}{len(key)}:{key}1:0")
     message = Message(
-        message_id=message_id(case.notification_id, point.channel, point.key),
-        notification_id=case.notification_id,
+        message_id=mid,
+        notification_id=nid,
         tenant=event.tenant,
         user=event.user,
-        channel=point.channel,
+        channel=channel.name,
         target=route.target(point, event.user),
         notification=plan.name,
         category=plan.category,
@@ -204,7 +214,7 @@ def _admit(case: Case, point: Point) -> None:
         data=event.data,
         locale=person.locale or plan.locale,
         timezone=person.timezone or plan.timezone,
-        priority=_priority(case),
+        priority=case.priority,
         profile_version=person.version,
         catalog_version=case.version,
         event_id=event.id,
@@ -214,17 +224,12 @@ def _admit(case: Case, point: Point) -> None:
         received_ms=event.received_ms,
         decided_ms=case.now_ms,
         expires_ms=case.expires_ms,
-        collapse_key=chosen.collapse_key,
+        collapse_key=case.chosen.collapse_key,
         origin=event.origin,
     )
     case.step.messages.append(message)
-    _say(case, _ADMITTED, Reason.NONE, channel=point.channel, point=point, about=message.message_id)
-
-
-def _priority(case: Case) -> str:
-    """Broadcasts travel with the low ones, so that they never delay events; critical ones do not wait."""
-    plan = case.chosen.plan
-    return "low" if case.event.bulk and not plan.critical else plan.priority
+    oid = outcome_id(mid, _ADMITTED, case.round) if case.round else hash_of(f"1:o32:{mid}8:admitted1:0")
+    _append(case, oid, _ADMITTED, "", channel.name, point.key, point.platform, mid, {})
 
 
 def _say(
@@ -234,22 +239,37 @@ def _say(
     *,
     channel: str = "*",
     point: Point | None = None,
-    about: str = "",
     detail: Detail | None = None,
 ) -> None:
-    """Append a word: about the notification, one of its channels, or one target (`about`: its message)."""
-    event, plan, nid = case.event, case.chosen.plan, case.notification_id
-    key = point.key if point else ""
-    if point and not about:
-        about = message_id(nid, channel, key)
-    subject = about or (nid if channel == "*" else message_id(nid, channel, ""))
+    """Append a word about the notification, one of its channels, or one target."""
+    nid, key, platform, about = case.notification_id, "", "", ""
+    subject = nid if channel == "*" else message_id(nid, channel, "")
+    if point is not None:
+        key, platform = point.key, point.platform
+        subject = about = message_id(nid, channel, key)
+    oid = outcome_id(subject, status, case.round)
+    _append(case, oid, status, reason.value, channel, key, platform, about, detail or {})
+
+
+def _append(
+    case: Case,
+    oid: str,
+    status: str,
+    reason: str,
+    channel: str,
+    target: str,
+    platform: str,
+    about: str,
+    detail: Detail,
+) -> None:
+    event, plan = case.event, case.chosen.plan
     case.step.outcomes.append(
         Outcome(
-            outcome_id=outcome_id(subject, status, case.round),
+            outcome_id=oid,
             status=status,
             tenant=event.tenant,
             user=event.user,
-            notification_id=nid,
+            notification_id=case.notification_id,
             message_id=about,
             event_id=event.id,
             event_source=event.source,
@@ -259,11 +279,11 @@ def _say(
             notification=plan.name,
             category=plan.category,
             channel=channel,
-            target=key,
-            platform=point.platform if point else "",
-            reason=reason.value,
-            detail=detail or {},
-            priority=_priority(case),
+            target=target,
+            platform=platform,
+            reason=reason,
+            detail=detail,
+            priority=case.priority,
             catalog_version=case.version,
             attempt=case.round,
             at_ms=case.now_ms,

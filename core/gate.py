@@ -171,7 +171,7 @@ class Gate:
     def _decide_held(
         self, step: Step, record: UserRecord, held: HeldNotification, ref: HoldRef, now_ms: int
     ) -> None:
-        """Decide a held notification again, unless its user, its cause or its place in the catalog is gone."""
+        """Decide a held notification again, unless its user, cause or place in the catalog is gone."""
         event = held.event
         plan = self.catalog.plan(event.tenant, held.notification)
         if not record.version and event.recipient is None:

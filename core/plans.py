@@ -7,11 +7,12 @@ import msgspec
 from core import preferences
 from core.expressions import Expression
 from core.limits import Cap, Counter
+from models import ids
 from models.catalog import DEFAULT_LIMITS, Limit, NotificationSpec, TenantSpec
 
 
 class ChannelPlan(msgspec.Struct, frozen=True, gc=False):
-    """One channel of a notification, with the keys of its switches and its caps."""
+    """One channel of a notification, with the keys of its switches, its caps, and its part of an id."""
 
     name: str
     when: Expression | None
@@ -19,6 +20,7 @@ class ChannelPlan(msgspec.Struct, frozen=True, gc=False):
     off_category: str
     caps: tuple[Cap, ...]
     counter: Counter | None
+    spelled: str
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +31,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         caps: limits that decide before routing, drops before holds; none for a critical one.
         counters: what an admission is counted on; none for a critical one.
         quiet: the tenant's quiet hours (start, end) for users without their own; None if it has none.
+        spelled_head: what every notification id of it starts with; `spelled_tail` is how it ends.
     """
 
     tenant: str
@@ -54,6 +57,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     send_window: tuple[int, int] | None
     off_notification: str
     off_category: str
+    spelled_head: str
+    spelled_tail: str
 
 
 class TenantPlan(msgspec.Struct, frozen=True):
@@ -170,6 +175,8 @@ def _plan(
         else None,
         off_notification=preferences.notification_key(name),
         off_category=preferences.category_key(notice.category),
+        spelled_head=ids.spelled("n", tenant),
+        spelled_tail=ids.spelled(name, ""),
     )
 
 
@@ -195,6 +202,7 @@ def _channel_plan(
         off_category=preferences.category_key(category, channel),
         caps=tuple(cap for cap in caps if cap.counter == counter),
         counter=None if critical else counters.get(counter),
+        spelled=ids.spelled(channel),
     )
 
 

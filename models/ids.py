@@ -14,10 +14,16 @@ def digest(*fields: str) -> str:
     >>> digest("ab", "c") == digest("a", "bc")
     False
     """
-    return _hash("".join([f"{len(field)}:{field}" for field in fields]))
+    return hash_of(spelled(*fields))
 
 
-def _hash(text: str) -> str:
+def spelled(*fields: str) -> str:
+    """Spell fields with their lengths: what `digest` hashes. A part that stays the same is spelled once."""
+    return "".join([f"{len(field)}:{field}" for field in fields])
+
+
+def hash_of(text: str) -> str:
+    """Hash fields that were spelled before; 32 lower-case hex digits."""
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
@@ -25,7 +31,7 @@ def notification_id(
     tenant: str, source: str, event_id: str, user: str, notification: str, occurrence: str = ""
 ) -> str:
     """Name one notification: what one event means to one user (occurrence: of a repeated or digested one)."""
-    return _hash(
+    return hash_of(
         f"1:n{len(tenant)}:{tenant}{len(source)}:{source}{len(event_id)}:{event_id}{len(user)}:{user}"
         f"{len(notification)}:{notification}{len(occurrence)}:{occurrence}"
     )
@@ -34,7 +40,7 @@ def notification_id(
 def message_id(notification: str, channel: str, target: str, generation: int = 0) -> str:
     """Name one message: one notification to one target (an address, a device) on one channel."""
     number = str(generation)
-    return _hash(
+    return hash_of(
         f"1:m{len(notification)}:{notification}{len(channel)}:{channel}{len(target)}:{target}"
         f"{len(number)}:{number}"
     )
@@ -43,7 +49,7 @@ def message_id(notification: str, channel: str, target: str, generation: int = 0
 def outcome_id(subject: str, status: str, attempt: int = 0) -> str:
     """Name one outcome of a message id, notification id or origin offset."""
     number = str(attempt)
-    return _hash(f"1:o{len(subject)}:{subject}{len(status)}:{status}{len(number)}:{number}")
+    return hash_of(f"1:o{len(subject)}:{subject}{len(status)}:{status}{len(number)}:{number}")
 
 
 def target_id(address: str) -> str:
