@@ -108,8 +108,8 @@ class KafkaHub:
             topic, partition = min(committed)
             msg = (
                 f"the state directory is empty, but group {self._policy.group_id} has read"
-                f" {topic}/{partition} up to {committed[topic, partition]}: decisions would be made twice. Restore the state"
-                " directory, or run `tocsin offsets forget` to begin anew"
+                f" {topic}/{partition} up to {committed[topic, partition]}: decisions would be made twice."
+                " Restore the state directory, or run `tocsin offsets forget` to begin anew"
             )
             raise StateError(msg)
         loading: dict[int, int] = {}

@@ -21,8 +21,8 @@ PARTITION = "hub"
 class Epochs(Protocol):
     """What the source tells the exact store (`state.shard.Shard`)."""
 
-    def resume(self, epoch: int) -> None:
-        """Start after this durable epoch; 0 if there is none. Raises `StateError` if the base disagrees."""
+    def resume(self, epoch: int | None) -> None:
+        """Start after this durable epoch, None on a first start; `StateError` if the base disagrees."""
         ...
 
     def closing(self) -> int:
@@ -140,6 +140,6 @@ class HubSource(FixedPartitionedSource[object, Stored]):
             msg = f"{step_id}: the recovery store has a source partition {for_part!r}; it is of another flow"
             raise StateError(msg)
         state = None if resume_state is None else read_stored(resume_state)
-        self._epochs.resume(0 if state is None else state.epoch)
+        self._epochs.resume(None if state is None else state.epoch)
         self._hub.start(state, accept_bad=self._accept_bad)
         return HubPartition(self._hub, self._epochs, self._stop, self._wake, self._emit)

@@ -1,0 +1,182 @@
+"""The topics themselves: creating and checking them, and who they are (cluster and topic ids)."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    NewTopic,  # type: ignore[attr-defined]  # exported in fact, not in its type stubs
+    OffsetSpec,  # type: ignore[attr-defined]
+)
+
+from core.errors import SettingsError, SourceError
+from models import topics
+
+T = TypeVar("T")
+
+_TIMEOUT_S = 15.0
+_DAY_MS = 86_400_000
+_DEAD_BYTES = 4 << 20
+
+
+class TopicPlan(msgspec.Struct, frozen=True):
+    """How topics are created.
+
+    Attributes:
+        partitions: of every topic; fixed for ever, since users live in partitions.
+        replication: replicas of each partition, -1 for the broker's default.
+        retention_days: how long records are kept; bounds how long addresses lie in topics.
+        dead_retention_days: how long dead letters can be replayed.
+    """
+
+    partitions: int
+    replication: int = -1
+    retention_days: int = 7
+    dead_retention_days: int = 30
+
+
+def topic_config(topic: str, plan: TopicPlan) -> dict[str, str]:
+    """Return the configuration of one topic (name without prefix)."""
+    if topic == topics.PROFILES:
+        # Erasures stay readable as long as other records do, and old values go within a day.
+        return {
+            "cleanup.policy": "compact",
+            "delete.retention.ms": str(plan.retention_days * _DAY_MS),
+            "max.compaction.lag.ms": str(_DAY_MS),
+        }
+    days = plan.dead_retention_days if topic == topics.DEAD else plan.retention_days
+    config = {"cleanup.policy": "delete", "retention.ms": str(days * _DAY_MS)}
+    if topic == topics.DEAD:
+        config["max.message.bytes"] = str(_DEAD_BYTES)
+    return config
+
+
+class TopicAdmin:
+    """Talks to the brokers about topics. Works with Apache Kafka and with Tansu.
+
+    Every method raises `SourceError` if Kafka does not answer or refuses.
+    """
+
+    def __init__(self, bootstrap: str, prefix: str, options: Mapping[str, str] | None = None) -> None:
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, **(options or {})})
+        self._prefix = prefix
+
+    def create(self, plan: TopicPlan, names: Iterable[str] = topics.ALL) -> list[str]:
+        """Create what is missing, then check what is there; return the names created.
+
+        Raises:
+            SettingsError: an existing topic has another number of partitions.
+        """
+        wanted = [
+            NewTopic(
+                self._prefix + name,
+                num_partitions=plan.partitions,
+                replication_factor=plan.replication,
+                config=topic_config(name, plan),
+            )
+            for name in names
+        ]
+        answers = self._admin.create_topics(wanted, request_timeout=_TIMEOUT_S)
+        created = [self._short(full) for full, answer in answers.items() if _is_new(full, answer)]
+        self.check(plan.partitions, names)
+        return created
+
+    def check(self, partitions: int, names: Iterable[str] = topics.ALL) -> None:
+        """See to it that topics exist with as many partitions as the settings say.
+
+        Raises:
+            SettingsError: they do not; the text names topics and cure.
+        """
+        found = self.partitions()
+        missing = [self._prefix + name for name in names if name not in found]
+        if missing:
+            msg = f"topics are missing: {', '.join(missing)}; run `tocsin topics create`"
+            raise SettingsError(msg)
+        for name in names:
+            if found[name] != partitions:
+                msg = (
+                    f"topic {self._prefix + name} has {found[name]} partitions, the settings say"
+                    f" {partitions}: set TOCSIN_PARTITIONS={found[name]}, or delete the topic and create it anew"
+                )
+                raise SettingsError(msg)
+
+    def partitions(self) -> dict[str, int]:
+        """Return the partition count of each topic with our prefix, by name without it."""
+        return {
+            self._short(full): len(topic.partitions)
+            for full, topic in self._metadata().topics.items()
+            if full.startswith(self._prefix) and topic.error is None
+        }
+
+    def cluster_id(self) -> str:
+        """Return the cluster's id, empty if it has none."""
+        return str(self._metadata().cluster_id or "")
+
+    def topic_ids(self, names: Iterable[str] = topics.ALL) -> dict[str, str]:
+        """Return the id that the cluster gave each topic at its creation; missing topics are left out."""
+        full_names = [self._prefix + name for name in names]
+        answers = self._admin.describe_topics(TopicCollection(full_names), request_timeout=_TIMEOUT_S)
+        ids = {}
+        for full, answer in answers.items():
+            try:
+                ids[self._short(full)] = str(answer.result(_TIMEOUT_S).topic_id)
+            except KafkaException as failure:
+                if failure.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise _unanswered(full, failure) from failure
+        return ids
+
+    def watermarks(self, topic: str) -> dict[int, tuple[int, int]]:
+        """Return first offset and end of each partition of a topic."""
+        found = self.partitions().get(topic, 0)
+        wanted = [TopicPartition(self._prefix + topic, partition) for partition in range(found)]
+        earliest, latest = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        lows, ends = self._offsets(wanted, earliest), self._offsets(wanted, latest)
+        return {partition: (lows[partition], ends[partition]) for partition in range(found)}
+
+    def _offsets(self, wanted: list[TopicPartition], spec: OffsetSpec) -> dict[int, int]:
+        if not wanted:
+            return {}
+        answers = self._admin.list_offsets(dict.fromkeys(wanted, spec), request_timeout=_TIMEOUT_S)
+        return {tp.partition: int(_result(tp.topic, answer).offset) for tp, answer in answers.items()}
+
+    def forget_group(self, group: str) -> None:
+        """Delete a group's committed offsets; the group must have no members, as ours never do."""
+        answer = self._admin.delete_consumer_groups([group], request_timeout=_TIMEOUT_S)[group]
+        _result(f"group {group}", answer)
+
+    def _short(self, full: str) -> str:
+        return full.removeprefix(self._prefix)
+
+    def _metadata(self) -> Any:
+        try:
+            return self._admin.list_topics(timeout=_TIMEOUT_S)
+        except KafkaException as failure:
+            what = "cluster"
+            raise _unanswered(what, failure) from failure
+
+
+def _is_new(full: str, answer: "Future[None]") -> bool:
+    try:
+        answer.result(_TIMEOUT_S)
+    except KafkaException as failure:
+        if failure.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return False
+        raise _unanswered(full, failure) from failure
+    return True
+
+
+def _result(what: str, answer: "Future[T]") -> T:
+    try:
+        return answer.result(_TIMEOUT_S)
+    except KafkaException as failure:
+        raise _unanswered(what, failure) from failure
+    except TimeoutError as failure:
+        msg = f"{what}: this broker does not answer such a request"
+        raise SourceError(msg) from failure
+
+
+def _unanswered(what: str, failure: KafkaException) -> SourceError:
+    return SourceError(f"{what}: Kafka says {failure.args[0].name()}; check TOCSIN_KAFKA and its options")
