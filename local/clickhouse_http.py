@@ -8,8 +8,9 @@ taken. All else is ClickHouse.
 import email.policy
 import json
 import secrets
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from email.parser import BytesParser
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from local.clickhouse_coding import CodingError, decoder
 from local.clickhouse_engine import Engine, EngineError
 from local.clickhouse_statement import Insert, Statement, split_insert, statement
 
@@ -27,7 +29,8 @@ _TAG_HEADER = "X-ClickHouse-Exception-Tag"
 _NOT_IMPLEMENTED = 48
 # ClickHouse's exceptionCodeToHTTPStatus, the part that clients look at.
 _STATUS = dict.fromkeys((36, 38, 41, 42, 43, 47, 53, 62, 72, 386), 400) | dict.fromkeys((60, 81, 218), 404)
-_SMALL_BODY = 1 << 20
+_SYNTAX_ERROR = 62
+_HEAD_BYTES = 256 * 1024  # ClickHouse's max_query_size: an insert's statement ends within it
 
 
 def application(engine: Engine, scratch: Path) -> Starlette:
@@ -36,6 +39,8 @@ def application(engine: Engine, scratch: Path) -> Starlette:
     async def query(request: Request) -> Response:
         try:
             return await _answer(request, engine, scratch)
+        except CodingError as error:
+            return _refusal(EngineError(_unsupported(str(error))))
         except EngineError as error:
             return _refusal(error)
 
@@ -53,47 +58,52 @@ async def _answer(request: Request, engine: Engine, scratch: Path) -> Response:
         arguments["readonly"] = "2"
     if "decompress" in arguments:
         raise EngineError(_unsupported("decompress=1; use Content-Encoding"))
-    in_url = arguments.get("query", "")
-    split = split_insert(in_url)
-    if split and not in_url[split[1] :].strip():
-        return await _insert(request, engine, scratch, split[0], arguments)
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         arguments |= _form_fields(request.headers["content-type"], await request.body())
         return await _execute(engine, arguments.get("query", ""), arguments)
-    body = await request.body()
-    text = f"{in_url}\n".encode() * bool(in_url) + body
-    return await _from_text(text, engine, scratch, arguments)
+    text = _text(request, arguments.get("query", ""))
+    head = await _take(text, _HEAD_BYTES)
+    split = split_insert(head.decode("latin-1"))  # one character a byte, whatever the rows hold
+    if split and split[0].format != "Values":
+        return await _insert(engine, scratch, split[0], head[split[1] :], text, arguments)
+    return await _execute(engine, _utf8(head + await _take(text)), arguments)
 
 
-async def _from_text(text: bytes, engine: Engine, scratch: Path, arguments: dict[str, str]) -> Response:
-    """Run what came as one text: a statement, or an insert with its rows behind it."""
-    beginning = text[:_SMALL_BODY].decode("latin-1")  # one byte a character, whatever the rows hold
-    split = split_insert(beginning)
-    if split is None or split[0].format == "Values":
-        return await _execute(engine, text.decode(), arguments)
-    insert, start = split
-    head = insert.head.encode("latin-1").decode()
-    with tempfile.NamedTemporaryFile(dir=scratch) as rows:
-        rows.write(memoryview(text)[start:])
-        rows.flush()
-        sql = Insert(head, insert.format).from_file(Path(rows.name), "")
-        return await _execute(engine, sql, arguments)
+async def _text(request: Request, in_url: str) -> AsyncIterator[bytes]:
+    """Yield the statement and its rows as one text: what is in the URL, then the body, decoded."""
+    if in_url:
+        yield in_url.encode() + b"\n"
+    decode = decoder(request.headers.get("content-encoding", ""))
+    async for chunk in request.stream():
+        yield decode(chunk)
+
+
+async def _take(text: AsyncIterator[bytes], size: int = sys.maxsize) -> bytes:
+    """Take chunks until there are `size` bytes or no more."""
+    taken = bytearray()
+    async for chunk in text:
+        taken += chunk
+        if len(taken) >= size:
+            break
+    return bytes(taken)
 
 
 async def _insert(
-    request: Request, engine: Engine, scratch: Path, insert: Insert, arguments: dict[str, str]
+    engine: Engine,
+    scratch: Path,
+    insert: Insert,
+    first: bytes,
+    rest: AsyncIterator[bytes],
+    arguments: dict[str, str],
 ) -> Response:
-    """Run an insert whose statement is in the URL and whose rows are the body, of any size."""
-    encoding = request.headers.get("content-encoding", "")
+    """Run an insert of any size: its rows pass through a file."""
     with tempfile.NamedTemporaryFile(dir=scratch) as rows:
-        async for chunk in request.stream():
+        rows.write(first)
+        async for chunk in rest:
             rows.write(chunk)
         rows.flush()
-        try:
-            sql = insert.from_file(Path(rows.name), encoding)
-        except KeyError:
-            raise EngineError(_unsupported(f"Content-Encoding {encoding}")) from None
-        return await _execute(engine, sql, arguments)
+        head = Insert(_utf8(insert.head.encode("latin-1")), insert.format)
+        return await _execute(engine, head.from_file(Path(rows.name)), arguments)
 
 
 async def _execute(engine: Engine, sql: str, arguments: dict[str, str]) -> Response:
@@ -149,6 +159,14 @@ def _form_fields(content_type: str, body: bytes) -> dict[str, str]:
         content = part.get_payload(decode=True)
         fields[disposition["name"]] = content.decode() if isinstance(content, bytes) else ""
     return fields
+
+
+def _utf8(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        msg = f"Code: {_SYNTAX_ERROR}. DB::Exception: the statement is not UTF-8"
+        raise EngineError(msg) from error
 
 
 def _unsupported(what: str) -> str:

@@ -35,8 +35,8 @@ _ANSWERS = re.compile(
 )
 _STREAMS = re.compile(rf"{_SPACE}(?:SELECT|WITH)\b", re.IGNORECASE | re.DOTALL)
 _FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*(?:\bSETTINGS\b[^;]*)?;?\s*$", re.IGNORECASE)
-_CODINGS = {"": "none", "identity": "none", "gzip": "gzip", "deflate": "deflate", "br": "br", "zstd": "zstd",
-            "lz4": "lz4", "xz": "xz", "bz2": "bz2"}  # fmt: skip
+# chDB removes dropped tables in a background task that never runs: it would wait for ever.
+_SYNC = re.compile(rf"({_SPACE}(?:DROP|DETACH|TRUNCATE)\b.*?)\s+(?:SYNC|NO\s+DELAY)\s*;?\s*$", re.I | re.S)
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,11 @@ class Insert:
     head: str
     format: str
 
-    def from_file(self, path: Path, encoding: str) -> str:
-        """Make it read its rows from a file with the given `Content-Encoding`.
-
-        Raises:
-            KeyError: an encoding that ClickHouse does not know.
-        """
+    def from_file(self, path: Path) -> str:
+        """Make it read its rows from a file."""
         target, *settings = _SETTINGS.split(self.head, maxsplit=1)
         options = f" SETTINGS {settings[0]}" if settings else ""
-        source = f"FROM INFILE {quote(str(path))} COMPRESSION {quote(_CODINGS[encoding.lower()])}"
+        source = f"FROM INFILE {quote(str(path))} COMPRESSION 'none'"
         return f"{target} {source}{options} FORMAT {self.format}"
 
 
@@ -123,7 +119,7 @@ def statement(sql: str, arguments: Mapping[str, str]) -> Statement:
         if name not in _TRANSPORT and not name.startswith("param_")
     }
     return Statement(
-        sql=sql,
+        sql=_SYNC.sub(r"\1", sql),
         parameters=parameters,
         settings=settings,
         database=arguments.get("database", ""),
