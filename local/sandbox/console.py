@@ -1,6 +1,6 @@
 """The sandbox's own API: faults, the sent log, people, health. All JSON."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import NoReturn
@@ -135,17 +135,16 @@ class Console:
         """Users with messages, the newest first; `q` looks in id, name and addresses."""
         asked = request.parameters()
         needle, limit = asked.get("q", "").casefold(), min(int(asked.get("limit", "50")), MAX_LIMIT)
-        found = (
-            self._user(user, entries) for user, entries in self._desk.sent.users() if self._is(user, needle)
-        )
+        found = (self._user(*found) for found in self._desk.sent.users() if self._is(found[0], needle))
         return json_reply({"users": list(islice(found, limit)), "kept": self._desk.sent.user_count()})
 
-    def _user(self, user: str, entries: deque[Entry]) -> dict[str, object]:
+    def _user(self, user: str, messages: int, newest: int) -> dict[str, object]:
+        entry = self._desk.sent.get(newest)
         return {
             "user": user,
             "name": self._desk.people.name_of(user),
-            "messages": len(entries),
-            "at_ms": entries[-1].at_ms,
+            "messages": messages,
+            "at_ms": entry.at_ms if entry else 0,
         }
 
     def _is(self, user: str, needle: str) -> bool:

@@ -18,6 +18,21 @@ class Accepted(NamedTuple):
     provider_id: str
 
 
+class Answer(NamedTuple):
+    """An answer that waits for its witness to be written; without a reply the connection is cut."""
+
+    exchange: Exchange
+    reply: Reply | None
+    latency_ms: int
+
+    def leave(self) -> None:
+        """Send it."""
+        if self.reply is None:
+            self.exchange.drop()
+        else:
+            self.exchange.answer(self.reply)
+
+
 class Vendor(Protocol):
     """One provider's API: reads requests as strictly as the real one and speaks its answers."""
 
@@ -33,7 +48,10 @@ class Vendor(Protocol):
 
 
 class Desk:
-    """Where accepted calls become witnesses. A call is recorded before its answer is even scheduled."""
+    """Where accepted calls become witnesses: each stands in the file before its answer leaves.
+
+    Calls that arrive together are written together, once a turn of the loop.
+    """
 
     def __init__(
         self,
@@ -42,6 +60,7 @@ class Desk:
         people: People,
         *,
         clock_ms: Callable[[], int],
+        soon: Callable[[Callable[[], None]], object],
         later: Callable[[float, Callable[[], None]], object],
     ) -> None:
         self.sent = sent
@@ -49,7 +68,9 @@ class Desk:
         self.people = people
         self.clock_ms = clock_ms
         self.invalid: Counter[tuple[str, str]] = Counter()
+        self._soon = soon
         self._later = later
+        self._ready: list[Answer] = []
 
     def serve(self, vendor: Vendor, request: Request, exchange: Exchange) -> None:
         """Take one provider call to its answer."""
@@ -62,7 +83,9 @@ class Desk:
         now_ms = self.clock_ms()
         ruling = self._rule(accepted.calls, now_ms)
         reply = self._decide(vendor, accepted, ruling.fault, now_ms)
-        self._reply(exchange, reply, ruling.latency_ms)
+        if not self._ready:
+            self._soon(self._settle)
+        self._ready.append(Answer(exchange, reply, ruling.latency_ms))
 
     def _rule(self, calls: list[Call], now_ms: int) -> Ruling:
         if not calls:
@@ -97,15 +120,12 @@ class Desk:
         for call in calls:
             self.sent.refuse(call, self.people.user_of(call.recipient, call.user), now_ms, code)
 
-    def _reply(self, exchange: Exchange, reply: Reply | None, latency_ms: int) -> None:
-        if latency_ms:
-            self._later(latency_ms / 1000, lambda: _answer(exchange, reply))
-        else:
-            _answer(exchange, reply)
-
-
-def _answer(exchange: Exchange, reply: Reply | None) -> None:
-    if reply is None:
-        exchange.drop()
-    else:
-        exchange.answer(reply)
+    def _settle(self) -> None:
+        """Write the witnesses of this turn, then let their answers go."""
+        self.sent.flush()
+        ready, self._ready = self._ready, []
+        for answer in ready:
+            if answer.latency_ms:
+                self._later(answer.latency_ms / 1000, answer.leave)
+            else:
+                answer.leave()

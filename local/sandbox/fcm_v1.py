@@ -5,7 +5,6 @@ import secrets
 from collections.abc import Callable
 from itertools import count
 from typing import Any, NoReturn
-from urllib.parse import parse_qs
 
 import jwt
 import msgspec
@@ -15,7 +14,7 @@ from local.sandbox.content import Push, encode, preview
 from local.sandbox.desk import Accepted
 from local.sandbox.faults import Fault
 from local.sandbox.sent import Call, user_key
-from local.sandbox.wire import Refusal, Reply, Request, json_reply
+from local.sandbox.wire import Refusal, Reply, Request, form_of, json_reply
 
 PATH = re.compile(r"/v1/projects/([^/]+)/messages:send")
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
@@ -102,7 +101,7 @@ class Tokens:
 
     def grant(self, request: Request) -> Reply:
         """Answer `POST /token`."""
-        form = parse_qs(request.body.decode("latin-1"))
+        form = form_of(request.body.decode("latin-1"))
         if request.method != "POST":
             return json_reply({"error": "invalid_request"}, 405)
         if form.get("grant_type") != [GRANT]:

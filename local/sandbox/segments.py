@@ -24,11 +24,20 @@ def bill(text: str) -> Billing:
     >>> bill("a" * 161)
     Billing(encoding='GSM-7', units=161, segments=2)
     """
+    if _BASIC.issuperset(text):
+        return _even("GSM-7", len(text), single=160, part=153)
     if _GSM7.issuperset(text):
         widths = [2 if char in _EXTENDED else 1 for char in text]
         return _count("GSM-7", widths, single=160, part=153)
+    if max(text) <= "\uffff":
+        return _even("UCS-2", len(text), single=70, part=67)
     widths = [2 if ord(char) > 0xFFFF else 1 for char in text]
     return _count("UCS-2", widths, single=70, part=67)
+
+
+def _even(encoding: str, units: int, *, single: int, part: int) -> Billing:
+    """Count where every character is one unit."""
+    return Billing(encoding, units, 1 if units <= single else -(-units // part))
 
 
 def _count(encoding: str, widths: list[int], *, single: int, part: int) -> Billing:

@@ -211,7 +211,7 @@ def _check_strings(values: object, where: str) -> None:
         return
     if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
         refuse(400, "Invalid type. Expected: string, given: other.", where)
-    if len(msgspec.json.encode(values)) > MAX_CUSTOM_ARGS:
+    if len("".join([*values, *values.values()]).encode()) > MAX_CUSTOM_ARGS:
         refuse(400, "The size is over the limit of 10000 bytes.", where)
 
 

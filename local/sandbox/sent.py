@@ -48,7 +48,7 @@ class Witness(msgspec.Struct, frozen=True, gc=False):
 
 
 class Entry(msgspec.Struct, gc=False):
-    """A message in memory; `seq` grows with every call, refused ones included."""
+    """A message in memory; `seq` grows with every call, `older` is the same user's one before it."""
 
     seq: int
     at_ms: int
@@ -57,6 +57,7 @@ class Entry(msgspec.Struct, gc=False):
     provider_id: str
     user: str
     call: Call
+    older: int
 
     def summary(self) -> dict[str, object]:
         """Give what a list needs."""
@@ -82,17 +83,25 @@ class Entry(msgspec.Struct, gc=False):
         return {**self.summary(), "content": content}
 
 
+class Tally(msgspec.Struct, gc=False):
+    """A user's newest message, and how many are in memory; each message names the one before it."""
+
+    newest: int = 0
+    messages: int = 0
+
+
 class Log:
     """The append-only file of witnesses.
 
-    A line is handed to the kernel before `append` returns: no kill of a sender or of the sandbox loses one;
-    a power cut may.
+    What was appended is handed to the kernel by `flush`, many lines in one write: a kill of a sender or of
+    the sandbox after it loses none; a power cut may.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         self._encode = msgspec.json.Encoder().encode
+        self._lines: list[bytes] = []
         self._mend()
 
     def _mend(self) -> None:
@@ -102,11 +111,20 @@ class Log:
             os.write(self._file, b"\n")
 
     def append(self, witness: Witness) -> None:
-        """Write one line."""
-        os.write(self._file, self._encode(witness) + b"\n")
+        """Take one line."""
+        self._lines.append(self._encode(witness))
+
+    def flush(self) -> None:
+        """Write the lines taken."""
+        if self._lines:
+            data = memoryview(b"\n".join([*self._lines, b""]))
+            self._lines.clear()
+            while data:
+                data = data[os.write(self._file, data) :]
 
     def read(self) -> Iterator[Witness]:
         """Give every whole line from the start."""
+        self.flush()
         decode = msgspec.json.Decoder(Witness).decode
         with self.path.open("rb") as lines:
             for line in lines:
@@ -117,10 +135,12 @@ class Log:
 
     def clear(self) -> None:
         """Forget everything."""
+        self._lines.clear()
         os.ftruncate(self._file, 0)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Write what is left and give the file back."""
+        self.flush()
         os.close(self._file)
 
 
@@ -143,7 +163,7 @@ class Sent:
     def _empty(self) -> None:
         self._ring: deque[Entry] = deque()
         self._bytes = 0
-        self._users: OrderedDict[str, deque[Entry]] = OrderedDict()
+        self._users: OrderedDict[str, Tally] = OrderedDict()
         self.totals: Counter[tuple[str, str, str]] = Counter()
 
     def _restore(self, witness: Witness) -> None:
@@ -162,11 +182,15 @@ class Sent:
     def accept(
         self, call: Call, user: str, now_ms: int, *, provider_id: str, status: str = ACCEPTED, code: str = ""
     ) -> Entry:
-        """Record an accepted call: in the file first, then in memory."""
+        """Record an accepted call in the file and in memory; `flush` before it is answered."""
         self._log.append(
             Witness(now_ms, call.provider, call.channel, call.recipient, call.message_id, provider_id, user)
         )
         return self._tell(self._add(call, user, now_ms, status, code, provider_id))
+
+    def flush(self) -> None:
+        """Hand what was accepted to the kernel."""
+        self._log.flush()
 
     def show(self, call: Call, user: str, now_ms: int) -> Entry:
         """Record a message that went no provider's way (in-app): in memory only, it is no witness."""
@@ -183,10 +207,14 @@ class Sent:
 
     def _add(self, call: Call, user: str, now_ms: int, status: str, code: str, provider_id: str) -> Entry:
         self.seq += 1
-        entry = Entry(self.seq, now_ms, status, code, provider_id, user, call)
+        mine = self._users.get(user)
+        if mine is None:
+            mine = self._users[user] = Tally()
+        entry = Entry(self.seq, now_ms, status, code, provider_id, user, call, mine.newest)
         self._ring.append(entry)
         self._bytes += len(call.content)
-        self._users.setdefault(user, deque()).append(entry)
+        mine.newest = self.seq
+        mine.messages += 1
         self._users.move_to_end(user)
         self.totals[call.provider, call.channel, status] += 1
         while len(self._ring) > self._keep or self._bytes > self._keep_bytes:
@@ -197,8 +225,8 @@ class Sent:
         entry = self._ring.popleft()
         self._bytes -= len(entry.call.content)
         mine = self._users[entry.user]
-        mine.popleft()
-        if not mine:
+        mine.messages -= 1
+        if not mine.messages:
             del self._users[entry.user]
 
     def __len__(self) -> int:
@@ -211,18 +239,25 @@ class Sent:
 
     def newest(self, *, user: str = "", before: int = 0) -> Iterator[Entry]:
         """Walk from the newest (or from just before a number) to the oldest, of one user or of all."""
-        entries = self._users.get(user, deque()) if user else self._ring
-        skip = 0
-        if before and not user and entries:
-            skip = max(0, entries[-1].seq - before + 1)
-        for entry in islice(reversed(entries), skip, None):
-            if not before or entry.seq < before:
-                yield entry
+        entries = self._of_user(user) if user else self._of_all(before)
+        return (entry for entry in entries if not before or entry.seq < before)
 
-    def users(self) -> Iterator[tuple[str, deque[Entry]]]:
-        """Walk the users, the one with the newest message first."""
+    def _of_user(self, user: str) -> Iterator[Entry]:
+        tally = self._users.get(user)
+        entry = self.get(tally.newest) if tally else None
+        while entry is not None:
+            yield entry
+            entry = self.get(entry.older)
+
+    def _of_all(self, before: int) -> Iterator[Entry]:
+        skip = max(0, self.seq - before + 1) if before else 0
+        return islice(reversed(self._ring), skip, None)
+
+    def users(self) -> Iterator[tuple[str, int, int]]:
+        """Walk the users as (user, messages, newest), the one with the newest message first."""
         for user in reversed(self._users):
-            yield user, self._users[user]
+            tally = self._users[user]
+            yield user, tally.messages, tally.newest
 
     def user_count(self) -> int:
         """Count the users with messages."""

@@ -80,7 +80,12 @@ async def running(policy: Policy) -> AsyncIterator[Addresses]:
     log = Log(policy.folder / LOG_FILE)
     sent = Sent(log, keep=policy.keep, keep_bytes=policy.keep_bytes)
     desk = Desk(
-        sent, Faults(policy.latency_ms, policy.seed), People(), clock_ms=_clock_ms, later=loop.call_later
+        sent,
+        Faults(policy.latency_ms, policy.seed),
+        People(),
+        clock_ms=_clock_ms,
+        soon=loop.call_soon,
+        later=loop.call_later,
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(log.close)

@@ -5,6 +5,7 @@ import secrets
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from itertools import count
+from typing import cast
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
@@ -70,7 +71,7 @@ class MailHandler:
         if latency_ms:
             await asyncio.sleep(latency_ms / 1000)
         if fault is not None and fault.kind in ("drop_before", "drop_after"):
-            _abort(server)
+            cast("asyncio.Transport", server.transport).abort()
         return reply
 
     def _take(self, raw: bytes, recipients: list[str], fault: Fault | None, now_ms: int) -> str:
@@ -84,13 +85,8 @@ class MailHandler:
             return refusal
         queue_id = f"{self._run}{next(self._ids):08X}"
         self._desk.accept(calls, queue_id, now_ms)
+        self._desk.sent.flush()
         return f"250 2.0.0 Ok: queued as {queue_id}"
-
-
-def _abort(server: SMTP) -> None:
-    transport = server.transport
-    if isinstance(transport, asyncio.Transport):
-        transport.abort()
 
 
 def _rulings(envelope: Envelope) -> list[tuple[int, Fault | None]]:

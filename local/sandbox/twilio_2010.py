@@ -4,11 +4,13 @@ import base64
 import binascii
 import re
 import secrets
+import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from itertools import count
 from typing import NoReturn
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -17,7 +19,7 @@ from local.sandbox.desk import Accepted
 from local.sandbox.faults import Fault
 from local.sandbox.segments import bill
 from local.sandbox.sent import Call, user_key
-from local.sandbox.wire import Refusal, Reply, Request, json_reply
+from local.sandbox.wire import Form, Refusal, Reply, Request, form_of, json_reply
 
 PATH = re.compile(r"/2010-04-01/Accounts/([^/]+)/Messages\.json")
 _SID = re.compile(r"AC[0-9a-fA-F]{32}")
@@ -68,8 +70,6 @@ MAGIC_FROM = {"+15005550001": "21212", "+15005550007": "21606", "+15005550008": 
 _HTTP = {"20003": 401, "20004": 405, "20404": 404, "20429": 429, "20500": 500, "20503": 503}
 _BY_HTTP = {401: "20003", 404: "20404", 405: "20004", 429: "20429", 500: "20500", 503: "20503"}
 
-Form = dict[str, list[str]]
-
 
 def refusal(code: str, status: int = 0) -> Refusal:
     """Build Twilio's error answer."""
@@ -107,7 +107,7 @@ class Twilio:
         _authenticate(request, found[1])
         form: Form = {}
         if request.header(b"content-type").startswith("application/x-www-form-urlencoded"):
-            form = parse_qs(request.body.decode("latin-1"), keep_blank_values=True, encoding="utf-8")
+            form = form_of(request.body.decode("latin-1"))
         _check(form)
         text = _text(form)
         sid = f"{'MM' if text.media else 'SM'}{self._run}{next(self._ids):016x}"
@@ -130,7 +130,7 @@ def _resource(form: Form, text: Text, account: str, sid: str) -> dict[str, objec
     """Give the message as Twilio shows it at first."""
     service = _first(form, "MessagingServiceSid") or None
     path = f"/2010-04-01/Accounts/{account}/Messages/{sid}"
-    now = format_datetime(datetime.now(UTC))
+    now = _date(int(time.time()))
     return {
         "account_sid": account,
         "api_version": "2010-04-01",
@@ -153,6 +153,11 @@ def _resource(form: Form, text: Text, account: str, sid: str) -> dict[str, objec
         "to": _first(form, "To"),
         "uri": f"{path}.json",
     }
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return format_datetime(datetime.fromtimestamp(second, UTC))
 
 
 def _authenticate(request: Request, account: str) -> None:
@@ -252,13 +257,13 @@ def _text(form: Form) -> Text:
 
 
 def _call(form: Form, text: Text) -> Call:
-    asked = dict(parse_qsl(urlsplit(_first(form, "StatusCallback")).query))
+    asked = form_of(urlsplit(_first(form, "StatusCallback")).query)
     return Call(
         provider="twilio",
         channel="sms",
         recipient=_first(form, "To"),
-        message_id=asked.get("message_id", ""),
-        user=user_key(asked.get("tenant", ""), asked.get("user", "")),
+        message_id=_first(asked, "message_id"),
+        user=user_key(_first(asked, "tenant"), _first(asked, "user")),
         title=preview(text.body),
         content=encode(text),
     )
