@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,7 +67,7 @@ class Http2Repeater(asyncio.Protocol):
     """The same over HTTP/2, some streams at a time on one connection."""
 
     def __init__(self, headers: list[tuple[str, str]], body: bytes, streams: int) -> None:
-        self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="ascii"))
+        self._h2 = h2.connection.H2Connection(h2.config.H2Configuration())
         self._headers, self._body, self._streams = headers, body, streams
         self._sent_s: dict[int, float] = {}
         self.latencies_s: list[float] = []
@@ -87,7 +88,7 @@ class Http2Repeater(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         for event in self._h2.receive_data(data):
-            if isinstance(event, h2.events.ResponseReceived) and dict(event.headers)[":status"] != "200":
+            if isinstance(event, h2.events.ResponseReceived) and (b":status", b"200") not in event.headers:
                 raise RuntimeError(event.headers)
             if isinstance(event, h2.events.StreamEnded):
                 self.latencies_s.append(time.perf_counter() - self._sent_s.pop(event.stream_id))
@@ -134,6 +135,10 @@ def apns_headers(folder: Path) -> list[tuple[str, str]]:
     ]
 
 
+def _same(protocol: asyncio.Protocol) -> asyncio.Protocol:
+    return protocol
+
+
 async def run_for(repeaters: list[Any], seconds: float, server: psutil.Process) -> dict[str, float]:
     """Let the clients run, the first fifth as warm-up; give rate, latency and the server's CPU."""
     await asyncio.sleep(seconds / 5)
@@ -164,7 +169,7 @@ async def measure(
     for name, (request, ok) in requests(folder, addresses["http"]).items():
         repeaters: list[Any] = [Repeater(request, ok) for _ in range(args.connections)]
         for repeater in repeaters:
-            await loop.create_connection(lambda made=repeater: made, host, int(port))
+            await loop.create_connection(partial(_same, repeater), host, int(port))
         results[name] = await run_for(repeaters, args.seconds, server)
     body, port = (
         json.dumps({"aps": {"alert": {"title": "Boarding", "body": "Gate 12"}}}).encode(),
@@ -172,7 +177,7 @@ async def measure(
     )
     streams = [Http2Repeater(apns_headers(folder), body, args.connections // 4) for _ in range(4)]
     for stream in streams:
-        await loop.create_connection(lambda made=stream: made, host, int(port.rpartition(":")[2]))
+        await loop.create_connection(partial(_same, stream), host, int(port.rpartition(":")[2]))
     results["apns"] = await run_for(streams, args.seconds, server)
     return results
 

@@ -67,7 +67,7 @@ Handler = Callable[[Request, Exchange], None]
 
 
 def form_of(text: str) -> Form:
-    """Read a form or query; four times as fast as the library's, which guards against what a sandbox may take.
+    """Read a form or query, blank values too; four times as fast as the standard library.
 
     >>> form_of("To=%2B49&MediaUrl=a&MediaUrl=b+c")
     {'To': ['+49'], 'MediaUrl': ['a', 'b c']}
