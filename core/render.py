@@ -8,12 +8,19 @@ import jinja2
 import msgspec
 
 from core.errors import RenderError
-from core.render_content import email_content, inapp_content, mail_headers, push_content, sms_content
+from core.render_content import (
+    clean_senders,
+    email_content,
+    inapp_content,
+    mail_headers,
+    push_content,
+    sms_content,
+)
 from core.render_environment import compiled, rendered, sandbox
 from core.render_formats import knows_locale, zone_or
 from core.render_unsubscribe import Subscription, UnsubscribeTokens
 from core.templates import LAST_LOCALE, family, find_parts
-from models.catalog import Category, TenantSpec
+from models.catalog import Senders, TenantSpec
 from models.content import Content
 from models.message import Message
 from models.statuses import Channel
@@ -24,6 +31,12 @@ MEMO = 4096  # combinations of template, channel and locale kept ready
 class _Plan(NamedTuple):
     parts: dict[str, jinja2.Template]
     locale: str
+
+
+class _Tenant(NamedTuple):
+    spec: TenantSpec
+    senders: Senders
+    brand: dict[str, str]
 
 
 class Renderer:
@@ -42,9 +55,13 @@ class Renderer:
         self, templates: Mapping[str, str], tenants: Mapping[str, TenantSpec], secret: bytes
     ) -> None:
         self._templates = templates
-        self._tenants = tenants
+        self._tenants = {
+            name: _Tenant(spec, clean_senders(spec.senders), spec.branding.model_dump())
+            for name, spec in tenants.items()
+        }
         self._tokens = UnsubscribeTokens(secret)
         self._environment = sandbox(templates)
+        self._globals = dict(self._environment.globals)
         self._plan = lru_cache(MEMO)(self._find_plan)
 
     def render(self, message: Message) -> Content:
@@ -57,9 +74,9 @@ class Renderer:
         if tenant is None:
             msg = "no settings for the tenant of this message"
             raise RenderError(msg)
-        plan = self._plan(message.template, message.channel, message.locale, tenant.locale)
+        plan = self._plan(message.template, message.channel, message.locale, tenant.spec.locale)
         unsubscribe_url = self._unsubscribe_url(message, tenant)
-        context = _context(message, tenant, plan.locale, unsubscribe_url)
+        context = self._globals | _context(message, tenant, plan.locale, unsubscribe_url)
         parts = {part: rendered(template, context) for part, template in plan.parts.items()}
         return _content(message, tenant, parts, unsubscribe_url)
 
@@ -72,7 +89,7 @@ class Renderer:
         msg = f"template {template}: {channel} lacks a part in the recipient's language and in every fallback"
         raise RenderError(msg)
 
-    def _unsubscribe_url(self, message: Message, tenant: TenantSpec) -> str:
+    def _unsubscribe_url(self, message: Message, tenant: _Tenant) -> str:
         base = tenant.senders.unsubscribe_url.rstrip("/")
         if message.channel != Channel.EMAIL or not base or _required(message, tenant):
             return ""
@@ -80,17 +97,18 @@ class Renderer:
         return f"{base}/{token}"
 
 
-def _required(message: Message, tenant: TenantSpec) -> bool:
-    return tenant.categories.get(message.category, Category()).required
+def _required(message: Message, tenant: _Tenant) -> bool:
+    category = tenant.spec.categories.get(message.category)
+    return category is not None and category.required
 
 
-def _context(message: Message, tenant: TenantSpec, locale: str, unsubscribe_url: str) -> dict[str, Any]:
+def _context(message: Message, tenant: _Tenant, locale: str, unsubscribe_url: str) -> dict[str, Any]:
     try:
         data = msgspec.json.decode(message.data)
     except (msgspec.DecodeError, UnicodeDecodeError):
         msg = f"template {message.template}: the data of the event is not JSON"
         raise RenderError(msg) from None
-    timezone = zone_or(message.timezone, tenant.timezone)
+    timezone = zone_or(message.timezone, tenant.spec.timezone)
     return {
         "data": data,
         "event": {
@@ -100,7 +118,7 @@ def _context(message: Message, tenant: TenantSpec, locale: str, unsubscribe_url:
             "time_ms": message.event_time_ms,
         },
         "user": {"id": message.user, "locale": message.locale, "timezone": timezone},
-        "brand": tenant.branding,
+        "brand": tenant.brand,
         "notification": message.notification,
         "category": message.category,
         "required": _required(message, tenant),
@@ -110,7 +128,7 @@ def _context(message: Message, tenant: TenantSpec, locale: str, unsubscribe_url:
     }
 
 
-def _content(message: Message, tenant: TenantSpec, parts: dict[str, str], unsubscribe_url: str) -> Content:
+def _content(message: Message, tenant: _Tenant, parts: dict[str, str], unsubscribe_url: str) -> Content:
     match message.channel:
         case Channel.EMAIL:
             headers = mail_headers(unsubscribe_url, tenant.senders.unsubscribe_email)

@@ -27,16 +27,27 @@ Parts = Mapping[str, str]
 
 
 def email_content(parts: Parts, senders: Senders, headers: dict[str, str]) -> EmailContent:
-    """Build a mail; no header value can hold a line break."""
+    """Build a mail; no header value can hold a line break.
+
+    Args:
+        parts: subject, text and html.
+        senders: from `clean_senders`.
+        headers: from `mail_headers`.
+    """
     return EmailContent(
         subject=shorten(one_line(parts["subject"]), MAX_SUBJECT_BYTES),
         text=tidy(parts["text"]) + "\n",
         html=parts["html"].strip() + "\n",
-        sender=one_line(senders.email),
-        sender_name=one_line(senders.email_name),
-        reply_to=one_line(senders.reply_to),
-        headers={one_line(name): one_line(value) for name, value in headers.items()},
+        sender=senders.email,
+        sender_name=senders.email_name,
+        reply_to=senders.reply_to,
+        headers=headers,
     )
+
+
+def clean_senders(senders: Senders) -> Senders:
+    """Put every value on one line, since all of them end in headers."""
+    return senders.model_copy(update={name: one_line(value) for name, value in senders})
 
 
 def mail_headers(unsubscribe_url: str, unsubscribe_email: str) -> dict[str, str]:
@@ -56,11 +67,15 @@ def sms_content(parts: Parts, message: Message, senders: Senders) -> SmsContent:
     Raises:
         RenderError: no provider takes a text of this length.
     """
-    text = smart(tidy(parts["sms"]))
+    # CLDR puts a narrow no-break space into "3:20 PM", which alone would make the text UCS-2.
+    text = tidy(parts["sms"]).replace("\u202f", " ")
+    size = analyse(text)
+    if size.encoding != "GSM-7":
+        text = smart(text)
+        size = analyse(text)
     if len(text) > MAX_SMS_CHARS:
         msg = f"template {message.template}, part sms: longer than {MAX_SMS_CHARS} characters"
         raise RenderError(msg)
-    size = analyse(text)
     return SmsContent(text=text, segments=size.segments, encoding=size.encoding, sender=senders.sms)
 
 

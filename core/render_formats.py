@@ -1,10 +1,10 @@
 """Template filters that write times, numbers and money as the reader's language does (CLDR, through Babel).
 
-The results are memoized: the passengers of one flight share its times, and a duration has few values.
+The results are memoized: clock times, days and durations have few values.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -58,6 +58,7 @@ def _locale(locale: str) -> Locale:
     return Locale.parse(locale, sep="-")
 
 
+@lru_cache(MEMO)
 def _moment(value: Moment, zone: str) -> datetime:
     """Read an RFC 3339 text or milliseconds since 1970; a text without an offset counts as UTC."""
     if isinstance(value, int | float):
@@ -67,16 +68,27 @@ def _moment(value: Moment, zone: str) -> datetime:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(_zone(zone) or UTC)
 
 
-@lru_cache(MEMO)
 def _time(value: Moment, style: str, zone: str, locale: str) -> str:
-    return format_time(_moment(value, zone), style, locale=_locale(locale))
+    moment = _moment(value, zone)
+    if style == "short":
+        return _short_time(moment.hour, moment.minute, locale)
+    return format_time(moment, style, locale=_locale(locale))
 
 
 @lru_cache(MEMO)
+def _short_time(hour: int, minute: int, locale: str) -> str:
+    return format_time(time(hour, minute), "short", locale=_locale(locale))
+
+
 def _date(value: Moment, style: str, zone: str, locale: str) -> str:
     """Write a date; a plain `2013-02-09` is that day everywhere."""
-    plain = isinstance(value, str) and len(value) == len("2013-02-09")
-    day = date.fromisoformat(value) if plain else _moment(value, zone).date()  # type: ignore[arg-type]
+    if isinstance(value, str) and len(value) == len("2013-02-09"):
+        return _day(date.fromisoformat(value), style, locale)
+    return _day(_moment(value, zone).date(), style, locale)
+
+
+@lru_cache(MEMO)
+def _day(day: date, style: str, locale: str) -> str:
     if style in STYLES:
         return format_date(day, style, locale=_locale(locale))
     return format_skeleton(style, day, locale=_locale(locale))

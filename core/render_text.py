@@ -1,5 +1,6 @@
 """What rendered text must be before it leaves: one line, short enough, and a link only where one is safe."""
 
+import re
 from urllib.parse import quote
 
 import msgspec
@@ -8,14 +9,15 @@ import regex
 ELLIPSIS = "…"
 WORD_SLACK = 24  # characters given up at most to end at a word
 
-_CONTROL = regex.compile(r"[\p{Cc}\p{Zl}\p{Zp}]+")
-_CONTROL_BUT_LF = regex.compile(r"[^\P{Cc}\n]+")
-_BLANK_LINES = regex.compile(r"\n{3,}")
-_LAST_SPACE = regex.compile(r"\s\S*\Z")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_CONTROL_BUT_LF = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]+")
+_BLANK_LINES = re.compile(r"\n{3,}")
+_LAST_SPACE = re.compile(r"\s\S*\Z")
 _GRAPHEME = regex.compile(r"\X")
-_SCHEME = regex.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://[^\s/?#]")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://[^\s/?#]")
 _UNSAFE_SCHEMES = frozenset({"javascript", "data", "vbscript", "file", "blob"})
 _URL_CHARACTERS = "%/:?#[]@!$&'()*+,;=-._~"
+_URL = re.compile(rf"[A-Za-z0-9{re.escape(_URL_CHARACTERS)}]*")
 
 
 def one_line(text: str) -> str:
@@ -29,8 +31,10 @@ def one_line(text: str) -> str:
 
 def tidy(text: str) -> str:
     """Trim a text of several lines: LF line ends, no control characters, at most one blank line in a row."""
-    lines = _CONTROL_BUT_LF.sub("", text.replace("\r\n", "\n").replace("\t", " ")).split("\n")
-    return _BLANK_LINES.sub("\n\n", "\n".join([line.rstrip() for line in lines])).strip()
+    plain = _CONTROL_BUT_LF.sub(" ", text.replace("\r\n", "\n"))
+    if "\n" not in plain:
+        return plain.strip()
+    return _BLANK_LINES.sub("\n\n", "\n".join([line.rstrip() for line in plain.split("\n")])).strip()
 
 
 def json_size(text: str) -> int:
@@ -88,4 +92,4 @@ def safe_url(url: str) -> str:
     if not found or found[1].lower() in _UNSAFE_SCHEMES:
         msg = "not a link that may be followed"
         raise ValueError(msg)
-    return quote(clean, safe=_URL_CHARACTERS)
+    return clean if _URL.fullmatch(clean) else quote(clean, safe=_URL_CHARACTERS)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from core.errors import CatalogError
 from models.statuses import Channel
 
 REQUIRED_PARTS: Mapping[str, tuple[str, ...]] = {
@@ -30,11 +31,20 @@ def load_templates(folder: Path) -> dict[str, str]:
 
     Returns:
         `<name>/<locale>/<part>` (the path without its suffix, `/` on every system) -> source.
+
+    Raises:
+        CatalogError: a file is not UTF-8.
     """
-    return {
-        path.relative_to(folder).as_posix().removesuffix(SUFFIX): path.read_text("utf-8")
-        for path in sorted(folder.rglob(f"*{SUFFIX}"))
-    }
+    paths = sorted(folder.rglob(f"*{SUFFIX}"))
+    return {path.relative_to(folder).as_posix().removesuffix(SUFFIX): _text(path) for path in paths}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        msg = f"{path}:1: not UTF-8, save it as such"
+        raise CatalogError(msg) from error
 
 
 def normal_locale(locale: str) -> str:

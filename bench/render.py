@@ -1,0 +1,113 @@
+"""How long one render takes, per channel: `python -m bench.render [--json] [--rounds N]`.
+
+Every message is another flight at another minute for another passenger, as in a stream: nothing but the
+templates is warm but what a stream would keep warm too. Figures are medians over rounds, in microseconds.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+import msgspec
+
+from core.catalog import load
+from core.render import Renderer
+from core.templates import load_templates
+from local.demo_data import DemoData
+from local.flights import chosen_days
+from models.event import Origin
+from models.message import Message, Target
+
+TARGET_US = {"push": 60, "sms": 60, "inapp": 60, "email": 250}
+CASES = {
+    "push": ("flight_delayed", "flight.delayed", "flight_updates"),
+    "inapp": ("flight_landed", "flight.landed", "flight_updates"),
+    "sms": ("flight_cancelled", "flight.cancelled", "service"),
+    "email": ("flight_delayed", "flight.delayed", "flight_updates"),
+}
+LOCALES = ("en-US", "de-DE", "es-MX")
+
+
+def _message(channel: str, number: int, data: msgspec.Raw) -> Message:
+    template, event_type, category = CASES[channel]
+    return Message(
+        message_id=f"{number:032x}",
+        notification_id=f"{number:032x}",
+        tenant="default",
+        user=f"passenger-{number:06d}",
+        channel=channel,
+        target=Target(address="nobody@example.com"),
+        notification=template,
+        category=category,
+        template=template,
+        data=data,
+        locale=LOCALES[number % len(LOCALES)],
+        timezone="America/New_York",
+        event_id=str(number),
+        event_source="/bench",
+        event_type=event_type,
+        event_time_ms=0,
+        received_ms=0,
+        decided_ms=0,
+        origin=Origin("events", 0, number),
+    )
+
+
+class _Event(msgspec.Struct):
+    type: str
+    data: msgspec.Raw
+
+
+def _messages(count: int) -> dict[str, list[Message]]:
+    decode = msgspec.json.Decoder(_Event).decode
+    found: dict[str, list[Message]] = {channel: [] for channel in CASES}
+    for record in DemoData(chosen_days(30), 20_000, seed=1).events():
+        try:
+            event = decode(record.value)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue  # the broken records of the demo
+        for channel, (_, event_type, _) in CASES.items():
+            if event.type == event_type and len(found[channel]) < count:
+                found[channel].append(_message(channel, len(found[channel]), msgspec.Raw(bytes(event.data))))
+    return found
+
+
+def measure(rounds: int, count: int = 1_000) -> dict[str, dict[str, float]]:
+    """Render each channel's messages; the first round, which compiles, is not counted."""
+    catalog = load(Path("catalog"))
+    tenants = {name: tenant.spec for name, tenant in catalog.tenants.items()}
+    renderer = Renderer(load_templates(Path("catalog/templates")), tenants, b"bench" * 4)
+    figures = {}
+    for channel, messages in _messages(count).items():
+        times = []
+        for _ in range(rounds + 1):
+            start = time.perf_counter()
+            for message in messages:
+                renderer.render(message)
+            times.append((time.perf_counter() - start) / len(messages) * 1e6)
+        first, *warm = times
+        figures[channel] = {
+            "us": round(statistics.median(warm), 1),
+            "first_us": round(first, 1),
+            "target_us": TARGET_US[channel],
+        }
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    figures = measure(arguments.rounds)
+    if arguments.json:
+        print(json.dumps(figures))
+        return
+    for channel, row in figures.items():
+        print(f"{channel:6} {row['us']:7.1f} us  (first round {row['first_us']:.1f}, target {row['target_us']})")
+
+
+if __name__ == "__main__":
+    main()
