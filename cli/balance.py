@@ -61,11 +61,17 @@ def stored_ids(url: str) -> set[str]:
         return {row[0] for row in rows}
 
 
+def stored_rows(url: str) -> int:
+    """Count the outcomes that ClickHouse holds, without copies."""
+    with store.connect(url) as client:
+        return int(client.query("SELECT count() FROM outcomes FINAL").result_rows[0][0])
+
+
 def draw(settings: Settings, *, clickhouse: bool = True, say: "Progress | None" = None) -> Balance:
     """Read everything once and draw the balance."""
     books = Books()
     with TopicReader(settings.kafka, settings.topic_prefix, settings.kafka_options) as reader:
-        fill(books, reader, f"{settings.topic_prefix}shards", say)
+        fill(books, reader, f"{settings.topic_prefix}shard", say)
     return books.balance(stored_ids(settings.clickhouse) if clickhouse else None)
 
 

@@ -17,7 +17,7 @@ _NAMES = {"email": "e-mail", "sms": "SMS", "push": "push", "webpush": "web push"
 class Scene:
     """What the view shows beside the counts; rates are per second."""
 
-    total: int = 0
+    share: float = 0
     published: int = 0
     events_per_s: float = 0
     outcomes_per_s: float = 0
@@ -49,13 +49,12 @@ def _headline(scene: Scene) -> Text:
 
 def _progress(scene: Scene, stats: DemoStats) -> Table:
     clock = datetime.fromtimestamp(stats.stream_ms / 1000, UTC) if stats.stream_ms else None
-    share = scene.published / scene.total if scene.total else 0
     grid = Table.grid(padding=(0, 1))
     grid.add_row(
         f"{clock:%Y-%m-%d %H:%M}" if clock else " " * 16,
-        ProgressBar(total=max(1, scene.total), completed=scene.published, width=30),
-        f"{share:4.0%}",
-        f"{scene.published:,} of {scene.total:,} events",
+        ProgressBar(total=1.0, completed=scene.share, width=30),
+        f"{scene.share:4.0%}",
+        f"{scene.published:,} events",
     )
     return grid
 

@@ -11,7 +11,7 @@ from cli.output import fail
 from flows.process import ShardPlan, run_shard
 from flows.settings import Settings
 from flows.supervisor import Supervisor
-from models.topics import CHANNELS
+from models.statuses import CHANNELS
 
 _OF = re.compile(r"^(\d+)/(\d+)$")
 

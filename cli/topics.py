@@ -5,7 +5,7 @@ import typer
 from cli.output import console
 from flows.settings import Settings
 from models import topics as names
-from sources.topics import TopicAdmin
+from sources.topics import TopicAdmin, TopicPlan
 
 app = typer.Typer(help="The topics Tocsin reads and writes.", no_args_is_help=True)
 
@@ -15,7 +15,7 @@ def create() -> None:
     """Create all topics with their partition counts; those that exist are checked and left alone."""
     settings = Settings()
     admin = TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options)
-    created = admin.create_all(settings.partitions)
+    created = admin.create(TopicPlan(settings.partitions, settings.replication))
     for name in created:
         console.print(f"[green]✓[/green] {settings.topic_prefix}{name}")
     console.print(f"{len(created)} created, {len(names.ALL) - len(created)} were there")

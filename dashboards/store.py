@@ -7,9 +7,14 @@ from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from core.errors import SettingsError
 
+AWAY = (ClickHouseError, OSError)
+"""What a client raises when the server is away or refuses."""
+NO_SCHEMA_CODES = (60, 81)
+"""UNKNOWN_TABLE and UNKNOWN_DATABASE."""
 _HERE = Path(__file__).parent
 FOREVER = {"from_ms": -(2**62), "to_ms": 2**62}
 

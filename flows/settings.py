@@ -4,11 +4,17 @@ Every field is the environment variable `TOCSIN_<NAME>`; `tocsin run` flags over
 README is generated from here (`python -m flows.settings`).
 """
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import SettingsError
+
+_SECRET_BYTES = 16
 
 
 class Settings(BaseSettings):
@@ -28,11 +34,18 @@ class Settings(BaseSettings):
     )
     catalog: Path = Field(Path("catalog"), description="folder of notifications, tenants and templates")
     providers: Path = Field(Path("providers.yaml"), description="file of provider accounts")
+    secret: SecretStr = Field(
+        SecretStr(""),
+        description="16 characters or more, the same everywhere: seals unsubscribe links",
+    )
     topic_prefix: str = Field("tocsin.", description="prefix of every topic")
     state_dir: Path = Field(
         Path(".tocsin/state"), description="where shards keep their state; one folder each"
     )
     partitions: int = Field(16, ge=1, le=1024, description="partitions of keyed topics, fixed at creation")
+    replication: int = Field(
+        -1, description="replicas of each partition at creation; -1: the broker's default"
+    )
     lanes: int = Field(8, ge=1, le=256, description="lanes a partition, fixed for the life of the state")
     epoch_ms: int = Field(
         50, ge=10, le=10_000, description="epoch: how often decisions become durable and visible"
@@ -68,6 +81,14 @@ class Settings(BaseSettings):
         0, description="first port of /healthz and /metrics (shard i takes port + i); 0 for a free one"
     )
 
+    def secret_bytes(self) -> bytes:
+        """Give the secret; raises `SettingsError` if it is too short."""
+        secret = self.secret.get_secret_value().encode()
+        if len(secret) < _SECRET_BYTES:
+            msg = f"TOCSIN_SECRET: set at least {_SECRET_BYTES} characters, the same for all processes"
+            raise SettingsError(msg)
+        return secret
+
     @field_validator("topic_prefix")
     @classmethod
     def _prefix(cls, value: str) -> str:
@@ -75,6 +96,11 @@ class Settings(BaseSettings):
             msg = "must not contain '/'"
             raise ValueError(msg)
         return value
+
+
+def environment() -> Mapping[str, str]:
+    """Give the environment to what substitutes variables (`providers.yaml`)."""
+    return os.environ
 
 
 def markdown_table() -> str:

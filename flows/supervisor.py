@@ -4,14 +4,15 @@ A shard that exits with `REFUSED` has said on stderr why it must not start (a st
 belong, a setting that is wrong): restarting cannot help, so the supervisor stops with the same code.
 """
 
+import logging
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 
+_log = logging.getLogger("tocsin.supervisor")
 REFUSED = 78  # EX_CONFIG of sysexits.h
 _BACKOFF_MAX_S = 30.0
 _STEADY_S = 60.0  # a shard that lived this long starts its backoff anew
@@ -63,10 +64,7 @@ class ShardProcess:
             self._backoff_s = 0.2
         self.restarts += 1
         self._again_at = now + self._backoff_s
-        print(  # noqa: T201
-            f"shard {self.number} ended with {code}; starting it again in {self._backoff_s:.1f} s",
-            file=sys.stderr,
-        )
+        _log.warning("shard %s ended with %s; again in %.1f s", self.number, code, self._backoff_s)
         self._backoff_s = min(self._backoff_s * 2, _BACKOFF_MAX_S)
 
     def ask_to_stop(self) -> None:
@@ -84,10 +82,11 @@ class ShardProcess:
             self.process.kill()
             self.process.wait()
 
-    def kill(self) -> None:
-        """SIGKILL, to show that it does not matter."""
-        if self.process is not None and self.process.poll() is None:
+    def kill_and_wait(self) -> None:
+        """SIGKILL, to show that it does not matter; `check` starts it again."""
+        if self.process is not None:
             self.process.kill()
+            self.process.wait()
 
 
 class Supervisor:

@@ -1,7 +1,7 @@
 """What lanes may know of time between records (law 2)."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 
@@ -21,12 +21,19 @@ class LaneTiming:
     """
 
     def __init__(
-        self, shard: _Shard, clocks: _Clocks, caught_up: Callable[[int], bool], *, stream: bool
+        self,
+        shard: _Shard,
+        clocks: _Clocks,
+        caught_up: Callable[[int], bool],
+        utc_now: Callable[[], datetime],
+        *,
+        stream: bool,
     ) -> None:
         self._shard = shard
         self._clocks = clocks
         self._caught_up = caught_up
         self._stream = stream
+        self.utc_now = utc_now
 
     def fire_until(self, partition: int) -> int:
         """Timers due by this time (ms) may fire although no record came."""
@@ -37,7 +44,3 @@ class LaneTiming:
     def in_gap(self) -> bool:
         """Whether an epoch has ended and is not durable yet."""
         return self._shard.in_gap
-
-    def utc_now(self) -> datetime:
-        """Wall time."""
-        return datetime.now(UTC)

@@ -81,7 +81,7 @@ class Decoder:
             topics.BULK: self._event,
             topics.PROFILES: _profile,
             topics.RECEIPTS: _receipt,
-            topics.RETRIES: _retry,
+            topics.RETRIES: self._retry,
         }
         self._channels = {name: name.split(".")[1] for name in topics.MESSAGES}
 
@@ -139,6 +139,15 @@ class Decoder:
         if raw.headers:
             event = _as_first_read(event, dict(raw.headers))
         return f"{event.tenant}/{event.user}", event
+
+    def _retry(self, raw: RawRecord) -> tuple[str, Item]:
+        """Read a retry; under the stream clock its wait, which was set by the wall, counts from now."""
+        retry = codec.decode_retry(raw)
+        if self._policy.stream_clock:
+            wait_ms = max(0, retry.due_ms - raw.timestamp_ms)
+            due_ms = self._clocks.now(raw.partition) + wait_ms
+            retry = msgspec.structs.replace(retry, due_ms=due_ms)
+        return f"{retry.message.tenant}/{retry.message.user}", retry
 
     def _dead(self, raw: RawRecord, error: DecodeError) -> list[OutRecord]:
         now_ms = self._clocks.now(raw.partition) or raw.timestamp_ms
@@ -203,8 +212,3 @@ def _profile(raw: RawRecord) -> tuple[str, Item]:
 def _receipt(raw: RawRecord) -> tuple[str, Item]:
     receipt = codec.decode_receipt(raw)
     return f"{receipt.tenant}/{receipt.user}", receipt
-
-
-def _retry(raw: RawRecord) -> tuple[str, Item]:
-    retry = codec.decode_retry(raw)
-    return f"{retry.message.tenant}/{retry.message.user}", retry

@@ -5,6 +5,7 @@ Before a record at *t* is decided, the lane's timers due by *t* fire, each with 
 and its durability (ENGINE traps: a lane fires no timer in that gap).
 """
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
@@ -12,17 +13,19 @@ from typing import NamedTuple, Protocol
 import bytewax.operators as op
 from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
-from core.gate import Gate, Step
-from core.record import UserRecord
-from state.deltas import Delta
-from state.lane import Lane
 
-from core.codec import ProfileChange, encode
+from core.codec import ProfileChange, dead_letter, encode
+from core.gate import Gate
+from core.record import UserRecord
+from core.step import Step
 from models import topics
-from models.event import Event
+from models.event import Event, Origin
 from models.message import Message, Retry
 from models.outcome import ReceiptEvent
-from models.raw import OutRecord, VersionNote
+from models.raw import OutRecord, RawRecord, VersionNote
+from models.statuses import CHANNELS
+from state.deltas import Delta
+from state.lane import Lane
 
 Out = OutRecord | VersionNote
 _POLL = timedelta(milliseconds=2)
@@ -69,15 +72,30 @@ Stored = tuple[str, Delta]
 OpenLane = Callable[[str, Delta | None], Lane[UserRecord]]
 
 
+class GateParts(NamedTuple):
+    """What the gate works with.
+
+    Attributes:
+        lane: builds a lane's view of the store from its stored delta (`state.shard.Shard.lane`).
+        gate: gives the gate of the catalog in force.
+        timing: what a lane may know of time between records.
+        tally: counts outcomes by (status, channel, reason), for metrics.
+    """
+
+    lane: OpenLane
+    gate: Callable[[], Gate]
+    timing: Timing
+    tally: Counter[tuple[str, str, str]]
+
+
 class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
     """One lane: fires timers, decides inputs, applies steps to the store."""
 
-    def __init__(
-        self, stored: Stored | None, open_lane: OpenLane, gate: Callable[[], Gate], timing: Timing
-    ) -> None:
-        self._open_lane = open_lane
-        self._gate = gate
-        self._timing = timing
+    def __init__(self, stored: Stored | None, parts: GateParts) -> None:
+        self._open_lane = parts.lane
+        self._gate = parts.gate
+        self._timing = parts.timing
+        self._tally = parts.tally
         self._now_ms = 0
         self._key = ""
         self._partition = 0
@@ -165,16 +183,23 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
         for message in step.messages:
             out.append(OutRecord(_topic(message), partition, key, encode(message)))
         for outcome in step.outcomes:
+            self._tally[outcome.status, outcome.channel, outcome.reason] += 1
             out.append(OutRecord(topics.OUTCOMES, partition, key, encode(outcome)))
+        for dead in step.dead:
+            raw = RawRecord(*_place(dead.origin), dead.received_ms, key, dead.payload, ())
+            letter = dead_letter(raw, "gate", dead.reason, dead.error, last_ms=self._now_ms)
+            out.append(letter._replace(partition=partition))
         if step.profile_version is not None:
             out.append(VersionNote(user_key, step.profile_version))
 
 
 _TOPICS = {
-    (channel, bulk): topics.messages(channel, bulk=bulk)
-    for channel in topics.CHANNELS
-    for bulk in (False, True)
+    (channel, bulk): topics.messages(channel, bulk=bulk) for channel in CHANNELS for bulk in (False, True)
 }
+
+
+def _place(origin: Origin) -> tuple[str, int, int]:
+    return origin.topic, origin.partition, origin.offset
 
 
 def _topic(message: Message) -> str:
@@ -186,17 +211,13 @@ def decide(
     step_id: str,
     up: KeyedStream[LaneBatch],
     *,
-    lane: OpenLane,
-    gate: Callable[[], Gate],
-    timing: Timing,
+    parts: GateParts,
 ) -> KeyedStream[list[Out]]:
     """Decide events, profiles, receipts and retries, exactly once each, in order per user.
 
     Args:
         step_id: names the step in the recovery store: never change it.
         up: bundles keyed by lane (`<partition>.<lane>`); an empty bundle wakes a lane at start.
-        lane: builds a lane's view of the store from its stored delta (`state.shard.Shard.lane`).
-        gate: gives the gate of the catalog in force.
-        timing: what a lane may know of time between records.
+        parts: the store, the gate and the time.
     """
-    return op.stateful_batch("lanes", up, lambda stored: GateLogic(stored, lane, gate, timing))
+    return op.stateful_batch("lanes", up, lambda stored: GateLogic(stored, parts))

@@ -7,10 +7,11 @@ from typing import Protocol
 import bytewax.operators as op
 from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
-from core.codec import dead_letter
 
+from core.codec import dead_letter
 from models.raw import OutRecord, RawRecord
 from models.statuses import Reason
+from operators.gate import Timing
 from sinks.clickhouse import Finished
 
 _POLL = timedelta(milliseconds=5)
@@ -37,13 +38,10 @@ class Writer(Protocol):
 class TrackLogic(StatefulBatchLogic[list[RawRecord], list[OutRecord], None]):
     """Feeds the writer and reports what it finished; keeps no state: what is not done is read again."""
 
-    def __init__(
-        self, writer: Writer, done: Done, utc_now: Callable[[], datetime], in_gap: Callable[[], bool]
-    ) -> None:
+    def __init__(self, writer: Writer, done: Done, timing: Timing) -> None:
         self._writer = writer
         self._done = done
-        self._utc_now = utc_now
-        self._in_gap = in_gap
+        self._timing = timing
 
     def on_batch(self, values: list[list[RawRecord]]) -> tuple[list[list[OutRecord]], bool]:
         """Submit and report."""
@@ -53,11 +51,11 @@ class TrackLogic(StatefulBatchLogic[list[RawRecord], list[OutRecord], None]):
 
     def on_notify(self) -> tuple[list[list[OutRecord]], bool]:
         """Report what has been stored meanwhile."""
-        return ([] if self._in_gap() else self._drain()), False
+        return ([] if self._timing.in_gap() else self._drain()), False
 
     def notify_at(self) -> datetime | None:
         """Poll while something waits."""
-        return self._utc_now() + _POLL if self._writer.waiting else None
+        return self._timing.utc_now() + _POLL if self._writer.waiting else None
 
     def snapshot(self) -> None:
         """Nothing to keep."""
@@ -78,11 +76,10 @@ def track(
     *,
     writer: Writer,
     done: Done,
-    utc_now: Callable[[], datetime],
-    in_gap: Callable[[], bool],
+    timing: Timing,
 ) -> KeyedStream[list[OutRecord]]:
     """Store outcome records; the stream that comes out holds dead letters of lines that cannot be stored.
 
     At least once: a record is read again until `done` was called for it; the store drops copies.
     """
-    return op.stateful_batch("write", up, lambda _resume: TrackLogic(writer, done, utc_now, in_gap))
+    return op.stateful_batch("write", up, lambda _resume: TrackLogic(writer, done, timing))

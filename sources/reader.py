@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
 from core.errors import SinkError
 from models.raw import RawRecord
@@ -30,11 +30,14 @@ class TopicReader:
             "enable.partition.eof": False,
             **(options or {}),
         }
+        self._config = config
         self._consumer = Consumer(config, logger=_silent())
+        self._groups: dict[str, Any] = {}
 
     def close(self) -> None:
-        """Give the connection back."""
-        self._consumer.close()
+        """Give the connections back."""
+        for consumer in (self._consumer, *self._groups.values()):
+            consumer.close()
 
     def __enter__(self) -> "TopicReader":
         return self
@@ -58,26 +61,24 @@ class TopicReader:
         try:
             return self._consumer.get_watermark_offsets(
                 TopicPartition(self._prefix + topic, partition), timeout=10
-            )  # type: ignore[no-any-return]
+            )
         except KafkaException as error:
             raise SinkError(_away(error)) from error
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Offsets a group committed, by partition; those without one are left out."""
         wanted = [TopicPartition(self._prefix + topic, p) for p in self.partitions(topic)]
-        config = {"bootstrap.servers": self._bootstrap(), "group.id": group, "enable.auto.commit": False}
-        other = Consumer(config, logger=_silent())
         try:
-            found = other.committed(wanted, timeout=10)
+            found = self._in_group(group).committed(wanted, timeout=10)
         except KafkaException as error:
             raise SinkError(_away(error)) from error
-        finally:
-            other.close()
         return {at.partition: at.offset for at in found if at.offset != OFFSET_INVALID}
 
-    def _bootstrap(self) -> str:
-        brokers = self._consumer.list_topics(timeout=10).brokers.values()
-        return ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
+    def _in_group(self, group: str) -> Any:
+        """Give a consumer that speaks for a group, and never joins it."""
+        if group not in self._groups:
+            self._groups[group] = Consumer({**self._config, "group.id": group}, logger=_silent())
+        return self._groups[group]
 
     def read(
         self, topic: str, *, progress: Callable[[int], None] | None = None, last: int | None = None
@@ -116,6 +117,31 @@ class TopicReader:
             if at.partition in ends and at.offset >= ends[at.partition]:
                 del ends[at.partition]
 
+    def start(self, topics: Sequence[str]) -> None:
+        """Begin to read topics from their first records; `poll` hands them out."""
+        firsts = [
+            TopicPartition(self._prefix + topic, partition, low)
+            for topic in topics
+            for partition, (low, _) in self.bounds(topic).items()
+        ]
+        self._consumer.assign(firsts)
+
+    def poll(self, wait_s: float) -> list[RawRecord]:
+        """Hand out what has come since the last call; waits up to `wait_s` for the first."""
+        got = self._consumer.consume(1, wait_s)
+        if got:
+            got += self._consumer.consume(_BATCH, 0)
+        return [self._record(message) for message in got if _good(message)]
+
+    def lag(self, group: str, topics: Sequence[str]) -> int:
+        """Count the records that a group has not committed, over all partitions of these topics."""
+        behind = 0
+        for topic in topics:
+            done = self.committed(group, topic)
+            for partition, (low, high) in self.bounds(topic).items():
+                behind += max(0, high - done.get(partition, low))
+        return behind
+
     def follow(self, topics: Sequence[str]) -> Iterator[RawRecord]:
         """Read what arrives from now on, for ever."""
         ends = [
@@ -127,7 +153,7 @@ class TopicReader:
         while True:
             yield from map(self._record, filter(_good, self._consumer.consume(_BATCH, _POLL_S)))
 
-    def _record(self, message: Message) -> RawRecord:
+    def _record(self, message: Any) -> RawRecord:
         headers = tuple((name, value or b"") for name, value in message.headers() or ())
         return RawRecord(
             message.topic().removeprefix(self._prefix),
@@ -140,7 +166,7 @@ class TopicReader:
         )
 
 
-def _good(message: Message) -> bool:
+def _good(message: Any) -> bool:
     error = message.error()
     if error is None:
         return True

@@ -3,7 +3,7 @@ CREATE VIEW IF NOT EXISTS final_words AS
 SELECT
     tenant,
     if(message_id != '', message_id, if(notification_id != '', concat(notification_id, '/', channel), origin)) AS subject,
-    any(origin) AS origin,
+    any(origin) AS event_origin,
     uniqExact(outcome_id) AS words,
     groupUniqArray(status) AS statuses
 FROM outcomes

@@ -1,0 +1,108 @@
+"""`tocsin check`: settings, catalog, accounts and servers; every failure with its cure."""
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from cli.output import FAULT, console, print_json
+from core.catalog import check as check_catalog
+from core.errors import SettingsError, SinkError, TocsinError
+from core.render_check import check_templates
+from dashboards import store
+from flows.settings import Settings, environment
+from providers.accounts import load_accounts
+from providers.ledger import check as check_redis
+from sources.topics import TopicAdmin
+
+
+class Finding(NamedTuple):
+    """What one check found; no problems means it passed."""
+
+    what: str
+    problems: list[str]
+
+
+def check(
+    *,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    servers: Annotated[bool, typer.Option(help="ask the servers too")] = True,
+    catalog: Annotated[
+        Path | None, typer.Option(help="check this catalog folder instead of the one set")
+    ] = None,
+) -> None:
+    """Check the settings, the catalog and its templates, the provider accounts and the servers."""
+    settings = Settings() if catalog is None else Settings(catalog=catalog)
+    findings = [Finding(what, _problems(look)) for what, look in _looks(settings, servers=servers).items()]
+    if json:
+        print_json({finding.what: finding.problems for finding in findings})
+    else:
+        for finding in findings:
+            _show(finding)
+    if any(finding.problems for finding in findings):
+        raise typer.Exit(FAULT)
+
+
+def _looks(settings: Settings, *, servers: bool) -> dict[str, Callable[[], list[str]]]:
+    looks: dict[str, Callable[[], list[str]]] = {
+        "settings": lambda: _settings(settings),
+        "catalog": lambda: [str(problem) for problem in check_catalog(settings.catalog)],
+        "templates": lambda: check_templates(settings.catalog),
+        "accounts": lambda: _accounts(settings),
+    }
+    if servers:
+        looks |= {
+            "kafka": lambda: _kafka(settings),
+            "redis": lambda: check_redis(settings.redis),
+            "clickhouse": lambda: _clickhouse(settings.clickhouse),
+        }
+    return looks
+
+
+def _problems(look: Callable[[], list[str]]) -> list[str]:
+    try:
+        return look()
+    except (TocsinError, OSError) as error:
+        return str(error).splitlines()
+
+
+def _settings(settings: Settings) -> list[str]:
+    settings.secret_bytes()
+    return [] if settings.catalog.is_dir() else [f"TOCSIN_CATALOG: there is no folder {settings.catalog}"]
+
+
+def _accounts(settings: Settings) -> list[str]:
+    load_accounts(settings.providers, environment())
+    return []
+
+
+def _kafka(settings: Settings) -> list[str]:
+    TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options).check(settings.partitions)
+    return []
+
+
+def _clickhouse(url: str) -> list[str]:
+    try:
+        with closing(store.connect(url)) as client:
+            client.query("SELECT 1 FROM outcomes LIMIT 1")
+    except SettingsError as error:
+        return [str(error)]
+    except store.AWAY as error:
+        code = getattr(error, "code", None)
+        if code in store.NO_SCHEMA_CODES:
+            return ["TOCSIN_CLICKHOUSE: the schema is not there; run `tocsin migrate`"]
+        return [
+            f"TOCSIN_CLICKHOUSE: no answer ({type(error).__name__}); is the server up and the address right?"
+        ]
+    except SinkError as error:
+        return [str(error)]
+    return []
+
+
+def _show(finding: Finding) -> None:
+    mark = "[red]✗[/red]" if finding.problems else "[green]✓[/green]"
+    console.print(f"{mark} {finding.what}")
+    for problem in finding.problems:
+        console.print(f"    {problem}", soft_wrap=True, markup=False)

@@ -1,0 +1,247 @@
+"""`tocsin demo`: real flights become messages, on servers it brings along."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+import typer
+from rich.live import Live
+
+from cli import balance as books
+from cli.demo_player import Player
+from cli.demo_stage import Stage, sends
+from cli.demo_stats import DemoStats, percentile
+from cli.demo_view import Scene, render
+from cli.demo_watch import Watch
+from cli.output import FAULT, console, errors, fail, print_json
+from cli.run import command
+from core.balance import Balance
+from flows.supervisor import Supervisor
+from local.demo_data import DemoData
+from local.flights import chosen_days
+from providers.claims import open_claims
+from providers.ledger import LedgerPolicy
+
+_TICK_S = 0.1
+_DRAIN_S = 600.0
+
+
+class Plan(NamedTuple):
+    """What is played, and how."""
+
+    days: int
+    passengers: int
+    seed: int
+    speed: float
+    shards: int
+    kill_every_s: float
+    partitions: int
+
+
+def demo(
+    *,
+    days: Annotated[int, typer.Option(min=1, max=365, help="days of flights, from 1 January 2013")] = 7,
+    passengers: Annotated[int, typer.Option(min=1, help="made-up passengers")] = 2_000,
+    seed: Annotated[int, typer.Option(help="another seed, other passengers")] = 2013,
+    speed: Annotated[str, typer.Option(help="event seconds a second: 1, 3600 …, or max; headless: max")] = "",
+    shards: Annotated[int, typer.Option(min=1, max=8, help="processes of the flow")] = 2,
+    headless: Annotated[bool, typer.Option(help="no live view; end when all is delivered")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object at the end (headless)")] = False,
+    keep: Annotated[Path | None, typer.Option(help="keep state, logs and data in this folder")] = None,
+    kill_shard_every: Annotated[float, typer.Option(min=0, help="SIGKILL a shard every so many seconds")] = 0,
+) -> None:
+    """Start everything, play real flights of 2013, watch them become messages, balance the books."""
+    headless = headless or json
+    pace = _speed(speed or ("max" if headless else "3600"))
+    plan = Plan(days, passengers, seed, pace, shards, kill_shard_every, partitions=8)
+    folder = keep or Path(".tocsin/demo")
+    began = time.monotonic()
+    with (
+        _stopping() as stop,
+        Stage(folder, partitions=plan.partitions, keep=keep is not None, extra={}) as stage,
+    ):
+        report = Show(stage, plan, stop, began).run(live=not headless)
+    if json:
+        print_json(report)
+    if report["balance_error"] or report["doubled_beyond_claims"]:
+        raise typer.Exit(FAULT)
+
+
+def _span_ms(days: list[date]) -> tuple[int, int]:
+    """Give the first and last moment of the days, ms since 1970 UTC."""
+    first, last = (datetime.combine(day, datetime.min.time(), UTC) for day in (days[0], days[-1]))
+    return int(first.timestamp() * 1000), int((last + timedelta(days=1)).timestamp() * 1000)
+
+
+def _speed(text: str) -> float:
+    if text in {"max", "unlimited"}:
+        return 0.0
+    try:
+        value = float(text.rstrip("x×"))
+    except ValueError:
+        value = 0.0
+    if value <= 0:
+        fail(f"--speed: {text!r} must be a number above 0 (3600: an hour a second) or max", code=2)
+    return value
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Turn Ctrl-C and SIGTERM into an orderly end."""
+    stop = threading.Event()
+    before = {name: signal.signal(name, lambda *_: stop.set()) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+class Show:
+    """One run of the demo, from the first shard's start to the balance."""
+
+    def __init__(self, stage: Stage, plan: Plan, stop: threading.Event, began: float) -> None:
+        self._stage = stage
+        self._plan = plan
+        self._stop = stop
+        self._began = began
+        days = chosen_days(plan.days)
+        self._data = DemoData(days, plan.passengers, plan.seed)
+        self._player = Player(stage.settings, self._data, plan.speed, _span_ms(days))
+        logs = stage.folder / "logs"
+        logs.mkdir(exist_ok=True)
+        self._supervisor = Supervisor(
+            plan.shards, lambda number: command(number, plan.shards), stage.env, logs
+        )
+        self._stats = DemoStats()
+        self._scene = Scene(shards=plan.shards, addresses=stage.addresses)
+        self._claims: set[str] = set()
+        self._killer = Killer(plan.kill_every_s, self._supervisor, self._note_claims)
+        settings = stage.settings
+        self._ledger = LedgerPolicy(settings.redis, settings.topic_prefix)
+
+    def _note_claims(self) -> None:
+        self._claims |= open_claims(self._ledger)
+
+    def run(self, *, live: bool) -> dict[str, Any]:
+        """Play, wait until everything is delivered (or Ctrl-C), stop in order, balance."""
+        self._supervisor.start()
+        self._player.start()
+        try:
+            with Watch(self._stage.settings) as watch:
+                if live:
+                    with Live(
+                        render(self._scene, self._stats), console=console, refresh_per_second=4
+                    ) as screen:
+                        self._follow(
+                            watch, lambda: screen.update(render(self._scene, self._stats)), stay=True
+                        )
+                else:
+                    self._follow(watch, lambda: None, stay=False)
+        finally:
+            self._player.stop()
+            self._supervisor.stop()
+        return self._close(live=live)
+
+    def _follow(self, watch: Watch, refresh: Callable[[], None], *, stay: bool) -> None:
+        """Watch until all is delivered; live, stay for the visitor until Ctrl-C."""
+        patience = time.monotonic() + _DRAIN_S
+        while not self._stop.is_set():
+            self._tick(watch)
+            refresh()
+            if self._player.done and watch.lag == 0 and not stay:
+                return
+            if self._player.done and watch.lag == 0:
+                self._scene.phase = "all delivered"
+            if not stay and self._player.done and time.monotonic() > patience:
+                fail(f"not drained within {_DRAIN_S:.0f} s: {watch.lag:,} records behind")
+
+    def _tick(self, watch: Watch) -> None:
+        code = self._supervisor.check()
+        if code is not None:
+            fail(f"a shard refused to start; its log is in {self._stage.folder / 'logs'}", code)
+        if self._player.problem:
+            fail(self._player.problem)
+        self._killer.tick()
+        watch.read(self._stats, _TICK_S)
+        self._describe(watch)
+
+    def _describe(self, watch: Watch) -> None:
+        scene, player = self._scene, self._player
+        scene.elapsed_s = time.monotonic() - self._began
+        scene.published = player.events
+        scene.share = 1.0 if player.done else player.share
+        scene.phase = "playing" if player.events else "publishing profiles"
+        if player.done:
+            scene.phase = "delivering the rest"
+        scene.restarts = sum(shard.restarts for shard in self._supervisor.shards)
+        scene.lag = watch.lag
+        scene.events_per_s, scene.outcomes_per_s = watch.rates(player.events, self._stats.outcomes)
+
+    def _close(self, *, live: bool) -> dict[str, Any]:
+        """Balance the books, count the witness's copies, report."""
+        drawn = books.draw_until_tracked(self._stage.settings)
+        report = self._report(drawn)
+        if live:
+            books.show(drawn)
+        elif drawn.error:
+            for sentence in drawn.sentences():
+                errors.print(f"[red]✗[/red] {sentence}", soft_wrap=True)
+        return report
+
+    def _report(self, drawn: Balance) -> dict[str, Any]:
+        copies = {name for name, count in sends(self._stage.folder / "servers/sandbox").items() if count > 1}
+        channels = {
+            name: {"sent": channel.words["sent"], "failed": channel.words["dead"]}
+            for name, channel in self._stats.channels.items()
+            if channel.words
+        }
+        return {
+            "events": drawn.events,
+            "decisions": drawn.words,
+            "reasons": drawn.reasons,
+            "channels": channels,
+            "dead": drawn.words.get("dead", 0),
+            "held": drawn.held,
+            "in_flight": drawn.in_flight,
+            "balance_error": drawn.error,
+            "latency_ms": {
+                "p50": percentile(self._stats.latencies, 0.5),
+                "p99": percentile(self._stats.latencies, 0.99),
+            },
+            "seconds": round(time.monotonic() - self._began, 1),
+            "clickhouse_rows": books.stored_rows(self._stage.settings.clickhouse),
+            "published": msgspec.to_builtins(self._data.published),
+            "kills": self._killer.kills,
+            "restarts": self._scene.restarts,
+            "sent_twice": len(copies),
+            "open_claims": len(self._claims),
+            "doubled_beyond_claims": len(copies - self._claims),
+        }
+
+
+class Killer:
+    """Kills one shard after another with SIGKILL, and reads the ledger before it starts again."""
+
+    def __init__(self, every_s: float, supervisor: Supervisor, killed: Callable[[], None]) -> None:
+        self._every_s = every_s
+        self._supervisor = supervisor
+        self._killed = killed
+        self._next_s = time.monotonic() + every_s
+        self.kills = 0
+
+    def tick(self) -> None:
+        """Kill if it is time to."""
+        if not self._every_s or time.monotonic() < self._next_s:
+            return
+        shards = self._supervisor.shards
+        shards[self.kills % len(shards)].kill_and_wait()
+        self._killed()
+        self.kills += 1
+        self._next_s = time.monotonic() + self._every_s

@@ -1,0 +1,72 @@
+"""What the demo watches: new outcomes, and how far the flow is behind its topics."""
+
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from cli.demo_stats import DemoStats
+from core.errors import SinkError
+from flows.settings import Settings
+from models import topics
+from models.outcome import Outcome
+from sources.reader import TopicReader
+
+_LAG_EVERY_S = 1.0
+_RATE_OVER_S = 3.0
+_outcome = msgspec.json.Decoder(Outcome).decode
+
+
+class Watch:
+    """Follows the outcomes topic, and measures lag on a thread of its own.
+
+    `lag` counts records of every topic behind the group's committed offsets; -1 until it was measured. As
+    messages are committed only when they are done, 0 means that nothing is on its way.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._reader = TopicReader(settings.kafka, settings.topic_prefix, settings.kafka_options)
+        self._group = f"{settings.topic_prefix}shard"
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._measure, name="lag", daemon=True)
+        self._marks: list[tuple[float, int, int]] = []
+        self.lag = -1
+
+    def __enter__(self) -> Self:
+        self._reader.start([topics.OUTCOMES])
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(10)
+        self._reader.close()
+
+    def read(self, stats: DemoStats, wait_s: float) -> None:
+        """Count the outcomes that came; waits up to `wait_s` for the first."""
+        for record in self._reader.poll(wait_s):
+            stats.add(_outcome(record.value or b""))
+
+    def _measure(self) -> None:
+        settings = self._settings
+        with TopicReader(settings.kafka, settings.topic_prefix, settings.kafka_options) as reader:
+            while not self._stop.wait(_LAG_EVERY_S):
+                try:
+                    self.lag = reader.lag(self._group, topics.KEYED)
+                except SinkError:
+                    self.lag = max(self.lag, 1)
+
+    def rates(self, events: int, outcomes: int) -> tuple[float, float]:
+        """Give events and outcomes a second over the last few seconds."""
+        now = time.monotonic()
+        self._marks.append((now, events, outcomes))
+        while len(self._marks) > 2 and now - self._marks[0][0] > _RATE_OVER_S:
+            self._marks.pop(0)
+        began, first_events, first_outcomes = self._marks[0]
+        passed = max(now - began, 1e-9)
+        return (events - first_events) / passed, (outcomes - first_outcomes) / passed

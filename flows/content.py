@@ -1,0 +1,80 @@
+"""The catalog in force: gate and renderer are made anew when its files change and all of it holds."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from core.catalog import Catalog, load
+from core.gate import Gate
+from core.policy import GatePolicy
+from core.render import Renderer
+from core.templates import load_templates
+from models.content import Content
+from models.message import Message
+from providers.base import Provider
+from sources.catalog_watch import CatalogWatcher
+
+_log = logging.getLogger("tocsin.catalog")
+
+
+class CatalogInForce:
+    """What gate and delivery decide and render by.
+
+    A reload that fails keeps the old content; `problem` then says what is wrong with the new one. Reads are
+    single attribute loads, so one thread may poll while others decide.
+    """
+
+    def __init__(self, path: Path, policy: GatePolicy, secret: bytes) -> None:
+        self._path = path
+        self._policy = policy
+        self._secret = secret
+        self.problem = ""
+        self._adopt(load(path))
+        self._watcher = CatalogWatcher(path, self.catalog.version)
+
+    def _adopt(self, catalog: Catalog) -> None:
+        tenants = {name: plan.spec for name, plan in catalog.tenants.items()}
+        renderer = Renderer(load_templates(self._path / "templates"), tenants, self._secret)
+        self.catalog = catalog
+        self._gate = Gate(catalog, self._policy)
+        self._render = renderer.render
+
+    def gate(self) -> Gate:
+        """Give the gate in force."""
+        return self._gate
+
+    def render(self, message: Message) -> Content:
+        """Render by the templates in force; raises `RenderError`."""
+        return self._render(message)
+
+    def poll(self, now_ms: int) -> None:
+        """Look whether the files changed."""
+        catalog, problem = self._watcher.poll(now_ms)
+        if catalog is not None:
+            self.problem = ""
+            self._adopt(catalog)
+            _log.warning("catalog %s is in force", catalog.version)
+        if problem:
+            self.problem = problem
+            _log.error("catalog %s stays; the new one has mistakes:\n%s", self.catalog.version, problem)
+
+
+def provider_order(
+    catalog: Callable[[], Catalog], providers: Mapping[str, Provider]
+) -> Callable[[Message], Sequence[Provider]]:
+    """Give a message's providers: those its tenant names for the channel, in that order, that accept it.
+
+    A tenant that names none gets every account of the channel, in the order of the accounts file.
+    """
+    everyone: dict[str, tuple[str, ...]] = {}
+    for name, provider in providers.items():
+        everyone[provider.channel] = (*everyone.get(provider.channel, ()), name)
+
+    def order(message: Message) -> Sequence[Provider]:
+        spec = catalog().tenant(message.tenant)
+        chosen: Mapping[str, Sequence[str]] = spec.providers if spec else {}  # type: ignore[assignment]
+        names = chosen.get(message.channel) or everyone.get(message.channel, ())
+        found = [providers[name] for name in names if name in providers]
+        return [provider for provider in found if provider.accepts(message)]
+
+    return order

@@ -1,0 +1,362 @@
+"""One shard: opens everything a flow needs, runs it, and gives it back.
+
+What must not start (a foreign state directory, a wrong setting, a catalog with mistakes) is said on stderr
+and ends with `REFUSED`, so that a supervisor does not try again; anything else is a crash and is.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import bytewax.run
+from bytewax.recovery import RecoveryConfig
+from redis.asyncio import Redis
+
+from core.cloudevents import EventLimits
+from core.errors import CatalogError, SettingsError, StateError, TocsinError
+from core.policy import GatePolicy
+from core.record import RecordCodec, UserRecord
+from dashboards import store
+from flows import wiring
+from flows.content import CatalogInForce, provider_order
+from flows.health import HealthServer
+from flows.metrics import Meters, registry
+from flows.settings import Settings, environment
+from flows.supervisor import REFUSED
+from flows.timing import LaneTiming
+from models import topics
+from models.statuses import Channel
+from operators.decode import DecodePolicy, Decoder, Routed
+from operators.delivery_channel import ChannelDelivery
+from operators.gate import GateParts
+from providers.accounts import build, load_accounts
+from providers.base import Provider
+from providers.ledger import Ledger, LedgerPolicy
+from providers.runtime import Runtime
+from providers.versions import VersionWriter
+from sinks.clickhouse import OutcomeWriter
+from sinks.clickhouse_store import ClickHouseLines
+from sinks.email import email_policy
+from sinks.fan_out import FanOutPublisher
+from sinks.inapp import inapp_policy
+from sinks.kafka import KafkaPublisher, PublisherPolicy
+from sinks.outbox import OutboxSink
+from sinks.push import push_policy
+from sinks.sms import sms_policy
+from sources.badness import Badness, BadPolicy
+from sources.consumer import HubPolicy
+from sources.hub import KafkaHub
+from sources.source import HubSource, Item, Wake, wake_all
+from sources.topics import TopicAdmin
+from state.identity import Identity
+from state.shard import Shard
+
+_log = logging.getLogger("tocsin")
+_POLICIES = {
+    Channel.EMAIL: email_policy,
+    Channel.SMS: sms_policy,
+    Channel.PUSH: push_policy,
+    Channel.INAPP: inapp_policy,
+}
+_HOUSEKEEPING_S = 1.0
+GATE_FLOWS = ("pipeline", "decide")
+DELIVER_FLOWS = ("pipeline", "deliver")
+TRACK_FLOWS = ("pipeline", "track")
+
+
+class ShardPlan(NamedTuple):
+    """Which part of which flow a process is."""
+
+    number: int
+    shards: int
+    flow: str
+    channels: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of its state directory. `pipeline` and `decide` share the gate's state."""
+        if self.flow in GATE_FLOWS:
+            return f"gate-{self.number}"
+        which = "" if set(self.channels) >= set(_POLICIES) else "-" + "-".join(sorted(self.channels))
+        return f"{self.flow}{which}-{self.number}"
+
+    @property
+    def own_channels(self) -> tuple[str, ...]:
+        """Channels it delivers."""
+        wanted = self.channels if self.flow in DELIVER_FLOWS else ()
+        return tuple(name for name in _POLICIES if name in wanted)
+
+    @property
+    def acked(self) -> frozenset[str]:
+        """Topics whose records are finished later than they are read."""
+        messages = [topics.messages(name, bulk=bulk) for name in self.own_channels for bulk in (False, True)]
+        return frozenset(messages + ([topics.OUTCOMES] if self.flow in TRACK_FLOWS else []))
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Topics it reads."""
+        gate = topics.GATE_INPUTS if self.flow in GATE_FLOWS else ()
+        return (*gate, *[name for name in topics.KEYED if name in self.acked])
+
+    def partitions(self, of: int) -> tuple[int, ...]:
+        """Partitions it owns."""
+        return tuple(range(self.number, of, self.shards))
+
+
+def run_shard(settings: Settings, plan: ShardPlan) -> int:
+    """Run one shard until SIGTERM; returns its exit code."""
+    logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {plan.name} %(name)s: %(message)s")
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    try:
+        with ExitStack() as stack:
+            _run(settings, plan, stop, stack)
+    except (StateError, SettingsError, CatalogError) as error:
+        return _refuse(error)
+    except TocsinError as error:
+        print(f"{plan.name}: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    except BaseException as error:
+        refusal = _refusal_within(error)
+        if refusal is None:
+            raise
+        return _refuse(refusal)
+    return 0
+
+
+def _refuse(error: BaseException) -> int:
+    print(f"✗ {error}", file=sys.stderr)  # noqa: T201
+    return REFUSED
+
+
+def _refusal_within(error: BaseException | None) -> BaseException | None:
+    """Find the refusal that Bytewax wrapped."""
+    while error is not None:
+        if isinstance(error, StateError | SettingsError | CatalogError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _run(settings: Settings, plan: ShardPlan, stop: threading.Event, stack: ExitStack) -> None:
+    opened = Opened(settings, plan, stop, stack)
+    flow = wiring.build(opened.parts)
+    recovery = RecoveryConfig(str(opened.shard.recovery_dir), timedelta(0))
+    epoch = timedelta(milliseconds=settings.epoch_ms)
+    bytewax.run.cli_main(flow, epoch_interval=epoch, recovery_config=recovery)
+    opened.shard.finish()
+
+
+class Opened:
+    """Everything a flow needs, opened in order; the stack closes it in reverse."""
+
+    def __init__(self, settings: Settings, plan: ShardPlan, stop: threading.Event, stack: ExitStack) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._stack = stack
+        self.content = CatalogInForce(settings.catalog, gate_policy(settings), settings.secret_bytes())
+        self.runtime = Runtime()
+        self.runtime.start()
+        stack.callback(self.runtime.stop)
+        self._ledger_policy = LedgerPolicy(
+            settings.redis, settings.topic_prefix, settings.ledger_ttl_s, settings.without_redis
+        )
+        self.shard = self._shard()
+        self.meters = Meters()
+        self.ledger = self._ledger()
+        self.channels = self._channels()
+        self.writer = self._writer()
+        self.hub = self._hub()
+        self.parts = self._parts(stop)
+        self._serve(stop)
+
+    def _shard(self) -> Shard[UserRecord]:
+        settings, plan = self._settings, self._plan
+        admin = TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options)
+        admin.check(settings.partitions)
+        identity = Identity(
+            cluster=admin.cluster_id(),
+            topics=admin.topic_ids(plan.topics),
+            partitions=settings.partitions,
+            lanes=settings.lanes,
+            shard=plan.number,
+            shards=plan.shards,
+        )
+        kafka = KafkaPublisher(PublisherPolicy(settings.kafka, settings.topic_prefix, settings.kafka_options))
+        versions = VersionWriter(self.runtime, self._ledger_policy)
+        self._stack.callback(lambda: self.runtime.run(versions.close(), 5))
+        shard = Shard.open(
+            settings.state_dir / plan.name,
+            identity=identity,
+            codec=RecordCodec(),
+            cache_users=settings.cache_users,
+            publish=FanOutPublisher(kafka, versions),
+        )
+        self._stack.callback(shard.close)
+        return shard
+
+    def _ledger(self) -> Ledger:
+        ledger = Ledger(self._ledger_policy, incarnation())
+        self._stack.callback(lambda: self.runtime.run(ledger.close(), 5))
+        return ledger
+
+    def _channels(self) -> dict[str, ChannelDelivery]:
+        settings = self._settings
+        if not self._plan.own_channels:
+            return {}
+        providers = self._providers()
+        order = provider_order(lambda: self.content.catalog, providers)
+        return {
+            name: ChannelDelivery(
+                _POLICIES[Channel(name)](in_flight=settings.in_flight, on_unknown=settings.on_unknown),
+                runtime=self.runtime,
+                ledger=self.ledger,
+                render=self.content.render,
+                providers_for=order,
+                stats=self.meters,
+                known_providers=[each.name for each in providers.values() if each.channel == name],
+            )
+            for name in self._plan.own_channels
+        }
+
+    def _providers(self) -> dict[str, Provider]:
+        settings = self._settings
+        accounts = load_accounts(settings.providers, environment())
+        redis = Redis.from_url(settings.redis)
+        providers = build(accounts, clock=lambda: self.runtime.now_ms() / 1000, redis=redis)
+
+        async def close() -> None:
+            for provider in providers.values():
+                await provider.close()
+            await redis.aclose()
+
+        self._stack.callback(lambda: self.runtime.run(close(), 5))
+        return providers
+
+    def _writer(self) -> OutcomeWriter | None:
+        if self._plan.flow not in TRACK_FLOWS:
+            return None
+        url = self._settings.clickhouse
+        writer = OutcomeWriter(lambda: ClickHouseLines(lambda: store.connect(url)))
+        self._stack.callback(writer.close)
+        return writer
+
+    def _hub(self) -> KafkaHub:
+        settings, plan = self._settings, self._plan
+        policy = HubPolicy(
+            bootstrap=settings.kafka,
+            prefix=settings.topic_prefix,
+            topics=plan.topics,
+            partitions=plan.partitions(settings.partitions),
+            acked=plan.acked,
+            options=settings.kafka_options,
+        )
+        return KafkaHub(policy, allowance=self._allowance)
+
+    def _allowance(self, topic: str) -> int:
+        if topic == topics.OUTCOMES and self.writer is not None:
+            return self.writer.room()
+        channel = self.channels.get(topic.split(".")[1]) if topic.startswith("messages.") else None
+        return channel.allowance(topic) if channel else 1 << 30
+
+    def _parts(self, stop: threading.Event) -> wiring.FlowParts:
+        settings, plan, hub = self._settings, self._plan, self.hub
+        stream = settings.clock == "stream"
+        timing = LaneTiming(self.shard, hub.clocks, hub.caught_up, self.runtime.utc_now, stream=stream)
+        gated = plan.flow in GATE_FLOWS
+        source = HubSource(
+            hub,
+            self.shard,
+            stop=stop,
+            wake=wake_all(plan.partitions(settings.partitions), settings.lanes) if gated else None,
+            accept_bad=settings.accept_bad,
+            emit=emitter(decoder(settings, hub)),
+        )
+        gate = GateParts(self.shard.lane, self.content.gate, timing, self.meters.decisions) if gated else None
+        outbox = OutboxSink(self.shard)
+        return wiring.FlowParts(source, outbox, gate, self.channels, self.writer, hub.acks.done, timing)
+
+    def _serve(self, stop: threading.Event) -> None:
+        settings, plan = self._settings, self._plan
+        port = settings.http_port + plan.number if settings.http_port else 0
+        served = HealthServer(settings.http_host, port, registry(self), self.problems)
+        self._stack.callback(served.close)
+        self._stack.enter_context(_every(_HOUSEKEEPING_S, self._look_after(stop)))
+
+    def _look_after(self, stop: threading.Event) -> Callable[[], None]:
+        """Poll the catalog; end in order if the supervisor is gone."""
+        parent = os.getppid()
+
+        def look() -> None:
+            self.content.poll(self.runtime.now_ms())
+            if os.getppid() != parent:
+                stop.set()
+
+        return look
+
+    def problems(self) -> list[str]:
+        """What keeps this process from being healthy, a sentence each."""
+        found = [*self.hub.paused.values(), *self.hub.troubles.values()]
+        if self.content.problem:
+            found.append(f"catalog: {self.content.problem}")
+        if self.writer is not None and self.writer.problem:
+            found.append(self.writer.problem)
+        if not self.ledger.up:
+            found.append("Redis is away: the send ledger cannot be read")
+        return found
+
+
+def gate_policy(settings: Settings) -> GatePolicy:
+    """Give the gate its windows."""
+    return GatePolicy(
+        dedup_window_ms=settings.dedup_window_s * 1000,
+        profile_wait_ms=round(settings.profile_wait_s * 1000),
+    )
+
+
+def decoder(settings: Settings, hub: KafkaHub) -> Decoder:
+    """Make the decoder over a hub's clocks."""
+    stream = settings.clock == "stream"
+    limits = EventLimits(settings.max_record_bytes, settings.max_past_s, settings.max_future_s, not stream)
+    policy = DecodePolicy(settings.partitions, settings.lanes, limits, stream)
+    badness = Badness(BadPolicy(settings.bad_run, settings.bad_ratio), hub.pause)
+    return Decoder(policy, hub.clocks, badness)
+
+
+def emitter(decode: Decoder) -> Callable[[Item], list[Any]]:
+    """Decode in the source, so that the clocks it snapshots have seen all it handed out."""
+
+    def emit(item: Item) -> list[Routed]:
+        return decode.wake(iter(item.partitions)) if isinstance(item, Wake) else decode(item)
+
+    return emit
+
+
+def incarnation() -> str:
+    """Name this start of the process: 16 characters that no other start has."""
+    return os.urandom(8).hex()
+
+
+@contextmanager
+def _every(seconds: float, do: Callable[[], None]) -> Iterator[None]:
+    """Call `do` again and again on a thread of its own."""
+    done = threading.Event()
+
+    def loop() -> None:
+        while not done.wait(seconds):
+            do()
+
+    thread = threading.Thread(target=loop, name="housekeeping", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(5)

@@ -1,0 +1,70 @@
+"""Wiring: which steps make a flow. Every flow is source ► decode ► its steps ► outbox."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow, Stream
+from bytewax.operators import KeyedStream
+
+from flows import steps
+from models.raw import OutRecord, RawRecord
+from models.statuses import Channel
+from operators.decode import Routed
+from operators.delivery_channel import ChannelDelivery
+from operators.gate import GateParts, Timing, decide
+from operators.track import Writer, track
+from sinks.email import email_sink
+from sinks.inapp import inapp_sink
+from sinks.outbox import OutboxSink
+from sinks.push import push_sink
+from sinks.sms import sms_sink
+from sources.source import HubSource
+
+Done = Callable[[str, int, int], None]
+SINKS: Mapping[str, Callable[..., KeyedStream[list[OutRecord]]]] = {
+    Channel.EMAIL: email_sink,
+    Channel.SMS: sms_sink,
+    Channel.PUSH: push_sink,
+    Channel.INAPP: inapp_sink,
+}
+
+
+class FlowParts(NamedTuple):
+    """What a flow is made of; what is None or empty is left out of it."""
+
+    source: HubSource
+    outbox: OutboxSink
+    gate: GateParts | None
+    channels: Mapping[str, ChannelDelivery]
+    writer: Writer | None
+    done: Done
+    timing: Timing
+
+
+def build(parts: FlowParts) -> Dataflow:
+    """Wire a flow. Its step ids are storage schema (`flows.steps`)."""
+    flow = Dataflow(steps.FLOW)
+    routed: Stream[Routed] = op.input(steps.SOURCE, flow, parts.source)  # type: ignore[arg-type]
+    outs: list[Stream[Any]] = [_only(routed, steps.OUTBOX)]
+    if parts.gate is not None:
+        outs.append(decide(steps.GATE, _only(routed, steps.GATE), parts=parts.gate))
+    for name, channel in parts.channels.items():
+        up: KeyedStream[list[RawRecord]] = _only(routed, name)
+        sink = SINKS[name]
+        step = f"{steps.DELIVER}_{name}"
+        outs.append(sink(step, up, channel=channel, done=parts.done, in_gap=parts.timing.in_gap))
+    if parts.writer is not None:
+        up = _only(routed, steps.TRACK)
+        outs.append(track(steps.TRACK, up, writer=parts.writer, done=parts.done, timing=parts.timing))
+    op.output(steps.OUTBOX, op.merge("outs", *outs), parts.outbox)
+    return flow
+
+
+def _only(routed: Stream[Routed], step: str) -> KeyedStream[Any]:
+    """Pick the bundles for one step, keyed."""
+
+    def pick(bundles: list[Routed]) -> list[tuple[str, Any]]:
+        return [(one.key, one.bundle) for one in bundles if one.step == step]
+
+    return op.flat_map_batch(f"to_{step}", routed, pick)

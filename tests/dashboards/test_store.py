@@ -1,0 +1,168 @@
+"""The analytical store on a real ClickHouse engine: schema, inserts that may repeat, named queries."""
+
+import msgspec
+import pytest
+
+from core.errors import SettingsError
+from dashboards import store
+from models.outcome import Outcome
+from sinks.clickhouse_store import ClickHouseLines
+
+
+def outcome(number: int, status: str, **extra: object) -> Outcome:
+    fields: dict[str, object] = {
+        "tenant": "default",
+        "user": f"u{number}",
+        "notification_id": f"n{number}",
+        "message_id": f"m{number}",
+        "notification": "flight_delayed",
+        "channel": "sms",
+        "at_ms": 1_357_000_000_000 + number,
+        "origin": f"events/0/{number}",
+    } | extra
+    return Outcome(outcome_id=f"{number}-{status}-{fields['channel']}", status=status, **fields)  # type: ignore[arg-type]
+
+
+def lines(*outcomes: Outcome) -> bytes:
+    return b"\n".join(msgspec.json.encode(one) for one in outcomes)
+
+
+@pytest.fixture
+def url(clickhouse_db: str) -> str:
+    store.migrate(clickhouse_db)
+    return clickhouse_db
+
+
+pytestmark = pytest.mark.integration
+
+
+def insert(url: str, *outcomes: Outcome) -> None:
+    ClickHouseLines(lambda: store.connect(url)).insert(lines(*outcomes))
+
+
+def test_migrations_run_once(clickhouse_db: str) -> None:
+    first = store.migrate(clickhouse_db)
+    assert first == [f"{one.number:04d}_{one.name}" for one in store.migrations()]
+    assert store.migrate(clickhouse_db) == []
+
+
+def test_every_field_of_an_outcome_arrives(url: str) -> None:
+    whole = Outcome(
+        outcome_id="o", status="dead", tenant="default", user="ann", notification_id="n", message_id="m",
+        event_id="e", event_source="/s", event_type="t", event_time_ms=5, origin="events/1/2", notification="x",
+        category="c", channel="sms", target="abc", platform="ios", reason="rejected", detail={"limit": 5, "counter": "day"},
+        priority="high", catalog_version="v", provider="twilio", provider_message_id="SM1", code="21211", attempt=3,
+        generation=1, at_ms=1_357_000_000_123, received_ms=7, latency_ms=8, provider_ms=9,
+    )  # fmt: skip
+    insert(url, whole)
+    with store.connect(url) as client:
+        result = client.query(f"SELECT {', '.join(Outcome.__struct_fields__)}, at FROM outcomes")
+    row = dict(zip(result.column_names, result.result_rows[0], strict=True))
+    assert msgspec.json.decode(row.pop("detail")) == {"limit": 5, "counter": "day"}
+    assert row.pop("at").isoformat().startswith("2013-01-01T00:26:40.123")
+    assert row == {name: value for name, value in msgspec.to_builtins(whole).items() if name != "detail"}
+
+
+def test_left_out_fields_have_the_records_defaults(url: str) -> None:
+    bare = Outcome(outcome_id="o", status="held", tenant="default", at_ms=1)
+    insert(url, bare)
+    with store.connect(url) as client:
+        (row,) = client.query(
+            "SELECT channel, detail, latency_ms, provider_ms, attempt FROM outcomes"
+        ).result_rows
+    assert tuple(row) == (bare.channel, "{}", bare.latency_ms, bare.provider_ms, bare.attempt)
+
+
+def test_a_batch_inserted_twice_counts_once(url: str) -> None:
+    batch = [outcome(n, "sent", latency_ms=n) for n in range(50)]
+    insert(url, *batch)
+    insert(url, *batch)
+    with store.connect(url) as client:
+        (row,) = client.query("SELECT count() FROM outcomes FINAL").result_rows
+        funnel = store.run_query(client, "funnel", {})
+    assert row[0] == 50
+    assert funnel[0]["sent"] == 50
+
+
+def test_a_refused_line_is_a_value_error_and_nothing_of_the_batch_is_stored(url: str) -> None:
+    good = lines(outcome(1, "sent"))
+    with pytest.raises(ValueError, match=r"\d+"):
+        ClickHouseLines(lambda: store.connect(url)).insert(good + b"\n{broken")
+    with store.connect(url) as client:
+        assert client.query("SELECT count() FROM outcomes").result_rows[0][0] == 0
+
+
+def test_the_funnel_counts_messages_by_channel(url: str) -> None:
+    insert(
+        url,
+        outcome(1, "admitted"), outcome(1, "sent"), outcome(1, "delivered"),
+        outcome(2, "admitted"), outcome(2, "dead"), outcome(3, "admitted", channel="push"),
+    )  # fmt: skip
+    with store.connect(url) as client:
+        rows = {row["channel"]: row for row in store.run_query(client, "funnel", {})}
+    assert (rows["sms"]["admitted"], rows["sms"]["sent"], rows["sms"]["delivered"], rows["sms"]["dead"]) == (
+        2,
+        1,
+        1,
+        1,
+    )
+    assert rows["push"]["admitted"] == 1
+
+
+def test_suppressions_failures_latency_balance_and_timeline_answer(url: str) -> None:
+    insert(
+        url,
+        outcome(1, "suppressed", reason="limit", channel="*", message_id=""),
+        outcome(2, "retrying", reason="transient", provider="p", code="503"),
+        outcome(2, "sent", latency_ms=100, provider_ms=40, provider="p"),
+        outcome(3, "sent", latency_ms=300, provider_ms=60, provider="p"),
+    )
+    with store.connect(url) as client:
+        ask = lambda name, **more: store.run_query(client, name, more)  # noqa: E731
+        assert ask("suppressed")[0]["reason"] == "limit"
+        assert ask("failures")[0] == {
+            "provider": "p",
+            "channel": "sms",
+            "reason": "transient",
+            "code": "503",
+            "retried": 1,
+            "dead": 0,
+        }
+        latency = ask("latency")[0]
+        assert (latency["sent"], latency["max_ms"]) == (2, 300)
+        assert {row["status"]: row["words"] for row in ask("balance")} == {
+            "suppressed": 1,
+            "retrying": 1,
+            "sent": 2,
+        }
+        assert [row["status"] for row in ask("timeline", notification_id="n2")] == ["retrying", "sent"]
+
+
+def test_two_final_words_show_in_the_view(url: str) -> None:
+    insert(url, outcome(1, "sent"), outcome(1, "dead"), outcome(2, "sent"))
+    with store.connect(url) as client:
+        rows = client.query("SELECT subject, words FROM final_words ORDER BY subject").result_rows
+    assert [tuple(row) for row in rows] == [("m1", 2), ("m2", 1)]
+
+
+def test_another_tenant_is_not_shown(url: str) -> None:
+    insert(url, outcome(1, "sent", tenant="other"))
+    with store.connect(url) as client:
+        assert store.run_query(client, "funnel", {}) == []
+        assert len(store.run_query(client, "funnel", {"tenant": "other"})) == 1
+
+
+def test_an_unknown_query_names_those_there_are() -> None:
+    with pytest.raises(SettingsError, match="funnel, latency"):
+        store.query_text("nonsense")
+
+
+@pytest.mark.parametrize("bad", ["localhost:8123", "tcp://h:1/x", "http:///db"])
+def test_an_address_that_cannot_be_one_names_its_form(bad: str) -> None:
+    with pytest.raises(SettingsError, match="TOCSIN_CLICKHOUSE"):
+        store.address(bad)
+
+
+def test_an_address_is_taken_apart() -> None:
+    assert store.address("https://a%40b:p%3Aw@h/db") == ("h", 8443, "a@b", "p:w", "db", True)
+    assert store.address("http://h:9") == ("h", 9, "default", "", "tocsin", False)
