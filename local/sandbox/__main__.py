@@ -24,7 +24,7 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--smtp-auth", action="store_true", help="refuse mail before AUTH")
     parser.add_argument("--redis", default="", help="Redis URL of the in-app inboxes, for the viewer")
-    parser.add_argument("--inapp-prefix", default="", help="prefix of their keys")
+    parser.add_argument("--inapp-prefix", default="tocsin:", help="prefix of their keys")
     parser.add_argument("--seed", type=int, default=0, help="which calls faults with a rate strike")
     return parser
 

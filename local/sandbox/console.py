@@ -87,7 +87,8 @@ class Console:
         page = list(islice(self._matching(wanted), wanted.limit + 1))
         shown = page[: wanted.limit]
         more = shown[-1].seq if len(page) > wanted.limit else None
-        messages = [entry.full() if wanted.content else entry.summary() for entry in shown]
+        describe = self._desk.full if wanted.content else self._desk.summary
+        messages = [describe(entry) for entry in shown]
         return json_reply({"messages": messages, "before": more, "kept": len(self._desk.sent)})
 
     def _matching(self, wanted: Filter) -> Iterator[Entry]:
@@ -106,16 +107,16 @@ class Console:
     def _count(self, request: Request) -> Reply:
         """Totals; with `messages=1` the file is counted by message id, to find what was sent twice."""
         totals = self._desk.sent.totals
-        counts = [
-            {"provider": provider, "channel": channel, "status": status, "calls": calls}
-            for (provider, channel, status), calls in sorted(totals.items())
-        ]
         invalid = [
             {"provider": provider, "code": code, "calls": calls}
             for (provider, code), calls in sorted(self._desk.invalid.items())
         ]
         accepted = sum(calls for (_, _, status), calls in totals.items() if status == ACCEPTED)
-        body: dict[str, object] = {"accepted": accepted, "counts": counts, "invalid": invalid}
+        body: dict[str, object] = {
+            "accepted": accepted,
+            "counts": self._desk.sent.counts(),
+            "invalid": invalid,
+        }
         if request.parameters().get("messages") == "1":
             body |= self._by_message()
         return json_reply(body)

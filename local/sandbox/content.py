@@ -51,7 +51,6 @@ class Inbox(msgspec.Struct, frozen=True, gc=False):
     title: str
     body: str
     url: str = ""
-    read: bool = False
 
 
 def encode(content: Mail | Text | Push | Inbox) -> bytes:

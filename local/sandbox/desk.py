@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from local.sandbox.faults import Fault, Faults, Ruling
 from local.sandbox.people import People
-from local.sandbox.sent import ACCEPTED, BOUNCED, Call, Sent
+from local.sandbox.sent import ACCEPTED, BOUNCED, Call, Entry, Sent
 from local.sandbox.wire import Exchange, Refusal, Reply, Request
 
 
@@ -107,6 +107,14 @@ class Desk:
         bounced = fault is not None and fault.kind == "bounce"
         self.accept(accepted.calls, accepted.provider_id, now_ms, bounced=bounced)
         return None if fault is not None and fault.kind == "drop_after" else accepted.reply
+
+    def summary(self, entry: Entry) -> dict[str, object]:
+        """Give what a list shows of a message."""
+        return {**entry.summary(), "name": self.people.name_of(entry.user)}
+
+    def full(self, entry: Entry) -> dict[str, object]:
+        """Give a message with its content."""
+        return {**self.summary(entry), "content": entry.content()}
 
     def accept(self, calls: list[Call], provider_id: str, now_ms: int, *, bounced: bool = False) -> None:
         """Record accepted calls, each as a witness."""

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import msgspec
 
+from local.sandbox.content import Mail
+from local.sandbox.mails import read
+
 ACCEPTED, BOUNCED, REFUSED = "accepted", "bounced", "refused"
 
 
@@ -17,7 +20,7 @@ class Call(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     Attributes:
         user: whose it is, if the call says so; else the sandbox asks its people, else takes the recipient.
         title: what a list shows first; `text` what it shows after.
-        content: the message as its recipient sees it, JSON, in a form of the channel.
+        content: the message as its recipient sees it, JSON of `content.py`; of SMTP the mail itself.
     """
 
     provider: str
@@ -31,8 +34,8 @@ class Call(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 def user_key(tenant: str, user: str) -> str:
-    """Name a user across tenants; those of the default tenant go by their own name."""
-    return user if not user or tenant in ("", "default") else f"{tenant}/{user}"
+    """Name a user across tenants, `tenant/user`; empty if the call names none."""
+    return f"{tenant or 'default'}/{user}" if user else ""
 
 
 class Witness(msgspec.Struct, frozen=True, gc=False):
@@ -77,10 +80,17 @@ class Entry(msgspec.Struct, gc=False):
             "text": call.text,
         }
 
-    def full(self) -> dict[str, object]:
-        """Give the summary and the content (null when it was not kept over a restart)."""
-        content = msgspec.Raw(self.call.content) if self.call.content else None
-        return {**self.summary(), "content": content}
+    def content(self) -> Mail | msgspec.Raw | None:
+        """Give the message as its recipient sees it; None when it was not kept over a restart."""
+        if not self.call.content:
+            return None
+        return self.mail() if self.call.provider == "smtp" else msgspec.Raw(self.call.content)
+
+    def mail(self) -> Mail:
+        """Give an e-mail's content."""
+        if self.call.provider == "smtp":
+            return read(self.call.content, self.call.recipient)
+        return msgspec.json.decode(self.call.content, type=Mail)
 
 
 class Tally(msgspec.Struct, gc=False):
@@ -262,6 +272,13 @@ class Sent:
     def user_count(self) -> int:
         """Count the users with messages."""
         return len(self._users)
+
+    def counts(self) -> list[dict[str, object]]:
+        """Give the totals by provider, channel and status, of everything since the start of the file."""
+        return [
+            {"provider": provider, "channel": channel, "status": status, "calls": calls}
+            for (provider, channel, status), calls in sorted(self.totals.items())
+        ]
 
     def witnesses(self) -> Iterator[Witness]:
         """Walk the file, every accepted call since it was begun."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from aiosmtpd.smtp import SMTP
+from redis.asyncio import Redis
 
 from local.sandbox import keys
 from local.sandbox.apns_h2 import Apns, ProviderTokens
@@ -22,6 +23,7 @@ from local.sandbox.faults import Faults
 from local.sandbox.fcm_v1 import Fcm, Tokens
 from local.sandbox.http1 import Connection
 from local.sandbox.http2 import Http2Connection, tls_context
+from local.sandbox.inapp import Inboxes
 from local.sandbox.people import People
 from local.sandbox.sendgrid_v3 import SendGrid
 from local.sandbox.sent import Log, Sent
@@ -53,7 +55,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     tls: bool = False
     smtp_auth: bool = False
     redis: str = ""
-    inapp_prefix: str = ""
+    inapp_prefix: str = "tocsin:"
     seed: int = 0
 
 
@@ -120,13 +122,16 @@ async def _open_http(
     port = await _listen(lambda: Connection(apps[0], connections), policy.http_port, stack)
     token_uri = f"http://{HOST}:{port}/fcm/token"
     tokens = Tokens(keys.service_account(policy.folder, token_uri), token_uri, desk.clock_ms)
-    feed = Feed(desk.sent, loop.call_later)
+    feed = Feed(desk, loop.call_later)
+    redis = Redis.from_url(policy.redis) if policy.redis else None
+    inboxes = Inboxes(redis, policy.inapp_prefix, desk)
+    await stack.enter_async_context(inboxes.following())
     vendors: dict[str, Vendor] = {
         "sendgrid": SendGrid(),
         "twilio": Twilio(),
         "fcm": Fcm(tokens, keys.PROJECT),
     }
-    apps.append(App(desk, vendors, tokens, Console(desk, feed.cleared), Viewer(desk.sent, feed)))
+    apps.append(App(desk, vendors, tokens, Console(desk, feed.cleared), Viewer(desk, feed, inboxes)))
     stack.callback(_cut, connections)
     return port
 

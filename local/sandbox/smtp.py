@@ -2,19 +2,16 @@
 
 import asyncio
 import secrets
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from itertools import count
 from typing import cast
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from local.sandbox.content import Mail, encode, preview
 from local.sandbox.desk import Desk
 from local.sandbox.faults import Fault
+from local.sandbox.mails import Head
 from local.sandbox.sent import Call, user_key
 
-MESSAGE_ID = "X-Tocsin-Message-Id"
 _THROTTLED = "421 4.7.0 Too much mail, slow down"
 _LATER = "451 4.3.0 Temporary system problem, try again later"
 _NOBODY = "550 5.1.1 No such user here"
@@ -33,16 +30,13 @@ class MailHandler:
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Answer MAIL FROM."""
-        ruling = self._rule("", at_mail=True)
-        if ruling is not None:
-            return ruling.reply or _LATER
+        call = Call(provider="smtp", channel="email", recipient="")
+        fault = self._desk.faults.rule(call, self._desk.clock_ms(), at="mail").fault
+        if fault is not None:
+            return fault.reply or _LATER
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 2.1.0 OK"
-
-    def _rule(self, recipient: str, *, at_mail: bool = False) -> Fault | None:
-        call = Call(provider="smtp", channel="email", recipient=recipient)
-        return self._desk.faults.rule(call, self._desk.clock_ms(), at="mail" if at_mail else "rcpt").fault
 
     async def handle_RCPT(
         self, server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
@@ -57,8 +51,7 @@ class MailHandler:
             return refusal
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
-        rulings = _rulings(envelope)
-        rulings.append((ruling.latency_ms, ruling.fault))
+        _rulings(envelope).append((ruling.latency_ms, ruling.fault))
         return "250 2.1.5 OK"
 
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
@@ -75,11 +68,11 @@ class MailHandler:
         return reply
 
     def _take(self, raw: bytes, recipients: list[str], fault: Fault | None, now_ms: int) -> str:
-        message = message_from_bytes(raw, policy=policy.default)
-        calls = [_call(message, recipient) for recipient in recipients]
+        head = Head(raw)
+        calls = [_call(raw, head, recipient) for recipient in recipients]
         if fault is not None and fault.kind == "drop_before":
             return _LATER
-        refusal = _refusal_of(message) or _refusal_at_data(fault)
+        refusal = _refusal_of(head) or _refusal_at_data(fault)
         if refusal:
             self._desk.refuse(calls, _code(refusal), now_ms)
             return refusal
@@ -116,37 +109,23 @@ def _refusal_at_data(fault: Fault | None) -> str:
     return fault.reply or _LATER if fault.kind == "smtp" and fault.stage == "data" else ""
 
 
-def _refusal_of(message: EmailMessage) -> str:
-    """Refuse what breaks the rules of email-content.md: a mail is judged as large receivers judge it."""
-    for name in ("Date", "From", "Message-ID", "Subject", "MIME-Version"):
-        if len(message.get_all(name, [])) != 1:
-            return f"550 5.6.0 Exactly one {name} header is required"
-    if message.get_all("Bcc"):
-        return "550 5.6.0 Bcc must not stand in the header"
-    return ""
+def _refusal_of(head: Head) -> str:
+    """Refuse what breaks the rules of the header section, as large receivers do."""
+    for name in (b"date", b"from", b"message-id", b"subject", b"mime-version"):
+        if head.count(name) != 1:
+            return f"550 5.6.0 Exactly one {name.decode()} field is required"
+    return "550 5.6.0 Bcc must not stand in the header" if head.count(b"bcc") else ""
 
 
-def _call(message: EmailMessage, recipient: str) -> Call:
-    text, html = message.get_body(("plain",)), message.get_body(("html",))
-    sender = message["From"].addresses[0] if message["From"] and message["From"].addresses else None
-    content = Mail(
-        subject=str(message["Subject"] or ""),
-        sender=sender.addr_spec if sender else "",
-        sender_name=sender.display_name if sender else "",
-        to=recipient,
-        text=text.get_content() if text else "",
-        html=html.get_content() if html else "",
-        headers=[(name, str(value)) for name, value in message.items()],
-    )
+def _call(raw: bytes, head: Head, recipient: str) -> Call:
     return Call(
         provider="smtp",
         channel="email",
         recipient=recipient,
-        message_id=str(message[MESSAGE_ID] or ""),
-        user=user_key(str(message["X-Tocsin-Tenant"] or ""), str(message["X-Tocsin-User"] or "")),
-        title=content.subject,
-        text=preview(content.text),
-        content=encode(content),
+        message_id=head.message_id(),
+        user=user_key(head.text(b"x-tocsin-tenant"), head.text(b"x-tocsin-user")),
+        title=head.text(b"subject"),
+        content=raw,
     )
 
 

@@ -1,13 +1,15 @@
 """The viewer in the browser: its files, its live feed, and mails as documents of their own."""
 
+import asyncio
 import mimetypes
 from collections.abc import Callable
 from importlib.resources import files
 
 import msgspec
 
-from local.sandbox.content import Mail
-from local.sandbox.sent import Entry, Sent
+from local.sandbox.desk import Desk
+from local.sandbox.inapp import Inboxes
+from local.sandbox.sent import Entry
 from local.sandbox.wire import Exchange, Reply, Request, json_reply
 
 POLICY = (
@@ -23,19 +25,23 @@ _encode = msgspec.json.Encoder().encode
 class Feed:
     """Server-sent events, gathered: however fast messages come, a browser gets four small parts a second."""
 
-    def __init__(self, sent: Sent, later: Callable[[float, Callable[[], None]], object]) -> None:
-        self._sent = sent
+    def __init__(self, desk: Desk, later: Callable[[float, Callable[[], None]], object]) -> None:
+        self._desk = desk
         self._later = later
         self._writers: list[Callable[[bytes], bool]] = []
         self._new: list[Entry] = []
         self._missed = 0
         self._due = False
-        sent.listen(self._on_entry)
+        desk.sent.listen(self._on_entry)
 
     def join(self, writer: Callable[[bytes], bool]) -> None:
         """Add a browser; it is told at once where the feed stands."""
-        if writer(_event("hello", {"seq": self._sent.seq, "kept": len(self._sent)})):
+        if writer(_event("hello", self._standing())):
             self._writers.append(writer)
+
+    def _standing(self) -> dict[str, object]:
+        sent = self._desk.sent
+        return {"seq": sent.seq, "kept": len(sent), "counts": sent.counts()}
 
     def _on_entry(self, entry: Entry) -> None:
         if not self._writers:
@@ -50,8 +56,8 @@ class Feed:
 
     def _beat(self) -> None:
         self._due = False
-        messages = [entry.summary() for entry in self._new]
-        part = {"messages": messages, "missed": self._missed, "seq": self._sent.seq, "kept": len(self._sent)}
+        messages = [self._desk.summary(entry) for entry in self._new]
+        part = {"messages": messages, "missed": self._missed, **self._standing()}
         self._new, self._missed = [], 0
         self._tell(_event("sent", part))
 
@@ -70,37 +76,45 @@ def _event(name: str, value: object) -> bytes:
 class Viewer:
     """Serves the page. Its files are read once, at the start."""
 
-    def __init__(self, sent: Sent, feed: Feed) -> None:
-        self._sent = sent
+    def __init__(self, desk: Desk, feed: Feed, inboxes: Inboxes) -> None:
+        self._desk = desk
         self._feed = feed
+        self._inboxes = inboxes
         self._files = dict(_static_files())
+        self._asking: set[asyncio.Task[None]] = set()
 
     def serve(self, request: Request, exchange: Exchange) -> None:
         """Serve one request; what is unknown is 404."""
         if request.method != "GET":
-            exchange.answer(json_reply({"error": "not found"}, 404))
+            exchange.answer(_not_found())
         elif request.path == "/live":
             self._feed.join(exchange.stream("text/event-stream"))
+        elif request.path == "/inbox":
+            task = asyncio.ensure_future(self._answer_inbox(request, exchange))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
         else:
             exchange.answer(self._page(request.path))
 
+    async def _answer_inbox(self, request: Request, exchange: Exchange) -> None:
+        exchange.answer(await self._inboxes.read(request.parameters().get("user", "")))
+
     def _page(self, path: str) -> Reply:
         kind, _, rest = path[1:].partition("/")
-        if kind == "sent" and rest.isdigit():
-            entry = self._sent.get(int(rest))
-            return json_reply(entry.full()) if entry else _not_found()
-        if kind == "mail" and rest.isdigit():
-            return self._mail(int(rest))
-        return self._files.get(path, _not_found())
+        if kind in ("sent", "mail") and rest.isdigit():
+            entry = self._desk.sent.get(int(rest))
+            if entry is None:
+                return _not_found()
+            return json_reply(self._desk.full(entry)) if kind == "sent" else _mail(entry)
+        return self._files.get(path) or _not_found()
 
-    def _mail(self, seq: int) -> Reply:
-        """A mail's HTML as a document that can run nothing and fetch nothing."""
-        entry = self._sent.get(seq)
-        if entry is None or entry.call.channel != "email" or not entry.call.content:
-            return _not_found()
-        mail = msgspec.json.decode(entry.call.content, type=Mail)
-        headers = {"content-security-policy": MAIL_POLICY, "x-content-type-options": "nosniff"}
-        return Reply(200, mail.html.encode(), headers, "text/html; charset=utf-8")
+
+def _mail(entry: Entry) -> Reply:
+    """A mail's HTML as a document that can run nothing and fetch nothing."""
+    if entry.call.channel != "email" or not entry.call.content:
+        return _not_found()
+    headers = {"content-security-policy": MAIL_POLICY, "x-content-type-options": "nosniff"}
+    return Reply(200, entry.mail().html.encode(), headers, "text/html; charset=utf-8")
 
 
 def _not_found() -> Reply:

@@ -17,7 +17,7 @@ def test_a_right_mail_is_accepted_and_witnessed(box: Box) -> None:
     assert witness["message_id"] == MESSAGE_ID
     assert witness["provider_id"] == answer.headers["x-message-id"]
     assert (witness["provider"], witness["channel"]) == ("sendgrid", "email")
-    assert (witness["recipient"], witness["user"]) == ("ada@example.com", "ada")
+    assert (witness["recipient"], witness["user"]) == ("ada@example.com", "default/ada")
 
 
 def test_the_mail_is_shown_as_it_was_sent(box: Box) -> None:
