@@ -7,8 +7,8 @@ accounts:
   inapp: {vendor: inapp}
 ```
 
-`${NAME}` stands for a variable that the caller passes in. `<field>_file: path` reads a field from a file, from
-this one's folder on. No message of an error shows a value.
+`${NAME}` stands for a variable that the caller passes in. `<field>_file: path` reads a field from a file; its
+path starts at this file's folder. No message of an error shows a value.
 """
 
 import re

@@ -1,6 +1,7 @@
 """Access tokens for a Google service account: signed assertion out, bearer token in, shared by all calls."""
 
 import asyncio
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -47,14 +48,20 @@ def rsa_key(pem: SecretStr) -> RSAPrivateKey:
     Raises:
         ValueError: it is not one; the text does not quote it.
     """
-    try:
-        key = load_pem_private_key(pem.get_secret_value().encode(), password=None)
-    except (ValueError, TypeError):
-        key = None
-    if not isinstance(key, RSAPrivateKey):
+    key = _load(pem.get_secret_value())
+    if key is None:
         msg = "is not an RSA private key in PEM"
         raise ValueError(msg)
     return key
+
+
+@lru_cache(maxsize=8)  # checking an RSA key takes 0.2 s, and it is read for the check and for the use
+def _load(pem: str) -> RSAPrivateKey | None:
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError):
+        return None
+    return key if isinstance(key, RSAPrivateKey) else None
 
 
 class GoogleTokens:

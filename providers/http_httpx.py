@@ -14,7 +14,7 @@ from providers.http import HttpPolicy, Response
 
 
 class HttpxTransport:
-    """`Transport` over httpx2. `inner` puts another of its transports, such as a fake, in place of the network."""
+    """`Transport` over httpx2. `inner`, such as a fake of its own kind, takes the place of the network."""
 
     def __init__(self, policy: HttpPolicy, inner: httpx2.AsyncBaseTransport | None = None) -> None:
         self._policy = policy

@@ -12,6 +12,7 @@ Keys, with `<user>` for `tenant/user` (the braces keep a user's keys on one node
 All three keys expire when nothing was added for `keep_s`. Only the newest `cap` entries are kept.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -43,11 +44,16 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class InboxPolicy(msgspec.Struct, frozen=True):
-    """How much an inbox keeps, and under which prefix."""
+    """How much an inbox keeps, and under which prefix.
+
+    At most `at_once` additions are on their way to Redis: redis-py fails, and does not wait, when its pool of
+    (by default 100) connections is used up.
+    """
 
     prefix: str = "tocsin:"
     cap: int = 200
     keep_s: int = 90 * 86_400
+    at_once: int = 32
 
 
 class Shown(NamedTuple):
@@ -114,6 +120,7 @@ class Inbox:
     def __init__(self, redis: Redis, policy: InboxPolicy) -> None:
         self._redis = redis
         self._policy = policy
+        self._slots = asyncio.Semaphore(policy.at_once)
         self._add = redis.register_script(_ADD)
         self._read = redis.register_script(_READ)
         self._remove = redis.register_script(_REMOVE)
@@ -128,7 +135,8 @@ class Inbox:
             self._policy.keep_s,
             self.live_channel(user_key),
         ]
-        return int(await self._add(keys=self._keys(user_key), args=arguments)) >= 0
+        async with self._slots:
+            return int(await self._add(keys=self._keys(user_key), args=arguments)) >= 0
 
     async def newest(self, user_key: str, *, start: int = 0, count: int = 50) -> list[Shown]:
         """Read entries, newest first, from position `start`."""

@@ -128,5 +128,5 @@ def _part(text: str, subtype: str) -> str:
     body = b2a_qp(text.encode("utf-8", "replace"), istext=True).decode("ascii").replace("\n", "\r\n")
     return (
         f'Content-Type: text/{subtype}; charset="utf-8"\r\n'
-        f"Content-Transfer-Encoding: quoted-printable\r\n\r\n{body}\r\n"
+        f"Content-Transfer-Encoding: quoted-printable\r\n\r\n{body}"
     )

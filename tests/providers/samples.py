@@ -25,7 +25,7 @@ CONTENTS: dict[str, Content] = {
         sender="flights@example.com",
         sender_name="Tocsin Flights",
     ),
-    "sms": SmsContent(text="wherefore art thou", segments=1, encoding="GSM-7", sender="+15005550006"),
+    "sms": SmsContent("Gate B12 moved: wherefore art thou", 1, "GSM-7", "+15005550006"),
     "push": PushContent(title="Gate B12 moved", body="wherefore art thou", data={"flight": "UA 1"}),
     "inapp": InAppContent(title="Gate B12 moved", body="wherefore art thou", url="https://example.com/f"),
 }

@@ -46,6 +46,7 @@ class Fault(Enum):
 
 
 Step = Answer | Fault
+OK = Answer()
 Script = Callable[[Request], Step]
 
 
@@ -58,7 +59,7 @@ class ScriptedHttp:
     """Answers by `script`; keeps what it was sent in `requests`. A deaf one accepts and never reads."""
 
     def __init__(
-        self, script: Script | Step = Answer(), *, tls: ssl.SSLContext | None = None, deaf: bool = False
+        self, script: Script | Step = OK, *, tls: ssl.SSLContext | None = None, deaf: bool = False
     ) -> None:
         self.script = script
         self._tls = tls

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, NamedTuple, Self
+from typing import Any, AnyStr, NamedTuple, Self
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
@@ -105,7 +105,7 @@ class ScriptedSmtp:
         return AuthResult(success=good, handled=False, auth_data=data.login.decode())
 
 
-class _Session(SMTP):  # type: ignore[misc]  # aiosmtpd is not typed
+class _Session(SMTP):
     def __init__(self, owner: ScriptedSmtp, script: Script, **options: Any) -> None:
         super().__init__(owner, **options)
         self._owner = owner
@@ -127,12 +127,13 @@ class _Session(SMTP):  # type: ignore[misc]  # aiosmtpd is not typed
         if isinstance(step, str):
             await super().push(step)
         elif step is SmtpFault.DROP:
+            assert isinstance(self.transport, asyncio.Transport)
             self.transport.abort()
         elif step is SmtpFault.HANG:
             await asyncio.sleep(60)
         return step is not None
 
-    async def push(self, status: str | bytes) -> None:
+    async def push(self, status: AnyStr) -> None:
         if not self._greeted:
             self._greeted = True
             if await self.scripted("GREETING"):

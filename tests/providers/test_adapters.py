@@ -50,7 +50,14 @@ CASES = {
         "sg-1",
         "SG.s3cr3t",
         EmailContent(subject="s", text="x" * 30_000_001, html="", sender="a@example.com"),
-        {400: Rejected, 401: Misconfigured, 403: Misconfigured, 413: Rejected, 429: Throttled, 503: Transient},
+        {
+            400: Rejected,
+            401: Misconfigured,
+            403: Misconfigured,
+            413: Rejected,
+            429: Throttled,
+            503: Transient,
+        },
     ),
     "twilio": Case(
         "sms",
@@ -68,7 +75,14 @@ CASES = {
         "projects/demo-1/messages/0:1",
         "ya29.t0ken",
         PushContent(title="t", body="x" * 4097),
-        {400: Rejected, 401: Misconfigured, 403: Misconfigured, 404: Misconfigured, 429: Throttled, 503: Transient},
+        {
+            400: Rejected,
+            401: Misconfigured,
+            403: Misconfigured,
+            404: Misconfigured,
+            429: Throttled,
+            503: Transient,
+        },
     ),
 }
 TOKEN = json_answer(200, {"access_token": "ya29.t0ken", "expires_in": 3599})
@@ -164,7 +178,10 @@ async def test_every_status_has_a_class(vendor: str) -> None:
 
 @VENDORS
 async def test_a_redirect_is_a_wrong_base_url(vendor: str) -> None:
-    assert type(await refused(vendor, Answer(302, headers=(("Location", "http://127.0.0.1:1/"),)))) is Misconfigured
+    assert (
+        type(await refused(vendor, Answer(302, headers=(("Location", "http://127.0.0.1:1/"),))))
+        is Misconfigured
+    )
 
 
 @VENDORS

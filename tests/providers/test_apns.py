@@ -3,7 +3,7 @@
 import asyncio
 import re
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ from providers.base import Receipt
 from providers.http import HttpPolicy, PyreqwestTransport
 from tests.providers.certificates import p256_key, pem, server_tls
 from tests.providers.samples import IOS, NOW_S, SteppingClock, ios, leaks, outgoing
-from tests.providers.scripted_h2 import H2Fault, ScriptedH2, Script, Step
+from tests.providers.scripted_h2 import H2Fault, Script, ScriptedH2, Step
 from tests.providers.scripted_http import Answer, Request, ScriptedHttp
 
 OK = Answer(200, headers=(("apns-id", "EC1BF194-B3B2-424A-89A9-5A918A6E6B5D"),))
@@ -234,7 +234,14 @@ async def test_every_reason_has_its_class(status: int, reason: str) -> None:
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(400, Rejected), (403, Misconfigured), (410, RecipientGone), (429, Throttled), (500, Transient), (302, Misconfigured)],
+    [
+        (400, Rejected),
+        (403, Misconfigured),
+        (410, RecipientGone),
+        (429, Throttled),
+        (500, Transient),
+        (302, Misconfigured),
+    ],
 )
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"reason": "BrandNew"}', b'{"reason": 7}'])
 async def test_unknown_answers_go_by_status(status: int, kind: type[DeliveryError], body: bytes) -> None:
@@ -245,7 +252,9 @@ async def test_unknown_answers_go_by_status(status: int, kind: type[DeliveryErro
     ("registered_ms", "kind"),
     [(0, RecipientGone), (1_699_999_999_999, RecipientGone), (1_700_000_000_001, Transient)],
 )
-async def test_a_token_registered_after_apple_saw_it_die_lives(registered_ms: int, kind: type[DeliveryError]) -> None:
+async def test_a_token_registered_after_apple_saw_it_die_lives(
+    registered_ms: int, kind: type[DeliveryError]
+) -> None:
     async with apple(refusal(410, "Unregistered", timestamp=1_700_000_000_000)) as (_, apns):
         with pytest.raises(kind):
             await apns.send(ios(registered_ms=registered_ms))

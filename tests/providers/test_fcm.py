@@ -97,7 +97,11 @@ async def test_the_request_to_ios_carries_apple_s_headers() -> None:
         body: Any = sends(server)[0].json()
     headers = body["message"]["apns"]["headers"]
     assert len(headers.pop("apns-collapse-id")) <= 64
-    assert headers == {"apns-push-type": "alert", "apns-priority": "5", "apns-expiration": str(int(NOW_S) + 60)}
+    assert headers == {
+        "apns-push-type": "alert",
+        "apns-priority": "5",
+        "apns-expiration": str(int(NOW_S) + 60),
+    }
     assert "android" not in body["message"]
 
 
@@ -297,7 +301,12 @@ async def test_a_caller_that_gives_up_does_not_stop_the_renewal() -> None:
         (fcm_error(404, "", status="NOT_FOUND"), Misconfigured),
         (fcm_error(403, "SENDER_ID_MISMATCH", status="PERMISSION_DENIED"), RecipientGone),
         (fcm_error(403, "", status="PERMISSION_DENIED"), Misconfigured),
-        (fcm_error(400, "INVALID_ARGUMENT", "The registration token is not a valid FCM registration token"), RecipientGone),
+        (
+            fcm_error(
+                400, "INVALID_ARGUMENT", "The registration token is not a valid FCM registration token"
+            ),
+            RecipientGone,
+        ),
         (fcm_error(400, "", "The registration token is not valid", "INVALID_ARGUMENT"), Rejected),
         (fcm_error(400, "INVALID_ARGUMENT", "Android message is too big"), Rejected),
         (fcm_error(429, "QUOTA_EXCEEDED", status="RESOURCE_EXHAUSTED"), Throttled),
@@ -337,10 +346,15 @@ async def test_when_to_come_back(answer: Answer, wait_s: float | None) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"private_key": "-----BEGIN c2VjcmV0"}, {"private_key": pem(p256_key())}, {"project_id": "a/b"}, {"client_email": ""}],
+    [
+        {"private_key": "-----BEGIN c2VjcmV0"},
+        {"private_key": pem(p256_key())},
+        {"project_id": "a/b"},
+        {"client_email": ""},
+    ],
 )
 def test_a_service_account_that_cannot_work_is_refused_and_not_shown(change: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="service_account|ServiceAccount|validation") as caught:
+    with pytest.raises(ValueError, match="validation error") as caught:
         ServiceAccount.model_validate({**SERVICE_ACCOUNT, **change})
     assert "c2VjcmV0" not in str(caught.value)
     assert "PRIVATE KEY-----\n" not in str(caught.value)

@@ -24,7 +24,9 @@ Open = Callable[[HttpPolicy], Transport]
 BOTH = pytest.mark.parametrize("kind", [PyreqwestTransport, HttpxTransport])
 
 
-async def post(transport: Transport, url: str, timeout_s: float = 1.0, body: bytes = SECRET.encode()) -> bytes:
+async def post(
+    transport: Transport, url: str, timeout_s: float = 1.0, body: bytes = SECRET.encode()
+) -> bytes:
     answer = await transport.request("POST", f"{url}/{SECRET}", HEADERS, body, timeout_s)
     return answer.body
 
@@ -73,7 +75,10 @@ async def test_reuses_its_connections(transport: Transport) -> None:
 
 @BOTH
 async def test_follows_no_redirect(transport: Transport) -> None:
-    async with ScriptedHttp() as other, ScriptedHttp(Answer(307, headers=(("Location", other.url),))) as server:
+    async with (
+        ScriptedHttp() as other,
+        ScriptedHttp(Answer(307, headers=(("Location", other.url),))) as server,
+    ):
         answer = await transport.request("POST", server.url, HEADERS, b"x", 1)
         assert answer.status == 307
         assert other.requests == []
@@ -99,7 +104,9 @@ async def test_without_a_connection_nothing_was_sent(transport: Transport, full:
 
 @BOTH
 @pytest.mark.parametrize("fault", list(Fault), ids=lambda fault: fault.value)
-async def test_after_the_request_was_written_the_outcome_is_unknown(transport: Transport, fault: Fault) -> None:
+async def test_after_the_request_was_written_the_outcome_is_unknown(
+    transport: Transport, fault: Fault
+) -> None:
     async with ScriptedHttp(fault) as server:
         started = time.monotonic()
         error = await failure(transport, server.url, 0.4)
@@ -176,7 +183,9 @@ async def test_trusts_only_certificates_it_was_given(kind: Open) -> None:
 
 
 async def test_the_slow_one_takes_a_fake_as_its_network() -> None:
-    fake = httpx2.MockTransport(lambda request: httpx2.Response(202, headers={"x-message-id": request.url.path}))
+    fake = httpx2.MockTransport(
+        lambda request: httpx2.Response(202, headers={"x-message-id": request.url.path})
+    )
     transport = HttpxTransport(POLICY, fake)
     answer = await transport.request("POST", "https://api.example.com/v3", {}, b"", 1)
     assert (answer.status, answer.headers["x-message-id"]) == (202, "/v3")

@@ -43,7 +43,12 @@ def mismatches(value: Any, schema: Any, place: str = "body") -> list[str]:
     names = {name.removesuffix("!"): kind for name, kind in schema.items()}
     missing = [f"{place}.{name[:-1]}" for name in schema if name.endswith("!") and name[:-1] not in value]
     unknown = [f"{place}.{name}" for name in value if name not in names]
-    known = [each for name in value if name in names for each in mismatches(value[name], names[name], f"{place}.{name}")]
+    known = [
+        each
+        for name in value
+        if name in names
+        for each in mismatches(value[name], names[name], f"{place}.{name}")
+    ]
     return missing + unknown + known
 
 
@@ -55,7 +60,10 @@ def content(**fields: Any) -> EmailContent:
 FULL = content(
     sender_name="Müller",
     reply_to="help@example.com",
-    headers={"List-Unsubscribe": "<https://e.com/u/1>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"},
+    headers={
+        "List-Unsubscribe": "<https://e.com/u/1>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    },
 )
 
 
@@ -83,7 +91,12 @@ async def test_the_request() -> None:
     [envelope] = body["personalizations"]
     assert envelope["to"] == [{"email": EMAIL}]
     sent = message("email")
-    marks = {"message_id": sent.message_id, "notification_id": sent.notification_id, "tenant": "acme", "user": "u-1"}
+    marks = {
+        "message_id": sent.message_id,
+        "notification_id": sent.notification_id,
+        "tenant": "acme",
+        "user": "u-1",
+    }
     assert envelope["custom_args"] == marks
     assert [part["type"] for part in body["content"]] == ["text/plain", "text/html"]
     assert body["from"] == {"email": "a@example.com", "name": "Müller"}
@@ -112,7 +125,9 @@ def test_what_sendgrid_would_refuse_is_not_built(mail: EmailContent) -> None:
 
 
 def test_the_table_is_the_sheet_s() -> None:
-    by_class = {kind: sorted(code for code in ERRORS if ERRORS[code] is kind) for kind in set(ERRORS.values())}
+    by_class = {
+        kind: sorted(code for code in ERRORS if ERRORS[code] is kind) for kind in set(ERRORS.values())
+    }
     assert by_class == {
         Rejected: [400, 404, 405, 413],
         Misconfigured: [401, 403],
@@ -138,8 +153,12 @@ async def test_every_status_of_the_table(status: int) -> None:
         (None, Rejected),
     ],
 )
-async def test_the_field_of_a_400_tells_whose_fault_it_is(field: str | None, kind: type[DeliveryError]) -> None:
-    error = await refused("sendgrid", json_answer(400, {"errors": [{"message": "does not hold", "field": field}]}))
+async def test_the_field_of_a_400_tells_whose_fault_it_is(
+    field: str | None, kind: type[DeliveryError]
+) -> None:
+    error = await refused(
+        "sendgrid", json_answer(400, {"errors": [{"message": "does not hold", "field": field}]})
+    )
     assert type(error) is kind
     assert str(error) == f"{field or ''} does not hold".strip()
 

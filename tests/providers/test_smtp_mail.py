@@ -27,7 +27,13 @@ PASSWORD = "p4ssw0rd-s3cret"
 
 
 def mailer(port: int, **fields: Any) -> SmtpMail:
-    defaults = {"vendor": "smtp", "host": "127.0.0.1", "port": port, "security": "plain", "ehlo_name": "client.example"}
+    defaults = {
+        "vendor": "smtp",
+        "host": "127.0.0.1",
+        "port": port,
+        "security": "plain",
+        "ehlo_name": "client.example",
+    }
     return SmtpMail("smtp", SmtpAccount.model_validate(defaults | fields))
 
 

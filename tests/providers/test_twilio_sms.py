@@ -10,7 +10,16 @@ from pydantic import ValidationError
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
-from core.errors import DeliveryError, Misconfigured, OptedOut, RecipientGone, Rejected, Throttled, Transient, Unknown
+from core.errors import (
+    DeliveryError,
+    Misconfigured,
+    OptedOut,
+    RecipientGone,
+    Rejected,
+    Throttled,
+    Transient,
+    Unknown,
+)
 from models.content import SmsContent
 from providers.twilio_sms import ERRORS, TwilioAccount
 from tests.providers.samples import NOW_S, PHONE, message, outgoing
@@ -72,7 +81,11 @@ async def test_the_sdk_raises_where_we_do() -> None:
 
 
 async def test_the_options_of_an_account() -> None:
-    options = {"status_callback": "https://hooks.example.com/twilio", "smart_encoded": True, "key_sid": "SK" + "c" * 32}
+    options = {
+        "status_callback": "https://hooks.example.com/twilio",
+        "smart_encoded": True,
+        "key_sid": "SK" + "c" * 32,
+    }
     soon = msgspec.structs.replace(message("sms"), expires_ms=int(NOW_S * 1000) + 90_000, user="u & 1")
     async with served("twilio", GOOD, **options) as (server, provider):
         await provider.send(msgspec.structs.replace(outgoing("sms", sms()), message=soon))
@@ -137,7 +150,14 @@ async def test_every_code_of_the_table(code: int) -> None:
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(400, Rejected), (401, Misconfigured), (404, Misconfigured), (429, Throttled), (500, Transient), (503, Transient)],
+    [
+        (400, Rejected),
+        (401, Misconfigured),
+        (404, Misconfigured),
+        (429, Throttled),
+        (500, Transient),
+        (503, Transient),
+    ],
 )
 async def test_a_code_we_do_not_know_goes_by_status(status: int, kind: type[DeliveryError]) -> None:
     assert type(await refused("twilio", json_answer(status, {"code": 99999, "message": "new"}))) is kind
@@ -152,7 +172,9 @@ async def test_an_accepted_message_without_a_sid_is_accepted() -> None:
         assert (await provider.send(outgoing("sms", sms()))).provider_message_id == ""
 
 
-@pytest.mark.parametrize("field", [{"account_sid": "AC123"}, {"key_sid": "SK1"}, {"base_url": "api.twilio.com"}])
+@pytest.mark.parametrize(
+    "field", [{"account_sid": "AC123"}, {"key_sid": "SK1"}, {"base_url": "api.twilio.com"}]
+)
 def test_an_account_that_cannot_work_is_refused(field: dict[str, str]) -> None:
     settings = {"vendor": "twilio", "account_sid": SID, "auth_token": "t", **field}
     with pytest.raises(ValidationError):

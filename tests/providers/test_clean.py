@@ -1,0 +1,90 @@
+"""What providers say, without what they must not repeat."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.content import EmailContent, PushContent
+from models.message import Target
+from providers.clean import MAX_LENGTH, clean
+from tests.providers.samples import ANDROID, EMAIL, IOS, PHONE, leaks, outgoing
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        (f"550 5.1.1 <{EMAIL}>: user unknown", "550 5.1.1 <[…]>: user unknown"),
+        (f"The 'To' number {PHONE} is not valid", "The 'To' number […] is not valid"),
+        ("Number 0650 123 45 67 blocked", "Number […] blocked"),
+        (f"token {ANDROID} unknown", "token […] unknown"),
+        (f"token {IOS} unknown", "token […] unknown"),
+        ("see https://x.example/a?t=1 now", "see […] now"),
+        ("said 'wherefore art thou dear customer' there", "said […] there"),
+        ("Invalid 'To' or \"From\"", "Invalid 'To' or \"From\""),
+        ("a\r\n\tb\x00c", "a b c"),
+        (
+            "SENDER_ID_MISMATCH at personalizations.0.to.0.email",
+            "SENDER_ID_MISMATCH at personalizations.0.to.0.email",
+        ),
+        ("TooManyProviderTokenUpdates", "TooManyProviderTokenUpdates"),
+        ("", ""),
+    ],
+)
+def test_known_texts(text: str, cleaned: str) -> None:
+    assert clean(text) == cleaned
+
+
+def test_what_was_sent_is_struck_out_wherever_it_is() -> None:
+    text = "no mailbox ada.lovelace; subject was Gate B12 moved; body was wherefore art thou"
+    assert not leaks(clean(text, outgoing("email")))
+
+
+def test_short_contents_too() -> None:
+    content = EmailContent(subject="Hi Ada", text="Soon", html="", sender="flights@example.com")
+    assert clean("refused: Hi Ada / Soon", outgoing("email", content)) == "refused: […] / […]"
+
+
+def test_data_and_subscriptions_too() -> None:
+    target = Target("x", subscription={"auth": "k3y"})
+    push = outgoing("push", PushContent("T", "B", {"seat": "14C"}), target=target)
+    assert clean("bad value 14C for k3y", push) == "bad value […] for […]"
+
+
+def test_the_beginning_of_a_text_too() -> None:
+    content = EmailContent("s", "Dear Ada, your flight to Newark is cancelled", "", "a@example.com")
+    said = "spam found in: dear Ada, your flight to N"
+    assert clean(said, outgoing("email", content)) == "spam found in: […] […] […] […] […] […]"
+
+
+def test_words_inside_other_words_stay() -> None:
+    content = EmailContent(subject="rat", text="", html="", sender="a@example.com")
+    assert clean("rate of rat", outgoing("email", content)) == "rate of […]"
+
+
+WORDS = st.text(st.sampled_from("abcdefghij"), min_size=1, max_size=12)
+LOCAL = st.text(st.sampled_from("abcdefghijklmnopqrstuvwxyz0123456789.+_-"), min_size=1, max_size=20)
+
+
+@given(WORDS, LOCAL, WORDS, st.sampled_from("<>(),;: '\""))
+def test_no_mail_address_survives(before: str, local: str, domain: str, around: str) -> None:
+    address = f"{local}@{domain}.example"
+    assert address not in clean(f"{before} {around}{address}{around} {before}")
+    assert "@" not in clean(f"{before} {address}")
+
+
+@given(st.integers(10**6, 10**15), st.sampled_from(["", "+", "00", "("]))
+def test_no_phone_number_survives(number: int, prefix: str) -> None:
+    assert str(number) not in clean(f"to {prefix}{number} failed")
+
+
+@given(st.text(st.sampled_from("abcdefABCDEF0123456789-_"), min_size=40, max_size=300))
+def test_no_long_token_survives(token: str) -> None:
+    assert token not in clean(f"token {token} is bad")
+
+
+@given(st.text(), st.sampled_from(["email", "sms", "push", "inapp"]))
+def test_the_result_is_one_short_line(text: str, channel: str) -> None:
+    for cleaned in (clean(text), clean(text, outgoing(channel))):
+        assert len(cleaned) <= MAX_LENGTH
+        assert cleaned.isprintable() or not text.isprintable()
+        assert "\n" not in cleaned
