@@ -115,10 +115,10 @@ class Lane(Generic[R]):
     def pop_due(self, now_ms: int) -> Timer | None:
         """Hand out and drop the earliest timer due at `now_ms` or before.
 
-        Never twice in a history that becomes durable. None in the gap, where what a timer emits would
-        belong to an epoch that is not open yet.
+        Never twice in a history that becomes durable. Fired after this lane's snapshot, it belongs to the
+        next epoch, as do the records it leads to.
         """
-        return None if self._log.in_gap else self._timers.pop_due(now_ms)
+        return self._timers.pop_due(now_ms)
 
     def next_due(self) -> int | None:
         """Tell when the earliest timer is due (ms), or None."""

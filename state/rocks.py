@@ -8,10 +8,13 @@ from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Env, Options,
 from core.errors import StateError
 
 _MB = 1 << 20
+_FULL = "the disk or its quota is full: free space and start again, nothing is lost"
 _CURES = (
     ("While lock file", "another process uses it: stop that one, or wait for its end"),
     ("lock hold by", "this process has it open already"),
-    ("No space left", "the disk is full: free space and start again, nothing is lost"),
+    ("No space left", _FULL),
+    ("Disk quota", _FULL),
+    ("File too large", _FULL),
     ("Corruption", "it is damaged: put back base and recovery store from one backup"),
     ("does not exist", "files are missing: put back base and recovery store from one backup"),
     ("No such file", "files are missing: put back base and recovery store from one backup"),

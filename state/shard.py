@@ -89,7 +89,11 @@ class Shard(Generic[R]):
 
     @property
     def in_gap(self) -> bool:
-        """True from the source's snapshot to its next batch: nothing may be emitted but from input."""
+        """True from the source's snapshot to its next batch: whoever is woken then had better wait.
+
+        What is done in the gap all the same is safe: lanes and outbox are cut at their own snapshots, so it
+        belongs to the next epoch in both.
+        """
         return self._log.in_gap
 
     def resume(self, epoch: int | None) -> None:

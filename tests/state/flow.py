@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -62,7 +62,7 @@ class Hub(StatefulSourcePartition[Item, tuple[int, int]]):
         return [(LANES[number % USERS % len(LANES)], number) for number in range(start, self._position)]
 
     def next_awake(self) -> datetime:
-        return datetime.now(timezone.utc) + timedelta(milliseconds=1)
+        return datetime.now(UTC) + timedelta(milliseconds=1)
 
     def snapshot(self) -> tuple[int, int]:
         return self._shard.closing(), self._position
@@ -164,6 +164,13 @@ def dataflow(shard: Shard[str], events: int) -> Dataflow:
     return flow
 
 
+def run(flow: Dataflow, store: Path, *, epoch_ms: int = 0) -> None:
+    recovery = RecoveryConfig(store, timedelta(0))  # type: ignore[no-untyped-call]  # compiled, no stub
+    cli_main(  # type: ignore[no-untyped-call]  # compiled, no stub
+        flow, epoch_interval=timedelta(milliseconds=epoch_ms), recovery_config=recovery
+    )
+
+
 def main(path: Path, events: int) -> None:
     shard = Shard.open(
         path / "shard",
@@ -173,12 +180,9 @@ def main(path: Path, events: int) -> None:
         publish=Lines(path / "shown"),
         patience_s=10,
     )
-    print("ready", flush=True)
-    cli_main(
-        dataflow(shard, events),
-        epoch_interval=timedelta(milliseconds=15),
-        recovery_config=RecoveryConfig(shard.recovery_dir, timedelta(0)),
-    )
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    run(dataflow(shard, events), shard.recovery_dir, epoch_ms=15)
     shard.finish()
     shard.close()
 

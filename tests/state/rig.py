@@ -1,6 +1,6 @@
 """Plays Bytewax around a shard: calls it in the engine's order, stores its rows, and dies on request.
 
-The order is the one that `test_bytewax.py` pins on the engine itself.
+The order is the one that `test_engine.py` pins on the engine itself.
 """
 
 import pickle
@@ -62,20 +62,17 @@ class Store:
 class Rig:
     """One process after another on one directory."""
 
-    def __init__(self, path: Path, *, cache_users: int = 4, world: World | None = None) -> None:
+    def __init__(self, path: Path, *, world: World | None = None, store: Store | None = None) -> None:
         self.path = path
         self.world = world or World()
-        self.store = Store()
-        self._cache_users = cache_users
+        self.store = store or Store()
         self._awoken: dict[str, None] = {}
         self._sink_awoken = False
-        self.shard: Shard[str] = self._open()
-        self.shard.resume(None)
+        self.shard: Shard[str]
+        self.start()
 
     def _open(self) -> Shard[str]:
-        return Shard.open(
-            self.path, identity=IDENTITY, codec=Text(), cache_users=self._cache_users, publish=self.world
-        )
+        return Shard.open(self.path, identity=IDENTITY, codec=Text(), cache_users=4, publish=self.world)
 
     def start(self, *, lanes_first: bool = False) -> None:
         """Start a process on what the last one left."""

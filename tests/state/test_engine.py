@@ -1,34 +1,19 @@
-"""The store inside the real engine: the call orders it rests on, and kill -9 at random moments."""
+"""The call orders of the engine that the exact store rests on, pinned."""
 
-import json
-import random
-import signal
-import subprocess
-import sys
-import time
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+import itertools
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import bytewax.operators as op
 import pytest
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
-from bytewax.recovery import RecoveryConfig
-from bytewax.run import cli_main
 
-from core.errors import StateError
 from state import Shard
 from state.directory import recovery_dir
-from tests.state.flow import dataflow
+from tests.state.flow import run
 from tests.state.rig import IDENTITY, Text, World
-
-EVENTS = 12_000
-KILLS = 8
 
 
 class Calls(list[str]):
@@ -55,27 +40,19 @@ class _Source(StatefulSourcePartition[tuple[str, int], int]):
 
 
 class _Lane(op.StatefulBatchLogic[int, int, int]):
-    def __init__(self, calls: Calls, resume: int | None, wakes: bool) -> None:
+    def __init__(self, calls: Calls, resume: int | None) -> None:
         calls.append(f"lane built {resume}")
         self._calls = calls
         self._sum = resume or 0
-        self._wakes = wakes
 
     def on_batch(self, values: list[int]) -> tuple[list[int], bool]:
         self._calls.append("lane batch")
         self._sum += sum(values)
         return values, False
 
-    def on_notify(self) -> tuple[list[int], bool]:
-        self._calls.append("lane notify")
-        return [0], False
-
     def on_eof(self) -> tuple[list[int], bool]:
         self._calls.append("lane eof")
         return [], False
-
-    def notify_at(self) -> datetime | None:
-        return datetime.now(timezone.utc) if self._wakes else None
 
     def snapshot(self) -> int:
         self._calls.append("lane snapshot")
@@ -117,25 +94,119 @@ class _Out(FixedPartitionedSink[int, int]):
         return _Sink(self._calls, resume_state)
 
 
-def _run(store: Path, batches: int, *, wakes: bool = False, epoch_ms: int = 0) -> Calls:
+class _Ledger:
+    """Which records lanes and sink count to the epoch that closed last."""
+
+    def __init__(self) -> None:
+        self.lanes: set[int] = set()
+        self.sink: set[int] = set()
+        self.serial = itertools.count()
+        self.in_gap = False
+        self.epochs = self.woken_in_gap = self.disagreements = 0
+
+    def settle(self) -> None:
+        """Compare, once the epoch is durable."""
+        self.in_gap = False
+        self.disagreements += self.lanes != self.sink
+        self.lanes, self.sink = set(), set()
+
+
+class _Tick(StatefulSourcePartition[tuple[str, int], int]):
+    def __init__(self, ledger: _Ledger) -> None:
+        self._ledger = ledger
+        self._at = 0
+
+    def next_batch(self) -> list[tuple[str, int]]:
+        self._ledger.settle()
+        self._at += 1
+        if self._at > 1_000:
+            raise StopIteration
+        return [(str(self._at % 5), self._at)] if self._at % 3 else []
+
+    def next_awake(self) -> datetime:
+        return datetime.now(UTC) + timedelta(microseconds=300)
+
+    def snapshot(self) -> int:
+        self._ledger.in_gap = True
+        self._ledger.epochs += 1
+        return self._at
+
+
+class _Ticks(FixedPartitionedSource[tuple[str, int], int]):
+    def __init__(self, ledger: _Ledger) -> None:
+        self._ledger = ledger
+
+    def list_parts(self) -> list[str]:
+        return ["hub"]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _Tick:
+        return _Tick(self._ledger)
+
+
+class _Waking(op.StatefulBatchLogic[int, int, int]):
+    def __init__(self, ledger: _Ledger) -> None:
+        self._ledger = ledger
+        self._open: set[int] = set()
+
+    def _emit(self) -> int:
+        record = next(self._ledger.serial)
+        self._open.add(record)
+        return record
+
+    def on_batch(self, values: list[int]) -> tuple[list[int], bool]:
+        return [self._emit() for _ in values], False
+
+    def on_notify(self) -> tuple[list[int], bool]:
+        self._ledger.woken_in_gap += self._ledger.in_gap
+        return [self._emit()], False
+
+    def notify_at(self) -> datetime:
+        return datetime.now(UTC)
+
+    def snapshot(self) -> int:
+        self._ledger.lanes |= self._open
+        self._open = set()
+        return 1
+
+
+class _LedgerSlot(StatefulSinkPartition[int, int]):
+    def __init__(self, ledger: _Ledger) -> None:
+        self._ledger = ledger
+        self._open: set[int] = set()
+
+    def write_batch(self, items: list[int]) -> None:
+        self._open.update(items)
+
+    def snapshot(self) -> int:
+        self._ledger.sink |= self._open
+        self._open = set()
+        return 1
+
+
+class _Ledgers(FixedPartitionedSink[int, int]):
+    def __init__(self, ledger: _Ledger) -> None:
+        self._ledger = ledger
+
+    def list_parts(self) -> list[str]:
+        return ["outbox"]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _LedgerSlot:
+        return _LedgerSlot(self._ledger)
+
+
+def _run(store: Path, batches: int) -> Calls:
     calls = Calls()
     flow = Dataflow("order")
     items = op.input("in", flow, _In(calls, batches))
-    lanes = op.stateful_batch("lane", items, lambda resume: _Lane(calls, resume, wakes))
+    lanes = op.stateful_batch("lane", items, lambda resume: _Lane(calls, resume))
     op.output("out", op.map("key", lanes, lambda pair: ("outbox", pair[1])), _Out(calls))
-    cli_main(
-        flow,
-        epoch_interval=timedelta(milliseconds=epoch_ms),
-        recovery_config=RecoveryConfig(store, timedelta(0)),
-    )
+    run(flow, store)
     return calls
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    shard: Shard[str] = Shard.open(
-        tmp_path, identity=IDENTITY, codec=Text(), cache_users=1, publish=World()
-    )
+    shard: Shard[str] = Shard.open(tmp_path, identity=IDENTITY, codec=Text(), cache_users=1, publish=World())
     shard.close()
     return recovery_dir(tmp_path)
 
@@ -183,78 +254,18 @@ def test_the_end_of_input_snapshots_once_more_and_asks_for_no_batch(store: Path)
     assert "lane snapshot" in calls[end:]
 
 
-def test_lanes_are_woken_between_the_source_snapshot_and_the_next_batch(store: Path) -> None:
-    """Why `pop_due` gives nothing in the gap, and what is written there counts for the next epoch."""
-    calls = _run(store, 400, wakes=True, epoch_ms=2)
-    gap, woken_in_gap = False, 0
-    for call in calls:
-        gap = call == "source snapshot" or (gap and call != "next_batch")
-        woken_in_gap += gap and call == "lane notify"
-    assert woken_in_gap > 0
+def test_what_a_lane_emits_before_its_snapshot_is_what_the_sink_has_at_its_own(store: Path) -> None:
+    """Also for lanes woken in the gap, before and after their snapshot, through a chain of steps.
 
-
-@contextmanager
-def _running(path: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.state.flow", str(path), str(EVENTS)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield process
-
-
-def _shown(path: Path) -> dict[str, list[tuple[str, str]]]:
-    """All copies of each record that arrived whole."""
-    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for line in (path / "shown").read_text().splitlines():
-        if line.endswith("]"):
-            name, content, stamp = json.loads(line)
-            found[name].append((content, stamp))
-    return found
-
-
-def test_killed_at_random_moments_it_shows_what_an_unbroken_run_shows(tmp_path: Path) -> None:
-    seed = random.randrange(1 << 30)
-    print(f"seed {seed}")
-    moments = random.Random(seed)
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    whole.mkdir()
-    broken.mkdir()
-    with _running(whole) as process:
-        assert process.wait(60) == 0
-    for _ in range(KILLS):
-        with _running(broken) as process:
-            time.sleep(moments.uniform(0.02, 0.45))
-            process.send_signal(signal.SIGKILL)
-    with _running(broken) as process:
-        assert process.wait(60) == 0
-    expected, got = _shown(whole), _shown(broken)
-    assert {name: copies[0][0] for name, copies in got.items()} == {
-        name: copies[0][0] for name, copies in expected.items()
-    }
-    differing = [name for name, copies in got.items() if len(set(copies)) > 1]
-    assert differing == []
-    writers = {stamp.split()[0] for copies in got.values() for _, stamp in copies}
-    assert len(writers) > 3, "too few processes got far enough for the kills to prove anything"
-
-
-def test_a_flow_on_a_store_put_back_from_an_older_copy_is_refused(tmp_path: Path) -> None:
-    shard: Shard[str] = Shard.open(
-        tmp_path, identity=IDENTITY, codec=Text(), cache_users=9, publish=World()
-    )
-    empty = (shard.recovery_dir / "part-0.sqlite3").read_bytes()
-    cli_main(
-        dataflow(shard, 200),
-        epoch_interval=timedelta(0),
-        recovery_config=RecoveryConfig(shard.recovery_dir, timedelta(0)),
-    )
-    shard.finish()
-    shard.close()
-    (shard.recovery_dir / "part-0.sqlite3").write_bytes(empty)
-    again: Shard[Any] = Shard.open(tmp_path, identity=IDENTITY, codec=Text(), cache_users=9, publish=World())
-    with pytest.raises(StateError, match="recovery store was lost or put back"):
-        cli_main(
-            dataflow(again, 200),
-            epoch_interval=timedelta(0),
-            recovery_config=RecoveryConfig(again.recovery_dir, timedelta(0)),
-        )
-    again.close()
+    So lanes and outbox may both be cut at their own snapshots, and agree about the epoch of each record.
+    """
+    ledger = _Ledger()
+    flow = Dataflow("cut")
+    out = op.stateful_batch("lane", op.input("in", flow, _Ticks(ledger)), lambda _: _Waking(ledger))
+    for step in range(8):
+        out = op.flat_map_batch(f"step{step}", out, list)
+    op.output("out", op.map("key", out, lambda pair: ("outbox", pair[1])), _Ledgers(ledger))
+    run(flow, store, epoch_ms=1)
+    assert ledger.epochs > 300
+    assert ledger.woken_in_gap > 1_000
+    assert ledger.disagreements == 0
