@@ -8,21 +8,24 @@ import contextlib
 import fcntl
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from local import broker, clickhouse_server, redis_server
+from local import broker, clickhouse_server, kafka_node, redis_server
 from local.guard import Guard
 from local.identity import ProcessIdentity, is_running
 from local.probes import http_answers
 from local.processes import Child, Service, StartError, free_ports, stop, sweep, wait_ready
 
 KAFKA, REDIS, CLICKHOUSE, SANDBOX = "kafka", "redis", "clickhouse", "sandbox"
+APACHE_KAFKA = "apache-kafka"  # in place of KAFKA and under its name; needs Java and Maven
+SMTP, CONTROLLER = "smtp", "controller"
 ALL = frozenset({KAFKA, REDIS, CLICKHOUSE, SANDBOX})
-_START_TIMEOUT_S = 60.0
+_PORTS = (KAFKA, CONTROLLER, REDIS, CLICKHOUSE, SANDBOX, SMTP)
+_START_TIMEOUT_S = 120.0  # a cold start on a small, busy machine
 
 
 @dataclass(frozen=True)
@@ -43,31 +46,35 @@ def sandbox_service(http_port: int, smtp_port: int, data: Path) -> Service:
         name=SANDBOX,
         argv=(sys.executable, "-m", "local.sandbox", *ports),
         ready=lambda: http_answers(http_port, "/healthz"),
-        addresses={SANDBOX: f"http://127.0.0.1:{http_port}", "smtp": f"127.0.0.1:{smtp_port}"},
+        addresses={SANDBOX: f"http://127.0.0.1:{http_port}", SMTP: f"127.0.0.1:{smtp_port}"},
     )
 
 
-def describe(folder: Path, want: Iterable[str], fsync: redis_server.Fsync) -> dict[str, Service]:
-    """Describe the wanted servers, each on a free port, with their data under `folder`."""
-    kafka, redis, clickhouse, sandbox_http, smtp = free_ports(5)
+def describe(
+    folder: Path, want: Iterable[str], fsync: redis_server.Fsync, fixed: Mapping[str, int]
+) -> list[Service]:
+    """Describe the wanted servers, on fixed or free ports, with their data under `folder`."""
+    ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True)) | dict(fixed)
     made: dict[str, Callable[[], Service]] = {
-        KAFKA: lambda: broker.service(kafka),
-        REDIS: lambda: redis_server.service(redis, folder / REDIS, fsync),
-        CLICKHOUSE: lambda: clickhouse_server.service(clickhouse, folder / CLICKHOUSE),
-        SANDBOX: lambda: sandbox_service(sandbox_http, smtp, folder / SANDBOX),
+        KAFKA: lambda: broker.service(ports[KAFKA]),
+        APACHE_KAFKA: lambda: kafka_node.service(ports[KAFKA], ports[CONTROLLER], folder / KAFKA),
+        REDIS: lambda: redis_server.service(ports[REDIS], folder / REDIS, fsync),
+        CLICKHOUSE: lambda: clickhouse_server.service(ports[CLICKHOUSE], folder / CLICKHOUSE),
+        SANDBOX: lambda: sandbox_service(ports[SANDBOX], ports[SMTP], folder / SANDBOX),
     }
     wanted = frozenset(want)
-    if unknown := wanted - ALL:
-        msg = f"unknown servers {sorted(unknown)}; there are {sorted(ALL)}"
+    if unknown := wanted - made.keys():
+        msg = f"unknown servers {sorted(unknown)}; there are {sorted(made)}"
         raise ValueError(msg)
-    return {name: build() for name, build in made.items() if name in wanted}
+    return [build() for name, build in made.items() if name in wanted]
 
 
 class Servers:
     """A set of servers in one folder, which belongs to one run at a time.
 
     They start together, are all ready when `start` returns, and end with this process, however it ends. What
-    a crashed run left running in the folder is ended first; its data are kept (Kafka's are in memory).
+    a crashed run left running in the folder is ended first; its data are kept (Tansu's are in memory).
+    `ports` fixes ports by name; the others are free ones.
 
     Attributes:
         settings: the `TOCSIN_*` settings that point at them.
@@ -76,11 +83,17 @@ class Servers:
     """
 
     def __init__(
-        self, folder: Path, want: Iterable[str] = ALL, *, redis_fsync: redis_server.Fsync = "everysec"
+        self,
+        folder: Path,
+        want: Iterable[str] = ALL,
+        *,
+        redis_fsync: redis_server.Fsync = "everysec",
+        ports: Mapping[str, int] | None = None,
     ) -> None:
         self._folder = folder.resolve()
         self._want = frozenset(want)
         self._fsync: redis_server.Fsync = redis_fsync
+        self._ports = dict(ports or {})
         self._open = contextlib.ExitStack()
         self._guard: Guard | None = None
         self._children: dict[str, Child] = {}
@@ -99,8 +112,7 @@ class Servers:
         try:
             self.ended_leftovers = sweep(self._folder)
             self._guard = Guard()
-            services = describe(self._folder, self._want, self._fsync)
-            for service in services.values():
+            for service in describe(self._folder, self._want, self._fsync, self._ports):
                 self._launch(service)
             wait_ready(list(self._children.values()), _START_TIMEOUT_S)
         except BaseException:

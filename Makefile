@@ -1,0 +1,52 @@
+# make demo | test | lint | bench: each makes .venv by itself, with a Python 3.11 or 3.12 and nothing else.
+# Arguments are passed on: make demo ARGS='--days 3', make test ARGS='tests/core -x', make bench BENCH=state.
+
+ARGS ?=
+BENCH ?= decide
+VENV := .venv
+BIN := $(VENV)/bin
+CANDIDATES := python3.12 python3.11 python3 python
+USABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/.local
+	$(BIN)/tocsin demo $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench.$(BENCH) --json $(ARGS)
+
+clean:
+	rm -rf $(VENV) .tocsin
+
+# What `make test` needs holds what `make demo` needs; the stamps make later runs take no time.
+$(VENV)/.local: $(BIN)/python pyproject.toml
+	$(call install,local)
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml
+	$(call install,dev)
+	@touch $@ $(VENV)/.local
+
+$(BIN)/python:
+	@for python in $(CANDIDATES); do \
+	  if $$python -c '$(USABLE)' 2>/dev/null; then exec $$python -m venv $(VENV); fi; \
+	done; \
+	if command -v uv >/dev/null; then exec uv venv --quiet --seed --python 3.12 $(VENV); fi; \
+	echo "Tocsin runs on Python 3.11 or 3.12 (with venv), and none is here: 'apt-get install python3.12-venv', 'brew install python@3.12', or install uv, which brings its own." >&2; \
+	exit 1
+
+# uv takes seconds where pip takes minutes; where uv cannot be had, or cannot reach the index, pip does it.
+define install
+@echo "installing Tocsin [$(1)] into $(VENV)"
+@{ $(BIN)/python -m pip install --quiet uv \
+   && UV_SYSTEM_CERTS=1 VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -e '.[$(1)]'; } \
+ || $(BIN)/python -m pip install --quiet -e '.[$(1)]'
+endef
