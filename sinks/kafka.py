@@ -71,16 +71,16 @@ class KafkaPublisher:
         ours = {"bootstrap.servers": policy.bootstrap}
         self._producer = Producer({**_DEFAULTS, **ours, **policy.options}, logger=_log)
         self._prefix = policy.prefix
-        self._backlog: deque[tuple[str, list[OutRecord]]] = deque()
+        self._backlog: deque[list[OutRecord]] = deque()
         self._oversized: list[OutRecord] = []
         self._fault = ""
 
     def publish(self, records: Sequence[OutRecord]) -> None:
         """Start sending; what the producer's queue has no room for is sent by `confirm`."""
-        by_topic: dict[str, list[OutRecord]] = {}
+        groups: dict[tuple[str, int], list[OutRecord]] = {}
         for record in records:
-            by_topic.setdefault(record.topic, []).append(record)
-        self._backlog.extend(by_topic.items())
+            groups.setdefault(record[:2], []).append(record)
+        self._backlog.extend(groups.values())
         self._work_off()
         self._producer.poll(0)
 
@@ -101,25 +101,29 @@ class KafkaPublisher:
             if not (waiting or self._backlog):
                 return
             if left_s <= 0:
-                count = waiting + sum(len(records) for _, records in self._backlog)
+                count = waiting + sum(map(len, self._backlog))
                 msg = f"{count} records not acknowledged within {timeout_s:g} s; is Kafka up and in sync?"
                 raise SinkError(msg)
 
     def _work_off(self) -> None:
         while self._backlog and not self._fault:
-            topic, records = self._backlog.popleft()
+            records = self._backlog.popleft()
             batched = not any(record.headers for record in records)
-            rest = self._send_batch(topic, records) if batched else self._send_each(topic, records)
+            rest = self._send_batch(records) if batched else self._send_each(records)
             if rest:
-                self._backlog.appendleft((topic, rest))
+                self._backlog.appendleft(rest)
                 return
 
-    def _send_batch(self, topic: str, records: list[OutRecord]) -> list[OutRecord]:
-        """Queue records without headers; return those that found no room."""
-        messages: list[dict[str, Any]] = [
-            {"key": key, "value": value, "partition": partition} for _, partition, key, value, _ in records
-        ]
-        queued = self._producer.produce_batch(self._prefix + topic, messages, on_delivery=self._on_delivery)
+    def _send_batch(self, records: list[OutRecord]) -> list[OutRecord]:
+        """Queue records of one partition, without headers; return those that found no room.
+
+        `produce_batch` ignores a partition given per message, so a call serves one partition.
+        """
+        topic, partition = records[0][:2]
+        messages: list[dict[str, Any]] = [{"key": record[2], "value": record[3]} for record in records]
+        queued = self._producer.produce_batch(
+            self._prefix + topic, messages, partition=partition, on_delivery=self._on_delivery
+        )
         if queued == len(messages):
             return []
         rest = []
@@ -131,12 +135,12 @@ class KafkaPublisher:
                 self._on_failure(record, error)
         return rest
 
-    def _send_each(self, topic: str, records: list[OutRecord]) -> list[OutRecord]:
+    def _send_each(self, records: list[OutRecord]) -> list[OutRecord]:
         """Queue records with headers; return those that found no room."""
         for at, record in enumerate(records):
             try:
                 self._producer.produce(
-                    self._prefix + topic,
+                    self._prefix + record.topic,
                     value=record.value,
                     key=record.key,
                     partition=record.partition,
@@ -167,8 +171,7 @@ class KafkaPublisher:
 
     def _bury(self) -> None:
         oversized, self._oversized = self._oversized, []
-        if oversized:
-            self._backlog.append((topics.DEAD, [_buried(record) for record in oversized]))
+        self._backlog.extend([_buried(record)] for record in oversized)
 
 
 def _buried(record: OutRecord) -> OutRecord:

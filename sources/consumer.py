@@ -1,13 +1,18 @@
 """librdkafka's consumer as Tocsin sets it up, and what its errors mean."""
 
-from collections.abc import Mapping
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from core.errors import SourceError
 
+_log = logging.getLogger("tocsin.kafka")
 BEGINNING: int = OFFSET_BEGINNING
+EOF: int = KafkaError._PARTITION_EOF  # noqa: SLF001 -- librdkafka's names for its own errors
 ADMIN_TIMEOUT_S = 15.0
 
 # Fetches are small, because what is fetched of a topic that is then paused is thrown away, and so that
@@ -35,7 +40,7 @@ _REFUSED = frozenset(
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
         KafkaError.SASL_AUTHENTICATION_FAILED,
-        KafkaError._AUTHENTICATION,  # noqa: SLF001 -- librdkafka's names for its own errors
+        KafkaError._AUTHENTICATION,  # noqa: SLF001
     }
 )
 _MISSING = frozenset(
@@ -126,17 +131,47 @@ def committed_offsets(
     return {(names[tp.topic], tp.partition): tp.offset for tp in answers if tp.offset >= 0}
 
 
-def end_offsets(consumer: Consumer, topic: str, partitions: tuple[int, ...]) -> dict[int, int]:
-    """Ask for the present end of partitions.
+def end_offsets(config: Mapping[str, object], wanted: Sequence[TopicPartition]) -> dict[tuple[str, int], int]:
+    """Find where partitions end now, by topic and partition, by reading their last record.
+
+    Asking the broker is not enough: Tansu counts the last batch as one record, whatever it holds.
+
+    Args:
+        config: of a consumer; nothing is committed.
+        wanted: partitions by full topic name.
 
     Raises:
         SourceError: Kafka did not answer, or refused.
     """
+    consumer = Consumer({**_DEFAULTS, "group.id": "none", **config}, logger=_log)
     try:
-        return {
-            p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=ADMIN_TIMEOUT_S)[1]
-            for p in partitions
-        }
+        ends = {(tp.topic, tp.partition): _watermarks(consumer, tp) for tp in wanted}
+        found = {place: high for place, (low, high) in ends.items() if low >= high}
+        seeks = [TopicPartition(*place, high - 1) for place, (low, high) in ends.items() if low < high]
+        consumer.assign(seeks)
+        deadline_s = time.monotonic() + ADMIN_TIMEOUT_S
+        while len(found) < len(ends) and time.monotonic() < deadline_s:
+            found |= _ends_among(consumer.consume(1_000, 0.1))
+    finally:
+        consumer.close()
+    if len(found) < len(ends):
+        msg = "Kafka does not hand out the last records; is it up?"
+        raise SourceError(msg)
+    return found
+
+
+def _watermarks(consumer: Consumer, tp: TopicPartition) -> tuple[int, int]:
+    try:
+        low, high = consumer.get_watermark_offsets(tp, timeout=ADMIN_TIMEOUT_S) or (0, 0)
     except KafkaException as failure:
-        msg = describe(failure.args[0], topic)
-        raise SourceError(msg) from failure
+        raise SourceError(describe(failure.args[0], tp.topic)) from failure
+    return low, high
+
+
+def _ends_among(messages: Sequence[Any]) -> dict[tuple[str, int], int]:
+    ends = {}
+    for message in messages:
+        error = message.error()
+        if error is not None and error.code() == EOF:
+            ends[message.topic(), message.partition()] = message.offset()
+    return ends

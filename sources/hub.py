@@ -18,11 +18,11 @@ from sources.acks import AckTracker
 from sources.clocks import PartitionClocks
 from sources.consumer import (
     BEGINNING,
+    EOF,
     HubPolicy,
     committed_offsets,
     consumer_config,
     describe,
-    end_offsets,
     is_out_of_range,
 )
 from sources.lines import Line
@@ -32,7 +32,6 @@ from sources.queues import Allowance, Flow, Queues
 _log = logging.getLogger("tocsin.kafka")
 _UNLIMITED = 1 << 30
 _NO_TIMESTAMP = 0
-_EOF: int = KafkaError._PARTITION_EOF  # noqa: SLF001 -- librdkafka's name
 
 
 def unlimited(_topic: str) -> int:
@@ -71,14 +70,25 @@ class KafkaHub:
         self._gate_inputs = [name for name in policy.topics if name in topics.GATE_INPUTS]
         self._queues = Queues(policy.topics, self._allowed, flow or Flow())
         self._lines: dict[str, dict[int, Line]] = {}
-        self._loading: dict[int, int] = {}
+        self._loading: set[int] = set()
         self._consumer: Consumer | None = None
         self._next_poll_s = 0.0
         self._next_commit_s = 0.0
         self._committed: Offsets = {}
 
-    def start(self, resume: HubState | None, *, accept_bad: bool = False) -> None:
+    def start(
+        self,
+        resume: HubState | None,
+        *,
+        accept_bad: bool = False,
+        forget: frozenset[str] = frozenset(),
+    ) -> None:
         """Connect and seek: to the resume state, else, if nothing was ever committed, to the beginning.
+
+        Args:
+            resume: the state of the last durable epoch, None on a first start.
+            accept_bad: read partitions again that too many bad records had paused.
+            forget: topics to read from the oldest record that is left, whatever the state says.
 
         Raises:
             StateError: there is no state here, but the group has committed offsets of gate inputs.
@@ -87,9 +97,9 @@ class KafkaHub:
         self._consumer = Consumer(consumer_config(self._policy), error_cb=self._on_error, logger=_log)
         state = self._first_state() if resume is None else resume
         self.clocks.restore(state.clocks)
-        self._loading = dict(state.loading)
-        known = state.offsets
-        committed = self._committed_acked(known)
+        self._loading = set(state.loading)
+        known = {name: offsets for name, offsets in state.offsets.items() if name not in forget}
+        committed = self._committed_acked({*known, *forget})
         self._lines = {
             name: {
                 p: Line(known.get(name, {}).get(p, committed.get((name, p), BEGINNING)))
@@ -104,22 +114,18 @@ class KafkaHub:
         assert self._consumer is not None
         names = {self._policy.prefix + name: name for name in self._gate_inputs}
         committed = committed_offsets(self._consumer, names, self._policy.partitions) if names else {}
-        if committed:
-            topic, partition = min(committed)
+        if read := {place: offset for place, offset in committed.items() if offset > 0}:
+            topic, partition = min(read)
             msg = (
                 f"the state directory is empty, but group {self._policy.group_id} has read"
-                f" {topic}/{partition} up to {committed[topic, partition]}: decisions would be made twice."
+                f" {topic}/{partition} up to {read[topic, partition]}: decisions would be made twice."
                 " Restore the state directory, or run `tocsin offsets forget` to begin anew"
             )
             raise StateError(msg)
-        loading: dict[int, int] = {}
-        if topics.PROFILES in self._gate_inputs:
-            full = self._policy.prefix + topics.PROFILES
-            ends = end_offsets(self._consumer, full, self._policy.partitions)
-            loading = {partition: end for partition, end in ends.items() if end > 0}
+        loading = self._policy.partitions if topics.PROFILES in self._gate_inputs else ()
         return HubState(0, {}, {}, {}, loading)
 
-    def _committed_acked(self, known: Offsets) -> dict[tuple[str, int], int]:
+    def _committed_acked(self, known: set[str]) -> dict[tuple[str, int], int]:
         """Look where topics that have no offsets here were finished: they hold no other state."""
         assert self._consumer is not None
         names = {self._policy.prefix + name: name for name in self._policy.acked if name not in known}
@@ -206,8 +212,8 @@ class KafkaHub:
             (self._consumer.pause if stop else self._consumer.resume)(partitions)
 
     def _on_message_error(self, message: Any, error: KafkaError) -> None:
-        topic = self._names.get(message.topic() or "", message.topic() or "Kafka")
-        if error.code() == _EOF:
+        topic = self._names.get(message.topic() or "", "")
+        if error.code() == EOF:
             self._lines[topic][message.partition()].end = message.offset()
         elif is_out_of_range(error):
             self._out_of_range(topic, message.partition())
@@ -223,7 +229,10 @@ class KafkaHub:
         )
         raise StateError(msg)
 
-    def _on_error(self, error: KafkaError, topic: str = "Kafka") -> None:
+    def _on_error(self, error: KafkaError, topic: str = "") -> None:
+        if not topic:
+            named = [full for full in self._names if full in error.str()]
+            topic = self._names[max(named, key=len)] if named else "Kafka"
         if error.fatal():
             msg = f"{topic}: {error.name()}; the consumer cannot go on: start the shard again"
             raise SourceError(msg)
@@ -231,13 +240,7 @@ class KafkaHub:
 
     def _note_loaded(self) -> None:
         lines = self._lines[topics.PROFILES]
-        done = [
-            partition
-            for partition, end in self._loading.items()
-            if lines[partition].next() >= end or lines[partition].at_end()
-        ]
-        for partition in done:
-            del self._loading[partition]
+        self._loading = {partition for partition in self._loading if not lines[partition].at_end()}
 
     @property
     def loading(self) -> bool:
@@ -253,7 +256,7 @@ class KafkaHub:
         self._queues.drop(topic, partition)
         self._consumer.pause([TopicPartition(self._policy.prefix + topic, partition)])
         if topic == topics.PROFILES:
-            self._loading.pop(partition, None)
+            self._loading.discard(partition)
 
     def caught_up(self, partition: int) -> bool:
         """Tell whether every gate input of a partition is handed out to its end, as far as known."""
@@ -269,7 +272,7 @@ class KafkaHub:
             {name: {p: self._low(name, p) for p in lines} for name, lines in self._lines.items()},
             self.clocks.closing(),
             dict(self.paused),
-            dict(self._loading),
+            tuple(sorted(self._loading)),
         )
 
     def _low(self, topic: str, partition: int) -> int:

@@ -18,14 +18,14 @@ class HubState(NamedTuple):
         offsets: per topic and partition the next offset to read; BEGINNING (-2) where nothing was read.
         clocks: per partition its time in ms.
         paused: topic partitions that had too many undecodable records, each with its sentence.
-        loading: per partition the end of `profiles` that must be reached before the first event.
+        loading: partitions whose `profiles` must be read to their end before the first event.
     """
 
     epoch: int
     offsets: Offsets
     clocks: dict[int, int]
     paused: dict[tuple[str, int], str]
-    loading: dict[int, int]
+    loading: tuple[int, ...]
 
     def stored(self) -> Stored:
         """Return the state as Bytewax keeps it: a plain tuple with a version."""

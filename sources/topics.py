@@ -1,22 +1,23 @@
 """The topics themselves: creating and checking them, and who they are (cluster and topic ids)."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import (
-    AdminClient,
-    NewTopic,  # type: ignore[attr-defined]  # exported in fact, not in its type stubs
-    OffsetSpec,  # type: ignore[attr-defined]
-)
+
+# The type stubs do not export what the package does.
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from core.errors import SettingsError, SourceError
 from models import topics
+from sources.consumer import end_offsets
 
 T = TypeVar("T")
 
+_log = logging.getLogger("tocsin.kafka")
 _TIMEOUT_S = 15.0
 _DAY_MS = 86_400_000
 _DEAD_BYTES = 4 << 20
@@ -61,7 +62,11 @@ class TopicAdmin:
     """
 
     def __init__(self, bootstrap: str, prefix: str, options: Mapping[str, str] | None = None) -> None:
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, **(options or {})})
+        self._config: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": bootstrap,
+            **(options or {}),
+        }
+        self._admin = AdminClient(self._config, logger=_log)
         self._prefix = prefix
 
     def create(self, plan: TopicPlan, names: Iterable[str] = topics.ALL) -> list[str]:
@@ -99,7 +104,7 @@ class TopicAdmin:
             if found[name] != partitions:
                 msg = (
                     f"topic {self._prefix + name} has {found[name]} partitions, the settings say"
-                    f" {partitions}: set TOCSIN_PARTITIONS={found[name]}, or delete the topic and create it anew"
+                    f" {partitions}: set TOCSIN_PARTITIONS={found[name]}, or delete and create the topic"
                 )
                 raise SettingsError(msg)
 
@@ -128,19 +133,14 @@ class TopicAdmin:
                     raise _unanswered(full, failure) from failure
         return ids
 
-    def watermarks(self, topic: str) -> dict[int, tuple[int, int]]:
-        """Return first offset and end of each partition of a topic."""
-        found = self.partitions().get(topic, 0)
-        wanted = [TopicPartition(self._prefix + topic, partition) for partition in range(found)]
-        earliest, latest = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        lows, ends = self._offsets(wanted, earliest), self._offsets(wanted, latest)
-        return {partition: (lows[partition], ends[partition]) for partition in range(found)}
-
-    def _offsets(self, wanted: list[TopicPartition], spec: OffsetSpec) -> dict[int, int]:
-        if not wanted:
-            return {}
-        answers = self._admin.list_offsets(dict.fromkeys(wanted, spec), request_timeout=_TIMEOUT_S)
-        return {tp.partition: int(_result(tp.topic, answer).offset) for tp, answer in answers.items()}
+    def ends(self, names: Iterable[str]) -> dict[str, dict[int, int]]:
+        """Return where each partition of topics ends now: the offset of the next record."""
+        counts = {name: count for name, count in self.partitions().items() if name in set(names)}
+        wanted = [TopicPartition(self._prefix + name, p) for name, n in counts.items() for p in range(n)]
+        found: dict[str, dict[int, int]] = {name: {} for name in counts}
+        for (full, partition), end in end_offsets(self._config, wanted).items():
+            found[self._short(full)][partition] = end
+        return found
 
     def forget_group(self, group: str) -> None:
         """Delete a group's committed offsets; the group must have no members, as ours never do."""

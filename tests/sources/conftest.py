@@ -1,0 +1,35 @@
+"""Topics of each test's own."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from models import topics
+from sources.hub import KafkaHub
+from tests.sources.rig import World
+
+
+@pytest.fixture
+def world(kafka: str, topic_prefix: str) -> World:
+    """Make the gate's input topics."""
+    return World(kafka, topic_prefix)
+
+
+@pytest.fixture
+def full_world(kafka: str, topic_prefix: str) -> World:
+    """Make all keyed topics."""
+    return World(kafka, topic_prefix, topics.KEYED)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., KafkaHub]]:
+    """Start a hub, and close it when the test is over."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(hub: KafkaHub, resume: object = None, **options: object) -> KafkaHub:
+            hub.start(resume, **options)  # type: ignore[arg-type]  # tests hand on what the hub gave them
+            stack.callback(hub.close)
+            return hub
+
+        yield begin

@@ -1,0 +1,85 @@
+"""A world of topics for tests: small, on whatever broker the run has."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from models import topics
+from models.raw import OutRecord, RawRecord
+from sinks.kafka import KafkaPublisher, PublisherPolicy
+from sources.consumer import HubPolicy
+from sources.hub import KafkaHub, unlimited
+from sources.queues import Flow
+from sources.topics import TopicAdmin, TopicPlan
+
+PARTITIONS = 4
+
+
+class World:
+    """Topics with a prefix of their own, a way to write to them, and hubs that read them."""
+
+    def __init__(self, kafka: str, prefix: str, names: Sequence[str] = topics.GATE_INPUTS) -> None:
+        self.kafka = kafka
+        self.prefix = prefix
+        self.names = tuple(names)
+        self.admin = TopicAdmin(kafka, prefix)
+        self.admin.create(TopicPlan(PARTITIONS, replication=1), self.names)
+        self.publisher = KafkaPublisher(PublisherPolicy(kafka, prefix))
+
+    def write(self, topic: str, count: int, *, partition: int = 0, start: int = 0) -> None:
+        """Append records whose values are `<topic>-<number>`."""
+        records = [OutRecord(topic, partition, b"k", f"{topic}-{start + n}".encode()) for n in range(count)]
+        self.send(records)
+
+    def send(self, records: Sequence[OutRecord]) -> None:
+        """Append records and wait until they are there."""
+        self.publisher.publish(records)
+        self.publisher.confirm(20)
+
+    def policy(self, **changes: object) -> HubPolicy:
+        """Describe a hub that reads all topics of this world."""
+        policy = HubPolicy(self.kafka, self.prefix, self.names, tuple(range(PARTITIONS)))
+        return msgspec.structs.replace(policy, **changes)
+
+    def hub(
+        self, *, allowance: Callable[[str], int] = unlimited, flow: Flow | None = None, **changes: object
+    ) -> KafkaHub:
+        """Make a hub that is not started."""
+        return KafkaHub(self.policy(**changes), allowance=allowance, flow=flow)
+
+
+def read(hub: KafkaHub, count: int, timeout_s: float = 20) -> list[RawRecord]:
+    """Take until `count` records are there."""
+    records: list[RawRecord] = []
+    wait_for(lambda: len(records_into(records, hub)) >= count, timeout_s)
+    return records
+
+
+def records_into(records: list[RawRecord], hub: KafkaHub) -> list[RawRecord]:
+    """Add one batch to `records`."""
+    records += hub.take()
+    return records
+
+
+def settle(hub: KafkaHub, seconds: float = 0.4) -> list[RawRecord]:
+    """Take for a while, whatever comes."""
+    records: list[RawRecord] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        records_into(records, hub)
+        time.sleep(0.001)
+    return records
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 20) -> None:
+    """Poll a condition, and fail if it does not come true."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.001)
+
+
+def values(records: Sequence[RawRecord], topic: str | None = None) -> list[str]:
+    """Return the values of records, of one topic if named."""
+    return [(r.value or b"").decode() for r in records if topic in {None, r.topic}]

@@ -1,0 +1,291 @@
+"""The hub against a real broker: positions, priorities, pauses, refusals."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from core.errors import StateError
+from models import topics
+from models.raw import OutRecord
+from sources.consumer import BEGINNING
+from sources.hub import KafkaHub
+from sources.position import read_stored
+from sources.queues import Flow
+from tests.sources.rig import PARTITIONS, World, read, settle, values, wait_for
+
+Start = Callable[..., KafkaHub]
+
+
+def test_reads_every_record_as_it_was_written(world: World, start: Start) -> None:
+    world.send(
+        [
+            OutRecord(topics.EVENTS, 2, b"acme/ann", b"one", (("ce_id", b"1"), ("empty", b""))),
+            OutRecord(topics.EVENTS, 2, None, None),
+        ]
+    )
+
+    first, second = read(start(world.hub()), 2)
+
+    assert (first.topic, first.partition, first.offset) == ("events", 2, 0)
+    assert (first.key, first.value, first.headers) == (b"acme/ann", b"one", (("ce_id", b"1"), ("empty", b"")))
+    assert abs(first.timestamp_ms - time.time() * 1000) < 60_000
+    assert (second.key, second.value, second.headers, second.offset) == (None, None, (), 1)
+
+
+def test_order_within_a_partition_is_kept(world: World, start: Start) -> None:
+    for partition in range(PARTITIONS):
+        world.write(topics.EVENTS, 500, partition=partition)
+
+    records = read(start(world.hub()), 500 * PARTITIONS)
+
+    for partition in range(PARTITIONS):
+        offsets = [record.offset for record in records if record.partition == partition]
+        assert offsets == list(range(500))
+
+
+def test_resumes_exactly_where_the_state_says(world: World, start: Start) -> None:
+    world.write(topics.EVENTS, 40)
+    hub = start(world.hub(flow=Flow(urgent=10)))
+    before = read(hub, 10)
+    state = read_stored(hub.state(7).stored())
+    hub.close()
+
+    after = settle(start(world.hub(), state))
+
+    assert state.epoch == 7
+    assert [r.offset for r in before + after] == list(range(40))
+
+
+def test_a_topic_without_records_resumes_too(world: World, start: Start) -> None:
+    hub = start(world.hub())
+    settle(hub)
+    state = hub.state(1)
+    hub.close()
+    world.write(topics.EVENTS, 3)
+
+    assert values(read(start(world.hub(), state), 3)) == ["events-0", "events-1", "events-2"]
+
+
+def test_a_shard_reads_its_own_partitions_only(world: World, start: Start) -> None:
+    for partition in range(PARTITIONS):
+        world.write(topics.EVENTS, 5, partition=partition)
+
+    records = settle(start(world.hub(partitions=(1, 3))))
+
+    assert {r.partition for r in records} == {1, 3}
+    assert len(records) == 10
+
+
+def test_the_first_start_reads_profiles_to_their_end_before_any_event(world: World, start: Start) -> None:
+    world.write(topics.EVENTS, 50)
+    world.write(topics.RECEIPTS, 5)
+    for partition in range(PARTITIONS):
+        world.write(topics.PROFILES, 1_500, partition=partition)
+    hub = start(world.hub())
+    assert hub.loading
+
+    order = [record.topic for record in read(hub, 1_500 * PARTITIONS + 55)]
+
+    assert order[: 1_500 * PARTITIONS] == [topics.PROFILES] * (1_500 * PARTITIONS)
+    assert not hub.loading
+
+
+def test_a_crash_during_the_first_load_goes_on_loading(world: World, start: Start) -> None:
+    world.write(topics.EVENTS, 5)
+    world.write(topics.PROFILES, 30)
+    hub = start(world.hub(flow=Flow(urgent=10)))
+    read(hub, 10)
+    state = read_stored(hub.state(1).stored())
+    hub.close()
+
+    hub = start(world.hub(), state)
+
+    assert hub.loading
+    assert [r.topic for r in read(hub, 25)] == [topics.PROFILES] * 20 + [topics.EVENTS] * 5
+
+
+def test_profiles_written_later_do_not_hold_events_back(world: World, start: Start) -> None:
+    hub = start(world.hub())
+    world.write(topics.EVENTS, 5)
+    assert len(read(hub, 5)) == 5
+    assert not hub.loading
+
+
+def test_bulk_never_delays_events(world: World, start: Start) -> None:
+    world.write(topics.BULK, 6_000)
+    hub = start(world.hub(flow=Flow(high=1_000, low=500)))
+    read(hub, 500)
+    world.write(topics.EVENTS, 50)
+    wait_for(lambda: hub._queues.waiting(topics.EVENTS) > 0 or bool(hub._pump()))
+
+    batch = hub.take()
+
+    assert {r.topic for r in batch} == {topics.EVENTS}
+    rest = read(hub, 6_000 - 500 + 50 - len(batch))
+    assert values(rest, topics.BULK) == [f"bulk-{n}" for n in range(500, 6_000)]
+
+
+def test_no_credits_pause_a_topic_and_nothing_else(full_world: World, start: Start) -> None:
+    stuck, free = topics.messages("sms"), topics.messages("email")
+    credits_ = {stuck: 0}
+    full_world.write(stuck, 3_000)
+    full_world.write(free, 200)
+    hub = start(
+        full_world.hub(
+            allowance=lambda topic: credits_.get(topic, 1_000), flow=Flow(high=500, low=100, ahead=300)
+        )
+    )
+
+    assert values(read(hub, 200)) == [f"{free}-{n}" for n in range(200)]
+    assert settle(hub) == []
+    buffered = hub._queues.waiting(stuck)
+    assert buffered < 3_000, "the topic was not paused"
+    full_world.write(free, 10, start=200)
+    assert values(read(hub, 10)) == [f"{free}-{n}" for n in range(200, 210)]
+
+    credits_[stuck] = 50
+    assert values(read(hub, 3_000)) == [f"{stuck}-{n}" for n in range(3_000)]
+
+
+def test_credits_bound_each_batch(full_world: World, start: Start) -> None:
+    topic = topics.messages("push")
+    full_world.write(topic, 100)
+    hub = start(full_world.hub(allowance=lambda _: 7))
+    sizes = []
+    while sum(sizes) < 100:
+        sizes.append(len(hub.take()))
+    assert max(sizes) == 7
+
+
+def test_state_that_is_lost_is_refused_and_names_the_cure(world: World, start: Start) -> None:
+    world.write(topics.EVENTS, 3)
+    hub = start(world.hub())
+    read(hub, 3)
+    hub.commit(hub.state(1), wait=True)
+    hub.close()
+
+    with pytest.raises(StateError, match=r"group .*shard has read events/0 up to 3.*tocsin offsets forget"):
+        start(world.hub())
+
+
+def test_another_group_is_not_a_lost_state(world: World, start: Start) -> None:
+    hub = start(world.hub())
+    world.write(topics.EVENTS, 1)
+    read(hub, 1)
+    hub.commit(hub.state(1), wait=True)
+
+    assert len(read(start(world.hub(group="other")), 1)) == 1
+
+
+def test_acked_topics_resume_from_the_group_when_the_state_is_lost(full_world: World, start: Start) -> None:
+    full_world.write(topics.OUTCOMES, 10)
+
+    def tracker() -> KafkaHub:
+        return full_world.hub(topics=(topics.OUTCOMES,), acked=frozenset({topics.OUTCOMES}))
+
+    hub = start(tracker())
+    for record in read(hub, 10)[:6]:
+        hub.acks.done(record.topic, record.partition, record.offset)
+    hub.commit(hub.state(1), wait=True)
+    hub.close()
+
+    again = read(start(tracker()), 4)
+
+    assert [record.offset for record in again] == [6, 7, 8, 9]
+
+
+def test_unfinished_records_of_acked_topics_are_read_again(full_world: World, start: Start) -> None:
+    topic = topics.messages("email")
+    full_world.write(topic, 10)
+    hub = start(full_world.hub(acked=frozenset({topic})))
+    for record in read(hub, 10):
+        if record.offset != 4:
+            hub.acks.done(topic, record.partition, record.offset)
+    state = hub.state(1)
+    hub.close()
+
+    assert state.offsets[topic][0] == 4
+    again = start(full_world.hub(acked=frozenset({topic})), state)
+    assert [r.offset for r in read(again, 6)] == [4, 5, 6, 7, 8, 9]
+
+
+def test_a_paused_partition_stays_paused_over_a_restart_until_accepted(world: World, start: Start) -> None:
+    hub = start(world.hub(flow=Flow(urgent=10)))
+    world.write(topics.EVENTS, 30)
+    world.write(topics.EVENTS, 3, partition=1)
+    first = read(hub, 10)
+    hub.pause(topics.EVENTS, 0, "too many bad records")
+    others = settle(hub)
+    state = read_stored(hub.state(3).stored())
+    hub.close()
+
+    assert {r.partition for r in others} <= {1}
+    handed = [r.offset for r in first if r.partition == 0]
+    assert state.offsets[topics.EVENTS][0] == len(handed)
+
+    hub = start(world.hub(), state)
+    assert hub.paused == {(topics.EVENTS, 0): "too many bad records"}
+    assert 0 not in {r.partition for r in settle(hub)}
+    state = hub.state(4)
+    hub.close()
+
+    hub = start(world.hub(), state, accept_bad=True)
+    again = settle(hub)
+    assert hub.paused == {}
+    assert handed + [r.offset for r in again if r.partition == 0] == list(range(30))
+
+
+def test_caught_up_means_all_gate_inputs_are_handed_out(world: World, start: Start) -> None:
+    world.write(topics.EVENTS, 3)
+    allowed = {topics.EVENTS: 0}
+    hub = start(world.hub(allowance=lambda topic: allowed.get(topic, 100)))
+    assert not hub.caught_up(0)
+    settle(hub)
+    assert hub.caught_up(1)
+    assert not hub.caught_up(0)
+
+    allowed[topics.EVENTS] = 100
+    read(hub, 3)
+    wait_for(lambda: not hub.take() and hub.caught_up(0))
+
+    world.write(topics.RETRIES, 1)
+    wait_for(lambda: bool(hub.take()))
+    wait_for(lambda: not hub.take() and hub.caught_up(0))
+
+
+def test_lag_is_what_is_not_handed_out(world: World, start: Start) -> None:
+    world.write(topics.EVENTS, 20)
+    hub = start(world.hub(flow=Flow(urgent=5)))
+    read(hub, 5)
+    assert hub.lags()[topics.EVENTS, 0] == 15
+    read(hub, 15)
+    assert hub.lags()[topics.EVENTS, 0] == 0
+
+
+def test_offsets_reach_the_group_after_a_durable_epoch(world: World, start: Start) -> None:
+    world.write(topics.EVENTS, 4)
+    hub = start(world.hub())
+    read(hub, 4)
+    hub.durable(hub.state(1))
+
+    wait_for(lambda: not hub.take() and group_has_offsets(world))
+
+
+def group_has_offsets(world: World) -> bool:
+    """Ask whether a first start would be refused."""
+    hub = world.hub()
+    try:
+        hub.start(None)
+    except StateError:
+        return True
+    finally:
+        hub.close()
+    return False
+
+
+def test_an_empty_partition_is_kept_as_its_beginning_or_its_end(world: World, start: Start) -> None:
+    hub = start(world.hub())
+    assert hub.state(1).offsets[topics.EVENTS][0] == BEGINNING
+    wait_for(lambda: not hub.take() and hub.caught_up(0))
+    assert hub.state(1).offsets[topics.EVENTS][0] == 0

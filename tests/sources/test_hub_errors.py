@@ -1,0 +1,108 @@
+"""The hub when Kafka fails: what is waited out, and what stops it with a cure."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from confluent_kafka import KafkaError
+
+from core.errors import SourceError, StateError
+from models import topics
+from models.raw import OutRecord
+from sinks.kafka import KafkaPublisher, PublisherPolicy
+from sources.consumer import HubPolicy
+from sources.hub import KafkaHub
+from sources.position import HubState
+from tests.sources.mock_kafka import FETCH, OFFSET_FETCH, MockCluster
+from tests.sources.rig import read, settle, wait_for
+
+Start = Callable[..., KafkaHub]
+PREFIX = "t."
+
+
+@pytest.fixture
+def cluster() -> Iterator[MockCluster]:
+    """Make a mock cluster with the topic of events, one partition."""
+    with MockCluster() as cluster:
+        cluster.create(PREFIX + topics.EVENTS, 1)
+        yield cluster
+
+
+def write(cluster: MockCluster, count: int) -> None:
+    """Append events."""
+    publisher = KafkaPublisher(PublisherPolicy(cluster.bootstrap, PREFIX))
+    publisher.publish([OutRecord(topics.EVENTS, 0, b"k", b"%d" % n) for n in range(count)])
+    publisher.confirm(10)
+
+
+def hub_of(cluster: MockCluster) -> KafkaHub:
+    """Make a hub for the topic of events."""
+    return KafkaHub(HubPolicy(cluster.bootstrap, PREFIX, (topics.EVENTS,), (0,)))
+
+
+def at(offset: int) -> HubState:
+    """Make the state of a hub that has read so far."""
+    return HubState(3, {topics.EVENTS: {0: offset}}, {}, {}, ())
+
+
+def test_an_offset_that_is_not_there_stops_with_the_cure(cluster: MockCluster, start: Start) -> None:
+    write(cluster, 5)
+    hub = start(hub_of(cluster), at(1_000))
+    with pytest.raises(StateError, match=r"events/0: offset 1000 is not in the topic.*tocsin offsets forget"):
+        settle(hub, 10)
+
+
+def test_a_forgotten_topic_starts_at_the_oldest_record_left(cluster: MockCluster, start: Start) -> None:
+    write(cluster, 5)
+    hub = start(hub_of(cluster), at(1_000), forget=frozenset({topics.EVENTS}))
+    assert [record.offset for record in read(hub, 5)] == [0, 1, 2, 3, 4]
+
+
+def test_a_broker_that_goes_away_is_waited_for(cluster: MockCluster, start: Start) -> None:
+    write(cluster, 5)
+    hub = start(hub_of(cluster), at(0))
+    read(hub, 5)
+    cluster.down()
+    wait_for(lambda: not hub.take() and bool(hub.troubles))
+    assert "reading goes on when Kafka answers" in next(iter(hub.troubles.values()))
+    cluster.up()
+    write(cluster, 3)
+    assert [record.offset for record in read(hub, 3)] == [5, 6, 7]
+    assert hub.troubles == {}
+
+
+def test_a_refused_fetch_is_told_and_waited_out(cluster: MockCluster, start: Start) -> None:
+    write(cluster, 5)
+    cluster.fail(FETCH, *[KafkaError.TOPIC_AUTHORIZATION_FAILED] * 5)
+    hub = start(hub_of(cluster), at(0))
+    heard: set[str] = set()
+    seen: list[int] = []
+
+    def all_read() -> bool:
+        heard.update(hub.troubles.values())
+        seen.extend(record.offset for record in hub.take())
+        return len(seen) == 5
+
+    wait_for(all_read)
+    assert seen == [0, 1, 2, 3, 4]
+    assert any("refuses access" in sentence and "ACL" in sentence for sentence in heard)
+    assert hub.troubles == {}
+
+
+def test_a_topic_that_is_missing_is_told(cluster: MockCluster, start: Start) -> None:
+    policy = HubPolicy(cluster.bootstrap, PREFIX, (topics.EVENTS,), (0, 7))
+    hub = start(KafkaHub(policy), HubState(3, {topics.EVENTS: {0: 0, 7: 0}}, {}, {}, ()))
+    wait_for(lambda: not hub.take() and bool(hub.troubles))
+    assert "tocsin topics create" in hub.troubles[topics.EVENTS]
+
+
+def test_retried_fetch_errors_lose_nothing(cluster: MockCluster, start: Start) -> None:
+    write(cluster, 50)
+    cluster.fail(FETCH, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+    hub = start(hub_of(cluster), at(0))
+    assert [record.offset for record in read(hub, 50)] == list(range(50))
+
+
+def test_a_refused_group_stops_a_first_start_with_the_cure(cluster: MockCluster, start: Start) -> None:
+    cluster.fail(OFFSET_FETCH, *[KafkaError.GROUP_AUTHORIZATION_FAILED] * 3)
+    with pytest.raises(SourceError, match="Kafka refuses access"):
+        start(hub_of(cluster))
