@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 import bytewax.run
+import msgspec
 from bytewax.recovery import RecoveryConfig
 from redis.asyncio import Redis
 
@@ -33,7 +34,7 @@ from flows.timing import LaneTiming
 from models import topics
 from models.statuses import Channel
 from operators.decode import DecodePolicy, Decoder, Routed
-from operators.delivery_channel import ChannelDelivery
+from operators.delivery_channel import ChannelDelivery, ChannelPolicy
 from operators.gate import GateParts
 from providers.accounts import build, load_accounts
 from providers.base import Provider
@@ -215,7 +216,7 @@ class Opened:
         order = provider_order(lambda: self.content.catalog, providers)
         return {
             name: ChannelDelivery(
-                _POLICIES[Channel(name)](in_flight=settings.in_flight, on_unknown=settings.on_unknown),
+                self._policy(Channel(name)),
                 runtime=self.runtime,
                 ledger=self.ledger,
                 render=self.content.render,
@@ -225,6 +226,11 @@ class Opened:
             )
             for name in self._plan.own_channels
         }
+
+    def _policy(self, channel: Channel) -> ChannelPolicy:
+        settings = self._settings
+        policy = _POLICIES[channel](in_flight=settings.in_flight, on_unknown=settings.on_unknown)
+        return msgspec.structs.replace(policy, stream_clock=settings.clock == "stream")
 
     def _providers(self) -> dict[str, Provider]:
         settings = self._settings

@@ -35,6 +35,7 @@ class Job:
         "content",
         "due_ms",
         "expired",
+        "expires_ms",
         "fallback",
         "first_failed_ms",
         "given_back",
@@ -67,6 +68,7 @@ class Job:
         self.given_back: int | None = None
         self.due_ms = 0
         self.expired = False
+        self.expires_ms = message.expires_ms
 
 
 class Then(Enum):
@@ -135,7 +137,7 @@ class Attempts:
         """Take one job one step further: at most one provider call."""
         now_ms = self._runtime.now_ms()
         fault = self._fault(job)
-        job.expired |= 0 < job.message.expires_ms < now_ms
+        job.expired |= 0 < job.expires_ms < now_ms
         only_look = job.expired or fault is not None or job.given_back is not None
         claim = await self._ledger.claim(job.message, only_look=only_look)
         shown = self._adopt(job, claim)

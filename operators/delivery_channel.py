@@ -40,6 +40,8 @@ class ChannelPolicy(msgspec.Struct, frozen=True):
             the channel are up, the former go back to the gate for this long.
         poll_ms: how often answers are fetched while calls are out.
         drain_ms: how long the end of input waits for calls that are out.
+        stream_clock: decisions are in the events' own time, so what is left until a message expires counts
+            from when it was read.
     """
 
     channel: str
@@ -49,6 +51,7 @@ class ChannelPolicy(msgspec.Struct, frozen=True):
     hand_back_ms: int = 30_000
     poll_ms: int = 2
     drain_ms: int = 5_000
+    stream_clock: bool = False
 
 
 class Gauges(NamedTuple):
@@ -102,13 +105,19 @@ class ChannelDelivery:
         """Queue records; what cannot be decoded becomes a dead letter."""
         for record in records:
             try:
-                job = Job(record, decode_message(record))
+                job = self._job(record)
             except DecodeError as error:
                 self._out.append(dead_letter(record, "deliver", error.reason, str(error)))
                 self._acks.append((record.topic, record.partition, record.offset))
                 continue
             self._queues.add(job.message.tenant, job.user_key, job)
             self._relieve(job.user_key)
+
+    def _job(self, record: RawRecord) -> Job:
+        job = Job(record, decode_message(record))
+        if self.policy.stream_clock and job.expires_ms:
+            job.expires_ms += record.timestamp_ms - job.message.decided_ms
+        return job
 
     def advance(self) -> None:
         """Take in answers, then start what may start."""
@@ -199,7 +208,7 @@ class ChannelDelivery:
         started: list[Job] = []
         while (job := self._queues.take()) is not None:
             providers = self._providers_for(job.message)
-            job.expired = 0 < job.message.expires_ms < now_ms
+            job.expired = 0 < job.expires_ms < now_ms
             if not providers or job.given_back is not None or job.expired:
                 job.provider = None
                 started.append(job)
@@ -222,7 +231,7 @@ class ChannelDelivery:
 
     def _park(self, job: Job, providers: Sequence[Provider]) -> None:
         group = tuple([provider.name for provider in providers])
-        until_ms = job.message.expires_ms + 1 if job.message.expires_ms else 0
+        until_ms = job.expires_ms + 1 if job.expires_ms else 0
         self._queues.park(job.user_key, group, until_ms)
 
     def _unpark(self, now_ms: int) -> None:
