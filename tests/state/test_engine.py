@@ -1,7 +1,7 @@
 """The call orders of the engine that the exact store rests on, pinned."""
 
 import itertools
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import bytewax.operators as op
