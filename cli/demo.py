@@ -25,11 +25,13 @@ from core.balance import Balance
 from flows.supervisor import Supervisor
 from local.demo_data import DemoData
 from local.flights import chosen_days
+from local.probes import http_answers
 from providers.claims import open_claims
 from providers.ledger import LedgerPolicy
 
 _TICK_S = 0.1
 _DRAIN_S = 600.0
+_START_S = 60.0
 
 
 class Plan(NamedTuple):
@@ -132,8 +134,9 @@ class Show:
     def run(self, *, live: bool) -> dict[str, Any]:
         """Play, wait until everything is delivered (or Ctrl-C), stop in order, balance."""
         self._supervisor.start()
-        self._player.start()
         try:
+            self._await_shards()
+            self._player.start()
             with Watch(self._stage.settings) as watch:
                 if live:
                     with Live(
@@ -149,6 +152,23 @@ class Show:
             self._supervisor.stop()
         return self._close(live=live)
 
+    def _await_shards(self) -> None:
+        """Wait until every shard answers, so that latency is not that of its start."""
+        port = self._stage.settings.http_port
+        waiting = set(range(self._plan.shards))
+        until = time.monotonic() + _START_S
+        while waiting and not self._stop.wait(_TICK_S):
+            waiting = {number for number in waiting if not http_answers(port + number, "/healthz")}
+            self._watch_over()
+            if time.monotonic() > until:
+                logs = self._stage.folder / "logs"
+                fail(f"shards {sorted(waiting)} did not start within {_START_S:.0f} s; see {logs}")
+
+    def _watch_over(self) -> None:
+        code = self._supervisor.check()
+        if code is not None:
+            fail(f"a shard refused to start; its log is in {self._stage.folder / 'logs'}", code)
+
     def _follow(self, watch: Watch, refresh: Callable[[], None], *, stay: bool) -> None:
         """Watch until all is delivered; live, stay for the visitor until Ctrl-C."""
         patience = time.monotonic() + _DRAIN_S
@@ -163,9 +183,7 @@ class Show:
                 fail(f"not drained within {_DRAIN_S:.0f} s: {watch.lag:,} records behind")
 
     def _tick(self, watch: Watch) -> None:
-        code = self._supervisor.check()
-        if code is not None:
-            fail(f"a shard refused to start; its log is in {self._stage.folder / 'logs'}", code)
+        self._watch_over()
         if self._player.problem:
             fail(self._player.problem)
         self._killer.tick()

@@ -11,6 +11,7 @@ from core.partition import partition_of
 from flows.settings import Settings
 from local.demo_data import DemoData, DemoRecord
 from models import topics
+from sources.reader import silent_logger
 
 _SLICE_S = 0.05
 
@@ -38,7 +39,8 @@ class Player:
                 "linger.ms": 5,
                 "compression.type": "lz4",
                 **settings.kafka_options,
-            }
+            },
+            logger=silent_logger(),
         )
         self._thread = threading.Thread(target=self._run, name="player", daemon=True)
         self._stop = threading.Event()

@@ -1,6 +1,7 @@
 """The demo's stage: embedded servers, settings that point at them, topics, schema, accounts."""
 
 import shutil
+import socket
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +13,12 @@ import yaml
 
 from dashboards import store
 from flows.settings import Settings, environment
+from local.processes import free_ports
 from local.servers import Servers
 from sources.topics import TopicAdmin, TopicPlan
 
 ROOT = Path(__file__).parent.parent
+_SHARDS_MAX = 8
 _SANDBOX_SID = "AC" + "0" * 32
 
 
@@ -63,6 +66,7 @@ class Stage:
             "TOCSIN_SECRET": "demo-demo-demo-demo",
             "TOCSIN_CLOCK": "stream",
             "TOCSIN_PARTITIONS": str(self._partitions),
+            "TOCSIN_HTTP_PORT": str(_free_row(_SHARDS_MAX)),
             **self._extra,
         }
         self.settings = settings_from(self.env)
@@ -77,15 +81,20 @@ class Stage:
             "smtp": {"vendor": "smtp", "host": host, "port": int(port), "security": "plain"},
             "sendgrid": {"vendor": "sendgrid", "api_key": "SG.demo", "base_url": f"{sandbox}/sendgrid"},
             "twilio": {
-                "vendor": "twilio", "account_sid": _SANDBOX_SID, "auth_token": "demo", "base_url": f"{sandbox}/twilio",
+                "vendor": "twilio",
+                "account_sid": _SANDBOX_SID,
+                "auth_token": "demo",
+                "base_url": f"{sandbox}/twilio",
                 "status_callback": f"{sandbox}/callback",
             },
             "fcm": {
-                "vendor": "fcm", "credentials_file": str(self.folder / "servers/sandbox/fcm-service-account.json"),
-                "base_url": f"{sandbox}/fcm", "token_url": f"{sandbox}/fcm/token",
+                "vendor": "fcm",
+                "credentials_file": str(self.folder / "servers/sandbox/fcm-service-account.json"),
+                "base_url": f"{sandbox}/fcm",
+                "token_url": f"{sandbox}/fcm/token",
             },
             "inapp": {"vendor": "inapp"},
-        }  # fmt: skip
+        }
         (self.folder / "providers.yaml").write_text(yaml.safe_dump({"accounts": accounts}))
 
     def __exit__(
@@ -94,6 +103,23 @@ class Stage:
         self._servers.stop()
         if not self._keep:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _free_row(length: int) -> int:
+    """Find the first of `length` free ports in a row."""
+    while True:
+        first = free_ports(1)[0]
+        if all(_is_free(first + offset) for offset in range(1, length)):
+            return first
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 class _Sent(msgspec.Struct):

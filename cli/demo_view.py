@@ -32,9 +32,16 @@ class Scene:
 def render(scene: Scene, stats: DemoStats) -> RenderableType:
     """Lay the scene out."""
     return Group(
-        _headline(scene), _progress(scene, stats), Text(), _figures(scene, stats), Text(), _channels(stats), Text(),
-        _reasons(stats), _addresses(scene),
-    )  # fmt: skip
+        _headline(scene),
+        _progress(scene, stats),
+        Text(),
+        _figures(scene, stats),
+        Text(),
+        _channels(stats),
+        Text(),
+        _reasons(stats),
+        _addresses(scene),
+    )
 
 
 def _headline(scene: Scene) -> Text:
@@ -63,13 +70,17 @@ def _figures(scene: Scene, stats: DemoStats) -> Table:
     recent = stats.recent()
     grid = Table.grid(padding=(0, 3))
     grid.add_row(
-        f"events/s {scene.events_per_s:7,.0f}", f"outcomes/s {scene.outcomes_per_s:7,.0f}", f"lag {scene.lag:8,}",
+        f"events/s {scene.events_per_s:7,.0f}",
+        f"outcomes/s {scene.outcomes_per_s:7,.0f}",
+        f"lag {scene.lag:8,}",
         f"p50 {percentile(recent, 0.5):5,} ms",
-    )  # fmt: skip
+    )
     grid.add_row(
-        f"held {stats.held:11,}", f"in flight {stats.in_flight:8,}", f"dead {stats.statuses['dead']:7,}",
+        f"held {stats.held:11,}",
+        f"in flight {stats.in_flight:8,}",
+        f"dead {stats.statuses['dead']:7,}",
         f"p99 {percentile(recent, 0.99):5,} ms",
-    )  # fmt: skip
+    )
     return grid
 
 

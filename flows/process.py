@@ -209,7 +209,6 @@ class Opened:
         return ledger
 
     def _channels(self) -> dict[str, ChannelDelivery]:
-        settings = self._settings
         if not self._plan.own_channels:
             return {}
         providers = self._providers()

@@ -1,5 +1,6 @@
 """Reading topics outside the flow: whole ranges for the books, or the newest records for a person."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -31,7 +32,7 @@ class TopicReader:
             **(options or {}),
         }
         self._config = config
-        self._consumer = Consumer(config, logger=_silent())
+        self._consumer = Consumer(config, logger=silent_logger())
         self._groups: dict[str, Any] = {}
 
     def close(self) -> None:
@@ -77,7 +78,7 @@ class TopicReader:
     def _in_group(self, group: str) -> Any:
         """Give a consumer that speaks for a group, and never joins it."""
         if group not in self._groups:
-            self._groups[group] = Consumer({**self._config, "group.id": group}, logger=_silent())
+            self._groups[group] = Consumer({**self._config, "group.id": group}, logger=silent_logger())
         return self._groups[group]
 
     def read(
@@ -180,9 +181,8 @@ def _away(error: KafkaException) -> str:
     return f"Kafka does not answer ({name}): is TOCSIN_KAFKA right?"
 
 
-def _silent() -> Any:
-    import logging
-
+def silent_logger() -> logging.Logger:
+    """Give librdkafka somewhere to log that nobody reads: a broker that stops after us is no news."""
     logger = logging.getLogger("tocsin.reader")
     logger.addHandler(logging.NullHandler())
     logger.propagate = False
