@@ -82,14 +82,13 @@ def decode_event(raw: RawRecord, limits: EventLimits) -> Event:
     """
     value = raw.value or b""
     if len(value) > limits.max_bytes:
-        text = (
-            f"value: {len(value)} bytes, more than the {limits.max_bytes} allowed; send a reference"
-        )
+        text = f"value: {len(value)} bytes, more than the {limits.max_bytes} allowed; send a reference"
         raise DecodeError(Reason.TOO_LARGE, text)
     try:
         envelope = _from_headers(raw, value) if raw.headers else _structured(value)
-        if envelope.data is not _NO_DATA:
-            _check_data(envelope.data)
+        parsed = None if envelope.data is _NO_DATA else _decode_any(envelope.data)
+        if value.count(b"[") + value.count(b"{") > _MAX_DEPTH and _depth(parsed) > _MAX_DEPTH:
+            _refuse("data", f"nested more than {_MAX_DEPTH} deep")
         return _event(raw, envelope, limits)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise decode_error(error, _CURES) from error
@@ -104,7 +103,7 @@ def decode_error(error: Exception, cures: dict[str, str]) -> DecodeError:
     if not isinstance(error, msgspec.ValidationError):
         return DecodeError(Reason.BAD_JSON, f"value: {error}; send one JSON object in UTF-8")
     said = _without_content(str(error))
-    field = next((name for name in cures if f"$.{name}" in said or f"`{name}`" in said), "")
+    field = next((name for name in cures if f"$.{name}" in said or f"`{name}`" in said), "data")
     return DecodeError(Reason.BAD_FIELD, f"{said}; {cures.get(field, 'send the type that is expected')}")
 
 
@@ -162,16 +161,6 @@ def _binary(attributes: dict[str, str], content_type: str, value: bytes) -> _Env
 _BINARY_FIELDS = frozenset(_Envelope.__struct_fields__) - {"data", "data_base64"}
 
 
-def _check_data(data: msgspec.Raw) -> None:
-    """See to it that whoever parses `data` later succeeds: numbers in range, no deep nesting."""
-    try:
-        parsed = _decode_any(data)
-    except msgspec.ValidationError as error:
-        raise DecodeError(Reason.BAD_FIELD, f"data: {error}; {_CURES['data']}") from error
-    if bytes(data).count(b"[") + bytes(data).count(b"{") > _MAX_DEPTH and _depth(parsed) > _MAX_DEPTH:
-        _refuse("data", f"nested more than {_MAX_DEPTH} deep")
-
-
 def _depth(parsed: object) -> int:
     depth, level = 0, [parsed]
     while level := [item for item in level if isinstance(item, dict | list)]:
@@ -187,15 +176,14 @@ def _event(raw: RawRecord, envelope: _Envelope, limits: EventLimits) -> Event:
     if envelope.data_base64 is not None:
         _refuse("data_base64", "not read")
     tenant = envelope.tenant or "default"
-    if "/" in tenant:
-        _refuse("tenant", "holds '/'")
     user = envelope.subject or _contact_user(envelope)
-    _check_names(envelope, tenant, user)
+    joined = f"{envelope.id}{envelope.source}{envelope.type}{user}{tenant}"
+    if len(joined) > MAX_TEXT or not joined.isprintable() or "/" in tenant:
+        _check_names(envelope, tenant, user)
     time_ms = received_ms if envelope.time is None else _time("time", envelope.time)
     if limits.check_time:
         _check_time(time_ms, received_ms, limits)
-    sends, expires, recipient = envelope.tocsinsendat, envelope.tocsinexpires, envelope.recipient
-    return Event(
+    event = Event(
         tenant=tenant,
         id=envelope.id,
         source=envelope.source,
@@ -205,17 +193,26 @@ def _event(raw: RawRecord, envelope: _Envelope, limits: EventLimits) -> Event:
         data=envelope.data,
         origin=Origin(topic, partition, offset),
         received_ms=received_ms,
+        bulk=topic == topics.BULK,
+    )
+    return _with_options(event, envelope)
+
+
+def _with_options(event: Event, envelope: _Envelope) -> Event:
+    sends, expires, recipient = envelope.tocsinsendat, envelope.tocsinexpires, envelope.recipient
+    if sends is None and expires is None and recipient is None:
+        return event
+    return msgspec.structs.replace(
+        event,
         recipient=None if recipient is None else _recipient(recipient),
         send_at_ms=None if sends is None else _time("tocsinsendat", sends),
         expires_ms=None if expires is None else _time("tocsinexpires", expires),
-        bulk=topic == topics.BULK,
     )
 
 
 def _check_names(envelope: _Envelope, tenant: str, user: str) -> None:
-    joined = f"{envelope.id}{envelope.source}{envelope.type}{user}{tenant}"
-    if len(joined) <= MAX_TEXT and joined.isprintable():
-        return
+    if "/" in tenant:
+        _refuse("tenant", "holds '/'")
     names = {
         "id": envelope.id,
         "source": envelope.source,
@@ -246,9 +243,7 @@ def _check_time(time_ms: int, received_ms: int, limits: EventLimits) -> None:
         text = f"time: {late_s:.0f} s before Kafka's, more than {limits.max_past_s}; raise TOCSIN_MAX_PAST_S"
         raise DecodeError(Reason.TIME_OUT_OF_RANGE, text)
     if -late_s > limits.max_future_s:
-        text = (
-            f"time: {-late_s:.0f} s after Kafka's, more than {limits.max_future_s}; mend its clock"
-        )
+        text = f"time: {-late_s:.0f} s after Kafka's, more than {limits.max_future_s}; mend its clock"
         raise DecodeError(Reason.TIME_OUT_OF_RANGE, text)
 
 

@@ -9,6 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -145,7 +146,7 @@ class KafkaPublisher:
                     key=record.key,
                     partition=record.partition,
                     headers=list(record.headers),
-                    on_delivery=self._on_delivery,
+                    on_delivery=partial(self._on_marked, record),
                 )
             except BufferError:
                 return records[at:]
@@ -156,9 +157,12 @@ class KafkaPublisher:
     def _on_delivery(self, error: KafkaError | None, message: Any) -> None:
         if error is not None:
             topic = message.topic().removeprefix(self._prefix)
-            headers = tuple((name, value or b"") for name, value in message.headers() or ())
-            failed = OutRecord(topic, message.partition(), message.key(), message.value(), headers)
-            self._on_failure(failed, error)
+            self._on_failure(OutRecord(topic, message.partition(), message.key(), message.value()), error)
+
+    def _on_marked(self, record: OutRecord, error: KafkaError | None, _message: object) -> None:
+        """Learn about a record with headers: what librdkafka reports has lost them."""
+        if error is not None:
+            self._on_failure(record, error)
 
     def _on_failure(self, record: OutRecord, error: KafkaError) -> None:
         size = len(record.value or b"") + len(record.key or b"")
