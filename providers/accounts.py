@@ -14,7 +14,7 @@ path starts at this file's folder. No message of an error shows a value.
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -100,24 +100,32 @@ def build(
         SettingsError: an `inapp` account without Redis.
     """
     apple = any(isinstance(account, ApnsAccount) for account in accounts.accounts.values())
-    google = frozenset({"android"} if apple else {"android", "ios"})
+    parts = _Parts(clock, redis, transport, frozenset({"android"} if apple else {"android", "ios"}))
+    return {name: _adapter(name, account, parts) for name, account in accounts.accounts.items()}
 
-    def adapter(name: str, account: AnyAccount) -> Provider:
-        match account:
-            case SmtpAccount():
-                return SmtpMail(name, account)
-            case InAppAccount():
-                return InApp(name, account, Inbox(_needed(redis, name), account.policy()))
-            case FcmAccount():
-                return Fcm(name, account, transport(account.http_policy()), clock, platforms=google)
-            case SendGridAccount():
-                return SendGrid(name, account, transport(account.http_policy()), clock)
-            case TwilioAccount():
-                return TwilioSms(name, account, transport(account.http_policy()), clock)
-            case ApnsAccount():
-                return Apns(name, account, transport(account.http_policy()), clock)
 
-    return {name: adapter(name, account) for name, account in accounts.accounts.items()}
+class _Parts(NamedTuple):
+    clock: Clock
+    redis: Redis | None
+    transport: OpenTransport
+    google: frozenset[str]
+
+
+def _adapter(name: str, account: AnyAccount, parts: _Parts) -> Provider:
+    if isinstance(account, SmtpAccount):
+        return SmtpMail(name, account)
+    if isinstance(account, InAppAccount):
+        return InApp(name, account, Inbox(_needed(parts.redis, name), account.policy()))
+    transport = parts.transport(account.http_policy())
+    match account:
+        case SendGridAccount():
+            return SendGrid(name, account, transport, parts.clock)
+        case TwilioAccount():
+            return TwilioSms(name, account, transport, parts.clock)
+        case FcmAccount():
+            return Fcm(name, account, transport, parts.clock, platforms=parts.google)
+        case ApnsAccount():
+            return Apns(name, account, transport, parts.clock)
 
 
 def _needed(redis: Redis | None, name: str) -> Redis:

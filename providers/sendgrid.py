@@ -100,11 +100,7 @@ def mail_document(message: Message, content: EmailContent) -> dict[str, Any]:
     Raises:
         Rejected: there is no subject or no text at all, which SendGrid refuses.
     """
-    texts = [("text/plain", content.text), ("text/html", content.html)]
-    parts = [{"type": kind, "value": value} for kind, value in texts if value]
-    if not parts or not content.subject:
-        msg = "the e-mail has no subject" if parts else "the e-mail has no text"
-        raise Rejected(msg, code="empty")
+    parts = _parts(content)
     headers = extra_headers(content.headers, RESERVED)
     document: dict[str, Any] = {
         "personalizations": [{"to": [{"email": message.target.address}], "custom_args": _marks(message)}],
@@ -120,6 +116,15 @@ def mail_document(message: Message, content: EmailContent) -> dict[str, Any]:
         # SendGrid would put its own link in place of ours.
         document["tracking_settings"] = {"subscription_tracking": {"enable": False}}
     return document
+
+
+def _parts(content: EmailContent) -> list[dict[str, str]]:
+    texts = [("text/plain", content.text), ("text/html", content.html)]
+    parts = [{"type": kind, "value": value} for kind, value in texts if value]
+    if not parts or not content.subject:
+        msg = "the e-mail has no subject" if parts else "the e-mail has no text"
+        raise Rejected(msg, code="empty")
+    return parts
 
 
 def _party(email: str, name: str = "") -> dict[str, str]:
