@@ -179,7 +179,7 @@ class Attempts:
         if claim.answer is Answer.OPEN:
             return await self._left_open(job)
         if claim.answer is Answer.STALE:
-            return await self._hand_back(job, Reason.STALE_PROFILE, self._runtime.now_ms())
+            return self._stale(job)
         if job.given_back is not None:
             return await self._hand_back(job, job.last_reason, job.given_back)
         if job.expired:
@@ -285,10 +285,17 @@ class Attempts:
         job.unknown = True
         return await self._go_on(job, (line,), Then.AGAIN, call.at_ms, Health.UNTOUCHED)
 
+    def _stale(self, job: Job) -> Step:
+        """Ask the gate at once. Not written down: read again, it says the same while the profile is newer."""
+        retry = records.hand_back(job.attempt, Reason.STALE_PROFILE, job.message.decided_ms)
+        return Step(job, Then.FINISHED, (retry,))
+
     async def _hand_back(
         self, job: Job, reason: Reason, due_ms: int, *lines: Output, provider: str = ""
     ) -> Step:
-        retry = records.hand_back(job.attempt, reason, due_ms, provider, job.first_failed_ms)
+        retry = records.hand_back(
+            job.attempt, reason, due_ms, provider=provider, first_failed_ms=job.first_failed_ms
+        )
         return await self._end(job, *lines, retry, handed_back=True)
 
     async def _bury(self, job: Job, reason: Reason, text: str, call: Call, health: Health) -> Step:

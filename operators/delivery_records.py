@@ -115,7 +115,9 @@ def receipt(message: Message, kind: str, reason: Reason, call: Call) -> Output:
     return _RECEIPT, _encode(event), ()
 
 
-def hand_back(attempt: int, reason: str, due_ms: int, provider: str, first_failed_ms: int) -> Output:
+def hand_back(
+    attempt: int, reason: str, due_ms: int, *, provider: str = "", first_failed_ms: int = 0
+) -> Output:
     """Write a retry: attempt number `attempt` is to be decided again at `due_ms`."""
     return _RETRY, _encode(_RetryNote(attempt, reason, due_ms, provider, first_failed_ms)), ()
 

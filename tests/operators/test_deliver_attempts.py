@@ -236,6 +236,31 @@ def test_an_opt_out_while_it_queued_sends_it_back_to_the_gate(rig: Build, redis_
     assert retry.due_ms <= made.runtime.now_ms()
     assert provider.calls == []
     assert made.outcomes() == []
+    copy = rig([provider], incarnation="b" * 16).feed(record(message(), 0)).until_acked(1)
+    assert copy.out == made.out
+
+
+def test_a_message_that_was_called_stale_wrongly_is_sent_when_it_comes_again(
+    rig: Build, redis_db: str
+) -> None:
+    """A user was erased and came back; under the stream clock the gate's second decision is byte-equal."""
+    provider = ScriptedProvider()
+    with redis.Redis.from_url(redis_db) as client:
+        client.set(version_key("t:", "acme/ann"), -1)
+        made = rig([provider]).feed(record(message(), 0)).until_acked(1)
+        client.set(version_key("t:", "acme/ann"), 3)
+    made.feed(record(message(), 1)).until_acked(2)
+    assert made.words() == [("sent", "", 1)]
+
+
+def test_under_the_stream_clock_a_message_expires_by_the_time_that_was_left(rig: Build) -> None:
+    provider = ScriptedProvider()
+    made = rig([provider], settings=policy(stream_clock=True))
+    now_ms = made.runtime.now_ms()
+    soon = record(message("ann", expires_ms=3_100), 0)._replace(timestamp_ms=now_ms - 200)
+    later = record(message("bob", expires_ms=3_000 + 60_000), 1)._replace(timestamp_ms=now_ms - 200)
+    made.feed(soon, later).until_acked(2)
+    assert sorted(made.words()) == [("expired", "too_late", 1), ("sent", "", 1)]
 
 
 def test_an_opt_out_while_a_retry_waits_stops_it(rig: Build, redis_db: str) -> None:

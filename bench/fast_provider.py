@@ -1,0 +1,62 @@
+"""A provider that cannot be the limit: answers Twilio and SendGrid calls after a delay, and checks nothing.
+
+`python -m bench.fast_provider --port P --delay-ms D`, on 127.0.0.1. Raw asyncio protocols on uvloop.
+"""
+
+import argparse
+import asyncio
+from typing import cast
+
+import uvloop
+
+_TWILIO = b'{"sid":"SM0123456789abcdef0123456789abcdef","status":"queued","error_code":null}'
+_SMS = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
+    len(_TWILIO),
+    _TWILIO,
+)
+_MAIL = b"HTTP/1.1 202 Accepted\r\nX-Message-Id: 0123456789abcdef\r\nContent-Length: 0\r\n\r\n"
+
+
+class Answers(asyncio.Protocol):
+    """Reads requests with a Content-Length; one at a time a connection, as HTTP/1.1 clients send them."""
+
+    def __init__(self, delay_s: float) -> None:
+        self._delay_s = delay_s
+        self._data = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        end = self._data.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        head = self._data[:end].lower()
+        length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+        if len(self._data) >= end + 4 + length:
+            answer = _MAIL if b"/v3/mail/send" in head else _SMS
+            self._data = b""
+            asyncio.get_running_loop().call_later(self._delay_s, self._answer, answer)
+
+    def _answer(self, answer: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(answer)
+
+
+async def serve(port: int, delay_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Answers(delay_s), "127.0.0.1", port, backlog=4096)
+    await server.serve_forever()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--delay-ms", type=float, default=50)
+    arguments = parser.parse_args()
+    uvloop.run(serve(arguments.port, arguments.delay_ms / 1000))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""A delivery process to be killed: `python -m tests.operators.deliver_process FOLDER REDIS_URL INCARNATION`.
+
+Reads `FOLDER/input` (one JSON message a line; the line's number is its offset), sends through a provider
+whose witness is `FOLDER/calls`, writes what it puts out to `FOLDER/out`. Ends when all is acknowledged.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+from bytewax.recovery import RecoveryConfig
+from bytewax.run import cli_main
+
+from core.errors import Rejected, Transient
+from core.inflight import InflightPolicy
+from models.content import Outgoing
+from models.raw import OutRecord, RawRecord
+from models.statuses import Channel
+from operators.delivery_channel import ChannelDelivery
+from providers.base import Limits, Receipt
+from providers.ledger import Ledger, LedgerPolicy
+from providers.runtime import Runtime
+from sinks.email import email_sink
+from sources.acks import AckTracker
+from tests.operators.delivery import NoStats, plain, policy
+
+TOPIC = "messages.email.now"
+
+
+class WitnessProvider:
+    """Takes a message some time after the call and answers some time after that; fails by number."""
+
+    name = "witness"
+    channel = Channel.EMAIL
+    limits = Limits(timeout_s=5)
+
+    def __init__(self, path: Path) -> None:
+        self._log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._failed: set[str] = set()
+
+    def accepts(self, message: object) -> bool:
+        return True
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        message = outgoing.message
+        number = message.origin.offset
+        await asyncio.sleep(number % 5 / 500)
+        if number % 11 == 0:
+            raise Rejected("no")
+        if number % 7 == 0 and message.message_id not in self._failed:
+            self._failed.add(message.message_id)
+            raise Transient("busy")
+        os.write(self._log, f"{message.user} {number} {message.message_id}\n".encode())
+        await asyncio.sleep(number % 3 / 200)
+        return Receipt(f"id-{number}")
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+
+class Hub(StatefulSourcePartition[tuple[str, list[RawRecord]], int]):
+    """Hands lines out while the channel allows it; its state is the oldest unfinished one."""
+
+    def __init__(
+        self, lines: list[bytes], start: int | None, acks: AckTracker, room: Callable[[], int]
+    ) -> None:
+        self._lines = lines
+        self._next = start or 0
+        self._start = start or 0
+        self._acks = acks
+        self._room = room
+        self.gap = False
+
+    def next_batch(self) -> list[tuple[str, list[RawRecord]]]:
+        self.gap = False
+        if self._next == len(self._lines) and (self._acks.low(TOPIC, 0) or 0) == self._next:
+            raise StopIteration
+        end = min(self._next + min(50, self._room()), len(self._lines))
+        batch = [self._record(offset) for offset in range(self._next, end)]
+        self._next = end
+        return [("lane", batch)] if batch else []
+
+    def snapshot(self) -> int:
+        self.gap = True
+        low = self._acks.low(TOPIC, 0)
+        return self._start if low is None else low
+
+    def _record(self, offset: int) -> RawRecord:
+        self._acks.read(TOPIC, 0, offset)
+        line = self._lines[offset]
+        user = json.loads(line)["user"]
+        return RawRecord(TOPIC, 0, offset, 4_000, f"acme/{user}".encode(), line, ())
+
+
+class HubSource(FixedPartitionedSource[tuple[str, list[RawRecord]], int]):
+    def __init__(self, lines: list[bytes], acks: AckTracker, room: Callable[[], int]) -> None:
+        self._build = lambda start: Hub(lines, start, acks, room)
+        self.part: Hub | None = None
+
+    def list_parts(self) -> list[str]:
+        return ["hub"]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> Hub:
+        self.part = self._build(resume_state)
+        return self.part
+
+    def in_gap(self) -> bool:
+        return self.part is not None and self.part.gap
+
+
+class FileSink(FixedPartitionedSink[list[OutRecord], None], StatefulSinkPartition[list[OutRecord], None]):
+    """Appends records to a file before the epoch can close."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def list_parts(self) -> list[str]:
+        return ["outbox"]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> "FileSink":
+        return self
+
+    def write_batch(self, values: list[list[OutRecord]]) -> None:
+        lines = [as_line(record) for records in values for record in records]
+        os.write(self._file, "".join(lines).encode())
+
+    def snapshot(self) -> None:
+        return None
+
+
+def as_line(record: OutRecord) -> str:
+    packed = [record.topic, text(record.key), text(record.value), [[k, text(v)] for k, v in record.headers]]
+    return json.dumps(packed) + "\n"
+
+
+def text(data: bytes | None) -> str:
+    return base64.b64encode(data or b"").decode()
+
+
+def main(folder: Path, redis_url: str, incarnation: str) -> None:
+    runtime = Runtime()
+    runtime.start()
+    witness = WitnessProvider(folder / "calls")
+    channel = ChannelDelivery(
+        policy(inflight=InflightPolicy(credits=24, buffered=100)),
+        runtime=runtime,
+        ledger=Ledger(LedgerPolicy(url=redis_url, prefix="t:"), incarnation),
+        render=plain,
+        providers_for=lambda _: [witness],
+        stats=NoStats(),
+    )
+    acks = AckTracker()
+    lines = (folder / "input").read_bytes().splitlines()
+    source = HubSource(lines, acks, lambda: channel.allowance(TOPIC))
+    flow = Dataflow("deliver")
+    up: Any = op.input("hub", flow, source)
+    out = email_sink("email", up, channel=channel, done=acks.done, in_gap=source.in_gap)
+    op.output("outbox", out, FileSink(folder / "out"))
+    recovery = RecoveryConfig(folder / "store")  # type: ignore[no-untyped-call]
+    cli_main(  # type: ignore[no-untyped-call]
+        flow, epoch_interval=timedelta(milliseconds=30), recovery_config=recovery
+    )
+    runtime.stop()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

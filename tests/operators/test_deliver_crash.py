@@ -1,0 +1,137 @@
+"""kill -9 at random moments: a flow with the deliver operator, its ledger and a provider as witness."""
+
+import base64
+import json
+import random
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+import redis
+from bytewax.recovery import init_db_dir
+
+from models.message import Retry
+from models.outcome import Outcome
+from models.raw import OutRecord
+from models.statuses import FINAL
+from tests.operators.delivery import decoded
+from tests.providers.messages import encode, message
+
+MESSAGES, USERS, KILLS = 3_000, 150, 5
+ROOT = Path(__file__).parents[2]
+
+
+def start(folder: Path, redis_url: str, number: int) -> subprocess.Popen[bytes]:
+    argv = [sys.executable, "-m", "tests.operators.deliver_process", str(folder), redis_url, f"{number:016d}"]
+    return subprocess.Popen(argv, cwd=ROOT)
+
+
+def open_claims(redis_url: str) -> set[str]:
+    with redis.Redis.from_url(redis_url) as client:
+        keys = list(client.scan_iter("t:ledger:*", count=1_000))
+        values = client.mget(keys) if keys else []
+    return {key.decode().split(":")[-1] for key, value in zip(keys, values, strict=True) if value[:1] == b"C"}
+
+
+def read_calls(folder: Path) -> list[tuple[str, int, str]]:
+    lines = [line.split() for line in (folder / "calls").read_text().splitlines()]
+    return [(user, int(number), name) for user, number, name in lines]
+
+
+def read_out(folder: Path) -> list[OutRecord]:
+    decode = base64.b64decode
+    records = []
+    for line in (folder / "out").read_text().splitlines():
+        topic, key, value, headers = json.loads(line)
+        records.append(
+            OutRecord(topic, 0, decode(key), decode(value), tuple((k, decode(v)) for k, v in headers))
+        )
+    return records
+
+
+@pytest.fixture(scope="module")
+def crashed(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> tuple[Path, set[str], int]:
+    """Run to the end through kills; give the folder, the claims seen open, and the kills that hit."""
+    folder, chance = tmp_path_factory.mktemp("deliver"), random.Random()
+    letters = [message(f"u{i * 7 % USERS}", i) for i in range(MESSAGES)]
+    (folder / "input").write_bytes(b"\n".join(encode(letter) for letter in letters))
+    (folder / "store").mkdir()
+    init_db_dir(folder / "store", 1)  # type: ignore[no-untyped-call]
+    claimed: set[str] = set()
+    url, kills, number = redis_url, 0, 0
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    while True:
+        number += 1
+        process = start(folder, url, number)
+        try:
+            process.wait(chance.uniform(0.9, 1.4) if kills < KILLS else 60)
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+            claimed |= open_claims(url)
+    assert process.returncode == 0
+    return folder, claimed, kills
+
+
+def test_it_was_killed_while_it_worked(crashed: tuple[Path, set[str], int]) -> None:
+    _, claimed, kills = crashed
+    assert kills >= 2
+    assert claimed, "no kill hit a call: the test proves nothing"
+
+
+def test_every_message_has_exactly_one_end(crashed: tuple[Path, set[str], int]) -> None:
+    """A final word, or the hand-back of one that failed again after each kill."""
+    ends: dict[str, set[str]] = defaultdict(set)
+    records = read_out(crashed[0])
+    for line in decoded([r for r in records if r.topic == "outcomes"], Outcome):
+        if line.status in FINAL:
+            ends[line.message_id].add(line.outcome_id)
+    for retry in decoded([r for r in records if r.topic == "retries"], Retry):
+        ends[retry.message.message_id].add("handed back")
+    assert len(ends) == MESSAGES
+    assert all(len(ids) == 1 for ids in ends.values())
+
+
+def test_sends_are_doubled_only_where_a_claim_was_open(crashed: tuple[Path, set[str], int]) -> None:
+    folder, claimed, _ = crashed
+    counts = Counter(name for _, _, name in read_calls(folder))
+    doubled = {name for name, count in counts.items() if count > 1}
+    assert doubled <= claimed
+    lines = decoded([r for r in read_out(folder) if r.topic == "outcomes"], Outcome)
+    assert {line.message_id for line in lines if line.status == "sent"} <= set(counts)
+
+
+def test_copies_are_byte_equal(crashed: tuple[Path, set[str], int]) -> None:
+    records = read_out(crashed[0])
+    lines = [r for r in records if r.topic == "outcomes"]
+    forms: dict[str, set[bytes]] = defaultdict(set)
+    for record, line in zip(lines, decoded(lines, Outcome), strict=True):
+        forms[line.outcome_id].add(record.value or b"")
+    assert all(len(bytes_) == 1 for bytes_ in forms.values())
+    letters: dict[bytes, set[object]] = defaultdict(set)
+    for record in records:
+        if record.topic == "dead":
+            letters[dict(record.headers)["tocsin-offset"]].add(record)
+    assert len(letters) == len(range(0, MESSAGES, 11))
+    assert all(len(found) == 1 for found in letters.values())
+
+
+def test_a_resend_says_so(crashed: tuple[Path, set[str], int]) -> None:
+    folder, claimed, _ = crashed
+    lines = decoded([r for r in read_out(folder) if r.topic == "outcomes"], Outcome)
+    said = {line.message_id for line in lines if line.reason == "resent_after_unknown"}
+    doubled = {n for n, count in Counter(name for _, _, name in read_calls(folder)).items() if count > 1}
+    assert doubled <= said <= claimed
+
+
+def test_order_of_each_user_holds_over_crashes(crashed: tuple[Path, set[str], int]) -> None:
+    seen: dict[str, list[int]] = defaultdict(list)
+    for user, number, _ in read_calls(crashed[0]):
+        if number not in seen[user]:
+            seen[user].append(number)
+    assert all(numbers == sorted(numbers) for numbers in seen.values())
