@@ -39,7 +39,7 @@ $(BIN)/python:
 	@for python in $(CANDIDATES); do \
 	  if $$python -c '$(USABLE)' 2>/dev/null; then exec $$python -m venv $(VENV); fi; \
 	done; \
-	if command -v uv >/dev/null; then exec uv venv --quiet --seed --python 3.12 $(VENV); fi; \
+	if command -v uv >/dev/null && uv venv --quiet --seed --python 3.12 $(VENV); then exit 0; fi; \
 	echo "Tocsin runs on Python 3.11 or 3.12 (with venv), and none is here: 'apt-get install python3.12-venv', 'brew install python@3.12', or install uv, which brings its own." >&2; \
 	exit 1
 

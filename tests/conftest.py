@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
-        if _LOOPBACK_FOLDERS & set(item.path.relative_to(_TESTS).parts):
+        if _LOOPBACK_FOLDERS & _folders(item.path):
             item.add_marker(pytest.mark.loopback)
 
 
@@ -51,6 +51,10 @@ def pytest_runtest_call() -> Generator[None, object, object]:
     if _GUARD.attempts:
         pytest.fail(f"reached for a socket: {', '.join(_GUARD.attempts)}")
     return result
+
+
+def _folders(path: Path) -> set[str]:
+    return set(path.relative_to(_TESTS).parts) if path.is_relative_to(_TESTS) else set()
 
 
 def _level(item: pytest.Item) -> Level:

@@ -15,14 +15,15 @@ import socket
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-import clickhouse_connect
 import pytest
-import redis
-from testcontainers.core.container import DockerContainer
 
 from local.servers import CLICKHOUSE, KAFKA, REDIS, SANDBOX, Servers
+
+if TYPE_CHECKING:  # clients are loaded by the tests that need them: they take a second
+    from testcontainers.core.container import DockerContainer
 
 _REDIS_DATABASES = itertools.cycle(range(1, 16))
 _DOCKER_TIMEOUT_S = 1
@@ -78,6 +79,8 @@ def topic_prefix() -> str:
 @pytest.fixture
 def redis_db(redis_url: str) -> Iterator[str]:
     """URL of a database of the Redis that is this test's own, empty before and after."""
+    import redis
+
     url = _with_path(redis_url, str(next(_REDIS_DATABASES)))
     with redis.Redis.from_url(url) as client:
         client.flushdb()
@@ -88,6 +91,8 @@ def redis_db(redis_url: str) -> Iterator[str]:
 @pytest.fixture
 def clickhouse_db(clickhouse_url: str) -> Iterator[str]:
     """HTTP URL of a database of the ClickHouse that is this test's own, empty, dropped afterwards."""
+    import clickhouse_connect
+
     name = f"test_{uuid.uuid4().hex[:12]}"
     with contextlib.closing(clickhouse_connect.get_client(dsn=clickhouse_url)) as client:
         client.command(f"CREATE DATABASE {name}")
@@ -148,7 +153,7 @@ def _clickhouse_container(stack: contextlib.ExitStack) -> str:
     return f"http://default:test@{_host_and_port(stack.enter_context(image), 8123)}/default"
 
 
-def _host_and_port(container: DockerContainer, port: int) -> str:
+def _host_and_port(container: "DockerContainer", port: int) -> str:
     return f"{container.get_container_host_ip()}:{container.get_exposed_port(port)}"
 
 
