@@ -10,7 +10,7 @@ import msgspec
 from local.sandbox.desk import Desk
 from local.sandbox.faults import Order
 from local.sandbox.people import Person
-from local.sandbox.sent import ACCEPTED, Entry
+from local.sandbox.sent import REFUSED, Entry
 from local.sandbox.wire import Refusal, Reply, Request, json_reply
 
 MAX_LIMIT = 1000
@@ -40,11 +40,15 @@ class Filter(msgspec.Struct, frozen=True):
         return (
             self.channel in ("", call.channel)
             and self.provider in ("", call.provider)
-            and self.status in ("", ANY, entry.status)
+            and self._fits(entry.status)
             and self.recipient in ("", call.recipient)
             and self.message_id in ("", call.message_id)
             and entry.at_ms >= self.since
         )
+
+    def _fits(self, status: str) -> bool:
+        """Without a status asked for, what was refused does not count as sent."""
+        return status != REFUSED if not self.status else self.status in (ANY, status)
 
 
 def refuse(status: int, message: str) -> NoReturn:
@@ -106,14 +110,12 @@ class Console:
 
     def _count(self, request: Request) -> Reply:
         """Totals; with `messages=1` the file is counted by message id, to find what was sent twice."""
-        totals = self._desk.sent.totals
         invalid = [
             {"provider": provider, "code": code, "calls": calls}
             for (provider, code), calls in sorted(self._desk.invalid.items())
         ]
-        accepted = sum(calls for (_, _, status), calls in totals.items() if status == ACCEPTED)
         body: dict[str, object] = {
-            "accepted": accepted,
+            "accepted": self._desk.sent.accepted,
             "counts": self._desk.sent.counts(),
             "invalid": invalid,
         }

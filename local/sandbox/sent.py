@@ -174,9 +174,11 @@ class Sent:
         self._ring: deque[Entry] = deque()
         self._bytes = 0
         self._users: OrderedDict[str, Tally] = OrderedDict()
+        self.accepted = 0
         self.totals: Counter[tuple[str, str, str]] = Counter()
 
     def _restore(self, witness: Witness) -> None:
+        self.accepted += 1
         call = Call(
             provider=witness.provider,
             channel=witness.channel,
@@ -193,6 +195,7 @@ class Sent:
         self, call: Call, user: str, now_ms: int, *, provider_id: str, status: str = ACCEPTED, code: str = ""
     ) -> Entry:
         """Record an accepted call in the file and in memory; `flush` before it is answered."""
+        self.accepted += 1
         self._log.append(
             Witness(now_ms, call.provider, call.channel, call.recipient, call.message_id, provider_id, user)
         )

@@ -1,0 +1,104 @@
+/** What the list shows: the filters, the messages loaded so far, and the live feed that adds to them. */
+
+const PAGE = 200;
+
+export class Store extends EventTarget {
+  constructor() {
+    super();
+    this.filters = { user: "", channel: "", status: "any", provider: "" };
+    this.items = [];
+    this.complete = false;
+    this.counts = [];
+    this.kept = 0;
+    this.held = 0;
+    this.atTop = () => true;
+    this.ticket = 0;
+    this.loading = null;
+  }
+
+  tell(name, detail = {}) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+
+  get filtered() {
+    const { user, channel, status, provider } = this.filters;
+    return Boolean(user || channel || provider || status !== "any");
+  }
+
+  set(changes) {
+    Object.assign(this.filters, changes);
+    this.tell("filters");
+    return this.reload();
+  }
+
+  async page(before) {
+    const query = new URLSearchParams({ limit: PAGE, ...Object.fromEntries(Object.entries(this.filters).filter(([, value]) => value)) });
+    if (before) query.set("before", before);
+    const answer = await fetch(`/sent?${query}`);
+    if (!answer.ok) throw new Error(`the sandbox answered ${answer.status}`);
+    return answer.json();
+  }
+
+  async reload() {
+    const ticket = ++this.ticket;
+    this.loading = this.page(0);
+    const page = await this.loading.catch(() => null).finally(() => { this.loading = null; });
+    if (ticket !== this.ticket || page === null) return;
+    this.items = page.messages;
+    this.complete = page.before === null;
+    this.kept = page.kept;
+    this.held = 0;
+    this.tell("reloaded");
+  }
+
+  async more() {
+    if (this.complete || this.loading || !this.items.length) return;
+    const ticket = this.ticket;
+    this.loading = this.page(this.items.at(-1).seq);
+    const page = await this.loading.catch(() => null).finally(() => { this.loading = null; });
+    if (ticket !== this.ticket || page === null) return;
+    this.items.push(...page.messages);
+    this.complete = page.before === null;
+    this.tell("grown");
+  }
+
+  takes(message) {
+    const { user, channel, status, provider } = this.filters;
+    return (!user || message.user === user) && (!channel || message.channel === channel)
+      && (!provider || message.provider === provider) && (status === "any" || message.status === status);
+  }
+
+  /** Take a part of the feed. What came too fast to be sent along is fetched, as soon as the reader is at the top. */
+  take(part) {
+    this.counts = part.counts;
+    this.kept = part.kept;
+    const newest = this.items[0]?.seq ?? 0;
+    const fresh = part.messages.filter((message) => message.seq > newest && this.takes(message)).reverse();
+    this.tell("counts", { seq: part.seq });
+    if (part.missed && this.atTop()) return this.reload();
+    if (part.missed || this.held) this.held += fresh.length + part.missed;
+    else if (fresh.length) this.items.unshift(...fresh);
+    if (this.held) this.tell("held");
+    else if (fresh.length) this.tell("added", { count: fresh.length });
+  }
+
+  follow() {
+    const feed = new EventSource("/live");
+    feed.addEventListener("hello", (event) => {
+      const part = JSON.parse(event.data);
+      this.counts = part.counts;
+      this.kept = part.kept;
+      this.tell("live", { on: true });
+      this.tell("counts", { seq: part.seq });
+      this.reload();
+    });
+    feed.addEventListener("sent", (event) => this.take(JSON.parse(event.data)));
+    feed.addEventListener("cleared", () => this.reload().then(() => this.tell("cleared")));
+    feed.addEventListener("error", () => this.tell("live", { on: false }));
+  }
+}
+
+export async function getJson(path) {
+  const answer = await fetch(path);
+  return answer.ok ? answer.json() : null;
+}
