@@ -132,14 +132,14 @@ def _duration(minutes: float, style: str, locale: str) -> str:
     return format_list(texts, locale=known)
 
 
-def _pass_context(function: Callable[..., str]) -> Callable[..., str]:
-    """Give a memoized function the time zone and locale of the reader, unless the template names a zone."""
+def _in_zone(write: Callable[[Moment, str, str, str], str], usual: str) -> Callable[..., str]:
+    """Make a filter that writes in the reader's language, and time zone unless the template names one."""
 
     @jinja2.pass_context
-    def with_zone(context: Context, value: Moment, style: str = "medium", zone: str = "") -> str:
-        return function(value, style, zone or context["timezone"], context["locale"])
+    def of_reader(context: Context, value: Moment, style: str = usual, zone: str = "") -> str:
+        return write(value, style, zone or context["timezone"], context["locale"])
 
-    return with_zone
+    return of_reader
 
 
 @jinja2.pass_context
@@ -158,9 +158,9 @@ def _duration_filter(context: Context, minutes: float, style: str = "long") -> s
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
-    "time": _pass_context(_time),
-    "date": _pass_context(_date),
-    "datetime": _pass_context(_datetime),
+    "time": _in_zone(_time, "short"),
+    "date": _in_zone(_date, "medium"),
+    "datetime": _in_zone(_datetime, "short"),
     "number": _number_filter,
     "currency": _currency_filter,
     "duration": _duration_filter,

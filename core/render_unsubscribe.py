@@ -1,7 +1,7 @@
 """One-click unsubscribe (RFC 8058): a link says by itself who stops what, and only we can read it."""
 
 import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -47,7 +47,7 @@ class UnsubscribeTokens:
         if len(token) > MAX_TOKEN_CHARS or not token.isascii():
             return None
         try:
-            sealed = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+            sealed = b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True)
             plain = self._cipher.decrypt(sealed, None)
             return Subscription(*msgspec.msgpack.decode(plain, type=tuple[str, str, str]))
         except (binascii.Error, InvalidTag, ValueError):
