@@ -1,4 +1,4 @@
-"""Plays the demo's data into Kafka: profiles first, then events at their own pace times `speed`."""
+"""Plays the demo's data into Kafka: profiles, then events at their own pace times `speed`."""
 
 import threading
 import time
@@ -70,6 +70,13 @@ class Player:
         """Whether everything is written and acknowledged."""
         return not self._thread.is_alive()
 
+    def publish_profiles(self) -> None:
+        """Write all profiles and wait: a shard that starts afterwards knows everybody from its first event on."""
+        for record in self._data.profiles():
+            self._send(topics.PROFILES, record)
+            self.profiles += 1
+        self._producer.flush(60)
+
     def _run(self) -> None:
         try:
             self._play()
@@ -79,10 +86,6 @@ class Player:
             self.problem = self.problem or "Kafka did not acknowledge every record"
 
     def _play(self) -> None:
-        for record in self._data.profiles():
-            self._send(topics.PROFILES, record)
-            self.profiles += 1
-        self._producer.flush(60)
         pace = Pace(self._speed, self._stop)
         for record in self._data.events():
             if self._stop.is_set():

@@ -15,7 +15,7 @@ from types import FrameType
 _log = logging.getLogger("tocsin.supervisor")
 REFUSED = 78  # EX_CONFIG of sysexits.h
 _BACKOFF_MAX_S = 30.0
-_STEADY_S = 60.0  # a shard that lived this long starts its backoff anew
+_STEADY_S = 10.0  # a shard that lived this long starts its backoff anew
 _STOP_S = 20.0
 
 
@@ -87,6 +87,9 @@ class ShardProcess:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+            self.process = None
+            self.restarts += 1
+            self._again_at = 0.0
 
 
 class Supervisor:

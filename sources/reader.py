@@ -28,7 +28,7 @@ class TopicReader:
             "group.id": f"{prefix}reader",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
-            "enable.partition.eof": False,
+            "enable.partition.eof": True,
             **(options or {}),
         }
         self._config = config
@@ -103,20 +103,15 @@ class TopicReader:
         while ends and patience:
             got = self._consumer.consume(_BATCH, _POLL_S)
             patience = patience - 1 if not got else _PATIENCE
-            for record in map(self._record, filter(_good, got)):
-                if record.partition in ends:
-                    yield record
-            self._forget_finished(ends)
+            for message in got:
+                if message.partition() in ends and _good(message):
+                    yield self._record(message)
+                _forget_finished(ends, message)
             if progress is not None:
                 progress(len(got))
         if ends:
             msg = f"the broker stopped answering before the end of partitions {sorted(ends)}"
             raise SinkError(msg)
-
-    def _forget_finished(self, ends: dict[int, int]) -> None:
-        for at in self._consumer.position(self._consumer.assignment()):
-            if at.partition in ends and at.offset >= ends[at.partition]:
-                del ends[at.partition]
 
     def start(self, topics: Sequence[str]) -> None:
         """Begin to read topics from their first records; `poll` hands them out."""
@@ -165,6 +160,13 @@ class TopicReader:
             message.value(),
             headers,
         )
+
+
+def _forget_finished(ends: dict[int, int], message: Any) -> None:
+    """Drop a partition whose last wanted record this is, or whose end it reports."""
+    partition, at_end = message.partition(), message.error() is not None
+    if partition in ends and message.offset() + (not at_end) >= ends[partition]:
+        del ends[partition]
 
 
 def _good(message: Any) -> bool:
