@@ -31,6 +31,14 @@ def prepare(path: Path, identity: Identity) -> None:
     whole or none. The store has one partition: each costs fsyncs an epoch, and only resume with 100,000s
     of keys would gain; we have lanes.
     """
+    try:
+        _prepare(path, identity)
+    except OSError as error:
+        msg = f"{path} cannot be prepared ({error.strerror}): look at its rights, its disk and its mount"
+        raise StateError(msg) from error
+
+
+def _prepare(path: Path, identity: Identity) -> None:
     base, store = base_dir(path), recovery_dir(path)
     if store.exists() and not base.exists():
         msg = (

@@ -180,6 +180,33 @@ def test_close_alone_shows_nothing(tmp_path: Path) -> None:
     assert rig.world.shown == []
 
 
+def test_a_lane_that_sleeps_after_a_restart_is_applied_all_the_same(rig: Rig) -> None:
+    """Its row is of the epoch the base lacks; nothing wakes it before other lanes' epochs are applied."""
+    rig.lane("0.1").put("t/a", "record")
+    rig.lane("0.1").hold("t/a", "wait", 5, b"held")
+    rig.commit()
+    rig.restart()
+    for number in range(3):
+        rig.lane("0.0").put("t/b", str(number))
+        rig.epoch()
+    rig.store.rows.clear()
+    rig.restart()
+    assert rig.lane("0.1").get("t/a") == "record"
+    assert rig.lane("0.1").held() == 1
+
+
+def test_a_row_the_base_already_has_is_not_taken_over(rig: Rig) -> None:
+    """Bytewax gives a lane its newest row, which may be of any older epoch."""
+    rig.lane("0.1").put("t/a", "record")
+    rig.epoch()
+    for number in range(3):
+        rig.lane("0.0").put("t/b", str(number))
+        rig.epoch()
+    rig.restart()
+    assert not rig.shard.lane("0.1")._records.live
+    assert rig.lane("0.1").get("t/a") == "record"
+
+
 def test_an_outbox_long_shown_is_not_shown_again(rig: Rig) -> None:
     """Its row stays in the store while the sink sleeps; after a restart it would be a very late copy."""
     rig.emit(["one"])

@@ -270,6 +270,11 @@ def test_a_first_start_that_was_cut_off_is_repeated(tmp_path: Path) -> None:
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["base", "recovery"]
 
 
+def test_a_path_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a directory")
+    assert "look at its rights, its disk and its mount" in refusal(tmp_path / "file" / "shard")
+
+
 def test_a_lane_of_another_shard_is_refused(used_rig: Rig) -> None:
     for key in ("2.0", "0.2"):
         with pytest.raises(StateError, match="not of this shard"):
