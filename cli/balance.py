@@ -33,15 +33,13 @@ def fill(books: Books, reader: TopicReader, group: str, say: "Progress | None" =
     Outcomes are read last: an event read before its outcome was written is then never called missing.
     """
     durable = {name: reader.committed(group, name) for name in (topics.EVENTS, topics.BULK)}
-    for name in (topics.EVENTS, topics.BULK):
-        for record in reader.read(name):
-            if not any(header == ORIGIN_HEADER for header, _ in record.headers):
-                read = record.offset < durable[name].get(record.partition, 0)
-                books.event(f"{name}/{record.partition}/{record.offset}", read=read)
+    for record in reader.read(topics.EVENTS, topics.BULK):
+        if not any(header == ORIGIN_HEADER for header, _ in record.headers):
+            read = record.offset < durable[record.topic].get(record.partition, 0)
+            books.event(f"{record.topic}/{record.partition}/{record.offset}", read=read)
     _advance(say, "messages")
-    for name in topics.MESSAGES:
-        for record in reader.read(name):
-            books.message(_message(record.value or b"").message_id)
+    for record in reader.read(*topics.MESSAGES):
+        books.message(_message(record.value or b"").message_id)
     _advance(say, "outcomes")
     for record in reader.read(topics.OUTCOMES):
         books.outcome(_outcome(record.value or b""))

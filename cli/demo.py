@@ -32,6 +32,7 @@ from providers.ledger import LedgerPolicy
 _TICK_S = 0.1
 _DRAIN_S = 600.0
 _START_S = 60.0
+_QUIET_S = 2.0
 
 
 class Plan(NamedTuple):
@@ -176,12 +177,18 @@ class Show:
         while not self._stop.is_set():
             self._tick(watch)
             refresh()
-            if self._player.done and watch.lag == 0 and not stay:
+            if not self._player.done or not self._drained(watch):
+                if self._player.done and time.monotonic() > patience and not stay:
+                    fail(f"not drained within {_DRAIN_S:.0f} s: {watch.lag:,} records behind")
+                continue
+            if not stay:
                 return
-            if self._player.done and watch.lag == 0:
-                self._scene.phase = "all delivered"
-            if not stay and self._player.done and time.monotonic() > patience:
-                fail(f"not drained within {_DRAIN_S:.0f} s: {watch.lag:,} records behind")
+            self._scene.phase = "all delivered"
+
+    def _drained(self, watch: Watch) -> bool:
+        """Nothing lags, and the log has been quiet: for long if something is still in flight (a retry)."""
+        quiet_s = _QUIET_S if self._stats.in_flight == 0 else 4 * _QUIET_S
+        return watch.lag == 0 and watch.quiet_s >= quiet_s
 
     def _tick(self, watch: Watch) -> None:
         self._watch_over()

@@ -33,6 +33,7 @@ class Watch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._measure, name="lag", daemon=True)
         self._marks: list[tuple[float, int, int]] = []
+        self._last_s = time.monotonic()
         self.lag = -1
 
     def __enter__(self) -> Self:
@@ -49,8 +50,16 @@ class Watch:
 
     def read(self, stats: DemoStats, wait_s: float) -> None:
         """Count the outcomes that came; waits up to `wait_s` for the first."""
-        for record in self._reader.poll(wait_s):
+        records = self._reader.poll(wait_s)
+        for record in records:
             stats.add(_outcome(record.value or b""))
+        if records:
+            self._last_s = time.monotonic()
+
+    @property
+    def quiet_s(self) -> float:
+        """How long no outcome has come."""
+        return time.monotonic() - self._last_s
 
     def _measure(self) -> None:
         settings = self._settings

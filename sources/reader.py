@@ -1,7 +1,7 @@
 """Reading topics outside the flow: whole ranges for the books, or the newest records for a person."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
@@ -10,6 +10,7 @@ from core.errors import SinkError
 from models.raw import RawRecord
 
 _POLL_S = 0.5
+_QUIET_S = 0.3  # silence after the last known end that counts as the end
 _BATCH = 2_000
 _PATIENCE = 40  # polls without a record before the broker counts as away
 
@@ -81,37 +82,37 @@ class TopicReader:
             self._groups[group] = Consumer({**self._config, "group.id": group}, logger=silent_logger())
         return self._groups[group]
 
-    def read(
-        self, topic: str, *, progress: Callable[[int], None] | None = None, last: int | None = None
-    ) -> Iterator[RawRecord]:
-        """Read a topic from its start (or its `last` records a partition) to its present end, then stop."""
-        ends: dict[int, int] = {}
+    def read(self, *topics: str, last: int | None = None) -> Iterator[RawRecord]:
+        """Read topics from their start (or the `last` records of each partition) to their present end.
+
+        An end is where the broker says it is, and further: some report it a batch too low, so the read goes
+        on until nothing more comes.
+        """
+        ends: dict[tuple[str, int], int] = {}
         starts: list[TopicPartition] = []
-        for partition, (low, high) in self.bounds(topic).items():
-            first = low if last is None else max(low, high - last)
-            if first < high:
-                ends[partition] = high
+        for topic in topics:
+            for partition, (low, high) in self.bounds(topic).items():
+                first = low if last is None else max(low, high - last)
+                ends[self._prefix + topic, partition] = high if first < high else 0
                 starts.append(TopicPartition(self._prefix + topic, partition, first))
         if starts:
             self._consumer.assign(starts)
-            yield from self._drain(ends, progress)
+            yield from self._drain({place: end for place, end in ends.items() if end})
             self._consumer.unassign()
 
-    def _drain(self, ends: dict[int, int], progress: Callable[[int], None] | None) -> Iterator[RawRecord]:
-        """Hand out records until each partition's end is passed (compaction may leave holes before it)."""
+    def _drain(self, ends: dict[tuple[str, int], int]) -> Iterator[RawRecord]:
         patience = _PATIENCE
-        while ends and patience:
-            got = self._consumer.consume(_BATCH, _POLL_S)
-            patience = patience - 1 if not got else _PATIENCE
+        while patience:
+            got = self._consumer.consume(_BATCH, _POLL_S if ends else _QUIET_S)
+            if not got and not ends:
+                return
+            patience = _PATIENCE if got else patience - 1
             for message in got:
-                if message.partition() in ends and _good(message):
+                if _good(message):
                     yield self._record(message)
                 _forget_finished(ends, message)
-            if progress is not None:
-                progress(len(got))
-        if ends:
-            msg = f"the broker stopped answering before the end of partitions {sorted(ends)}"
-            raise SinkError(msg)
+        msg = f"the broker stopped answering before the end of {sorted(ends)[:5]}"
+        raise SinkError(msg)
 
     def start(self, topics: Sequence[str]) -> None:
         """Begin to read topics from their first records; `poll` hands them out."""
@@ -162,11 +163,11 @@ class TopicReader:
         )
 
 
-def _forget_finished(ends: dict[int, int], message: Any) -> None:
-    """Drop a partition whose last wanted record this is, or whose end it reports."""
-    partition, at_end = message.partition(), message.error() is not None
-    if partition in ends and message.offset() + (not at_end) >= ends[partition]:
-        del ends[partition]
+def _forget_finished(ends: dict[tuple[str, int], int], message: Any) -> None:
+    """Drop a partition whose last wanted record this is, or whose end it reports (compaction leaves holes)."""
+    place, at_end = (message.topic(), message.partition()), message.error() is not None
+    if place in ends and message.offset() + (not at_end) >= ends[place]:
+        del ends[place]
 
 
 def _good(message: Any) -> bool:
