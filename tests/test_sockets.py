@@ -1,5 +1,6 @@
 """The socket guard, in test runs of its own."""
 
+import os
 import re
 import subprocess
 import sys
@@ -70,7 +71,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> str:
         (folder / f"test_{number}.py").write_text(code)
     quiet = ["-q", "-rA", "-p", "no:cacheprovider", "-p", "no:randomly", "-W", "ignore"]
     command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", *quiet, str(folder)]
-    return subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False).stdout
+    inner = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(command, cwd=_ROOT, env=inner, capture_output=True, text=True, check=False)
+    return done.stdout
 
 
 @pytest.mark.parametrize("name", ["quiet", "marked", "here"])
