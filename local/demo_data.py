@@ -18,7 +18,7 @@ from core.cloudevents import STRUCTURED
 from core.codec import encode, profile_key
 from local.demo_events import CloudEvent, TimedEvent, flight_events, offer_events
 from local.draws import Draws
-from local.flights import read_flights
+from local.flights import checked_days, read_flights
 from local.passengers import TENANT, Passengers
 from models.statuses import Reason
 
@@ -71,9 +71,8 @@ class DemoData:
     def __init__(self, days: Sequence[date], passengers: int, seed: int) -> None:
         self.passengers = Passengers(passengers, seed)
         self.published = Published()
-        self._days = sorted(set(days))
+        self._days = checked_days(days)
         self._seed = seed
-        self._flights = read_flights(self._days)
 
     def profiles(self) -> Iterator[DemoRecord]:
         """Make the records of the profiles topic, all due a day before the first flight."""
@@ -84,8 +83,11 @@ class DemoData:
             yield DemoRecord(due_ms, profile_key(TENANT, passenger.user), encode(passenger.profile), ())
 
     def events(self) -> Iterator[DemoRecord]:
-        """Make the records of the events topic in the order of their time; `published` counts along."""
-        flights = flight_events(self._flights, self.passengers, self._seed)
+        """Make the records of the events topic in the order of their time; `published` counts along.
+
+        Each call begins anew, and counts on.
+        """
+        flights = flight_events(read_flights(self._days), self.passengers, self._seed)
         offers = offer_events(self._days, self.passengers, self._seed)
         return with_faults(heapq.merge(flights, offers, key=itemgetter(0)), self._seed, self.published)
 

@@ -34,7 +34,9 @@ _ABSENT_AIRPORTS = {
 _NONE = "NA"
 _YEAR = len("2013,")
 _MINUTE_MS = 60_000
-_DAY_MS = 86_400_000
+_HOURS = 24
+_DAY_MS = _HOURS * 60 * _MINUTE_MS
+_ONE_DAY = timedelta(days=1)
 
 
 class Airport(msgspec.Struct, frozen=True):
@@ -92,11 +94,11 @@ def chosen_days(count: int, first: date | None = None) -> list[date]:
     return [start + timedelta(day) for day in range(count)]
 
 
-def read_flights(days: Iterable[date]) -> Iterator[Flight]:
-    """Read the flights of some days (New York's) in the order of their scheduled departure, day by day.
+def checked_days(days: Iterable[date]) -> list[date]:
+    """Put days in order, each once.
 
     Raises:
-        SettingsError: a day lies outside of 2013, there is none, or the package is not installed.
+        SettingsError: a day lies outside of 2013, or there is none.
     """
     wanted = sorted(set(days))
     if not wanted:
@@ -104,6 +106,16 @@ def read_flights(days: Iterable[date]) -> Iterator[Flight]:
         raise SettingsError(msg)
     for day in wanted:
         _check_day(day)
+    return wanted
+
+
+def read_flights(days: Iterable[date]) -> Iterator[Flight]:
+    """Read the flights of some days (New York's) in the order of their scheduled departure, day by day.
+
+    Raises:
+        SettingsError: a day lies outside of 2013, there is none, or the package is not installed.
+    """
+    wanted = checked_days(days)
     lines = _lines_by_day(wanted)
     return chain.from_iterable(sorted(map(_flight, csv.reader(lines[day])), key=_schedule) for day in wanted)
 
@@ -192,15 +204,31 @@ def _landed_ms(left_ms: int | None, due_ms: int, arrived: str, delay: str, timez
 
 def _next_ms(after_ms: int, clock: str, timezone: str) -> int:
     """Find when a clock in `timezone` next shows `clock` after a moment."""
-    eve = datetime.fromtimestamp(after_ms / 1000, ZoneInfo(timezone)).date()
-    moments = (_utc_ms(eve + timedelta(days), clock, timezone) for days in range(3))
-    return next(moment for moment in moments if moment > after_ms)
+    day = datetime.fromtimestamp(after_ms / 1000, _zone(timezone)).date()
+    found = _utc_ms(day, clock, timezone)
+    while found <= after_ms:
+        day += _ONE_DAY
+        found = _utc_ms(day, clock, timezone)
+    return found
 
 
-@lru_cache(1 << 16)
 def _utc_ms(day: date, clock: str, timezone: str) -> int:
     """Turn a local clock time (`517` is 05:17, `2400` the midnight that ends the day) into UTC."""
     hours, minutes = divmod(int(clock), 100)
-    late = hours == 24
-    local = datetime(day.year, day.month, day.day, 0 if late else hours, minutes, tzinfo=ZoneInfo(timezone))
-    return int(local.timestamp() * 1000) + (_DAY_MS if late else 0)
+    start_ms, end_ms = _midnight_ms(day, timezone), _midnight_ms(day + _ONE_DAY, timezone)
+    if hours == _HOURS:
+        return end_ms
+    if end_ms - start_ms == _DAY_MS:
+        return start_ms + (hours * 60 + minutes) * _MINUTE_MS
+    local = datetime(day.year, day.month, day.day, hours, minutes, tzinfo=_zone(timezone))
+    return int(local.timestamp() * 1000)
+
+
+@lru_cache(1 << 14)
+def _midnight_ms(day: date, timezone: str) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=_zone(timezone)).timestamp() * 1000)
+
+
+@lru_cache(64)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
