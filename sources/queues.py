@@ -65,7 +65,9 @@ class Queues:
     def __init__(self, names: Sequence[str], allowance: Allowance, flow: Flow) -> None:
         self._flow = flow
         self._allowance = allowance
-        self._queues = {name: _Queue(name) for name in self.ORDER if name in names}
+        ranked = [name for name in self.ORDER if name in names]
+        ranked += [name for name in names if name not in self.ORDER]
+        self._queues = {name: _Queue(name) for name in ranked}
         self._urgent = [queue for name, queue in self._queues.items() if not is_spare(name)]
         self._spare = deque(queue for name, queue in self._queues.items() if is_spare(name))
         self.puts = {name: queue.records.append for name, queue in self._queues.items()}
@@ -117,11 +119,9 @@ class Queues:
                 changes.append((queue.topic, True))
         return changes
 
-    def drop(self, topic: str, partition: int) -> int | None:
-        """Throw away what is buffered of a partition; return the first offset thrown away."""
-        queue = self._queues[topic]
-        dropped = [record.offset for record in queue.records if record.partition == partition]
-        kept = [record for record in queue.records if record.partition != partition]
-        queue.records.clear()
-        queue.records.extend(kept)
-        return dropped[0] if dropped else None
+    def drop(self, topic: str, partition: int) -> None:
+        """Throw away what is buffered of a partition."""
+        records = self._queues[topic].records
+        kept = [record for record in records if record.partition != partition]
+        records.clear()
+        records.extend(kept)

@@ -61,13 +61,21 @@ class TopicAdmin:
     Every method raises `SourceError` if Kafka does not answer or refuses.
     """
 
-    def __init__(self, bootstrap: str, prefix: str, options: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        prefix: str,
+        options: Mapping[str, str] | None = None,
+        *,
+        timeout_s: float = _TIMEOUT_S,
+    ) -> None:
         self._config: dict[str, str | int | float | bool] = {
             "bootstrap.servers": bootstrap,
             **(options or {}),
         }
         self._admin = AdminClient(self._config, logger=_log)
         self._prefix = prefix
+        self._timeout_s = timeout_s
 
     def create(self, plan: TopicPlan, names: Iterable[str] = topics.ALL) -> list[str]:
         """Create what is missing, then check what is there; return the names created.
@@ -152,7 +160,7 @@ class TopicAdmin:
 
     def _metadata(self) -> Any:
         try:
-            return self._admin.list_topics(timeout=_TIMEOUT_S)
+            return self._admin.list_topics(timeout=self._timeout_s)
         except KafkaException as failure:
             what = "cluster"
             raise _unanswered(what, failure) from failure

@@ -1,0 +1,90 @@
+"""A dataflow to be killed: copies events to outcomes over the exact store.
+
+`python -m tests.sources.copy_flow KAFKA PREFIX DIR`. Each copy names the process and moment that made it, so
+one that is made twice differs from itself. SIGTERM ends it in order.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.recovery import RecoveryConfig
+from bytewax.run import cli_main
+
+from models import topics
+from models.raw import OutRecord
+from sinks.kafka import KafkaPublisher, PublisherPolicy
+from sinks.outbox import OutboxSink
+from sources.consumer import HubPolicy
+from sources.hub import KafkaHub
+from sources.queues import Flow
+from sources.source import HubSource, Item, Wake, wake_all
+from state import Shard
+from state.identity import Identity
+from tests.sources.rig import PARTITIONS
+
+LANES = 2
+EPOCH = timedelta(milliseconds=30)
+
+
+class Text:
+    """Codec of a state that this flow does not have."""
+
+    def encode(self, record: str) -> bytes:
+        return record.encode()
+
+    def decode(self, data: bytes) -> str:
+        return data.decode()
+
+
+def copies(item: Item) -> list[object]:
+    """Turn a batch into outcomes, and the wake item into one that names the lanes."""
+    stamp = f"{os.getpid()} {time.monotonic_ns()}"
+    if isinstance(item, Wake):
+        return [[OutRecord(topics.DEAD, 0, None, " ".join(item.lanes).encode())]]
+    return [
+        [
+            OutRecord(topics.OUTCOMES, r.partition, r.key, b"%s %s" % (r.value, f"{stamp} {n}".encode()))
+            for n, r in enumerate(item)
+        ]
+    ]
+
+
+def build(kafka: str, prefix: str, folder: Path, stop: threading.Event) -> tuple[Dataflow, Shard[str]]:
+    """Wire source, keying and outbox."""
+    partitions = tuple(range(PARTITIONS))
+    shard = Shard.open(
+        folder,
+        identity=Identity(cluster="", topics={}, partitions=PARTITIONS, lanes=LANES),
+        codec=Text(),
+        cache_users=100,
+        publish=KafkaPublisher(PublisherPolicy(kafka, prefix)),
+    )
+    hub = KafkaHub(HubPolicy(kafka, prefix, (topics.EVENTS,), partitions), flow=Flow(urgent=20))
+    source = HubSource(hub, shard, stop=stop, wake=wake_all(partitions, LANES), emit=copies)
+    flow = Dataflow("copy")
+    records = op.map("key", op.input("hub", flow, source), lambda records: ("all", records))
+    op.output("outbox", records, OutboxSink(shard))  # type: ignore[arg-type,misc]  # the flow knows its items
+    return flow, shard
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    kafka, prefix, folder = sys.argv[1:]
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    flow, shard = build(kafka, prefix, Path(folder), stop)
+    recovery = RecoveryConfig(str(shard.recovery_dir), timedelta(0))  # type: ignore[no-untyped-call]
+    cli_main(flow, epoch_interval=EPOCH, recovery_config=recovery)  # type: ignore[no-untyped-call]
+    shard.finish()
+    shard.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""The source in a running flow: epochs, crashes, the orderly end."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.errors import StateError
+from models import topics
+from models.raw import RawRecord
+from sources.hub import KafkaHub
+from sources.position import HubState, read_stored
+from sources.source import HubPartition, HubSource, as_it_is, wake_all
+from tests.sources.copy_flow import LANES
+from tests.sources.rig import PARTITIONS, World, settle, wait_for
+
+NAMES = (topics.EVENTS, topics.OUTCOMES, topics.DEAD)
+
+
+@pytest.fixture
+def world(kafka: str, topic_prefix: str) -> World:
+    return World(kafka, topic_prefix, NAMES)
+
+
+class Copier:
+    """The flow of `copy_flow` as a process."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self._command = [
+            sys.executable, "-m", "tests.sources.copy_flow", world.kafka, world.prefix, str(folder),
+        ]  # fmt: skip
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self._command, cwd=Path(__file__).parents[2])
+
+    def end(self, how: signal.Signals) -> int:
+        assert self.process is not None
+        self.process.send_signal(how)
+        return self.process.wait(30)
+
+
+@pytest.fixture
+def copier(world: World, tmp_path: Path) -> Iterator[Copier]:
+    copier = Copier(world, tmp_path / "shard")
+    yield copier
+    if copier.process is not None and copier.process.poll() is None:
+        copier.process.kill()
+        copier.process.wait()
+
+
+class Shown:
+    """What the flow has shown so far."""
+
+    def __init__(self, world: World, topic: str = topics.OUTCOMES) -> None:
+        self._hub = world.hub(topics=(topic,), group="witness")
+        self._hub.start(None)
+        self.records: list[RawRecord] = []
+
+    def wait_for(self, distinct: int) -> None:
+        wait_for(lambda: len(self.refresh()) >= distinct, 60)
+
+    def refresh(self) -> dict[bytes, set[bytes]]:
+        """Return per event the different copies of it."""
+        self.records += self._hub.take()
+        copies: dict[bytes, set[bytes]] = defaultdict(set)
+        for record in self.records:
+            event, _, stamp = (record.value or b"").partition(b" ")
+            copies[event].add(stamp)
+        return copies
+
+    def close(self) -> None:
+        self._hub.close()
+
+
+def test_kills_lose_nothing_and_change_nothing(world: World, copier: Copier) -> None:
+    shown, events = Shown(world), 0
+    for round_ in range(5):
+        copier.start()
+        for _ in range(5):
+            world.write(topics.EVENTS, 60, partition=events // 60 % PARTITIONS, start=events)
+            events += 60
+        shown.wait_for(max(1, events - 200))
+        copier.end(signal.SIGKILL if round_ else signal.SIGTERM)
+    copier.start()
+    shown.wait_for(events)
+    assert copier.end(signal.SIGTERM) == 0
+
+    copies = shown.refresh()
+    shown.close()
+    assert set(copies) == {f"events-{n}".encode() for n in range(events)}
+    assert {event: stamps for event, stamps in copies.items() if len(stamps) > 1} == {}
+
+
+def test_an_orderly_end_shows_everything_and_reads_nothing_twice(world: World, copier: Copier) -> None:
+    shown = Shown(world)
+    world.write(topics.EVENTS, 200)
+    copier.start()
+    shown.wait_for(1)
+    assert copier.end(signal.SIGTERM) == 0
+    copier.start()
+    shown.wait_for(200)
+    assert copier.end(signal.SIGTERM) == 0
+    shown.refresh()
+    assert len(shown.records) == 200
+    shown.close()
+
+
+def test_every_lane_is_woken_at_each_start(world: World, copier: Copier) -> None:
+    woken = Shown(world, topics.DEAD)
+    for starts in (1, 2):
+        copier.start()
+        while len(woken.records) < starts:
+            woken.wait_for(1)
+        copier.end(signal.SIGTERM)
+    lanes = " ".join(f"{p}.{lane}" for p in range(PARTITIONS) for lane in range(LANES))
+    assert {record.value for record in woken.records} == {lanes.encode()}
+    woken.close()
+
+
+class Diary:
+    """Epochs that write down what the source tells them."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self._epoch = 0
+
+    def resume(self, epoch: int | None) -> None:
+        self.told.append(f"resume {epoch}")
+
+    def closing(self) -> int:
+        self._epoch += 1
+        self.told.append(f"closing {self._epoch}")
+        return self._epoch
+
+    def durable(self) -> None:
+        self.told.append("durable")
+
+
+class TestProtocol:
+    """What the source tells, in which order."""
+
+    def part(self, hub: KafkaHub, diary: Diary, stop: threading.Event | None = None) -> HubPartition:
+        source = HubSource(hub, diary, stop=stop or threading.Event(), wake=wake_all((0,), 2))
+        return source.build_part("step", "hub", None)
+
+    def test_durable_is_told_in_the_first_batch_after_a_snapshot(self, world: World) -> None:
+        diary = Diary()
+        part = self.part(world.hub(), diary)
+        part.next_batch()
+        part.next_batch()
+        part.snapshot()
+        part.next_batch()
+        part.next_batch()
+        part.snapshot()
+        part.close()
+        assert diary.told == ["resume None", "closing 1", "durable", "closing 2"]
+
+    def test_the_first_item_wakes_all_lanes(self, world: World) -> None:
+        part = self.part(world.hub(), Diary())
+        assert part.next_batch() == [wake_all((0,), 2)]
+        assert wake_all((0,), 2).lanes == ("0.0", "0.1")
+        part.close()
+
+    def test_the_stop_flag_ends_the_flow_after_settling_the_epoch(self, world: World) -> None:
+        diary, stop = Diary(), threading.Event()
+        part = self.part(world.hub(), diary, stop)
+        part.next_batch()
+        part.snapshot()
+        stop.set()
+        with pytest.raises(StopIteration):
+            part.next_batch()
+        assert diary.told[-1] == "durable"
+        part.close()
+
+    def test_stable_time_is_that_of_the_epoch_that_became_durable(self, world: World) -> None:
+        hub = world.hub()
+        part = self.part(hub, Diary())
+        part.next_batch()
+        hub.clocks.advance(0, 5)
+        part.snapshot()
+        hub.clocks.advance(0, 8)
+        assert hub.clocks.stable(0) == 0
+        part.next_batch()
+        assert hub.clocks.stable(0) == 5
+        part.close()
+
+    def test_a_restart_gets_the_stored_epoch_clocks_and_offsets(self, world: World) -> None:
+        world.write(topics.EVENTS, 3)
+        hub = world.hub()
+        part = self.part(hub, Diary())
+        settle(hub)
+        hub.clocks.advance(2, 77)
+        stored = part.snapshot()
+        part.close()
+
+        diary, again = Diary(), world.hub()
+        source = HubSource(again, diary, stop=threading.Event())
+        resumed = source.build_part("step", "hub", stored)
+        assert diary.told == ["resume 1"]
+        assert again.clocks.stable(2) == again.clocks.now(2) == 77
+        assert settle(again) == []
+        assert read_stored(resumed.snapshot()).offsets[topics.EVENTS][0] == 3
+        resumed.close()
+
+    def test_a_foreign_partition_in_the_store_is_refused(self, world: World) -> None:
+        source = HubSource(world.hub(), Diary(), stop=threading.Event())
+        assert source.list_parts() == ["hub"]
+        with pytest.raises(StateError, match="another flow"):
+            source.build_part("step", "0", None)
+
+    def test_a_foreign_format_is_refused_before_anything_is_read(self, world: World) -> None:
+        diary = Diary()
+        source = HubSource(world.hub(), diary, stop=threading.Event())
+        with pytest.raises(StateError, match="format 99"):
+            source.build_part("step", "hub", (99, *HubState(1, {}, {}, {}, ())))
+        assert diary.told == []
+
+
+def test_items_can_pass_as_they_are() -> None:
+    assert as_it_is([]) == [[]]
+
+
+def test_idle_costs_little(world: World) -> None:
+    """A hub without input polls, but does not spin."""
+    hub = world.hub()
+    hub.start(None)
+    settle(hub, 0.3)
+    cpu, start = os.times(), time.monotonic()
+    settle(hub, 1.0)
+    spent = sum(os.times()[:2]) - sum(cpu[:2])
+    hub.close()
+    assert spent < 0.6 * (time.monotonic() - start)
