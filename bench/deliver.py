@@ -274,6 +274,14 @@ def figures(load_: Load, counts: CallCounts) -> dict[str, Any]:
     }
 
 
+def loop_ms() -> float:
+    """Time a fixed loop, to compare machines: some 60 ms of CPU where Python runs at its usual speed."""
+    start, total = time.process_time(), 0
+    for number in range(1_000_000):
+        total += number
+    return round((time.process_time() - start) * 1000, 1)
+
+
 def percentiles(values: list[float] | list[int]) -> dict[str, float]:
     ordered = sorted(values)
     return {f"p{p}": round(ordered[min(len(ordered) - 1, len(ordered) * p // 100)], 1) for p in (50, 99)}
@@ -301,6 +309,7 @@ def main() -> None:
         server.terminate()
         server.wait()
     result |= {"in_flight": arguments.in_flight, "channel": arguments.channel, "provider_ceiling_per_s": top}
+    result["reference_loop_ms"] = loop_ms()
     print(json.dumps(result) if arguments.json else json.dumps(result, indent=2))
 
 

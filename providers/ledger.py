@@ -140,7 +140,7 @@ class _Call(NamedTuple):
     reply: asyncio.Future[bytes]
 
 
-_BATCH = 256
+_BATCH = 512
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 _encode = msgspec.msgpack.Encoder().encode
 _bodies = msgspec.msgpack.Decoder(_Body)
@@ -295,7 +295,7 @@ def _pass_of(message: Message) -> str:
 
     A stale message that the gate admits again may have the same name: a stale answer writes nothing.
     """
-    return f"{min(message.attempt, 0xFFFF):04x}{max(message.decided_ms, 0):016x}"
+    return f"{min(message.attempt, 0xFFFF):04x}{message.decided_ms:016x}"
 
 
 def version_key(prefix: str, user_key: str) -> str:

@@ -118,6 +118,7 @@ class Tasks(Generic[J, R]):
         self._failed = failed
         self._done: deque[R] = deque()
         self._arrived = threading.Event()
+        self._waiting = False
         self._running: set[asyncio.Task[None]] = set()
         self.pending = 0
 
@@ -130,14 +131,17 @@ class Tasks(Generic[J, R]):
 
     def drain(self) -> list[R]:
         """Take the results that have come."""
-        self._arrived.clear()
         results = [self._done.popleft() for _ in range(len(self._done))]
         self.pending -= len(results)
         return results
 
     def wait(self, timeout_s: float) -> None:
         """Wait for a result or the timeout (at end of input only)."""
-        self._arrived.wait(timeout_s)
+        self._arrived.clear()
+        self._waiting = True
+        if not self._done:
+            self._arrived.wait(timeout_s)
+        self._waiting = False
 
     def _start(self, batch: list[J]) -> None:
         loop = asyncio.get_running_loop()
@@ -157,4 +161,5 @@ class Tasks(Generic[J, R]):
             _log.error("a delivery step failed: %s at line %d", type(error).__name__, line)
             result = self._failed(job)
         self._done.append(result)
-        self._arrived.set()
+        if self._waiting:
+            self._arrived.set()

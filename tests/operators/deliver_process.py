@@ -104,14 +104,14 @@ class Hub(StatefulSourcePartition[tuple[str, list[RawRecord]], int]):
 
 class HubSource(FixedPartitionedSource[tuple[str, list[RawRecord]], int]):
     def __init__(self, lines: list[bytes], acks: AckTracker, room: Callable[[], int]) -> None:
-        self._build = lambda start: Hub(lines, start, acks, room)
+        self._open: Callable[[int | None], Hub] = lambda start: Hub(lines, start, acks, room)
         self.part: Hub | None = None
 
     def list_parts(self) -> list[str]:
         return ["hub"]
 
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> Hub:
-        self.part = self._build(resume_state)
+        self.part = self._open(resume_state)
         return self.part
 
     def in_gap(self) -> bool:

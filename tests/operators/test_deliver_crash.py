@@ -5,6 +5,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from models.statuses import FINAL
 from tests.operators.delivery import decoded
 from tests.providers.messages import encode, message
 
-MESSAGES, USERS, KILLS = 3_000, 150, 5
+MESSAGES, USERS, KILLS = 3_000, 150, 6
 ROOT = Path(__file__).parents[2]
 
 
@@ -59,23 +60,31 @@ def crashed(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> tuple[P
     (folder / "input").write_bytes(b"\n".join(encode(letter) for letter in letters))
     (folder / "store").mkdir()
     init_db_dir(folder / "store", 1)  # type: ignore[no-untyped-call]
-    claimed: set[str] = set()
-    url, kills, number = redis_url, 0, 0
-    with redis.Redis.from_url(url) as client:
+    with redis.Redis.from_url(redis_url) as client:
         client.flushdb()
-    while True:
-        number += 1
-        process = start(folder, url, number)
-        try:
-            process.wait(chance.uniform(0.9, 1.4) if kills < KILLS else 60)
-            break
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            kills += 1
-            claimed |= open_claims(url)
-    assert process.returncode == 0
+    claimed: set[str] = set()
+    kills = 0
+    for number in range(KILLS):
+        process = start(folder, redis_url, number)
+        await_calls(folder, process)
+        time.sleep(chance.uniform(0, 0.3))
+        kills += process.poll() is None
+        process.kill()
+        process.wait()
+        claimed |= open_claims(redis_url)
+    assert start(folder, redis_url, KILLS).wait(60) == 0
     return folder, claimed, kills
+
+
+def await_calls(folder: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the process has made calls of its own, or ended."""
+    calls = folder / "calls"
+    before = calls.stat().st_size if calls.exists() else 0
+    for _ in range(3_000):
+        if process.poll() is not None or (calls.exists() and calls.stat().st_size > before):
+            return
+        time.sleep(0.01)
+    pytest.fail("the process made no call")
 
 
 def test_it_was_killed_while_it_worked(crashed: tuple[Path, set[str], int]) -> None:

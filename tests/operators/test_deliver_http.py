@@ -1,0 +1,92 @@
+"""Through a real adapter, over HTTP, to a server that misbehaves to order."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from pydantic import SecretStr
+
+from models.content import Content, EmailContent
+from models.message import Message
+from operators.delivery_attempt import AttemptPolicy
+from providers.http import HttpPolicy, PyreqwestTransport
+from providers.runtime import Runtime
+from providers.sendgrid import SendGrid, SendGridAccount
+from tests.operators.delivery import QUICK, Rig, policy
+from tests.providers.messages import message, record
+from tests.providers.scripted_http import Answer, Fault, Request, ScriptedHttp, Step
+
+Build = Callable[..., Rig]
+TAKEN = Answer(202, headers=(("X-Message-Id", "sg-1"),))
+
+
+class Server:
+    """A SendGrid whose answers are popped from a list, then 202."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.http = ScriptedHttp(self._next)
+
+    def _next(self, request: Request) -> Step:
+        return self.steps.pop(0) if self.steps else TAKEN
+
+
+@pytest.fixture
+def server(runtime: Runtime) -> Iterator[Server]:
+    made = Server()
+    runtime.run(made.http.__aenter__(), 5)
+    yield made
+    runtime.run(made.http.__aexit__(), 5)
+
+
+@pytest.fixture
+def sendgrid(runtime: Runtime, server: Server) -> Iterator[SendGrid]:
+    account = SendGridAccount(
+        vendor="sendgrid", api_key=SecretStr("key"), base_url=server.http.url, timeout_s=0.5
+    )
+
+    async def build() -> SendGrid:
+        return SendGrid("mail", account, PyreqwestTransport(HttpPolicy()), lambda: 0.0)
+
+    made = runtime.run(build(), 5)
+    yield made
+    runtime.run(made.close(), 5)
+
+
+def letter(_: Message) -> Content:
+    return EmailContent(subject="Hi", text="hello", html="<p>hello</p>", sender="from@example.com")
+
+
+def test_faults_on_the_way_end_in_one_mail_and_say_what_happened(
+    rig: Build, server: Server, sendgrid: SendGrid
+) -> None:
+    server.steps = [Answer(503), Fault.CLOSE]
+    made = rig([sendgrid], render=letter).feed(record(message(), 0)).until_acked(1)
+    assert made.words() == [
+        ("retrying", "transient", 1),
+        ("retrying", "unknown", 2),
+        ("sent", "resent_after_unknown", 3),
+    ]
+    assert made.outcomes()[-1].provider_message_id == "sg-1"
+    assert len(server.http.requests) == 3
+
+
+def test_silence_ends_by_the_deadline_as_unknown(rig: Build, server: Server, sendgrid: SendGrid) -> None:
+    server.steps = [Fault.SILENCE]
+    drop = policy(attempt=AttemptPolicy(retry=QUICK, on_unknown="drop"))
+    made = rig([sendgrid], render=letter, settings=drop).feed(record(message(), 0)).until_acked(1)
+    assert made.words() == [("dead", "unknown", 1)]
+
+
+def test_a_long_retry_after_goes_back_to_the_gate(rig: Build, server: Server, sendgrid: SendGrid) -> None:
+    server.steps = [Answer(429, headers=(("Retry-After", "90"),))]
+    made = rig([sendgrid], render=letter).feed(record(message(), 0)).until_acked(1)
+    assert made.words() == [("retrying", "throttled", 1)]
+    assert made.retries()[0].due_ms - made.outcomes()[0].at_ms >= 90_000
+
+
+def test_a_server_that_is_gone_loses_nothing(rig: Build, server: Server, sendgrid: SendGrid) -> None:
+    server.steps = [Answer(503)] * 12
+    letters = [record(message(f"u{i}", i), i) for i in range(8)]
+    made = rig([sendgrid], render=letter).feed(*letters).until_acked(8)
+    ends = [line.status for line in made.outcomes() if line.status == "sent"]
+    assert len(ends) + len(made.retries()) == 8
