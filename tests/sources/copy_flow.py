@@ -70,7 +70,7 @@ def build(kafka: str, prefix: str, folder: Path, stop: threading.Event) -> tuple
     source = HubSource(hub, shard, stop=stop, wake=wake_all(partitions, LANES), emit=copies)
     flow = Dataflow("copy")
     records = op.map("key", op.input("hub", flow, source), lambda records: ("all", records))
-    op.output("outbox", records, OutboxSink(shard))  # type: ignore[arg-type,misc]  # the flow knows its items
+    op.output("outbox", records, OutboxSink(shard))  # type: ignore[misc]  # the flow knows its items
     return flow, shard
 
 

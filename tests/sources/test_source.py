@@ -29,33 +29,6 @@ def world(kafka: str, topic_prefix: str) -> World:
     return World(kafka, topic_prefix, NAMES)
 
 
-class Copier:
-    """The flow of `copy_flow` as a process."""
-
-    def __init__(self, world: World, folder: Path) -> None:
-        self._command = [
-            sys.executable, "-m", "tests.sources.copy_flow", world.kafka, world.prefix, str(folder),
-        ]  # fmt: skip
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(self._command, cwd=Path(__file__).parents[2])
-
-    def end(self, how: signal.Signals) -> int:
-        assert self.process is not None
-        self.process.send_signal(how)
-        return self.process.wait(30)
-
-
-@pytest.fixture
-def copier(world: World, tmp_path: Path) -> Iterator[Copier]:
-    copier = Copier(world, tmp_path / "shard")
-    yield copier
-    if copier.process is not None and copier.process.poll() is None:
-        copier.process.kill()
-        copier.process.wait()
-
-
 class Shown:
     """What the flow has shown so far."""
 
@@ -78,6 +51,38 @@ class Shown:
 
     def close(self) -> None:
         self._hub.close()
+
+
+class Copier:
+    """The flow of `copy_flow` as a process."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self._command = [
+            sys.executable, "-m", "tests.sources.copy_flow", world.kafka, world.prefix, str(folder),
+        ]  # fmt: skip
+        self.process: subprocess.Popen[bytes] | None = None
+        self.woken = Shown(world, topics.DEAD)
+
+    def start(self) -> None:
+        """Start, and wait until the flow has begun: it shows which lanes it woke."""
+        starts = len(self.woken.records)
+        self.process = subprocess.Popen(self._command, cwd=Path(__file__).parents[2])
+        wait_for(lambda: bool(self.woken.refresh()) and len(self.woken.records) > starts, 60)
+
+    def end(self, how: signal.Signals) -> int:
+        assert self.process is not None
+        self.process.send_signal(how)
+        return self.process.wait(30)
+
+
+@pytest.fixture
+def copier(world: World, tmp_path: Path) -> Iterator[Copier]:
+    copier = Copier(world, tmp_path / "shard")
+    yield copier
+    if copier.process is not None and copier.process.poll() is None:
+        copier.process.kill()
+        copier.process.wait()
+    copier.woken.close()
 
 
 def test_kills_lose_nothing_and_change_nothing(world: World, copier: Copier) -> None:
@@ -113,16 +118,12 @@ def test_an_orderly_end_shows_everything_and_reads_nothing_twice(world: World, c
     shown.close()
 
 
-def test_every_lane_is_woken_at_each_start(world: World, copier: Copier) -> None:
-    woken = Shown(world, topics.DEAD)
-    for starts in (1, 2):
+def test_every_lane_is_woken_at_each_start(copier: Copier) -> None:
+    for _ in range(2):
         copier.start()
-        while len(woken.records) < starts:
-            woken.wait_for(1)
         copier.end(signal.SIGTERM)
     lanes = " ".join(f"{p}.{lane}" for p in range(PARTITIONS) for lane in range(LANES))
-    assert {record.value for record in woken.records} == {lanes.encode()}
-    woken.close()
+    assert {record.value for record in copier.woken.records} == {lanes.encode()}
 
 
 class Diary:
