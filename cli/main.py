@@ -5,8 +5,15 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from cli import balance, check, demo, query, run, send, tail, topics
+from cli import topics
+from cli.balance import balance
+from cli.check import check
+from cli.demo import demo
 from cli.output import REFUSED, errors
+from cli.query import migrate, query, why
+from cli.run import run
+from cli.send import send
+from cli.tail import tail
 from core.errors import SettingsError, SinkError, TocsinError
 
 app = typer.Typer(
@@ -17,15 +24,15 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-app.command("run")(run.run)
-app.command("demo")(demo.demo)
-app.command("check")(check.check)
-app.command("send")(send.send)
-app.command("tail")(tail.tail)
-app.command("balance")(balance.balance)
-app.command("query")(query.query)
-app.command("why")(query.why)
-app.command("migrate")(query.migrate)
+app.command("run")(run)
+app.command("demo")(demo)
+app.command("check")(check)
+app.command("send")(send)
+app.command("tail")(tail)
+app.command("balance")(balance)
+app.command("query")(query)
+app.command("why")(why)
+app.command("migrate")(migrate)
 app.add_typer(topics.app, name="topics")
 
 

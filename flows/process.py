@@ -149,9 +149,9 @@ def _refusal_within(error: BaseException | None) -> BaseException | None:
 def _run(settings: Settings, plan: ShardPlan, stop: threading.Event, stack: ExitStack) -> None:
     opened = Opened(settings, plan, stop, stack)
     flow = wiring.build(opened.parts)
-    recovery = RecoveryConfig(str(opened.shard.recovery_dir), timedelta(0))
+    recovery = RecoveryConfig(str(opened.shard.recovery_dir), timedelta(0))  # type: ignore[no-untyped-call]
     epoch = timedelta(milliseconds=settings.epoch_ms)
-    bytewax.run.cli_main(flow, epoch_interval=epoch, recovery_config=recovery)
+    bytewax.run.cli_main(flow, epoch_interval=epoch, recovery_config=recovery)  # type: ignore[no-untyped-call]
     opened.shard.finish()
 
 
