@@ -71,7 +71,7 @@ class Player:
         return not self._thread.is_alive()
 
     def publish_profiles(self) -> None:
-        """Write all profiles and wait: a shard that starts afterwards knows everybody from its first event on."""
+        """Write all profiles and wait: a shard that starts afterwards knows everybody from the start."""
         for record in self._data.profiles():
             self._send(topics.PROFILES, record)
             self.profiles += 1
