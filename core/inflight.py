@@ -163,11 +163,6 @@ class Inflight(Generic[J]):
         """Groups with parked heads."""
         return list(self._parked)
 
-    @property
-    def has_ready(self) -> bool:
-        """Whether a head waits only for a credit."""
-        return bool(self._ready)
-
     def room(self) -> int:
         """How many more messages may be added."""
         hard = self.policy.buffered * self.policy.hard_factor
