@@ -171,9 +171,18 @@ async def test_an_account_s_figures_lie_over_the_vendor_s(vendor: str) -> None:
 
 @VENDORS
 async def test_every_status_has_a_class(vendor: str) -> None:
-    for status, kind in CASES[vendor].status_errors.items():
-        for body in (b"", b"<html>502</html>", b"[]", b'{"error": "x"}', b"\xff\xfe"):
-            assert type(await refused(vendor, Answer(status, body))) is kind, (status, body)
+    bodies = (b"", b"<html>502</html>", b"[]", b'{"error": "x"}', b"\xff\xfe")
+    cases = [
+        (Answer(status, body), kind)
+        for status, kind in CASES[vendor].status_errors.items()
+        for body in bodies
+    ]
+    answers = iter(cases)
+    async with served(vendor, lambda _request: next(answers)[0]) as (_, provider):
+        for answer, kind in cases:
+            with pytest.raises(DeliveryError) as caught:
+                await provider.send(outgoing(CASES[vendor].channel))
+            assert type(caught.value) is kind, answer
 
 
 @VENDORS

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -342,13 +342,18 @@ async def test_a_stream_that_broke_is_unknown(fault: H2Fault) -> None:
 
 @pytest.mark.parametrize("reason", ["Shutdown", "UnrelatedKeyIdInToken", "IdleTimeout"])
 async def test_some_reasons_need_a_new_connection(reason: str) -> None:
-    answers = [refusal(503, reason)._replace(delay_s=0.05)] * 10
+    answers = [refusal(503, reason)._replace(delay_s=0.05 * number) for number in range(5)]
     async with apple(lambda _request: answers.pop() if answers else OK) as (server, apns):
-        calls = [apns.send(ios()) for _ in range(10)]
-        refused = await asyncio.gather(*calls, return_exceptions=True)
-        assert all(isinstance(each, DeliveryError) for each in refused)
+        refused = [asyncio.ensure_future(apns.send(ios())) for _ in range(5)]
+        await asyncio.sleep(0.02)
+        await apns.send(ios())  # the first refusal is here, the others are still to come
+        assert all(isinstance(each, DeliveryError) for each in await gathered(refused))
         await apns.send(ios())
         assert len(server.connections) == 2, "one new connection, not one for each refusal"
+
+
+async def gathered(calls: Sequence[asyncio.Future[Receipt]]) -> list[Receipt | BaseException]:
+    return await asyncio.gather(*calls, return_exceptions=True)
 
 
 async def test_speaks_http2_over_tls() -> None:

@@ -163,6 +163,11 @@ async def test_the_field_of_a_400_tells_whose_fault_it_is(
     assert str(error) == f"{field or ''} does not hold".strip()
 
 
+async def test_only_a_400_speaks_of_the_address() -> None:
+    refusal = {"errors": [{"message": "later", "field": "personalizations.0.to.0.email"}]}
+    assert type(await refused("sendgrid", json_answer(503, refusal))) is Transient
+
+
 @pytest.mark.parametrize(
     ("headers", "wait_s"),
     [

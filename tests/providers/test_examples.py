@@ -1,0 +1,16 @@
+"""The examples in the docstrings of this part are run."""
+
+import doctest
+from types import ModuleType
+
+import pytest
+
+from core import sms
+from providers import clean, http, mail_headers, mime
+
+
+@pytest.mark.parametrize("module", [sms, clean, http, mail_headers, mime])
+def test_examples(module: ModuleType) -> None:
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0
