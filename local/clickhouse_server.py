@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from local.probes import http_answers
-from local.processes import Service, die_with_parent
+from local.processes import Service
 
 _GRACE_S = 5
 
@@ -59,7 +59,6 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8123)
     parser.add_argument("--path", type=Path, required=True, help="folder of the data")
     arguments = parser.parse_args()
-    die_with_parent()
     serve(arguments.port, arguments.path)
 
 

@@ -129,7 +129,10 @@ def _death_signal() -> Callable[[], None] | None:
 
 
 def die_with_parent() -> None:
-    """Get SIGTERM when the process that started this one ends (Linux; elsewhere nothing happens)."""
+    """Get SIGTERM when the thread that started this process ends (Linux; elsewhere nothing happens).
+
+    For commands, which shells and main threads start; what a library starts is armed in `Child`.
+    """
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

@@ -7,6 +7,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -38,10 +39,13 @@ class Status:
     log: Path
 
 
-def sandbox_service(http_port: int, smtp_port: int, data: Path) -> Service:
-    """Describe the provider sandbox: its HTTP APIs and viewer on one port, SMTP on the other."""
+def sandbox_service(http_port: int, smtp_port: int, data: Path, redis_url: str = "") -> Service:
+    """Describe the provider sandbox: its HTTP APIs and viewer on one port, SMTP on the other.
+
+    With a Redis the viewer shows in-app inboxes too.
+    """
     data.mkdir(parents=True, exist_ok=True)
-    ports = (f"--http-port={http_port}", f"--smtp-port={smtp_port}", f"--dir={data}")
+    ports = (f"--http-port={http_port}", f"--smtp-port={smtp_port}", f"--dir={data}", f"--redis={redis_url}")
     return Service(
         name=SANDBOX,
         argv=(sys.executable, "-m", "local.sandbox", *ports),
@@ -54,15 +58,16 @@ def describe(
     folder: Path, want: Iterable[str], fsync: redis_server.Fsync, fixed: Mapping[str, int]
 ) -> list[Service]:
     """Describe the wanted servers, on fixed or free ports, with their data under `folder`."""
+    wanted = frozenset(want)
     ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True)) | dict(fixed)
+    inboxes = f"redis://127.0.0.1:{ports[REDIS]}/0" if REDIS in wanted else ""
     made: dict[str, Callable[[], Service]] = {
         KAFKA: lambda: broker.service(ports[KAFKA]),
         APACHE_KAFKA: lambda: kafka_node.service(ports[KAFKA], ports[CONTROLLER], folder / KAFKA),
         REDIS: lambda: redis_server.service(ports[REDIS], folder / REDIS, fsync),
         CLICKHOUSE: lambda: clickhouse_server.service(ports[CLICKHOUSE], folder / CLICKHOUSE),
-        SANDBOX: lambda: sandbox_service(ports[SANDBOX], ports[SMTP], folder / SANDBOX),
+        SANDBOX: lambda: sandbox_service(ports[SANDBOX], ports[SMTP], folder / SANDBOX, inboxes),
     }
-    wanted = frozenset(want)
     if unknown := wanted - made.keys():
         msg = f"unknown servers {sorted(unknown)}; there are {sorted(made)}"
         raise ValueError(msg)
@@ -74,7 +79,8 @@ class Servers:
 
     They start together, are all ready when `start` returns, and end with this process, however it ends. What
     a crashed run left running in the folder is ended first; its data are kept (Tansu's are in memory).
-    `ports` fixes ports by name; the others are free ones.
+    `ports` fixes ports by name; the others are free ones. `fresh` starts from nothing: data of earlier runs
+    are removed, once the folder is this run's alone.
 
     Attributes:
         settings: the `TOCSIN_*` settings that point at them.
@@ -89,11 +95,13 @@ class Servers:
         *,
         redis_fsync: redis_server.Fsync = "everysec",
         ports: Mapping[str, int] | None = None,
+        fresh: bool = False,
     ) -> None:
         self._folder = folder.resolve()
         self._want = frozenset(want)
         self._fsync: redis_server.Fsync = redis_fsync
         self._ports = dict(ports or {})
+        self._fresh = fresh
         self._open = contextlib.ExitStack()
         self._guard: Guard | None = None
         self._children: dict[str, Child] = {}
@@ -111,6 +119,9 @@ class Servers:
         self._open.enter_context(_only_user(self._folder))
         try:
             self.ended_leftovers = sweep(self._folder)
+            if self._fresh:
+                for name in ALL:
+                    shutil.rmtree(self._folder / name, ignore_errors=True)
             self._guard = Guard()
             for service in describe(self._folder, self._want, self._fsync, self._ports):
                 self._launch(service)

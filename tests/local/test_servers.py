@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import smtplib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from local.guard import project_env
 from local.identity import ProcessIdentity, is_running, wait_gone
 from local.probes import http_answers, kafka_answers, redis_answers
 from local.processes import StartError, free_ports
-from local.servers import CLICKHOUSE, KAFKA, REDIS, Servers, status
+from local.servers import CLICKHOUSE, KAFKA, REDIS, SANDBOX, Servers, describe, status
 
 _HOLDER = """
 import sys, time
@@ -103,6 +104,39 @@ def test_stop_leaves_nothing_running_and_keeps_the_data(tmp_path: Path) -> None:
         assert again.ended_leftovers == []
         with redis.Redis.from_url(again.settings["TOCSIN_REDIS"]) as client:
             assert client.get("kept") == b"1"
+
+
+def test_a_fresh_start_begins_from_nothing(tmp_path: Path) -> None:
+    for fresh, found in ((False, None), (False, b"1"), (True, None)):
+        with Servers(tmp_path, {REDIS}, fresh=fresh) as servers, _redis(servers) as client:
+            assert client.get("kept") == found
+            client.set("kept", "1")
+
+
+def _redis(servers: Servers) -> redis.Redis:
+    return redis.Redis.from_url(servers.settings["TOCSIN_REDIS"])
+
+
+def test_ports_may_be_fixed(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    with Servers(tmp_path, {REDIS}, ports={REDIS: port}) as servers:
+        assert servers.settings["TOCSIN_REDIS"] == f"redis://127.0.0.1:{port}/0"
+        assert redis_answers(port)
+
+
+def test_the_sandbox_comes_with_http_and_smtp(tmp_path: Path) -> None:
+    with Servers(tmp_path, {SANDBOX}) as servers:
+        assert http_answers(urlsplit(servers.addresses[SANDBOX]).port or 0, "/healthz")
+        host, _, port = servers.addresses["smtp"].rpartition(":")
+        with smtplib.SMTP(host, int(port), timeout=10) as mail:
+            assert mail.noop()[0] == 250
+
+
+def test_the_viewer_is_told_of_the_redis_beside_it(tmp_path: Path) -> None:
+    both = {each.name: each for each in describe(tmp_path, {SANDBOX, REDIS}, "everysec", {})}
+    assert f"--redis={both[REDIS].settings['TOCSIN_REDIS']}" in both[SANDBOX].argv
+    (alone,) = describe(tmp_path, {SANDBOX}, "everysec", {})
+    assert "--redis=" in alone.argv
 
 
 def test_a_folder_belongs_to_one_run(tmp_path: Path) -> None:
