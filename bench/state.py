@@ -36,7 +36,7 @@ from state import Identity, Lane, Shard
 IDENTITY = Identity(cluster="bench", topics={}, partitions=16, lanes=8)
 WARM_UP_S = 3.0
 TIMER_EVERY = 20
-BATCH = 200
+BATCH = 4_000
 Bundle = tuple[str, list[str]]
 COMMON = b'{"locale":"de-AT","timezone":"Europe/Vienna","preferences":{"enabled":true,"categories":{' * 2
 

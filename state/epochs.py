@@ -101,10 +101,11 @@ class EpochLog:
         deltas = self._take()
         if not (records or deltas or self._shown > self._base.meta.shown):
             return
-        self._applying = self._thread.submit(self._base.apply, self.number, self._shown, deltas)
         if records:
             self._publishing = self.number
             self._publisher.publish(records)
+        # After publishing, so that the thread does not compete for the interpreter with what others wait for.
+        self._applying = self._thread.submit(self._base.apply, self.number, self._shown, deltas)
         self.number += 1
 
     def confirm(self) -> None:

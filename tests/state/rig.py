@@ -14,6 +14,7 @@ from state import Identity, Lane, Shard
 
 IDENTITY = Identity(cluster="c1", topics={"events": "t1"}, partitions=2, lanes=2)
 LANES = ("0.0", "0.1", "1.0", "1.1")
+CACHED = 3
 
 
 class Text:
@@ -26,25 +27,18 @@ class Text:
         return data.decode()
 
 
-class CrashError(Exception):
-    """The process is gone."""
-
-
 @dataclass
 class World:
     """What others see: survives every crash.
 
-    `dies_after` records the process dies in the middle of publishing.
+    Only the first `leaves` records leave the process; the others are in its buffers when it dies.
     """
 
     shown: list[Any] = field(default_factory=list)
-    dies_after: int | None = None
+    leaves: int | None = None
 
     def publish(self, records: Sequence[Any]) -> None:
-        if self.dies_after is not None:
-            self.shown += records[: self.dies_after]
-            raise CrashError
-        self.shown += records
+        self.shown += records[: self.leaves]
 
     def confirm(self, timeout_s: float) -> None:
         assert timeout_s > 0
@@ -72,12 +66,14 @@ class Rig:
         self.start()
 
     def _open(self) -> Shard[str]:
-        return Shard.open(self.path, identity=IDENTITY, codec=Text(), cache_users=4, publish=self.world)
+        return Shard.open(
+            self.path, identity=IDENTITY, codec=Text(), cache_users=CACHED * len(LANES), publish=self.world
+        )
 
     def start(self, *, lanes_first: bool = False) -> None:
         """Start a process on what the last one left."""
         self._awoken, self._sink_awoken = {}, False
-        self.world.dies_after = None
+        self.world.leaves = None
         self.shard = self._open()
         if not lanes_first:
             self.shard.resume(self.store.epoch)

@@ -20,8 +20,8 @@ from state import Shard
 from tests.state.flow import dataflow, run
 from tests.state.rig import IDENTITY, Text, World
 
-EVENTS = 12_000
-KILLS = 8
+EVENTS = 9_000
+KILLS = 6
 
 
 @contextmanager

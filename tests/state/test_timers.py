@@ -22,11 +22,13 @@ LANES = count(1)
 OPS = st.lists(
     st.one_of(
         st.tuples(st.just("hold"), st.integers(0, 12), st.integers(0, 30)),
-        st.tuples(st.just("release"), st.integers(0, 12), st.integers(0, 1)),
+        st.tuples(st.just("hold_all"), st.integers(0, 12), st.integers(0, 30)),
+        st.tuples(st.just("release"), st.integers(0, 12), st.sampled_from([0, 0, 0, 1])),
         st.tuples(st.just("pop"), st.integers(0, 30), st.integers(0, 0)),
         st.tuples(st.just("apply"), st.integers(0, 0), st.integers(0, 0)),
         st.tuples(st.just("reload"), st.integers(0, 0), st.integers(0, 0)),
     ),
+    min_size=10,
     max_size=60,
 )
 
@@ -63,6 +65,10 @@ class Small:
         self.timers.hold("t/u", str(number), due, b"%d" % due)
         self.model[number] = due
 
+    def hold_all(self, first: int, due: int) -> None:
+        for number in range(13):
+            self.hold(number, due + (number * 5 + first) % 13)
+
     def release(self, number: int, wrong: int) -> None:
         due = self.model.get(number, 0)
         self.timers.release("t/u", str(number), due + wrong)
@@ -97,7 +103,7 @@ class Small:
 
 
 @given(ops=OPS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_timers_agree_with_a_dict(base: Base, ops: list[tuple[str, int, int]]) -> None:
     """Each example has a lane of its own, in one base."""
     small = Small(base, f"0.{next(LANES)}")

@@ -126,6 +126,21 @@ def test_trap_4_a_timer_set_but_not_applied_fires(rig: Rig) -> None:
     assert len(fired) == len(set(fired)) == 602
 
 
+def test_trap_4_timers_cancelled_and_moved_but_not_applied_do_not_come_from_the_base(rig: Rig) -> None:
+    """They are too far to be in memory when they change, and are read while the base still has them."""
+    for number in range(600):
+        rig.lane().hold("t/a", f"{number:03}", number, b"")
+    rig.settled()
+    rig.restart()
+    assert rig.lane().next_due() == 0
+    rig.lane().release("t/a", "500", 500)
+    rig.lane().hold("t/a", "501", 1_000, b"moved")
+    fired = []
+    while (timer := rig.lane().pop_due(2_000)) is not None:
+        fired.append(timer.timer_id)
+    assert fired == [f"{number:03}" for number in range(600) if number not in {500, 501}] + ["501"]
+
+
 def test_trap_5_a_failed_apply_stops_the_shard_before_a_row_is_replaced(rig: Rig) -> None:
     """Closing the base under the thread stands for any write that fails; `test_disk_full` has a real one."""
     rig.lane().put("t/a", "only copy")
