@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import CatalogError
@@ -58,6 +58,7 @@ def test_locales_are_spelled_one_way(locale: str, normal: str) -> None:
     assert normal_locale(locale) == normal
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_any_locale_is_normal_or_nothing(locale: str) -> None:
     normal = normal_locale(locale)

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 import regex
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.render_text import json_size, one_line, safe_url, shorten, tidy
@@ -16,6 +16,7 @@ CLUSTERS = st.lists(
 ).map("".join)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_one_line_is_one_line(text: str) -> None:
     line = one_line(text)
@@ -29,6 +30,7 @@ def test_one_line_keeps_words_apart() -> None:
     assert one_line("Grüße, 你好 👍") == "Grüße, 你好 👍"
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_tidy_text_has_no_controls_but_line_feeds(text: str) -> None:
     tidied = tidy(text)
@@ -41,6 +43,7 @@ def test_tidy_keeps_paragraphs() -> None:
     assert tidy("\r\n a \r\n\r\n\r\n\r\nb\tc \n") == "a\n\nb c"
 
 
+@settings(deadline=None)
 @given(TEXTS | CLUSTERS, st.integers(0, 400))
 def test_shortened_text_fits(text: str, room: int) -> None:
     short = shorten(text, room)
@@ -48,6 +51,7 @@ def test_shortened_text_fits(text: str, room: int) -> None:
     assert short == text or short == "" or short.endswith("…")
 
 
+@settings(deadline=None)
 @given(TEXTS | CLUSTERS, st.integers(0, 400))
 def test_shortening_never_splits_what_a_reader_sees_as_one_character(text: str, room: int) -> None:
     short = shorten(text, room)
@@ -77,6 +81,7 @@ def test_joined_emoji_are_kept_whole() -> None:
     assert shorten(family, 2) == ""
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_json_size_is_what_json_takes(text: str) -> None:
     least = len(json.dumps(text, ensure_ascii=False).encode()) - 2
@@ -118,6 +123,7 @@ def test_links_that_must_not_be_followed_are_refused(url: str) -> None:
         safe_url(url)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_a_safe_link_cannot_leave_an_attribute_or_a_header(rest: str) -> None:
     try:

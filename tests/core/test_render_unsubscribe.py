@@ -3,7 +3,7 @@
 from base64 import urlsafe_b64decode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import SettingsError
@@ -15,6 +15,7 @@ TOKENS = UnsubscribeTokens(SECRET)
 ADA = Subscription("default", "ada@example.com", "offers")
 
 
+@settings(deadline=None)
 @given(NAMES, NAMES, NAMES)
 def test_a_token_says_what_it_stops(tenant: str, user: str, category: str) -> None:
     subscription = Subscription(tenant, user, category)
@@ -45,6 +46,7 @@ def test_a_token_shows_nothing_of_the_user() -> None:
         assert word not in token.encode()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.characters(codec="ascii"))
 def test_an_altered_token_is_refused(position: int, char: str) -> None:
     token = TOKENS.make(ADA)
@@ -54,6 +56,7 @@ def test_an_altered_token_is_refused(position: int, char: str) -> None:
     assert TOKENS.read(altered) in ((None,) if altered != token and at < len(token) - 1 else (None, ADA))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=120) | st.binary(max_size=80).map(lambda raw: raw.hex()))
 def test_anything_else_is_refused(text: str) -> None:
     assert TOKENS.read(text) is None

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import SettingsError
@@ -214,6 +214,7 @@ def test_chosen_days_lie_around_the_blizzard_where_there_is_room() -> None:
     assert chosen_days(2, date(2013, 12, 30)) == [date(2013, 12, 30), date(2013, 12, 31)]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 365))
 def test_any_number_of_days_is_that_many_in_a_row(count: int) -> None:
     days = chosen_days(count)

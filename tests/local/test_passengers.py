@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import phonenumbers
 import pytest
 from babel import Locale
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.codec import decode_profile, encode, profile_key
@@ -41,6 +41,7 @@ def test_a_larger_crowd_begins_with_the_same_people() -> None:
     assert list(Passengers(50, seed=3)) == list(Passengers(500, seed=3))[:50]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 999_999), st.integers(0, 2**63))
 def test_a_passenger_is_the_same_asked_for_alone(number: int, seed: int) -> None:
     passengers = Passengers(1_000_000, seed)
@@ -148,6 +149,7 @@ def test_quiet_hours_of_some() -> None:
     assert {hours.start for hours in quiet if hours} == {"21:30", "22:00", "23:00"}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers() | st.text(max_size=5), max_size=4), st.integers(1, 10**6))
 def test_draws_are_fixed_by_their_name(fields: list[int | str], bound: int) -> None:
     first, second = Draws(*fields), Draws(*fields)
@@ -156,6 +158,7 @@ def test_draws_are_fixed_by_their_name(fields: list[int | str], bound: int) -> N
     assert all(0 <= value < bound for value in drawn)
 
 
+@settings(deadline=None)
 @given(st.integers(-100, 100), st.integers(0, 100), st.integers())
 def test_draws_between_bounds(low: int, more: int, seed: int) -> None:
     assert low <= Draws(seed).between(low, low + more) <= low + more
