@@ -3,17 +3,12 @@
 A body may hold several frames behind each other; clients that compress block by block send it so.
 """
 
-import sys
 import zlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import lz4.frame
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from backports import zstd
 
 Decode = Callable[[bytes], bytes]
 

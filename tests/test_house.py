@@ -3,8 +3,11 @@
 import ast
 import re
 import statistics
+import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -359,3 +362,34 @@ def test_settings_in_the_readme_are_those_of_the_code() -> None:
     between = re.search(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", readme, re.DOTALL)
     assert between, "README.md needs <!-- settings --> … <!-- /settings --> around `python -m flows.settings`"
     assert between[1].strip() == markdown_table().strip(), "run `python -m flows.settings`"
+
+
+def declared(*extras: str) -> set[str]:
+    """Name the distributions that pyproject.toml asks for, normalised."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    more = project["optional-dependencies"]
+    lines = [*project["dependencies"], *(line for each in extras for line in more[each])]
+    return {normal(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in lines}
+
+
+def normal(distribution: str) -> str:
+    """Spell a distribution's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+@pytest.mark.parametrize(
+    ("kind", "edge", "extras"),
+    [("code", False, ()), ("code", True, ("local",)), ("tests", True, ("local", "dev"))],
+)
+def test_what_is_imported_is_asked_for(kind: str, edge: bool, extras: tuple[str, ...]) -> None:
+    """A fresh environment holds what the packages import; `local` may also use its own extra."""
+    known = {module: set(map(normal, found)) for module, found in packages_distributions().items()}
+    ours = LAYER.keys() | {"tests", "bench"} | sys.stdlib_module_names
+    wrong = (
+        f"{name(file)}: {module}"
+        for file in files(kind)
+        if edge or file.relative_to(ROOT).parts[0] not in {"local", "cli"}
+        for module in {each.partition(".")[0] for each in imports(file)} - ours
+        if not known.get(module, set()) & declared(*extras)
+    )
+    assert not offences(wrong)

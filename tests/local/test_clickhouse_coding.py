@@ -1,21 +1,16 @@
 """Decoding of compressed bodies, however they are cut into chunks and frames."""
 
 import gzip
-import sys
 import zlib
 from collections.abc import Callable
 
 import lz4.frame
 import pytest
+from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
 from local.clickhouse_coding import CodingError, decoder
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 CODERS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
