@@ -1,5 +1,6 @@
 """`tocsin demo`: real flights become messages, on servers it brings along."""
 
+import random
 import signal
 import threading
 import time
@@ -57,7 +58,9 @@ def demo(
     headless: Annotated[bool, typer.Option(help="no live view; end when all is delivered")] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object at the end (headless)")] = False,
     keep: Annotated[Path | None, typer.Option(help="keep state, logs and data in this folder")] = None,
-    kill_shard_every: Annotated[float, typer.Option(min=0, help="SIGKILL a shard every so many seconds")] = 0,
+    kill_shard_every: Annotated[
+        float, typer.Option(min=0, help="SIGKILL a shard every so many seconds, more or less")
+    ] = 0,
 ) -> None:
     """Start everything, play real flights of 2013, watch them become messages, balance the books."""
     headless = headless or json
@@ -248,7 +251,8 @@ class Show:
             "restarts": self._scene.restarts,
             "sent_twice": len(copies),
             "open_claims": len(self._claims),
-            "doubled_beyond_claims": len(copies - self._claims),
+            "unknown_answers": len(self._stats.unknown),
+            "doubled_beyond_claims": len(copies - self._claims - self._stats.unknown),
         }
 
 
@@ -260,6 +264,7 @@ class Killer:
         self._supervisor = supervisor
         self._killed = killed
         self._next_s = time.monotonic() + every_s
+        self._moments = random.Random(0)  # noqa: S311 -- when to kill is no secret
         self.kills = 0
 
     def tick(self) -> None:
@@ -270,4 +275,4 @@ class Killer:
         shards[self.kills % len(shards)].kill_and_wait()
         self._killed()
         self.kills += 1
-        self._next_s = time.monotonic() + self._every_s
+        self._next_s = time.monotonic() + self._every_s * self._moments.uniform(0.5, 1.5)

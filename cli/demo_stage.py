@@ -1,5 +1,7 @@
 """The demo's stage: embedded servers, settings that point at them, topics, schema, accounts."""
 
+import os
+import shlex
 import shutil
 import socket
 from collections import Counter
@@ -66,6 +68,7 @@ class Stage:
             "TOCSIN_SECRET": "demo-demo-demo-demo",
             "TOCSIN_CLOCK": "stream",
             "TOCSIN_PARTITIONS": str(self._partitions),
+            "TOCSIN_IN_FLIGHT": "64",  # one sandbox on the same cores answers all channels
             "TOCSIN_HTTP_PORT": str(_free_row(_SHARDS_MAX)),
             **self._extra,
         }
@@ -73,7 +76,18 @@ class Stage:
         plan = TopicPlan(self._partitions)
         TopicAdmin(self.settings.kafka, self.settings.topic_prefix).create(plan)
         store.migrate(clickhouse)
-        self.addresses = {"viewer": found["sandbox"], "ClickHouse": clickhouse, "Kafka": self.settings.kafka}
+        self._write_env()
+        self.addresses = {
+            "viewer": found["sandbox"],
+            "ClickHouse": clickhouse,
+            "ask": f"source {os.path.relpath(self.folder / 'env')}; .venv/bin/tocsin why --user u",
+        }
+
+    def _write_env(self) -> None:
+        """Write the settings for another terminal: `source .tocsin/demo/env`."""
+        mine = {name: value for name, value in sorted(self.env.items()) if name.startswith("TOCSIN_")}
+        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in mine.items()]
+        (self.folder / "env").write_text("".join(lines))
 
     def _write_accounts(self, sandbox: str, smtp: str) -> None:
         host, _, port = smtp.rpartition(":")

@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 
 from models.outcome import Outcome
-from models.statuses import CHANNELS, FINAL, Status
+from models.statuses import CHANNELS, FINAL, Reason, Status
 
 _RECENT = 5_000  # latencies the live percentiles look at
 
@@ -42,6 +42,7 @@ class DemoStats:
         self.channels = {str(name): ChannelCount() for name in CHANNELS}
         self.latencies: list[int] = []
         self.stream_ms = 0
+        self.unknown: set[str] = set()
         self._held: set[str] = set()
         self._seen: set[str] = set()
         self._remember = remember
@@ -54,6 +55,8 @@ class DemoStats:
             self._seen.add(outcome.outcome_id)
         self.outcomes += 1
         self.statuses[outcome.status] += 1
+        if outcome.reason == Reason.UNKNOWN:
+            self.unknown.add(outcome.message_id)
         if outcome.reason:
             self.reasons[outcome.reason] += 1
         self.stream_ms = max(self.stream_ms, outcome.event_time_ms)

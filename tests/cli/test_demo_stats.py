@@ -55,6 +55,13 @@ def test_reasons_and_stream_time_are_kept() -> None:
     assert stats.stream_ms == 7
 
 
+def test_messages_whose_answer_never_came_are_named() -> None:
+    stats = DemoStats()
+    stats.add(outcome(1, "retrying", reason="unknown"))
+    stats.add(outcome(2, "retrying", reason="transient"))
+    assert stats.unknown == {"m1"}
+
+
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 1), (0.5, 3), (0.99, 5)])
 def test_percentiles(share: float, expected: int) -> None:
     assert percentile([5, 1, 4, 2, 3], share) == expected

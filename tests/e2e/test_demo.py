@@ -1,0 +1,91 @@
+"""The whole of it, from one command: real flights in, messages out, the books balanced, shards killed."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.demo_stage import sends
+
+ROOT = Path(__file__).parent.parent.parent
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
+
+
+def demo(folder: Path, *options: str) -> tuple[int, dict[str, Any], str]:
+    command = [sys.executable, "-m", "cli.main", "demo", "--json", "--keep", str(folder), *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    logs = "".join(path.read_text()[-2_000:] for path in sorted((folder / "logs").glob("*.log")))
+    assert lines, f"no report; {done.stderr[-2_000:]}\n{logs}"
+    return done.returncode, json.loads(lines[-1]), done.stderr + logs
+
+
+def test_a_day_of_flights_balances_and_every_word_is_in_clickhouse(tmp_path: Path) -> None:
+    code, report, said = demo(tmp_path / "demo", "--days", "1", "--passengers", "300")
+    published = report["published"]
+    records = sum(published["events"].values()) + published["duplicates"] + sum(published["broken"].values())
+    assert code == 0, said
+    assert report["events"] == records
+    assert report["balance_error"] == 0
+    assert report["in_flight"] == 0
+    assert report["clickhouse_rows"] == sum(report["decisions"].values())
+    assert report["reasons"]["duplicate"] == published["duplicates"]
+    assert report["dead"] >= sum(published["broken"].values())
+    assert report["decisions"]["sent"] == report["decisions"]["admitted"] - report["decisions"].get(
+        "expired", 0
+    )
+    assert all(report["channels"][name]["sent"] for name in ("email", "sms", "push", "inapp"))
+    witnessed = sends(tmp_path / "demo/servers/sandbox")
+    assert len(witnessed) == sum(
+        counts["sent"] for name, counts in report["channels"].items() if name != "inapp"
+    )
+
+
+def test_killed_shards_lose_nothing_and_send_twice_only_what_was_open(tmp_path: Path) -> None:
+    code, report, said = demo(
+        tmp_path / "demo", "--days", "1", "--passengers", "300", "--speed", "3000", "--kill-shard-every", "4"
+    )  # fmt: skip
+    assert report["kills"] >= 5, report
+    assert code == 0, said
+    assert report["balance_error"] == 0
+    assert report["doubled_beyond_claims"] == 0
+    assert report["in_flight"] == 0
+
+
+def test_ctrl_c_ends_it_in_order_with_a_balance(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "cli.main",
+        "demo",
+        "--keep",
+        str(tmp_path / "demo"),
+        "--days",
+        "2",
+        "--speed",
+        "600",
+    ]
+    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    sent = tmp_path / "demo/servers/sandbox/sent.jsonl"
+    until = time.monotonic() + 120
+    while not sends(sent.parent) and time.monotonic() < until:
+        time.sleep(0.5)
+    running.send_signal(signal.SIGINT)
+    said, _ = running.communicate(timeout=120)
+    assert "balanced" in said
+    assert running.returncode == 0
+    pids = list((tmp_path / "demo/servers").glob("*.pid"))
+    assert pids == []
+
+
+@pytest.mark.parametrize(("options", "cure"), [(["--speed", "0"], "above 0"), (["--days", "400"], "365")])
+def test_bad_options_name_the_cure(tmp_path: Path, options: list[str], cure: str) -> None:
+    command = [sys.executable, "-m", "cli.main", "demo", "--keep", str(tmp_path), *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert cure in done.stderr
