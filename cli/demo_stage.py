@@ -80,7 +80,7 @@ class Stage:
         self.addresses = {
             "viewer": found["sandbox"],
             "ClickHouse": clickhouse,
-            "ask": f"source {os.path.relpath(self.folder / 'env')}; .venv/bin/tocsin why --user u",
+            "ask": f"source {os.path.relpath(self.folder / 'env')}; .venv/bin/tocsin why --user passenger-000042",
         }
 
     def _write_env(self) -> None:
