@@ -21,7 +21,9 @@ from models.statuses import Reason
 
 STRUCTURED = "application/cloudevents+json"
 _PREFIX = "ce_"
+# Data is parsed and walked again under deeper stacks, whose recursion limit is 1,000 for all.
 _MAX_DEPTH = 100
+_SHALLOW_BYTES = 1_000
 _NO_DATA = msgspec.Raw(b"{}")
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -87,7 +89,7 @@ def decode_event(raw: RawRecord, limits: EventLimits) -> Event:
     try:
         envelope = _from_headers(raw, value) if raw.headers else _structured(value)
         parsed = None if envelope.data is _NO_DATA else _parsed(envelope.data)
-        if value.count(b"[") + value.count(b"{") > _MAX_DEPTH and _depth(parsed) > _MAX_DEPTH:
+        if len(value) > _SHALLOW_BYTES and _is_deep(value, parsed):
             _refuse("data", f"nested more than {_MAX_DEPTH} deep")
         return _event(raw, envelope, limits)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -169,12 +171,14 @@ def _parsed(data: msgspec.Raw) -> object:
         raise DecodeError(Reason.BAD_FIELD, f"data: {error}; {_CURES['data']}") from error
 
 
-def _depth(parsed: object) -> int:
+def _is_deep(value: bytes, parsed: object) -> bool:
+    if value.count(b"[") + value.count(b"{") <= _MAX_DEPTH:
+        return False
     depth, level = 0, [parsed]
     while level := [item for item in level if isinstance(item, dict | list)]:
         depth += 1
         level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
-    return depth
+    return depth > _MAX_DEPTH
 
 
 def _event(raw: RawRecord, envelope: _Envelope, limits: EventLimits) -> Event:

@@ -27,7 +27,8 @@ from sources.consumer import (
 )
 from sources.lines import Line
 from sources.position import HubState, Offsets
-from sources.queues import Allowance, Flow, Queues
+from sources.queues import Allowance, Flow, Queues, is_spare
+from sources.valve import Valve
 
 _log = logging.getLogger("tocsin.kafka")
 _UNLIMITED = 1 << 30
@@ -70,6 +71,7 @@ class KafkaHub:
         self._gate_inputs = [name for name in policy.topics if name in topics.GATE_INPUTS]
         self._queues = Queues(policy.topics, self._allowed, flow or Flow())
         self._lines: dict[str, dict[int, Line]] = {}
+        self._valves: dict[str, Valve] = {}
         self._loading: set[int] = set()
         self._consumer: Consumer | None = None
         self._next_poll_s = 0.0
@@ -108,7 +110,8 @@ class KafkaHub:
             for name in self._policy.topics
         }
         self.paused = {} if accept_bad else dict(state.paused)
-        self._consumer.assign(self._partitions(self._policy.topics, positioned=True))
+        self._consumer.assign(self._assignment())
+        self._valves = {name: self._valve(name) for name in self._policy.topics}
 
     def _first_state(self) -> HubState:
         assert self._consumer is not None
@@ -131,15 +134,23 @@ class KafkaHub:
         names = {self._policy.prefix + name: name for name in self._policy.acked if name not in known}
         return committed_offsets(self._consumer, names, self._policy.partitions) if names else {}
 
-    def _partitions(self, names: tuple[str, ...], *, positioned: bool = False) -> list[TopicPartition]:
+    def _assignment(self) -> list[TopicPartition]:
         return [
             TopicPartition(self._policy.prefix + name, p, line.next())
-            if positioned
-            else TopicPartition(self._policy.prefix + name, p)
-            for name in names
-            for p, line in self._lines[name].items()
+            for name, lines in self._lines.items()
+            for p, line in lines.items()
             if (name, p) not in self.paused
         ]
+
+    def _valve(self, topic: str) -> Valve:
+        assert self._consumer is not None
+        partitions = [p for p in self._policy.partitions if (topic, p) not in self.paused]
+        if is_spare(topic):
+            self._consumer.pause(self._named(topic, partitions))
+        return Valve(partitions, closed=is_spare(topic))
+
+    def _named(self, topic: str, partitions: list[int]) -> list[TopicPartition]:
+        return [TopicPartition(self._policy.prefix + topic, partition) for partition in partitions]
 
     def _allowed(self, topic: str) -> int:
         if self._loading and topic != topics.PROFILES and topic in topics.GATE_INPUTS:
@@ -166,9 +177,8 @@ class KafkaHub:
 
     def _pump(self) -> None:
         assert self._consumer is not None
-        for topic, stop in self._queues.turns():
-            self._turn(topic, stop=stop)
         now_s = time.monotonic()
+        self._turn_valves(now_s)
         if now_s < self._next_poll_s or not self._queues.wants_more():
             return
         self._next_poll_s = now_s + self._policy.poll_s
@@ -205,11 +215,16 @@ class KafkaHub:
                 )
             )
 
-    def _turn(self, topic: str, *, stop: bool) -> None:
+    def _turn_valves(self, now_s: float) -> None:
         assert self._consumer is not None
-        partitions = self._partitions((topic,))
-        if partitions:
-            (self._consumer.pause if stop else self._consumer.resume)(partitions)
+        for topic in self._queues.full():
+            if closing := self._valves[topic].close():
+                self._consumer.pause(self._named(topic, closing))
+                for partition in closing:
+                    self._lines[topic][partition].forget_end()
+        for topic, valve in self._valves.items():
+            if valve.closed and self._queues.hungry(topic) and (opening := valve.open_next(now_s)):
+                self._consumer.resume(self._named(topic, opening))
 
     def _on_message_error(self, message: Any, error: KafkaError) -> None:
         topic = self._names.get(message.topic() or "", "")
@@ -254,7 +269,8 @@ class KafkaHub:
             return
         self.paused[topic, partition] = sentence
         self._queues.drop(topic, partition)
-        self._consumer.pause([TopicPartition(self._policy.prefix + topic, partition)])
+        self._valves[topic].remove(partition)
+        self._consumer.pause(self._named(topic, [partition]))
         if topic == topics.PROFILES:
             self._loading.discard(partition)
 
@@ -314,7 +330,7 @@ class KafkaHub:
         if self._consumer is None:
             return {}
         lags = {}
-        for tp in self._partitions(self._policy.topics):
+        for tp in self._assignment():
             _, end = self._consumer.get_watermark_offsets(tp, cached=True)
             name = self._names[tp.topic]
             position = self._lines[name][tp.partition].next()

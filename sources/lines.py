@@ -24,3 +24,8 @@ class Line:
     def next(self) -> int:
         """Return the next offset to read; the end counts, since its last offsets may hold no record."""
         return max(self.end, self.position) if self.at_end() else self.position
+
+    def forget_end(self) -> None:
+        """Stop relying on the end: the partition is not read for now, and may grow."""
+        self.position = self.next()
+        self.end = -1

@@ -1,4 +1,4 @@
-"""What was read and is not handed out yet: priorities, credits, and when to pause a topic."""
+"""What was read and is not handed out yet: priorities, credits, and which topics have enough."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ class Flow(NamedTuple):
     Attributes:
         urgent: largest share of one urgent topic (events, profiles, messages now…) in a batch.
         spare: largest batch of a topic that gets only spare time (bulk).
-        high: buffered records at which a topic that is held back is paused.
+        high: buffered records at which a topic that is held back is read no more.
         low: buffered records at which it is read again; more than is worked off in one fetch's time.
         ahead: buffered records of the other topics at which nothing more is read for now.
     """
@@ -34,21 +34,20 @@ def is_spare(topic: str) -> bool:
 
 
 class _Queue:
-    __slots__ = ("held_back", "paused", "records", "topic")
+    __slots__ = ("held_back", "records", "topic")
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
         self.records: deque[RawRecord] = deque()
         self.held_back = is_spare(topic)
-        self.paused = False
 
 
 class Queues:
     """Per-topic queues, served in the order of `ORDER`; records of one partition stay in order.
 
     A topic that is served as fast as it comes slows the reading of all when it is behind: nothing is
-    thrown away that was fetched. One that is held back (no credits, or spare) is paused instead, so that
-    the others are read on; both ways memory is bounded.
+    thrown away that was fetched. One that is held back (no credits, or spare) is `full` instead, so that the
+    others are read on; both ways memory is bounded.
     """
 
     ORDER = (
@@ -106,18 +105,17 @@ class Queues:
         behind = sum(len(queue.records) for queue in self._urgent if not queue.held_back)
         return behind < self._flow.ahead
 
-    def turns(self) -> list[tuple[str, bool]]:
-        """Return topics to pause (True) or to read again (False) since the last call."""
-        changes = []
-        for queue in self._queues.values():
-            buffered = len(queue.records)
-            if queue.paused and buffered <= self._flow.low:
-                queue.paused = False
-                changes.append((queue.topic, False))
-            elif not queue.paused and queue.held_back and buffered >= self._flow.high:
-                queue.paused = True
-                changes.append((queue.topic, True))
-        return changes
+    def full(self) -> list[str]:
+        """Name topics that are held back and have enough buffered."""
+        return [
+            queue.topic
+            for queue in self._queues.values()
+            if queue.held_back and len(queue.records) >= self._flow.high
+        ]
+
+    def hungry(self, topic: str) -> bool:
+        """Tell whether a topic that was stopped should be read again."""
+        return len(self._queues[topic].records) <= self._flow.low
 
     def drop(self, topic: str, partition: int) -> None:
         """Throw away what is buffered of a partition."""

@@ -115,7 +115,7 @@ def test_profiles_written_later_do_not_hold_events_back(world: World, start: Sta
 def test_bulk_never_delays_events(world: World, start: Start) -> None:
     world.write(topics.BULK, 6_000)
     hub = start(world.hub(flow=Flow(high=1_000, low=500)))
-    records = read(hub, 500)
+    records = read(hub, 300)
     world.write(topics.EVENTS, 50)
 
     while not values(records, topics.EVENTS):
@@ -244,8 +244,7 @@ def test_caught_up_means_all_gate_inputs_are_handed_out(world: World, start: Sta
     allowed = {topics.EVENTS: 0}
     hub = start(world.hub(allowance=lambda topic: allowed.get(topic, 100)))
     assert not hub.caught_up(0)
-    settle(hub)
-    assert hub.caught_up(1)
+    wait_for(lambda: not hub.take() and hub.caught_up(1))
     assert not hub.caught_up(0)
 
     allowed[topics.EVENTS] = 100
