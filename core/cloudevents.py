@@ -37,7 +37,9 @@ class EventLimits(NamedTuple):
     check_time: bool
 
 
-class _Envelope(msgspec.Struct, gc=False):
+class Envelope(msgspec.Struct, gc=False):
+    """What is read of a CloudEvent; its fields are the published contract (`flows.contracts`)."""
+
     specversion: str
     id: _Text
     source: _Text
@@ -52,7 +54,7 @@ class _Envelope(msgspec.Struct, gc=False):
     data_base64: str | None = None
 
 
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
 _decode_recipient = msgspec.json.Decoder(Recipient).decode
 _decode_any = msgspec.json.Decoder().decode
 
@@ -118,13 +120,13 @@ def _refuse(field: str, fault: str) -> NoReturn:
     raise DecodeError(Reason.BAD_FIELD, f"{field}: {fault}; {_CURES[field]}")
 
 
-def _structured(value: bytes) -> _Envelope:
+def _structured(value: bytes) -> Envelope:
     if not value.isascii():
         value.decode()
     return _decode_envelope(value)
 
 
-def _from_headers(raw: RawRecord, value: bytes) -> _Envelope:
+def _from_headers(raw: RawRecord, value: bytes) -> Envelope:
     attributes: dict[str, str] = {}
     content_type = ""
     for name, data in raw.headers:
@@ -149,18 +151,18 @@ def _header_text(name: str, data: bytes) -> str:
         raise DecodeError(Reason.BAD_UTF8, text) from error
 
 
-def _binary(attributes: dict[str, str], content_type: str, value: bytes) -> _Envelope:
+def _binary(attributes: dict[str, str], content_type: str, value: bytes) -> Envelope:
     if content_type not in {"", "application/json", "text/json"} and not content_type.endswith("+json"):
         text = "content-type: not JSON; send data as application/json"
         raise DecodeError(Reason.BAD_FIELD, text)
     known = {name: text for name, text in attributes.items() if name in _BINARY_FIELDS}
-    envelope = msgspec.convert(known, _Envelope)
+    envelope = msgspec.convert(known, Envelope)
     if value:
         envelope.data = msgspec.Raw(value)
     return envelope
 
 
-_BINARY_FIELDS = frozenset(_Envelope.__struct_fields__) - {"data", "data_base64"}
+_BINARY_FIELDS = frozenset(Envelope.__struct_fields__) - {"data", "data_base64"}
 
 
 def _parsed(data: msgspec.Raw) -> object:
@@ -181,7 +183,7 @@ def _is_deep(value: bytes, parsed: object) -> bool:
     return depth > _MAX_DEPTH
 
 
-def _event(raw: RawRecord, envelope: _Envelope, limits: EventLimits) -> Event:
+def _event(raw: RawRecord, envelope: Envelope, limits: EventLimits) -> Event:
     topic, partition, offset, received_ms, _, _, _ = raw
     if envelope.specversion != "1.0" and not envelope.specversion.startswith("1."):
         _refuse("specversion", "not 1.x")
@@ -210,7 +212,7 @@ def _event(raw: RawRecord, envelope: _Envelope, limits: EventLimits) -> Event:
     return _with_options(event, envelope)
 
 
-def _with_options(event: Event, envelope: _Envelope) -> Event:
+def _with_options(event: Event, envelope: Envelope) -> Event:
     sends, expires, recipient = envelope.tocsinsendat, envelope.tocsinexpires, envelope.recipient
     if sends is None and expires is None and recipient is None:
         return event
@@ -222,7 +224,7 @@ def _with_options(event: Event, envelope: _Envelope) -> Event:
     )
 
 
-def _check_names(envelope: _Envelope, tenant: str, user: str) -> None:
+def _check_names(envelope: Envelope, tenant: str, user: str) -> None:
     if "/" in tenant:
         _refuse("tenant", "holds '/'")
     names = {
@@ -259,7 +261,7 @@ def _check_time(time_ms: int, received_ms: int, limits: EventLimits) -> None:
         raise DecodeError(Reason.TIME_OUT_OF_RANGE, text)
 
 
-def _contact_user(envelope: _Envelope) -> str:
+def _contact_user(envelope: Envelope) -> str:
     """Derive the user id of someone without a profile: a hash, so that no address becomes an id."""
     recipient = None if envelope.recipient is None else _recipient(envelope.recipient)
     if recipient is not None and recipient.email:
