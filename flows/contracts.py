@@ -1,0 +1,157 @@
+"""The published contracts: JSON Schema of each record, made from the types that read and write it.
+
+`python -m flows.contracts` writes `docs/contracts/` and the table of topics in `docs/contracts.md`; a test
+fails while they differ from the code. A schema says names, types and closed vocabularies; the forms of
+addresses and times are checked by `core.codec`, whose refusals become dead letters.
+"""
+
+import inspect
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import yaml
+
+from core.cloudevents import Envelope
+from core.receipts import KINDS
+from flows.asyncapi import document
+from flows.topic_records import DEAD_HEADERS, EVENT, PAYLOADS, topics_table
+from models.catalog import Priority
+from models.message import Message, Retry
+from models.outcome import Outcome, ReceiptEvent
+from models.profile import Profile
+from models.statuses import CHANNELS, Reason, Status
+
+Schema = dict[str, Any]
+
+FOLDER = Path("docs/contracts")
+PAGE = Path("docs/contracts.md")
+MARKED = re.compile(r"(<!-- topics -->\n).*?(\n<!-- /topics -->)", re.DOTALL)
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_RECORDS: Mapping[str, type] = {
+    "profile": Profile,
+    "receipt": ReceiptEvent,
+    "retry": Retry,
+    "message": Message,
+    "outcome": Outcome,
+}
+# Fields that are text to the codec and take one of these values.
+_VALUES: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("ReceiptEvent", "kind"): tuple(sorted(KINDS)),
+    ("Retry", "reason"): tuple(reason.value for reason in Reason if reason),
+    ("Message", "channel"): tuple(CHANNELS),
+    ("Message", "priority"): get_args(Priority),
+    ("Outcome", "status"): tuple(Status),
+}
+_EVENT_TEXT = (
+    "A CloudEvents 1.0 event in structured JSON mode. `id` and `source` identify it; `type` is what the"
+    " catalog matches; `subject` is the user id; `time` is event time (RFC 3339; Kafka's timestamp if"
+    " left out). Attributes that are not listed are ignored."
+)
+_EVENT_FIELDS = {
+    "specversion": "`1.0`; any 1.x is read",
+    "id": "with `source`, what a duplicate is known by",
+    "source": "the producer, like /shop/orders",
+    "type": "the kind of event, like order.shipped",
+    "subject": "the user id; may be left out if there is a recipient",
+    "time": "event time, RFC 3339",
+    "tenant": "extension: whose user; `default` if left out; has no '/'",
+    "recipient": "extension: contact of someone without a profile, as an object or as JSON text",
+    "tocsinsendat": "extension: hold until this time, RFC 3339",
+    "tocsinexpires": "extension: do not send after this time, RFC 3339",
+    "data": "free JSON, what conditions and templates read",
+}
+
+
+def cloudevent() -> type[msgspec.Struct]:
+    """Build the type of a published event: what is read of one, without what is refused (`data_base64`)."""
+    fields: list[Any] = []
+    for field in msgspec.structs.fields(Envelope):
+        if field.name == "data":
+            fields.append((field.name, Any, msgspec.field(default_factory=dict)))
+        elif field.name != "data_base64":
+            fields.append(
+                (field.name, field.type) if field.required else (field.name, field.type, field.default)
+            )
+    made = msgspec.defstruct("CloudEvent", fields, module=__name__)
+    made.__doc__ = _EVENT_TEXT
+    return made
+
+
+def schema_of(kind: type) -> Schema:
+    """Build the schema of one record; definitions it needs stand in `$defs`."""
+    (top,), parts = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    for name, part in parts.items():
+        _describe(name, part)
+    own = parts.pop(top["$ref"].rpartition("/")[2])
+    return {"$schema": _DIALECT, **own} | ({"$defs": dict(sorted(parts.items()))} if parts else {})
+
+
+def _describe(name: str, part: Schema) -> None:
+    """Move what a docstring says of fields to the fields, and close the vocabularies."""
+    text, _, attributes = inspect.cleandoc(part.get("description", "")).partition("Attributes:")
+    if text.strip():
+        part["description"] = " ".join(text.split())
+    notes = _EVENT_FIELDS if name == "CloudEvent" else _notes(attributes)
+    for field, schema in part.get("properties", {}).items():
+        if field in notes:
+            schema["description"] = notes[field]
+        if (name, field) in _VALUES:
+            schema["enum"] = [str(value) for value in _VALUES[name, field]]
+
+
+def _notes(attributes: str) -> dict[str, str]:
+    """Read `name: text` of a docstring, whose further lines are indented deeper."""
+    found = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", attributes, re.MULTILINE)
+    return {field: " ".join(text.split()) for field, text in found}
+
+
+def dead_headers() -> Schema:
+    """Build the schema of a dead letter's headers; its key and value are the original bytes."""
+    headers: Schema = {name: {"type": "string", "description": text} for name, text in DEAD_HEADERS.items()}
+    headers["tocsin-reason"] |= {"enum": [reason.value for reason in Reason if reason]}
+    return {
+        "$schema": _DIALECT,
+        "title": "DeadLetterHeaders",
+        "type": "object",
+        "description": "Headers of a dead letter, UTF-8 text. Key and value are those of the record as it was"
+        " read; each of its own headers is kept under `tocsin-original-<name>`.",
+        "properties": headers,
+        "patternProperties": {"^tocsin-original-": {"description": "a header of the original record"}},
+        "required": list(headers),
+    }
+
+
+def schemas() -> dict[str, Schema]:
+    """Build every schema, by the name of its file."""
+    made = {EVENT: schema_of(cloudevent())} | {name: schema_of(kind) for name, kind in _RECORDS.items()}
+    return {**made, "dead-headers": dead_headers()}
+
+
+def contract_files() -> dict[Path, str]:
+    """Give every published file with its text; paths are relative to the repository."""
+    files = {
+        FOLDER / f"{name}.schema.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+        for name, schema in schemas().items()
+    }
+    text = yaml.safe_dump(document(PAYLOADS), sort_keys=False, allow_unicode=True, width=110)
+    return {**files, FOLDER / "asyncapi.yaml": text}
+
+
+def page(text: str) -> str:
+    """Put the table of topics between the marks of the page."""
+    return MARKED.sub(lambda match: match[1] + topics_table() + match[2], text)
+
+
+def write(root: Path) -> None:
+    """Write all files under a repository's root."""
+    for path, text in contract_files().items():
+        (root / path).write_text(text)
+    (root / PAGE).write_text(page((root / PAGE).read_text()))
+
+
+if __name__ == "__main__":
+    write(Path(__file__).parent.parent)

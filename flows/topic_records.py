@@ -1,0 +1,73 @@
+"""What each topic holds: the record, who writes it, its key and its headers."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from models import topics
+from operators.decode import ORIGIN_HEADER, RECEIVED_HEADER
+
+EVENT = "event"
+
+
+class TopicRecord(NamedTuple):
+    """One topic's contract; `payload` names a schema, empty for bytes as they came."""
+
+    payload: str
+    key: str
+    written_by: str
+    read_by: str
+
+
+_USER_KEY = "tenant/user"
+_GATE, _DELIVER, _TRACK = "decide", "deliver", "track"
+_EVENT = TopicRecord(
+    EVENT, "tenant/user; another key costs one forwarding to the user's partition", "producers", _GATE
+)
+PAYLOADS: Mapping[str, TopicRecord] = {
+    topics.EVENTS: _EVENT,
+    topics.BULK: _EVENT,
+    topics.PROFILES: TopicRecord("profile", _USER_KEY, "producers", _GATE),
+    topics.RECEIPTS: TopicRecord("receipt", _USER_KEY, f"producers, {_DELIVER}", _GATE),
+    topics.RETRIES: TopicRecord("retry", _USER_KEY, _DELIVER, _GATE),
+    **{
+        name: TopicRecord("message", _USER_KEY, _GATE, "" if ".webpush." in name else _DELIVER)
+        for name in topics.MESSAGES
+    },
+    topics.OUTCOMES: TopicRecord(
+        "outcome", "tenant/user; of an undecodable record its own", f"{_GATE}, {_DELIVER}", _TRACK
+    ),
+    topics.DEAD: TopicRecord("", "as it was read", f"{_GATE}, {_DELIVER}, {_TRACK}", "people, who replay"),
+}
+DEAD_HEADERS: Mapping[str, str] = {
+    "tocsin-topic": "topic the record was read from, without the prefix",
+    "tocsin-partition": "its partition, decimal",
+    "tocsin-offset": "its offset, decimal; -1 for a record that could not be written (stage `publish`)",
+    "tocsin-stage": "where it ended: decode, gate, deliver, track or publish",
+    "tocsin-reason": "why: one word of the vocabulary",
+    "tocsin-error": "a sentence with field and cure, without addresses",
+    "tocsin-attempts": "how often delivery was tried, decimal",
+    "tocsin-first-ms": "when it was first handled, ms since 1970 UTC",
+    "tocsin-last-ms": "when it was last handled, ms since 1970 UTC",
+}
+FORWARD_HEADERS: Mapping[str, str] = {
+    ORIGIN_HEADER: "Tocsin's own, on a record it forwarded to its user's partition: where it was first read",
+    RECEIVED_HEADER: "beside it: Kafka's time there, ms since 1970 UTC",
+}
+
+
+def topics_table() -> str:
+    """Build the table of topics of `docs/contracts.md`."""
+    rows = ["| topic | what | record | key | written by | read by |", "|---|---|---|---|---|---|"]
+    for name in topics.ALL:
+        one = PAYLOADS[name]
+        record = f"[{one.payload}](contracts/{one.payload}.schema.json)" if one.payload else "original bytes"
+        cells = (
+            f"`{name}`",
+            topics.PURPOSE[name],
+            record,
+            one.key,
+            one.written_by,
+            one.read_by or "nobody yet",
+        )
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)

@@ -1,0 +1,265 @@
+"""The published contracts are those of the code, and every example on their page is read by the codecs."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from core import codec
+from core.catalog import load
+from core.cloudevents import Envelope, EventLimits
+from core.errors import DecodeError
+from core.gate import Gate, GatePolicy
+from core.partition import partition_of
+from flows import contracts
+from flows.asyncapi import document, identifier
+from flows.topic_records import DEAD_HEADERS, FORWARD_HEADERS, PAYLOADS, topics_table
+from models import topics
+from models.event import Event
+from models.ids import message_id, notification_id, outcome_id, target_id
+from models.message import Message, Retry
+from models.outcome import Outcome, ReceiptEvent
+from models.profile import Profile
+from models.raw import RawRecord
+from models.statuses import Reason, Status
+from operators.decode import DecodePolicy, Decoder
+from sources.badness import Badness, BadPolicy
+from sources.clocks import PartitionClocks
+
+ROOT = Path(__file__).parent.parent.parent
+PAGE = (ROOT / contracts.PAGE).read_text()
+LIMITS = EventLimits(262_144, 7 * 86_400, 3_600, check_time=True)
+KEY, PARTITION = b"default/ada", partition_of(b"default/ada", 16)
+SCHEMAS = contracts.schemas()
+
+
+def examples(heading: str) -> list[Any]:
+    """Give the JSON examples under a heading of the page."""
+    section = PAGE.split(f"\n## {heading}", 1)[1].split("\n## ", 1)[0]
+    return [json.loads(text) for text in re.findall(r"```json\n(.*?)\n```", section, re.DOTALL)]
+
+
+EVENT, PROFILE = examples("Event")[0], examples("Profile")[0]
+MESSAGE, RETRY, DEAD = examples("Message")[0], examples("Retry")[0], examples("Dead letter")[0]
+ADMITTED, SENT = examples("Outcome")
+RECEIPT = examples("Receipt")[0]
+ALL = [
+    ("event", EVENT),
+    ("profile", PROFILE),
+    ("message", MESSAGE),
+    ("outcome", ADMITTED),
+    ("outcome", SENT),
+    ("receipt", RECEIPT),
+    ("retry", RETRY),
+    ("dead-headers", DEAD["headers"]),
+]
+
+
+def raw(topic: str, value: object, *, offset: int = 0, at_ms: int = MESSAGE["received_ms"]) -> RawRecord:
+    """Make a record of a topic."""
+    return RawRecord(topic, PARTITION, offset, at_ms, KEY, msgspec.json.encode(value), ())
+
+
+def event() -> Event:
+    """Decode the page's event where the page says it stood."""
+    topic, partition, offset = MESSAGE["origin"]
+    assert partition == PARTITION
+    return codec.decode_event(raw(topic, EVENT, offset=offset), LIMITS)
+
+
+def test_what_is_published_is_what_the_code_says() -> None:
+    stale = [
+        str(path) for path, text in contracts.contract_files().items() if (ROOT / path).read_text() != text
+    ]
+    assert not stale, "run `python -m flows.contracts`"
+    assert contracts.page(PAGE) == PAGE, "run `python -m flows.contracts`"
+
+
+def test_nothing_else_is_published() -> None:
+    there = {path.relative_to(ROOT) for path in (ROOT / contracts.FOLDER).iterdir()}
+    assert there == set(contracts.contract_files())
+
+
+def test_the_page_holds_the_table_of_topics() -> None:
+    assert topics_table() in PAGE
+    assert all(f"| `{name}` |" in PAGE for name in topics.ALL)
+
+
+def test_a_changed_type_changes_its_schema() -> None:
+    wider = msgspec.defstruct("Profile", [("nickname", str, "")], bases=(Profile,), frozen=True)
+    assert contracts.schema_of(wider) != SCHEMAS["profile"]
+    assert "nickname" in contracts.schema_of(wider)["properties"]
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMAS))
+def test_schemas_are_json_schema(name: str) -> None:
+    Draft202012Validator.check_schema(SCHEMAS[name])
+    assert SCHEMAS[name]["description"]
+
+
+@pytest.mark.parametrize(("name", "example"), ALL)
+def test_examples_fit_their_schemas(name: str, example: dict[str, Any]) -> None:
+    assert not list(Draft202012Validator(SCHEMAS[name]).iter_errors(example))
+    assert set(example) <= set(SCHEMAS[name]["properties"]) | {"tocsin-original-content-type"}
+
+
+@pytest.mark.parametrize(("name", "example"), ALL)
+def test_schemas_refuse_what_lacks_a_field(name: str, example: dict[str, Any]) -> None:
+    for field in SCHEMAS[name]["required"]:
+        rest = {key: value for key, value in example.items() if key != field}
+        assert list(Draft202012Validator(SCHEMAS[name]).iter_errors(rest)), field
+
+
+@pytest.mark.parametrize(
+    ("record", "decode", "kind"),
+    [
+        (raw("profiles", PROFILE), lambda one: codec.decode_profile(one).profile, Profile),
+        (raw("messages.push.now", MESSAGE), codec.decode_message, Message),
+        (raw("outcomes", ADMITTED), codec.decode_outcome, Outcome),
+        (raw("outcomes", SENT), codec.decode_outcome, Outcome),
+        (raw("receipts", RECEIPT), codec.decode_receipt, ReceiptEvent),
+        (raw("retries", RETRY), codec.decode_retry, Retry),
+    ],
+)
+def test_examples_are_read_by_the_codecs(record: RawRecord, decode: Any, kind: type[msgspec.Struct]) -> None:
+    read = decode(record)
+    assert isinstance(read, kind)
+    assert set(json.loads(record.value or b"")) <= set(kind.__struct_fields__)
+    again = json.loads(codec.encode(read))
+    shown = json.loads(record.value or b"")
+    assert again == {name: value for name, value in shown.items() if name in again}
+    assert {name: value for name, value in shown.items() if name not in again} in ({}, {"reason": ""})
+
+
+def test_the_examples_are_one_story() -> None:
+    """What the page shows after the event is what the gate and the shipped catalog make of it."""
+    gate = Gate(load(ROOT / "catalog"), GatePolicy())
+    change = codec.decode_profile(raw("profiles", PROFILE))
+    record = gate.on_profile(None, change.tenant, change.user, change.profile, MESSAGE["decided_ms"]).record
+    step = gate.on_event(record, event(), MESSAGE["decided_ms"])
+    found = [json.loads(codec.encode(one)) for one in (*step.messages, *step.outcomes)]
+    pushed = [one for one in found if one["channel"] == "push"]
+    versions = {"catalog_version": MESSAGE["catalog_version"]}
+    assert [one | versions for one in pushed] == [MESSAGE, ADMITTED]
+
+
+def test_ids_of_the_examples_are_hashes_of_what_they_name() -> None:
+    one = event()
+    name = notification_id(one.tenant, one.source, one.id, one.user, MESSAGE["notification"])
+    assert MESSAGE["notification_id"] == name
+    target = target_id(PROFILE["devices"][0]["token"])
+    assert MESSAGE["message_id"] == message_id(name, "push", target)
+    assert SENT["outcome_id"] == outcome_id(MESSAGE["message_id"], Status.SENT, 1)
+    assert target == SENT["target"] == RECEIPT["target"]
+
+
+def test_the_retry_is_the_message_with_its_next_attempt() -> None:
+    assert RETRY["message"] == MESSAGE | {"attempt": RETRY["message"]["attempt"]}
+    assert RETRY["due_ms"] > RETRY["first_failed_ms"]
+
+
+def test_the_dead_letter_is_what_its_record_gives() -> None:
+    headers = DEAD["headers"]
+    origin = headers["tocsin-topic"], int(headers["tocsin-partition"]), int(headers["tocsin-offset"])
+    content_type = headers["tocsin-original-content-type"].encode()
+    read = RawRecord(
+        *origin,
+        int(headers["tocsin-first-ms"]),
+        DEAD["key"].encode(),
+        DEAD["value"].encode(),
+        (("content-type", content_type),),
+    )
+    with pytest.raises(DecodeError) as refused:
+        codec.decode_event(read, LIMITS)
+    letter = codec.dead_letter(read, headers["tocsin-stage"], refused.value.reason, str(refused.value))
+    assert {name: data.decode() for name, data in letter.headers} == headers
+    assert (letter.key, letter.value) == (read.key, read.value)
+    assert codec.read_dead_letter(RawRecord("dead", 0, 0, 0, *letter[2:])).origin_offset == read.offset
+
+
+def test_headers_of_dead_letters_are_all_listed() -> None:
+    letter = codec.dead_letter(raw("events", EVENT), "decode", Reason.BAD_JSON, "")
+    assert {name for name, _ in letter.headers} == set(DEAD_HEADERS)
+
+
+def test_headers_of_forwarded_records_are_all_listed() -> None:
+    policy = DecodePolicy(16, 8, LIMITS)
+    decode = Decoder(policy, PartitionClocks(), Badness(BadPolicy(), lambda *_: None))
+    (routed,) = decode([raw("events", EVENT)._replace(partition=(PARTITION + 1) % 16)])
+    assert routed.step == "outbox"
+    (forwarded,) = routed.bundle
+    assert {name for name, _ in forwarded[4]} == set(FORWARD_HEADERS)
+
+
+def test_the_event_schema_has_what_the_codec_reads() -> None:
+    assert set(SCHEMAS["event"]["properties"]) == set(Envelope.__struct_fields__) - {"data_base64"}
+    with pytest.raises(DecodeError, match="data_base64"):
+        codec.decode_event(raw("events", EVENT | {"data_base64": "e30="}), LIMITS)
+
+
+@given(st.sampled_from(sorted(EVENT)), st.one_of(st.none(), st.integers(), st.lists(st.text(), max_size=1)))
+def test_the_event_schema_is_never_stricter_than_the_codec(field: str, value: object) -> None:
+    changed = EVENT | {field: value}
+    try:
+        codec.decode_event(raw("events", changed), LIMITS)
+    except DecodeError as error:
+        assert error.reason in Reason
+    else:
+        assert not list(Draft202012Validator(SCHEMAS["event"]).iter_errors(changed))
+
+
+DOCUMENT = document(PAYLOADS)
+
+
+def test_the_document_names_every_topic_once() -> None:
+    addresses = [channel["address"] for channel in DOCUMENT["channels"].values()]
+    assert sorted(addresses) == sorted(f"{{prefix}}{name}" for name in topics.ALL)
+    assert set(DOCUMENT["channels"]) == {identifier(name) for name in topics.ALL}
+
+
+def references(node: object) -> list[str]:
+    """List every `$ref` in a document."""
+    if isinstance(node, list):
+        return [found for child in node for found in references(child)]
+    if not isinstance(node, dict):
+        return []
+    own = [node["$ref"]] if "$ref" in node else []
+    return own + [found for child in node.values() for found in references(child)]
+
+
+def test_every_reference_of_the_document_leads_somewhere() -> None:
+    found = set(references(DOCUMENT))
+    assert len(found) > 20
+    for reference in found:
+        if not reference.startswith("#/"):
+            assert (ROOT / contracts.FOLDER / reference).is_file(), reference
+            continue
+        node: Any = DOCUMENT
+        for part in reference[2:].split("/"):
+            node = node[part]
+        assert node
+
+
+def test_the_document_is_plain_yaml_with_the_settings_of_the_topics() -> None:
+    read = yaml.safe_load((ROOT / contracts.FOLDER / "asyncapi.yaml").read_text())
+    assert read == DOCUMENT
+    assert read["asyncapi"] == "3.0.0"
+    profiles = read["channels"]["profiles"]
+    assert profiles["bindings"]["kafka"]["topicConfiguration"]["cleanup.policy"] == ["compact"]
+    assert set(profiles["messages"]) == {"profile", "erasure"}
+
+
+def test_the_document_says_who_reads_and_who_writes() -> None:
+    operations = DOCUMENT["operations"]
+    assert operations["receive_events"]["action"] == "receive"
+    assert "send_events" not in operations
+    assert {"send_outcomes", "receive_outcomes", "send_dead", "send_receipts"} <= set(operations)
+    assert "receive_dead" not in operations
+    assert not [name for name in operations if name.startswith("receive_messages_webpush")]
