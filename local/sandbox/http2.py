@@ -1,10 +1,8 @@
 """HTTP/2 for the one provider that speaks nothing else, over h2; with or without TLS."""
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from itertools import count
-from pathlib import Path
 from typing import cast
 
 import h2.config
@@ -17,14 +15,6 @@ from local.sandbox.wire import Handler, Reply, Request
 
 MAX_STREAMS = 1000
 _names = count(1)
-
-
-def tls_context(cert: Path, key: Path) -> ssl.SSLContext:
-    """Build a server context that offers HTTP/2 only."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(cert, key)
-    context.set_alpn_protocols(["h2"])
-    return context
 
 
 class _Stream:

@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import os
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -65,6 +66,15 @@ def signing_key(folder: Path) -> ec.EllipticCurvePublicKey:
     private = serialization.load_pem_private_key(path.read_bytes(), None)
     assert isinstance(private, ec.EllipticCurvePrivateKey)
     return private.public_key()
+
+
+def tls_context(folder: Path, *protocols: str) -> ssl.SSLContext:
+    """Build a server context with the certificate of the folder, offering the protocols."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate(folder))
+    if protocols:
+        context.set_alpn_protocols(protocols)
+    return context
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:

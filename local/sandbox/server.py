@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -22,7 +23,7 @@ from local.sandbox.desk import Desk, Vendor
 from local.sandbox.faults import Faults
 from local.sandbox.fcm_v1 import Fcm, Tokens
 from local.sandbox.http1 import Connection
-from local.sandbox.http2 import Http2Connection, tls_context
+from local.sandbox.http2 import Http2Connection
 from local.sandbox.inapp import Inboxes
 from local.sandbox.people import People
 from local.sandbox.sendgrid_v3 import SendGrid
@@ -98,7 +99,9 @@ async def _open(
     policy: Policy, desk: Desk, loop: asyncio.AbstractEventLoop, stack: contextlib.AsyncExitStack
 ) -> Addresses:
     http_port = await _open_http(policy, desk, loop, stack)
-    smtp_port = await _listen(partial(_smtp, policy, desk, loop), policy.smtp_port, stack)
+    tls = keys.tls_context(policy.folder) if policy.tls else None
+    mail = partial(_smtp, desk, tls, auth_required=policy.smtp_auth)
+    smtp_port = await _listen(mail, policy.smtp_port, stack)
     h2 = ""
     if policy.h2_port is not None:
         scheme = "https" if policy.tls else "http"
@@ -142,7 +145,7 @@ async def _open_apns(policy: Policy, desk: Desk, stack: contextlib.AsyncExitStac
     apns = Apns(tokens, desk.clock_ms)
     connections: set[Http2Connection] = set()
     handler = partial(desk.serve, apns)
-    tls = tls_context(*keys.certificate(policy.folder)) if policy.tls else None
+    tls = keys.tls_context(policy.folder, "h2") if policy.tls else None
     stack.callback(_cut, connections)
     return await _listen(
         lambda: Http2Connection(handler, connections, tokens.forget), policy.h2_port, stack, ssl=tls
@@ -154,18 +157,16 @@ def _cut(connections: Iterable[Connection | Http2Connection]) -> None:
         connection.drop()
 
 
-def _smtp(policy: Policy, desk: Desk, loop: asyncio.AbstractEventLoop) -> SMTP:
-    tls = tls_context(*keys.certificate(policy.folder)) if policy.tls else None
+def _smtp(desk: Desk, tls: ssl.SSLContext | None, *, auth_required: bool) -> SMTP:
     return SMTP(
         MailHandler(desk),
-        loop=loop,
         hostname="sandbox.tocsin.test",
         ident="Tocsin sandbox",
         enable_SMTPUTF8=True,
         tls_context=tls,
         authenticator=authenticate,
-        auth_required=policy.smtp_auth,
-        auth_require_tls=policy.tls,
+        auth_required=auth_required,
+        auth_require_tls=tls is not None,
     )
 
 

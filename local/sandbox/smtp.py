@@ -72,7 +72,7 @@ class MailHandler:
         calls = [_call(raw, head, recipient) for recipient in recipients]
         if fault is not None and fault.kind == "drop_before":
             return _LATER
-        refusal = _refusal_of(head) or _refusal_at_data(fault)
+        refusal = _refusal_of(raw, head) or _refusal_at_data(fault)
         if refusal:
             self._desk.refuse(calls, _code(refusal), now_ms)
             return refusal
@@ -109,8 +109,10 @@ def _refusal_at_data(fault: Fault | None) -> str:
     return fault.reply or _LATER if fault.kind == "smtp" and fault.stage == "data" else ""
 
 
-def _refusal_of(head: Head) -> str:
-    """Refuse what breaks the rules of the header section, as large receivers do."""
+def _refusal_of(raw: bytes, head: Head) -> str:
+    """Refuse what breaks the rules of a mail's form, as large receivers do."""
+    if raw.count(b"\n") != raw.count(b"\r\n"):
+        return "550 5.6.0 Lines must end with CRLF"
     for name in (b"date", b"from", b"message-id", b"subject", b"mime-version"):
         if head.count(name) != 1:
             return f"550 5.6.0 Exactly one {name.decode()} field is required"

@@ -30,7 +30,15 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
-_KEYS = {"Escape": 27, "Enter": 13, "ArrowDown": 40, "ArrowUp": 38, "ArrowRight": 39, "ArrowLeft": 37, "Tab": 9}
+_KEYS = {
+    "Escape": 27,
+    "Enter": 13,
+    "ArrowDown": 40,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowLeft": 37,
+    "Tab": 9,
+}
 
 
 def find() -> str | None:
@@ -73,7 +81,7 @@ class Page:
         number = next(self._ids)
         self._waiting[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": params})
-        answer = await asyncio.wait_for(self._waiting[number], 30) if number in self._waiting else {}
+        answer = await asyncio.wait_for(self._waiting[number], 60) if number in self._waiting else {}
         assert "error" not in answer, answer
         result: dict[str, Any] = answer.get("result", {})
         return result
@@ -82,8 +90,15 @@ class Page:
         """Open an address and let it settle."""
         for domain in ("Runtime", "Log", "Page", "Network"):
             await self.call(f"{domain}.enable")
+        await self.call("Emulation.setFocusEmulationEnabled", enabled=True)
         await self.call("Page.navigate", url=url)
+        await self.call("Page.bringToFront")
         await self.until("document.readyState === 'complete' && document.querySelector('.live.on') !== null")
+
+    async def leave(self) -> None:
+        """Go to an empty page, once what is being fetched has come."""
+        await asyncio.sleep(0.1)
+        await self.call("Page.navigate", url="about:blank")
 
     async def js(self, expression: str) -> Any:
         """Evaluate an expression; a promise is awaited."""
@@ -93,7 +108,7 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    async def until(self, condition: str, timeout_s: float = 15) -> None:
+    async def until(self, condition: str, timeout_s: float = 60) -> None:
         """Wait until an expression is true."""
         async with asyncio.timeout(timeout_s):
             while not await self.js(f"Boolean({condition})"):
@@ -139,7 +154,7 @@ class Page:
 
 async def _port(profile: Path) -> str:
     """Wait for Chromium to say where its protocol is."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while not (found := profile / "DevToolsActivePort").exists() or not found.read_text():
             await asyncio.sleep(0.05)
     return found.read_text().split("\n")[0]

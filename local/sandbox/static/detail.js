@@ -13,10 +13,17 @@ export class Detail {
     this.onBack = onBack;
     this.ticket = 0;
     this.shown = null;
+    this.wanted = 0;
+  }
+
+  /** Whether no message is shown or on its way. */
+  get idle() {
+    return !this.wanted;
   }
 
   async show(seq) {
     const ticket = ++this.ticket;
+    this.wanted = seq;
     const message = await getJson(`/sent/${seq}`);
     if (ticket !== this.ticket) return;
     if (!message) return this.none("This message is no longer kept.");
@@ -28,7 +35,7 @@ export class Detail {
       h("header", {},
         h("button", { type: "button", cls: "icon back", "aria-label": "Back to the list", onclick: this.onBack }, icon("back")),
         avatar(name),
-        h("div", {}, h("h2", {}, name), h("p", {}, `${CHANNELS[message.channel]} to ${message.recipient}`))),
+        h("div", {}, h("h2", {}, name), h("p", {}, `${CHANNELS[message.channel]} to ${message.channel === "inapp" ? name : message.recipient}`))),
       h("div", { cls: `stage ${message.channel === "email" ? "wide" : ""}` }, drawn, facts(message))));
     this.root.scrollTop = 0;
   }
@@ -40,6 +47,7 @@ export class Detail {
   none(text) {
     this.ticket++;
     this.shown = null;
+    this.wanted = 0;
     this.root.replaceChildren(h("div", { cls: "none" }, icon("bell"), h("p", {}, text)));
   }
 
@@ -47,6 +55,7 @@ export class Detail {
   start() {
     this.ticket++;
     this.shown = null;
+    this.wanted = 0;
     const { origin } = location;
     const command = `curl ${origin}/twilio/2010-04-01/Accounts/AC${"0".repeat(32)}/Messages.json \\\n  -u AC${"0".repeat(32)}:token \\\n  -d To=+15005550006 -d From=+15005550006 -d Body="Hello from Tocsin"`;
     const copy = h("button", { type: "button", cls: "button", onclick: async () => {

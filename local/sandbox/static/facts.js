@@ -18,7 +18,7 @@ function ofChannel(message) {
   if (!content) return [];
   if (message.channel === "sms") {
     return [row("Sender", content.sender), row("Billed as", `${content.encoding}, ${plural(content.segments, "segment", "segments")}`),
-      row("Length", `${content.units} ${content.encoding === "GSM-7" ? "septets" : "UTF-16 units"}`)];
+      row("Length", content.encoding === "GSM-7" ? plural(content.units, "septet", "septets") : plural(content.units, "UTF-16 unit", "UTF-16 units"))];
   }
   if (message.channel !== "push") return [];
   return [row("Platform", content.platform === "ios" ? "iOS" : "Android"), content.app && row("App", content.app),

@@ -131,12 +131,12 @@ store.addEventListener("reloaded", () => {
   drawSummary();
   drawHeld();
   if (!store.items.length) {
-    if (store.filtered) detail.none("Choose a message to see it as its recipient does.");
-    else detail.start();
-  } else if (!detail.shown) detail.none("Choose a message to see it as its recipient does.");
+    if (!store.filtered) detail.start();
+    else if (detail.idle) detail.none("Choose a message to see it as its recipient does.");
+  } else if (detail.idle) detail.none("Choose a message to see it as its recipient does.");
 });
 store.addEventListener("grown", drawSummary);
-store.addEventListener("added", () => { drawEmpty(); drawSummary(); if (detail.root.querySelector(".start")) detail.none("Choose a message to see it as its recipient does."); });
+store.addEventListener("added", () => { drawEmpty(); drawSummary(); if (detail.idle) detail.none("Choose a message to see it as its recipient does."); });
 store.addEventListener("held", drawHeld);
 store.addEventListener("cleared", () => { list.selected = 0; });
 store.addEventListener("live", (event) => {
