@@ -1,7 +1,8 @@
 """The topics themselves: creating and checking them, and who they are (cluster and topic ids)."""
 
 import logging
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -77,7 +78,7 @@ class TopicAdmin:
         self._prefix = prefix
         self._timeout_s = timeout_s
 
-    def create(self, plan: TopicPlan, names: Iterable[str] = topics.ALL) -> list[str]:
+    def create(self, plan: TopicPlan, names: Collection[str] = topics.ALL) -> list[str]:
         """Create what is missing, then check what is there; return the names created.
 
         Raises:
@@ -94,10 +95,21 @@ class TopicAdmin:
         ]
         answers = self._admin.create_topics(wanted, request_timeout=_TIMEOUT_S)
         created = [self._short(full) for full, answer in answers.items() if _is_new(full, answer)]
+        self._await(names)
         self.check(plan.partitions, names)
         return created
 
-    def check(self, partitions: int, names: Iterable[str] = topics.ALL) -> None:
+    def _await(self, names: Collection[str]) -> None:
+        """Wait until the brokers know topics, which may be a moment after the controller made them."""
+        deadline_s = time.monotonic() + self._timeout_s
+        while not self._ready() >= set(names) and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+
+    def _ready(self) -> set[str]:
+        known = self._metadata().topics.items()
+        return {self._short(full) for full, topic in known if topic.error is None and _has_leaders(topic)}
+
+    def check(self, partitions: int, names: Collection[str] = topics.ALL) -> None:
         """See to it that topics exist with as many partitions as the settings say.
 
         Raises:
@@ -128,7 +140,7 @@ class TopicAdmin:
         """Return the cluster's id, empty if it has none."""
         return str(self._metadata().cluster_id or "")
 
-    def topic_ids(self, names: Iterable[str] = topics.ALL) -> dict[str, str]:
+    def topic_ids(self, names: Collection[str] = topics.ALL) -> dict[str, str]:
         """Return the id that the cluster gave each topic at its creation; missing topics are left out."""
         full_names = [self._prefix + name for name in names]
         answers = self._admin.describe_topics(TopicCollection(full_names), request_timeout=_TIMEOUT_S)
@@ -141,7 +153,7 @@ class TopicAdmin:
                     raise _unanswered(full, failure) from failure
         return ids
 
-    def ends(self, names: Iterable[str]) -> dict[str, dict[int, int]]:
+    def ends(self, names: Collection[str]) -> dict[str, dict[int, int]]:
         """Return where each partition of topics ends now: the offset of the next record."""
         counts = {name: count for name, count in self.partitions().items() if name in set(names)}
         wanted = [TopicPartition(self._prefix + name, p) for name, n in counts.items() for p in range(n)]
@@ -164,6 +176,10 @@ class TopicAdmin:
         except KafkaException as failure:
             what = "cluster"
             raise _unanswered(what, failure) from failure
+
+
+def _has_leaders(topic: Any) -> bool:
+    return all(partition.leader >= 0 for partition in topic.partitions.values())
 
 
 def _is_new(full: str, answer: "Future[None]") -> bool:
