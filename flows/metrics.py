@@ -1,7 +1,7 @@
 """Metrics, declared in one place: name, type, unit, meaning. `docs/operations.md` includes this list."""
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, Histogram
@@ -9,11 +9,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from core.breaker import BreakerState
+from sources.source import Epochs
 
 _LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 NAMES = {
     "tocsin_decisions_total": "counter; outcomes the gate decided, by status, channel and reason",
+    "tocsin_records_total": "counter; records read, by topic",
+    "tocsin_epoch_close_ms": "gauge, ms; end of an epoch until it is durable, by quantile of the last 2,000",
     "tocsin_provider_calls_total": "counter; provider calls, by channel, provider and result",
     "tocsin_provider_seconds": "histogram, seconds; how long a provider took, by channel and provider",
     "tocsin_lag_records": "gauge, records; behind the end of a topic, by topic and partition",
@@ -48,10 +51,36 @@ class Meters:
             self.provider_seconds.labels(channel, provider).observe(provider_ms / 1000)
 
 
+class TimedEpochs:
+    """Passes everything on to the store, and measures how long an epoch takes to become durable."""
+
+    def __init__(self, epochs: Epochs, monotonic_ms: Callable[[], float], kept: int = 2_000) -> None:
+        self._epochs = epochs
+        self._monotonic_ms = monotonic_ms
+        self._closing_ms = 0.0
+        self.took_ms: deque[float] = deque(maxlen=kept)
+
+    def resume(self, epoch: int | None) -> None:
+        """Start after this epoch."""
+        self._epochs.resume(epoch)
+
+    def closing(self) -> int:
+        """End an epoch."""
+        self._closing_ms = self._monotonic_ms()
+        return self._epochs.closing()
+
+    def durable(self) -> None:
+        """The epoch that ended is durable."""
+        self.took_ms.append(self._monotonic_ms() - self._closing_ms)
+        self._epochs.durable()
+
+
 class Watched(Protocol):
     """The parts of a process that metrics are read from."""
 
     meters: Meters
+    epochs: TimedEpochs
+    decoder: Any
     hub: Any
     channels: dict[str, Any]
     writer: Any
@@ -72,6 +101,9 @@ class _ProcessCollector(Collector):
         watched = self._watched
         yield _counter("tocsin_decisions", ("status", "channel", "reason"), watched.meters.decisions)
         yield _counter("tocsin_provider_calls", ("channel", "provider", "result"), watched.meters.calls)
+        read = {(topic,): count for topic, count in list(watched.decoder.read.items())}
+        yield _counter("tocsin_records", ("topic",), read)
+        yield _gauge("tocsin_epoch_close_ms", ("quantile",), _quantiles(list(watched.epochs.took_ms)))
         yield from self._hub()
         yield from self._delivery()
         yield _gauge("tocsin_healthy", (), {(): float(not watched.problems())})
@@ -94,6 +126,14 @@ class _ProcessCollector(Collector):
         yield _gauge("tocsin_buffered", ("channel",), {(name,): each.held for name, each in gauges.items()})
         opened = {name: float(state is not BreakerState.CLOSED) for name, state in states.items()}
         yield _gauge("tocsin_breaker_open", ("provider",), opened)
+
+
+def _quantiles(values: list[float]) -> dict[tuple[str], float]:
+    ordered = sorted(values)
+    return {
+        (str(share),): ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+        for share in (0.5, 0.99)
+    }
 
 
 def _counter(name: str, labels: tuple[str, ...], values: Any) -> Metric:

@@ -27,7 +27,7 @@ from dashboards import store
 from flows import wiring
 from flows.content import CatalogInForce, provider_order
 from flows.health import HealthServer
-from flows.metrics import Meters, registry
+from flows.metrics import Meters, TimedEpochs, registry
 from flows.settings import Settings, environment
 from flows.supervisor import REFUSED
 from flows.timing import LaneTiming
@@ -175,6 +175,8 @@ class Opened:
         self.channels = self._channels()
         self.writer = self._writer()
         self.hub = self._hub()
+        self.decoder = decoder(settings, self.hub)
+        self.epochs = TimedEpochs(self.shard, self.runtime.monotonic_ms)
         self.parts = self._parts(stop)
         self._serve(stop)
 
@@ -278,11 +280,11 @@ class Opened:
         gated = plan.flow in GATE_FLOWS
         source = HubSource(
             hub,
-            self.shard,
+            self.epochs,
             stop=stop,
             wake=wake_all(plan.partitions(settings.partitions), settings.lanes) if gated else None,
             accept_bad=settings.accept_bad,
-            emit=emitter(decoder(settings, hub)),
+            emit=emitter(self.decoder),
         )
         gate = GateParts(self.shard.lane, self.content.gate, timing, self.meters.decisions) if gated else None
         outbox = OutboxSink(self.shard)

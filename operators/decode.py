@@ -4,6 +4,7 @@ Nothing stops the flow: what cannot be decoded becomes a dead letter with its re
 own; what lies on a partition that is not its user's is forwarded once, marked, and counted once.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
@@ -69,7 +70,11 @@ class Routed(NamedTuple):
 
 
 class Decoder:
-    """Turns one batch of raw records into bundles; order is kept per user and topic."""
+    """Turns one batch of raw records into bundles; order is kept per user and topic.
+
+    Attributes:
+        read: records decoded so far, by topic.
+    """
 
     def __init__(self, policy: DecodePolicy, clocks: Clocks, badness: Badness) -> None:
         self._policy = policy
@@ -83,6 +88,7 @@ class Decoder:
             topics.RECEIPTS: _receipt,
             topics.RETRIES: self._retry,
         }
+        self.read: Counter[str] = Counter()
         self._channels = {name: name.split(".")[1] for name in topics.MESSAGES}
 
     def __call__(self, records: list[RawRecord]) -> list[Routed]:
@@ -91,6 +97,7 @@ class Decoder:
         lanes: dict[tuple[str, str], list[RawRecord]] = {}
         out: list[OutRecord] = []
         for raw in records:
+            self.read[raw.topic] += 1
             if raw.topic in self._parsers:
                 self._gate_input(raw, gate, out)
             else:

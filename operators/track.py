@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import bytewax.operators as op
 from bytewax.dataflow import operator
@@ -12,10 +12,16 @@ from core.codec import dead_letter
 from models.raw import OutRecord, RawRecord
 from models.statuses import Reason
 from operators.gate import Timing
-from sinks.clickhouse import Finished
 
 _POLL = timedelta(milliseconds=5)
 Done = Callable[[str, int, int], None]
+
+
+class Finished(NamedTuple):
+    """A record that needs nothing more; `error` says why it could not be stored at all."""
+
+    record: RawRecord
+    error: str = ""
 
 
 class Writer(Protocol):

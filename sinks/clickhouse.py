@@ -9,13 +9,14 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 
 from core.errors import SinkError
 from models.outcome import Outcome
 from models.raw import RawRecord
+from operators.track import Finished
 
 # The lines are inserted as they stand; ClickHouse parses them.
 INSERT_SETTINGS = {
@@ -35,13 +36,6 @@ class LineStore(Protocol):
     def insert(self, lines: bytes) -> None:
         """Insert JSON lines, all or none."""
         ...
-
-
-class Finished(NamedTuple):
-    """A record that needs nothing more; `error` says why it could not be stored at all."""
-
-    record: RawRecord
-    error: str = ""
 
 
 class OutcomeWriter:

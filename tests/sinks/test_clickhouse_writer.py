@@ -9,7 +9,8 @@ import pytest
 from core.errors import SinkError
 from models.outcome import Outcome
 from models.raw import RawRecord
-from sinks.clickhouse import Finished, LineStore, OutcomeWriter
+from operators.track import Finished
+from sinks.clickhouse import LineStore, OutcomeWriter
 
 
 def record(offset: int, value: bytes | None = None) -> RawRecord:
