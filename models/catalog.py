@@ -136,10 +136,10 @@ class Limit(_Strict):
     @model_validator(mode="after")
     def _fits(self) -> "Limit":
         if (self.scope == "channel") != (self.channel is not None):
-            msg = "`scope: channel` and `channel: <name>` go together: write both or none"
+            msg = "scope `channel` and a `channel` go together: write both or none"
             raise ValueError(msg)
         if self.scope == "channel" and self.overflow == "hold":
-            msg = "a limit of one channel cannot hold the whole notification: write `overflow: drop`"
+            msg = "a limit of one channel cannot hold the whole notification: let it drop"
             raise ValueError(msg)
         return self
 

@@ -1,0 +1,95 @@
+"""Hot reload: a good change is taken over, a bad one is said and keeps the old."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from core.catalog import Catalog, load
+from sources.catalog_watch import CatalogWatcher, Reload
+from tests.core.gate_world import SMALL
+
+NEW = "extra:\n  on: {type: extra}\n  category: updates\n  channels: [email]\n  template: plain\n"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SMALL, tmp_path / "catalog"))
+
+
+class Watch:
+    """A watcher polled once a second of a made-up clock."""
+
+    def __init__(self, path: Path) -> None:
+        self.watcher = CatalogWatcher(path, load(path).version)
+        self.now_ms = 0
+        self.polls(3)
+
+    def polls(self, count: int) -> list[Reload]:
+        found = []
+        for _ in range(count):
+            self.now_ms += 1_000
+            found.append(self.watcher.poll(self.now_ms))
+        return [reload for reload in found if reload != Reload()]
+
+
+def test_nothing_changes_nothing_happens(path: Path) -> None:
+    assert Watch(path).polls(5) == []
+
+
+def test_a_new_catalog_is_handed_over_once(path: Path) -> None:
+    watch = Watch(path)
+    (path / "notifications/extra.yaml").write_text(NEW)
+    (reload,) = watch.polls(5)
+    assert isinstance(reload.catalog, Catalog)
+    assert reload.catalog.plan("quiet", "extra") is not None
+    assert reload.problem == ""
+
+
+def test_a_mistake_is_said_once_and_mended_later(path: Path) -> None:
+    watch = Watch(path)
+    (path / "notifications/extra.yaml").write_text(NEW.replace("updates", "gone"))
+    (reload,) = watch.polls(5)
+    assert reload.catalog is None
+    assert reload.problem.startswith("notifications/extra.yaml:3: tenant `default` has no category `gone`")
+    (path / "notifications/extra.yaml").write_text(NEW)
+    (reload,) = watch.polls(5)
+    assert reload.catalog is not None
+
+
+def test_a_folder_that_is_still_being_written_is_left_alone(path: Path) -> None:
+    watch = Watch(path)
+    for size in range(1, 6):
+        (path / "notifications/extra.yaml").write_text(NEW + "#" * size)
+        assert watch.polls(1) == []
+    (reload,) = watch.polls(2)
+    assert reload.catalog is not None
+
+
+def test_a_touched_file_is_no_change(path: Path) -> None:
+    watch = Watch(path)
+    file = path / "notifications/all.yaml"
+    file.write_text(file.read_text())
+    assert watch.polls(4) == []
+
+
+def test_templates_count_too(path: Path) -> None:
+    watch = Watch(path)
+    (path / "templates/plain/en/subject.j2").write_text("Good morning")
+    (reload,) = watch.polls(4)
+    assert reload.catalog is not None
+
+
+def test_an_empty_folder_keeps_the_old_catalog(path: Path) -> None:
+    watch = Watch(path)
+    shutil.rmtree(path)
+    (reload,) = watch.polls(4)
+    assert reload.catalog is None
+    assert "write at least one .yaml file there" in reload.problem
+
+
+def test_polls_are_not_more_frequent_than_asked(path: Path) -> None:
+    watcher = CatalogWatcher(path, "other", every_ms=1_000)
+    assert watcher.poll(0) == Reload()
+    assert [watcher.poll(now_ms) for now_ms in range(1, 1_000, 100)] == [Reload()] * 10
+    assert watcher.poll(1_000).catalog is not None
