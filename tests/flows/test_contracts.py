@@ -192,10 +192,9 @@ def test_headers_of_dead_letters_are_all_listed() -> None:
 def test_headers_of_forwarded_records_are_all_listed() -> None:
     policy = DecodePolicy(16, 8, LIMITS)
     decode = Decoder(policy, PartitionClocks(), Badness(BadPolicy(), lambda *_: None))
-    (routed,) = decode([raw("events", EVENT)._replace(partition=(PARTITION + 1) % 16)])
-    assert routed.step == "outbox"
-    (forwarded,) = routed.bundle
-    assert {name for name, _ in forwarded[4]} == set(FORWARD_HEADERS)
+    routed: Any = decode([raw("events", EVENT)._replace(partition=(PARTITION + 1) % 16)])
+    assert [one.step for one in routed] == ["outbox"]
+    assert {name for name, _ in routed[0].bundle[0].headers} == set(FORWARD_HEADERS)
 
 
 def test_the_event_schema_has_what_the_codec_reads() -> None:
@@ -207,12 +206,9 @@ def test_the_event_schema_has_what_the_codec_reads() -> None:
 @given(st.sampled_from(sorted(EVENT)), st.one_of(st.none(), st.integers(), st.lists(st.text(), max_size=1)))
 def test_the_event_schema_is_never_stricter_than_the_codec(field: str, value: object) -> None:
     changed = EVENT | {field: value}
-    try:
-        codec.decode_event(raw("events", changed), LIMITS)
-    except DecodeError as error:
-        assert error.reason in Reason
-    else:
-        assert not list(Draft202012Validator(SCHEMAS["event"]).iter_errors(changed))
+    if list(Draft202012Validator(SCHEMAS["event"]).iter_errors(changed)):
+        with pytest.raises(DecodeError):
+            codec.decode_event(raw("events", changed), LIMITS)
 
 
 DOCUMENT = document(PAYLOADS)
