@@ -68,7 +68,7 @@ def test_tenants_have_their_own_notifications() -> None:
 
 def test_the_cache_of_types_is_bounded() -> None:
     fresh = catalog.load(SMALL)
-    for number in range(10_000):
+    for number in range(5_000):
         fresh.match("default", f"invented.{number}")
     assert len(fresh._matches) <= 4_096
     match = fresh.match("default", "flight.landed")
@@ -120,7 +120,8 @@ def test_an_empty_list_of_limits_means_none(tmp_path: Path) -> None:
     loaded = catalog.load(folder(tmp_path, tenants__default=TENANT + "limits: []\n"))
     found = loaded.plan("default", "hello")
     assert found is not None
-    assert found.caps == found.counters == ()
+    assert found.caps == ()
+    assert found.counters == ()
 
 
 def test_times_and_names_are_read_as_written(tmp_path: Path) -> None:
