@@ -100,7 +100,7 @@ def consume(stage: Stage, count: int) -> dict[str, float]:
 def latency(stage: Stage, *, behind_bulk: int = 0) -> dict[str, float]:
     """Write one event at a time and wait until the hub hands it out, as the flow would poll."""
     hub = stage.hub()
-    _drain(hub)
+    _drain(hub, stage.partitions)
     if behind_bulk:
         stage.write(topics.BULK, behind_bulk)
     writer = KafkaPublisher(PublisherPolicy(stage.kafka, stage.prefix))
@@ -140,11 +140,9 @@ def _trickle(
     done.set()
 
 
-def _drain(hub: KafkaHub) -> None:
-    quiet_since = time.perf_counter()
-    while time.perf_counter() - quiet_since < 0.3:
-        if hub.take():
-            quiet_since = time.perf_counter()
+def _drain(hub: KafkaHub, partitions: int) -> None:
+    while hub.take() or not all(map(hub.caught_up, range(partitions))):
+        pass
 
 
 def decode() -> dict[str, float]:
@@ -178,7 +176,7 @@ def main() -> None:
         result["idle_latency"] = latency(stage)
         result["publish"] = publish(stage, args.records)
         result["consume"] = consume(stage, args.records)
-        result["latency_behind_bulk"] = latency(stage, behind_bulk=100_000)
+        result["latency_behind_bulk"] = latency(Stage(kafka, args.partitions), behind_bulk=100_000)
     if args.json:
         print(json.dumps(result))
         return
