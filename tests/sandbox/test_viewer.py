@@ -132,6 +132,15 @@ async def test_a_mail_is_shown_as_html_text_and_headers(page: browser.Page, box:
     assert box.http.get("/count").json()["invalid"] == []
 
 
+async def test_a_page_left_behind_holds_no_connection(page: browser.Page, box: Box) -> None:
+    """A browser has six connections for an address; a seventh visit still works."""
+    for _ in range(7):
+        await page.leave()
+        await page.open(f"{box.url}/")
+    box.twilio()
+    await seen(page, 1)
+
+
 async def test_markup_in_a_message_stays_text(page: browser.Page, box: Box) -> None:
     box.twilio(Body="<img src=x onerror=alert(1)><b>bold</b>")
     await seen(page, 1)

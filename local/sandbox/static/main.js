@@ -185,4 +185,4 @@ bindKeys({
 
 drawChannels();
 detail.none("Connecting to the sandbox.");
-store.follow();
+store.followInSight();

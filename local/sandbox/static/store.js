@@ -12,6 +12,7 @@ export class Store extends EventTarget {
     this.kept = 0;
     this.held = 0;
     this.atTop = () => true;
+    this.seq = -1;
     this.ticket = 0;
     this.loading = null;
   }
@@ -72,6 +73,7 @@ export class Store extends EventTarget {
   take(part) {
     this.counts = part.counts;
     this.kept = part.kept;
+    this.seq = part.seq;
     const newest = this.items[0]?.seq ?? 0;
     const fresh = part.messages.filter((message) => message.seq > newest && this.takes(message)).reverse();
     this.tell("counts", { seq: part.seq });
@@ -82,6 +84,16 @@ export class Store extends EventTarget {
     else if (fresh.length) this.tell("added", { count: fresh.length });
   }
 
+  /** Follow the feed while the page is in sight: a browser has six connections for all tabs of an address. */
+  followInSight() {
+    let feed = document.hidden ? null : this.follow();
+    const stop = () => { feed?.close(); feed = null; };
+    const resume = () => { feed ??= this.follow(); };
+    document.addEventListener("visibilitychange", () => (document.hidden ? stop() : resume()));
+    window.addEventListener("pagehide", stop);
+    window.addEventListener("pageshow", resume);
+  }
+
   follow() {
     const feed = new EventSource("/live");
     feed.addEventListener("hello", (event) => {
@@ -90,11 +102,13 @@ export class Store extends EventTarget {
       this.kept = part.kept;
       this.tell("live", { on: true });
       this.tell("counts", { seq: part.seq });
-      this.reload();
+      if (part.seq !== this.seq) this.reload();
+      this.seq = part.seq;
     });
     feed.addEventListener("sent", (event) => this.take(JSON.parse(event.data)));
     feed.addEventListener("cleared", () => this.reload().then(() => this.tell("cleared")));
     feed.addEventListener("error", () => this.tell("live", { on: false }));
+    return feed;
   }
 }
 
