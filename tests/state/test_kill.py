@@ -21,7 +21,8 @@ from tests.state.flow import dataflow, run
 from tests.state.rig import IDENTITY, Text, World
 
 EVENTS = 9_000
-KILLS = 6
+GROWTHS = (0, 1, 1, 5_000, 20_000, 60_000)
+"""How many bytes a process shows before it is killed, a moment later."""
 
 
 @contextmanager
@@ -31,6 +32,16 @@ def _running(path: Path) -> Iterator[subprocess.Popen[str]]:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         yield process
+
+
+def _kill(process: subprocess.Popen[str], path: Path, growth: int) -> None:
+    """Kill at a random moment after some progress, so that a slow machine proves as much as a fast one."""
+    shown = path / "shown"
+    enough = shown.stat().st_size + growth
+    while shown.stat().st_size < enough and process.poll() is None:
+        time.sleep(0.001)
+    time.sleep(random.uniform(0, 0.05))
+    process.send_signal(signal.SIGKILL)
 
 
 def _shown(path: Path) -> dict[str, list[tuple[str, str]]]:
@@ -43,18 +54,18 @@ def _shown(path: Path) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
+@pytest.mark.timeout(600)
 def test_killed_at_random_moments_it_shows_what_an_unbroken_run_shows(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
     with _running(whole) as process:
-        assert process.wait(60) == 0
-    for _ in range(KILLS):
+        assert process.wait(200) == 0
+    for growth in random.sample(GROWTHS, len(GROWTHS)):
         with _running(broken) as process:
-            time.sleep(random.uniform(0.02, 0.45))
-            process.send_signal(signal.SIGKILL)
+            _kill(process, broken, growth)
     with _running(broken) as process:
-        assert process.wait(60) == 0
+        assert process.wait(200) == 0
     expected, got = _shown(whole), _shown(broken)
     assert {name: copies[0][0] for name, copies in got.items()} == {
         name: copies[0][0] for name, copies in expected.items()
