@@ -1,14 +1,14 @@
 """The published contracts: JSON Schema of each record, made from the types that read and write it.
 
-`python -m flows.contracts` writes `docs/contracts/` and the table of topics in `docs/contracts.md`; a test
-fails while they differ from the code. A schema says names, types and closed vocabularies; the forms of
+`python -m flows.contracts` writes `docs/contracts/`, and the tables of topics and metrics on their pages; a
+test fails while they differ from the code. A schema says names, types and closed vocabularies; the forms of
 addresses and times are checked by `core.codec`, whose refusals become dead letters.
 """
 
 import inspect
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,6 +18,7 @@ import yaml
 from core.cloudevents import Envelope
 from core.receipts import KINDS
 from flows.asyncapi import document
+from flows.metrics import NAMES
 from flows.topic_records import DEAD_HEADERS, EVENT, PAYLOADS, topics_table
 from models.catalog import Priority
 from models.message import Message, Retry
@@ -29,7 +30,7 @@ Schema = dict[str, Any]
 
 FOLDER = Path("docs/contracts")
 PAGE = Path("docs/contracts.md")
-MARKED = re.compile(r"(<!-- topics -->\n).*?(\n<!-- /topics -->)", re.DOTALL)
+OPERATIONS = Path("docs/operations.md")
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _RECORDS: Mapping[str, type] = {
     "profile": Profile,
@@ -141,16 +142,45 @@ def contract_files() -> dict[Path, str]:
     return {**files, FOLDER / "asyncapi.yaml": text}
 
 
-def page(text: str) -> str:
-    """Put the table of topics between the marks of the page."""
-    return MARKED.sub(lambda match: match[1] + topics_table() + match[2], text)
+def metrics_table() -> str:
+    """Build the table of metrics of `docs/operations.md`."""
+    rows = ["| metric | type | what |", "|---|---|---|"]
+    for name, text in NAMES.items():
+        kind, _, what = text.partition("; ")
+        rows.append(f"| `{name}` | {kind} | {what} |")
+    return "\n".join(rows)
+
+
+_TABLES: Mapping[Path, tuple[str, Callable[[], str]]] = {
+    PAGE: ("topics", topics_table),
+    OPERATIONS: ("metrics", metrics_table),
+}
+
+
+def page(path: Path, text: str) -> str:
+    """Put a page's table between its marks.
+
+    Raises:
+        ValueError: the page has lost its marks.
+    """
+    mark, table = _TABLES[path]
+    pattern = rf"(<!-- {mark} -->\n).*?(\n<!-- /{mark} -->)"
+    made, count = re.subn(pattern, lambda match: match[1] + table() + match[2], text, flags=re.DOTALL)
+    if count != 1:
+        msg = f"{path}: the table stands between <!-- {mark} --> and <!-- /{mark} -->, each on its line"
+        raise ValueError(msg)
+    return made
+
+
+def pages(root: Path) -> dict[Path, str]:
+    """Give every page that holds a table as it should be."""
+    return {path: page(path, (root / path).read_text()) for path in _TABLES}
 
 
 def write(root: Path) -> None:
     """Write all files under a repository's root."""
-    for path, text in contract_files().items():
+    for path, text in (contract_files() | pages(root)).items():
         (root / path).write_text(text)
-    (root / PAGE).write_text(page((root / PAGE).read_text()))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from core.gate import Gate, GatePolicy
 from core.partition import partition_of
 from flows import contracts
 from flows.asyncapi import document, identifier
+from flows.metrics import NAMES
 from flows.topic_records import DEAD_HEADERS, FORWARD_HEADERS, PAYLOADS, topics_table
 from models import topics
 from models.event import Event
@@ -78,8 +79,8 @@ def test_what_is_published_is_what_the_code_says() -> None:
     stale = [
         str(path) for path, text in contracts.contract_files().items() if (ROOT / path).read_text() != text
     ]
+    stale += [str(path) for path, text in contracts.pages(ROOT).items() if (ROOT / path).read_text() != text]
     assert not stale, "run `python -m flows.contracts`"
-    assert contracts.page(PAGE) == PAGE, "run `python -m flows.contracts`"
 
 
 def test_nothing_else_is_published() -> None:
@@ -90,6 +91,17 @@ def test_nothing_else_is_published() -> None:
 def test_the_page_holds_the_table_of_topics() -> None:
     assert topics_table() in PAGE
     assert all(f"| `{name}` |" in PAGE for name in topics.ALL)
+
+
+def test_a_page_without_its_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="<!-- metrics -->"):
+        contracts.page(contracts.OPERATIONS, "# Operations\n")
+
+
+def test_every_metric_is_explained() -> None:
+    text = contracts.page(contracts.OPERATIONS, "<!-- metrics -->\nold\n<!-- /metrics -->")
+    assert all(f"| `{name}` | " in text for name in NAMES)
+    assert "old" not in text
 
 
 def test_a_changed_type_changes_its_schema() -> None:
