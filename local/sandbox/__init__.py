@@ -1,5 +1,24 @@
 """The provider sandbox: one local server that speaks the providers' APIs and shows what recipients got.
 
 It judges strictly (a wrong request gets the provider's own error), takes faults to order, and is the witness
-of tests: every accepted call stands in `sent.jsonl` before it is answered.
+of tests: every accepted call stands in `sent.jsonl` before it is answered. `sandbox.json` in the same folder
+says where it listens; `fcm-service-account.json` and `apns.p8` are the keys it accepts.
+
+| on the HTTP port | what |
+|---|---|
+| `POST /sendgrid/v3/mail/send` | SendGrid; any key `SG.…` but `SG.bad…` |
+| `POST /twilio/2010-04-01/Accounts/{sid}/Messages.json` | Twilio; any token but `bad…`; magic numbers |
+| `POST /fcm/token`, `POST /fcm/v1/projects/tocsin-sandbox/messages:send` | Google's OAuth and FCM v1 |
+| `GET /` | the viewer |
+| `GET /sent`, `GET /sent/{seq}`, `DELETE /sent` | messages, newest first; the query is `console.Filter` |
+| `GET /count` | totals; `?messages=1` also which message ids were sent twice |
+| `GET /users?q=` | people with messages; `PUT /people` names them and their addresses |
+| `GET /faults`, `POST /faults`, `DELETE /faults` | what goes wrong: `faults.Order` as JSON |
+| `GET /live` | server-sent events |
+| `GET /healthz` | ready |
+
+APNs (`POST /3/device/{token}`) has the HTTP/2 port, mail the SMTP port.
+
+How our message id travels: SendGrid `custom_args.message_id`; Twilio the query of `StatusCallback`; FCM
+`data.message_id`; APNs `apns-id`; SMTP `X-Tocsin-Message-Id`, else `Message-ID`.
 """

@@ -1,7 +1,6 @@
 """Apple's push notification service: `POST /3/device/{token}` with provider tokens."""
 
 import re
-import secrets
 import uuid
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -73,14 +72,20 @@ class ProviderTokens:
             refuse(403, "MissingProviderToken")
         issued = self._issued.get(token)
         if issued is None:
+            self._issued = {
+                known: at for known, at in self._issued.items() if self._age_s(at) <= TOKEN_LIFE_S
+            }
             issued = self._issued[token] = self._verify(token)
-        age_s = self._clock_ms() / 1000 - issued
+        age_s = self._age_s(issued)
         if not -60 <= age_s <= TOKEN_LIFE_S:
             refuse(403, "ExpiredProviderToken" if age_s > 0 else "InvalidProviderToken")
         before = self._on_connection.setdefault(connection, issued)
         if 0 < abs(issued - before) < RENEWAL_S:
             refuse(429, "TooManyProviderTokenUpdates")
         self._on_connection[connection] = issued
+
+    def _age_s(self, issued: int) -> float:
+        return self._clock_ms() / 1000 - issued
 
     def _verify(self, token: str) -> int:
         options: Any = {"verify_aud": False, "verify_iat": False}
@@ -122,8 +127,7 @@ class Apns:
             refuse(400, "BadDeviceToken")
         apns_id = _check_headers(request)
         payload = _payload(request)
-        headers = {"apns-id": str(apns_id), "apns-unique-id": str(uuid.UUID(bytes=secrets.token_bytes(16)))}
-        reply = Reply(200, headers=headers)
+        reply = Reply(200, headers={"apns-id": str(apns_id)})
         return Accepted([_call(request, device, apns_id, payload)], reply, str(apns_id))
 
     def fail(self, fault: Fault) -> Refusal | None:

@@ -83,6 +83,7 @@ class Console:
             ("POST", "/faults"): self._order,
             ("DELETE", "/faults"): self._lift,
             ("PUT", "/people"): self._take_people,
+            ("DELETE", "/people"): self._forget_people,
         }
 
     def _sent(self, request: Request) -> Reply:
@@ -170,6 +171,10 @@ class Console:
         if asked is not None and not asked.isdigit():
             refuse(400, "id must be a number")
         return json_reply({"lifted": self._desk.faults.lift(int(asked) if asked else None)})
+
+    def _forget_people(self, _request: Request) -> Reply:
+        self._desk.people.clear()
+        return Reply(204)
 
     def _take_people(self, request: Request) -> Reply:
         try:

@@ -24,9 +24,12 @@ class Answer(NamedTuple):
     exchange: Exchange
     reply: Reply | None
     latency_ms: int
+    last: bool = False
 
-    def leave(self) -> None:
+    def go(self) -> None:
         """Send it."""
+        if self.last:
+            self.exchange.leave()
         if self.reply is None:
             self.exchange.drop()
         else:
@@ -85,7 +88,8 @@ class Desk:
         reply = self._decide(vendor, accepted, ruling.fault, now_ms)
         if not self._ready:
             self._soon(self._settle)
-        self._ready.append(Answer(exchange, reply, ruling.latency_ms))
+        leaves = ruling.fault is not None and ruling.fault.kind == "leave"
+        self._ready.append(Answer(exchange, reply, ruling.latency_ms, leaves))
 
     def _rule(self, calls: list[Call], now_ms: int) -> Ruling:
         if not calls:
@@ -134,6 +138,6 @@ class Desk:
         ready, self._ready = self._ready, []
         for answer in ready:
             if answer.latency_ms:
-                self._later(answer.latency_ms / 1000, answer.leave)
+                self._later(answer.latency_ms / 1000, answer.go)
             else:
-                answer.leave()
+                answer.go()

@@ -12,7 +12,15 @@ from local.sandbox.sent import Call
 SLOW_MS = 2_000
 
 Kind = Literal[
-    "latency", "status", "drop_before", "drop_after", "dead_token", "refused_number", "bounce", "smtp"
+    "latency",
+    "status",
+    "drop_before",
+    "drop_after",
+    "leave",
+    "dead_token",
+    "refused_number",
+    "bounce",
+    "smtp",
 ]
 
 
@@ -35,7 +43,8 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         kind: `latency` waits, `status` answers that HTTP status in the provider's own shape, `drop_before`
-            cuts the connection unprocessed, `drop_after` accepts and then cuts, `dead_token`,
+            cuts the connection unprocessed, `drop_after` accepts and then cuts, `leave` accepts and asks for
+            a new connection (GOAWAY over HTTP/2, `connection: close` else), `dead_token`,
             `refused_number` and `bounce` are the recipient's side refusing, `smtp` says `reply` at `stage`.
         code: the provider's own code to use in its answer, where there is a choice (`21610`, `5.2.2`).
         since_ms: since when APNs says a dead token is dead; 0 for now.

@@ -112,7 +112,9 @@ class Tokens:
         if problem:
             return json_reply({"error": "invalid_grant", "error_description": problem}, 400)
         token = f"ya29.{secrets.token_urlsafe(40)}"
-        self._live[token] = self._clock_ms() + TOKEN_LIFE_S * 1000
+        now_ms = self._clock_ms()
+        self._live = {known: ends for known, ends in self._live.items() if ends > now_ms}
+        self._live[token] = now_ms + TOKEN_LIFE_S * 1000
         return json_reply({"access_token": token, "expires_in": TOKEN_LIFE_S, "token_type": "Bearer"})
 
     def _problem(self, assertion: str) -> str:
@@ -133,12 +135,6 @@ class Tokens:
     def knows(self, token: str) -> bool:
         """Say whether a token was given here and still lives."""
         return self._live.get(token, 0) > self._clock_ms()
-
-    def revoke(self) -> int:
-        """Make every token invalid, as Google does when a key is deleted."""
-        revoked = len(self._live)
-        self._live.clear()
-        return revoked
 
 
 class Fcm:

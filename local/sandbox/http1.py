@@ -15,13 +15,16 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def head(reply: Reply, *, length: int | None) -> bytes:
+def head(reply: Reply, *, length: int | None, last: bool = False) -> bytes:
     """Build status line and headers; without a length the body lasts until the connection closes."""
     lines = [f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, 'Unknown')}"]
     if reply.body or length is None:
         lines.append(f"content-type: {reply.content_type}")
     lines += [f"{name}: {value}" for name, value in reply.headers.items()]
-    lines.append("connection: close" if length is None else f"content-length: {length}")
+    if length is not None:
+        lines.append(f"content-length: {length}")
+    if last or length is None:
+        lines.append("connection: close")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
@@ -93,7 +96,7 @@ class Connection(asyncio.Protocol):
         method = self._parser.get_method().decode("ascii")
         request = Request(method, path, query, self._headers, b"".join(self._body))
         too_large = self._size > MAX_BODY
-        self._last = not self._parser.should_keep_alive()
+        self._last = self._last or not self._parser.should_keep_alive()
         self._reset()
         if too_large:
             self._last = True
@@ -111,11 +114,16 @@ class Connection(asyncio.Protocol):
     def answer(self, reply: Reply) -> None:
         """Write the reply, then serve what waited behind it."""
         self._busy = False
-        self._write(head(reply, length=len(reply.body)) + reply.body)
+        self._write(head(reply, length=len(reply.body), last=self._last) + reply.body)
         if self._waiting:
             self._serve(self._waiting.popleft())
         elif self._last:
             self.close()
+
+    def leave(self) -> None:
+        """Make the next answer the last one; what waits behind it is not served."""
+        self._last = True
+        self._waiting.clear()
 
     def drop(self) -> None:
         """Cut the connection at once."""

@@ -10,6 +10,7 @@ import h2.connection
 import h2.events
 import h2.exceptions
 from h2.settings import SettingCodes
+from hyperframe.frame import GoAwayFrame
 
 from local.sandbox.wire import Handler, Reply, Request
 
@@ -25,6 +26,7 @@ class _Stream:
     ) -> None:
         self._connection = connection
         self._number = number
+        self._last = False
         self.headers = dict(headers)
         self.body = bytearray()
 
@@ -35,11 +37,15 @@ class _Stream:
 
     def answer(self, reply: Reply) -> None:
         """Send the reply on this stream."""
-        self._connection.reply(self._number, reply)
+        self._connection.reply(self._number, reply, last=self._last)
 
     def drop(self) -> None:
         """Cut the whole connection, as a network failure does."""
         self._connection.drop()
+
+    def leave(self) -> None:
+        """Ask the client to go on over a new connection, right after this answer."""
+        self._last = True
 
     def stream(self, content_type: str) -> Callable[[bytes], bool]:
         """Endless answers are for the viewer, which speaks HTTP/1.1."""
@@ -59,6 +65,8 @@ class Http2Connection(asyncio.Protocol):
         self._forget = forget
         self._name = b"%d" % next(_names)
         self._streams: dict[int, _Stream] = {}
+        self._newest = 0
+        self._leaving = False
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -90,13 +98,16 @@ class Http2Connection(asyncio.Protocol):
 
     def _on_event(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.RequestReceived):
+            if self._leaving:
+                return  # beyond the last stream of GOAWAY: the client sends it again elsewhere
+            self._newest = event.stream_id
             headers = event.headers
             self._streams[event.stream_id] = _Stream(self, event.stream_id, headers)
         elif isinstance(event, h2.events.DataReceived):
             self._on_data(event)
         elif isinstance(event, h2.events.StreamEnded):
-            stream = self._streams[event.stream_id]
-            self._handler(stream.request(self._name), stream)
+            if stream := self._streams.get(event.stream_id):
+                self._handler(stream.request(self._name), stream)
         elif isinstance(event, h2.events.StreamReset):
             self._streams.pop(event.stream_id, None)
         elif isinstance(event, h2.events.ConnectionTerminated):
@@ -108,8 +119,8 @@ class Http2Connection(asyncio.Protocol):
         if stream := self._streams.get(event.stream_id):
             stream.body += event.data
 
-    def reply(self, number: int, reply: Reply) -> None:
-        """Answer one stream, if the client still waits for it."""
+    def reply(self, number: int, reply: Reply, *, last: bool) -> None:
+        """Answer one stream, if the client still waits for it; the last one is followed by GOAWAY."""
         if self._streams.pop(number, None) is None:
             return
         headers = [(":status", str(reply.status)), *reply.headers.items()]
@@ -119,11 +130,20 @@ class Http2Connection(asyncio.Protocol):
         if reply.body:
             self._h2.send_data(number, reply.body, end_stream=True)
         self._flush()
+        if last:
+            self._go_away()
+        if self._leaving and not self._streams:
+            self.close()
 
-    def go_away(self) -> None:
-        """Tell the client to finish what it has begun and to come back on a new connection."""
-        self._h2.close_connection()
-        self._flush()
+    def _go_away(self) -> None:
+        """Tell the client to finish what it has begun and to come back on a new connection.
+
+        The frame is written past the state machine, which would refuse the answers still to come.
+        """
+        self._leaving = True
+        frame = GoAwayFrame(0, last_stream_id=self._newest)
+        if self._transport is not None:
+            self._transport.write(frame.serialize())
 
     def close(self) -> None:
         """Close after what is written has left."""

@@ -28,6 +28,11 @@ class People:
             self._owner.update(dict.fromkeys(person.addresses, person.user))
         return len(self._people) - before
 
+    def clear(self) -> None:
+        """Forget everybody."""
+        self._owner.clear()
+        self._people.clear()
+
     def user_of(self, recipient: str, said: str) -> str:
         """Name the user of a call: as the call says, as the directory says, else the recipient itself."""
         return said or self._owner.get(recipient, recipient)

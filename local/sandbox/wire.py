@@ -47,7 +47,7 @@ class Refusal(Exception):
 
 
 class Exchange(Protocol):
-    """The way back of one request: exactly one of these is called, once."""
+    """The way back of one request: one of `answer`, `drop` and `stream` is called, once."""
 
     def answer(self, reply: Reply) -> None:
         """Send the reply; nothing happens if the client has gone."""
@@ -55,6 +55,10 @@ class Exchange(Protocol):
 
     def drop(self) -> None:
         """Cut the connection without an answer."""
+        ...
+
+    def leave(self) -> None:
+        """Before the answer: ask the client to send what comes next over a new connection."""
         ...
 
     def stream(self, content_type: str) -> Callable[[bytes], bool]:

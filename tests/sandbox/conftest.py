@@ -16,7 +16,8 @@ def box_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 
 @pytest.fixture
 def box(box_process: Box) -> Box:
-    """Give the session's sandbox, without messages or faults."""
+    """Give the session's sandbox, without messages, faults or people."""
+    box_process.http.delete("/people").raise_for_status()
     box_process.http.delete("/sent").raise_for_status()
     box_process.http.delete("/faults").raise_for_status()
     return box_process

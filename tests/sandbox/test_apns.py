@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import ssl
 import time
 import uuid
@@ -16,6 +17,7 @@ import httpx2
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from pyreqwest.client import ClientBuilder
 
 from tests.sandbox.box import DEVICE, MESSAGE_ID, Box, start
 
@@ -186,6 +188,33 @@ def test_a_connection_can_be_cut(box: Box, apple: Apple) -> None:
     assert apple.push().status_code == 200
 
 
+async def test_a_client_is_asked_to_leave_and_goes_on_elsewhere(box: Box) -> None:
+    box.order({"kind": "leave"}, count=2)
+    headers = {"authorization": f"bearer {provider_token(box.folder)}", "apns-topic": "org.example.fly"}
+    async with ClientBuilder().http2_prior_knowledge().build() as client:
+        for _ in range(4):
+            request = client.post(f"{box.h2}/3/device/{DEVICE}").headers(headers)
+            answer = await request.body_text(json.dumps(ALERT)).build().send()
+            assert answer.status == 200
+    assert len(box.witnesses()) == 4
+
+
+def test_goaway_names_the_last_stream(box: Box) -> None:
+    box.order({"kind": "leave"}, count=1)
+    host, _, port = box.h2.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), 10) as wire:
+        connection = h2.connection.H2Connection(h2.config.H2Configuration())
+        connection.initiate_connection()
+        _open_stream(connection, provider_token(box.folder), DEVICE, json.dumps(ALERT).encode())
+        wire.sendall(connection.data_to_send())
+        data = b""
+        while part := wire.recv(65536):
+            data += part
+    events = connection.receive_data(data)
+    (gone,) = [event for event in events if isinstance(event, h2.events.ConnectionTerminated)]
+    assert (gone.last_stream_id, gone.error_code) == (1, 0)
+
+
 def test_apns_over_tls_needs_our_certificate(tmp_path: Path) -> None:
     with start(tmp_path, "--h2-port=0", "--tls") as box:
         context = ssl.create_default_context(cafile=str(tmp_path / "tls-cert.pem"))
@@ -212,6 +241,16 @@ async def test_a_large_payload_comes_in_parts(box: Box) -> None:
     assert await _streams(box, [DEVICE], order, payload={"aps": {"alert": "x" * 4000}}) == {1: b"200"}
 
 
+def _open_stream(connection: h2.connection.H2Connection, token: str, device: str, body: bytes) -> None:
+    number = connection.get_next_available_stream_id()
+    headers = [(":method", "POST"), (":scheme", "http"), (":authority", "x")]
+    headers += [(":path", f"/3/device/{device}"), ("apns-topic", "org.example.fly")]
+    headers.append(("authorization", f"bearer {token}"))
+    connection.send_headers(number, headers)
+    for at in range(0, len(body), 1000):
+        connection.send_data(number, body[at : at + 1000], end_stream=at + 1000 >= len(body))
+
+
 async def _streams(
     box: Box, devices: list[str], order: list[int], payload: object = ALERT
 ) -> dict[int, bytes]:
@@ -219,15 +258,9 @@ async def _streams(
     reader, writer = await asyncio.open_connection(*box.h2.removeprefix("http://").split(":"))
     connection = h2.connection.H2Connection(h2.config.H2Configuration())
     connection.initiate_connection()
-    body = json.dumps(payload).encode()
+    body, token = json.dumps(payload).encode(), provider_token(box.folder)
     for device in devices:
-        number = connection.get_next_available_stream_id()
-        headers = [(":method", "POST"), (":scheme", "http"), (":authority", "x")]
-        headers += [(":path", f"/3/device/{device}"), ("apns-topic", "org.example.fly")]
-        headers.append(("authorization", f"bearer {provider_token(box.folder)}"))
-        connection.send_headers(number, headers)
-        for at in range(0, len(body), 1000):
-            connection.send_data(number, body[at : at + 1000], end_stream=at + 1000 >= len(body))
+        _open_stream(connection, token, device, body)
     writer.write(connection.data_to_send())
     statuses: dict[int, bytes] = {}
     while len(order) < len(devices):

@@ -49,6 +49,15 @@ def test_pipelined_requests_are_answered_in_order(box: Box, wire: socket.socket)
     assert [answer[:3] for answer in answers] == [b"200", b"201", b"200", b"200"]
 
 
+def test_a_client_can_be_asked_for_a_new_connection(box: Box) -> None:
+    box.order({"kind": "leave"}, count=1)
+    answer = box.twilio()
+    assert (answer.status_code, answer.headers["connection"]) == (201, "close")
+    again = box.twilio()
+    assert again.status_code == 201
+    assert "connection" not in again.headers
+
+
 def test_a_request_in_pieces_is_put_together(wire: socket.socket) -> None:
     for byte in GET.replace(b"host: x", b"host: x\r\nconnection: close"):
         wire.sendall(bytes([byte]))

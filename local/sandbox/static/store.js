@@ -52,6 +52,11 @@ export class Store extends EventTarget {
     this.tell("reloaded");
   }
 
+  /** Reload, at most once a second. */
+  soonReload() {
+    this.due ??= setTimeout(() => { this.due = null; this.reload(); }, 1000);
+  }
+
   async more() {
     if (this.complete || this.loading || !this.items.length) return;
     const ticket = this.ticket;
@@ -77,7 +82,7 @@ export class Store extends EventTarget {
     const newest = this.items[0]?.seq ?? 0;
     const fresh = part.messages.filter((message) => message.seq > newest && this.takes(message)).reverse();
     this.tell("counts", { seq: part.seq });
-    if (part.missed && this.atTop()) return this.reload();
+    if (part.missed && this.atTop()) return this.soonReload();
     if (part.missed || this.held) this.held += fresh.length + part.missed;
     else if (fresh.length) this.items.unshift(...fresh);
     if (this.held) this.tell("held");
