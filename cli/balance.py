@@ -69,7 +69,7 @@ def draw(settings: Settings, *, clickhouse: bool = True, say: "Progress | None" 
     """Read everything once and draw the balance."""
     books = Books()
     with TopicReader(settings.kafka, settings.topic_prefix, settings.kafka_options) as reader:
-        fill(books, reader, f"{settings.topic_prefix}shard", say)
+        fill(books, reader, topics.shard_group(settings.topic_prefix), say)
     return books.balance(stored_ids(settings.clickhouse) if clickhouse else None)
 
 

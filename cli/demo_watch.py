@@ -29,7 +29,7 @@ class Watch:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._reader = TopicReader(settings.kafka, settings.topic_prefix, settings.kafka_options)
-        self._group = f"{settings.topic_prefix}shard"
+        self._group = topics.shard_group(settings.topic_prefix)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._measure, name="lag", daemon=True)
         self._marks: list[tuple[float, int, int]] = []

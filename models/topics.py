@@ -30,3 +30,8 @@ PURPOSE = {
     OUTCOMES: "the notification log",
     DEAD: "dead letters: original bytes, reason and origin in headers",
 } | dict.fromkeys(MESSAGES, "admitted messages of one channel")
+
+
+def shard_group(prefix: str) -> str:
+    """Name the consumer group that shards commit durable offsets to."""
+    return f"{prefix}shard"

@@ -9,6 +9,7 @@ import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from core.errors import SourceError
+from models import topics
 
 _log = logging.getLogger("tocsin.kafka")
 BEGINNING: int = OFFSET_BEGINNING
@@ -88,7 +89,7 @@ class HubPolicy(msgspec.Struct, frozen=True):
     @property
     def group_id(self) -> str:
         """The group that offsets are committed to."""
-        return self.group or f"{self.prefix}shard"
+        return self.group or topics.shard_group(self.prefix)
 
 
 def consumer_config(policy: HubPolicy) -> dict[str, object]:

@@ -239,8 +239,8 @@ class KafkaHub:
         line = self._lines[topic][partition]
         msg = (
             f"{topic}/{partition}: offset {line.next()} is not in the topic: retention deleted what was not"
-            f" read yet, or the topic was created anew. Run `tocsin offsets forget {topic}` to go on at the"
-            " oldest record that is left, or restore the topic"
+            " read yet, or the topic was created anew. Restore the topic, or begin anew: stop all shards,"
+            " remove their state, and run `tocsin offsets forget`"
         )
         raise StateError(msg)
 

@@ -164,7 +164,7 @@ class TopicReader:
 
 
 def _forget_finished(ends: dict[tuple[str, int], int], message: Any) -> None:
-    """Drop a partition whose last wanted record this is, or whose end it reports (compaction leaves holes)."""
+    """Drop a partition whose last wanted record this is, or whose end it reports (holes may end it)."""
     place, at_end = (message.topic(), message.partition()), message.error() is not None
     if place in ends and message.offset() + (not at_end) >= ends[place]:
         del ends[place]

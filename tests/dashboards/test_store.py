@@ -48,12 +48,36 @@ def test_migrations_run_once(clickhouse_db: str) -> None:
 
 def test_every_field_of_an_outcome_arrives(url: str) -> None:
     whole = Outcome(
-        outcome_id="o", status="dead", tenant="default", user="ann", notification_id="n", message_id="m",
-        event_id="e", event_source="/s", event_type="t", event_time_ms=5, origin="events/1/2", notification="x",
-        category="c", channel="sms", target="abc", platform="ios", reason="rejected", detail={"limit": 5, "counter": "day"},
-        priority="high", catalog_version="v", provider="twilio", provider_message_id="SM1", code="21211", attempt=3,
-        generation=1, at_ms=1_357_000_000_123, received_ms=7, latency_ms=8, provider_ms=9,
-    )  # fmt: skip
+        outcome_id="o",
+        status="dead",
+        tenant="default",
+        user="ann",
+        notification_id="n",
+        message_id="m",
+        event_id="e",
+        event_source="/s",
+        event_type="t",
+        event_time_ms=5,
+        origin="events/1/2",
+        notification="x",
+        category="c",
+        channel="sms",
+        target="abc",
+        platform="ios",
+        reason="rejected",
+        detail={"limit": 5, "counter": "day"},
+        priority="high",
+        catalog_version="v",
+        provider="twilio",
+        provider_message_id="SM1",
+        code="21211",
+        attempt=3,
+        generation=1,
+        at_ms=1_357_000_000_123,
+        received_ms=7,
+        latency_ms=8,
+        provider_ms=9,
+    )
     insert(url, whole)
     with store.connect(url) as client:
         result = client.query(f"SELECT {', '.join(Outcome.__struct_fields__)}, at FROM outcomes")
@@ -95,9 +119,13 @@ def test_a_refused_line_is_a_value_error_and_nothing_of_the_batch_is_stored(url:
 def test_the_funnel_counts_messages_by_channel(url: str) -> None:
     insert(
         url,
-        outcome(1, "admitted"), outcome(1, "sent"), outcome(1, "delivered"),
-        outcome(2, "admitted"), outcome(2, "dead"), outcome(3, "admitted", channel="push"),
-    )  # fmt: skip
+        outcome(1, "admitted"),
+        outcome(1, "sent"),
+        outcome(1, "delivered"),
+        outcome(2, "admitted"),
+        outcome(2, "dead"),
+        outcome(3, "admitted", channel="push"),
+    )
     with store.connect(url) as client:
         rows = {row["channel"]: row for row in store.run_query(client, "funnel", {})}
     assert (rows["sms"]["admitted"], rows["sms"]["sent"], rows["sms"]["delivered"], rows["sms"]["dead"]) == (
