@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from cli.demo_stage import free_row, settings_from
+from cli.run import command
 from core.partition import partition_of
 from flows.settings import Settings, environment
 from local.servers import Servers
@@ -170,9 +171,8 @@ class Shards:
     def __init__(self, settings: Settings, env: dict[str, str], count: int) -> None:
         self._port = settings.http_port
         self.began = time.monotonic()
-        command = [sys.executable, "-m", "cli.main", "run", "--flow", "decide", "--shard"]
         self.processes = [
-            subprocess.Popen([*command, f"{number}/{count}"], env=env, cwd=ROOT) for number in range(count)
+            subprocess.Popen(command(number, count, "decide"), env=env, cwd=ROOT) for number in range(count)
         ]
         self._watched = [psutil.Process(process.pid) for process in self.processes]
 

@@ -1,0 +1,25 @@
+"""`python -m flows I/N FLOW CHANNEL…`: one shard, without the command line's own imports (a faster restart)."""
+
+import sys
+
+from pydantic import ValidationError
+
+from flows.process import ShardPlan, run_shard
+from flows.settings import Settings
+from flows.supervisor import REFUSED
+
+
+def main(arguments: list[str]) -> int:
+    """Run the shard that the supervisor named."""
+    share, flow, *channels = arguments
+    number, count = share.split("/")
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return REFUSED
+    return run_shard(settings, ShardPlan(int(number), int(count), flow, tuple(channels)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
