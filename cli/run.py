@@ -57,7 +57,4 @@ def command(
     number: int, count: int, flow: str = "pipeline", channels: tuple[str, ...] = tuple(CHANNELS)
 ) -> list[str]:
     """Build the command line of one shard's process."""
-    chosen = (
-        [] if set(channels) == set(CHANNELS) else [part for name in channels for part in ("--channel", name)]
-    )
-    return [sys.executable, "-m", "cli.main", "run", "--shard", f"{number}/{count}", "--flow", flow, *chosen]
+    return [sys.executable, "-m", "flows", f"{number}/{count}", flow, *channels]

@@ -1,4 +1,4 @@
-"""`python -m flows I/N FLOW CHANNEL…`: one shard, without the command line's own imports (a faster restart)."""
+"""`python -m flows I/N FLOW CHANNEL…`: one shard, with no more imports than it needs."""
 
 import sys
 
