@@ -34,6 +34,7 @@ _TICK_S = 0.1
 _DRAIN_S = 600.0
 _START_S = 60.0
 _QUIET_S = 2.0
+_KILLING_S = 45.0  # after the last event; what is left then must be able to finish
 
 
 class Plan(NamedTuple):
@@ -198,7 +199,7 @@ class Show:
         self._watch_over()
         if self._player.problem:
             fail(self._player.problem)
-        self._killer.tick()
+        self._killer.tick(played=self._player.done)
         watch.read(self._stats, _TICK_S)
         self._describe(watch)
 
@@ -266,11 +267,15 @@ class Killer:
         self._killed = killed
         self._next_s = time.monotonic() + every_s
         self._moments = random.Random(0)  # noqa: S311 -- when to kill is no secret
+        self._until_s = 0.0
         self.kills = 0
 
-    def tick(self) -> None:
-        """Kill if it is time to."""
-        if not self._every_s or time.monotonic() < self._next_s:
+    def tick(self, *, played: bool) -> None:
+        """Kill if it is time to; some while after the last event the shards are left to finish."""
+        now = time.monotonic()
+        if not played:
+            self._until_s = now + _KILLING_S
+        if not self._every_s or now < self._next_s or now > self._until_s:
             return
         shards = self._supervisor.shards
         shards[self.kills % len(shards)].kill_and_wait()
