@@ -99,8 +99,12 @@ def load(path: Path) -> Catalog:
     reading = _Reading(path)
     if reading.problems:
         raise CatalogError("\n".join(str(problem) for problem in reading.problems))
-    plans = {name: tenant_plan(name, spec, reading.notifications) for name, spec in reading.tenants.items()}
-    return Catalog(content_version(path), plans)
+    version = content_version(path)
+    plans = {
+        name: tenant_plan(name, spec, reading.notifications, version)
+        for name, spec in reading.tenants.items()
+    }
+    return Catalog(version, plans)
 
 
 def check(path: Path) -> list[Problem]:

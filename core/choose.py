@@ -36,7 +36,7 @@ def scope_of(event: Event, person: UserRecord, needs: frozenset[str]) -> Scope:
     Raises:
         ExpressionError: the data are not JSON.
     """
-    scope: Scope = {}
+    scope: dict[str, object] = {}
     if "data" in needs:
         scope["data"] = _data(event)
     if "event" in needs:
@@ -56,7 +56,7 @@ def scope_of(event: Event, person: UserRecord, needs: frozenset[str]) -> Scope:
             "timezone": person.timezone,
             "channels": list(dict.fromkeys(point.channel for point in person.points)),
         }
-    return scope
+    return Scope(scope)
 
 
 def choose(plan: Plan, scope: Scope) -> Chosen | None:

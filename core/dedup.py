@@ -10,6 +10,7 @@ from hashlib import blake2b
 from struct import Struct
 
 from models import topics
+from models.event import Origin
 
 # key, event time, remembered until, origin topic, partition, offset
 _ENTRY = Struct("<8sqqBHq")
@@ -42,17 +43,18 @@ def remember(
     time_ms: int,
     window_ms: int,
     now_ms: int,
-    origin: tuple[str, int, int],
+    origin: Origin,
     most: int,
 ) -> bytes:
     """Add a key; drops what has expired at the front and, beyond `most`, the oldest."""
     until = (time_ms if time_ms > now_ms else now_ms) + window_ms
-    topic, partition, offset = origin
-    start = 0
-    while start < len(seen) and _ENTRY.unpack_from(seen, start)[2] <= now_ms:
+    topic = _TOPIC_NUMBER[origin.topic]
+    entry = _ENTRY.pack(key, time_ms, until, topic, origin.partition, origin.offset)
+    size, start = len(seen), 0
+    while start < size and _ENTRY.unpack_from(seen, start)[2] <= now_ms:
         start += _SIZE
-    start = max(start, len(seen) - (most - 1) * _SIZE)
-    return seen[start:] + _ENTRY.pack(key, time_ms, until, _TOPIC_NUMBER[topic], partition, offset)
+    start = max(start, size - (most - 1) * _SIZE)
+    return seen[start:] + entry if start else seen + entry
 
 
 def forget(seen: bytes, key: bytes) -> bytes:

@@ -13,7 +13,7 @@ from core import dedup, handback, preferences, profiles, receipts, route
 from core.catalog import Catalog, Match
 from core.choose import Chosen, choose, scope_of
 from core.decide import NOTIFICATION_TIMER, Case, decide, say
-from core.expressions import ExpressionError
+from core.expressions import ExpressionError, Scope
 from core.policy import GatePolicy
 from core.record import HoldRef, UserRecord, Waiting
 from core.step import (
@@ -41,7 +41,7 @@ __all__ = ["Gate", "GatePolicy", "Hold", "Step"]
 PROFILE_TIMER = "profile"
 ERASED_VERSION = -1
 _NO_DEFAULTS = DefaultPreferences()
-_NOTHING: dict[str, object] = {}
+_NOTHING = Scope({})
 
 
 class Gate:
@@ -133,9 +133,9 @@ class Gate:
         return step
 
     def _remembered(self, seen: bytes, key: bytes, event: Event, window_ms: int, now_ms: int) -> bytes:
-        origin = event.origin
-        place = (origin.topic, origin.partition, origin.offset)
-        return dedup.remember(seen, key, event.time_ms, window_ms, now_ms, place, self.policy.dedup_max)
+        return dedup.remember(
+            seen, key, event.time_ms, window_ms, now_ms, event.origin, self.policy.dedup_max
+        )
 
     def _decide_all(self, step: Step, record: UserRecord, event: Event, match: Match, now_ms: int) -> bool:
         """Decide every notification an event means; False if an expression failed and the event is dead."""
@@ -152,7 +152,7 @@ class Gate:
             word = event_word(event, Status.SUPPRESSED, Reason.NO_MATCH, now_ms, self._version)
             step.outcomes.append(word)
         for one in chosen:
-            case = Case(step, person, event, one, now_ms, self._version, self.policy)
+            case = Case(step, person, event, one, now_ms, self.policy)
             if one.plan.dedup_key is None or self._is_first(record, case, one):
                 decide(case)
         return True
@@ -188,7 +188,7 @@ class Gate:
         if chosen is None:
             step.outcomes.append(self._last(event, ref, Status.CANCELLED, Reason.NO_MATCH, now_ms))
             return
-        decide(Case(step, person, event, chosen, now_ms, self._version, self.policy, held.round))
+        decide(Case(step, person, event, chosen, now_ms, self.policy, held.round))
 
     def _hand_back(self, step: Step, record: UserRecord, held: HeldRetry, now_ms: int) -> None:
         message = held.retry.message

@@ -9,6 +9,10 @@ from core.expressions import Expression
 from core.limits import Cap, Counter
 from models import ids
 from models.catalog import DEFAULT_LIMITS, Limit, NotificationSpec, TenantSpec
+from models.event import Origin
+from models.message import Message, Target
+from models.outcome import Outcome
+from models.statuses import Status
 
 
 class ChannelPlan(msgspec.Struct, frozen=True, gc=False):
@@ -32,6 +36,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         counters: what an admission is counted on; none for a critical one.
         quiet: the tenant's quiet hours (start, end) for users without their own; None if it has none.
         spelled_head: what every notification id of it starts with; `spelled_tail` is how it ends.
+        message: what all its messages have in common; `word`: what all its outcomes have.
     """
 
     tenant: str
@@ -59,6 +64,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     off_category: str
     spelled_head: str
     spelled_tail: str
+    message: Message
+    word: Outcome
 
 
 class TenantPlan(msgspec.Struct, frozen=True):
@@ -86,7 +93,9 @@ def counter_name(limit: Limit, notification: str, category: str) -> str:
     return f"channel:{limit.channel}" if limit.scope == "channel" else limit.scope
 
 
-def tenant_plan(name: str, spec: TenantSpec, notifications: Mapping[str, NotificationSpec]) -> TenantPlan:
+def tenant_plan(
+    name: str, spec: TenantSpec, notifications: Mapping[str, NotificationSpec], version: str
+) -> TenantPlan:
     """Compile a tenant's notifications. The specs were checked: categories exist, expressions compile."""
     own = {
         key: notice
@@ -102,7 +111,7 @@ def tenant_plan(name: str, spec: TenantSpec, notifications: Mapping[str, Notific
             prefixes.append((notice.on.type[:-1], key))
         else:
             exact[notice.on.type] = (*exact.get(notice.on.type, ()), key)
-    plans = {key: _plan(name, spec, key, notice, caps[key], counters) for key, notice in own.items()}
+    plans = {key: _plan(name, spec, key, notice, caps[key], counters, version) for key, notice in own.items()}
     return TenantPlan(name, spec, plans, exact, tuple(prefixes))
 
 
@@ -139,6 +148,7 @@ def _plan(
     notice: NotificationSpec,
     caps: list[Cap],
     counters: dict[str, Counter],
+    version: str,
 ) -> Plan:
     category = spec.categories[notice.category]
     critical = notice.priority == "critical"
@@ -177,6 +187,46 @@ def _plan(
         off_category=preferences.category_key(notice.category),
         spelled_head=ids.spelled("n", tenant),
         spelled_tail=ids.spelled(name, ""),
+        message=_message(tenant, name, notice, version),
+        word=_word(tenant, name, notice, version),
+    )
+
+
+def _message(tenant: str, name: str, notice: NotificationSpec, version: str) -> Message:
+    return Message(
+        message_id="",
+        notification_id="",
+        tenant=tenant,
+        user="",
+        channel="",
+        target=Target(""),
+        notification=name,
+        category=notice.category,
+        template=notice.template or name,
+        data=msgspec.Raw(),
+        locale="",
+        priority=notice.priority,
+        catalog_version=version,
+        event_id="",
+        event_source="",
+        event_type="",
+        event_time_ms=0,
+        received_ms=0,
+        decided_ms=0,
+        origin=Origin("", 0, 0),
+    )
+
+
+def _word(tenant: str, name: str, notice: NotificationSpec, version: str) -> Outcome:
+    return Outcome(
+        outcome_id="",
+        status=Status.ADMITTED.value,
+        tenant=tenant,
+        notification=name,
+        category=notice.category,
+        priority=notice.priority,
+        catalog_version=version,
+        at_ms=0,
     )
 
 

@@ -14,7 +14,8 @@ def event_word(
     event: Event, status: Status, reason: Reason, now_ms: int, version: str, detail: Detail | None = None
 ) -> Outcome:
     """Say something about an event as a whole; it is keyed by the event's origin."""
-    origin = str(event.origin)
+    place = event.origin
+    origin = f"{place.topic}/{place.partition}/{place.offset}"
     return Outcome(
         outcome_id=outcome_id(origin, status.value),
         status=status.value,

@@ -5,14 +5,14 @@ from hypothesis import strategies as st
 
 from core import dedup
 from models import topics
+from models.event import Origin
 
 WINDOW = 1_000
-ORIGIN = ("events", 3, 42)
 
 
 def remembered(seen: bytes, name: str, time: int, now: int, *, most: int = 100, offset: int = 42) -> bytes:
     key = dedup.key_of("s", name)
-    return dedup.remember(seen, key, time, WINDOW, now, ("events", 3, offset), most)
+    return dedup.remember(seen, key, time, WINDOW, now, Origin("events", 3, offset), most)
 
 
 def original(seen: bytes, name: str, time: int, now: int) -> str:
@@ -80,7 +80,7 @@ def test_fields_of_a_key_do_not_run_together() -> None:
 @given(st.sampled_from(topics.ALL), st.integers(0, 65_535), st.integers(0, 2**63 - 1))
 def test_every_origin_survives(topic: str, partition: int, offset: int) -> None:
     key = dedup.key_of("s", "a")
-    seen = dedup.remember(b"", key, 0, WINDOW, 0, (topic, partition, offset), 10)
+    seen = dedup.remember(b"", key, 0, WINDOW, 0, Origin(topic, partition, offset), 10)
     assert dedup.original(seen, key, 0, WINDOW, 0) == f"{topic}/{partition}/{offset}"
 
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.expressions import Expression, ExpressionError
+from core.expressions import Expression, ExpressionError, Scope
 
-SCOPE = {
+VARIABLES = {
     "data": {"delay": 72, "flight": "UA 1", "items": [1, 2], "none": None, "deep": {"x": {"y": 1}}},
     "event": {"type": "a"},
     "user": {"locale": "de"},
@@ -32,7 +32,7 @@ SCOPE = {
     ],
 )
 def test_conditions(source: str, expected: bool) -> None:
-    assert Expression(source).test(SCOPE) is expected
+    assert Expression(source).test(Scope(VARIABLES)) is expected
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_conditions(source: str, expected: bool) -> None:
 )
 def test_failures_are_errors_and_never_false(source: str) -> None:
     with pytest.raises(ExpressionError):
-        Expression(source).test(SCOPE)
+        Expression(source).test(Scope(VARIABLES))
 
 
 @pytest.mark.parametrize(
@@ -83,11 +83,19 @@ def test_mistakes_are_found_when_compiled(source: str, cure: str) -> None:
 
 
 def test_keys_are_texts_or_numbers() -> None:
-    assert Expression("data.flight ~ '/' ~ data.delay").text(SCOPE) == "UA 1/72"
-    assert Expression("data.delay").text(SCOPE) == "72"
+    assert Expression("data.flight ~ '/' ~ data.delay").text(Scope(VARIABLES)) == "UA 1/72"
+    assert Expression("data.delay").text(Scope(VARIABLES)) == "72"
     for source in ("data.items", "data.none", "data.deep", "data.missing"):
         with pytest.raises(ExpressionError):
-            Expression(source).text(SCOPE)
+            Expression(source).text(Scope(VARIABLES))
+
+
+def test_expressions_of_one_scope_do_not_see_each_other() -> None:
+    scope = Scope(VARIABLES)
+    assert Expression("data.delay > 1").test(scope)
+    with pytest.raises(ExpressionError):
+        Expression("data.missing").text(scope)
+    assert Expression("data.flight").text(scope) == "UA 1"
 
 
 def test_an_expression_knows_what_it_reads() -> None:
@@ -98,7 +106,7 @@ def test_an_expression_knows_what_it_reads() -> None:
 @given(st.text(min_size=1), st.sampled_from(["data.secret >= 1", "data.secret.a", "data.secret | abs"]))
 def test_no_value_of_the_event_is_in_an_error(secret: str, source: str) -> None:
     with pytest.raises(ExpressionError) as raised:
-        Expression(source).test({"data": {"secret": f"«{secret}»"}})
+        Expression(source).test(Scope({"data": {"secret": f"«{secret}»"}}))
     assert f"«{secret}»" not in str(raised.value)
 
 
@@ -133,6 +141,6 @@ def test_any_data_gives_an_answer_or_an_expression_error(source: Expression, dat
 
 def outcome(source: Expression, data: dict[str, object]) -> object:
     try:
-        return source.test({"data": data}), source.text({"data": data})
+        return source.test(Scope({"data": data})), source.text(Scope({"data": data}))
     except ExpressionError as error:
         return str(error)

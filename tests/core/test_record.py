@@ -9,6 +9,7 @@ from core import dedup, limits
 from core.errors import StateError
 from core.limits import Counter
 from core.record import HoldRef, Point, RecordCodec, UserRecord, Waiting, expire
+from models.event import Origin
 
 CODEC = RecordCodec()
 
@@ -86,7 +87,7 @@ def golden() -> UserRecord:
         holds={"nabc": HoldRef(9, "abc", "landed", "updates", "e1", "events/3/42", counter="user")},
         waiting=(Waiting(10, b"{}"),),
     )
-    origin = ("events", 3, 42)
+    origin = Origin("events", 3, 42)
     record.seen = dedup.remember(b"", b"12345678", 100, 50, 90, origin, 8)
     record.keys = dedup.remember(b"", b"abcdefgh", 100, 50, 90, origin, 8)
     limits.count(record.counts, Counter("user", 1, 60_000), 100)
