@@ -101,15 +101,18 @@ def latency(stage: Stage, *, behind_bulk: int = 0) -> dict[str, float]:
     """Write one event at a time and wait until the hub hands it out, as the flow would poll."""
     hub = stage.hub()
     _drain(hub, stage.partitions)
-    if behind_bulk:
-        stage.write(topics.BULK, behind_bulk)
     writer = KafkaPublisher(PublisherPolicy(stage.kafka, stage.prefix))
     for partition in range(stage.partitions):
         writer.publish([OutRecord(topics.RECEIPTS, partition, b"warm", EVENT)])
     writer.confirm(30)
     sent: dict[bytes, float] = {}
     done = threading.Event()
-    threading.Thread(target=_trickle, args=(writer, stage.partitions, sent, done), daemon=True).start()
+
+    def produce() -> None:
+        stage.write(topics.BULK, behind_bulk)
+        _trickle(writer, stage.partitions, sent, done)
+
+    threading.Thread(target=produce, daemon=True).start()
     waits_ms: list[float] = []
     cpu, start = time.process_time(), time.perf_counter()
     while not (done.is_set() and len(waits_ms) == len(sent)):
