@@ -22,8 +22,13 @@ class Line:
         return self.end > self.arrived and (self.arrived < 0 or self.position > self.arrived)
 
     def next(self) -> int:
-        """Return the next offset to read; the end counts, since its last offsets may hold no record."""
-        return max(self.end, self.position) if self.at_end() else self.position
+        """Return the next offset to read; it never falls.
+
+        At the end that is the end itself, since the last offsets before it may hold no record.
+        """
+        if self.at_end():
+            self.position = max(self.end, self.position)
+        return self.position
 
     def forget_end(self) -> None:
         """Stop relying on the end: the partition is not read for now, and may grow."""
