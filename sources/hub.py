@@ -330,12 +330,12 @@ class KafkaHub:
         if self._consumer is None:
             return {}
         lags = {}
-        for tp in self._assignment():
-            _, end = self._consumer.get_watermark_offsets(tp, cached=True)
-            name = self._names[tp.topic]
-            position = self._lines[name][tp.partition].next()
-            if end >= 0 and position >= 0:
-                lags[name, tp.partition] = max(0, end - position)
+        for name, lines in self._lines.items():
+            for tp in self._named(name, [p for p in lines if (name, p) not in self.paused]):
+                _, end = self._consumer.get_watermark_offsets(tp, cached=True)
+                position = lines[tp.partition].peek()
+                if end >= 0 and position >= 0:
+                    lags[name, tp.partition] = max(0, end - position)
         return lags
 
     def close(self) -> None:

@@ -21,16 +21,19 @@ class Line:
         """Tell whether all that is there, as far as known, is handed out."""
         return self.end > self.arrived and (self.arrived < 0 or self.position > self.arrived)
 
-    def next(self) -> int:
-        """Return the next offset to read; it never falls.
+    def peek(self) -> int:
+        """Return the next offset to read; at the end that is the end itself, which may follow a hole.
 
-        At the end that is the end itself, since the last offsets before it may hold no record.
+        Changes nothing, so another thread may ask.
         """
-        if self.at_end():
-            self.position = max(self.end, self.position)
+        return max(self.end, self.position) if self.at_end() else self.position
+
+    def next(self) -> int:
+        """Return the next offset to read, and never a lower one after that."""
+        self.position = self.peek()
         return self.position
 
     def forget_end(self) -> None:
         """Stop relying on the end: the partition is not read for now, and may grow."""
-        self.position = self.next()
+        self.next()
         self.end = -1
