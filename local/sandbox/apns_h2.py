@@ -151,7 +151,7 @@ def _check_headers(request: Request) -> uuid.UUID:
     priority = request.header(b"apns-priority") or "10"
     if priority not in ("10", "5", "1") or (kind == "background" and priority != "5"):
         refuse(400, "BadPriority")
-    if not (request.header(b"apns-expiration") or "0").isdigit():
+    if not (request.header(b"apns-expiration") or "0").isdecimal():
         refuse(400, "BadExpirationDate")
     if len(request.headers.get(b"apns-collapse-id", b"")) > 64:
         refuse(400, "BadCollapseId")

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from local.sandbox.console import Console, refuse
 from local.sandbox.desk import Desk, Vendor
-from local.sandbox.fcm_v1 import Tokens
+from local.sandbox.google_oauth import Tokens
 from local.sandbox.viewer import Viewer
 from local.sandbox.wire import Exchange, Refusal, Reply, Request
 

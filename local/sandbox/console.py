@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import msgspec
 
@@ -16,8 +16,16 @@ from local.sandbox.wire import Refusal, Reply, Request, json_reply
 MAX_LIMIT = 1000
 DOUBLED_SHOWN = 100
 ANY = "any"
+Q = TypeVar("Q", "Search", "Filter")
 _order = msgspec.json.Decoder(Order)
 _people = msgspec.json.Decoder(list[Person])
+
+
+class Search(msgspec.Struct, frozen=True):
+    """Which users: those with `q` in id, name or an address."""
+
+    q: str = ""
+    limit: int = 50
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -56,10 +64,10 @@ def refuse(status: int, message: str) -> NoReturn:
     raise Refusal(json_reply({"error": message}, status), str(status))
 
 
-def filter_of(request: Request) -> Filter:
-    """Read a filter from the query."""
+def query_of(request: Request, shape: type[Q]) -> Q:
+    """Read the query of a list."""
     try:
-        found = msgspec.convert(request.parameters(), Filter, strict=False)
+        found = msgspec.convert(request.parameters(), shape, strict=False)
     except msgspec.ValidationError as error:
         refuse(400, str(error))
     if not 1 <= found.limit <= MAX_LIMIT:
@@ -88,7 +96,7 @@ class Console:
 
     def _sent(self, request: Request) -> Reply:
         """One page, newest first; accepted calls only unless a status (or `any`) is asked for."""
-        wanted = filter_of(request)
+        wanted = query_of(request, Filter)
         page = list(islice(self._matching(wanted), wanted.limit + 1))
         shown = page[: wanted.limit]
         more = shown[-1].seq if len(page) > wanted.limit else None
@@ -137,10 +145,10 @@ class Console:
 
     def _users(self, request: Request) -> Reply:
         """Users with messages, the newest first; `q` looks in id, name and addresses."""
-        asked = request.parameters()
-        needle, limit = asked.get("q", "").casefold(), min(int(asked.get("limit", "50")), MAX_LIMIT)
+        asked = query_of(request, Search)
+        needle = asked.q.casefold()
         found = (self._user(*found) for found in self._desk.sent.users() if self._is(found[0], needle))
-        return json_reply({"users": list(islice(found, limit)), "kept": self._desk.sent.user_count()})
+        return json_reply({"users": list(islice(found, asked.limit)), "kept": self._desk.sent.user_count()})
 
     def _user(self, user: str, messages: int, newest: int) -> dict[str, object]:
         entry = self._desk.sent.get(newest)
@@ -168,7 +176,7 @@ class Console:
 
     def _lift(self, request: Request) -> Reply:
         asked = request.parameters().get("id")
-        if asked is not None and not asked.isdigit():
+        if asked is not None and not asked.isdecimal():
             refuse(400, "id must be a number")
         return json_reply({"lifted": self._desk.faults.lift(int(asked) if asked else None)})
 

@@ -1,47 +1,23 @@
-"""Firebase Cloud Messaging HTTP v1 and the OAuth endpoint that gives its access tokens."""
+"""Firebase Cloud Messaging HTTP v1: `messages:send` of one project."""
 
 import re
 import secrets
-from collections.abc import Callable
 from itertools import count
 from typing import Any, NoReturn
 
-import jwt
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from local.sandbox.content import Push, encode, preview
 from local.sandbox.desk import Accepted
 from local.sandbox.faults import Fault
+from local.sandbox.google_oauth import Tokens
 from local.sandbox.sent import Call, user_key
-from local.sandbox.wire import Refusal, Reply, Request, form_of, json_reply
+from local.sandbox.wire import Refusal, Request, json_reply, place_of
 
 PATH = re.compile(r"/v1/projects/([^/]+)/messages:send")
-SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
-GOOGLE_AUDIENCE = "https://oauth2.googleapis.com/token"
-GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-TOKEN_LIFE_S = 3599
 MAX_TTL_S = 2_419_200
-TARGETS = ("token", "fid", "topic", "condition")
-FIELDS = frozenset(
-    (*TARGETS, "name", "data", "notification", "android", "androidV2", "webpush", "apns", "fcmOptions")
-)
-ANDROID_FIELDS = frozenset(
-    [
-        "collapseKey",
-        "priority",
-        "ttl",
-        "restrictedPackageName",
-        "data",
-        "notification",
-        "fcmOptions",
-        "directBootOk",
-        "bandwidthConstrainedOk",
-        "restrictedSatelliteOk",
-    ]
-)
-APNS_FIELDS = frozenset(("headers", "payload", "fcmOptions", "liveActivityToken"))
-NOTIFICATION_FIELDS = frozenset(("title", "body", "image"))
+MAX_PAYLOAD, MAX_TOPIC_PAYLOAD = 4096, 2048
+_TOKEN = re.compile(r"[A-Za-z0-9:_\-]{8,4096}")
 _FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 _TTL = re.compile(r"([0-9]+)(\.[0-9]{1,9})?s")
@@ -63,6 +39,66 @@ _TEXTS = {
 _HTTP_OF_CODE = {"SENDER_ID_MISMATCH": 403, "THIRD_PARTY_AUTH_ERROR": 401, "UNREGISTERED": 404}
 
 Json = dict[str, Any]
+
+
+class Notification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the system shows."""
+
+    title: str = ""
+    body: str = ""
+    image: str = ""
+
+
+class Android(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Options of Android."""
+
+    collapse_key: str = ""
+    priority: str = "NORMAL"
+    ttl: str = "2419200s"
+    restricted_package_name: str = ""
+    data: dict[str, str] = {}
+    notification: Json = {}
+    fcm_options: Json = {}
+    direct_boot_ok: bool = False
+    bandwidth_constrained_ok: bool = False
+    restricted_satellite_ok: bool = False
+
+
+class ForApple(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What is handed on to Apple."""
+
+    headers: dict[str, str] = {}
+    payload: Json = {}
+    fcm_options: Json = {}
+    live_activity_token: str = ""
+
+
+class Message(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """A message; exactly one of the targets is set."""
+
+    name: str = ""
+    token: str = ""
+    fid: str = ""
+    topic: str = ""
+    condition: str = ""
+    data: dict[str, str] = {}
+    notification: Notification = Notification()
+    android: Android | None = None
+    android_v2: Json | None = None
+    webpush: Json = {}
+    apns: ForApple | None = None
+    fcm_options: Json = {}
+
+    def target(self) -> str:
+        """Give the first target that is set."""
+        return self.token or self.fid or self.topic or self.condition
+
+
+class Envelope(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """The body of a request."""
+
+    message: Message
+    validate_only: bool = False
 
 
 def refusal(
@@ -90,53 +126,6 @@ def invalid(message: str, field: str) -> NoReturn:
     raise refusal(400, message, field=field)
 
 
-class Tokens:
-    """Access tokens given for assertions signed with the service account's key."""
-
-    def __init__(self, key: RSAPublicKey, token_uri: str, clock_ms: Callable[[], int]) -> None:
-        self._key = key
-        self._audiences = [GOOGLE_AUDIENCE, token_uri]
-        self._clock_ms = clock_ms
-        self._live: dict[str, int] = {}
-
-    def grant(self, request: Request) -> Reply:
-        """Answer `POST /token`."""
-        form = form_of(request.body.decode("latin-1"))
-        if request.method != "POST":
-            return json_reply({"error": "invalid_request"}, 405)
-        if form.get("grant_type") != [GRANT]:
-            return json_reply(
-                {"error": "unsupported_grant_type", "error_description": "Invalid grant_type"}, 400
-            )
-        problem = self._problem(form.get("assertion", [""])[0])
-        if problem:
-            return json_reply({"error": "invalid_grant", "error_description": problem}, 400)
-        token = f"ya29.{secrets.token_urlsafe(40)}"
-        now_ms = self._clock_ms()
-        self._live = {known: ends for known, ends in self._live.items() if ends > now_ms}
-        self._live[token] = now_ms + TOKEN_LIFE_S * 1000
-        return json_reply({"access_token": token, "expires_in": TOKEN_LIFE_S, "token_type": "Bearer"})
-
-    def _problem(self, assertion: str) -> str:
-        """Say what is wrong with an assertion, empty if nothing."""
-        options: Any = {"require": ["iss", "aud", "iat", "exp"]}
-        try:
-            claims = jwt.decode(assertion, self._key, ["RS256"], audience=self._audiences, options=options)
-        except jwt.InvalidSignatureError:
-            return "Invalid JWT Signature."
-        except jwt.InvalidTokenError as error:
-            return f"Invalid JWT: {error}"
-        if claims["exp"] - claims["iat"] > 3600:
-            return "Invalid JWT: Token must be a short-lived token (60 minutes)."
-        if SCOPE not in str(claims.get("scope", "")).split():
-            return "Invalid OAuth scope or ID token audience provided."
-        return ""
-
-    def knows(self, token: str) -> bool:
-        """Say whether a token was given here and still lives."""
-        return self._live.get(token, 0) > self._clock_ms()
-
-
 class Fcm:
     """The `messages:send` endpoint of one project."""
 
@@ -159,14 +148,11 @@ class Fcm:
         if found[1] != self._project:
             refuse(404, "Requested entity was not found.")
         envelope = _parse(request.body)
-        message = envelope["message"]
-        _check(message)
-        number = next(self._ids)
-        name = f"projects/{found[1]}/messages/" + (
-            "fake_message_id" if envelope["dry"] else f"0:{self._run}{number:x}"
-        )
-        calls = [] if envelope["dry"] else [_call(message)]
-        return Accepted(calls, json_reply({"name": name}), name)
+        _check(envelope.message)
+        if envelope.validate_only:
+            return Accepted([], json_reply({"name": f"projects/{found[1]}/messages/fake_message_id"}), "")
+        name = f"projects/{found[1]}/messages/0:{self._run}{next(self._ids):x}"
+        return Accepted([_call(envelope.message, request.body)], json_reply({"name": name}), name)
 
     def fail(self, fault: Fault) -> Refusal | None:
         """Statuses, and dead tokens (UNREGISTERED, or the code ordered)."""
@@ -180,30 +166,24 @@ class Fcm:
         return None
 
 
-def _parse(body: bytes) -> Json:
-    """Give {message, dry}, names in camelCase; both spellings are taken, unknown names are not."""
+def _parse(body: bytes) -> Envelope:
+    """Read a body; both spellings of names are taken, unknown names are not."""
     try:
-        envelope = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+        return msgspec.convert(_camel(msgspec.json.decode(body)), Envelope)
+    except msgspec.ValidationError as error:
+        invalid(f"Invalid JSON payload received. {error}", place_of(error))
+    except (msgspec.DecodeError, UnicodeDecodeError):
         refuse(400, "Invalid JSON payload received.")
-    envelope = _camel(envelope, "", frozenset(("message", "validateOnly")))
-    message = _camel(envelope.get("message"), "message", FIELDS)
-    parts = (("notification", NOTIFICATION_FIELDS), ("android", ANDROID_FIELDS), ("apns", APNS_FIELDS))
-    for name, fields in parts:
-        if name in message:
-            message[name] = _camel(message[name], f"message.{name}", fields)
-    return {"message": message, "dry": envelope.get("validateOnly", False)}
 
 
-def _camel(value: object, where: str, known: frozenset[str]) -> Json:
-    if not isinstance(value, dict):
-        invalid(f"Invalid value at '{where}', expected an object.", where)
-    named = {_camel_name(name): item for name, item in value.items()}
-    for name in named.keys() - known:
-        invalid(
-            f"Invalid JSON payload received. Unknown name \"{name}\" at '{where}': Cannot find field.", where
-        )
-    return named
+def _camel(value: object, depth: int = 3) -> object:
+    """Spell the names of envelope, message and its parts in one way; what lies deeper is the sender's own."""
+    if not isinstance(value, dict) or not depth:
+        return value
+    own = ("data", "headers", "payload")
+    return {
+        _camel_name(name): inner if name in own else _camel(inner, depth - 1) for name, inner in value.items()
+    }
 
 
 def _camel_name(name: str) -> str:
@@ -213,89 +193,76 @@ def _camel_name(name: str) -> str:
     return first + "".join([word.capitalize() for word in rest])
 
 
-def _check(message: Json) -> None:
-    targets = [name for name in TARGETS if message.get(name)]
-    if len(targets) != 1:
+def _check(message: Message) -> None:
+    if sum(map(bool, (message.token, message.fid, message.topic, message.condition))) != 1:
         invalid("Exactly one of token, fid, topic or condition is required.", "message")
-    target = message[targets[0]]
-    if targets[0] in ("token", "fid") and not _is_token(target):
+    if message.android is not None and message.android_v2 is not None:
+        invalid("Only one of android and android_v2 may be set.", "message")
+    device = message.token or message.fid
+    if device and not _TOKEN.fullmatch(device):
         refuse(400, "The registration token is not a valid FCM registration token", code="INVALID_ARGUMENT")
-    _check_data(message.get("data", {}), "message.data")
-    _check_android(message.get("android", {}))
-    _check_apns(message.get("apns", {}))
-    limit = 2048 if targets[0] == "topic" else 4096
-    payload = {key: message[key] for key in ("notification", "data") if key in message}
-    if len(msgspec.json.encode(payload)) > limit:
+    _check_data(message.data, "message.data")
+    _check_android(message.android or Android())
+    if message.apns and len(msgspec.json.encode(message.apns.payload)) > MAX_PAYLOAD:
+        invalid("Invalid value at 'message.apns.payload'", "message.apns.payload")
+    limit = MAX_TOPIC_PAYLOAD if message.topic else MAX_PAYLOAD
+    if _payload_bytes(message) > limit:
         refuse(400, "Android message is too big", code="INVALID_ARGUMENT", field="message.data")
 
 
-def _is_token(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9:_\-]{8,4096}", value) is not None
+def _payload_bytes(message: Message) -> int:
+    """Count keys and values, as FCM does."""
+    shown = message.notification
+    texts = [shown.title, shown.body, shown.image, *message.data, *message.data.values()]
+    return len("".join(texts).encode("utf-8", "surrogatepass"))
 
 
-def _check_data(data: object, where: str) -> None:
-    if not isinstance(data, dict):
-        invalid(f"Invalid value at '{where}'.", where)
-    for key, value in data.items():
-        if not isinstance(value, str):
-            invalid(f"Invalid value at '{where}[{key}]' (TYPE_STRING)", where)
+def _check_data(data: dict[str, str], where: str) -> None:
+    for key in data:
         if _BAD_KEY.fullmatch(key):
             invalid(f"Invalid data payload key: {key}", where)
 
 
-def _check_android(android: Json) -> None:
-    priority = android.get("priority", "NORMAL")
-    if str(priority).upper() not in ("NORMAL", "HIGH"):
+def _check_android(android: Android) -> None:
+    if android.priority.upper() not in ("NORMAL", "HIGH"):
         invalid("Invalid value at 'message.android.priority'", "message.android.priority")
-    found = _TTL.fullmatch(str(android.get("ttl", "0s")))
-    if found is None or not isinstance(android.get("ttl", ""), str):
-        invalid("Illegal duration format; duration must end with 's'", "message.android.ttl")
-    if int(found[1]) > MAX_TTL_S:
-        invalid("Invalid value at 'message.android.ttl'", "message.android.ttl")
-    _check_data(android.get("data", {}), "message.android.data")
+    found = _TTL.fullmatch(android.ttl)
+    if found is None or int(found[1]) > MAX_TTL_S:
+        invalid("Illegal duration format or duration out of range", "message.android.ttl")
+    _check_data(android.data, "message.android.data")
 
 
-def _check_apns(apns: Json) -> None:
-    headers = apns.get("headers", {})
-    if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
-        invalid("Invalid value at 'message.apns.headers'", "message.apns.headers")
-    payload = apns.get("payload", {})
-    if not isinstance(payload, dict) or len(msgspec.json.encode(payload)) > 4096:
-        invalid("Invalid value at 'message.apns.payload'", "message.apns.payload")
-
-
-def _call(message: Json) -> Call:
-    data, notification = message.get("data", {}), message.get("notification", {})
-    android, apns = message.get("android", {}), message.get("apns", {})
-    title, body = _shown(notification, data, apns)
+def _call(message: Message, body: bytes) -> Call:
+    data, android = message.data, message.android
+    title, text = _shown(message)
     content = Push(
-        platform="ios" if apns and not android else "android",
+        platform="ios" if message.apns and not android else "android",
         title=title,
-        body=body,
+        body=text,
         app=data.get("app", ""),
-        image=notification.get("image", ""),
-        collapse_key=android.get("collapseKey", ""),
-        urgent=str(android.get("priority", "")).upper() == "HIGH",
-        silent=not (title or body),
-        payload=msgspec.Raw(msgspec.json.encode(message)),
+        image=message.notification.image,
+        collapse_key=android.collapse_key if android else "",
+        urgent=android is not None and android.priority.upper() == "HIGH",
+        silent=not (title or text),
+        payload=msgspec.Raw(body),
     )
     return Call(
         provider="fcm",
         channel="push",
-        recipient=next(message[name] for name in TARGETS if message.get(name)),
+        recipient=message.target(),
         message_id=data.get("message_id", ""),
         user=user_key(data.get("tenant", ""), data.get("user", "")),
         title=title,
-        text=preview(body),
+        text=preview(text),
         content=encode(content),
     )
 
 
-def _shown(notification: Json, data: Json, apns: Json) -> tuple[str, str]:
-    """Find title and text wherever the sender put them: notification, data, or Apple's alert."""
-    alert = apns.get("payload", {}).get("aps", {}).get("alert", {})
-    alert = alert if isinstance(alert, dict) else {"body": alert}
-    sources = (notification, alert, data)
-    title = next((str(source["title"]) for source in sources if source.get("title")), "")
-    body = next((str(source["body"]) for source in sources if source.get("body")), "")
-    return title, body
+def _shown(message: Message) -> tuple[str, str]:
+    """Find title and text wherever the sender put them: notification, Apple's alert, or data."""
+    aps = message.apns.payload.get("aps") if message.apns else None
+    alert = aps.get("alert") if isinstance(aps, dict) else None
+    apple = alert if isinstance(alert, dict) else {"body": alert or ""}
+    title = message.notification.title or apple.get("title") or message.data.get("title", "")
+    body = message.notification.body or apple.get("body") or message.data.get("body", "")
+    return str(title), str(body)

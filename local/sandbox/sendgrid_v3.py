@@ -12,7 +12,7 @@ from local.sandbox.content import Mail, encode, preview
 from local.sandbox.desk import Accepted
 from local.sandbox.faults import Fault
 from local.sandbox.sent import Call, user_key
-from local.sandbox.wire import Refusal, Reply, Request, json_reply
+from local.sandbox.wire import Refusal, Reply, Request, json_reply, place_of
 
 ADDRESS = re.compile(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+\.[^@\s<>,;\".]{2,}")
 RESERVED_HEADERS = frozenset(
@@ -31,32 +31,75 @@ RESERVED_HEADERS = frozenset(
         "bcc",
     ]
 )
-FIELDS = frozenset(
-    [
-        "personalizations",
-        "from",
-        "reply_to",
-        "reply_to_list",
-        "subject",
-        "content",
-        "attachments",
-        "template_id",
-        "headers",
-        "categories",
-        "custom_args",
-        "send_at",
-        "batch_id",
-        "asm",
-        "ip_pool_name",
-        "mail_settings",
-        "tracking_settings",
-    ]
-)
 MAX_RECIPIENTS = 1000
 MAX_CUSTOM_ARGS = 10_000
-_decode = msgspec.json.Decoder().decode
 
-Json = dict[str, Any]
+
+class Address(msgspec.Struct, frozen=True, gc=False):
+    """A mailbox."""
+
+    email: str = ""
+    name: str | None = None
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A personalization: one envelope."""
+
+    to: list[Address] = []
+    cc: list[Address] = []
+    bcc: list[Address] = []
+    sender: Address | None = msgspec.field(name="from", default=None)
+    subject: str = ""
+    headers: dict[str, str] = {}
+    custom_args: dict[str, str] = {}
+    substitutions: dict[str, str] = {}
+    dynamic_template_data: dict[str, Any] = {}
+    send_at: int = 0
+
+
+class Block(msgspec.Struct, frozen=True, gc=False):
+    """A body of the mail."""
+
+    type: str = ""
+    value: str = ""
+
+
+class Toggle(msgspec.Struct, frozen=True, gc=False):
+    """A setting that is on or off."""
+
+    enable: bool = False
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """The part of `mail_settings` that matters here."""
+
+    sandbox_mode: Toggle = Toggle()
+
+
+class MailSend(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a request; fields that must be there have defaults, their absence is told by name."""
+
+    personalizations: list[Part] = []
+    sender: Address = msgspec.field(name="from", default=Address())
+    reply_to: Address | None = None
+    reply_to_list: list[Address] = []
+    subject: str = ""
+    content: list[Block] = []
+    attachments: list[dict[str, Any]] = []
+    template_id: str = ""
+    headers: dict[str, str] = {}
+    categories: list[str] = []
+    custom_args: dict[str, str] = {}
+    send_at: int = 0
+    batch_id: str = ""
+    asm: dict[str, Any] = {}
+    ip_pool_name: str = ""
+    mail_settings: Settings = Settings()
+    tracking_settings: dict[str, Any] = {}
+
+
+_UNKNOWN = re.compile(r"Object contains unknown field `([^`]*)`")
+_decode = msgspec.json.Decoder(MailSend).decode
 
 
 def refusal(status: int, message: str, field: str | None = None) -> Refusal:
@@ -90,9 +133,9 @@ class SendGrid:
             refuse(415, "Content-Type should be application/json.")
         mail = _parse(request.body)
         _check_message(mail)
-        if _is_check_only(mail):
+        if mail.mail_settings.sandbox_mode.enable:
             return Accepted([], Reply(200), "")
-        calls = [_call(mail, part) for part in mail["personalizations"]]
+        calls = [_call(mail, part) for part in mail.personalizations]
         message_id = f"{self._run}{next(self._ids):010x}"
         return Accepted(calls, Reply(202, headers={"X-Message-Id": message_id}), message_id)
 
@@ -115,129 +158,106 @@ class SendGrid:
         return Refusal(Reply(fault.status, answer.reply.body, headers), str(fault.status))
 
 
-def _is_check_only(mail: Json) -> bool:
-    mode = (mail.get("mail_settings") or {}).get("sandbox_mode") or {}
-    return mode.get("enable") is True
-
-
-def _parse(body: bytes) -> Json:
+def _parse(body: bytes) -> MailSend:
     try:
-        mail = _decode(body)
-    except msgspec.DecodeError:
+        return _decode(body)
+    except msgspec.ValidationError as error:
+        unknown = _UNKNOWN.match(str(error))
+        place = [place_of(error), unknown[1] if unknown else ""]
+        refuse(400, "Invalid type or property.", ".".join(filter(None, place)) or None)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         refuse(400, "Bad Request")
-    if not isinstance(mail, dict):
-        refuse(400, "Bad Request")
-    for unknown in mail.keys() - FIELDS:
-        refuse(400, "Additional property is not allowed", str(unknown))
-    return mail
 
 
-def _check_message(mail: Json) -> None:
-    parts = mail.get("personalizations")
-    if not isinstance(parts, list) or not 1 <= len(parts) <= 1000:
-        refuse(
-            400,
-            "The personalizations field is required and must have at least one personalization.",
-            "personalizations",
-        )
-    _check_recipients(parts)
-    sender = mail.get("from")
-    if not isinstance(sender, dict) or not _is_address(sender.get("email")):
+def _check_message(mail: MailSend) -> None:
+    if not 1 <= len(mail.personalizations) <= 1000:
+        message = "The personalizations field is required and must have at least one personalization."
+        refuse(400, message, "personalizations")
+    _check_recipients(mail.personalizations)
+    if not ADDRESS.fullmatch(mail.sender.email):
         refuse(400, "The from object must be provided for every email send.", "from.email")
-    if not mail.get("template_id"):
-        _check_content(mail)
-    if not (mail.get("subject") or mail.get("template_id") or all(part.get("subject") for part in parts)):
+    if not mail.template_id:
+        _check_content(mail.content)
+    if not (mail.subject or mail.template_id or all(part.subject for part in mail.personalizations)):
         refuse(400, "The subject is required.", "subject")
     _check_options(mail)
 
 
-def _check_recipients(parts: list[Json]) -> None:
+def _check_recipients(parts: list[Part]) -> None:
     seen: set[str] = set()
     for number, part in enumerate(parts):
         where = f"personalizations.{number}"
-        if not isinstance(part, dict) or not isinstance(part.get("to"), list) or not part["to"]:
+        if not part.to:
             refuse(400, "The to array is required for all personalization objects.", f"{where}.to")
-        for kind in ("to", "cc", "bcc"):
-            _check_addresses(part.get(kind) or [], f"{where}.{kind}", seen)
-        _check_strings(part.get("custom_args"), f"{where}.custom_args")
-        _check_strings(part.get("substitutions"), f"{where}.substitutions")
-        _check_headers(part.get("headers"), f"{where}.headers")
+        _check_addresses(part.to, f"{where}.to", seen)
+        _check_addresses(part.cc, f"{where}.cc", seen)
+        _check_addresses(part.bcc, f"{where}.bcc", seen)
+        _check_size(part.custom_args, f"{where}.custom_args")
+        _check_size(part.substitutions, f"{where}.substitutions")
+        _check_headers(part.headers, f"{where}.headers")
     if len(seen) > MAX_RECIPIENTS:
         refuse(400, "There is a limit of 1000 total recipients per request.", "personalizations")
 
 
-def _check_addresses(people: list[Any], where: str, seen: set[str]) -> None:
+def _check_addresses(people: list[Address], where: str, seen: set[str]) -> None:
     for number, person in enumerate(people):
-        email = person.get("email") if isinstance(person, dict) else None
-        if not _is_address(email):
+        if not ADDRESS.fullmatch(person.email):
             refuse(400, "Does not contain a valid address.", f"{where}.{number}.email")
-        if str(email).lower() in seen:
+        address = person.email.lower()
+        if address in seen:
             refuse(400, "Each email address should be unique between to, cc, and bcc.", where)
-        seen.add(str(email).lower())
+        seen.add(address)
 
 
-def _is_address(value: object) -> bool:
-    return isinstance(value, str) and ADDRESS.fullmatch(value) is not None
-
-
-def _check_content(mail: Json) -> None:
-    content = mail.get("content")
-    if not isinstance(content, list) or not content:
+def _check_content(content: list[Block]) -> None:
+    if not content:
         refuse(400, "Unless a valid template_id is provided, the content parameter is required.", "content")
     for number, block in enumerate(content):
-        if not isinstance(block, dict) or not isinstance(block.get("type"), str) or "/" not in block["type"]:
+        if "/" not in block.type:
             refuse(400, "The content type must be a valid MIME type.", f"content.{number}.type")
-        if not isinstance(block.get("value"), str) or not block["value"]:
+        if not block.value:
             message = "The content value must be a string at least one character in length."
             refuse(400, message, f"content.{number}.value")
-    types = [block["type"] for block in content]
+    types = [block.type for block in content]
     wanted = [kind for kind in ("text/plain", "text/html") if kind in types]
     if types[: len(wanted)] != wanted:
         refuse(400, "If present, text/plain must be first, followed by text/html.", "content")
 
 
-def _check_options(mail: Json) -> None:
-    _check_strings(mail.get("custom_args"), "custom_args")
-    _check_headers(mail.get("headers"), "headers")
-    categories = mail.get("categories") or []
-    if len(categories) > 10 or len(set(categories)) < len(categories):
+def _check_options(mail: MailSend) -> None:
+    _check_size(mail.custom_args, "custom_args")
+    _check_headers(mail.headers, "headers")
+    if len(mail.categories) > 10 or len(set(mail.categories)) < len(mail.categories):
         refuse(400, "There can be at most 10 categories, each only once.", "categories")
-    if mail.get("send_at", 0) > time.time() + 72 * 3600:
+    if mail.send_at > time.time() + 72 * 3600:
         refuse(400, "Scheduling more than 72 hours in advance is forbidden.", "send_at")
 
 
-def _check_strings(values: object, where: str) -> None:
-    if values is None:
-        return
-    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
-        refuse(400, "Invalid type. Expected: string, given: other.", where)
-    if len("".join([*values, *values.values()]).encode()) > MAX_CUSTOM_ARGS:
+def _check_size(values: dict[str, str], where: str) -> None:
+    if values and len("".join([*values, *values.values()]).encode()) > MAX_CUSTOM_ARGS:
         refuse(400, "The size is over the limit of 10000 bytes.", where)
 
 
-def _check_headers(headers: object, where: str) -> None:
-    _check_strings(headers, where)
-    for name, value in headers.items() if isinstance(headers, dict) else ():
+def _check_headers(headers: dict[str, str], where: str) -> None:
+    for name, value in headers.items():
         if name.lower() in RESERVED_HEADERS:
             refuse(400, "The header is reserved.", f"{where}.{name}")
         if not name.isascii() or any(char in name + value for char in "\r\n"):
             refuse(400, "Headers must not contain line breaks.", f"{where}.{name}")
 
 
-def _call(mail: Json, part: Json) -> Call:
-    args = {**(mail.get("custom_args") or {}), **(part.get("custom_args") or {})}
-    blocks = {block["type"]: block["value"] for block in mail.get("content") or []}
-    subject = part.get("subject") or mail.get("subject") or ""
-    sender = part.get("from") or mail["from"]
-    recipient = part["to"][0]["email"]
+def _call(mail: MailSend, part: Part) -> Call:
+    args = mail.custom_args | part.custom_args
+    blocks = {block.type: block.value for block in mail.content}
+    subject, sender, recipient = part.subject or mail.subject, part.sender or mail.sender, part.to[0].email
     content = Mail(
         subject=subject,
-        sender=sender["email"],
-        sender_name=sender.get("name") or "",
+        sender=sender.email,
+        sender_name=sender.name or "",
         to=recipient,
         text=blocks.get("text/plain", ""),
         html=blocks.get("text/html", ""),
-        headers=list({**(mail.get("headers") or {}), **(part.get("headers") or {})}.items()),
+        headers=list((mail.headers | part.headers).items()),
     )
     return Call(
         provider="sendgrid",

@@ -21,7 +21,8 @@ from local.sandbox.app import App
 from local.sandbox.console import Console
 from local.sandbox.desk import Desk, Vendor
 from local.sandbox.faults import Faults
-from local.sandbox.fcm_v1 import Fcm, Tokens
+from local.sandbox.fcm_v1 import Fcm
+from local.sandbox.google_oauth import Tokens
 from local.sandbox.http1 import Connection
 from local.sandbox.http2 import Http2Connection
 from local.sandbox.inapp import Inboxes

@@ -230,7 +230,7 @@ def _check_options(form: Form) -> None:
     if callback and (not _is_url(callback) or "_" in (urlsplit(callback).hostname or "")):
         refuse("21609")
     period = _first(form, "ValidityPeriod")
-    if period and not (period.isdigit() and 1 <= int(period) <= 36_000):
+    if period and not (period.isdecimal() and 1 <= int(period) <= 36_000):
         refuse("20001")
     if "SendAt" in form and (
         _first(form, "ScheduleType") != "fixed" or not _first(form, "MessagingServiceSid")

@@ -101,7 +101,7 @@ class Viewer:
 
     def _page(self, path: str) -> Reply:
         kind, _, rest = path[1:].partition("/")
-        if kind in ("sent", "mail") and rest.isdigit():
+        if kind in ("sent", "mail") and rest.isdecimal():
             entry = self._desk.sent.get(int(rest))
             if entry is None:
                 return _not_found()

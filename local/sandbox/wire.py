@@ -1,5 +1,6 @@
 """What crosses the sandbox's HTTP servers, whichever version of HTTP carried it."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Protocol
 from urllib.parse import unquote
@@ -7,6 +8,7 @@ from urllib.parse import unquote
 import msgspec
 
 JSON = "application/json"
+_PLACE = re.compile(r"at `\$([^`]*)`$")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -68,6 +70,17 @@ class Exchange(Protocol):
 
 Form = dict[str, list[str]]
 Handler = Callable[[Request, Exchange], None]
+
+
+def place_of(error: msgspec.ValidationError) -> str:
+    """Say where in a document an error is, as `personalizations.0.to`; empty for the whole of it.
+
+    >>> place_of(msgspec.ValidationError("Expected `str`, got `int` - at `$.android.data[...]`"))
+    'android.data'
+    """
+    found = _PLACE.search(str(error))
+    place = re.sub(r"\[(\d+)\]", r".\1", found[1] if found else "")
+    return place.replace("[...]", "").lstrip(".")
 
 
 def form_of(text: str) -> Form:

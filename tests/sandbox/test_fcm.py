@@ -66,7 +66,7 @@ def test_the_push_is_shown_as_the_phone_would(box: Box) -> None:
     content = box.sent()[0]["content"]
     assert (content["title"], content["body"]) == ("Boarding", "Gate 12 in 10 minutes")
     assert (content["platform"], content["urgent"], content["collapse_key"]) == ("android", True, "gate")
-    assert content["payload"]["data"]["url"] == "https://example.org/f/1"
+    assert content["payload"]["message"]["data"]["url"] == "https://example.org/f/1"
 
 
 def test_apple_devices_behind_fcm_are_shown_as_such(box: Box) -> None:

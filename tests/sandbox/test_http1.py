@@ -83,7 +83,9 @@ def test_a_body_beyond_the_limit_is_refused(box: Box) -> None:
     assert answer.status_code == 413
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/sent/1/2", "/mail/x", "/../server.py", "/static/main.js"])
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/sent/1/2", "/mail/x", "/sent/²", "/../server.py", "/static/main.js"]
+)
 def test_unknown_paths_are_not_found(box: Box, path: str) -> None:
     assert box.http.get(path).status_code == 404
     assert box.http.post(path).status_code == 404
