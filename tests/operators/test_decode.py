@@ -48,7 +48,8 @@ class Notes:
 
 
 def decoder(notes: Notes | None = None, *, stream: bool = False) -> Decoder:
-    policy = DecodePolicy(partitions=PARTITIONS, lanes=LANES, limits=LIMITS, stream_clock=stream)
+    limits = LIMITS._replace(check_time=not stream)
+    policy = DecodePolicy(partitions=PARTITIONS, lanes=LANES, limits=limits, stream_clock=stream)
     return Decoder(policy, Clocks(), notes or Notes())
 
 
