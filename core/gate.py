@@ -153,7 +153,11 @@ class Gate:
             step.outcomes.append(word)
         for one in chosen:
             case = Case(step, person, event, one, now_ms, self.policy)
-            if one.plan.dedup_key is None or self._is_first(record, case, one):
+            held = record.holds.get(NOTIFICATION_TIMER + case.notification_id) if record.holds else None
+            if held is not None:
+                # An id used again beyond the window: the notification it names is still to come.
+                step.outcomes += self._duplicate(record, event, now_ms, held.origin).outcomes
+            elif one.plan.dedup_key is None or self._is_first(record, case, one):
                 decide(case)
         return True
 

@@ -129,6 +129,15 @@ def test_the_dedup_window_is_in_event_time(ann: World) -> None:
     assert sent(ann.event("once", event_id="b", at=3, time=-2 * HOUR)) == ["email"]
 
 
+def test_an_id_used_again_while_its_notification_is_held_is_a_duplicate(ann: World) -> None:
+    ann.event("later", event_id="same", send_at=30 * HOUR, origin=Origin("events", 3, 7), time=30 * HOUR)
+    step = ann.event("later", event_id="same", at=2 * HOUR, time=0, send_at=3 * HOUR)
+    assert said(step) == [("suppressed", "duplicate", "*")]
+    assert step.outcomes[0].detail == {"original": "events/3/7"}
+    ann.advance(40 * HOUR)
+    assert len(ann.messages) == 1
+
+
 def test_a_copy_of_the_same_record_says_nothing(ann: World) -> None:
     origin = Origin("events", 3, 77)
     ann.event("flight.landed", event_id="same", origin=origin)
