@@ -7,7 +7,7 @@ from local.sandbox.console import Console, refuse
 from local.sandbox.desk import Desk, Vendor
 from local.sandbox.google_oauth import Tokens
 from local.sandbox.viewer import Viewer
-from local.sandbox.wire import Exchange, Refusal, Reply, Request
+from local.sandbox.wire import Refusal, Reply, Request, Streaming
 
 MOUNTS = ("sendgrid", "twilio", "fcm")
 
@@ -27,7 +27,7 @@ class App:
             ("POST", "/fcm/token"): tokens.grant,
         }
 
-    def __call__(self, request: Request, exchange: Exchange) -> None:
+    def __call__(self, request: Request, exchange: Streaming) -> None:
         """Serve one request."""
         mount, _, rest = request.path[1:].partition("/")
         vendor = self._vendors.get(mount)

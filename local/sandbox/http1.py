@@ -8,7 +8,7 @@ from typing import cast
 
 import httptools
 
-from local.sandbox.wire import Handler, Reply, Request
+from local.sandbox.wire import Reply, Request, Streaming
 
 MAX_BODY = 32 * 1024 * 1024
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -34,7 +34,7 @@ class Connection(asyncio.Protocol):
     It is the `Exchange` of the request being answered, so nothing is allocated per request but the request.
     """
 
-    def __init__(self, handler: Handler, connections: set["Connection"]) -> None:
+    def __init__(self, handler: Callable[[Request, Streaming], None], connections: set["Connection"]) -> None:
         self._handler = handler
         self._connections = connections
         self._transport: asyncio.Transport | None = None

@@ -10,12 +10,13 @@ import h2.connection
 import h2.events
 import h2.exceptions
 from h2.settings import SettingCodes
-from hyperframe.frame import GoAwayFrame
 
 from local.sandbox.wire import Handler, Reply, Request
 
 MAX_STREAMS = 1000
 _names = count(1)
+_GOAWAY = bytes([0, 0, 8, 7, 0, 0, 0, 0, 0])  # length, type, flags, stream (RFC 9113, 4.1 and 6.8)
+_NO_ERROR = bytes(4)
 
 
 class _Stream:
@@ -46,10 +47,6 @@ class _Stream:
     def leave(self) -> None:
         """Ask the client to go on over a new connection, right after this answer."""
         self._last = True
-
-    def stream(self, content_type: str) -> Callable[[bytes], bool]:
-        """Endless answers are for the viewer, which speaks HTTP/1.1."""
-        raise NotImplementedError(content_type)
 
 
 class Http2Connection(asyncio.Protocol):
@@ -141,9 +138,8 @@ class Http2Connection(asyncio.Protocol):
         The frame is written past the state machine, which would refuse the answers still to come.
         """
         self._leaving = True
-        frame = GoAwayFrame(0, last_stream_id=self._newest)
         if self._transport is not None:
-            self._transport.write(frame.serialize())
+            self._transport.write(_GOAWAY + self._newest.to_bytes(4, "big") + _NO_ERROR)
 
     def close(self) -> None:
         """Close after what is written has left."""

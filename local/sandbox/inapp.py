@@ -59,13 +59,16 @@ class Inboxes:
     async def _follow(self, redis: Redis) -> None:
         """Listen on every inbox's channel; a Redis that goes away is looked for again."""
         while True:
-            with contextlib.suppress(RedisError, OSError):
-                async with redis.pubsub() as channels:
-                    await channels.psubscribe(f"{self._prefix}inbox:*:live")
-                    async for message in channels.listen():
-                        if message["type"] == "pmessage":
-                            self._on_change(message["channel"], message["data"])
+            with contextlib.suppress(RedisError, OSError, msgspec.DecodeError):
+                await self._listen(redis)
             await asyncio.sleep(RETRY_S)
+
+    async def _listen(self, redis: Redis) -> None:
+        async with redis.pubsub() as channels:
+            await channels.psubscribe(f"{self._prefix}inbox:*:live")
+            async for message in channels.listen():
+                if message["type"] == "pmessage":
+                    self._on_change(message["channel"], message["data"])
 
     def _on_change(self, channel: bytes, data: bytes) -> None:
         change = _decode(data)

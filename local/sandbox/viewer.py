@@ -10,7 +10,7 @@ import msgspec
 from local.sandbox.desk import Desk
 from local.sandbox.inapp import Inboxes
 from local.sandbox.sent import Entry
-from local.sandbox.wire import Exchange, Reply, Request, json_reply
+from local.sandbox.wire import Exchange, Reply, Request, Streaming, json_reply
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -83,7 +83,7 @@ class Viewer:
         self._files = dict(_static_files())
         self._asking: set[asyncio.Task[None]] = set()
 
-    def serve(self, request: Request, exchange: Exchange) -> None:
+    def serve(self, request: Request, exchange: Streaming) -> None:
         """Serve one request; what is unknown is 404."""
         if request.method != "GET":
             exchange.answer(_not_found())

@@ -49,7 +49,7 @@ class Refusal(Exception):
 
 
 class Exchange(Protocol):
-    """The way back of one request: one of `answer`, `drop` and `stream` is called, once."""
+    """The way back of one request: `answer` or `drop` is called, once."""
 
     def answer(self, reply: Reply) -> None:
         """Send the reply; nothing happens if the client has gone."""
@@ -62,6 +62,10 @@ class Exchange(Protocol):
     def leave(self) -> None:
         """Before the answer: ask the client to send what comes next over a new connection."""
         ...
+
+
+class Streaming(Exchange, Protocol):
+    """A way back that may also carry an answer without an end: `stream` stands in place of `answer`."""
 
     def stream(self, content_type: str) -> Callable[[bytes], bool]:
         """Begin an endless answer; the writer given back says False once the client has gone."""

@@ -137,8 +137,7 @@ def test_a_bcc_in_the_header_is_refused(client: smtplib.SMTP) -> None:
 
 
 def test_a_login_is_taken_but_not_a_bad_one(client: smtplib.SMTP) -> None:
-    client.login("user", "secret")
-    client.quit()
+    assert client.login("user", "secret")[0] == 235
 
 
 def test_a_bad_login_is_refused(client: smtplib.SMTP) -> None:
