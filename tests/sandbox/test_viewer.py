@@ -85,6 +85,25 @@ async def test_messages_appear_live_newest_first(page: browser.Page, box: Box) -
     assert (await rows(page))[0] == "One more"
 
 
+async def test_a_reader_further_down_keeps_his_place(page: browser.Page, box: Box) -> None:
+    for number in range(60):
+        box.twilio(Body=f"Text {number}")
+    await page.until("document.querySelector('.space').offsetHeight === 60 * 74")
+    await asyncio.sleep(1.2)  # a reload that the burst asked for
+    await page.js("document.getElementById('messages').scrollTop = 740")
+    box.twilio(Body="One more")
+    await page.until("document.querySelector('#summary').textContent === '61 messages'")
+    assert await page.js("document.getElementById('messages').scrollTop") == 814
+    parts = [{"to": [{"email": f"p{number}@example.com"}]} for number in range(200)]
+    box.sendgrid(mail_document(personalizations=parts))
+    await page.until("!document.getElementById('more-new').hidden")
+    assert await page.text("#more-new") == "200 new messages"
+    assert await page.js("document.getElementById('messages').scrollTop") == 814
+    await page.js("document.getElementById('more-new').click()")
+    await page.until("document.getElementById('messages').scrollTop === 0")
+    await page.until("document.querySelector('.row .what').innerText.startsWith('Gate change')")
+
+
 async def test_a_push_is_shown_on_a_lock_screen(page: browser.Page, box: Box) -> None:
     send_one_of_each(box)
     await page.press("2")

@@ -65,6 +65,7 @@ function drawChannels() {
     type: "button", role: "radio", "data-channel": channel, "aria-checked": channel === chosen, tabindex: channel === chosen ? 0 : -1,
     onclick: () => store.set({ channel }),
   }, icon(channel || "all"), channel ? CHANNELS[channel] : "All", h("small", {}, brief(countOf(channel))))));
+  box.querySelector('[aria-checked="true"]').scrollIntoView({ block: "nearest", inline: "nearest" });
   if (held !== null) box.querySelector(`[data-channel="${held}"]`).focus();
 }
 
@@ -97,7 +98,8 @@ function drawSummary() {
 function drawHeld() {
   const pill = byId("more-new");
   pill.hidden = !store.held;
-  pill.textContent = `${plural(store.held, "new message", "new messages")}`;
+  // Of those that came too fast to be sent along nobody knows whether they fit the filters.
+  pill.textContent = store.filtered ? "New messages" : plural(store.held, "new message", "new messages");
 }
 
 /** Messages a second over the last seconds of the feed. */

@@ -11,6 +11,7 @@ export class Store extends EventTarget {
     this.counts = [];
     this.kept = 0;
     this.held = 0;
+    this.coming = 0;
     this.atTop = () => true;
     this.seq = -1;
     this.ticket = 0;
@@ -49,12 +50,20 @@ export class Store extends EventTarget {
     this.complete = page.before === null;
     this.kept = page.kept;
     this.held = 0;
+    this.coming = 0;
     this.tell("reloaded");
   }
 
-  /** Reload, at most once a second. */
-  soonReload() {
-    this.due ??= setTimeout(() => { this.due = null; this.reload(); }, 1000);
+  /** Reload, at most once a second; a reader who has gone down the list meanwhile is told instead. */
+  soonReload(count) {
+    this.coming += count;
+    this.due ??= setTimeout(() => {
+      this.due = null;
+      if (this.atTop()) return void this.reload();
+      this.held += this.coming;
+      this.coming = 0;
+      this.tell("held");
+    }, 1000);
   }
 
   async more() {
@@ -82,8 +91,9 @@ export class Store extends EventTarget {
     const newest = this.items[0]?.seq ?? 0;
     const fresh = part.messages.filter((message) => message.seq > newest && this.takes(message)).reverse();
     this.tell("counts", { seq: part.seq });
-    if (part.missed && this.atTop()) return this.soonReload();
-    if (part.missed || this.held) this.held += fresh.length + part.missed;
+    if (part.missed && this.atTop()) return void this.soonReload(fresh.length + part.missed);
+    if (part.missed || (this.held && fresh.length)) this.held += fresh.length + part.missed;
+    else if (this.held) return;
     else if (fresh.length) this.items.unshift(...fresh);
     if (this.held) this.tell("held");
     else if (fresh.length) this.tell("added", { count: fresh.length });
