@@ -51,7 +51,9 @@ class Plan(NamedTuple):
 
 def demo(
     *,
-    days: Annotated[int, typer.Option(min=1, max=365, help="days of flights, from 1 January 2013")] = 7,
+    days: Annotated[
+        int, typer.Option(min=1, max=365, help="days of flights, from 7 February 2013: a blizzard")
+    ] = 7,
     passengers: Annotated[int, typer.Option(min=1, help="made-up passengers")] = 2_000,
     seed: Annotated[int, typer.Option(help="another seed, other passengers")] = 2013,
     speed: Annotated[str, typer.Option(help="event seconds a second: 1, 3600 …, or max; headless: max")] = "",

@@ -48,7 +48,7 @@ def _headline(scene: Scene) -> Text:
     minutes, seconds = divmod(int(scene.elapsed_s), 60)
     restarts = f", {scene.restarts} restarts" if scene.restarts else ""
     line = Text("Tocsin", style="bold")
-    line.append(f"  flights of 2013 become messages · {scene.phase}", style="not bold")
+    line.append(f"  flights become messages · {scene.phase}", style="not bold")
     line.append(f" · {scene.shards} shards{restarts} · {minutes:02d}:{seconds:02d}", style="not bold dim")
     line.truncate(79, overflow="ellipsis")
     return line

@@ -1,5 +1,6 @@
 """The `tocsin` command."""
 
+import logging
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -50,6 +51,7 @@ app.add_typer(offsets.app, name="offsets")
 
 def main() -> None:
     """Run the command; errors Tocsin raises on purpose are one line, without a traceback."""
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # its errors come as exceptions too
     try:
         app()
     except ValidationError as error:
