@@ -190,7 +190,6 @@ class Show:
                 continue
             if not stay:
                 return
-            self._scene.phase = "all delivered"
 
     def _drained(self, watch: Watch) -> bool:
         """Nothing lags, and the log has been quiet: for long if something is still in flight (a retry)."""
@@ -212,7 +211,7 @@ class Show:
         scene.share = 1.0 if player.done else player.share
         scene.phase = "playing" if player.events else "publishing profiles"
         if player.done:
-            scene.phase = "delivering the rest"
+            scene.phase = "all delivered" if self._drained(watch) else "delivering the rest"
         scene.restarts = sum(shard.restarts for shard in self._supervisor.shards)
         scene.lag = watch.lag
         scene.events_per_s, scene.outcomes_per_s = watch.rates(player.events, self._stats.outcomes)
