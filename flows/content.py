@@ -49,14 +49,15 @@ class CatalogInForce:
 
     def poll(self, now_ms: int) -> None:
         """Look whether the files changed."""
-        catalog, problem = self._watcher.poll(now_ms)
-        if catalog is not None:
+        found = self._watcher.poll(now_ms)
+        if found.catalog is not None:
+            self._adopt(found.catalog)
+            _log.warning("catalog %s is in force", found.catalog.version)
+        if found.catalog is not None or found.as_before:
             self.problem = ""
-            self._adopt(catalog)
-            _log.warning("catalog %s is in force", catalog.version)
-        if problem:
-            self.problem = problem
-            _log.error("catalog %s stays; the new one has mistakes:\n%s", self.catalog.version, problem)
+        if found.problem:
+            self.problem = found.problem
+            _log.error("catalog %s stays; the new one has mistakes:\n%s", self.catalog.version, found.problem)
 
 
 def provider_order(

@@ -10,10 +10,14 @@ Signature = tuple[tuple[str, int, int], ...]
 
 
 class Reload(NamedTuple):
-    """What a poll found: a new catalog, or the problem that keeps the old one, or neither."""
+    """What a poll found: a new catalog, or the problem that keeps the old one, or neither.
+
+    `as_before` says that the files are again those in force: a mistake was taken back.
+    """
 
     catalog: Catalog | None = None
     problem: str = ""
+    as_before: bool = False
 
 
 class CatalogWatcher:
@@ -58,7 +62,7 @@ class CatalogWatcher:
         version = content_version(self._path)
         self._judged = signature
         if version == self._version:
-            return Reload()
+            return Reload(as_before=True)
         try:
             catalog = load(self._path)
         except CatalogError as error:

@@ -1,0 +1,116 @@
+"""The catalog in force, its reload, and the order of a message's providers."""
+
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from core.errors import CatalogError
+from core.policy import GatePolicy
+from flows.content import CatalogInForce, provider_order
+from models.content import Outgoing
+from models.event import Origin
+from models.message import Message, Target
+from models.statuses import Channel
+from providers.base import Limits, Receipt
+
+SHIPPED = Path(__file__).parent.parent.parent / "catalog"
+SECRET = b"sixteen or more bytes"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SHIPPED, tmp_path / "catalog"))
+
+
+def message(channel: str = "email", tenant: str = "default") -> Message:
+    return Message(
+        message_id="m", notification_id="n", tenant=tenant, user="ann", channel=channel,
+        target=Target("ann@mail.example"), notification="offer", category="offers", template="offer",
+        data=msgspec.Raw(b"{}"), locale="en", event_id="e", event_source="/s", event_type="t",
+        event_time_ms=0, received_ms=0, decided_ms=0, origin=Origin("events", 0, 0),
+    )  # fmt: skip
+
+
+class Account:
+    """A provider that takes everything of its channel."""
+
+    limits = Limits()
+
+    def __init__(self, name: str, channel: Channel) -> None:
+        self.name = name
+        self.channel = channel
+
+    def accepts(self, message: Message) -> bool:
+        return message.channel == self.channel
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        return Receipt(outgoing.message.message_id)
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+
+def poll_twice(content: CatalogInForce) -> None:
+    """A folder counts as at rest when two polls see the same."""
+    for second in (10, 20, 30):
+        content.poll(second * 1_000)
+
+
+def test_a_changed_catalog_takes_over_with_gate_and_renderer(folder: Path) -> None:
+    content = CatalogInForce(folder, GatePolicy(), SECRET)
+    gate, version = content.gate(), content.catalog.version
+    tenant = folder / "tenants/default.yaml"
+    tenant.write_text(tenant.read_text().replace("name: Skylark\n", "name: Lark\n"))
+    poll_twice(content)
+    assert content.catalog.version != version
+    assert content.gate() is not gate
+    assert content.problem == ""
+
+
+def test_a_broken_reload_keeps_what_is_in_force_and_says_what_is_wrong(folder: Path) -> None:
+    content = CatalogInForce(folder, GatePolicy(), SECRET)
+    gate, version = content.gate(), content.catalog.version
+    (folder / "notifications/more.yaml").write_text("wrong:\n  on: {type: x}\n  category: nonsense\n")
+    poll_twice(content)
+    assert content.gate() is gate
+    assert content.catalog.version == version
+    assert "more.yaml" in content.problem
+
+
+def test_mending_it_ends_the_problem(folder: Path) -> None:
+    content = CatalogInForce(folder, GatePolicy(), SECRET)
+    extra = folder / "notifications/more.yaml"
+    extra.write_text("wrong: [")
+    poll_twice(content)
+    assert content.problem
+    extra.unlink()
+    for second in (40, 50, 60):
+        content.poll(second * 1_000)
+    assert content.problem == ""
+
+
+def test_a_catalog_with_mistakes_does_not_start(folder: Path) -> None:
+    (folder / "tenants/default.yaml").write_text("categories: 7\n")
+    with pytest.raises(CatalogError, match=r"default.yaml"):
+        CatalogInForce(folder, GatePolicy(), SECRET)
+
+
+def test_providers_come_in_the_tenants_order_and_only_those_there_are(folder: Path) -> None:
+    content = CatalogInForce(folder, GatePolicy(), SECRET)
+    accounts = {name: Account(name, Channel.EMAIL) for name in ("sendgrid", "other", "smtp")}
+    order = provider_order(lambda: content.catalog, accounts)
+    assert [one.name for one in order(message())] == ["smtp", "sendgrid"]
+
+
+def test_a_tenant_that_names_none_gets_every_account_that_accepts(folder: Path) -> None:
+    content = CatalogInForce(folder, GatePolicy(), SECRET)
+    accounts = {
+        "b": Account("b", Channel.SMS),
+        "a": Account("a", Channel.SMS),
+        "mail": Account("mail", Channel.EMAIL),
+    }
+    order = provider_order(lambda: content.catalog, accounts)
+    assert [one.name for one in order(message("sms", tenant="stranger"))] == ["b", "a"]
+    assert order(message("webpush", tenant="stranger")) == []

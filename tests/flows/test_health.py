@@ -1,0 +1,58 @@
+"""`/healthz` and `/metrics` over HTTP."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from flows.health import HealthServer
+
+pytestmark = pytest.mark.loopback
+
+
+class Served:
+    """A server and what it is told."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        registry = CollectorRegistry()
+        Counter("tocsin_example", "an example", registry=registry).inc(3)
+        self.server = HealthServer("127.0.0.1", 0, registry, lambda: self.problems)
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.server.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    made = Served()
+    yield made
+    made.server.close()
+
+
+def test_healthy_is_200_and_a_problem_is_503_with_its_sentence(served: Served) -> None:
+    assert served.get("/healthz") == (200, '{"healthy": true, "problems": []}')
+    served.problems = ["events/3 is paused"]
+    code, body = served.get("/healthz")
+    assert code == 503
+    assert json.loads(body)["problems"] == ["events/3 is paused"]
+
+
+def test_metrics_are_prometheus_text(served: Served) -> None:
+    code, body = served.get("/metrics?name=x")
+    assert code == 200
+    assert "tocsin_example_total 3.0" in body
+
+
+def test_anything_else_is_404_and_says_what_there_is(served: Served) -> None:
+    code, body = served.get("/")
+    assert code == 404
+    assert "/healthz" in body
