@@ -70,7 +70,8 @@ def test_a_touched_file_is_no_change(path: Path) -> None:
     watch = Watch(path)
     file = path / "notifications/all.yaml"
     file.write_text(file.read_text())
-    assert [(reload.catalog, reload.problem, reload.as_before) for reload in watch.polls(4)] == [(None, "", True)]
+    (reload,) = watch.polls(4)
+    assert (reload.catalog, reload.problem, reload.as_before) == (None, "", True)
 
 
 def test_templates_count_too(path: Path) -> None:

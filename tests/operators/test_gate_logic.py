@@ -1,0 +1,244 @@
+"""The gate's lanes: timers before records, nothing in the gap, steps applied whole, crash and resume."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from core.codec import ProfileChange, read_dead_letter
+from core.gate import Gate
+from core.policy import GatePolicy
+from core.record import RecordCodec, UserRecord
+from models import topics
+from models.event import Event, Origin
+from models.message import Message
+from models.outcome import Outcome
+from models.raw import OutRecord, RawRecord, VersionNote
+from operators.gate import GateInput, GateLogic, GateParts, LaneBatch
+from state import Identity, Shard
+from tests.core.gate_world import CATALOG, NOON, SECOND, profile
+
+LANE, USER = "0.0", "quiet/ann"
+IDENTITY = Identity(cluster="c", topics={}, partitions=1, lanes=1)
+
+
+class Shown:
+    """What others see."""
+
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+
+    def publish(self, records: Sequence[Any]) -> None:
+        self.records += records
+
+    def confirm(self, timeout_s: float) -> None:
+        """All is acknowledged."""
+
+
+class Clock:
+    """What the lane may know of time, moved by hand."""
+
+    def __init__(self) -> None:
+        self.until_ms = 0
+        self.gap = False
+
+    def fire_until(self, partition: int) -> int:
+        return self.until_ms
+
+    def in_gap(self) -> bool:
+        return self.gap
+
+    def utc_now(self) -> datetime:
+        return datetime.fromtimestamp(NOON / 1000, UTC)
+
+
+class Process:
+    """One start of a shard with one lane; `epoch` plays Bytewax, `stored` is its recovery store."""
+
+    def __init__(self, path: Path, stored: dict[str, Any]) -> None:
+        self.stored = stored
+        self.shown = Shown()
+        self.clock = Clock()
+        self.tally: Counter[tuple[str, str, str]] = Counter()
+        self.shard: Shard[UserRecord] = Shard.open(
+            path, identity=IDENTITY, codec=RecordCodec(), cache_users=10, publish=self.shown
+        )
+        self.shard.resume(stored.get("epoch"))
+        self.shard.outbox_resume(stored.get("outbox"))
+        gate = Gate(CATALOG, GatePolicy())
+        parts = GateParts(self.shard.lane, lambda: gate, self.clock, self.tally)
+        self.logic = GateLogic(stored.get("lane"), parts)
+
+    def give(self, *inputs: GateInput) -> list[Any]:
+        return self._collected(self.logic.on_batch([LaneBatch(LANE, list(inputs))]))
+
+    def notify(self) -> list[Any]:
+        return self._collected(self.logic.on_notify())
+
+    def _collected(self, result: tuple[list[list[Any]], bool]) -> list[Any]:
+        lists, discard = result
+        assert discard is False
+        records = [record for records in lists for record in records]
+        self.shard.collect(records)
+        return records
+
+    def epoch(self) -> None:
+        """End an epoch: store its rows together, then show it."""
+        row = {
+            "epoch": self.shard.closing(),
+            "lane": self.logic.snapshot(),
+            "outbox": self.shard.outbox_snapshot(),
+        }
+        self.stored.clear()
+        self.stored.update(row)
+        self.shard.durable()
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Process:
+    return Process(tmp_path / "shard", {})
+
+
+def event(at: int, number: int = 1, kind: str = "promo.new") -> GateInput:
+    data = msgspec.Raw(b'{"flight": "UA 1545", "delay": 72, "key": "k"}')
+    item = Event(
+        tenant="quiet", id=f"e{number}", source="/s", type=kind, user="ann", time_ms=NOON + at, data=data,
+        origin=Origin("events", 0, number), received_ms=NOON + at,
+    )  # fmt: skip
+    return GateInput(NOON + at, USER, item)
+
+
+def change(at: int = 0, version: int = 1) -> GateInput:
+    return GateInput(NOON + at, USER, ProfileChange("quiet", "ann", profile(version=version)))
+
+
+def outcomes(records: list[Any]) -> list[Outcome]:
+    decode = msgspec.json.Decoder(Outcome).decode
+    return [
+        decode(one.value) for one in records if isinstance(one, OutRecord) and one.topic == topics.OUTCOMES
+    ]
+
+
+def _origin_offset(letter: OutRecord) -> int:
+    raw = RawRecord(letter.topic, letter.partition, 0, 0, letter.key, letter.value, letter.headers)
+    return read_dead_letter(raw).origin_offset
+
+
+def words(records: list[Any]) -> list[tuple[str, str]]:
+    return [(one.status, one.reason) for one in outcomes(records)]
+
+
+def test_an_event_before_its_profile_waits_and_is_decided_when_it_comes(process: Process) -> None:
+    assert words(process.give(event(0, kind="nothing.asks"))) == [("held", "awaiting_profile")]
+    assert words(process.give(change(at=SECOND))) == [("suppressed", "no_match")]
+
+
+def test_a_timer_due_before_a_record_fires_first_and_at_its_own_time(process: Process) -> None:
+    process.give(event(0, number=1, kind="nothing.asks"))
+    later = process.give(event(60 * SECOND, number=2, kind="nothing.asks"))
+    assert words(later) == [("dead", "unknown_user"), ("held", "awaiting_profile")]
+    assert outcomes(later)[0].at_ms == NOON + 10 * SECOND
+    letters = [one for one in later if isinstance(one, OutRecord) and one.topic == topics.DEAD]
+    assert [(one.partition, _origin_offset(one)) for one in letters] == [(0, 1)]
+
+
+def test_between_records_timers_fire_as_far_as_time_is_allowed(process: Process) -> None:
+    process.give(event(0, kind="nothing.asks"))
+    process.clock.until_ms = NOON + 9 * SECOND
+    assert process.notify() == []
+    process.clock.until_ms = NOON + 11 * SECOND
+    assert words(process.notify()) == [("dead", "unknown_user")]
+    assert process.notify() == []
+
+
+def test_nothing_is_emitted_in_the_gap(process: Process) -> None:
+    process.give(event(0, kind="nothing.asks"))
+    process.clock.until_ms = NOON + 60 * SECOND
+    process.clock.gap = True
+    assert process.notify() == []
+    process.clock.gap = False
+    assert words(process.notify()) == [("dead", "unknown_user")]
+
+
+def test_a_lane_without_timers_sleeps_and_one_with_timers_wakes_in_time(process: Process) -> None:
+    assert process.logic.notify_at() is None
+    process.give(change())
+    assert process.logic.notify_at() is None
+    process.give(GateInput(NOON, "quiet/bob", event(0).item))
+    other = event(0, kind="nothing.asks")
+    assert isinstance(other.item, Event)
+    process.give(
+        other._replace(user_key="quiet/bob", item=msgspec.structs.replace(other.item, user="bob", id="x"))
+    )
+    due = process.logic.notify_at()
+    assert due is not None
+    assert NOON < due.timestamp() * 1000 <= NOON + 10 * SECOND
+
+
+def test_an_empty_bundle_only_wakes_the_lane(process: Process) -> None:
+    assert process.give() == []
+
+
+def test_a_changed_profile_is_noted_for_the_ledger_but_not_the_first(process: Process) -> None:
+    assert [one for one in process.give(change(version=1)) if isinstance(one, VersionNote)] == []
+    again = GateInput(NOON, USER, ProfileChange("quiet", "ann", profile(version=2, email="new@mail.example")))
+    (note,) = [one for one in process.give(again) if isinstance(one, VersionNote)]
+    assert note == VersionNote(USER, 2)
+
+
+def test_decisions_are_counted(process: Process) -> None:
+    process.give(change(), event(0, kind="nothing.asks"))
+    assert process.tally == {("suppressed", "*", "no_match"): 1}
+
+
+def test_after_a_crash_the_last_durable_epoch_is_there_and_what_came_after_never_was(tmp_path: Path) -> None:
+    stored: dict[str, Any] = {}
+    first = Process(tmp_path / "shard", stored)
+    first.give(change(), event(0, number=1, kind="nothing.asks"))
+    first.epoch()
+    first.give(event(SECOND, number=2, kind="nothing.asks"))
+    first.shard.close()
+    assert words(first.shown.records) == [("suppressed", "no_match")]
+
+    second = Process(tmp_path / "shard", stored)
+    assert words(second.give(event(SECOND, number=2, kind="nothing.asks"))) == [("suppressed", "no_match")]
+    repeated = event(2 * SECOND, number=1, kind="nothing.asks")
+    assert isinstance(repeated.item, Event)
+    copy = msgspec.structs.replace(repeated.item, origin=Origin("events", 0, 9))
+    assert words(second.give(repeated._replace(item=copy))) == [("suppressed", "duplicate")]
+    second.epoch()
+    second.shard.close()
+
+
+def test_a_timer_survives_a_crash_and_fires_once(tmp_path: Path) -> None:
+    stored: dict[str, Any] = {}
+    first = Process(tmp_path / "shard", stored)
+    first.give(event(0, kind="nothing.asks"))
+    first.epoch()
+    first.clock.until_ms = NOON + 60 * SECOND
+    assert words(first.notify()) == [("dead", "unknown_user")]
+    first.shard.close()
+
+    second = Process(tmp_path / "shard", stored)
+    second.clock.until_ms = NOON + 60 * SECOND
+    assert words(second.notify()) == [("dead", "unknown_user")]
+    assert second.notify() == []
+    second.epoch()
+    second.shard.close()
+
+
+def test_messages_go_to_their_channels_topic_on_their_users_partition(process: Process) -> None:
+    process.give(change())
+    kinds = ("flight.cancelled", "flight.landed", "offer.new")
+    records = [one for number, kind in enumerate(kinds, 1) for one in process.give(event(0, number, kind))]
+    messages = [one for one in records if isinstance(one, OutRecord) and one.topic.startswith("messages.")]
+    assert messages
+    for one in messages:
+        message = msgspec.json.decode(one.value or b"", type=Message)
+        bulk = message.priority == "low"
+        assert one.topic == topics.messages(message.channel, bulk=bulk)
+        assert (one.partition, one.key) == (0, b"quiet/ann")
