@@ -19,7 +19,7 @@ PAGES = {
     name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("architecture", "operations", "contracts")
 }
 OPERATIONS = PAGES["operations"]
-COMMANDS = {command.name for command in app.registered_commands} | {"topics"}
+COMMANDS = {one.name for one in (*app.registered_commands, *app.registered_groups)}
 SENTENCES = ("state/*.py", "sources/*.py", "sinks/outbox.py")
 
 
