@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import typer
@@ -27,10 +27,12 @@ from flows.supervisor import Supervisor
 from local.demo_data import DemoData
 from local.flights import chosen_days
 from local.probes import http_answers
+from local.servers import APACHE_KAFKA, KAFKA
 from providers.claims import open_claims
 from providers.ledger import LedgerPolicy
 
 _TICK_S = 0.1
+_BROKERS = {"embedded": KAFKA, "apache": APACHE_KAFKA}
 _DRAIN_S = 600.0
 _START_S = 60.0
 _QUIET_S = 2.0
@@ -60,6 +62,9 @@ def demo(
     shards: Annotated[int, typer.Option(min=1, max=8, help="processes of the flow")] = 2,
     headless: Annotated[bool, typer.Option(help="no live view; end when all is delivered")] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object at the end (headless)")] = False,
+    broker: Annotated[
+        Literal["embedded", "apache"], typer.Option(help="apache: Apache Kafka itself (needs Java and Maven)")
+    ] = "embedded",
     keep: Annotated[Path | None, typer.Option(help="keep state, logs and data in this folder")] = None,
     kill_shard_every: Annotated[
         float, typer.Option(min=0, help="SIGKILL a shard every so many seconds, more or less")
@@ -73,7 +78,7 @@ def demo(
     began = time.monotonic()
     with (
         _stopping() as stop,
-        Stage(folder, partitions=plan.partitions, keep=keep is not None, extra={}) as stage,
+        Stage(folder, partitions=plan.partitions, keep=keep is not None, broker=_BROKERS[broker]) as stage,
     ):
         report = Show(stage, plan, stop, began).run(live=not headless)
     if json:

@@ -16,7 +16,7 @@ import yaml
 from dashboards import store
 from flows.settings import Settings, environment
 from local.processes import free_ports
-from local.servers import Servers
+from local.servers import CLICKHOUSE, KAFKA, REDIS, SANDBOX, Servers
 from sources.topics import TopicAdmin, TopicPlan
 
 ROOT = Path(__file__).parent.parent
@@ -33,12 +33,19 @@ class Stage:
         addresses: where people look, by name.
     """
 
-    def __init__(self, folder: Path, *, partitions: int, keep: bool, extra: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        partitions: int,
+        keep: bool,
+        broker: str = KAFKA,
+        extra: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder.resolve()
         self._partitions = partitions
         self._keep = keep
-        self._extra = dict(extra)
-        self._servers = Servers(self.folder / "servers", fresh=True)
+        self._servers = Servers(self.folder / "servers", {broker, REDIS, CLICKHOUSE, SANDBOX}, fresh=True)
         self.env: dict[str, str] = {}
         self.addresses: dict[str, str] = {}
 
@@ -69,7 +76,6 @@ class Stage:
             "TOCSIN_PARTITIONS": str(self._partitions),
             "TOCSIN_IN_FLIGHT": "64",  # one sandbox on the same cores answers all channels
             "TOCSIN_HTTP_PORT": str(free_row(_SHARDS_MAX)),
-            **self._extra,
         }
         self.settings = settings_from(self.env)
         plan = TopicPlan(self._partitions)
