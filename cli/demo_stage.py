@@ -33,15 +33,7 @@ class Stage:
         addresses: where people look, by name.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        partitions: int,
-        keep: bool,
-        broker: str = KAFKA,
-        extra: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, *, partitions: int, keep: bool, broker: str = KAFKA) -> None:
         self.folder = folder.resolve()
         self._partitions = partitions
         self._keep = keep
