@@ -1,0 +1,159 @@
+"""The commands as a person uses them, one after another, on one stage."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.demo_stage import Stage
+from cli.send import write
+from models import topics
+
+ROOT = Path(__file__).parent.parent.parent
+PROFILE = {
+    "email": "ann@mail.example",
+    "locale": "en",
+    "timezone": "America/New_York",
+    "devices": [{"platform": "android", "token": "token-of-ann", "app": "skylark"}],
+    "version": 1,
+}
+DATA = json.loads((ROOT / "catalog/templates/flight_landed/sample.json").read_text())[0]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+
+class Terminal:
+    """A shell with the stage's settings."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.settings = stage.settings
+        self.env = stage.env | {"TOCSIN_CLOCK": "wall", "TOCSIN_PROFILE_WAIT_S": "1"}
+
+    def start(self, *words: str, **more: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "cli.main", *words]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, cwd=ROOT, env=self.env | more, stdout=pipe, stderr=pipe, text=True)
+
+    def tocsin(self, *words: str, **more: str) -> tuple[int, str, str]:
+        process = self.start(*words, **more)
+        out, err = process.communicate(timeout=90)
+        return process.returncode, out, err
+
+    def why(self, subject: str, status: str, within_s: float = 60) -> list[dict[str, object]]:
+        """Ask until a word of this status is in ClickHouse."""
+        end = time.monotonic() + within_s
+        while time.monotonic() < end:
+            code, out, _ = self.tocsin("why", subject, "--json")
+            rows: list[dict[str, object]] = json.loads(out) if code == 0 else []
+            if any(row["status"] == status for row in rows):
+                return rows
+        pytest.fail(f"no {status} outcome of {subject} within {within_s:.0f} s")
+
+
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    with Stage(tmp_path_factory.mktemp("stage"), partitions=4, keep=True) as stage:
+        yield Terminal(stage)
+
+
+@pytest.fixture(scope="module")
+def running(terminal: Terminal) -> Iterator["subprocess.Popen[str]"]:
+    write(terminal.settings, topics.PROFILES, "default/ann", json.dumps(PROFILE).encode())
+    process = terminal.start("run", "--shards", "2")
+    yield process
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_check_finds_nothing_wrong(terminal: Terminal) -> None:
+    code, out, err = terminal.tocsin("check")
+    assert (code, out.count("✓")) == (0, 7), out + err
+
+
+def test_topics_are_created_once(terminal: Terminal) -> None:
+    code, out, _ = terminal.tocsin("topics", "create")
+    assert code == 0
+    assert "0 created" in out
+
+
+def test_one_event_by_hand_is_sent_and_told(terminal: Terminal, running: object) -> None:
+    words = ("send", "flight.landed", "--user", "ann", "--data", json.dumps(DATA), "--json")
+    code, out, err = terminal.tocsin(*words)
+    assert code == 0, err
+    rows = terminal.why(json.loads(out)["id"], "sent")
+    assert {row["status"] for row in rows} >= {"admitted", "sent"}
+    assert {row["channel"] for row in rows if row["status"] == "sent"} == {"inapp"}
+
+
+def test_a_stranger_s_event_is_dead_with_the_reason_and_can_be_read(
+    terminal: Terminal, running: object
+) -> None:
+    _, out, _ = terminal.tocsin("send", "flight.landed", "--user", "stranger", "--json")
+    rows = terminal.why(json.loads(out)["id"], "dead")
+    assert {row["reason"] for row in rows} == {"awaiting_profile", "unknown_user"}
+    code, out, err = terminal.tocsin("tail", "dead", "--last", "5", "--no-follow", "--json")
+    letters = [json.loads(line)["value"] for line in out.splitlines()]
+    assert code == 0, err
+    assert "unknown_user" in {letter["reason"] for letter in letters}
+
+
+def test_the_books_balance(terminal: Terminal, running: object) -> None:
+    terminal.tocsin("send", "nobody.asks", "--user", "ann", "--id", "asked-by-nobody")
+    terminal.why("asked-by-nobody", "suppressed")
+    time.sleep(2)  # until the group's offsets are committed
+    code, out, err = terminal.tocsin("balance", "--json")
+    books = json.loads(out)
+    assert (code, books["balance_error"]) == (0, 0), out + err
+    assert books["events"] == books["settled"] + books["held"] + books["in_flight"] + books["unread"]
+
+
+def test_named_queries_answer(terminal: Terminal, running: object) -> None:
+    code, out, _ = terminal.tocsin("query", "funnel", "--json")
+    assert code == 0
+    assert isinstance(json.loads(out), list)
+    assert "suppressed" in terminal.tocsin("query")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "code", "cure"),
+    [
+        (["send", "x", "--user", "u", "--data", "{broken"], {}, 2, "not JSON"),
+        (["send", "x", "--user", "u", "--data", "[1]"], {}, 2, "JSON object"),
+        (["tail", "nonsense"], {}, 2, "outcomes"),
+        (["query", "nonsense"], {}, 78, "funnel"),
+        (["why"], {}, 2, "--user"),
+        (["run", "--shard", "4/2"], {}, 2, "i/N"),
+        (["run", "--shards", "9"], {}, 2, "TOCSIN_PARTITIONS"),
+        (["run", "--channel", "pigeon"], {}, 2, "email"),
+        (["run"], {"TOCSIN_SECRET": "short"}, 78, "TOCSIN_SECRET"),
+        (["run"], {"TOCSIN_EPOCH_MS": "soon"}, 78, "TOCSIN_EPOCH_MS"),
+        (["run"], {"TOCSIN_PARTITIONS": "8"}, 78, "TOCSIN_PARTITIONS=4"),
+        (["offsets", "forget"], {}, 2, "--yes"),
+        (["check", "--no-servers"], {"TOCSIN_CATALOG": "nowhere"}, 1, "TOCSIN_CATALOG"),
+        (["why", "x"], {"TOCSIN_CLICKHOUSE": "http://127.0.0.1:9/x"}, 1, "tocsin check"),
+        (["balance"], {"TOCSIN_CLICKHOUSE": "nonsense"}, 78, "TOCSIN_CLICKHOUSE"),
+    ],
+)
+def test_bad_input_names_the_cure(
+    terminal: Terminal, words: list[str], more: dict[str, str], code: int, cure: str
+) -> None:
+    found, out, err = terminal.tocsin(*words, **more)
+    assert (found, cure in out + err) == (code, True), out + err
+    assert "Traceback" not in err
+
+
+def test_a_changed_layout_is_refused_with_the_cure(
+    terminal: Terminal, running: "subprocess.Popen[str]"
+) -> None:
+    state = Path(terminal.env["TOCSIN_STATE_DIR"])
+    until = time.monotonic() + 60
+    while not (state / "gate-0").exists() and time.monotonic() < until:
+        time.sleep(0.2)
+    code, _, err = terminal.tocsin("run", "--shard", "0/2", TOCSIN_LANES="5")
+    assert code == 78
+    assert "another process uses it" in err or "lanes" in err
