@@ -23,7 +23,8 @@ PROFILE = {
     "version": 1,
 }
 DATA = json.loads((ROOT / "catalog/templates/flight_landed/sample.json").read_text())[0]
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+# Servers of its own whatever is named: nothing for the second pass on Apache Kafka.
+pytestmark = [pytest.mark.loopback, pytest.mark.timeout(240)]
 
 
 class Terminal:
