@@ -16,7 +16,7 @@ _LEAST_JAVA = 17
 _TOLD = 4_000
 _JAVA_VERSION = re.compile(r'version "(?:1\.)?(\d+)')
 _POM = f"""\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
+<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>tocsin.local</groupId>
   <artifactId>apache-kafka</artifactId>
