@@ -197,9 +197,10 @@ class Show:
                 return
 
     def _drained(self, watch: Watch) -> bool:
-        """Nothing lags, and the log has been quiet: for long if something is still in flight (a retry)."""
-        quiet_s = _QUIET_S if self._stats.in_flight == 0 else 4 * _QUIET_S
-        return watch.lag == 0 and watch.quiet_s >= quiet_s
+        """All events are read, nothing lags, the log is quiet: for long if something is still in flight."""
+        quiet_s = _QUIET_S if self._stats.in_flight == 0 else 15 * _QUIET_S
+        read = watch.events_read >= self._player.events
+        return read and watch.lag == 0 and watch.quiet_s >= quiet_s
 
     def _tick(self, watch: Watch) -> None:
         self._watch_over()

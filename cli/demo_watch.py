@@ -23,7 +23,8 @@ class Watch:
     """Follows the outcomes topic, and measures lag on a thread of its own.
 
     `lag` counts records of every topic behind the group's committed offsets; -1 until it was measured. As
-    messages are committed only when they are done, 0 means that nothing is on its way.
+    messages are committed only when they are done, 0 means that nothing is on its way, where the broker tells
+    ends rightly; `events_read` does not depend on that.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -35,6 +36,7 @@ class Watch:
         self._marks: list[tuple[float, int, int]] = []
         self._last_s = time.monotonic()
         self.lag = -1
+        self.events_read = 0
 
     def __enter__(self) -> Self:
         self._reader.start([topics.OUTCOMES])
@@ -67,6 +69,7 @@ class Watch:
             while not self._stop.wait(_LAG_EVERY_S):
                 try:
                     self.lag = reader.lag(self._group, topics.KEYED)
+                    self.events_read = sum(reader.committed(self._group, topics.EVENTS).values())
                 except SinkError:
                     self.lag = max(self.lag, 1)
 
