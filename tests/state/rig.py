@@ -3,9 +3,11 @@
 The order is the one that `test_engine.py` pins on the engine itself.
 """
 
+import os
 import pickle
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,11 +127,20 @@ class Rig:
             self.epoch()
 
     def backup(self) -> Path:
-        """Copy the base as it is on disk."""
+        """Copy the base as it is on disk: again, if compaction moved its files meanwhile."""
         copy = self.path / "backup"
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(self.path / "base", copy)
-        return copy
+        while True:
+            shutil.rmtree(copy, ignore_errors=True)
+            with suppress(shutil.Error, FileNotFoundError):
+                before = self._files()
+                shutil.copytree(self.path / "base", copy)
+                if self._files() == before:
+                    return copy
+
+    def _files(self) -> dict[str, int]:
+        """Names and sizes of what matters; RocksDB's own log may grow."""
+        with os.scandir(self.path / "base") as entries:
+            return {entry.name: entry.stat().st_size for entry in entries if not entry.name.startswith("LOG")}
 
     def roll_back(self, copy: Path) -> None:
         """Lose what the base wrote since `copy`, as a power failure would."""
