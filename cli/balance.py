@@ -1,6 +1,5 @@
 """`tocsin balance`: law 1 over what the topics and ClickHouse hold."""
 
-import time
 from typing import Annotated
 
 import msgspec
@@ -30,9 +29,11 @@ _message = msgspec.json.Decoder(_MessageId).decode
 def fill(books: Books, reader: TopicReader, group: str, say: "Progress | None" = None) -> None:
     """Enter all that the topics hold.
 
-    Outcomes are read last: an event read before its outcome was written is then never called missing.
+    Positions are read first and outcomes last: an event read before its outcome was written is then never
+    called missing, and an outcome behind the tracked position is in ClickHouse or lost.
     """
     durable = {name: reader.committed(group, name) for name in (topics.EVENTS, topics.BULK)}
+    stored = reader.committed(group, topics.OUTCOMES)
     for record in reader.read(topics.EVENTS, topics.BULK):
         if not any(header == ORIGIN_HEADER for header, _ in record.headers):
             read = record.offset < durable[record.topic].get(record.partition, 0)
@@ -42,7 +43,8 @@ def fill(books: Books, reader: TopicReader, group: str, say: "Progress | None" =
         books.message(_message(record.value or b"").message_id)
     _advance(say, "outcomes")
     for record in reader.read(topics.OUTCOMES):
-        books.outcome(_outcome(record.value or b""))
+        tracked = record.offset < stored.get(record.partition, 0)
+        books.outcome(_outcome(record.value or b""), tracked=tracked)
 
 
 def _advance(say: "Progress | None", what: str) -> None:
@@ -73,18 +75,6 @@ def draw(settings: Settings, *, clickhouse: bool = True, say: "Progress | None" 
     return books.balance(stored_ids(settings.clickhouse) if clickhouse else None)
 
 
-def draw_until_tracked(
-    settings: Settings, patience_s: float = 10.0, say: "Progress | None" = None
-) -> Balance:
-    """Draw the balance; while ClickHouse is only behind, look again until `patience_s` has passed."""
-    end = time.monotonic() + patience_s
-    balance = draw(settings, say=say)
-    while balance.untracked and balance.error == balance.untracked and time.monotonic() < end:
-        time.sleep(0.5)
-        balance = draw(settings, say=say)
-    return balance
-
-
 def balance(
     *,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
@@ -94,9 +84,7 @@ def balance(
     settings = Settings()
     with Progress(SpinnerColumn(), TextColumn("{task.description}"), console=errors, transient=True) as say:
         say.add_task("reading events")
-        drawn = (
-            draw_until_tracked(settings, say=say) if clickhouse else draw(settings, clickhouse=False, say=say)
-        )
+        drawn = draw(settings, clickhouse=clickhouse, say=say)
     if json:
         print_json({**msgspec.to_builtins(drawn), "balance_error": drawn.error})
     else:
@@ -112,6 +100,8 @@ def show(drawn: Balance) -> None:
     table.add_column(justify="right")
     for name in ("events", "settled", "held", "in_flight", "unread"):
         table.add_row(name.replace("_", " "), f"{getattr(drawn, name):,}")
+    if drawn.waiting:
+        table.add_row("waiting for ClickHouse", f"{drawn.waiting:,}")
     for status, count in sorted(drawn.words.items()):
         table.add_row(f"[dim]outcomes[/dim] {status}", f"{count:,}")
     console.print(table)

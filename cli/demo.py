@@ -224,7 +224,7 @@ class Show:
 
     def _close(self, *, live: bool) -> dict[str, Any]:
         """Balance the books, count the witness's copies, report."""
-        drawn = books.draw_until_tracked(self._stage.settings)
+        drawn = books.draw(self._stage.settings)
         report = self._report(drawn)
         if live:
             books.show(drawn)

