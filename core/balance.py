@@ -136,7 +136,7 @@ class Books:
         waiting = held | flying
         return Balance(
             events=len(self._events) + len(self._unread),
-            settled=len((self._events & self._origins) - waiting),
+            settled=len(((self._events | self._unread) & self._origins) - waiting),
             held=len(held - flying),
             in_flight=len(flying),
             unread=len(self._unread - self._origins),
