@@ -17,6 +17,24 @@ _MAX_ERROR = 1_000
 _NUMBERS = ("origin_partition", "origin_offset", "attempts", "first_ms", "last_ms")
 
 
+def _header(name: str) -> str:
+    return _OURS + name.removeprefix("origin_").replace("_", "-")
+
+
+_FIELDS = (
+    "origin_topic",
+    "origin_partition",
+    "origin_offset",
+    "stage",
+    "reason",
+    "error",
+    "attempts",
+    "first_ms",
+    "last_ms",
+)
+_NAMES = tuple(map(_header, _FIELDS))
+
+
 def dead_letter(
     raw: RawRecord,
     stage: str,
@@ -38,18 +56,18 @@ def dead_letter(
         first_ms: when it was first handled; Kafka's time of the record if 0.
         last_ms: when it was last handled; Kafka's time of the record if 0.
     """
-    ours = (
-        ("origin_topic", raw.topic),
-        ("origin_partition", str(raw.partition)),
-        ("origin_offset", str(raw.offset)),
-        ("stage", stage),
-        ("reason", str(reason)),
-        ("error", error[:_MAX_ERROR]),
-        ("attempts", str(attempts)),
-        ("first_ms", str(first_ms or raw.timestamp_ms)),
-        ("last_ms", str(last_ms or raw.timestamp_ms)),
+    texts = (
+        raw.topic,
+        str(raw.partition),
+        str(raw.offset),
+        stage,
+        str(reason),
+        error[:_MAX_ERROR],
+        str(attempts),
+        str(first_ms or raw.timestamp_ms),
+        str(last_ms or raw.timestamp_ms),
     )
-    headers = [(_header(name), text.encode("utf-8", "replace")) for name, text in ours]
+    headers = [(name, text.encode("utf-8", "replace")) for name, text in zip(_NAMES, texts, strict=True)]
     headers += [(_ORIGINAL + name, data) for name, data in raw.headers]
     return OutRecord(topics.DEAD, raw.partition, raw.key, raw.value, tuple(headers))
 
@@ -72,7 +90,3 @@ def read_dead_letter(raw: RawRecord) -> DeadLetter:
     skip = len(_ORIGINAL)
     originals = tuple((name[skip:], data) for name, data in raw.headers if name.startswith(_ORIGINAL))
     return msgspec.convert({"value": raw.value, "key": raw.key, "headers": originals} | fields, DeadLetter)
-
-
-def _header(name: str) -> str:
-    return _OURS + name.removeprefix("origin_").replace("_", "-")
