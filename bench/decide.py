@@ -8,52 +8,31 @@ recovery store, base and outbox are on.
 
 import argparse
 import json
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-from confluent_kafka import Producer
-from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.progress import Progress
 
-from cli.demo_stage import free_row, settings_from
-from cli.run import command
-from core.partition import partition_of
-from flows.settings import Settings, environment
-from local.servers import Servers
+from bench.fleet import Feeder, Record, Shards, prepare, profiles, write_catalog
+from flows.settings import Settings
+from local.servers import REDIS
 from models import topics
-from sources.topics import TopicAdmin, TopicPlan
 
-ROOT = Path(__file__).parent.parent
 Marks = list[tuple[float, float, float]]
-_CATALOG = """
+_NOTIFICATION = """
 welcome:
   on: {type: order.shipped}
   category: orders
   priority: normal
   channels: [push, email]
   template: welcome
-"""
-_TENANT = """
-categories: {orders: {}}
-limits:
-  - {max: 5, per: 1d, scope: category}
-  - {max: 1, per: 1m, scope: user}
-locale: en
-providers: {email: [none], push: [none]}
-senders: {email: a@shop.example}
-branding: {name: Shop}
 """
 
 
@@ -62,7 +41,12 @@ def main() -> None:
     console = Console(stderr=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-bench-")))
-        settings, env = _prepare(folder, options, stack)
+        catalog = write_catalog(
+            folder / "catalog", _NOTIFICATION, "offer", {"email": ["none"], "push": ["none"]}
+        )
+        settings, env = prepare(
+            folder, {REDIS}, stack, TOCSIN_CATALOG=str(catalog), TOCSIN_EPOCH_MS=str(options.epoch_ms)
+        )
         _publish(settings, options, console)
         report = _measure(settings, env, options, console)
     print(json.dumps(report) if options.json else "\n".join(f"{k:28} {v}" for k, v in report.items()))
@@ -80,49 +64,7 @@ def _arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def _prepare(folder: Path, options: argparse.Namespace, stack: ExitStack) -> tuple[Settings, dict[str, str]]:
-    given = environment()
-    found = {"TOCSIN_KAFKA": given["TOCSIN_KAFKA"]} if "TOCSIN_KAFKA" in given else {}
-    want = {"redis"} if found else {"kafka", "redis"}
-    servers = stack.enter_context(Servers(folder / "servers", want))
-    env = {
-        **given, **servers.settings, **found,
-        "TOCSIN_TOPIC_PREFIX": f"bench{int(time.time())}.",
-        "TOCSIN_STATE_DIR": str(folder / "state"),
-        "TOCSIN_CATALOG": str(_write_catalog(folder / "catalog")),
-        "TOCSIN_SECRET": "bench-bench-bench-bench",
-        "TOCSIN_PARTITIONS": "8",
-        "TOCSIN_EPOCH_MS": str(options.epoch_ms),
-        "TOCSIN_CACHE_USERS": "100000",
-        "TOCSIN_HTTP_PORT": str(free_row(options.shards)),
-    }  # fmt: skip
-    settings = settings_from(env)
-    TopicAdmin(settings.kafka, settings.topic_prefix).create(TopicPlan(settings.partitions))
-    return settings, env
-
-
-def _write_catalog(folder: Path) -> Path:
-    shutil.copytree(ROOT / "catalog" / "templates" / "offer", folder / "templates" / "welcome")
-    for name, text in (("notifications/welcome.yaml", _CATALOG), ("tenants/default.yaml", _TENANT)):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
-
-
-def _profiles(users: int) -> Iterator[tuple[str, bytes, bytes]]:
-    for number in range(users):
-        profile = {
-            "email": f"user{number}@example.com",
-            "locale": "en",
-            "timezone": "America/New_York",
-            "devices": [{"platform": "android", "token": f"token-{number:012d}", "app": "shop"}],
-            "preferences": {"categories": {"news": False}, "channels": {"sms": number % 10 > 0}},
-            "version": 1,
-        }
-        yield topics.PROFILES, f"default/u{number}".encode(), json.dumps(profile).encode()
-
-
-def _events(users: int, count: int) -> Iterator[tuple[str, bytes, bytes]]:
+def _events(users: int, count: int) -> Iterator[Record]:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     for number in range(count):
         user = f"u{number * 7_919 % users}"
@@ -135,95 +77,21 @@ def _events(users: int, count: int) -> Iterator[tuple[str, bytes, bytes]]:
 
 
 def _publish(settings: Settings, options: argparse.Namespace, console: Console) -> None:
-    producer = Producer(
-        {
-            "bootstrap.servers": settings.kafka,
-            "linger.ms": 20,
-            "compression.type": "lz4",
-            "queue.buffering.max.messages": 1_000_000,
-            **settings.kafka_options,
-        }
-    )
+    feeder = Feeder(settings, linger_ms=20)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("publishing", total=options.users + options.events)
-        for records in (_profiles(options.users), _events(options.users, options.events)):
-            for at, (topic, key, value) in enumerate(records):
-                _produce(producer, settings, topic, key, value)
+        for records in (profiles(options.users), _events(options.users, options.events)):
+            for at, record in enumerate(records):
+                feeder.write(record)
                 if at % 5_000 == 0:
                     progress.advance(task, 5_000)
-            producer.flush(120)
-
-
-def _produce(producer: Any, settings: Settings, topic: str, key: bytes, value: bytes) -> None:
-    partition = partition_of(key, settings.partitions)
-    while True:
-        try:
-            producer.produce(settings.topic_prefix + topic, key=key, value=value, partition=partition)
-        except BufferError:
-            producer.poll(0.5)
-        else:
-            return
-
-
-class Shards:
-    """The processes under measurement, and what they say of themselves."""
-
-    def __init__(self, settings: Settings, env: dict[str, str], count: int) -> None:
-        self._port = settings.http_port
-        self.began = time.monotonic()
-        self.processes = [
-            subprocess.Popen(command(number, count, "decide"), env=env, cwd=ROOT) for number in range(count)
-        ]
-        self._watched = [psutil.Process(process.pid) for process in self.processes]
-
-    def metrics(self) -> dict[str, float]:
-        """Sum each metric over the shards (the maximum of quantiles)."""
-        total: dict[str, float] = {}
-        for number in range(len(self.processes)):
-            try:
-                url = f"http://127.0.0.1:{self._port + number}/metrics"
-                with urllib.request.urlopen(url, timeout=2) as answer:
-                    text = answer.read().decode()
-            except OSError:
-                continue
-            for family in text_string_to_metric_families(text):
-                for sample in family.samples:
-                    name = "|".join([sample.name, *sample.labels.values()])
-                    before = total.get(name, 0.0)
-                    total[name] = (
-                        max(before, sample.value) if "quantile" in sample.labels else before + sample.value
-                    )
-        return total
-
-    def problems(self) -> list[str]:
-        """What the shards complain about; a bench that measures a paused partition measures nothing."""
-        found: list[str] = []
-        for number in range(len(self.processes)):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self._port + number}/healthz", timeout=2).close()
-            except urllib.error.HTTPError as error:
-                found += json.loads(error.read())["problems"]
-            except OSError:
-                continue
-        return found
-
-    def cpu_s(self) -> float:
-        return sum(sum(process.cpu_times()[:2]) for process in self._watched)
-
-    def rss_mb(self) -> float:
-        return max(process.memory_info().rss for process in self._watched) / 2**20
-
-    def stop(self) -> None:
-        for process in self.processes:
-            process.terminate()
-        for process in self.processes:
-            process.wait(30)
+            feeder.flush()
 
 
 def _measure(
     settings: Settings, env: dict[str, str], options: argparse.Namespace, console: Console
 ) -> dict[str, Any]:
-    shards = Shards(settings, env, options.shards)
+    shards = Shards(settings, env, options.shards, "decide")
     marks: Marks = []
     try:
         with Progress(console=console, transient=True) as progress:

@@ -8,7 +8,7 @@ is away records wait in Kafka: `room()` becomes 0 and the source stops reading t
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -39,10 +39,15 @@ class LineStore(Protocol):
 
 
 class OutcomeWriter:
-    """Accumulates records and inserts them; `finished()` gives back what is done."""
+    """Accumulates records and inserts them; `finished()` gives back what is done.
 
-    def __init__(self, connect: Callable[[], LineStore], *, capacity: int = 100_000) -> None:
-        self._connect = connect
+    Args:
+        store: used on the writer's own thread alone.
+        capacity: records it takes before the source must wait.
+    """
+
+    def __init__(self, store: LineStore, *, capacity: int = 100_000) -> None:
+        self._lines = store
         self._capacity = capacity
         self._inbox: queue.SimpleQueue[RawRecord | None] = queue.SimpleQueue()
         self._finished: deque[Finished] = deque()
@@ -115,22 +120,21 @@ class OutcomeWriter:
 
     def _insert(self, batch: list[RawRecord]) -> None:
         """Insert a batch; where the store refuses it, look at each line and set the bad ones aside."""
-        store = self._connect()
         try:
-            store.insert(_lines(batch))
+            self._lines.insert(_joined(batch))
         except ValueError:
             good, bad = _sort(batch)
             if not bad:
                 raise SinkError(_SCHEMA) from None
             if good:
-                store.insert(_lines(good))
+                self._lines.insert(_joined(good))
             self._finished.extend(bad)
             batch = good
         self.rows += len(batch)
         self._finished.extend([Finished(record) for record in batch])
 
 
-def _lines(batch: Sequence[RawRecord]) -> bytes:
+def _joined(batch: Sequence[RawRecord]) -> bytes:
     return b"\n".join([record.value or b"{}" for record in batch])
 
 

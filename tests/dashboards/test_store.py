@@ -1,11 +1,16 @@
 """The analytical store on a real ClickHouse engine: schema, inserts that may repeat, named queries."""
 
+import time
+
 import msgspec
 import pytest
+from clickhouse_connect.driver.client import Client
 
 from core.errors import SettingsError
 from dashboards import store
 from models.outcome import Outcome
+from models.raw import RawRecord
+from sinks.clickhouse import OutcomeWriter
 from sinks.clickhouse_store import ClickHouseLines
 
 
@@ -114,6 +119,24 @@ def test_a_refused_line_is_a_value_error_and_nothing_of_the_batch_is_stored(url:
         ClickHouseLines(lambda: store.connect(url)).insert(good + b"\n{broken")
     with store.connect(url) as client:
         assert client.query("SELECT count() FROM outcomes").result_rows[0][0] == 0
+
+
+def test_one_connection_serves_many_batches(url: str) -> None:
+    opened: list[str] = []
+
+    def connect() -> Client:
+        opened.append(url)
+        return store.connect(url)
+
+    writer = OutcomeWriter(ClickHouseLines(connect))
+    for number in range(3):
+        writer.submit([RawRecord("outcomes", 0, number, 0, b"k", lines(outcome(number, "sent")), ())])
+        end = time.monotonic() + 20
+        while not writer.finished() and time.monotonic() < end:
+            time.sleep(0.01)
+    writer.close()
+    assert writer.rows == 3
+    assert len(opened) == 1
 
 
 def test_the_funnel_counts_messages_by_channel(url: str) -> None:

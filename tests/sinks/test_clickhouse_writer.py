@@ -54,7 +54,7 @@ def collect(writer: OutcomeWriter, count: int, within_s: float = 10) -> list[Fin
 
 
 def writer_over(store: LineStore, capacity: int = 1_000) -> OutcomeWriter:
-    return OutcomeWriter(lambda: store, capacity=capacity)
+    return OutcomeWriter(store, capacity=capacity)
 
 
 def test_records_are_stored_in_one_batch_and_reported_done(store: Memory) -> None:

@@ -1,0 +1,177 @@
+"""What benches of whole shards share: servers, records to feed them, what the shards say of themselves."""
+
+import json
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+from confluent_kafka import Producer
+from prometheus_client.parser import text_string_to_metric_families
+
+from cli.demo_stage import free_row, settings_from
+from cli.run import command
+from core.partition import partition_of
+from flows.settings import Settings, environment
+from local.servers import KAFKA, Servers
+from models import topics
+from sources.topics import TopicAdmin, TopicPlan
+
+ROOT = Path(__file__).parent.parent
+Record = tuple[str, bytes, bytes]
+_TENANT = """
+categories: {orders: {}}
+limits:
+  - {max: 5, per: 1d, scope: category}
+  - {max: 1, per: 1m, scope: user}
+locale: en
+providers: PROVIDERS
+senders: {email: a@shop.example, sms: "+15005550006"}
+branding: {name: Shop}
+"""
+
+
+def write_catalog(folder: Path, notification: str, template: str, providers: Mapping[str, list[str]]) -> Path:
+    """Write a catalog of one notification, `welcome`, with a template of the shipped example."""
+    shutil.copytree(ROOT / "catalog" / "templates" / template, folder / "templates" / "welcome")
+    tenant = _TENANT.replace("PROVIDERS", json.dumps(providers))
+    for name, text in (("notifications/welcome.yaml", notification), ("tenants/default.yaml", tenant)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def prepare(
+    folder: Path, want: Iterable[str], stack: ExitStack, **more: str
+) -> tuple[Settings, dict[str, str]]:
+    """Start servers (none for Kafka where TOCSIN_KAFKA names one) and make the topics."""
+    given = environment()
+    found = {"TOCSIN_KAFKA": given["TOCSIN_KAFKA"]} if "TOCSIN_KAFKA" in given else {}
+    wanted = {*want, *([] if found else [KAFKA])}
+    servers = stack.enter_context(Servers(folder / "servers", wanted))
+    env = {
+        **given,
+        **servers.settings,
+        **found,
+        "TOCSIN_TOPIC_PREFIX": f"bench{int(time.time())}.",
+        "TOCSIN_STATE_DIR": str(folder / "state"),
+        "TOCSIN_SECRET": "bench-bench-bench-bench",
+        "TOCSIN_PARTITIONS": "8",
+        "TOCSIN_CACHE_USERS": "100000",
+        "TOCSIN_HTTP_PORT": str(free_row(8)),
+        **more,
+    }
+    settings = settings_from(env)
+    TopicAdmin(settings.kafka, settings.topic_prefix).create(TopicPlan(settings.partitions))
+    return settings, env
+
+
+def profiles(users: int) -> Iterator[Record]:
+    """Make a profile a user, some with preferences."""
+    for number in range(users):
+        profile = {
+            "email": f"user{number}@example.com",
+            "phone": f"+1415{number:07d}",
+            "locale": "en",
+            "timezone": "America/New_York",
+            "devices": [{"platform": "android", "token": f"token-{number:012d}", "app": "shop"}],
+            "preferences": {"categories": {"news": False}, "channels": {"inapp": number % 10 > 0}},
+            "version": 1,
+        }
+        yield topics.PROFILES, f"default/u{number}".encode(), json.dumps(profile).encode()
+
+
+class Feeder:
+    """Writes records to their users' partitions."""
+
+    def __init__(self, settings: Settings, linger_ms: float) -> None:
+        self._settings = settings
+        self._producer = Producer(
+            {
+                "bootstrap.servers": settings.kafka,
+                "linger.ms": linger_ms,
+                "compression.type": "lz4",
+                "queue.buffering.max.messages": 1_000_000,
+                **settings.kafka_options,
+            }
+        )
+
+    def write(self, record: Record) -> None:
+        """Queue one record; waits where the queue is full."""
+        topic, key, value = record
+        full = self._settings.topic_prefix + topic
+        partition = partition_of(key, self._settings.partitions)
+        while True:
+            try:
+                self._producer.produce(full, key=key, value=value, partition=partition)
+            except BufferError:
+                self._producer.poll(0.5)
+            else:
+                return
+
+    def flush(self) -> None:
+        """Wait until everything is acknowledged."""
+        self._producer.flush(300)
+
+
+class Shards:
+    """The processes under measurement, and what they say of themselves."""
+
+    def __init__(
+        self, settings: Settings, env: dict[str, str], count: int, flow: str, channels: tuple[str, ...] = ()
+    ) -> None:
+        self._port = settings.http_port
+        self.began = time.monotonic()
+        self.processes = [
+            subprocess.Popen(command(number, count, flow, channels), env=env, cwd=ROOT)
+            for number in range(count)
+        ]
+        self._watched = [psutil.Process(process.pid) for process in self.processes]
+
+    def metrics(self) -> dict[str, float]:
+        """Sum each metric over the shards (the maximum of quantiles)."""
+        total: dict[str, float] = {}
+        for number in range(len(self.processes)):
+            try:
+                url = f"http://127.0.0.1:{self._port + number}/metrics"
+                with urllib.request.urlopen(url, timeout=2) as answer:
+                    text = answer.read().decode()
+            except OSError:
+                continue
+            for family in text_string_to_metric_families(text):
+                for sample in family.samples:
+                    name = "|".join([sample.name, *sample.labels.values()])
+                    before = total.get(name, 0.0)
+                    total[name] = (
+                        max(before, sample.value) if "quantile" in sample.labels else before + sample.value
+                    )
+        return total
+
+    def problems(self) -> list[str]:
+        """What the shards complain about; a bench that measures a paused partition measures nothing."""
+        found: list[str] = []
+        for number in range(len(self.processes)):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self._port + number}/healthz", timeout=2).close()
+            except urllib.error.HTTPError as error:
+                found += json.loads(error.read())["problems"]
+            except OSError:
+                continue
+        return found
+
+    def cpu_s(self) -> float:
+        return sum(sum(process.cpu_times()[:2]) for process in self._watched)
+
+    def rss_mb(self) -> float:
+        return max(process.memory_info().rss for process in self._watched) / 2**20
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait(30)
