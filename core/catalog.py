@@ -217,6 +217,8 @@ def _sentence(kind: str, path: Where, fault: Mapping[str, Any]) -> str:
 def _unknown_cure(field: str) -> str:
     if field in _LATER:
         return "this release does not have it yet: remove it"
+    if field in _FIELDS:
+        return "it belongs in another place: see the example in models/catalog.py"
     close = difflib.get_close_matches(field, _FIELDS, 1)
     return f"did you mean `{close[0]}`?" if close else "remove it"
 

@@ -42,15 +42,12 @@ from providers.base import Provider
 from providers.ledger import Ledger, LedgerPolicy
 from providers.runtime import Runtime
 from providers.versions import VersionWriter
+from sinks.channels import TIMEOUT_S, sink_policy
 from sinks.clickhouse import OutcomeWriter
 from sinks.clickhouse_store import ClickHouseLines
-from sinks.email import email_policy
 from sinks.fan_out import FanOutPublisher
-from sinks.inapp import inapp_policy
 from sinks.kafka import KafkaPublisher, PublisherPolicy
 from sinks.outbox import OutboxSink
-from sinks.push import push_policy
-from sinks.sms import sms_policy
 from sources.badness import Badness, BadPolicy
 from sources.consumer import HubPolicy
 from sources.hub import KafkaHub
@@ -60,12 +57,6 @@ from state.identity import Identity
 from state.shard import Shard
 
 _log = logging.getLogger("tocsin")
-_POLICIES = {
-    Channel.EMAIL: email_policy,
-    Channel.SMS: sms_policy,
-    Channel.PUSH: push_policy,
-    Channel.INAPP: inapp_policy,
-}
 _HOUSEKEEPING_S = 1.0
 GATE_FLOWS = ("pipeline", "decide")
 DELIVER_FLOWS = ("pipeline", "deliver")
@@ -85,14 +76,14 @@ class ShardPlan(NamedTuple):
         """Name of its state directory. `pipeline` and `decide` share the gate's state."""
         if self.flow in GATE_FLOWS:
             return f"gate-{self.number}"
-        which = "" if set(self.channels) >= set(_POLICIES) else "-" + "-".join(sorted(self.channels))
+        which = "" if set(self.channels) >= set(TIMEOUT_S) else "-" + "-".join(sorted(self.channels))
         return f"{self.flow}{which}-{self.number}"
 
     @property
     def own_channels(self) -> tuple[str, ...]:
         """Channels it delivers."""
         wanted = self.channels if self.flow in DELIVER_FLOWS else ()
-        return tuple(name for name in _POLICIES if name in wanted)
+        return tuple(name for name in TIMEOUT_S if name in wanted)
 
     @property
     def acked(self) -> frozenset[str]:
@@ -243,7 +234,7 @@ class Opened:
 
     def _policy(self, channel: Channel) -> ChannelPolicy:
         settings = self._settings
-        policy = _POLICIES[channel](in_flight=settings.in_flight, on_unknown=settings.on_unknown)
+        policy = sink_policy(channel, in_flight=settings.in_flight, on_unknown=settings.on_unknown)
         return msgspec.structs.replace(policy, stream_clock=settings.clock == "stream")
 
     def _providers(self) -> dict[str, Provider]:

@@ -8,26 +8,16 @@ from bytewax.dataflow import Dataflow, Stream
 from bytewax.operators import KeyedStream
 
 from flows import steps
-from models.raw import OutRecord, RawRecord
-from models.statuses import Channel
+from models.raw import RawRecord
 from operators.decode import Routed
 from operators.delivery_channel import ChannelDelivery
 from operators.gate import GateParts, Timing, decide
 from operators.track import Writer, track
-from sinks.email import email_sink
-from sinks.inapp import inapp_sink
+from sinks.channels import channel_sink
 from sinks.outbox import OutboxSink
-from sinks.push import push_sink
-from sinks.sms import sms_sink
 from sources.source import HubSource
 
 Done = Callable[[str, int, int], None]
-SINKS: Mapping[str, Callable[..., KeyedStream[list[OutRecord]]]] = {
-    Channel.EMAIL: email_sink,
-    Channel.SMS: sms_sink,
-    Channel.PUSH: push_sink,
-    Channel.INAPP: inapp_sink,
-}
 
 
 class FlowParts(NamedTuple):
@@ -51,9 +41,8 @@ def build(parts: FlowParts) -> Dataflow:
         outs.append(decide(steps.GATE, _only(routed, steps.GATE), parts=parts.gate))
     for name, channel in parts.channels.items():
         up: KeyedStream[list[RawRecord]] = _only(routed, name)
-        sink = SINKS[name]
         step = f"{steps.DELIVER}_{name}"
-        outs.append(sink(step, up, channel=channel, done=parts.done, in_gap=parts.timing.in_gap))
+        outs.append(channel_sink(step, up, channel=channel, done=parts.done, in_gap=parts.timing.in_gap))
     if parts.writer is not None:
         up = _only(routed, steps.TRACK)
         outs.append(track(steps.TRACK, up, writer=parts.writer, done=parts.done, timing=parts.timing))

@@ -158,6 +158,7 @@ MISTAKES = [
     ("digest: {every: 1h}", 5, "unknown field `digest`, this release does not have it yet: remove it"),
     ("escalate: []", 5, "unknown field `escalate`, this release does not have it yet: remove it"),
     ("chanels: [sms]", 5, "unknown field `chanels`, did you mean `channels`?"),
+    ("branding: {name: X}", 5, "unknown field `branding`, it belongs in another place: see the example"),
     ("qqqq: 1", 5, "unknown field `qqqq`, remove it"),
     ("priority: urgent", 5, "`priority` is not allowed here, write one of 'critical', 'high', 'normal' or"),
     ("delay: 5 minutes", 5, "`delay` is wrong: not a duration, write a number above 0 and a unit"),

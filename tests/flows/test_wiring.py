@@ -11,10 +11,11 @@ from flows.process import GATE_FLOWS, ShardPlan
 from models import topics
 from models.statuses import Channel
 from operators.gate import GateParts
+from sinks.channels import TIMEOUT_S
 from sinks.outbox import OutboxSink
 from sources.source import HubSource
 
-CHANNELS = tuple(str(name) for name in wiring.SINKS)
+CHANNELS = tuple(str(name) for name in TIMEOUT_S)
 GOLDEN = [
     "tocsin.deliver_email.deliver.attempt",
     "tocsin.deliver_inapp.deliver.attempt",

@@ -30,7 +30,7 @@ from operators.delivery_channel import ChannelDelivery
 from providers.base import Limits, Receipt
 from providers.ledger import Ledger, LedgerPolicy
 from providers.runtime import Runtime
-from sinks.email import email_sink
+from sinks.channels import channel_sink
 from sources.acks import AckTracker
 from tests.operators.delivery import NoStats, plain, policy
 
@@ -164,7 +164,7 @@ def main(folder: Path, redis_url: str, incarnation: str) -> None:
     source = HubSource(lines, acks, lambda: channel.allowance(TOPIC))
     flow = Dataflow("deliver")
     up: Any = op.input("hub", flow, source)
-    out = email_sink("email", up, channel=channel, done=acks.done, in_gap=source.in_gap)
+    out = channel_sink("email", up, channel=channel, done=acks.done, in_gap=source.in_gap)
     op.output("outbox", out, FileSink(folder / "out"))
     recovery = RecoveryConfig(folder / "store")  # type: ignore[no-untyped-call]
     cli_main(  # type: ignore[no-untyped-call]
