@@ -33,6 +33,7 @@ from flows.settings import Settings, environment
 from flows.supervisor import REFUSED
 from flows.timing import LaneTiming
 from models import topics
+from models.raw import restored
 from models.statuses import Channel
 from operators.decode import DecodePolicy, Decoder, Routed
 from operators.delivery_channel import ChannelDelivery, ChannelPolicy
@@ -54,6 +55,7 @@ from sources.hub import KafkaHub
 from sources.source import HubSource, Item, Wake, wake_all
 from sources.topics import TopicAdmin
 from state.identity import Identity
+from state.outbox import Form
 from state.shard import Shard
 
 _log = logging.getLogger("tocsin")
@@ -205,6 +207,7 @@ class Opened:
             codec=RecordCodec(),
             cache_users=settings.cache_users,
             publish=FanOutPublisher(kafka, versions),
+            form=Form(plain=tuple, restored=restored),
         )
         self._stack.callback(shard.close)
         return shard

@@ -1,6 +1,6 @@
 """Kafka records on their way in and out, as plain tuples: the cheapest thing that has names."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class RawRecord(NamedTuple):
@@ -33,3 +33,8 @@ class VersionNote(NamedTuple):
 
     user_key: str
     version: int
+
+
+def restored(fields: tuple[Any, ...]) -> OutRecord | VersionNote:
+    """Make the record whose plain tuple was stored."""
+    return VersionNote(*fields) if len(fields) == len(VersionNote._fields) else OutRecord(*fields)

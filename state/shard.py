@@ -15,7 +15,7 @@ from state.epochs import EpochLog, Publisher
 from state.identity import Identity
 from state.keys import parse_lane
 from state.lane import Codec, Lane
-from state.outbox import Outbox
+from state.outbox import AS_IT_IS, Form, Outbox
 
 R = TypeVar("R")
 
@@ -38,6 +38,7 @@ class Shard(Generic[R]):
         codec: Codec[R],
         cache_users: int,
         publish: Publisher,
+        form: Form,
         patience_s: float,
     ) -> None:
         self.recovery_dir = recovery_dir(path)
@@ -46,7 +47,7 @@ class Shard(Generic[R]):
         self._codec = codec
         self._cache_share = max(1, cache_users // identity.own_lanes)
         self._lineage = base.meta.lineage
-        self._outbox = Outbox(self._lineage, base.meta.shown)
+        self._outbox = Outbox(self._lineage, base.meta.shown, form)
         self._log = EpochLog(base, self._outbox, publish, patience_s=patience_s)
         self._lanes: dict[str, Lane[R]] = {}
         self._store_epoch: int | None = None
@@ -61,6 +62,7 @@ class Shard(Generic[R]):
         codec: Codec[R],
         cache_users: int,
         publish: Publisher,
+        form: Form = AS_IT_IS,
         patience_s: float = 30.0,
     ) -> "Shard[R]":
         """Open the directory of a shard, or make it on a first start.
@@ -71,6 +73,7 @@ class Shard(Generic[R]):
             codec: of the records.
             cache_users: records kept decoded in memory, shared evenly by the lanes.
             publish: shows records once they are durable.
+            form: of the records in the recovery store.
             patience_s: how long one epoch may take to be applied and acknowledged.
 
         Raises:
@@ -84,6 +87,7 @@ class Shard(Generic[R]):
             codec=codec,
             cache_users=cache_users,
             publish=publish,
+            form=form,
             patience_s=patience_s,
         )
 

@@ -17,9 +17,10 @@ from models import topics
 from models.event import Event, Origin
 from models.message import Message
 from models.outcome import Outcome
-from models.raw import OutRecord, RawRecord, VersionNote
+from models.raw import OutRecord, RawRecord, VersionNote, restored
 from operators.gate import GateInput, GateLogic, GateParts, LaneBatch
 from state import Identity, Shard
+from state.outbox import Form
 from tests.core.gate_world import CATALOG, NOON, SECOND, profile
 
 LANE, USER = "0.0", "quiet/ann"
@@ -65,8 +66,9 @@ class Process:
         self.clock = Clock()
         self.tally: Counter[tuple[str, str, str]] = Counter()
         self.shard: Shard[UserRecord] = Shard.open(
-            path, identity=IDENTITY, codec=RecordCodec(), cache_users=10, publish=self.shown
-        )
+            path, identity=IDENTITY, codec=RecordCodec(), cache_users=10, publish=self.shown,
+            form=Form(plain=tuple, restored=restored),
+        )  # fmt: skip
         self.shard.resume(stored.get("epoch"))
         self.shard.outbox_resume(stored.get("outbox"))
         gate = Gate(CATALOG, GatePolicy())
@@ -211,6 +213,26 @@ def test_after_a_crash_the_last_durable_epoch_is_there_and_what_came_after_never
     copy = msgspec.structs.replace(repeated.item, origin=Origin("events", 0, 9))
     assert words(second.give(repeated._replace(item=copy))) == [("suppressed", "duplicate")]
     second.epoch()
+    second.shard.close()
+
+
+def test_what_waits_in_the_store_is_plain_and_comes_out_as_it_went_in(tmp_path: Path) -> None:
+    stored: dict[str, Any] = {}
+    first = Process(tmp_path / "shard", stored)
+    first.give(change(), event(0, number=1))
+    first.epoch()
+    moved = ProfileChange("quiet", "ann", profile(version=2, email="ann.moved@mail.example"))
+    first.give(GateInput(NOON, USER, moved), event(SECOND, number=2, kind="nothing.asks"))
+    first.epoch()
+    first.shard.close()
+    assert {type(record) for record in stored["outbox"][3]} == {tuple}
+
+    second = Process(tmp_path / "shard", stored)
+    second.epoch()
+    again = first.shown.records[-len(second.shown.records) :]
+    assert second.shown.records == again
+    assert [type(record) for record in second.shown.records] == [type(record) for record in again]
+    assert {VersionNote, OutRecord} == {type(record) for record in again}
     second.shard.close()
 
 
