@@ -3,7 +3,7 @@
 `python -m bench.decide --json [--users N] [--events M] [--shards S]`, on the embedded broker or on the one in
 TOCSIN_KAFKA. Profiles of all users and all events are in Kafka before the shards start; profiles are read to
 their end first, then events are timed from the moment `--warmup` of them are decided. Decisions are exact:
-recovery store, base and outbox are on.
+recovery store, base and outbox are on. Memory is told at the start, in the middle and at the end.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import Progress
@@ -25,7 +25,18 @@ from flows.settings import Settings
 from local.servers import REDIS
 from models import topics
 
-Marks = list[tuple[float, float, float]]
+_EVERY_S = 1.0
+
+
+class Mark(NamedTuple):
+    """How far the shards were at a moment, and what they had used."""
+
+    at_s: float
+    decided: float
+    cpu_s: float
+    rss_mb: int
+
+
 _NOTIFICATION = """
 welcome:
   on: {type: order.shipped}
@@ -92,49 +103,51 @@ def _measure(
     settings: Settings, env: dict[str, str], options: argparse.Namespace, console: Console
 ) -> dict[str, Any]:
     shards = Shards(settings, env, options.shards, "decide")
-    marks: Marks = []
+    marks: list[Mark] = []
     try:
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task("deciding", total=options.events)
-            while not marks or marks[-1][1] < options.events:
-                time.sleep(0.25)
-                problems = shards.problems()
-                if problems:
-                    sys.exit("\n".join(problems))
-                decided = shards.metrics().get("tocsin_records_total|events", 0.0)
-                marks.append((time.monotonic(), decided, shards.cpu_s()))
-                progress.update(task, completed=decided)
-                if time.monotonic() - shards.began > options.seconds:
+            while not marks or marks[-1].decided < options.events:
+                time.sleep(_EVERY_S)
+                marks.append(_look(shards))
+                progress.update(task, completed=marks[-1].decided)
+                if marks[-1].at_s - shards.began > options.seconds:
                     break
         last = shards.metrics()
-        rss = shards.rss_mb()
     finally:
         shards.stop()
-    return _report(marks, last, rss, options, shards.began)
+    return _report(marks, last, options, shards.began)
+
+
+def _look(shards: Shards) -> Mark:
+    problems = shards.problems()
+    if problems:
+        sys.exit("\n".join(problems))
+    decided = shards.metrics().get("tocsin_records_total|events", 0.0)
+    return Mark(time.monotonic(), decided, shards.cpu_s(), round(shards.rss_mb()))
 
 
 def _report(
-    marks: list[tuple[float, float, float]],
-    last: dict[str, float],
-    rss: float,
-    options: argparse.Namespace,
-    began: float,
+    marks: list[Mark], last: dict[str, float], options: argparse.Namespace, began: float
 ) -> dict[str, Any]:
-    timed = [mark for mark in marks if mark[1] >= options.events * options.warmup]
-    first, end = timed[0], next(mark for mark in marks if mark[1] >= marks[-1][1])
-    passed, decided = max(end[0] - first[0], 1e-9), end[1] - first[1]
-    loaded = next(mark[0] for mark in marks if mark[1] > 0) - began
+    enough = options.events * options.warmup
+    # The mark behind the last event says nothing of when that was decided.
+    timed = [mark for mark in marks if enough <= mark.decided < options.events]
+    if len(timed) < 2:
+        sys.exit("too few events to time: raise --events")
+    first, end = timed[0], timed[-1]
+    passed, decided = end.at_s - first.at_s, end.decided - first.decided
     return {
         "users": options.users,
-        "events": int(marks[-1][1]),
+        "events": int(marks[-1].decided),
         "shards": options.shards,
         "epoch_ms": options.epoch_ms,
         "events_per_s": round(decided / passed),
-        "cpu_us_per_event": round((end[2] - first[2]) / max(decided, 1) * 1e6, 1),
-        "cores": round((end[2] - first[2]) / passed, 2),
+        "cpu_us_per_event": round((end.cpu_s - first.cpu_s) / decided * 1e6, 1),
+        "cores": round((end.cpu_s - first.cpu_s) / passed, 2),
         "seconds_timed": round(passed, 1),
-        "profiles_loaded_s": round(loaded, 1),
-        "rss_mb_largest_shard": round(rss),
+        "profiles_loaded_s": round(next(mark.at_s for mark in marks if mark.decided) - began, 1),
+        "rss_mb_largest_shard": [mark.rss_mb for mark in (first, timed[len(timed) // 2], end)],
         "epoch_close_p50_ms": last.get("tocsin_epoch_close_ms|0.5", 0),
         "epoch_close_p99_ms": last.get("tocsin_epoch_close_ms|0.99", 0),
     }
