@@ -6,8 +6,8 @@ from cli.demo_stage import sends
 
 
 def test_sends_are_counted_by_message_and_a_torn_line_is_none(tmp_path: Path) -> None:
-    lines = ['{"message_id":"a"}', '{"message_id":"b"}', '{"message_id":"a"}', '{"provider":"smtp"}', '{"mess']
-    (tmp_path / "sent.jsonl").write_text("\n".join(lines))
+    whole = ['{"message_id":"a"}', '{"message_id":"b"}', '{"message_id":"a"}', '{"provider":"smtp"}']
+    (tmp_path / "sent.jsonl").write_text("\n".join([*whole, '{"mess']))
     assert sends(tmp_path) == {"a": 2, "b": 1}
 
 

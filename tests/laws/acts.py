@@ -24,7 +24,7 @@ from local.flights import chosen_days, read_flights
 from local.passengers import TENANT, Passenger
 from models.profile import Preferences, Profile, QuietHours
 
-PARTITIONS, LANES = 8, 8
+PARTITIONS, LANES = 4, 8
 
 
 class Act(NamedTuple):
@@ -62,6 +62,15 @@ def two_acts(data: DemoData, cut: datetime) -> list[Act]:
     first = act(0, data.profiles(), [event for event in events if event.event_time_ms < cut_ms])
     late = [event for event in events if event.event_time_ms >= cut_ms]
     return [first, act(1, changes(data), late, first)]
+
+
+def paced(one: Act, seconds: float) -> Act:
+    """Spread the events of an act evenly; what they say of their time stays."""
+    gap_ms = seconds * 1000 / len(one.event_records)
+    spread = [
+        event._replace(event_time_ms=round(number * gap_ms)) for number, event in enumerate(one.event_records)
+    ]
+    return one._replace(event_records=spread)
 
 
 def a_year(passengers: int, every: int, seed: int) -> Act:

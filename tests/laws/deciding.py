@@ -2,8 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,7 +61,8 @@ def decide(
     TopicAdmin(settings.kafka, settings.topic_prefix).create(TopicPlan(PARTITIONS))
     folder.mkdir(parents=True, exist_ok=True)
     supervisor = Supervisor(shards, lambda number: command(number, shards, "decide"), env, folder)
-    with following(settings) as log:
+    with TopicReader(settings.kafka, settings.topic_prefix) as reader:
+        log = Log(reader)
         try:
             for one in acts:
                 stamp_ms += _play(one, settings, supervisor, log, stamp_ms)
@@ -71,7 +71,7 @@ def decide(
     return decisions(settings)
 
 
-def _play(one: Act, settings: Settings, supervisor: Supervisor, log: "Following", stamp_ms: int) -> int:
+def _play(one: Act, settings: Settings, supervisor: Supervisor, log: "Log", stamp_ms: int) -> int:
     """Play an act and wait until its marks are decided; gives the number of its events."""
     player = Player(settings, one, 0, (0, 1), stamp_ms=stamp_ms)
     player.publish_profiles()
@@ -86,37 +86,38 @@ def _play(one: Act, settings: Settings, supervisor: Supervisor, log: "Following"
     return player.events
 
 
-@contextmanager
-def following(settings: Settings) -> Iterator["Following"]:
-    """Follow the outcomes of a run from their first."""
-    with TopicReader(settings.kafka, settings.topic_prefix) as reader:
-        reader.start([topics.OUTCOMES])
-        yield Following(reader)
+class Marks:
+    """What was said about marks."""
+
+    def __init__(self) -> None:
+        self._said: defaultdict[str, set[str]] = defaultdict(set)
+
+    def add(self, outcome: Outcome) -> None:
+        """Note a word, if it is about a mark."""
+        if outcome.user.startswith("mark-"):
+            self._said[outcome.status].add(outcome.user)
+
+    def missing(self, users: frozenset[str], status: str) -> int:
+        """How many of them this was not said about yet."""
+        return len(users - self._said[status])
 
 
-class Following:
-    """Notes the words about each user of no passenger."""
+class Log:
+    """Follows the outcomes of a run from their first."""
 
     def __init__(self, reader: TopicReader) -> None:
         self._reader = reader
-        self._said: defaultdict[str, set[str]] = defaultdict(set)
-
-    def read(self, wait_s: float = 0.05) -> None:
-        for record in self._reader.poll(wait_s):
-            outcome = _outcome(record.value or b"")
-            if outcome.user.startswith("mark-"):
-                self._said[outcome.status].add(outcome.user)
-
-    def said(self, users: frozenset[str], status: str) -> bool:
-        """Whether this was said of all of them."""
-        return users <= self._said[status]
+        self._marks = Marks()
+        reader.start([topics.OUTCOMES])
 
     def await_words(self, users: frozenset[str], status: str, supervisor: Supervisor) -> None:
+        """Read on until this was said about all of these marks."""
         end = time.monotonic() + _PATIENCE_S
-        while not self.said(users, status):
+        while missing := self._marks.missing(users, status):
             assert supervisor.check() is None, "a shard refused to start; its log says why"
-            assert time.monotonic() < end, f"{len(users - self._said[status])} marks are not {status}"
-            self.read()
+            assert time.monotonic() < end, f"{missing} marks are not {status}"
+            for record in self._reader.poll(0.05):
+                self._marks.add(_outcome(record.value or b""))
 
 
 def decisions(settings: Settings) -> Decisions:
