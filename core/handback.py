@@ -152,8 +152,8 @@ def _say(case: HandBack, status: Status, reason: Reason, detail: Detail | None =
     message = case.held.retry.message
     key = target_id(message.target.address)
     word = message_word(message, key, status, reason, case.now_ms, case.version, detail)
-    if case.held.round and status is Status.HELD:
-        # One attempt may be held again, for quiet hours: each hold is a word of its own.
-        again = outcome_id(f"{message.message_id}/{case.held.round}", status.value, message.attempt)
-        word = replace(word, outcome_id=again)
+    if status is Status.HELD:
+        # An attempt may be held again, for quiet hours or for want of a provider: each hold is a word.
+        hold = f"{message.message_id}/{message.decided_ms}/{case.held.round}"
+        word = replace(word, outcome_id=outcome_id(hold, status.value, message.attempt))
     case.step.outcomes.append(word)

@@ -205,3 +205,15 @@ def test_retries_held_are_bounded() -> None:
     assert said(world.retry(step.messages[0], due=HOUR)) == [("held", "retry_later", "push")]
     assert said(world.retry(step.messages[0], due=HOUR, attempt=3)) == [("held", "retry_later", "push")]
     assert said(world.retry(step.messages[1], due=HOUR)) == [("suppressed", "limit", "sms")]
+
+
+def test_each_hold_is_a_word_of_its_own_although_no_attempt_was_used_up(ann: World) -> None:
+    """A message may come back uncalled again and again, under the same attempt: its provider is down."""
+    words = []
+    message = first(ann)
+    for turn in range(3):
+        words += ann.retry(message, at=turn * HOUR, due=turn * HOUR + MINUTE).outcomes
+        ann.advance(turn * HOUR + MINUTE)
+        message = ann.messages[-1]
+    assert [word.status for word in words] == ["held"] * 3
+    assert len({word.outcome_id for word in words}) == 3

@@ -46,12 +46,21 @@ def act(
     number: int, profiles: Iterable[DemoRecord], events: Sequence[DemoRecord], before: Act | None = None
 ) -> Act:
     """Close profiles and events with marks, which stand in time where the last event does."""
+    return _closed(number, profiles, events, max(record.event_time_ms for record in events), before)
+
+
+def _closed(
+    number: int,
+    profiles: Iterable[DemoRecord],
+    events: Iterable[DemoRecord],
+    at_ms: int,
+    before: Act | None,
+) -> Act:
     greeted = before.users if before else frozenset()
     known = [
         DemoRecord(0, profile_key(TENANT, user), encode(Profile(version=1)), ()) for user in sorted(greeted)
     ]
-    last_ms = max(record.event_time_ms for record in events)
-    marks = [_mark(user, last_ms) for user in _one_a_lane(f"mark-{number}")]
+    marks = [_mark(user, at_ms) for user in _one_a_lane(f"mark-{number}")]
     users = frozenset(mark.key.decode().partition("/")[2] for mark in marks)
     return Act([*profiles, *known], [*events, *marks], users, greeted)
 
@@ -80,6 +89,12 @@ def a_year(passengers: int, every: int, seed: int) -> Act:
     offers = offer_events(days, data.passengers, seed)
     events = with_faults(heapq.merge(flights, offers, key=itemgetter(0)), seed, data.published)
     return act(0, data.profiles(), list(events))
+
+
+def epilogue(before: Act, hours: int) -> Act:
+    """Nothing but marks, so much later: what attempts to send left waiting is decided again by then."""
+    last_ms = before.event_records[-1].event_time_ms
+    return _closed(2, [], [], last_ms + hours * 3_600_000, before)
 
 
 def changes(data: DemoData) -> Iterator[DemoRecord]:

@@ -29,8 +29,7 @@ SHARDS = 2
 _TURN = ("shard-0", SANDBOX, REDIS, "shard-1", CLICKHOUSE, "shard-0", KAFKA, "shard-1")
 _TICK_S = 0.05
 _BACK_S = 60.0
-_PLAY_S = 240.0
-_DRAIN_S = 120.0
+_PATIENCE_S = 200.0
 _QUIET_S = 2.0
 
 
@@ -155,6 +154,7 @@ class Siege:
 
     Attributes:
         killed: kills by victim.
+        under_input: how many of them came while there was input.
         claims: message ids whose claim was open between a death and its restart.
         sent: how often the sandbox accepted each message.
     """
@@ -170,6 +170,7 @@ class Siege:
         self._killer = Killer(self._processes, kills, every_s, seed)
         self._tally = Tally()
         self._events = 0
+        self.under_input = 0
         self.sent: Counter[str] = Counter()
 
     @property
@@ -181,43 +182,44 @@ class Siege:
         return self._processes.claims
 
     def run(self, acts: Sequence[Act], stamp_ms: int) -> None:
-        """Play acts at their pace while the killer kills, then wait until all is delivered."""
+        """Play acts at their pace while the killer kills, the last in peace; wait until all is delivered."""
         before = sends(self._sandbox)
         with Watch(self.settings) as watch:
             self._first_profiles(acts[0])
             with self._processes.running():
-                for one in acts:
-                    self._play(one, watch, stamp_ms)
-                self._drain(watch)
+                for one in acts[:-1]:
+                    self.under_input = self._play(one, watch, stamp_ms)
+                self._until(watch, lambda: self._killer.done and self._all_read(watch))
+                self._play(acts[-1], watch, stamp_ms)
+                self._until(watch, lambda: self._all_read(watch) and not self._tally.in_flight)
         self.sent = sends(self._sandbox) - before
 
     def _first_profiles(self, one: Act) -> None:
         Player(self.settings, one, 0, (0, 1)).publish_profiles()
 
-    def _play(self, one: Act, watch: Watch, stamp_ms: int) -> None:
+    def _play(self, one: Act, watch: Watch, stamp_ms: int) -> int:
+        """Play an act until its marks are decided; gives the kills until its last event was written."""
         player = Player(self.settings, one, 1.0, (0, 1), stamp_ms=stamp_ms + self._events)
         if one.greeted:
             player.publish_profiles()
             self._until(watch, lambda: not self._tally.marks.missing(one.greeted, "suppressed"))
         player.start()
-        self._until(watch, lambda: player.done and not self._tally.marks.missing(one.users, "held"))
+        self._until(watch, lambda: player.done)
+        kills = self.killed.total()
+        self._until(watch, lambda: not self._tally.marks.missing(one.users, "held"))
         player.stop()
         assert not player.problem
         self._events += player.events
+        return kills
 
-    def _until(self, watch: Watch, reached: Callable[[], bool], within_s: float = _PLAY_S) -> None:
-        end = time.monotonic() + within_s
+    def _until(self, watch: Watch, reached: Callable[[], bool]) -> None:
+        end = time.monotonic() + _PATIENCE_S
         while not reached():
             assert time.monotonic() < end, f"{self._tally.in_flight} in flight, {watch.lag} records behind"
             self._processes.look_after()
             self._killer.tick()
             watch.read(self._tally, _TICK_S)
 
-    def _drain(self, watch: Watch) -> None:
-        """Wait until all is read, and everything admitted has its last word."""
-        self._until(watch, lambda: self._killer.done, _DRAIN_S)
-        self._until(watch, lambda: self._at_rest(watch), _DRAIN_S)
-
-    def _at_rest(self, watch: Watch) -> bool:
-        read = watch.events_read >= self._events and watch.lag == 0
-        return read and not self._tally.in_flight and watch.quiet_s >= _QUIET_S
+    def _all_read(self, watch: Watch) -> bool:
+        """Whether nothing is behind, in any topic, and no more comes of it."""
+        return watch.events_read >= self._events and watch.lag == 0 and watch.quiet_s >= _QUIET_S
