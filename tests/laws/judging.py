@@ -4,12 +4,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from models import topics
 from models.message import Message, Retry
 from models.outcome import Outcome
 from models.raw import RawRecord
-from models.statuses import Channel, Status
+from models.statuses import Channel, Reason, Status
 from tests.laws.deciding import Decisions, Shown
 
 _outcome = msgspec.json.Decoder(Outcome).decode
@@ -54,12 +55,18 @@ def unanswered_forms(messages: Sequence[RawRecord], retries: Sequence[RawRecord]
     return [name for name, seen in forms.items() if len(seen) > 1 + back[name]]
 
 
-def copies_that_differ(outcomes: Sequence[RawRecord]) -> list[str]:
-    """Name outcomes that stand in more than one form."""
+def copies_that_differ(outcomes: Sequence[RawRecord]) -> list[list[bytes]]:
+    """Give outcomes that stand in more than one form: one id, one text (none holds an address).
+
+    Nothing is remembered of an erased user, so each copy of what came back for him is answered again, with
+    the same word under the same id; only its time is that of the copy.
+    """
     forms: defaultdict[str, set[bytes]] = defaultdict(set)
     for record in outcomes:
-        forms[_outcome(record.value or b"").outcome_id].add(record.value or b"")
-    return [name for name, seen in forms.items() if len(seen) > 1]
+        word, text = _outcome(record.value or b""), record.value or b""
+        erased = word.reason == Reason.ERASED
+        forms[word.outcome_id].add(msgspec.json.encode(replace(word, at_ms=0)) if erased else text)
+    return [sorted(seen) for seen in forms.values() if len(seen) > 1]
 
 
 def sent_by_provider(outcomes: Sequence[RawRecord]) -> set[str]:

@@ -38,8 +38,8 @@ from tests.laws.test_determinism import differing
 pytestmark = [pytest.mark.laws, pytest.mark.e2e, pytest.mark.timeout(420)]
 
 SEED = int(os.environ.get("TOCSIN_LAWS_SEED") or time.time_ns() % 1_000_000)
-KILLS, EVERY_S = 50, 2.2
-FEWER_KILLS = 12
+KILLS, EVERY_S = 50, 1.8
+FEWER_KILLS = 10
 LATENCY_MS = 300  # of every provider call, so that kills meet some
 BLIZZARD = chosen_days(2, date(2013, 2, 8))  # when most flights are late or cancelled, and told of
 NIGHT = datetime(2013, 2, 9, 4, 30, tzinfo=UTC)  # much is held when wishes change
@@ -121,7 +121,7 @@ def test_all_of_them_were_killed(run: Besieged) -> None:
     killed = run.siege.killed
     assert run.siege.under_input >= KILLS
     assert (
-        min(killed[name] for name in ("shard-0", "shard-1", "sandbox", "redis", "clickhouse", "kafka")) >= 5
+        min(killed[name] for name in ("shard-0", "shard-1", "sandbox", "redis", "clickhouse", "kafka")) >= 3
     )
     assert run.siege.claims, "no kill hit a call: the test proves nothing"
 
