@@ -2,18 +2,30 @@
 
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 from confluent_kafka import KafkaException, Producer
 
 from core.partition import partition_of
 from flows.settings import Settings
-from local.demo_data import DemoData, DemoRecord
+from local.demo_data import DemoRecord
 from models import topics
 from sources.reader import silent_logger
 
 _SLICE_S = 0.05
+
+
+class Played(Protocol):
+    """What can be played: profiles and events, each in the order in which they are to stand in Kafka."""
+
+    def profiles(self) -> Iterator[DemoRecord]:
+        """Make the records of the profiles topic."""
+        ...
+
+    def events(self) -> Iterator[DemoRecord]:
+        """Make the records of the events topic."""
+        ...
 
 
 class Player:
@@ -24,12 +36,23 @@ class Player:
         data: what.
         speed: seconds of event time a second; 0 for as fast as Kafka takes them.
         span_ms: first and last moment of the event time.
+        stamp_ms: Kafka time of the first event, each further one a millisecond later, so that the same input
+            can be written twice; 0 leaves it to Kafka.
     """
 
-    def __init__(self, settings: Settings, data: DemoData, speed: float, span_ms: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        data: Played,
+        speed: float,
+        span_ms: tuple[int, int],
+        *,
+        stamp_ms: int = 0,
+    ) -> None:
         self._data = data
         self._span_ms = span_ms
         self._speed = speed
+        self._stamp_ms = stamp_ms
         self._partitions = settings.partitions
         self._prefix = settings.topic_prefix
         self._producer = Producer(
@@ -91,11 +114,11 @@ class Player:
             if self._stop.is_set():
                 return
             pace.wait_for(record.event_time_ms)
-            self._send(topics.EVENTS, record)
+            self._send(topics.EVENTS, record, self._stamp_ms and self._stamp_ms + self.events)
             self.events += 1
             self.stream_ms = record.event_time_ms
 
-    def _send(self, topic: str, record: DemoRecord) -> None:
+    def _send(self, topic: str, record: DemoRecord, stamp_ms: int = 0) -> None:
         partition = partition_of(record.key, self._partitions)
         while not self._stop.is_set():
             try:
@@ -105,6 +128,7 @@ class Player:
                     value=record.value,
                     headers=list(record.headers),
                     partition=partition,
+                    timestamp=stamp_ms,
                     on_delivery=self._report,
                 )
             except BufferError:

@@ -94,9 +94,15 @@ class Gate:
         return step
 
     def on_retry(self, record: UserRecord | None, retry: Retry, now_ms: int) -> Step:
-        """Decide a handed-back message again: hold it until due, send it by the profile of now, or end it."""
-        step = Step(record)
+        """Decide a handed-back message again: hold it until due, send it by the profile of now, or end it.
+
+        A pass through delivery hands back once; a copy of that record, as a crash may leave, says no more.
+        """
+        known = record is not None
         found = record if record is not None else UserRecord()
+        if known and not handback.is_first(found, retry, now_ms, self.policy):
+            return Step(record)
+        step = Step(found, known)
         self._hand_back(step, found, HeldRetry(retry), now_ms)
         step.record = found if step.touched else record
         return step

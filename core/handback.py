@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from core import preferences, route
+from core import dedup, preferences, route
 from core.decide import is_blocked, quiet_until
 from core.plans import Plan
 from core.policy import GatePolicy
@@ -16,7 +16,7 @@ from core.record import HoldRef, Point, UserRecord
 from core.step import HeldRetry, Hold, Step, encode_held
 from core.words import Detail, message_word
 from models.ids import outcome_id, target_id
-from models.message import Message
+from models.message import Message, Retry
 from models.statuses import Reason, Status
 
 RETRY_TIMER: Final = "m"
@@ -57,6 +57,18 @@ def decide_again(case: HandBack) -> None:
     _note_version(case)
     case.step.messages.append(_refreshed(case, plan, point))
     return None
+
+
+def is_first(record: UserRecord, retry: Retry, now_ms: int, policy: GatePolicy) -> bool:
+    """Look up whether this pass was handed back before, and remember it."""
+    message, window_ms = retry.message, policy.dedup_window_ms
+    key = dedup.key_of(message.message_id, f"{message.attempt}/{message.decided_ms}")
+    if dedup.original(record.seen, key, message.decided_ms, window_ms, now_ms):
+        return False
+    record.seen = dedup.remember(
+        record.seen, key, message.decided_ms, window_ms, now_ms, message.origin, policy.dedup_max
+    )
+    return True
 
 
 def _point(record: UserRecord, message: Message) -> Point | None:
@@ -105,7 +117,8 @@ def _refreshed(case: HandBack, plan: Plan, point: Point) -> Message:
         timezone=record.timezone or (plan.timezone if record.version else message.timezone),
         profile_version=record.version,
         catalog_version=case.version,
-        decided_ms=case.now_ms,
+        # Later than before even where time stands still: the ledger knows a pass by it.
+        decided_ms=max(case.now_ms, message.decided_ms + 1),
     )
 
 
@@ -139,8 +152,8 @@ def _say(case: HandBack, status: Status, reason: Reason, detail: Detail | None =
     message = case.held.retry.message
     key = target_id(message.target.address)
     word = message_word(message, key, status, reason, case.now_ms, case.version, detail)
-    if case.held.round and status is Status.HELD:
-        # One attempt may be held again, for quiet hours: each hold is a word of its own.
-        again = outcome_id(f"{message.message_id}/{case.held.round}", status.value, message.attempt)
-        word = replace(word, outcome_id=again)
+    if status is Status.HELD:
+        # An attempt may be held again, for quiet hours or for want of a provider: each hold is a word.
+        hold = f"{message.message_id}/{message.decided_ms}/{case.held.round}"
+        word = replace(word, outcome_id=outcome_id(hold, status.value, message.attempt))
     case.step.outcomes.append(word)

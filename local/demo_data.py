@@ -33,11 +33,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class DemoRecord(NamedTuple):
-    """One Kafka record and when it is due, in milliseconds since 1970 UTC of the data's own time."""
+    """One Kafka record and when it is due, in milliseconds since 1970 UTC of the data's own time.
+
+    A profile's value None erases the user.
+    """
 
     event_time_ms: int
     key: bytes
-    value: bytes
+    value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
 
 

@@ -39,23 +39,35 @@ class Status:
     log: Path
 
 
-def sandbox_service(http_port: int, smtp_port: int, data: Path, redis_url: str = "") -> Service:
+def sandbox_service(
+    http_port: int, smtp_port: int, data: Path, redis_url: str = "", latency_ms: int = 0
+) -> Service:
     """Describe the provider sandbox: its HTTP APIs and viewer on one port, SMTP on the other.
 
-    With a Redis the viewer shows in-app inboxes too.
+    With a Redis the viewer shows in-app inboxes too. Each provider call takes `latency_ms`.
     """
     data.mkdir(parents=True, exist_ok=True)
-    ports = (f"--http-port={http_port}", f"--smtp-port={smtp_port}", f"--dir={data}", f"--redis={redis_url}")
+    options = (
+        f"--http-port={http_port}",
+        f"--smtp-port={smtp_port}",
+        f"--dir={data}",
+        f"--redis={redis_url}",
+        f"--latency-ms={latency_ms}",
+    )
     return Service(
         name=SANDBOX,
-        argv=(sys.executable, "-m", "local.sandbox", *ports),
+        argv=(sys.executable, "-m", "local.sandbox", *options),
         ready=lambda: http_answers(http_port, "/healthz"),
         addresses={SANDBOX: f"http://127.0.0.1:{http_port}", SMTP: f"127.0.0.1:{smtp_port}"},
     )
 
 
 def describe(
-    folder: Path, want: Iterable[str], fsync: redis_server.Fsync, fixed: Mapping[str, int]
+    folder: Path,
+    want: Iterable[str],
+    fsync: redis_server.Fsync,
+    fixed: Mapping[str, int],
+    sandbox_latency_ms: int = 0,
 ) -> list[Service]:
     """Describe the wanted servers, on fixed or free ports, with their data under `folder`."""
     wanted = frozenset(want)
@@ -66,7 +78,9 @@ def describe(
         APACHE_KAFKA: lambda: kafka_node.service(ports[KAFKA], ports[CONTROLLER], folder / KAFKA),
         REDIS: lambda: redis_server.service(ports[REDIS], folder / REDIS, fsync),
         CLICKHOUSE: lambda: clickhouse_server.service(ports[CLICKHOUSE], folder / CLICKHOUSE),
-        SANDBOX: lambda: sandbox_service(ports[SANDBOX], ports[SMTP], folder / SANDBOX, inboxes),
+        SANDBOX: lambda: sandbox_service(
+            ports[SANDBOX], ports[SMTP], folder / SANDBOX, inboxes, sandbox_latency_ms
+        ),
     }
     if unknown := wanted - made.keys():
         msg = f"unknown servers {sorted(unknown)}; there are {sorted(made)}"
@@ -94,12 +108,14 @@ class Servers:
         want: Iterable[str] = ALL,
         *,
         redis_fsync: redis_server.Fsync = "everysec",
+        sandbox_latency_ms: int = 0,
         ports: Mapping[str, int] | None = None,
         fresh: bool = False,
     ) -> None:
         self._folder = folder.resolve()
         self._want = frozenset(want)
         self._fsync: redis_server.Fsync = redis_fsync
+        self._sandbox_latency_ms = sandbox_latency_ms
         self._ports = dict(ports or {})
         self._fresh = fresh
         self._open = contextlib.ExitStack()
@@ -123,7 +139,9 @@ class Servers:
                 for name in ALL:
                     shutil.rmtree(self._folder / name, ignore_errors=True)
             self._guard = Guard()
-            for service in describe(self._folder, self._want, self._fsync, self._ports):
+            for service in describe(
+                self._folder, self._want, self._fsync, self._ports, self._sandbox_latency_ms
+            ):
                 self._launch(service)
             wait_ready(list(self._children.values()), _START_TIMEOUT_S)
         except BaseException:
@@ -149,10 +167,19 @@ class Servers:
 
     def restart(self, name: str) -> None:
         """Start one that has ended again, on its address and data, and wait until it answers."""
+        self.relaunch(name)
+        wait_ready([self._children[name]], _START_TIMEOUT_S)
+
+    def relaunch(self, name: str) -> None:
+        """Start one that has ended again, on its address and data; `answers` says when it is back."""
         child = self._children[name]
         stop([child])
         self._launch(child.service)
-        wait_ready([self._children[name]], _START_TIMEOUT_S)
+
+    def answers(self, name: str) -> bool:
+        """Whether a server runs and answers."""
+        child = self._children[name]
+        return child.alive() and child.service.ready()
 
     def status(self) -> list[Status]:
         """List the servers of this folder."""

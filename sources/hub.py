@@ -96,7 +96,8 @@ class KafkaHub:
             StateError: there is no state here, but the group has committed offsets of gate inputs.
             SourceError: Kafka does not answer or refuses.
         """
-        self._consumer = Consumer(consumer_config(self._policy), error_cb=self._on_error, logger=_log)
+        config = consumer_config(self._policy)
+        self._consumer = Consumer(config, error_cb=self._on_error, on_commit=self._on_commit, logger=_log)
         state = self._first_state() if resume is None else resume
         self.clocks.restore(state.clocks)
         self._loading = set(state.loading)
@@ -318,12 +319,18 @@ class KafkaHub:
         try:
             if wait:
                 self._consumer.commit(offsets=changed, asynchronous=False)
+                self._on_commit(None, changed)
             else:
                 self._consumer.commit(offsets=changed, asynchronous=True)
         except KafkaException as failure:
             self.troubles["Kafka"] = describe(failure.args[0], "committing offsets")
-        else:
-            self._committed = state.offsets
+
+    def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        """Note what the group has; what failed while Kafka was away is committed again."""
+        for place in places:
+            if error is None and place.error is None:
+                offsets = self._committed.setdefault(self._names[place.topic], {})
+                offsets[place.partition] = place.offset
 
     def lags(self) -> dict[tuple[str, int], int]:
         """Return how far each topic partition is behind, where librdkafka knows its end."""

@@ -1,18 +1,32 @@
 """Reading topics outside the flow: whole ranges for the books, or the newest records for a person."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
 from core.errors import SinkError
 from models.raw import RawRecord
 
+T = TypeVar("T")
+
 _POLL_S = 0.5
 _QUIET_S = 0.3  # silence after the last known end that counts as the end
 _BATCH = 2_000
 _PATIENCE = 40  # polls without a record before the broker counts as away
+_SETTLE_S = 15.0  # how long a broker may take after its start, or a topic after its creation
+_SETTLE_EVERY_S = 0.1
+_SETTLING = frozenset(
+    {
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
 
 
 class TopicReader:
@@ -49,10 +63,8 @@ class TopicReader:
 
     def partitions(self, topic: str) -> list[int]:
         """Partitions of a topic; empty if it does not exist."""
-        try:
-            found = self._consumer.list_topics(self._prefix + topic, timeout=10).topics[self._prefix + topic]
-        except KafkaException as error:
-            raise SinkError(_away(error)) from error
+        name = self._prefix + topic
+        found = _settled(lambda: self._consumer.list_topics(name, timeout=10)).topics[name]
         return [] if found.error is not None else sorted(found.partitions)
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
@@ -60,20 +72,14 @@ class TopicReader:
         return {p: self._watermarks(topic, p) for p in self.partitions(topic)}
 
     def _watermarks(self, topic: str, partition: int) -> tuple[int, int]:
-        try:
-            return self._consumer.get_watermark_offsets(
-                TopicPartition(self._prefix + topic, partition), timeout=10
-            )
-        except KafkaException as error:
-            raise SinkError(_away(error)) from error
+        place = TopicPartition(self._prefix + topic, partition)
+        bounds: tuple[int, int] = _settled(lambda: self._consumer.get_watermark_offsets(place, timeout=10))
+        return bounds
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Offsets a group committed, by partition; those without one are left out."""
         wanted = [TopicPartition(self._prefix + topic, p) for p in self.partitions(topic)]
-        try:
-            found = self._in_group(group).committed(wanted, timeout=10)
-        except KafkaException as error:
-            raise SinkError(_away(error)) from error
+        found = _settled(lambda: self._in_group(group).committed(wanted, timeout=10))
         return {at.partition: at.offset for at in found if at.offset != OFFSET_INVALID}
 
     def _in_group(self, group: str) -> Any:
@@ -161,6 +167,18 @@ class TopicReader:
             message.value(),
             headers,
         )
+
+
+def _settled(ask: Callable[[], T]) -> T:
+    """Ask again while the broker is up and not ready: after its start, or that of a topic."""
+    end = time.monotonic() + _SETTLE_S
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in _SETTLING or time.monotonic() > end:
+                raise SinkError(_away(error)) from error
+        time.sleep(_SETTLE_EVERY_S)
 
 
 def _forget_finished(ends: dict[tuple[str, int], int], message: Any) -> None:

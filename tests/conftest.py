@@ -25,10 +25,11 @@ def pytest_configure(config: pytest.Config) -> None:
     _GUARD.install()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what uses a server as integration, and what lies in a loopback folder as such; long files first.
 
-    Two workers share the run by files: what takes a minute must not be left for the end.
+    Two workers share the run by files: what takes a minute must not be left for the end. What takes minutes
+    is left out unless it is asked for.
     """
     for item in items:
         if _SERVERS & set(getattr(item, "fixturenames", ())):
@@ -36,6 +37,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if _LOOPBACK_FOLDERS & _folders(item.path):
             item.add_marker(pytest.mark.loopback)
     items.sort(key=lambda item: "e2e" not in _folders(item.path))
+    if "laws" not in config.getoption("markexpr"):
+        long = [item for item in items if item.get_closest_marker("laws")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
 
 
 @pytest.hookimpl(wrapper=True)

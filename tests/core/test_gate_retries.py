@@ -43,13 +43,37 @@ def test_a_retry_is_held_and_sent_when_due(ann: World) -> None:
 
 def test_a_retry_that_is_due_is_sent_at_once(ann: World) -> None:
     step = ann.retry(first(ann), at=MINUTE, due=MINUTE)
-    assert (len(step.messages), step.outcomes, step.touched) == (1, [], False)
+    assert (len(step.messages), step.outcomes) == (1, [])
+
+
+def test_a_copy_of_a_retry_is_not_decided_again(ann: World) -> None:
+    """A crash may show a record twice, byte for byte: the second would be another final word."""
+    message = first(ann)
+    assert len(ann.retry(message, due=0).messages) == 1
+    ann.profile(wishes(categories={"updates": False}), at=1)
+    copy = ann.retry(message, at=2, due=0)
+    assert (copy.messages, copy.outcomes, copy.holds) == ([], [], [])
+
+
+def test_a_copy_of_a_retry_that_is_held_is_not_held_again(ann: World) -> None:
+    message = first(ann)
+    ann.retry(message, due=HOUR)
+    assert ann.retry(message, at=1, due=HOUR + MINUTE).outcomes == []
+    ann.advance(2 * HOUR)
+    assert len(ann.messages) == 3
+
+
+def test_each_admission_is_a_pass_of_its_own_even_when_time_stands_still(ann: World) -> None:
+    message = first(ann)
+    again = ann.retry(message, reason="stale_profile", attempt=1).messages[0]
+    third = ann.retry(again, reason="stale_profile", attempt=1).messages[0]
+    assert message.decided_ms < again.decided_ms < third.decided_ms
 
 
 def test_a_retry_is_not_counted_again(ann: World) -> None:
     message = first(ann, "few")
-    for _ in range(5):
-        assert len(ann.retry(message, due=0).messages) == 1
+    for attempt in range(2, 7):
+        assert len(ann.retry(message, due=0, attempt=attempt).messages) == 1
     assert ann.event("few", at=1).messages != []
 
 
@@ -124,7 +148,7 @@ def test_an_erased_user_gets_nothing(ann: World) -> None:
 def test_a_retry_beyond_its_expiry_is_expired_and_not_held(ann: World) -> None:
     message = first(ann)
     assert said(ann.retry(message, at=1, due=6 * HOUR)) == [("expired", "too_late", "email")]
-    assert said(ann.retry(message, at=6 * HOUR)) == [("expired", "too_late", "email")]
+    assert said(ann.retry(message, at=6 * HOUR, attempt=3)) == [("expired", "too_late", "email")]
 
 
 def test_a_notification_that_left_the_catalog_is_cancelled(ann: World) -> None:
@@ -179,5 +203,17 @@ def test_retries_held_are_bounded() -> None:
     world.profile(profile())
     step = world.event("flight.cancelled")
     assert said(world.retry(step.messages[0], due=HOUR)) == [("held", "retry_later", "push")]
-    assert said(world.retry(step.messages[0], due=HOUR)) == [("held", "retry_later", "push")]
+    assert said(world.retry(step.messages[0], due=HOUR, attempt=3)) == [("held", "retry_later", "push")]
     assert said(world.retry(step.messages[1], due=HOUR)) == [("suppressed", "limit", "sms")]
+
+
+def test_each_hold_is_a_word_of_its_own_although_no_attempt_was_used_up(ann: World) -> None:
+    """A message may come back uncalled again and again, under the same attempt: its provider is down."""
+    words = []
+    message = first(ann)
+    for turn in range(3):
+        words += ann.retry(message, at=turn * HOUR, due=turn * HOUR + MINUTE).outcomes
+        ann.advance(turn * HOUR + MINUTE)
+        message = ann.messages[-1]
+    assert [word.status for word in words] == ["held"] * 3
+    assert len({word.outcome_id for word in words}) == 3

@@ -6,6 +6,7 @@ import signal
 import smtplib
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -91,6 +92,19 @@ def test_what_redis_acknowledged_survives_kill_9(tmp_path: Path) -> None:
             assert client.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
 
 
+def test_a_relaunched_server_answers_again_where_it_was(tmp_path: Path) -> None:
+    with Servers(tmp_path, {REDIS}) as servers:
+        url = servers.settings["TOCSIN_REDIS"]
+        servers.kill(REDIS)
+        assert not servers.answers(REDIS)
+        servers.relaunch(REDIS)
+        end = time.monotonic() + 20
+        while not servers.answers(REDIS):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert servers.settings["TOCSIN_REDIS"] == url
+
+
 def test_stop_leaves_nothing_running_and_keeps_the_data(tmp_path: Path) -> None:
     with Servers(tmp_path, {REDIS}) as servers:
         with redis.Redis.from_url(servers.settings["TOCSIN_REDIS"]) as client:
@@ -135,8 +149,8 @@ def test_the_sandbox_comes_with_http_and_smtp(tmp_path: Path) -> None:
 def test_the_viewer_is_told_of_the_redis_beside_it(tmp_path: Path) -> None:
     both = {each.name: each for each in describe(tmp_path, {SANDBOX, REDIS}, "everysec", {})}
     assert f"--redis={both[REDIS].settings['TOCSIN_REDIS']}" in both[SANDBOX].argv
-    (alone,) = describe(tmp_path, {SANDBOX}, "everysec", {})
-    assert "--redis=" in alone.argv
+    (alone,) = describe(tmp_path, {SANDBOX}, "everysec", {}, sandbox_latency_ms=70)
+    assert {"--redis=", "--latency-ms=70"} <= set(alone.argv)
 
 
 def test_a_folder_belongs_to_one_run(tmp_path: Path) -> None:

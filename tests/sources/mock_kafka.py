@@ -7,7 +7,7 @@ from typing import Self
 import confluent_kafka
 from confluent_kafka import Producer  # the extension loads the library that is found below
 
-FETCH, PRODUCE, OFFSET_FETCH = 1, 0, 9
+FETCH, PRODUCE, LIST_OFFSETS, OFFSET_COMMIT, OFFSET_FETCH = 1, 0, 2, 8, 9
 _PRODUCER = 0
 
 

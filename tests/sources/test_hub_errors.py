@@ -12,7 +12,8 @@ from sinks.kafka import KafkaPublisher, PublisherPolicy
 from sources.consumer import HubPolicy
 from sources.hub import KafkaHub
 from sources.position import HubState
-from tests.sources.mock_kafka import FETCH, OFFSET_FETCH, MockCluster
+from sources.reader import TopicReader
+from tests.sources.mock_kafka import FETCH, OFFSET_COMMIT, OFFSET_FETCH, MockCluster
 from tests.sources.rig import read, settle, wait_for
 
 Start = Callable[..., KafkaHub]
@@ -106,3 +107,17 @@ def test_a_refused_group_stops_a_first_start_with_the_cure(cluster: MockCluster,
     cluster.fail(OFFSET_FETCH, *[KafkaError.GROUP_AUTHORIZATION_FAILED] * 3)
     with pytest.raises(SourceError, match="Kafka refuses access"):
         start(hub_of(cluster))
+
+
+def test_a_commit_that_failed_is_made_again(cluster: MockCluster, start: Start) -> None:
+    """Else the group's lag stays until the next record, and a lost state could not be recognised."""
+    write(cluster, 3)
+    hub = start(hub_of(cluster))
+    read(hub, 3)
+    cluster.fail(OFFSET_COMMIT, KafkaError.GROUP_AUTHORIZATION_FAILED)
+    hub.commit(hub.state(1), wait=False)
+    settle(hub)
+    with TopicReader(cluster.bootstrap, PREFIX) as reader:
+        assert reader.committed(f"{PREFIX}shard", topics.EVENTS) == {}
+        hub.commit(hub.state(1), wait=False)
+        wait_for(lambda: hub.take() == [] and reader.committed(f"{PREFIX}shard", topics.EVENTS) == {0: 3})

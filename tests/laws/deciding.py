@@ -1,0 +1,145 @@
+"""Acts through a flow's shards, and every decision that came of them."""
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from cli.demo_player import Player
+from cli.demo_stage import ROOT, settings_from
+from cli.run import command
+from core.dead_letters import read_dead_letter
+from flows.settings import Settings, environment
+from flows.supervisor import Supervisor
+from models import topics
+from models.outcome import Outcome
+from models.raw import RawRecord
+from sources.reader import TopicReader
+from sources.topics import TopicAdmin, TopicPlan
+from tests.laws.acts import LANES, PARTITIONS, Act
+
+DECIDED = (topics.OUTCOMES, *topics.MESSAGES, topics.DEAD)
+_PATIENCE_S = 120.0
+_outcome = msgspec.json.Decoder(Outcome).decode
+
+
+class Shown(NamedTuple):
+    """A record as its reader sees it, without its place and Kafka's time of it."""
+
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+Decisions = Mapping[tuple[str, str], Sequence[Shown]]
+"""By topic and subject, in order. What could not be decoded is about no user, but about its origin."""
+
+
+def environment_of(folder: Path, kafka: str, redis: str, prefix: str) -> dict[str, str]:
+    """Settings of a run that has its own topics and state; only events move its time."""
+    return {
+        **environment(),
+        "TOCSIN_KAFKA": kafka,
+        "TOCSIN_REDIS": redis,
+        "TOCSIN_TOPIC_PREFIX": prefix,
+        "TOCSIN_STATE_DIR": str(folder / "state"),
+        "TOCSIN_CATALOG": str(ROOT / "catalog"),
+        "TOCSIN_SECRET": "laws-laws-laws-laws",
+        "TOCSIN_CLOCK": "stream",
+        "TOCSIN_PARTITIONS": str(PARTITIONS),
+        "TOCSIN_LANES": str(LANES),
+    }
+
+
+def decide(
+    env: Mapping[str, str], folder: Path, acts: Sequence[Act], shards: int, stamp_ms: int
+) -> Decisions:
+    """Play acts through the flow `decide` on so many shards; give all that it put out."""
+    settings = settings_from(env)
+    TopicAdmin(settings.kafka, settings.topic_prefix).create(TopicPlan(PARTITIONS))
+    folder.mkdir(parents=True, exist_ok=True)
+    supervisor = Supervisor(shards, lambda number: command(number, shards, "decide"), env, folder)
+    with TopicReader(settings.kafka, settings.topic_prefix) as reader:
+        log = Log(reader)
+        try:
+            for one in acts:
+                stamp_ms += _play(one, settings, supervisor, log, stamp_ms)
+        finally:
+            supervisor.stop()
+    return decisions(settings)
+
+
+def _play(one: Act, settings: Settings, supervisor: Supervisor, log: "Log", stamp_ms: int) -> int:
+    """Play an act and wait until its marks are decided; gives the number of its events."""
+    player = Player(settings, one, 0, (0, 1), stamp_ms=stamp_ms)
+    player.publish_profiles()
+    if one.greeted:
+        log.await_words(one.greeted, "suppressed", supervisor)
+    else:
+        supervisor.start()
+    player.start()
+    log.await_words(one.users, "held", supervisor)
+    player.stop()
+    assert not player.problem
+    return player.events
+
+
+class Marks:
+    """What was said about marks."""
+
+    def __init__(self) -> None:
+        self._said: defaultdict[str, set[str]] = defaultdict(set)
+
+    def add(self, outcome: Outcome) -> None:
+        """Note a word, if it is about a mark."""
+        if outcome.user.startswith("mark-"):
+            self._said[outcome.status].add(outcome.user)
+
+    def missing(self, users: frozenset[str], status: str) -> int:
+        """How many of them this was not said about yet."""
+        return len(users - self._said[status])
+
+
+class Log:
+    """Follows the outcomes of a run from their first."""
+
+    def __init__(self, reader: TopicReader) -> None:
+        self._reader = reader
+        self._marks = Marks()
+        reader.start([topics.OUTCOMES])
+
+    def await_words(self, users: frozenset[str], status: str, supervisor: Supervisor) -> None:
+        """Read on until this was said about all of these marks."""
+        end = time.monotonic() + _PATIENCE_S
+        while missing := self._marks.missing(users, status):
+            assert supervisor.check() is None, "a shard refused to start; its log says why"
+            assert time.monotonic() < end, f"{missing} marks are not {status}"
+            for record in self._reader.poll(0.05):
+                self._marks.add(_outcome(record.value or b""))
+
+
+def decisions(settings: Settings) -> Decisions:
+    """Read all that was decided, to where nothing more comes."""
+    found: defaultdict[tuple[str, str], list[Shown]] = defaultdict(list)
+    for record in read_all(settings, *DECIDED):
+        found[record.topic, _subject(record)].append(Shown(record.value, record.headers))
+    return found
+
+
+def _subject(record: RawRecord) -> str:
+    """Whom or what a record is about; what is about one subject has an order."""
+    if record.topic == topics.DEAD:
+        letter = read_dead_letter(record)
+        return f"{letter.origin_topic}/{letter.origin_partition}/{letter.origin_offset}"
+    if record.topic == topics.OUTCOMES:
+        outcome = _outcome(record.value or b"")
+        return outcome.user or outcome.origin
+    return (record.key or b"").decode()
+
+
+def read_all(settings: Settings, *names: str) -> list[RawRecord]:
+    """Read topics from their first record to where nothing more comes."""
+    with TopicReader(settings.kafka, settings.topic_prefix) as reader:
+        return list(reader.read(*names))

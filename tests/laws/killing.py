@@ -1,0 +1,225 @@
+"""A whole pipeline under `kill -9`: its shards and servers take turns, and come back as they would."""
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from cli.demo_player import Player
+from cli.demo_stage import Stage, sends, settings_from
+from cli.demo_stats import DemoStats
+from cli.demo_watch import Watch
+from cli.run import command
+from dashboards import store
+from flows.supervisor import Supervisor
+from local.probes import http_answers
+from local.servers import CLICKHOUSE, KAFKA, REDIS, SANDBOX, Servers
+from models.outcome import Outcome
+from providers.claims import open_claims
+from providers.ledger import LedgerPolicy
+from sources.topics import TopicAdmin, TopicPlan
+from tests.laws.acts import PARTITIONS, Act
+from tests.laws.deciding import Marks
+
+SHARDS = 2
+_TURN = ("shard-0", SANDBOX, REDIS, "shard-1", CLICKHOUSE, "shard-0", KAFKA, "shard-1")
+_TICK_S = 0.05
+_BACK_S = 60.0
+_PATIENCE_S = 200.0
+_QUIET_S = 2.0
+
+
+class Tally(DemoStats):
+    """The demo's counts, and the marks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.marks = Marks()
+
+    def add(self, outcome: Outcome) -> None:
+        self.marks.add(outcome)
+        super().add(outcome)
+
+
+class Processes:
+    """The shards and servers of one run: kills one, starts it again, and reads the ledger in between.
+
+    `claims` are all claims that were open between the death of a sender, or of the sandbox, and its restart.
+    """
+
+    def __init__(self, servers: Servers, env: Mapping[str, str], logs: Path) -> None:
+        settings = settings_from(env)
+        self._servers = servers
+        self._port = settings.http_port
+        self._ledger = LedgerPolicy(settings.redis, settings.topic_prefix)
+        self._supervisor = Supervisor(SHARDS, lambda number: command(number, SHARDS), env, logs)
+        self._deaths = 0
+        self.claims: set[str] = set()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Start the shards, and stop them in order."""
+        self._supervisor.start()
+        try:
+            yield
+        finally:
+            self._supervisor.stop()
+
+    def look_after(self) -> None:
+        """Let the supervisor start again what died, once the ledger was read."""
+        self._note_deaths()
+        assert self._supervisor.check() is None, "a shard refused to start; its log says why"
+        self._note_deaths()
+
+    def up(self, name: str) -> bool:
+        """Whether it runs and answers."""
+        if name.startswith("shard-"):
+            return http_answers(self._port + int(name[-1]), "/metrics")
+        return self._servers.answers(name)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL one and start it again, without waiting for it to be back."""
+        if name.startswith("shard-"):
+            self._supervisor.shards[int(name[-1])].kill_and_wait()
+            self.look_after()
+            return
+        if name == SANDBOX:
+            self._kill_sandbox()
+        else:
+            self._servers.kill(name)
+        self._servers.relaunch(name)
+
+    def _kill_sandbox(self) -> None:
+        """Kill the sandbox while the senders stand still, so that the ledger shows the calls it cut off."""
+        pids = [shard.process.pid for shard in self._supervisor.shards if shard.process is not None]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        self._servers.kill(SANDBOX)
+        self._note_claims()
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+    def _note_deaths(self) -> None:
+        deaths = sum(shard.restarts for shard in self._supervisor.shards)
+        if deaths != self._deaths:
+            self._deaths = deaths
+            self._note_claims()
+
+    def _note_claims(self) -> None:
+        end = time.monotonic() + _BACK_S
+        while not self._servers.answers(REDIS):
+            assert time.monotonic() < end, "Redis did not come back"
+            time.sleep(_TICK_S)
+        self.claims |= open_claims(self._ledger)
+
+
+class Killer:
+    """Kills in turn, at random moments; who is not back yet is passed over until he is."""
+
+    def __init__(self, processes: Processes, kills: int, every_s: float, seed: int) -> None:
+        self._processes = processes
+        self._left = kills
+        self._every_s = every_s
+        self._chance = random.Random(seed)
+        self._turn = list(_TURN)
+        self._next_s = 0.0
+        self.killed: Counter[str] = Counter()
+
+    @property
+    def done(self) -> bool:
+        """Whether there was the last kill."""
+        return not self._left
+
+    def tick(self) -> None:
+        """Kill, if it is time to."""
+        now = time.monotonic()
+        if self.done or now < self._next_s:
+            return
+        victim = next((name for name in self._turn if self._processes.up(name)), None)
+        if victim and self._next_s:
+            self._processes.kill(victim)
+            self._turn.remove(victim)
+            self._turn.append(victim)
+            self.killed[victim] += 1
+            self._left -= 1
+        self._next_s = time.monotonic() + self._every_s * self._chance.uniform(0.2, 1.8)
+
+
+class Siege:
+    """One run of acts through the whole pipeline under kills.
+
+    Attributes:
+        killed: kills by victim.
+        under_input: how many of them came while there was input.
+        claims: message ids whose claim was open between a death and its restart.
+        sent: how often the sandbox accepted each message.
+    """
+
+    def __init__(self, stage: Stage, env: Mapping[str, str], kills: int, every_s: float, seed: int) -> None:
+        self.settings = settings_from(env)
+        TopicAdmin(self.settings.kafka, self.settings.topic_prefix).create(TopicPlan(PARTITIONS))
+        store.migrate(self.settings.clickhouse)
+        logs = stage.folder / f"logs-{self.settings.topic_prefix}"
+        logs.mkdir()
+        self._sandbox = stage.folder / "servers/sandbox"
+        self._processes = Processes(stage.servers, env, logs)
+        self._killer = Killer(self._processes, kills, every_s, seed)
+        self._tally = Tally()
+        self._events = 0
+        self.under_input = 0
+        self.sent: Counter[str] = Counter()
+
+    @property
+    def killed(self) -> Counter[str]:
+        return self._killer.killed
+
+    @property
+    def claims(self) -> set[str]:
+        return self._processes.claims
+
+    def run(self, acts: Sequence[Act], stamp_ms: int) -> None:
+        """Play acts at their pace while the killer kills, the last in peace; wait until all is delivered."""
+        before = sends(self._sandbox)
+        with Watch(self.settings) as watch:
+            self._first_profiles(acts[0])
+            with self._processes.running():
+                for one in acts[:-1]:
+                    self.under_input = self._play(one, watch, stamp_ms)
+                self._until(watch, lambda: self._killer.done and self._all_read(watch))
+                self._play(acts[-1], watch, stamp_ms)
+                self._until(watch, lambda: self._all_read(watch) and not self._tally.in_flight)
+        self.sent = sends(self._sandbox) - before
+
+    def _first_profiles(self, one: Act) -> None:
+        Player(self.settings, one, 0, (0, 1)).publish_profiles()
+
+    def _play(self, one: Act, watch: Watch, stamp_ms: int) -> int:
+        """Play an act until its marks are decided; gives the kills until its last event was written."""
+        player = Player(self.settings, one, 1.0, (0, 1), stamp_ms=stamp_ms + self._events)
+        if one.greeted:
+            player.publish_profiles()
+            self._until(watch, lambda: not self._tally.marks.missing(one.greeted, "suppressed"))
+        player.start()
+        self._until(watch, lambda: player.done)
+        kills = self.killed.total()
+        self._until(watch, lambda: not self._tally.marks.missing(one.users, "held"))
+        player.stop()
+        assert not player.problem
+        self._events += player.events
+        return kills
+
+    def _until(self, watch: Watch, reached: Callable[[], bool]) -> None:
+        end = time.monotonic() + _PATIENCE_S
+        while not reached():
+            assert time.monotonic() < end, f"{self._tally.in_flight} in flight, {watch.lag} records behind"
+            self._processes.look_after()
+            self._killer.tick()
+            watch.read(self._tally, _TICK_S)
+
+    def _all_read(self, watch: Watch) -> bool:
+        """Whether nothing is behind, in any topic, and no more comes of it."""
+        return watch.events_read >= self._events and watch.lag == 0 and watch.quiet_s >= _QUIET_S
