@@ -25,7 +25,9 @@ from local.servers import CLICKHOUSE, KAFKA, REDIS, SANDBOX, Servers
 if TYPE_CHECKING:  # clients are loaded by the tests that need them: they take a second
     from testcontainers.core.container import DockerContainer
 
-_REDIS_DATABASES = itertools.cycle(range(1, 16))
+# Two workers may share a Redis that was named: each has its own half of the databases.
+_SECOND_WORKER = os.environ.get("PYTEST_XDIST_WORKER") == "gw1"
+_REDIS_DATABASES = itertools.cycle(range(8, 16) if _SECOND_WORKER else range(1, 8))
 _DOCKER_TIMEOUT_S = 1
 
 
