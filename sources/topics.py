@@ -20,6 +20,9 @@ T = TypeVar("T")
 
 _log = logging.getLogger("tocsin.kafka")
 _TIMEOUT_S = 15.0
+# A controller that is just starting, or shares its cores, may take long over topics.
+_REQUEST_S = 30.0
+_ANSWER_S = _REQUEST_S + 5.0
 _DAY_MS = 86_400_000
 _DEAD_BYTES = 4 << 20
 
@@ -93,7 +96,7 @@ class TopicAdmin:
             )
             for name in names
         ]
-        answers = self._admin.create_topics(wanted, request_timeout=_TIMEOUT_S)
+        answers = self._admin.create_topics(wanted, request_timeout=_REQUEST_S)
         created = [self._short(full) for full, answer in answers.items() if _is_new(full, answer)]
         self._await(names)
         self.check(plan.partitions, names)
@@ -143,11 +146,11 @@ class TopicAdmin:
     def topic_ids(self, names: Collection[str] = topics.ALL) -> dict[str, str]:
         """Return the id that the cluster gave each topic at its creation; missing topics are left out."""
         full_names = [self._prefix + name for name in names]
-        answers = self._admin.describe_topics(TopicCollection(full_names), request_timeout=_TIMEOUT_S)
+        answers = self._admin.describe_topics(TopicCollection(full_names), request_timeout=_REQUEST_S)
         ids = {}
         for full, answer in answers.items():
             try:
-                ids[self._short(full)] = str(answer.result(_TIMEOUT_S).topic_id)
+                ids[self._short(full)] = str(answer.result(_ANSWER_S).topic_id)
             except KafkaException as failure:
                 if failure.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise _unanswered(full, failure) from failure
@@ -164,7 +167,7 @@ class TopicAdmin:
 
     def forget_group(self, group: str) -> None:
         """Delete a group's committed offsets; the group must have no members, as ours never do."""
-        answer = self._admin.delete_consumer_groups([group], request_timeout=_TIMEOUT_S)[group]
+        answer = self._admin.delete_consumer_groups([group], request_timeout=_REQUEST_S)[group]
         _result(f"group {group}", answer)
 
     def _short(self, full: str) -> str:
@@ -184,17 +187,21 @@ def _has_leaders(topic: Any) -> bool:
 
 def _is_new(full: str, answer: "Future[None]") -> bool:
     try:
-        answer.result(_TIMEOUT_S)
-    except KafkaException as failure:
-        if failure.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+        _result(full, answer)
+    except SourceError as failure:
+        if _is_there_already(failure.__cause__):
             return False
-        raise _unanswered(full, failure) from failure
+        raise
     return True
+
+
+def _is_there_already(cause: BaseException | None) -> bool:
+    return isinstance(cause, KafkaException) and cause.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
 
 
 def _result(what: str, answer: "Future[T]") -> T:
     try:
-        return answer.result(_TIMEOUT_S)
+        return answer.result(_ANSWER_S)
     except KafkaException as failure:
         raise _unanswered(what, failure) from failure
     except TimeoutError as failure:
