@@ -55,8 +55,9 @@ def analyse(text: str) -> SmsSize:
     >>> analyse("a" * 152 + "€" + "a" * 152)
     SmsSize(encoding='GSM-7', segments=3)
     """
-    encoding: Encoding = "GSM-7" if _GSM.issuperset(text) else "UCS-2"
-    double = _doubles(text, encoding)
+    basic = GSM_BASIC.issuperset(text)
+    encoding: Encoding = "GSM-7" if basic or _GSM.issuperset(text) else "UCS-2"
+    double = 0 if basic else _doubles(text, encoding)
     units = len(text) + double  # septets or UTF-16 units
     if units <= ONE[encoding]:
         return SmsSize(encoding, 1)

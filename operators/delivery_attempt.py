@@ -4,7 +4,6 @@ Nothing is put out before the ledger has it; nothing is sent before the ledger h
 (wait, park, next in the queue) is the worker's to decide: an attempt only says what happened.
 """
 
-import asyncio
 from collections.abc import Callable
 from enum import Enum
 from typing import Literal, NamedTuple, Protocol
@@ -20,6 +19,7 @@ from models.statuses import Reason, Status
 from operators import delivery_records as records
 from operators.delivery_records import Call
 from providers.base import Provider, Receipt
+from providers.deadlines import Deadlines
 from providers.ledger import Answer, Claim, Ledger, Output
 from providers.runtime import Runtime
 
@@ -132,6 +132,7 @@ class Attempts:
         self._runtime = runtime
         self._ledger = ledger
         self._render = render
+        self._deadlines = Deadlines()
 
     async def run(self, job: Job) -> Step:
         """Take one job one step further: at most one provider call."""
@@ -209,8 +210,8 @@ class Attempts:
 
     async def _deliver(self, provider: Provider, outgoing: Outgoing) -> Receipt | DeliveryError:
         try:
-            async with asyncio.timeout(min(provider.limits.timeout_s, self._policy.timeout_s)):
-                return await provider.send(outgoing)
+            timeout_s = min(provider.limits.timeout_s, self._policy.timeout_s)
+            return await self._deadlines.within(timeout_s, provider.send(outgoing))
         except DeliveryError as error:
             return error
         except TimeoutError:

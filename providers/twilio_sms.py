@@ -4,7 +4,6 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Annotated, Literal
-from urllib.parse import urlencode
 
 import msgspec
 from pydantic import Field, SecretStr
@@ -24,6 +23,7 @@ from models.message import Message
 from models.statuses import Channel
 from providers.base import Limits, Receipt
 from providers.clean import clean
+from providers.form import form_text
 from providers.http import Clock, Response, Transport, retry_after_s
 from providers.vendor import HttpAccount, Url, check_size, content_of
 
@@ -120,7 +120,7 @@ class TwilioSms:
         content = content_of(outgoing, SmsContent)
         check_size(len(content.text), self.limits.max_chars, "the text in characters")
         form = self._form(outgoing.message, content)
-        body = urlencode(form).encode()
+        body = form_text(form).encode()
         answer = await self._transport.request("POST", self._url, self._headers, body, self.limits.timeout_s)
         if 200 <= answer.status < 300:
             made = _decode(answer.body)
@@ -149,7 +149,7 @@ class TwilioSms:
 
 
 def _marks(message: Message) -> str:
-    return urlencode(
+    return form_text(
         {
             "message_id": message.message_id,
             "notification_id": message.notification_id,
