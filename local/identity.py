@@ -16,6 +16,7 @@ from typing import NamedTuple, Self
 
 _PROC = Path("/proc")
 _POLL_S = 0.02
+_STARTING_POLLS = 25
 
 
 class ProcessIdentity(NamedTuple):
@@ -40,8 +41,17 @@ class ProcessIdentity(NamedTuple):
 
 
 def identify(pid: int) -> ProcessIdentity | None:
-    """Look a running process up; None if there is none, or it is a zombie."""
-    found = _from_proc(pid) if (_PROC / "self" / "stat").exists() else _from_ps(pid)
+    """Look a running process up; None if there is none, or it is a zombie.
+
+    One that is just being started has no command line for a moment: it is looked at again.
+    """
+    look = _from_proc if (_PROC / "self" / "stat").exists() else _from_ps
+    found = look(pid)
+    for _ in range(_STARTING_POLLS):
+        if found is None or found[1]:
+            break
+        time.sleep(_POLL_S)
+        found = look(pid)
     return ProcessIdentity(pid, *found) if found else None
 
 
