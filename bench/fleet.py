@@ -62,7 +62,6 @@ def prepare(
         "TOCSIN_STATE_DIR": str(folder / "state"),
         "TOCSIN_SECRET": "bench-bench-bench-bench",
         "TOCSIN_PARTITIONS": "8",
-        "TOCSIN_CACHE_USERS": "100000",
         "TOCSIN_HTTP_PORT": str(free_row(8)),
         **more,
     }

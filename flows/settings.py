@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     epoch_ms: int = Field(
         50, ge=10, le=10_000, description="epoch: how often decisions become durable and visible"
     )
-    cache_users: int = Field(200_000, ge=100, description="users a shard keeps decoded in memory")
+    cache_users: int = Field(100_000, ge=100, description="users a shard keeps decoded in memory")
     clock: Literal["wall", "stream"] = Field(
         "wall", description="what moves time: Kafka timestamps and the wall, or only the events' own time"
     )
