@@ -1,10 +1,12 @@
 """Creating and checking topics on a real broker."""
 
+from concurrent.futures import Future
+
 import pytest
 
 from core.errors import SettingsError, SourceError
 from models import topics
-from sources.topics import TopicAdmin, TopicPlan, topic_config
+from sources.topics import TopicAdmin, TopicPlan, _is_new, topic_config
 from tests.sources.rig import World
 
 PLAN = TopicPlan(3, replication=1)
@@ -83,3 +85,9 @@ def test_profiles_are_compacted_and_the_rest_has_an_end() -> None:
 
 def test_dead_letters_of_records_at_the_limit_fit() -> None:
     assert int(topic_config(topics.DEAD, PLAN)["max.message.bytes"]) > 2 * 1_048_588
+
+
+def test_a_controller_that_does_not_answer_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sources.topics._ANSWER_S", 0.01)
+    with pytest.raises(SourceError, match=r"x\.events: this broker does not answer"):
+        _is_new("x.events", Future())
