@@ -199,8 +199,7 @@ class Show:
     def _drained(self, watch: Watch) -> bool:
         """All events are read, nothing lags, the log is quiet: for long if something is still in flight."""
         quiet_s = _QUIET_S if self._stats.in_flight == 0 else 15 * _QUIET_S
-        read = watch.events_read >= self._player.events
-        return read and watch.lag == 0 and watch.quiet_s >= quiet_s
+        return watch.events_read >= self._player.events and watch.quiet_s >= quiet_s
 
     def _tick(self, watch: Watch) -> None:
         self._watch_over()

@@ -19,6 +19,29 @@ _RATE_OVER_S = 3.0
 _outcome = msgspec.json.Decoder(Outcome).decode
 
 
+class Calm:
+    """How long nothing has lagged, by looks that each begin at a moment and find a number.
+
+    Only looks count: while one hangs, as it does when the broker is away, nothing is known. One look is not
+    enough either, for what leaves a topic after it was looked at reaches one that was looked at before.
+    """
+
+    def __init__(self) -> None:
+        self._first_s = self._last_s = 0.0
+        self._lags = True
+
+    def note(self, began_s: float, lag: int) -> None:
+        """Take in one look."""
+        if self._lags:
+            self._first_s = began_s
+        self._last_s, self._lags = began_s, lag != 0
+
+    @property
+    def seconds(self) -> float:
+        """From the first to the last of the latest looks that all found nothing."""
+        return 0.0 if self._lags else self._last_s - self._first_s
+
+
 class Watch:
     """Follows the outcomes topic, and measures lag on a thread of its own.
 
@@ -35,6 +58,7 @@ class Watch:
         self._thread = threading.Thread(target=self._measure, name="lag", daemon=True)
         self._marks: list[tuple[float, int, int]] = []
         self._last_s = time.monotonic()
+        self._calm = Calm()
         self.lag = -1
         self.events_read = 0
 
@@ -60,18 +84,20 @@ class Watch:
 
     @property
     def quiet_s(self) -> float:
-        """How long no outcome has come."""
-        return time.monotonic() - self._last_s
+        """How long no outcome has come and nothing has lagged."""
+        return min(time.monotonic() - self._last_s, self._calm.seconds)
 
     def _measure(self) -> None:
         settings = self._settings
         with TopicReader(settings.kafka, settings.topic_prefix, settings.kafka_options) as reader:
             while not self._stop.wait(_LAG_EVERY_S):
+                began_s = time.monotonic()
                 try:
                     self.lag = reader.lag(self._group, topics.KEYED)
                     self.events_read = sum(reader.committed(self._group, topics.EVENTS).values())
                 except SinkError:
                     self.lag = max(self.lag, 1)
+                self._calm.note(began_s, self.lag)
 
     def rates(self, events: int, outcomes: int) -> tuple[float, float]:
         """Give events and outcomes a second over the last few seconds."""

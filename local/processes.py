@@ -8,6 +8,7 @@ the guard process. What a crash of the whole machine still leaves is found by pi
 import contextlib
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -27,6 +28,8 @@ Probe = Callable[[], bool]
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.02
 _LOG_TAIL_LINES = 15
+_SERVER_PORTS = range(15_000, 32_000)  # Linux connects from 32,768 on, macOS from 49,152
+_DICE = random.SystemRandom()  # whatever seed a test has set, two processes look in different places
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -179,9 +182,17 @@ def sweep(folder: Path, grace_s: float = 5.0) -> list[ProcessIdentity]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find distinct ports of 127.0.0.1 that nobody listens on."""
+    """Find distinct ports of 127.0.0.1 that nobody listens on.
+
+    They are not of those the kernel gives to outgoing connections: while a server is down, no connection that
+    looks for it or for another one takes its port.
+    """
+    candidates = iter(_DICE.sample(_SERVER_PORTS, len(_SERVER_PORTS)))
+    found: list[int] = []
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        while len(found) < count:
+            each, port = stack.enter_context(socket.socket()), next(candidates)
+            with contextlib.suppress(OSError):
+                each.bind(("127.0.0.1", port))
+                found.append(port)
+    return found

