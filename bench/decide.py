@@ -1,7 +1,9 @@
 """How many events a second the gate decides: Kafka → decode → gate → messages and outcomes → Kafka.
 
 `python -m bench.decide --json [--users N] [--events M] [--shards S]`, on the embedded broker or on the one in
-TOCSIN_KAFKA. Profiles of all users and all events are in Kafka before the shards start; profiles are read to
+TOCSIN_KAFKA. Each user may get one message a minute, so a user's first event is admitted and others are
+suppressed; with `--admit-all` every event becomes two messages, which makes runs of few and of many users
+comparable. Profiles of all users and all events are in Kafka before the shards start; profiles are read to
 their end first, then events are timed from the moment `--warmup` of them are decided. Decisions are exact:
 recovery store, base and outbox are on. Memory is told at the start, in the middle and at the end.
 """
@@ -52,9 +54,9 @@ def main() -> None:
     console = Console(stderr=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-bench-")))
-        catalog = write_catalog(
-            folder / "catalog", _NOTIFICATION, "offer", {"email": ["none"], "push": ["none"]}
-        )
+        nobody = {"email": ["none"], "push": ["none"]}
+        limits = not options.admit_all
+        catalog = write_catalog(folder / "catalog", _NOTIFICATION, "offer", nobody, limits=limits)
         settings, env = prepare(
             folder, {REDIS}, stack, TOCSIN_CATALOG=str(catalog), TOCSIN_EPOCH_MS=str(options.epoch_ms)
         )
@@ -70,6 +72,9 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--shards", type=int, default=2)
     parser.add_argument("--epoch-ms", type=int, default=200)
     parser.add_argument("--warmup", type=float, default=0.15, help="share of the events that is not timed")
+    parser.add_argument(
+        "--admit-all", action="store_true", help="no limits: the same work an event, however many users"
+    )
     parser.add_argument("--seconds", type=float, default=600, help="give up after so long")
     parser.add_argument("--json", action="store_true")
     return parser
@@ -139,6 +144,7 @@ def _report(
     passed, decided = end.at_s - first.at_s, end.decided - first.decided
     return {
         "users": options.users,
+        "admit_all": options.admit_all,
         "events": int(marks[-1].decided),
         "shards": options.shards,
         "epoch_ms": options.epoch_ms,

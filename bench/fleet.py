@@ -24,11 +24,10 @@ from sources.topics import TopicAdmin, TopicPlan
 
 ROOT = Path(__file__).parent.parent
 Record = tuple[str, bytes, bytes]
+_LIMITS = [{"max": 5, "per": "1d", "scope": "category"}, {"max": 1, "per": "1m", "scope": "user"}]
 _TENANT = """
 categories: {orders: {}}
-limits:
-  - {max: 5, per: 1d, scope: category}
-  - {max: 1, per: 1m, scope: user}
+limits: LIMITS
 locale: en
 providers: PROVIDERS
 senders: {email: a@shop.example, sms: "+15005550006"}
@@ -36,10 +35,18 @@ branding: {name: Shop}
 """
 
 
-def write_catalog(folder: Path, notification: str, template: str, providers: Mapping[str, list[str]]) -> Path:
+def write_catalog(
+    folder: Path,
+    notification: str,
+    template: str,
+    providers: Mapping[str, list[str]],
+    *,
+    limits: bool = True,
+) -> Path:
     """Write a catalog of one notification, `welcome`, with a template of the shipped example."""
     shutil.copytree(ROOT / "catalog" / "templates" / template, folder / "templates" / "welcome")
     tenant = _TENANT.replace("PROVIDERS", json.dumps(providers))
+    tenant = tenant.replace("LIMITS", json.dumps(_LIMITS if limits else []))
     for name, text in (("notifications/welcome.yaml", notification), ("tenants/default.yaml", tenant)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)

@@ -10,6 +10,9 @@ from local.probes import kafka_answers
 from local.processes import Service, StartError
 
 _HEAP = "512m"
+# A node that lives for minutes beside what it serves: the optimising compiler and a parallel collector would
+# take more of two cores than they give back.
+_BRIEF = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
 def service(port: int, controller_port: int, data: Path) -> Service:
@@ -21,7 +24,7 @@ def service(port: int, controller_port: int, data: Path) -> Service:
     data.mkdir(parents=True, exist_ok=True)
     properties = data / "server.properties"
     properties.write_text(_properties(port, controller_port, data / "log"))
-    run = [java(), f"-Xmx{_HEAP}", "-Dlog4j2.level=WARN", "-cp", f"{jars()}/*"]
+    run = [java(), f"-Xmx{_HEAP}", *_BRIEF, "-Dlog4j2.level=WARN", "-cp", f"{jars()}/*"]
     if not (data / "log" / "meta.properties").exists():
         _format(run, properties)
     address = f"127.0.0.1:{port}"

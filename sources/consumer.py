@@ -10,6 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from core.errors import SourceError
 from models import topics
+from sources.settling import settled
 
 _log = logging.getLogger("tocsin.kafka")
 BEGINNING: int = OFFSET_BEGINNING
@@ -123,7 +124,7 @@ def committed_offsets(
     """
     wanted = [TopicPartition(full, partition) for full in names for partition in partitions]
     try:
-        answers = consumer.committed(wanted, timeout=ADMIN_TIMEOUT_S)
+        answers = settled(lambda: consumer.committed(wanted, timeout=ADMIN_TIMEOUT_S))
     except KafkaException as failure:
         msg = describe(failure.args[0], "committed offsets")
         raise SourceError(msg) from failure
@@ -164,9 +165,10 @@ def end_offsets(config: Mapping[str, object], wanted: Sequence[TopicPartition]) 
 
 def _watermarks(consumer: Consumer, tp: TopicPartition) -> tuple[int, int]:
     try:
-        low, high = consumer.get_watermark_offsets(tp, timeout=ADMIN_TIMEOUT_S) or (0, 0)
+        found = settled(lambda: consumer.get_watermark_offsets(tp, timeout=ADMIN_TIMEOUT_S))
     except KafkaException as failure:
         raise SourceError(describe(failure.args[0], tp.topic)) from failure
+    low, high = found or (0, 0)
     return low, high
 
 

@@ -1,7 +1,6 @@
 """Reading topics outside the flow: whole ranges for the books, or the newest records for a person."""
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -9,6 +8,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 
 from core.errors import SinkError
 from models.raw import RawRecord
+from sources.settling import settled
 
 T = TypeVar("T")
 
@@ -16,17 +16,6 @@ _POLL_S = 0.5
 _QUIET_S = 0.3  # silence after the last known end that counts as the end
 _BATCH = 2_000
 _PATIENCE = 40  # polls without a record before the broker counts as away
-_SETTLE_S = 15.0  # how long a broker may take after its start, or a topic after its creation
-_SETTLE_EVERY_S = 0.1
-_SETTLING = frozenset(
-    {
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
-    }
-)
 
 
 class TopicReader:
@@ -170,15 +159,10 @@ class TopicReader:
 
 
 def _settled(ask: Callable[[], T]) -> T:
-    """Ask again while the broker is up and not ready: after its start, or that of a topic."""
-    end = time.monotonic() + _SETTLE_S
-    while True:
-        try:
-            return ask()
-        except KafkaException as error:
-            if error.args[0].code() not in _SETTLING or time.monotonic() > end:
-                raise SinkError(_away(error)) from error
-        time.sleep(_SETTLE_EVERY_S)
+    try:
+        return settled(ask)
+    except KafkaException as error:
+        raise SinkError(_away(error)) from error
 
 
 def _forget_finished(ends: dict[tuple[str, int], int], message: Any) -> None:

@@ -67,6 +67,8 @@ def environment_of(stage: Stage, name: str, **more: str) -> dict[str, str]:
     return {
         **stage.env,
         "TOCSIN_LANES": str(LANES),
+        # Two days of flights pass in two minutes: a copy may come a day late, and is still a copy.
+        "TOCSIN_DEDUP_WINDOW_S": str(30 * 86_400),
         "TOCSIN_TOPIC_PREFIX": f"{name}.",
         "TOCSIN_STATE_DIR": str(stage.folder / f"state-{name}"),
         "TOCSIN_CLICKHOUSE": f"{clickhouse}/{name}",

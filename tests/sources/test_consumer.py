@@ -81,3 +81,15 @@ def test_offsets_that_cannot_be_read_are_an_error() -> None:
 def test_ends_of_no_partitions_are_none() -> None:
     with MockCluster() as cluster:
         assert end_offsets({"bootstrap.servers": cluster.bootstrap}, []) == {}
+
+
+def test_a_coordinator_that_is_being_found_is_waited_for() -> None:
+    """On a new broker the first group is asked for before its coordinator has a topic to keep it in."""
+    with MockCluster() as cluster:
+        cluster.create("tocsin.events", 2)
+        cluster.fail(OFFSET_FETCH, *[KafkaError.NOT_COORDINATOR] * 3)
+        consumer = Consumer(consumer_config(HubPolicy(cluster.bootstrap, "tocsin.", ("events",), (0, 1))))
+        try:
+            assert committed_offsets(consumer, {"tocsin.events": "events"}, (0, 1)) == {}
+        finally:
+            consumer.close()
