@@ -29,6 +29,7 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.testing import run_main
 from pydantic import SecretStr
 
+from bench.reference import loop_ms
 from core.catalog import load
 from core.render import Renderer
 from core.templates import load_templates
@@ -272,14 +273,6 @@ def figures(load_: Load, counts: CallCounts) -> dict[str, Any]:
         "results": dict(counts.results),
         "rss_mb": round(psutil.Process().memory_info().rss / 1e6),
     }
-
-
-def loop_ms() -> float:
-    """Time a fixed loop, to compare machines: some 60 ms of CPU where Python runs at its usual speed."""
-    start, total = time.process_time(), 0
-    for number in range(1_000_000):
-        total += number
-    return round((time.process_time() - start) * 1000, 1)
 
 
 def percentiles(values: list[float] | list[int]) -> dict[str, float]:

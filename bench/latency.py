@@ -24,6 +24,7 @@ from rich.progress import Progress
 
 from bench.deliver import percentiles
 from bench.fleet import ROOT, Feeder, Record, Shards, prepare, profiles, write_catalog
+from bench.reference import loop_ms
 from core.codec import decode_outcome
 from dashboards import store
 from flows.settings import Settings
@@ -46,7 +47,10 @@ _SLICE_S = 0.005
 
 
 def main() -> None:
-    options = _arguments().parse_args()
+    parser = _arguments()
+    options = parser.parse_args()
+    if options.users < options.rate * options.seconds:
+        parser.error("fewer users than events: a second event of a user meets the limit; raise --users")
     console = Console(stderr=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-bench-")))
@@ -58,6 +62,7 @@ def main() -> None:
         passed_s = _play(settings, options, console)
         _await_quiet(shards, options)
         report = _figures(settings, began_ms + round(options.warm_up * 1000))
+        report["reference_loop_ms"] = loop_ms()
         report |= _of_shards(shards, options, shards.cpu_s() - cpu_s, passed_s)
     print(json.dumps(report) if options.json else "\n".join(f"{k:24} {v}" for k, v in report.items()))
 

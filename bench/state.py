@@ -30,6 +30,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.recovery import RecoveryConfig
 from bytewax.run import cli_main
 
+from bench.reference import loop_ms
 from core.partition import lane_of, partition_of
 from state import Identity, Lane, Shard
 
@@ -293,6 +294,7 @@ def measure(options: Options) -> dict[str, float]:
         "close_max_ms": round(closes[-1], 2),
         "cpu_percent": round(100 * (time.process_time() - meter.cpu_s) / elapsed, 1),
         "rss_mb": round(psutil.Process().memory_info().rss / 1e6),
+        "reference_loop_ms": loop_ms(),
         "disk_mb": round(sum(file.stat().st_size for file in options.path.rglob("*.sst")) / 1e6),
     }
 

@@ -305,11 +305,12 @@ class Opened:
         self._stack.enter_context(_every(_HOUSEKEEPING_S, self._look_after(stop)))
 
     def _look_after(self, stop: threading.Event) -> Callable[[], None]:
-        """Poll the catalog; end in order if the supervisor is gone."""
+        """Poll the catalog, and Kafka if it was away; end in order if the supervisor is gone."""
         parent = os.getppid()
 
         def look() -> None:
             self.content.poll(self.runtime.now_ms())
+            self.hub.ask_again()
             if os.getppid() != parent:
                 stop.set()
 

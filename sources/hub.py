@@ -6,6 +6,7 @@ to recognise a state directory that was lost.
 """
 
 import logging
+import threading
 import time
 from typing import Any
 
@@ -33,6 +34,8 @@ from sources.valve import Valve
 _log = logging.getLogger("tocsin.kafka")
 _UNLIMITED = 1 << 30
 _NO_TIMESTAMP = 0
+_EVERYWHERE = "Kafka"  # what a trouble is filed under that is no topic's
+_ASK_S = 1.0
 
 
 def unlimited(_topic: str) -> int:
@@ -43,7 +46,7 @@ def unlimited(_topic: str) -> int:
 class KafkaHub:
     """Reads all topics of a process, hands out batches, and says where it is.
 
-    One thread calls it, except `paused`, `troubles` and `lags()`, which a health page may read.
+    One thread calls it, except `paused`, `troubles`, `lags()` and `ask_again()`, which are for health pages.
 
     Attributes:
         clocks: the partitions' times, kept in the resume state.
@@ -74,6 +77,7 @@ class KafkaHub:
         self._valves: dict[str, Valve] = {}
         self._loading: set[int] = set()
         self._consumer: Consumer | None = None
+        self._open = threading.Lock()  # held by who is not the worker and needs the consumer open
         self._next_poll_s = 0.0
         self._next_commit_s = 0.0
         self._committed: Offsets = {}
@@ -248,7 +252,7 @@ class KafkaHub:
     def _on_error(self, error: KafkaError, topic: str = "") -> None:
         if not topic:
             named = [full for full in self._names if full in error.str()]
-            topic = self._names[max(named, key=len)] if named else "Kafka"
+            topic = self._names[max(named, key=len)] if named else _EVERYWHERE
         if error.fatal():
             msg = f"{topic}: {error.name()}; the consumer cannot go on: start the shard again"
             raise SourceError(msg)
@@ -323,7 +327,7 @@ class KafkaHub:
             else:
                 self._consumer.commit(offsets=changed, asynchronous=True)
         except KafkaException as failure:
-            self.troubles["Kafka"] = describe(failure.args[0], "committing offsets")
+            self.troubles[_EVERYWHERE] = describe(failure.args[0], "committing offsets")
 
     def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
         """Note what the group has; what failed while Kafka was away is committed again."""
@@ -334,19 +338,33 @@ class KafkaHub:
 
     def lags(self) -> dict[tuple[str, int], int]:
         """Return how far each topic partition is behind, where librdkafka knows its end."""
-        if self._consumer is None:
-            return {}
-        lags = {}
-        for name, lines in self._lines.items():
-            for tp in self._named(name, [p for p in lines if (name, p) not in self.paused]):
-                _, end = self._consumer.get_watermark_offsets(tp, cached=True)
-                position = lines[tp.partition].peek()
-                if end >= 0 and position >= 0:
-                    lags[name, tp.partition] = max(0, end - position)
-        return lags
+        with self._open:
+            if self._consumer is None:
+                return {}
+            places = [(name, p) for name, lines in self._lines.items() for p in lines]
+            found = {place: self._lag(self._consumer, *place) for place in places if place not in self.paused}
+        return {place: lag for place, lag in found.items() if lag is not None}
+
+    def _lag(self, consumer: Consumer, topic: str, partition: int) -> int | None:
+        (place,) = self._named(topic, [partition])
+        _, end = consumer.get_watermark_offsets(place, cached=True)
+        position = self._lines[topic][partition].peek()
+        return max(0, end - position) if end >= 0 and position >= 0 else None
+
+    def ask_again(self) -> None:
+        """Ask Kafka, if it was away, whether it answers: a quiet topic brings no record that would tell."""
+        with self._open:
+            if self._consumer is None or _EVERYWHERE not in self.troubles:
+                return
+            try:
+                self._consumer.list_topics(timeout=_ASK_S)
+            except KafkaException:
+                return
+            self.troubles.pop(_EVERYWHERE, None)
 
     def close(self) -> None:
         """Leave Kafka."""
-        if self._consumer is not None:
-            self._consumer.close()
-            self._consumer = None
+        with self._open:
+            if self._consumer is not None:
+                self._consumer.close()
+                self._consumer = None

@@ -71,6 +71,41 @@ def test_a_broker_that_goes_away_is_waited_for(cluster: MockCluster, start: Star
     assert hub.troubles == {}
 
 
+def test_a_broker_that_is_back_is_no_trouble_although_no_record_comes(
+    cluster: MockCluster, start: Start
+) -> None:
+    hub = start(hub_of(cluster), at(0))
+    cluster.down()
+    wait_for(lambda: not hub.take() and bool(hub.troubles))
+    hub.ask_again()
+    assert hub.troubles, "it is still away"
+    cluster.up()
+
+    def asked() -> bool:
+        hub.take()
+        hub.ask_again()
+        return not hub.troubles
+
+    wait_for(asked)
+
+
+def test_a_refusal_stays_told_although_the_broker_answers(cluster: MockCluster, start: Start) -> None:
+    cluster.fail(FETCH, *[KafkaError.TOPIC_AUTHORIZATION_FAILED] * 5)
+    hub = start(hub_of(cluster), at(0))
+    wait_for(lambda: not hub.take() and bool(hub.troubles))
+    hub.ask_again()
+    assert "refuses access" in hub.troubles[topics.EVENTS]
+
+
+def test_a_closed_hub_is_asked_nothing(cluster: MockCluster, start: Start) -> None:
+    hub = start(hub_of(cluster), at(0))
+    cluster.down()
+    wait_for(lambda: not hub.take() and bool(hub.troubles))
+    hub.close()
+    hub.ask_again()
+    assert hub.lags() == {}
+
+
 def test_a_refused_fetch_is_told_and_waited_out(cluster: MockCluster, start: Start) -> None:
     write(cluster, 5)
     cluster.fail(FETCH, *[KafkaError.TOPIC_AUTHORIZATION_FAILED] * 5)
