@@ -3,8 +3,8 @@
 The whole pipeline (gate with exact decisions, channel topic, ledger, rendering, HTTP call, outcomes,
 ClickHouse) on embedded servers, or on the broker in TOCSIN_KAFKA. Profiles of all users are read first; then
 events of different users are written at an even rate. Latency is what the outcomes say: from Kafka's
-timestamp, set when the event was written, to the moment the provider was called. Nothing is held, no limit
-is met.
+timestamp, set when the event was written, to the moment the provider was called, and to the moment when the
+decision stood in Kafka. Nothing is held, no limit is met.
 """
 
 import argparse
@@ -166,14 +166,20 @@ def _await_quiet(shards: Shards, options: argparse.Namespace) -> None:
 
 def _figures(settings: Settings, from_ms: int) -> dict[str, Any]:
     waits: list[int] = []
+    shown: list[int] = []
     statuses: dict[str, int] = {}
     with TopicReader(settings.kafka, settings.topic_prefix, settings.kafka_options) as reader:
         for record in reader.read(topics.OUTCOMES):
             outcome = decode_outcome(record)
             statuses[outcome.status] = statuses.get(outcome.status, 0) + 1
-            if outcome.status == Status.SENT and outcome.received_ms >= from_ms:
+            if outcome.received_ms < from_ms:
+                continue
+            if outcome.status == Status.SENT:
                 waits.append(outcome.latency_ms)
+            else:
+                shown.append(record.timestamp_ms - outcome.received_ms)
     return {
+        "event_to_decision_ms": percentiles(shown),
         "event_to_provider_ms": percentiles(waits) | {"max": max(waits)},
         "counted": len(waits),
         **statuses,
