@@ -27,7 +27,7 @@ from models.ids import digest
 from models.outcome import Outcome
 from models.raw import RawRecord
 from models.statuses import Status
-from sinks.clickhouse import OutcomeWriter
+from sinks.clickhouse import WRITERS, OutcomeWriter
 from sinks.clickhouse_store import ClickHouseLines
 
 _SUBMIT = 500
@@ -52,7 +52,7 @@ def measure(url: str, rows: int) -> dict[str, Any]:
     """Store outcomes that no run has stored before, and count them."""
     store.migrate(url)
     records = outcomes(rows)
-    writer = OutcomeWriter(ClickHouseLines(lambda: store.connect(url)))
+    writer = OutcomeWriter(*[ClickHouseLines(lambda: store.connect(url)) for _ in range(WRITERS)])
     process = psutil.Process()
     before_s, began = sum(process.cpu_times()[:2]), time.perf_counter()
     try:

@@ -44,7 +44,7 @@ from providers.ledger import Ledger, LedgerPolicy
 from providers.runtime import Runtime
 from providers.versions import VersionWriter
 from sinks.channels import TIMEOUT_S, sink_policy
-from sinks.clickhouse import OutcomeWriter
+from sinks.clickhouse import WRITERS, OutcomeWriter
 from sinks.clickhouse_store import ClickHouseLines
 from sinks.fan_out import FanOutPublisher
 from sinks.kafka import KafkaPublisher, PublisherPolicy
@@ -258,7 +258,7 @@ class Opened:
         if self._plan.flow not in TRACK_FLOWS:
             return None
         url = self._settings.clickhouse
-        writer = OutcomeWriter(ClickHouseLines(lambda: store.connect(url)))
+        writer = OutcomeWriter(*[ClickHouseLines(lambda: store.connect(url)) for _ in range(WRITERS)])
         self._stack.callback(writer.close)
         return writer
 

@@ -1,10 +1,11 @@
-"""Outcomes into ClickHouse: batches of the topic's own JSON lines, inserted by one background thread.
+"""Outcomes into ClickHouse: batches of the topic's own JSON lines, inserted by background threads.
 
 Guarantee: a record is reported done only after the server took its batch; a batch is tried again, with
 backoff, for as long as it takes. Copies are harmless (the table replaces by `outcome_id`). While ClickHouse
 is away records wait in Kafka: `room()` becomes 0 and the source stops reading the topic.
 """
 
+import contextlib
 import queue
 import threading
 from collections import deque
@@ -25,7 +26,9 @@ INSERT_SETTINGS = {
     "input_format_json_read_objects_as_strings": 1,
 }
 _SCHEMA = "ClickHouse refuses outcomes that are well-formed: bring its schema up to date (`tocsin migrate`)"
-_MAX_ROWS = 20_000
+WRITERS = 2
+"""Threads a process stores by."""
+_MAX_ROWS = 25_000
 _LINGER_S = 0.2  # how long a small batch waits for company: each insert makes a part
 _BACKOFF_MAX_S = 5.0
 
@@ -42,12 +45,11 @@ class OutcomeWriter:
     """Accumulates records and inserts them; `finished()` gives back what is done.
 
     Args:
-        store: used on the writer's own thread alone.
+        stores: one a thread, used there alone; with two, one batch is put together while another is stored.
         capacity: records it takes before the source must wait.
     """
 
-    def __init__(self, store: LineStore, *, capacity: int = 100_000) -> None:
-        self._lines = store
+    def __init__(self, *stores: LineStore, capacity: int = 100_000) -> None:
         self._capacity = capacity
         self._inbox: queue.SimpleQueue[RawRecord | None] = queue.SimpleQueue()
         self._finished: deque[Finished] = deque()
@@ -55,8 +57,13 @@ class OutcomeWriter:
         self._stop = threading.Event()
         self.problem = ""
         self.rows = 0
-        self._thread = threading.Thread(target=self._run, name="clickhouse", daemon=True)
-        self._thread.start()
+        self._counting = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._run, args=(store,), name="clickhouse", daemon=True)
+            for store in stores
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, records: Sequence[RawRecord]) -> None:
         """Take records; never blocks."""
@@ -85,31 +92,34 @@ class OutcomeWriter:
         """Stop; what is not stored yet stays unreported and is read again later."""
         self._stop.set()
         self._inbox.put(None)
-        self._thread.join(timeout_s)
+        for thread in self._threads:
+            thread.join(timeout_s)
 
-    def _run(self) -> None:
+    def _run(self, store: LineStore) -> None:
         while not self._stop.is_set():
             batch = self._collect()
             if batch:
-                self._store(batch)
+                self._store(store, batch)
 
     def _collect(self) -> list[RawRecord]:
-        first = self._inbox.get()
-        if first is None:
-            return []
-        batch = [first]
-        self._stop.wait(_LINGER_S)
-        while len(batch) < _MAX_ROWS and not self._inbox.empty():
-            record = self._inbox.get()
-            if record is not None:
+        """Take what is there, up to a batch; the end is handed on to the other threads."""
+        record, batch = self._inbox.get(), []
+        if self._inbox.qsize() < _MAX_ROWS:
+            self._stop.wait(_LINGER_S)
+        with contextlib.suppress(queue.Empty):
+            while record is not None:
                 batch.append(record)
+                if len(batch) == _MAX_ROWS:
+                    return batch
+                record = self._inbox.get_nowait()
+            self._inbox.put(None)
         return batch
 
-    def _store(self, batch: list[RawRecord]) -> None:
+    def _store(self, store: LineStore, batch: list[RawRecord]) -> None:
         backoff_s = 0.1
         while not self._stop.is_set():
             try:
-                self._insert(batch)
+                self._insert(store, batch)
             except SinkError as error:
                 self.problem = str(error)
                 self._stop.wait(backoff_s)
@@ -118,19 +128,20 @@ class OutcomeWriter:
                 self.problem = ""
                 return
 
-    def _insert(self, batch: list[RawRecord]) -> None:
+    def _insert(self, store: LineStore, batch: list[RawRecord]) -> None:
         """Insert a batch; where the store refuses it, look at each line and set the bad ones aside."""
         try:
-            self._lines.insert(_joined(batch))
+            store.insert(_joined(batch))
         except ValueError:
             good, bad = _sort(batch)
             if not bad:
                 raise SinkError(_SCHEMA) from None
             if good:
-                self._lines.insert(_joined(good))
+                store.insert(_joined(good))
             self._finished.extend(bad)
             batch = good
-        self.rows += len(batch)
+        with self._counting:
+            self.rows += len(batch)
         self._finished.extend([Finished(record) for record in batch])
 
 

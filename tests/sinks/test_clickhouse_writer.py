@@ -67,6 +67,26 @@ def test_records_are_stored_in_one_batch_and_reported_done(store: Memory) -> Non
     writer.close()
 
 
+def test_two_stores_share_the_records_and_store_each_once() -> None:
+    stores = Memory(), Memory()
+    writer = OutcomeWriter(*stores, capacity=100_000)
+    writer.submit([record(n) for n in range(60_000)])
+    done = collect(writer, 60_000, within_s=30)
+    assert sorted(one.record.offset for one in done) == list(range(60_000))
+    assert all(store.lines for store in stores)
+    lines = [line for store in stores for line in store.lines]
+    assert len(lines) == len(set(lines)) == writer.rows == 60_000
+    writer.close()
+
+
+def test_both_threads_end_at_the_close() -> None:
+    before = set(threading.enumerate())
+    writer = OutcomeWriter(Memory(), Memory())
+    assert len(set(threading.enumerate()) - before) == 2
+    writer.close(timeout_s=10)
+    assert set(threading.enumerate()) <= before
+
+
 def test_nothing_is_done_while_the_store_is_away_and_all_is_when_it_comes_back(store: Memory) -> None:
     store.away.set()
     writer = writer_over(store)
