@@ -315,3 +315,9 @@ def example_blocks(text: str) -> list[list[str]]:
 def test_specs_are_frozen() -> None:
     for model in (NotificationSpec, TenantSpec):
         assert model.model_config["frozen"]
+
+
+def test_a_folder_that_is_not_there_is_named_with_its_cure(tmp_path: Path) -> None:
+    problems = catalog.check(tmp_path / "nowhere")
+    said = f"{tmp_path}/nowhere:1: no such folder, set TOCSIN_CATALOG to the catalog's"
+    assert said in [str(problem) for problem in problems]
