@@ -53,8 +53,8 @@ def collect(writer: OutcomeWriter, count: int, within_s: float = 10) -> list[Fin
     return done
 
 
-def writer_over(store: LineStore, capacity: int = 1_000) -> OutcomeWriter:
-    return OutcomeWriter(store, capacity=capacity)
+def writer_over(*stores: LineStore, capacity: int = 1_000, linger_s: float = 0.2) -> OutcomeWriter:
+    return OutcomeWriter(*stores, capacity=capacity, linger_s=linger_s)
 
 
 def test_records_are_stored_in_one_batch_and_reported_done(store: Memory) -> None:
@@ -76,6 +76,24 @@ def test_two_stores_share_the_records_and_store_each_once() -> None:
     assert all(store.lines for store in stores)
     lines = [line for store in stores for line in store.lines]
     assert len(lines) == len(set(lines)) == writer.rows == 60_000
+    writer.close()
+
+
+def test_two_threads_do_not_halve_each_others_batches() -> None:
+    stores = Memory(), Memory()
+    writer = writer_over(*stores, linger_s=0.5)
+    writer.submit([record(1)])
+    time.sleep(0.1)
+    writer.submit([record(2)])
+    assert len(collect(writer, 2)) == 2
+    assert sum(store.inserts for store in stores) == 1
+    writer.close()
+
+
+def test_a_full_batch_does_not_wait_for_company(store: Memory) -> None:
+    writer = writer_over(store, capacity=100_000, linger_s=60)
+    writer.submit([record(n) for n in range(25_001)])
+    assert len(collect(writer, 25_000, within_s=20)) == 25_000
     writer.close()
 
 
