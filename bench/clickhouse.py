@@ -17,7 +17,7 @@ import psutil
 from rich.console import Console
 from rich.progress import Progress
 
-from bench.reference import loop_ms
+from bench.reference import Reference
 from core.codec import encode
 from dashboards import store
 from flows.settings import environment
@@ -54,10 +54,11 @@ def measure(url: str, rows: int) -> dict[str, Any]:
     records = outcomes(rows)
     writer = OutcomeWriter(*[ClickHouseLines(lambda: store.connect(url)) for _ in range(WRITERS)])
     process = psutil.Process()
-    before_s, began = sum(process.cpu_times()[:2]), time.perf_counter()
     try:
-        play(writer, records)
-        passed = time.perf_counter() - began
+        with Reference() as reference:
+            before_s, began = sum(process.cpu_times()[:2]), time.perf_counter()
+            play(writer, records)
+            passed = time.perf_counter() - began
     finally:
         writer.close()
     return {
@@ -65,7 +66,7 @@ def measure(url: str, rows: int) -> dict[str, Any]:
         "rows_per_s": round(rows / passed),
         "writer_cpu_us_per_row": round((sum(process.cpu_times()[:2]) - before_s) / rows * 1e6, 1),
         "mb_per_s": round(sum(len(record.value or b"") for record in records) / passed / 1e6, 1),
-        "reference_loop_ms": loop_ms(),
+        "reference_loop_ms": reference.figures,
     }
 
 

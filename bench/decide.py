@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench.fleet import Feeder, Record, Shards, prepare, profiles, write_catalog
-from bench.reference import loop_ms
+from bench.reference import Reference
 from flows.settings import Settings
 from local.servers import REDIS
 from models import topics
@@ -62,9 +62,9 @@ def main() -> None:
             folder, {REDIS}, stack, TOCSIN_CATALOG=str(catalog), TOCSIN_EPOCH_MS=str(options.epoch_ms)
         )
         _publish(settings, options, console)
-        before_ms = loop_ms()
-        report = _measure(settings, env, options, console)
-        report["reference_loop_ms"] = [before_ms, loop_ms()]
+        with Reference() as reference:
+            report = _measure(settings, env, options, console)
+        report["reference_loop_ms"] = reference.figures
     print(json.dumps(report) if options.json else "\n".join(f"{k:28} {v}" for k, v in report.items()))
 
 

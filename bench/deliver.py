@@ -29,7 +29,7 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.testing import run_main
 from pydantic import SecretStr
 
-from bench.reference import loop_ms
+from bench.reference import Reference
 from core.catalog import load
 from core.render import Renderer
 from core.templates import load_templates
@@ -296,13 +296,17 @@ def main() -> None:
     try:
         time.sleep(0.7)
         top = uvloop.run(ceiling(port, max(2_000, arguments.in_flight), 2))
-        with tempfile.TemporaryDirectory() as folder, Servers(Path(folder), {REDIS}) as servers:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Servers(Path(folder), {REDIS}) as servers,
+            Reference() as reference,
+        ):
             result = run(arguments, servers.settings["TOCSIN_REDIS"], port)
     finally:
         server.terminate()
         server.wait()
     result |= {"in_flight": arguments.in_flight, "channel": arguments.channel, "provider_ceiling_per_s": top}
-    result["reference_loop_ms"] = loop_ms()
+    result["reference_loop_ms"] = reference.figures
     print(json.dumps(result) if arguments.json else json.dumps(result, indent=2))
 
 

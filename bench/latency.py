@@ -24,7 +24,7 @@ from rich.progress import Progress
 
 from bench.deliver import percentiles
 from bench.fleet import ROOT, Feeder, Record, Shards, prepare, profiles, write_catalog
-from bench.reference import loop_ms
+from bench.reference import Reference
 from core.codec import decode_outcome
 from dashboards import store
 from flows.settings import Settings
@@ -59,10 +59,11 @@ def main() -> None:
         stack.callback(shards.stop)
         _load_profiles(settings, shards, options, console)
         cpu_s, began_ms = shards.cpu_s(), round(time.time() * 1000)
-        passed_s = _play(settings, options, console)
+        with Reference() as reference:
+            passed_s = _play(settings, options, console)
         _await_quiet(shards, options)
         report = _figures(settings, began_ms + round(options.warm_up * 1000))
-        report["reference_loop_ms"] = loop_ms()
+        report["reference_loop_ms"] = reference.figures
         report |= _of_shards(shards, options, shards.cpu_s() - cpu_s, passed_s)
     print(json.dumps(report) if options.json else "\n".join(f"{k:24} {v}" for k, v in report.items()))
 

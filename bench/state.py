@@ -30,7 +30,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.recovery import RecoveryConfig
 from bytewax.run import cli_main
 
-from bench.reference import loop_ms
+from bench.reference import Reference
 from core.partition import lane_of, partition_of
 from state import Identity, Lane, Shard
 
@@ -277,11 +277,12 @@ def load(options: Options) -> float:
     return options.users / (time.perf_counter() - began)
 
 
-def measure(options: Options) -> dict[str, float]:
+def measure(options: Options) -> dict[str, Any]:
     """Load, start anew, run, and say what came out."""
     loaded_per_s = load(options)
-    meter = run(options, Anyone(options), options.epoch_ms)
-    elapsed = time.perf_counter() - meter.warm_since
+    with Reference() as reference:
+        meter = run(options, Anyone(options), options.epoch_ms)
+        elapsed = time.perf_counter() - meter.warm_since
     closes = sorted(meter.close_ms)
     return {
         "users": options.users,
@@ -294,7 +295,7 @@ def measure(options: Options) -> dict[str, float]:
         "close_max_ms": round(closes[-1], 2),
         "cpu_percent": round(100 * (time.process_time() - meter.cpu_s) / elapsed, 1),
         "rss_mb": round(psutil.Process().memory_info().rss / 1e6),
-        "reference_loop_ms": loop_ms(),
+        "reference_loop_ms": reference.figures,
         "disk_mb": round(sum(file.stat().st_size for file in options.path.rglob("*.sst")) / 1e6),
     }
 
