@@ -160,6 +160,14 @@ async def test_a_page_left_behind_holds_no_connection(page: browser.Page, box: B
     await seen(page, 1)
 
 
+async def test_a_message_chosen_after_the_sandbox_ended_says_so(page: browser.Page, box: Box) -> None:
+    send_one_of_each(box)
+    await seen(page, 4)
+    await page.js("window.fetch = () => Promise.reject(new TypeError('Failed to fetch'))")
+    await page.js("document.querySelectorAll('.row')[2].click()")
+    await page.until("document.querySelector('.none')?.innerText.includes('does not answer')")
+
+
 async def test_markup_in_a_message_stays_text(page: browser.Page, box: Box) -> None:
     box.twilio(Body="<img src=x onerror=alert(1)><b>bold</b>")
     await seen(page, 1)

@@ -26,6 +26,7 @@ export class Detail {
     this.wanted = seq;
     const message = await getJson(`/sent/${seq}`);
     if (ticket !== this.ticket) return;
+    if (message === undefined) return this.none("The sandbox does not answer. Start it again, then choose the message again.");
     if (!message) return this.none("This message is no longer kept.");
     const drawn = await face(message, this.onOpen);
     if (ticket !== this.ticket) return;

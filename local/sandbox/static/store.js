@@ -127,7 +127,12 @@ export class Store extends EventTarget {
   }
 }
 
+/** Get what is at a path: null if it is not there, undefined if the sandbox does not answer. */
 export async function getJson(path) {
-  const answer = await fetch(path);
-  return answer.ok ? answer.json() : null;
+  try {
+    const answer = await fetch(path);
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    return undefined;
+  }
 }
