@@ -75,6 +75,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--warm-up", type=float, default=10, help="seconds that are not counted")
     parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--partitions", type=int, default=2, help="of every topic, over all shards")
     parser.add_argument("--epoch-ms", type=int, default=50)
     parser.add_argument("--delay-ms", type=float, default=50, help="the provider's answer takes so long")
     parser.add_argument("--json", action="store_true")
@@ -110,6 +111,7 @@ def _prepare(folder: Path, options: argparse.Namespace, stack: ExitStack) -> tup
         TOCSIN_CATALOG=str(catalog),
         TOCSIN_PROVIDERS=str(folder / "providers.yaml"),
         TOCSIN_EPOCH_MS=str(options.epoch_ms),
+        TOCSIN_PARTITIONS=str(options.partitions),
     )
     store.migrate(settings.clickhouse)
     return settings, env
