@@ -60,6 +60,7 @@ class OutcomeWriter:
         self._finished: deque[Finished] = deque()
         self._waiting = 0
         self._stop = threading.Event()
+        self._full = threading.Event()  # a whole batch is there, or the end: no use to wait for company
         self.problem = ""
         self.rows = 0
         self._counting = threading.Lock()
@@ -75,6 +76,8 @@ class OutcomeWriter:
         self._waiting += len(records)
         for record in records:
             self._inbox.put(record)
+        if self._inbox.qsize() >= _MAX_ROWS:
+            self._full.set()
 
     def room(self) -> int:
         """How many more records may be submitted now; 0 while the store is away."""
@@ -96,6 +99,7 @@ class OutcomeWriter:
     def close(self, timeout_s: float = 5.0) -> None:
         """Stop; what is not stored yet stays unreported and is read again later."""
         self._stop.set()
+        self._full.set()
         self._inbox.put(None)
         for thread in self._threads:
             thread.join(timeout_s)
@@ -110,8 +114,9 @@ class OutcomeWriter:
         """Gather a batch, one thread at a time: two would halve each other's batches."""
         with self._collecting:
             first = self._inbox.get()
-            if first is not None and self._inbox.qsize() < _MAX_ROWS:
-                self._stop.wait(self._linger_s)
+            self._full.clear()
+            if self._inbox.qsize() < _MAX_ROWS and not self._stop.is_set():
+                self._full.wait(self._linger_s)
             return self._gathered(first)
 
     def _gathered(self, record: RawRecord | None) -> list[RawRecord]:

@@ -121,7 +121,7 @@ async def test_a_text_is_shown_in_its_thread_with_its_segments(page: browser.Pag
     await seen(page, 3)
     await page.press("j")
     await page.press("j")
-    await page.until("document.querySelector('.bubble.chosen')")
+    await page.until("document.querySelectorAll('.bubble').length === 2")
     bubbles = await page.js("[...document.querySelectorAll('.bubble')].map((each) => each.innerText)")
     assert len(bubbles) == 2
     assert "GSM-7 · 1 segment · 5" in bubbles[0]
