@@ -145,6 +145,7 @@ class Show:
 
     def run(self, *, live: bool) -> dict[str, Any]:
         """Play, wait until everything is delivered (or Ctrl-C), stop in order, balance."""
+        self._stage.introduce(self._data.passengers)
         self._player.publish_profiles()
         self._supervisor.start()
         try:

@@ -5,24 +5,29 @@ import shlex
 import shutil
 import socket
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import httpx2
 import msgspec
 import yaml
 
 from dashboards import store
 from flows.settings import Settings, environment
+from local.passengers import TENANT, Passenger
 from local.processes import free_ports
 from local.redis_server import Fsync
+from local.sandbox.people import Person
 from local.servers import CLICKHOUSE, KAFKA, REDIS, SANDBOX, Servers
 from sources.topics import TopicAdmin, TopicPlan
 
 ROOT = Path(__file__).parent.parent
 _SHARDS_MAX = 8
 _SANDBOX_SID = "AC" + "0" * 32
+_PEOPLE_A_CALL = 5_000
 
 
 class Stage:
@@ -97,6 +102,13 @@ class Stage:
             "ask": f"source {os.path.relpath(self.folder / 'env')}; tocsin why --user passenger-000042",
         }
 
+    def introduce(self, passengers: Iterable[Passenger]) -> None:
+        """Tell the sandbox who is who, so that its viewer shows people instead of addresses and tokens."""
+        rest = iter(passengers)
+        with httpx2.Client(base_url=self.addresses["viewer"], timeout=30) as sandbox:
+            while people := list(map(_person, islice(rest, _PEOPLE_A_CALL))):
+                sandbox.put("/people", content=msgspec.json.encode(people)).raise_for_status()
+
     def _write_env(self) -> None:
         """Write the settings for another terminal: `source .tocsin/demo/env`."""
         mine = {name: value for name, value in sorted(self.env.items()) if name.startswith("TOCSIN_")}
@@ -131,6 +143,16 @@ class Stage:
         self.servers.stop()
         if not self._keep:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _person(passenger: Passenger) -> Person:
+    profile = passenger.profile
+    addresses = (profile.email, profile.phone, *[device.token for device in profile.devices])
+    return Person(
+        user=f"{TENANT}/{passenger.user}",
+        name=f"{passenger.first_name} {passenger.last_name}",
+        addresses=tuple(filter(None, addresses)),
+    )
 
 
 def free_row(length: int) -> int:

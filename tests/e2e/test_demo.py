@@ -60,6 +60,8 @@ def test_a_day_of_flights_balances_and_every_word_is_in_clickhouse(tmp_path: Pat
     assert len(witnessed) == sum(
         counts["sent"] for name, counts in report["channels"].items() if name != "inapp"
     )
+    lines = (tmp_path / "demo/servers/sandbox/sent.jsonl").read_text().splitlines()
+    assert all(json.loads(line)["user"].startswith("default/passenger-") for line in lines)
 
 
 def test_killed_shards_lose_nothing_and_send_twice_only_what_was_open(tmp_path: Path) -> None:
