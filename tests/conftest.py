@@ -4,6 +4,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.clock import ManualClock
 from tests.sockets import Level, SocketGuard
@@ -15,6 +16,9 @@ _SERVERS = frozenset({"kafka", "redis_url", "redis_db", "clickhouse_url", "click
 _LOOPBACK_FOLDERS = frozenset(
     {"providers", "operators", "sources", "state", "sinks", "sandbox", "gateway", "dashboards", "local"}
 )
+# How long an example takes tells of the machine, not of the code.
+settings.register_profile("tocsin", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tocsin")
 _TESTS = Path(__file__).parent
 _GUARD = SocketGuard()
 
