@@ -105,7 +105,7 @@ class Stage:
     def introduce(self, passengers: Iterable[Passenger]) -> None:
         """Tell the sandbox who is who, so that its viewer shows people instead of addresses and tokens."""
         rest = iter(passengers)
-        with httpx2.Client(base_url=self.addresses["viewer"], timeout=30) as sandbox:
+        with httpx2.Client(base_url=self.addresses["viewer"], timeout=30, trust_env=False) as sandbox:
             while people := list(map(_person, islice(rest, _PEOPLE_A_CALL))):
                 sandbox.put("/people", content=msgspec.json.encode(people)).raise_for_status()
 
