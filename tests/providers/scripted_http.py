@@ -81,11 +81,15 @@ class ScriptedHttp:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for writer in self._open:  # of tasks that were cancelled before they began
-            writer.close()
+        for writer in self._open:
+            writer.transport.abort()
         await self._server.wait_closed()
+        await asyncio.sleep(0)  # lets the aborted connections close
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._server.is_serving():
+            writer.transport.abort()
+            return
         self._open.add(writer)
         task = asyncio.ensure_future(self._serve(reader, writer))
         self._tasks.add(task)
@@ -101,8 +105,7 @@ class ScriptedHttp:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            self._open.discard(writer)
-            writer.close()
+            writer.close()  # over TLS this waits for the peer's farewell, which may never come
 
     async def _turn(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         request = await _read(reader)

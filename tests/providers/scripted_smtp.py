@@ -53,7 +53,7 @@ class ScriptedSmtp:
         self.mails: list[Mail] = []
         self.commands: list[str] = []
         self.connections = 0
-        self.open: set[asyncio.BaseTransport] = set()
+        self.open: set[asyncio.Transport] = set()
         self.port = 0
 
     async def __aenter__(self) -> Self:
@@ -66,7 +66,7 @@ class ScriptedSmtp:
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
         for transport in list(self.open):
-            transport.close()
+            transport.abort()  # closing waits for the peer's farewell, where it speaks TLS
         await self._server.wait_closed()
         await asyncio.sleep(0.02)
 
@@ -113,6 +113,7 @@ class _Session(SMTP):
         self._greeted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self._owner.open.add(transport)
         super().connection_made(transport)
 

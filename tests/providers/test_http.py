@@ -1,6 +1,7 @@
 """The contract of transports: both implementations, a real server, every way a request can fail."""
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -217,6 +218,29 @@ def test_retry_after(value: str, wait_s: float | None) -> None:
 def test_retry_after_takes_any_text(value: str, now_s: float) -> None:
     wait_s = retry_after_s({"retry-after": value}, now_s)
     assert wait_s is None or 0 <= wait_s <= MAX_RETRY_AFTER_S
+
+
+async def test_a_scripted_server_leaves_no_connection_whose_peer_is_silent() -> None:
+    context, ca_pem = server_tls()
+    trusting = ssl.create_default_context(cadata=ca_pem.decode())
+    async with ScriptedHttp(tls=context) as server:
+        port = int(server.url.rpartition(":")[2])
+        plain = await asyncio.to_thread(_ask_over_tls, port, trusting)
+    with plain:
+        plain.settimeout(5)
+        while await asyncio.to_thread(plain.recv, 4096):
+            pass  # the server's farewell, to which nobody answers
+
+
+def _ask_over_tls(port: int, context: ssl.SSLContext) -> socket.socket:
+    """Ask, read the answer, and hand out the socket below: nobody speaks TLS on it from then on."""
+    with context.wrap_socket(
+        socket.create_connection(("127.0.0.1", port)), server_hostname="localhost"
+    ) as wire:
+        wire.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        while wire.recv(4096)[-4:] != b"\r\n\r\n":
+            pass
+        return socket.socket(fileno=wire.detach())
 
 
 def test_the_test_certificates_are_not_the_system_s() -> None:
