@@ -93,9 +93,7 @@ def _clickhouse(url: str) -> list[str]:
         code = getattr(error, "code", None)
         if code in store.NO_SCHEMA_CODES:
             return ["TOCSIN_CLICKHOUSE: the schema is not there; run `tocsin migrate`"]
-        return [
-            f"TOCSIN_CLICKHOUSE: no answer ({type(error).__name__}); is the server up and the address right?"
-        ]
+        return [f"TOCSIN_CLICKHOUSE: no answer; is the server up, the address right? ({store.reason(error)})"]
     except SinkError as error:
         return [str(error)]
     return []

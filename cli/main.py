@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import typer
+from rich.markup import escape
 
 from cli.output import REFUSED, errors, fail
 from core.errors import SettingsError, TocsinError
@@ -114,11 +115,13 @@ def main() -> None:
             errors.print(f"[red]✗[/red] TOCSIN_{name}: {problem['msg']}", soft_wrap=True)
         sys.exit(REFUSED)
     except _away() as error:
-        _end(f"no answer from a server ({type(error).__name__}); see `tocsin check`")
+        from dashboards.store import reason
+
+        _end(f"no answer from a server; `tocsin check` tells which ({reason(error)})")
 
 
 def _end(text: str, code: int = 1) -> NoReturn:
-    errors.print(f"[red]✗[/red] {text}", soft_wrap=True)
+    errors.print(f"[red]✗[/red] {escape(text)}", soft_wrap=True)
     sys.exit(code)
 
 

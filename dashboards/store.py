@@ -1,5 +1,6 @@
 """The analytical store: where ClickHouse is, its numbered migrations and its named queries."""
 
+import ipaddress
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.httputil import default_pool_manager
 
 from core.errors import SettingsError
 
@@ -54,6 +56,9 @@ def address(url: str) -> Address:
 def connect(url: str, *, with_database: bool = True) -> Client:
     """Open a client of ClickHouse's HTTP interface, embedded or real alike.
 
+    A proxy named by the environment (`HTTP_PROXY`) is asked for servers elsewhere, never for one on this
+    machine, whatever `NO_PROXY` says.
+
     Raises:
         clickhouse_connect.driver.exceptions.Error: nobody answers, or the user is refused.
     """
@@ -68,7 +73,21 @@ def connect(url: str, *, with_database: bool = True) -> Client:
         autogenerate_session_id=False,
         connect_timeout=5,
         send_receive_timeout=60,
+        pool_mgr=default_pool_manager() if _is_here(at.host) else None,
     )
+
+
+def reason(error: Exception) -> str:
+    """Name one of `AWAY` in a line of at most 400 characters; clients write whole paragraphs."""
+    first = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {first[:400]}"
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Migration(NamedTuple):

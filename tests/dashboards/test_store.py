@@ -1,10 +1,13 @@
 """The analytical store on a real ClickHouse engine: schema, inserts that may repeat, named queries."""
 
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 import pytest
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from core.errors import SettingsError
 from dashboards import store
@@ -49,6 +52,38 @@ def test_migrations_run_once(clickhouse_db: str) -> None:
     first = store.migrate(clickhouse_db)
     assert first == [f"{one.number:04d}_{one.name}" for one in store.migrations()]
     assert store.migrate(clickhouse_db) == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_server_of_this_machine_is_not_asked_through_a_proxy(
+    clickhouse_db: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with store.connect(clickhouse_db.replace("127.0.0.1", host), with_database=False) as client:
+        assert client.command("SELECT 1") == 1
+
+
+def test_a_server_elsewhere_is_asked_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Proxy) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.server_port}")
+        monkeypatch.setenv("no_proxy", "localhost")
+        threading.Thread(target=proxy.serve_forever).start()
+        with pytest.raises(ClickHouseError, match="stopped by the proxy"):
+            store.connect("http://clickhouse.example.com:8123/tocsin")
+        proxy.shutdown()
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_error(403, "Forbidden", "stopped by the proxy")
+
+    do_POST = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
 
 
 def test_every_field_of_an_outcome_arrives(url: str) -> None:
