@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli.demo_stage import Stage
+from cli.main import main
 from cli.send import write
 from models import topics
 
@@ -141,11 +142,30 @@ def test_named_queries_answer(terminal: Terminal, running: object) -> None:
     ],
 )
 def test_bad_input_names_the_cure(
-    terminal: Terminal, words: list[str], more: dict[str, str], code: int, cure: str
+    terminal: Terminal,
+    words: list[str],
+    more: dict[str, str],
+    code: int,
+    cure: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    found, out, err = terminal.tocsin(*words, **more)
-    assert (found, cure in out + err) == (code, True), out + err
-    assert "Traceback" not in err
+    """In this process: a new one for each would take minutes to load the same libraries."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("sys.argv", ["tocsin", *words])
+    for name, value in (terminal.env | more).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = "".join(capfd.readouterr())
+    assert (ended.value.code, cure in said) == (code, True), said
+    assert "Traceback" not in said
+
+
+def test_an_error_ends_the_process_with_its_code(terminal: Terminal) -> None:
+    code, out, err = terminal.tocsin("query", "nonsense")
+    assert (code, out) == (78, "")
+    assert "funnel" in err
 
 
 def test_a_changed_layout_is_refused_with_the_cure(
