@@ -7,7 +7,9 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from cli.demo_player import Player
 from cli.demo_stage import Stage, sends, settings_from
@@ -16,6 +18,7 @@ from cli.demo_watch import Watch
 from cli.run import command
 from dashboards import store
 from flows.supervisor import Supervisor
+from local.demo_data import DemoRecord
 from local.probes import http_answers
 from local.servers import CLICKHOUSE, KAFKA, REDIS, SANDBOX, Servers
 from models.outcome import Outcome
@@ -30,7 +33,8 @@ SHARDS = 2
 _TURN = ("shard-0", SANDBOX, REDIS, "shard-1", CLICKHOUSE, "shard-0", KAFKA, "shard-1")
 _TICK_S = 0.05
 _BACK_S = 60.0
-_PATIENCE_S = 200.0
+_PATIENCE_S = 400.0
+_HEAD_START = 2  # kills by which input may be ahead
 _QUIET_S = 2.0
 
 
@@ -132,7 +136,7 @@ class Processes:
 
 
 class Killer:
-    """Kills in turn, at random moments; who is not back yet is passed over until he is."""
+    """Kills in turn, at random moments; who is not back yet is waited for, up to a minute."""
 
     def __init__(self, processes: Processes, kills: int, every_s: float, seed: int) -> None:
         self._processes = processes
@@ -140,7 +144,7 @@ class Killer:
         self._every_s = every_s
         self._chance = random.Random(seed)
         self._turn = list(_TURN)
-        self._next_s = 0.0
+        self._next_s = time.monotonic() + every_s
         self.killed: Counter[str] = Counter()
 
     @property
@@ -153,14 +157,32 @@ class Killer:
         now = time.monotonic()
         if self.done or now < self._next_s:
             return
-        victim = next((name for name in self._turn if self._processes.up(name)), None)
-        if victim and self._next_s:
+        victim = self._turn[0]
+        if self._processes.up(victim):
             self._processes.kill(victim)
-            self._turn.remove(victim)
-            self._turn.append(victim)
             self.killed[victim] += 1
             self._left -= 1
+        elif now < self._next_s + _BACK_S:
+            return
+        self._turn.append(self._turn.pop(0))
         self._next_s = time.monotonic() + self._every_s * self._chance.uniform(0.2, 1.8)
+
+
+class Alongside(NamedTuple):
+    """An act whose events keep to the kills: where these are slow, input goes on until the last of them."""
+
+    act: Act
+    kills_by: Callable[[int], int]
+    killed: Callable[[], int]
+
+    def profiles(self) -> Iterator[DemoRecord]:
+        yield from self.act.profiles()
+
+    def events(self) -> Iterator[DemoRecord]:
+        for number, record in enumerate(self.act.events(), 1):
+            while self.killed() < self.kills_by(number):
+                time.sleep(_TICK_S)
+            yield record
 
 
 class Siege:
@@ -183,7 +205,8 @@ class Siege:
         self._processes = Processes(stage.servers, env, logs)
         self._killer = Killer(self._processes, kills, every_s, seed)
         self._tally = Tally()
-        self._events = 0
+        self._kills = kills
+        self._input = self._events = 0
         self.under_input = 0
         self.sent: Counter[str] = Counter()
 
@@ -198,6 +221,7 @@ class Siege:
     def run(self, acts: Sequence[Act], stamp_ms: int) -> None:
         """Play acts at their pace while the killer kills, the last in peace; wait until all is delivered."""
         before = sends(self._sandbox)
+        self._input = sum(len(one.event_records) for one in acts[:-1])
         with Watch(self.settings) as watch:
             self._first_profiles(acts[0])
             with self._processes.running():
@@ -213,7 +237,8 @@ class Siege:
 
     def _play(self, one: Act, watch: Watch, stamp_ms: int) -> int:
         """Play an act until its marks are decided; gives the kills until its last event was written."""
-        player = Player(self.settings, one, 1.0, (0, 1), stamp_ms=stamp_ms + self._events)
+        played = Alongside(one, partial(self._kills_by, self._events), self.killed.total)
+        player = Player(self.settings, played, 1.0, (0, 1), stamp_ms=stamp_ms + self._events)
         if one.greeted:
             player.publish_profiles()
             self._until(watch, lambda: not self._tally.marks.missing(one.greeted, "suppressed"))
@@ -225,6 +250,11 @@ class Siege:
         assert not player.problem
         self._events += player.events
         return kills
+
+    def _kills_by(self, before: int, number: int) -> int:
+        """Kills that come before an event of an act: all of them before the last event of the input."""
+        share = (before + number) / self._input
+        return self._kills if share >= 1 else round(self._kills * share) - _HEAD_START
 
     def _until(self, watch: Watch, reached: Callable[[], bool]) -> None:
         end = time.monotonic() + _PATIENCE_S

@@ -35,7 +35,7 @@ from tests.laws.judging import copies_that_differ, decided_by_events, sent_by_pr
 from tests.laws.killing import Siege
 from tests.laws.test_determinism import differing
 
-pytestmark = [pytest.mark.laws, pytest.mark.e2e, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.laws, pytest.mark.e2e, pytest.mark.timeout(900)]
 
 SEED = int(os.environ.get("TOCSIN_LAWS_SEED") or time.time_ns() % 1_000_000)
 KILLS, EVERY_S = 50, 1.8
@@ -77,7 +77,7 @@ def environment_of(stage: Stage, name: str, **more: str) -> dict[str, str]:
 
 
 def besieged(stage: Stage, acts: list[Act], name: str, kills: int, stamp_ms: int, **more: str) -> Siege:
-    """Run acts under kills, at a pace at which they outlast these a little; then the epilogue."""
+    """Run acts under kills, which they outlast a little; then the epilogue."""
     seconds = kills * EVERY_S * SLACK
     total = sum(len(one.event_records) for one in acts)
     siege = Siege(stage, environment_of(stage, name, **more), kills, EVERY_S, SEED)
