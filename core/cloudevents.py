@@ -11,7 +11,7 @@ import msgspec
 
 from core.errors import DecodeError
 from core.rfc3339 import CURE as TIME_CURE
-from core.rfc3339 import rfc3339_ms
+from core.rfc3339 import LATEST_MS, rfc3339_ms
 from core.shapes import MAX_TEXT, has_control, is_email, is_locale, is_phone, is_timezone
 from models import topics
 from models.event import Event, Origin, Recipient
@@ -248,7 +248,8 @@ def _time(field: str, text: str) -> int:
         raise DecodeError(Reason.BAD_FIELD, f"{field}: not RFC 3339; {TIME_CURE}") from error
     if time_ms < 0:
         raise DecodeError(Reason.TIME_OUT_OF_RANGE, f"{field}: before 1970; {TIME_CURE}")
-    return time_ms
+    # The largest time of many languages, which means never.
+    return min(time_ms, LATEST_MS)
 
 
 def _check_time(time_ms: int, received_ms: int, limits: EventLimits) -> None:

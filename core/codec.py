@@ -96,15 +96,18 @@ def decode_outcome(raw: RawRecord) -> Outcome:
     return _outcomes.decode(raw.value)
 
 
+# Redis compares versions as doubles, exact up to here.
+_VERSIONS = 1 << 53
 _CURES = {
     "email": "send one bare address, or leave it out",
     "phone": "send E.164 like +4915112345678, or leave it out",
     "locale": "send a language tag like de or pt-BR, or leave it out",
     "timezone": "send an IANA name like Europe/Berlin, or leave it out",
     "quiet_hours": "send start and end as HH:MM",
-    "devices": "send platform ios or android with a token, or web with a subscription and its endpoint",
-    "preferences": "send switches as true and false",
-    "version": "send a number that grows with every change",
+    "devices": "send platform ios or android with a token, or web with a subscription and its endpoint;"
+    " times with an offset",
+    "preferences": "send switches as true and false, and times with an offset",
+    "version": "send a number below 2^53 that grows with every change",
 }
 
 
@@ -171,8 +174,8 @@ def _check_profile(profile: Profile) -> None:
     for at, device in enumerate(profile.devices):
         if not _is_device(device):
             raise DecodeError(Reason.BAD_FIELD, f"devices[{at}]: not reachable; {_CURES['devices']}")
-    if profile.version < 0:
-        raise DecodeError(Reason.BAD_FIELD, f"version: negative; {_CURES['version']}")
+    if not 0 <= profile.version < _VERSIONS:
+        raise DecodeError(Reason.BAD_FIELD, f"version: negative or over 2^53; {_CURES['version']}")
 
 
 def _is_device(device: Device) -> bool:

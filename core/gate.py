@@ -336,5 +336,5 @@ def _ref(timer_id: str, held: HeldNotification) -> HoldRef:
 def _origin(text: str) -> Origin:
     topic, _, place = text.partition("/")
     partition, _, offset = place.partition("/")
-    numbers = [int(part) if part.isdecimal() else 0 for part in (partition, offset)]
+    numbers = [int(part) if part.isdecimal() and len(part) < 19 else 0 for part in (partition, offset)]
     return Origin(topic or topics.RECEIPTS, *numbers)

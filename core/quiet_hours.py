@@ -8,6 +8,8 @@ from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from core.rfc3339 import LATEST_MS
+
 _MINUTE_MS = 60_000
 _DAY_MIN = 1_440
 # Offsets are cached by the quarter of an hour: time zones change on these (checked at both ends).
@@ -23,7 +25,7 @@ def _zone(name: str) -> tzinfo:
 
 
 def _offset_ms(name: str, at_ms: int) -> int:
-    offset = datetime.fromtimestamp(at_ms / 1000, _zone(name)).utcoffset()
+    offset = datetime.fromtimestamp(min(at_ms, LATEST_MS) / 1000, _zone(name)).utcoffset()
     assert offset is not None, "an aware datetime has an offset"
     return int(offset.total_seconds() * 1000)
 

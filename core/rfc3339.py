@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+LATEST_MS = 253_402_128_000_000
+"""30 December 9999 UTC: the last day that exists on the clocks of all time zones."""
 CURE = "write RFC 3339 with an offset, like 2026-01-31T09:30:00Z"
 _MINUTE = len("2026-01-31T09:30")
 _SECOND = len(":00")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from core.record import UserRecord
+from core.rfc3339 import LATEST_MS
 from models.event import Event, Origin
 from models.message import Message, Retry
 from models.outcome import Outcome
@@ -93,5 +94,6 @@ def cloudevent(event: Event) -> bytes:
 def _rfc3339(at_ms: int | None) -> str | None:
     if at_ms is None:
         return None
+    at_ms = min(at_ms, LATEST_MS)
     whole = datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{whole}.{at_ms % 1000:03d}Z"

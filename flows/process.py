@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -342,7 +343,9 @@ def decoder(settings: Settings, hub: KafkaHub) -> Decoder:
     limits = EventLimits(settings.max_record_bytes, settings.max_past_s, settings.max_future_s, not stream)
     policy = DecodePolicy(settings.partitions, settings.lanes, limits, stream)
     badness = Badness(BadPolicy(settings.bad_run, settings.bad_ratio), hub.pause)
-    return Decoder(policy, hub.clocks, badness)
+    if stream:
+        return Decoder(policy, hub.clocks, badness)
+    return Decoder(policy, hub.clocks, badness, lambda: time.time_ns() // 1_000_000)
 
 
 def emitter(decode: Decoder) -> Callable[[Item], list[Any]]:

@@ -1,9 +1,12 @@
 """Profiles: how a user can be reached and what the user allows (`tocsin.profiles`, compacted, JSON)."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+# Without an offset it would be read in the zone of whichever machine reads it.
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Device(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -13,7 +16,7 @@ class Device(msgspec.Struct, frozen=True, omit_defaults=True):
     token: str = ""
     subscription: dict[str, str] | None = None
     app: str = ""
-    registered_at: datetime | None = None
+    registered_at: Moment | None = None
 
 
 class Preferences(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -23,7 +26,7 @@ class Preferences(msgspec.Struct, frozen=True, omit_defaults=True):
     channels: dict[str, bool] = {}
     categories: dict[str, bool | dict[str, bool]] = {}
     notifications: dict[str, bool] = {}
-    snoozed_until: datetime | None = None
+    snoozed_until: Moment | None = None
 
 
 class QuietHours(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ import msgspec
 from core import codec
 from core.errors import DecodeError
 from core.partition import lane_of, partition_of
+from core.rfc3339 import LATEST_MS
 from models import ids, topics
 from models.event import Event, Origin
 from models.outcome import Outcome
@@ -23,6 +24,7 @@ from operators.gate import GateInput, Item, LaneBatch
 # Headers of a forwarded record: where it was first read, and its Kafka time there.
 ORIGIN_HEADER = "tocsin-origin"
 RECEIVED_HEADER = "tocsin-received"
+_EVENT_TOPICS = frozenset({topics.EVENTS, topics.BULK})
 
 
 class Clocks(Protocol):
@@ -72,12 +74,26 @@ class Routed(NamedTuple):
 class Decoder:
     """Turns one batch of raw records into bundles; order is kept per user and topic.
 
+    Args:
+        policy: how records are read.
+        clocks: the time of each partition, which decoding moves.
+        badness: watches the share of undecodable records.
+        wall_ms: the wall clock, if it bounds how far ahead a record's Kafka timestamp may be. One producer
+            with a wrong clock must not move its partition's time, which never runs back, by years.
+
     Attributes:
         read: records decoded so far, by topic.
     """
 
-    def __init__(self, policy: DecodePolicy, clocks: Clocks, badness: Badness) -> None:
+    def __init__(
+        self,
+        policy: DecodePolicy,
+        clocks: Clocks,
+        badness: Badness,
+        wall_ms: Callable[[], int] = lambda: LATEST_MS,
+    ) -> None:
         self._policy = policy
+        self._wall_ms = wall_ms
         self._clocks = clocks
         self._badness = badness
         self._lane_names = [[f"{p}.{n}" for n in range(policy.lanes)] for p in range(policy.partitions)]
@@ -96,10 +112,12 @@ class Decoder:
         gate: dict[str, list[GateInput]] = {}
         lanes: dict[tuple[str, str], list[RawRecord]] = {}
         out: list[OutRecord] = []
+        latest_ms = self._wall_ms() + self._policy.limits.max_future_s * 1000
         for raw in records:
             self.read[raw.topic] += 1
             if raw.topic in self._parsers:
-                self._gate_input(raw, gate, out)
+                bounded = raw if raw.timestamp_ms <= latest_ms else raw._replace(timestamp_ms=latest_ms)
+                self._gate_input(bounded, gate, out)
             else:
                 lanes.setdefault(self._lane(raw), []).append(raw)
         routed = [Routed("gate", lane, LaneBatch(lane, inputs)) for lane, inputs in gate.items()]
@@ -144,7 +162,7 @@ class Decoder:
     def _event(self, raw: RawRecord) -> tuple[str, Item]:
         event = codec.decode_event(raw, self._policy.limits)
         if raw.headers:
-            event = _as_first_read(event, dict(raw.headers))
+            event = _as_first_read(event, dict(raw.headers), self._policy.partitions)
         return f"{event.tenant}/{event.user}", event
 
     def _retry(self, raw: RawRecord) -> tuple[str, Item]:
@@ -180,7 +198,7 @@ def _origin_of(raw: RawRecord) -> str:
     return marked.decode("ascii", "replace") if marked else f"{raw.topic}/{raw.partition}/{raw.offset}"
 
 
-def _as_first_read(event: Event, headers: dict[str, bytes]) -> Event:
+def _as_first_read(event: Event, headers: dict[str, bytes], partitions: int) -> Event:
     """Give a forwarded event the origin and Kafka time it was first read with."""
     marked = headers.get(ORIGIN_HEADER)
     if marked is None:
@@ -190,9 +208,16 @@ def _as_first_read(event: Event, headers: dict[str, bytes]) -> Event:
         origin = Origin(topic, int(partition), int(offset))
         received_ms = int(headers.get(RECEIVED_HEADER, b"0"))
     except ValueError:
-        text = f"header {ORIGIN_HEADER}: must be topic/partition/offset; only Tocsin writes it: leave it out"
-        raise DecodeError(Reason.BAD_FIELD, text) from None
+        raise _foreign_mark() from None
+    is_place = 0 <= origin.partition < partitions and 0 <= origin.offset < 1 << 63
+    if topic not in _EVENT_TOPICS or not is_place or not 0 <= received_ms <= LATEST_MS:
+        raise _foreign_mark()
     return msgspec.structs.replace(event, origin=origin, received_ms=received_ms or event.received_ms)
+
+
+def _foreign_mark() -> DecodeError:
+    text = f"header {ORIGIN_HEADER}: must be topic/partition/offset; only Tocsin writes it: leave it out"
+    return DecodeError(Reason.BAD_FIELD, text)
 
 
 def _forward(raw: RawRecord, home: int, key: bytes) -> OutRecord:

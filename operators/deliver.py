@@ -15,6 +15,7 @@ import bytewax.operators as op
 from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
+from core.rfc3339 import LATEST_MS
 from models.raw import OutRecord, RawRecord
 from operators.delivery_channel import ChannelDelivery
 
@@ -50,7 +51,7 @@ class DeliverLogic(StatefulBatchLogic[list[RawRecord], list[OutRecord], tuple[()
     def notify_at(self) -> datetime | None:
         """Say when there is something to do."""
         due_ms = self._channel.wake_at_ms()
-        return None if due_ms is None else datetime.fromtimestamp(due_ms / 1000, UTC)
+        return None if due_ms is None else datetime.fromtimestamp(min(due_ms, LATEST_MS) / 1000, UTC)
 
     def snapshot(self) -> tuple[()]:
         """Keep nothing: the source's offsets are the state."""

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from core import codec
+from core.cloudevents import Envelope
 from core.policy import GatePolicy
 from models import ids
 from models.event import Origin, Recipient
@@ -187,6 +188,22 @@ def test_a_dead_letter_reads_as_the_event_it_was(ann: World) -> None:
     assert (event.user, event.time_ms, msgspec.json.decode(event.data)) == ("ann", NOON - 1, {"x": "ü"})
     assert (event.send_at_ms, event.expires_ms, event.recipient) == (NOON + MINUTE, NOON + HOUR, None)
     assert event.origin == dead.origin
+
+
+@pytest.mark.parametrize("never", ["9999-12-31T23:59:59-05:00", "9999-12-31T23:59:59.9999999Z"])
+def test_an_event_that_never_expires_may_end_as_a_dead_letter(never: str) -> None:
+    written = codec.encode(Envelope("1.0", "1", "/s", "flight.landed", "ann", tocsinexpires=never))
+    limits = codec.EventLimits(10_000, 86_400, 3_600, check_time=True)
+    event = codec.decode_event(RawRecord("events", 0, 7, NOON, None, written, ()), limits)
+    gate = World("nobody").gate
+    (dead,) = gate.on_event(None, msgspec.structs.replace(event, tenant="nobody"), NOON).dead
+    again = codec.decode_event(RawRecord("events", 0, 8, NOON, None, dead.payload, ()), limits)
+    assert again.expires_ms == event.expires_ms
+
+
+def test_a_receipt_of_unknown_kind_may_name_any_origin(ann: World) -> None:
+    (dead,) = ann.receipt("seen", origin="events/0/" + "9" * 5_000).dead
+    assert dead.origin == Origin("events", 0, 0)
 
 
 def test_too_late_by_the_catalog_and_by_the_event(ann: World) -> None:

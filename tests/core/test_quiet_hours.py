@@ -22,6 +22,10 @@ ZONES = [
 ]
 
 
+def test_the_end_of_time_has_an_offset_too() -> None:
+    assert quiet_hours.offset_ms("Asia/Tokyo", 253_402_300_799_000) == 9 * 60 * MINUTE
+
+
 def ms(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp() * 1000)
 

@@ -103,6 +103,20 @@ def test_time_of_a_partition_never_runs_back() -> None:
     assert [entry.now_ms for entry in inputs(routed)] == [NOW, NOW, NOW + 1]
 
 
+def test_a_producer_with_a_wrong_clock_does_not_move_the_time_of_everybody() -> None:
+    """A partition's time never runs back: years ahead, every hold would be over and every expiry past."""
+    policy = DecodePolicy(partitions=PARTITIONS, lanes=LANES, limits=LIMITS)
+    clocks = Clocks()
+    decode = Decoder(policy, clocks, Notes(), lambda: NOW)
+    microseconds, fine = event("ann", ts=NOW * 1_000), event("ann", ts=NOW + 60_000)
+    first, ahead = inputs(decode([fine, microseconds]))
+    assert first.now_ms == NOW + 60_000
+    latest_ms = NOW + LIMITS.max_future_s * 1000
+    assert (ahead.now_ms, clocks.now(home("ann"))) == (latest_ms, latest_ms)
+    assert isinstance(ahead.item, Event)
+    assert ahead.item.received_ms == latest_ms
+
+
 def test_under_the_stream_clock_only_event_time_counts() -> None:
     at = "2013-01-01T10:00:00Z"
     (entry,) = inputs(decoder(stream=True)([event("ann", time=at, ts=NOW)]))
@@ -137,7 +151,13 @@ def test_a_forwarded_event_that_is_still_not_at_home_is_dead() -> None:
     assert msgspec.json.decode(outcome.value or b"", type=Outcome).origin == "events/0/1"
 
 
-@pytest.mark.parametrize("mark", [b"nonsense", b"\xff/\xff/\xff", b"events/x/1", b"events/1/"])
+@pytest.mark.parametrize(
+    "mark",
+    [
+        b"nonsense", b"\xff/\xff/\xff", b"events/x/1", b"events/1/", b"orders/0/5", b"events/4/5",
+        b"events/-1/5", b"events/0/-1", b"events/0/" + b"9" * 30, b"events/0/" + b"9" * 5_000,
+    ],
+)  # fmt: skip
 def test_a_forged_origin_header_is_a_dead_letter_that_names_the_cure(mark: bytes) -> None:
     raw = event("ann")._replace(headers=((ORIGIN_HEADER, mark),))
     letter, _ = outs(decoder()([raw]))

@@ -256,6 +256,15 @@ def test_nothing_is_shown_or_acknowledged_between_an_epochs_end_and_its_durabili
     assert logic.notify_at() is None
 
 
+def test_a_message_that_never_expires_stops_nothing(rig: Build) -> None:
+    provider = ScriptedProvider()
+    provider.script("ann", Misconfigured("bad key", code="401"))
+    made = rig([provider])
+    logic = DeliverLogic(made.channel, lambda *_: None, lambda: False)
+    made.feed(record(message(expires_ms=253_402_300_799_999), 0)).until_acked(1)
+    logic.notify_at()
+
+
 def test_the_end_of_input_waits_for_calls_that_are_out_and_for_no_more(rig: Build) -> None:
     provider = ScriptedProvider(delay_s=0.1)
     provider.script("ann", Transient("busy"))
