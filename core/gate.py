@@ -39,7 +39,6 @@ from models.statuses import Reason, Status
 __all__ = ["Gate", "GatePolicy", "Hold", "Step"]
 
 PROFILE_TIMER = "profile"
-ERASED_VERSION = -1
 _NO_DEFAULTS = DefaultPreferences()
 _NOTHING = Scope({})
 
@@ -292,8 +291,7 @@ class Gate:
         if record is None:
             return step
         step.touched = True
-        # Messages to an inline recipient carry version 0 and are not asked about.
-        step.profile_version = ERASED_VERSION if record.version else None
+        step.profile_version = -now_ms
         if record.waiting:
             step.releases.append((PROFILE_TIMER, record.waiting[0].deadline_ms))
         for one in record.waiting:

@@ -37,7 +37,8 @@ class Step(msgspec.Struct):
     Attributes:
         record: the user's record; None if nothing of the user is left.
         touched: whether the record must be written (or, if None, erased).
-        profile_version: the version to note for the ledger (law 3), -1 for an erased user, None for no note.
+        profile_version: what to note for the ledger (law 3): the profile's version, or minus the time (ms) of
+            an erasure; None for no note.
     """
 
     record: UserRecord | None

@@ -29,7 +29,10 @@ class OutRecord(NamedTuple):
 
 
 class VersionNote(NamedTuple):
-    """A profile change the ledger must know (law 3): `user_key` is `tenant/user`; -1 for an erased user."""
+    """A profile change the ledger must know (law 3): `user_key` is `tenant/user`.
+
+    `version` is that of the profile, or for an erasure minus its time (ms since 1970).
+    """
 
     user_key: str
     version: int

@@ -8,6 +8,9 @@ States: (none) ─claim► C claimed ─record► W waiting for its next attempt
 D is final for the message. H is handed back to the gate: the same *pass* (one admission by the gate) has
 ended, a later pass goes on. A `C` of another incarnation was open at a crash: it may have been sent.
 
+Beside a user stands the profile's version, or `<version>/<ms>` once the user was erased: what was decided
+before that moment is stale too, whatever a later profile's version (`providers.versions` writes them).
+
 Calls are gathered for about a millisecond and go out as one script call on one connection.
 """
 
@@ -37,6 +40,13 @@ _HEADER = 2 + _OWNER + _PASS  # state, unknown flag, owner, pass; then the body 
 # (Lua's reader knows no binary type), their values end to end.
 _SCRIPT = """
 local owner, ttl = ARGV[1], ARGV[2]
+local function is_stale(known, version, decided)
+  local newest, erased = string.match(known, '^(%d+)/?(%d*)$')
+  if not newest then return true end
+  if tonumber(newest) > version then return true end
+  erased = tonumber(erased) or -1
+  return decided < erased or (decided == erased and version > 0)
+end
 local function claim(key, version_key, mode, pass, version, body)
   local now = redis.call('GET', key)
   local state, flag, same = '', '0', false
@@ -52,7 +62,7 @@ local function claim(key, version_key, mode, pass, version, body)
     end
   end
   local known = redis.call('GET', version_key)
-  if known and (tonumber(known) < 0 or tonumber(known) > version) then
+  if known and is_stale(known, version, tonumber(string.sub(pass, 5), 16)) then
     return 'S' .. (same and now or '')
   end
   local value = flag .. owner .. pass .. (same and string.sub(now, 39) or body)

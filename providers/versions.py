@@ -6,6 +6,7 @@ The gate's records are shown when their epoch is durable; the profile versions a
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
@@ -14,11 +15,35 @@ from providers.ledger import LedgerPolicy, connect, version_key
 from providers.runtime import Runtime
 
 _log = logging.getLogger(__name__)
+# A later version does not make an erasure undone: its time stays beside it. ARGV: ttl_s, then two a key.
 _SCRIPT = """
-for i = 1, #KEYS do redis.call('SET', KEYS[i], ARGV[i + 1], 'EX', ARGV[1]) end
+for i, key in ipairs(KEYS) do
+  local version, erased = ARGV[2 * i], ARGV[2 * i + 1]
+  if erased == '0' then
+    local old = redis.call('GET', key)
+    erased = old and string.match(old, '/(%d+)$') or '0'
+  end
+  redis.call('SET', key, erased == '0' and version or version .. '/' .. erased, 'EX', ARGV[1])
+end
 """
 _BATCH = 500
 _PAUSE_S = 0.5
+
+
+class _Known(NamedTuple):
+    """A user's version, and when the user was erased before (ms; 0: not that this process knows)."""
+
+    version: int
+    erased_ms: int
+
+    def after(self, note: VersionNote) -> "_Known":
+        """Take in a later note."""
+        if note.version < 0:
+            return _Known(0, -note.version)
+        return _Known(note.version, self.erased_ms)
+
+
+_NOTHING = _Known(0, 0)
 
 
 class VersionWriter:
@@ -34,7 +59,7 @@ class VersionWriter:
         self._runtime = runtime
         self._policy = policy
         self._client = connect(policy)
-        self._newest: dict[str, int] = {}
+        self._newest: dict[str, _Known] = {}
         self._writer: asyncio.Task[None] | None = None
 
     def publish(self, records: Sequence[VersionNote]) -> None:
@@ -54,7 +79,7 @@ class VersionWriter:
 
     def _take(self, notes: list[VersionNote]) -> None:
         for note in notes:
-            self._newest[note.user_key] = note.version
+            self._newest[note.user_key] = self._newest.get(note.user_key, _NOTHING).after(note)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.get_running_loop().create_task(self._write())
 
@@ -64,11 +89,19 @@ class VersionWriter:
             try:
                 await self._set(batch)
             except (RedisError, OSError, TimeoutError) as error:
-                self._newest = dict(batch) | self._newest  # what came meanwhile is newer
+                self._put_back(batch)
                 _log.warning("profile versions wait for Redis (%s)", type(error).__name__)
                 await asyncio.sleep(_PAUSE_S)
 
-    async def _set(self, batch: list[tuple[str, int]]) -> None:
+    def _put_back(self, batch: list[tuple[str, _Known]]) -> None:
+        """Keep a batch for later; what came meanwhile is newer, but an erasure before it still counts."""
+        for user_key, known in batch:
+            newer = self._newest.get(user_key)
+            if newer is not None:
+                known = newer._replace(erased_ms=newer.erased_ms or known.erased_ms)
+            self._newest[user_key] = known
+
+    async def _set(self, batch: list[tuple[str, _Known]]) -> None:
         keys = [version_key(self._policy.prefix, user_key) for user_key, _ in batch]
-        versions = [version for _, version in batch]
-        await self._client.eval(_SCRIPT, len(keys), *keys, self._policy.ttl_s, *versions)
+        numbers = [number for _, known in batch for number in known]
+        await self._client.eval(_SCRIPT, len(keys), *keys, self._policy.ttl_s, *numbers)

@@ -57,7 +57,7 @@ def test_an_opt_out_reaches_the_very_next_event(ann: World) -> None:
 def test_erasure_forgets_everything(ann: World) -> None:
     ann.event("flight.landed", event_id="1")
     step = ann.profile(None)
-    assert (step.record, step.touched, step.profile_version) == (None, True, -1)
+    assert (step.record, step.touched, step.profile_version) == (None, True, -NOON)
     assert ann.records == {}
     assert said(ann.event("flight.landed", event_id="1", at=1)) == [("held", "awaiting_profile", "*")]
 
@@ -84,7 +84,15 @@ def test_erasure_ends_what_waits_for_the_profile() -> None:
     world.event("flight.landed")
     step = world.profile(None, at=SECOND)
     assert said(step) == [("suppressed", "erased", "*")]
-    assert (world.timers, world.records, step.profile_version) == ({}, {}, None)
+    assert (world.timers, world.records, step.profile_version) == ({}, {}, -NOON - SECOND)
+
+
+def test_erasing_an_inline_recipient_stops_what_queues_too() -> None:
+    world = World()
+    (message,) = world.event("flight.landed", recipient=Recipient(email="guest@mail.example")).messages
+    step = world.profile(None, at=SECOND)
+    assert step.profile_version == -NOON - SECOND
+    assert message.decided_ms < NOON + SECOND
 
 
 def test_a_receipt_is_logged(ann: World) -> None:

@@ -109,6 +109,29 @@ async def test_a_newer_profile_stops_the_message(
         assert (await open_ledger(SECOND).claim(message(profile_version=99))).answer is not Answer.OPEN
 
 
+@pytest.mark.parametrize(
+    ("known", "version", "decided_ms", "answer"),
+    [
+        ("0/5000", 3, 4_999, Answer.STALE),
+        ("0/5000", 0, 4_999, Answer.STALE),
+        ("0/5000", 3, 5_000, Answer.STALE),
+        ("0/5000", 0, 5_000, Answer.FRESH),  # to an inline recipient: a farewell may follow at once
+        ("0/5000", 1, 5_001, Answer.FRESH),
+        ("2/5000", 5, 4_999, Answer.STALE),  # came back with a version below the old one
+        ("2/5000", 1, 5_001, Answer.STALE),
+        ("2/5000", 2, 5_001, Answer.FRESH),
+        (str((1 << 53) - 1), (1 << 53) - 2, 5_000, Answer.STALE),
+    ],
+)
+async def test_what_was_decided_before_an_erasure_is_stale(
+    open_ledger: Open, redis_db: str, known: str, version: int, decided_ms: int, answer: Answer
+) -> None:
+    with redis.Redis.from_url(redis_db) as client:
+        client.set(version_key("t:", "acme/ann"), known)
+    claim = await open_ledger().claim(message(profile_version=version, decided_ms=decided_ms))
+    assert claim.answer is answer
+
+
 async def test_a_profile_change_between_attempts_stops_the_next(open_ledger: Open, redis_db: str) -> None:
     ledger = open_ledger()
     await ledger.claim(message())

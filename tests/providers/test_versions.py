@@ -20,7 +20,7 @@ def writer(runtime: Runtime, own_valkey: OwnValkey) -> Iterator[VersionWriter]:
     runtime.run(versions.close(), 5)
 
 
-def await_version(client: redis.Redis, user_key: str, version: int) -> None:
+def await_version(client: redis.Redis, user_key: str, version: int | str) -> None:
     deadline = time.monotonic() + 5
     while client.get(version_key("t:", user_key)) != str(version).encode():
         assert time.monotonic() < deadline, "the version never came"
@@ -29,11 +29,35 @@ def await_version(client: redis.Redis, user_key: str, version: int) -> None:
 
 def test_the_newest_version_stands_and_expires(writer: VersionWriter, own_valkey: OwnValkey) -> None:
     writer.publish([VersionNote("acme/ann", 1), VersionNote("acme/bob", 7), VersionNote("acme/ann", 2)])
-    writer.publish([VersionNote("acme/bob", -1)])
     with own_valkey.client() as client:
         await_version(client, "acme/ann", 2)
-        await_version(client, "acme/bob", -1)
+        await_version(client, "acme/bob", 7)
         assert 90 < client.ttl(version_key("t:", "acme/ann")) <= 99
+
+
+def test_an_erasure_stands_beside_every_later_version(writer: VersionWriter, own_valkey: OwnValkey) -> None:
+    """Else what was decided before it would pass again: a user who comes back begins at version 1."""
+    with own_valkey.client() as client:
+        writer.publish([VersionNote("acme/ann", 5), VersionNote("acme/ann", -7_000)])
+        await_version(client, "acme/ann", "0/7000")
+        writer.publish([VersionNote("acme/ann", 2)])
+        await_version(client, "acme/ann", "2/7000")
+        writer.publish(
+            [VersionNote("acme/bob", 5), VersionNote("acme/bob", -7_000), VersionNote("acme/bob", 2)]
+        )
+        await_version(client, "acme/bob", "2/7000")
+        writer.publish([VersionNote("acme/bob", -9_000)])
+        await_version(client, "acme/bob", "0/9000")
+
+
+def test_an_erasure_that_waited_for_redis_stands_too(writer: VersionWriter, own_valkey: OwnValkey) -> None:
+    own_valkey.kill()
+    writer.publish([VersionNote("acme/ann", -7_000)])
+    time.sleep(0.2)
+    writer.publish([VersionNote("acme/ann", 2)])
+    own_valkey.start()
+    with own_valkey.client() as client:
+        await_version(client, "acme/ann", "2/7000")
 
 
 def test_redis_away_blocks_nobody_and_is_caught_up(writer: VersionWriter, own_valkey: OwnValkey) -> None:
