@@ -12,7 +12,7 @@ from core import dedup, preferences, route
 from core.decide import is_blocked, quiet_until
 from core.plans import Plan
 from core.policy import GatePolicy
-from core.record import HoldRef, Point, UserRecord
+from core.record import HoldRef, Point, UserRecord, behind
 from core.step import HeldRetry, Hold, Step, encode_held
 from core.words import Detail, message_word
 from models.ids import outcome_id, target_id
@@ -124,6 +124,7 @@ def _refreshed(case: HandBack, plan: Plan, point: Point) -> Message:
 
 def _hold(case: HandBack, reason: Reason, due_ms: int) -> None:
     message, holds = case.held.retry.message, case.record.holds
+    due_ms = behind(holds, due_ms)
     if message.expires_ms and due_ms >= message.expires_ms:
         return _say(case, Status.EXPIRED, Reason.TOO_LATE, {"held_for": reason.value})
     timer_id = RETRY_TIMER + message.message_id

@@ -5,6 +5,7 @@ cost nothing to decode, and the garbage collector does not follow them. Whatever
 is left of a quiet user is the profile.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -27,6 +28,10 @@ class Point(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc
     subscription: dict[str, str] | None = None
 
 
+# Longer than what one user may hold takes, at a millisecond each.
+_QUEUE_MS = 1_000
+
+
 class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """What must be known of a held thing without its payload: when it is due, and its last word if erased.
 
@@ -44,6 +49,15 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     target: str = ""
     attempt: int = 0
     counter: str = ""
+
+
+def behind(holds: Mapping[str, HoldRef], due_ms: int) -> int:
+    """When something held until `due_ms` is due so that it comes behind what is held for that moment already.
+
+    Quiet hours end for all a user has at once: a millisecond apart, they leave in the order of their events.
+    """
+    same = [ref.due_ms for ref in holds.values() if due_ms <= ref.due_ms < due_ms + _QUEUE_MS]
+    return max(same) + 1 if same else due_ms
 
 
 class Waiting(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -53,5 +53,12 @@ def outcome_id(subject: str, status: str, attempt: int = 0) -> str:
 
 
 def target_id(address: str) -> str:
-    """Name an address or device without saying it: 16 hex digits, fit for outcomes and log lines."""
-    return blake2b(address.encode(), digest_size=8).hexdigest()
+    """Name an address or device without saying it: 16 hex digits, fit for outcomes and log lines.
+
+    Mail addresses are one and the same however they are capitalised: a complaint blocks all spellings.
+
+    >>> target_id("Ann@Mail.example") == target_id("ann@mail.example")
+    True
+    """
+    named = address.lower() if "@" in address else address
+    return blake2b(named.encode(), digest_size=8).hexdigest()

@@ -177,7 +177,7 @@ PROFILES = st.builds(
         categories=st.dictionaries(TEXT, st.booleans() | st.dictionaries(TEXT, st.booleans()), max_size=2),
     ),
     quiet_hours=st.none() | st.just(QuietHours("22:00", "07:00")),
-    version=st.integers(0, (1 << 63) - 1),
+    version=st.integers(0, (1 << 53) - 1),
 )
 
 

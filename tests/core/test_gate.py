@@ -352,7 +352,7 @@ def test_overflow_hold_waits_for_room(ann: World) -> None:
     assert [said(step)[0][:2] for step in steps[2:]] == [("held", "limit_hold")] * 3
     assert [hold.due_ms - NOON for step in steps for hold in step.holds] == [
         10 * MINUTE,
-        10 * MINUTE,
+        10 * MINUTE + 1,
         20 * MINUTE,
     ]
     ann.advance(HOUR)
@@ -365,6 +365,14 @@ def test_words_of_things_held_twice_differ(ann: World) -> None:
         ann.event("drip", at=step)
     ann.advance(2 * HOUR)
     assert len({word.outcome_id for word in ann.outcomes}) == len(ann.outcomes)
+
+
+def test_what_is_held_for_one_moment_leaves_in_the_order_of_its_events(ann: World) -> None:
+    for number in range(8):
+        ann.event("daytime", at=9 * HOUR + number * MINUTE, event_id=f"e{number}")
+    assert ann.messages == []
+    ann.advance(DAY)
+    assert [message.event_id for message in ann.messages] == [f"e{number}" for number in range(8)]
 
 
 def test_quiet_hours_hold_until_morning() -> None:

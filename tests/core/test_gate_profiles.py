@@ -95,6 +95,15 @@ def test_erasing_an_inline_recipient_stops_what_queues_too() -> None:
     assert message.decided_ms < NOON + SECOND
 
 
+def test_a_complaint_blocks_every_spelling_of_a_mail_address() -> None:
+    world = World()
+    (message,) = world.event("flight.landed", recipient=Recipient(email="Ann@Mail.example")).messages
+    world.receipt("complained", at=SECOND, target=ids.target_id(message.target.address), channel="email")
+    step = world.event("flight.landed", at=MINUTE, recipient=Recipient(email="ann@mail.example"))
+    assert ("suppressed", "target_blocked", "email") in said(step)
+    assert "email" not in sent(step)
+
+
 def test_a_receipt_is_logged(ann: World) -> None:
     step = ann.receipt("delivered", at=5, message_id="m1", channel="push", provider="fcm", receipt_id="r1")
     word = step.outcomes[0]

@@ -168,6 +168,15 @@ def test_quiet_hours_hold_a_retry_once_more(ann: World) -> None:
     assert ann.messages[-1].decided_ms == NOON + 2 * HOUR
 
 
+def test_retries_held_for_one_moment_leave_in_the_order_in_which_they_came(ann: World) -> None:
+    messages = [first(ann, "few", at=number) for number in range(3)]
+    ann.profile(profile(quiet_hours=QuietHours("12:30", "14:00")), at=SECOND)
+    for number, message in enumerate(messages):
+        ann.retry(message, at=HOUR + number)
+    ann.advance(3 * HOUR)
+    assert [one.message_id for one in ann.messages[-3:]] == [one.message_id for one in messages]
+
+
 def test_a_critical_retry_does_not_wait_for_morning(ann: World) -> None:
     message = first(ann, "flight.cancelled")
     ann.profile(profile(quiet_hours=QuietHours("11:00", "14:00")), at=1)
