@@ -39,7 +39,7 @@ from models.statuses import Channel
 from operators.decode import DecodePolicy, Decoder, Routed
 from operators.delivery_channel import ChannelDelivery, ChannelPolicy
 from operators.gate import GateParts
-from providers.accounts import build, load_accounts
+from providers.accounts import build, inbox_policies, load_accounts
 from providers.base import Provider
 from providers.ledger import Ledger, LedgerPolicy
 from providers.runtime import Runtime
@@ -200,7 +200,8 @@ class Opened:
             shards=plan.shards,
         )
         kafka = KafkaPublisher(PublisherPolicy(settings.kafka, settings.topic_prefix, settings.kafka_options))
-        versions = VersionWriter(self.runtime, self._ledger_policy)
+        inboxes = inbox_policies(settings.providers, environment())
+        versions = VersionWriter(self.runtime, self._ledger_policy, inboxes)
         self._stack.callback(lambda: self.runtime.run(versions.close(), 5))
         shard = Shard.open(
             settings.state_dir / plan.name,

@@ -26,7 +26,7 @@ from providers.base import Provider
 from providers.fcm import Fcm, FcmAccount
 from providers.http import Clock, HttpPolicy, PyreqwestTransport, Transport
 from providers.inapp import InApp, InAppAccount
-from providers.inbox import Inbox
+from providers.inbox import Inbox, InboxPolicy
 from providers.sendgrid import SendGrid, SendGridAccount
 from providers.smtp_mail import SmtpAccount, SmtpMail
 from providers.twilio_sms import TwilioAccount, TwilioSms
@@ -102,6 +102,18 @@ def build(
     apple = any(isinstance(account, ApnsAccount) for account in accounts.accounts.values())
     parts = _Parts(clock, redis, transport, frozenset({"android"} if apple else {"android", "ios"}))
     return {name: _adapter(name, account, parts) for name, account in accounts.accounts.items()}
+
+
+def inbox_policies(path: Path, variables: Mapping[str, str]) -> list[InboxPolicy]:
+    """Tell which inboxes there are: those of the in-app accounts; without a file of accounts, the usual one.
+
+    Raises:
+        SettingsError: as `load_accounts`, where the file is there.
+    """
+    if not path.exists():
+        return [InboxPolicy()]
+    accounts = load_accounts(path, variables).accounts.values()
+    return [account.policy() for account in accounts if isinstance(account, InAppAccount)]
 
 
 class _Parts(NamedTuple):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from redis.exceptions import RedisError
 
 from models.raw import VersionNote
+from providers.inbox import Inbox, InboxPolicy
 from providers.ledger import LedgerPolicy, connect, version_key
 from providers.runtime import Runtime
 
@@ -53,12 +54,19 @@ class VersionWriter:
     written again until Redis takes it, and stands there for the ledger's time to live. Notes not yet
     written are lost with the process: the gate still decides a held message again, and the outbox shows
     the notes of the last epoch once more after a crash.
+
+    Args:
+        runtime: the loop it writes on.
+        policy: where the ledger is.
+        inboxes: inboxes of which an erased user is to disappear too, once nothing new can get in.
     """
 
-    def __init__(self, runtime: Runtime, policy: LedgerPolicy) -> None:
+    def __init__(self, runtime: Runtime, policy: LedgerPolicy, inboxes: Sequence[InboxPolicy] = ()) -> None:
         self._runtime = runtime
         self._policy = policy
         self._client = connect(policy)
+        self._inboxes = [Inbox(self._client, inbox) for inbox in inboxes]
+        self._erased: set[str] = set()
         self._newest: dict[str, _Known] = {}
         self._writer: asyncio.Task[None] | None = None
 
@@ -80,6 +88,8 @@ class VersionWriter:
     def _take(self, notes: list[VersionNote]) -> None:
         for note in notes:
             self._newest[note.user_key] = self._newest.get(note.user_key, _NOTHING).after(note)
+            if note.version < 0:
+                self._erased.add(note.user_key)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.get_running_loop().create_task(self._write())
 
@@ -88,6 +98,7 @@ class VersionWriter:
             batch = [self._newest.popitem() for _ in range(min(_BATCH, len(self._newest)))]
             try:
                 await self._set(batch)
+                await self._forget([user_key for user_key, _ in batch])
             except (RedisError, OSError, TimeoutError) as error:
                 self._put_back(batch)
                 _log.warning("profile versions wait for Redis (%s)", type(error).__name__)
@@ -100,6 +111,12 @@ class VersionWriter:
             if newer is not None:
                 known = newer._replace(erased_ms=newer.erased_ms or known.erased_ms)
             self._newest[user_key] = known
+
+    async def _forget(self, user_keys: Sequence[str]) -> None:
+        for user_key in self._erased.intersection(user_keys):
+            for inbox in self._inboxes:
+                await inbox.erase(user_key)
+            self._erased.discard(user_key)
 
     async def _set(self, batch: list[tuple[str, _Known]]) -> None:
         keys = [version_key(self._policy.prefix, user_key) for user_key, _ in batch]

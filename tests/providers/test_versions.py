@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from models.raw import VersionNote
+from providers.inbox import InboxPolicy
 from providers.ledger import LedgerPolicy, version_key
 from providers.runtime import Runtime
 from providers.versions import VersionWriter
@@ -58,6 +59,17 @@ def test_an_erasure_that_waited_for_redis_stands_too(writer: VersionWriter, own_
     own_valkey.start()
     with own_valkey.client() as client:
         await_version(client, "acme/ann", "2/7000")
+
+
+def test_an_erasure_empties_the_inbox(runtime: Runtime, own_valkey: OwnValkey) -> None:
+    policies = [InboxPolicy(prefix="a:"), InboxPolicy(prefix="b:")]
+    versions = VersionWriter(runtime, LedgerPolicy(url=own_valkey.url, prefix="t:"), policies)
+    with own_valkey.client() as client:
+        for key in ("a:inbox:{acme/ann}:entries", "b:inbox:{acme/ann}:entries", "a:inbox:{acme/bob}:entries"):
+            client.hset(key, "m1", "{}")
+        versions.publish([VersionNote("acme/bob", 3), VersionNote("acme/ann", -7_000)])
+        runtime.run(versions.close(), 5)
+        assert client.keys("*:inbox:*") == [b"a:inbox:{acme/bob}:entries"]
 
 
 def test_redis_away_blocks_nobody_and_is_caught_up(writer: VersionWriter, own_valkey: OwnValkey) -> None:
