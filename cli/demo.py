@@ -65,7 +65,12 @@ def demo(
     broker: Annotated[
         Literal["embedded", "apache"], typer.Option(help="apache: Apache Kafka itself (needs Java and Maven)")
     ] = "embedded",
-    keep: Annotated[Path | None, typer.Option(help="keep state, logs and data in this folder")] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False, help="keep state, logs and data in this folder: new, empty or a demo's"
+        ),
+    ] = None,
     kill_shard_every: Annotated[
         float, typer.Option(min=0, help="SIGKILL a shard every so many seconds, more or less")
     ] = 0,

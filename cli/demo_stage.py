@@ -14,7 +14,9 @@ from typing import Self
 import httpx2
 import msgspec
 import yaml
+from rich.markup import escape
 
+from cli.output import fail
 from dashboards import store
 from flows.settings import Settings, environment
 from local.passengers import TENANT, Passenger
@@ -28,10 +30,14 @@ ROOT = Path(__file__).parent.parent
 _SHARDS_MAX = 8
 _SANDBOX_SID = "AC" + "0" * 32
 _PEOPLE_A_CALL = 5_000
+_MARK = "servers/lock"  # the first file of every demo
 
 
 class Stage:
     """Everything the demo runs on, in one folder, gone (or kept on disk) when it is left.
+
+    What an earlier demo left in the folder is begun anew. A folder that is neither empty nor a demo's is
+    refused (exit code 2) before anything in it is touched.
 
     Attributes:
         servers: the embedded servers.
@@ -64,6 +70,7 @@ class Stage:
         self.addresses: dict[str, str] = {}
 
     def __enter__(self) -> Self:
+        refuse_foreign(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.servers.start()
         shutil.rmtree(self.folder / "state", ignore_errors=True)
@@ -143,6 +150,14 @@ class Stage:
         self.servers.stop()
         if not self._keep:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def refuse_foreign(folder: Path) -> None:
+    """End (exit code 2) if a folder is neither empty nor a demo's: the demo removes and overwrites in it."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / _MARK).is_file():
+        fail(
+            f"--keep: {escape(str(folder))} holds what is not of the demo; name a new or empty folder", code=2
+        )
 
 
 def _person(passenger: Passenger) -> Person:

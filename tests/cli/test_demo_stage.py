@@ -1,8 +1,39 @@
-"""The demo's stage: what its witness counts."""
+"""The demo's stage: whose folder it takes, and what its witness counts."""
 
 from pathlib import Path
 
-from cli.demo_stage import sends
+import pytest
+import typer
+
+from cli.demo_stage import Stage, refuse_foreign, sends
+
+# Loading a client of ClickHouse asks the machine whether it speaks IPv6.
+pytestmark = pytest.mark.loopback
+
+
+@pytest.mark.parametrize("foreign", ["state/__init__.py", "providers.yaml", "env", "servers/note"])
+def test_a_folder_that_is_not_a_demo_s_is_refused_and_left_alone(
+    tmp_path: Path, foreign: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / foreign
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("mine")
+    with pytest.raises(typer.Exit) as ended, Stage(tmp_path, partitions=1, keep=True):
+        pytest.fail("it was taken")
+    said = capfd.readouterr().err
+    assert (ended.value.exit_code, str(tmp_path) in said, "empty folder" in said) == (2, True, True)
+    assert file.read_text() == "mine"
+    assert [each for each in tmp_path.rglob("*") if each.is_file()] == [file]
+
+
+@pytest.mark.parametrize("left", [[], ["servers/lock"], ["servers/lock", "state/gate-0/base", "env"]])
+def test_a_new_or_empty_folder_and_a_demo_s_own_are_taken(tmp_path: Path, left: list[str]) -> None:
+    for name in left:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    refuse_foreign(tmp_path)
+    refuse_foreign(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_sends_are_counted_by_message_and_a_torn_line_is_none(tmp_path: Path) -> None:
