@@ -8,11 +8,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from core.errors import SettingsError
+
 
 class HealthServer:
     """Serves health and metrics until closed.
 
     `problems` returns sentences; none means healthy. `/healthz` answers 200 or 503 with them as JSON.
+    A port is free again the moment its process has ended, however it ended: connections that are still
+    closing do not hold it.
+
+    Raises:
+        SettingsError: it cannot listen there; the text names address, reason and cure.
     """
 
     def __init__(
@@ -39,7 +46,7 @@ class HealthServer:
             def log_message(self, *_args: object) -> None:
                 """Keep quiet: a probe a second is no news."""
 
-        self._server = ThreadingHTTPServer((host, port), Handler)
+        self._server = _listening(host, port, Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
         self._thread.start()
@@ -53,3 +60,15 @@ class HealthServer:
         """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
+
+
+def _listening(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    try:
+        return ThreadingHTTPServer((host, port), handler)
+    except (OSError, OverflowError) as error:  # overflow: the first port plus the shard's number
+        why = getattr(error, "strerror", None) or error
+        msg = (
+            f"TOCSIN_HTTP_HOST, TOCSIN_HTTP_PORT: cannot listen on {host}:{port} ({why}); end what listens"
+            " there, or set others (port 0: a free one)"
+        )
+        raise SettingsError(msg) from error

@@ -1,6 +1,9 @@
 """`/healthz` and `/metrics` over HTTP."""
 
 import json
+import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -8,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from core.errors import SettingsError
 from flows.health import HealthServer
 
 pytestmark = pytest.mark.loopback
@@ -56,3 +60,40 @@ def test_anything_else_is_404_and_says_what_there_is(served: Served) -> None:
     code, body = served.get("/")
     assert code == 404
     assert "/healthz" in body
+
+
+def test_a_port_in_use_is_a_setting_to_mend(served: Served) -> None:
+    port = served.server.port
+    with pytest.raises(
+        SettingsError, match=rf"TOCSIN_HTTP_PORT: cannot listen on 127\.0\.0\.1:{port} \(Addr"
+    ):
+        HealthServer("127.0.0.1", port, CollectorRegistry(), list)
+
+
+def test_a_shard_s_port_beyond_the_last_is_a_setting_to_mend() -> None:
+    with pytest.raises(SettingsError, match=r"TOCSIN_HTTP_PORT: cannot listen on 127\.0\.0\.1:65536"):
+        HealthServer("127.0.0.1", 65_536, CollectorRegistry(), list)
+
+
+KILLED = """
+import signal
+from prometheus_client import CollectorRegistry
+from flows.health import HealthServer
+print(HealthServer("127.0.0.1", 0, CollectorRegistry(), list).port, flush=True)
+signal.pause()
+"""
+
+
+def test_the_port_of_a_killed_process_is_free_at_once_although_connections_to_it_are_open() -> None:
+    with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        port = int(process.stdout.readline())
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            assert connection.recv(8) == b"HTTP/1.0"
+            with socket.create_connection(("127.0.0.1", port), timeout=5):
+                process.kill()
+                process.wait()
+                again = HealthServer("127.0.0.1", port, CollectorRegistry(), list)
+                assert again.port == port
+                again.close()
