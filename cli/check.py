@@ -66,6 +66,8 @@ def _problems(look: Callable[[], list[str]]) -> list[str]:
         return look()
     except (TocsinError, OSError) as error:
         return str(error).splitlines()
+    except Exception as error:  # the other checks still have something to say
+        return [f"{type(error).__name__}: {error}"]
 
 
 def _settings(settings: Settings) -> list[str]:

@@ -89,6 +89,7 @@ class Stage:
             **environment(),
             **self.servers.settings,
             "TOCSIN_CLICKHOUSE": clickhouse,
+            "TOCSIN_KAFKA_OPTIONS": "{}",  # what the visitor's own brokers want is nothing to this one
             "TOCSIN_CATALOG": str(ROOT / "catalog"),
             "TOCSIN_PROVIDERS": str(self.folder / "providers.yaml"),
             "TOCSIN_STATE_DIR": str(self.folder / "state"),

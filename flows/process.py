@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import bytewax.run
 import msgspec
 from bytewax.recovery import RecoveryConfig
+from confluent_kafka import KafkaException
 from redis.asyncio import Redis
 
 from core.cloudevents import EventLimits
@@ -142,13 +143,21 @@ def _refusal_within(error: BaseException | None) -> BaseException | None:
 
 
 def _run(settings: Settings, plan: ShardPlan, stop: threading.Event, stack: ExitStack) -> None:
-    opened = Opened(settings, plan, stop, stack)
+    opened = _open(settings, plan, stop, stack)
     flow = wiring.build(opened.parts)
     _calm_collector()
     recovery = RecoveryConfig(str(opened.shard.recovery_dir), timedelta(0))  # type: ignore[no-untyped-call]
     epoch = timedelta(milliseconds=settings.epoch_ms)
     bytewax.run.cli_main(flow, epoch_interval=epoch, recovery_config=recovery)  # type: ignore[no-untyped-call]
     opened.shard.finish()
+
+
+def _open(settings: Settings, plan: ShardPlan, stop: threading.Event, stack: ExitStack) -> "Opened":
+    try:
+        return Opened(settings, plan, stop, stack)
+    except KafkaException as failure:  # a client refused its options; all else Kafka says has its own error
+        msg = f"TOCSIN_KAFKA_OPTIONS: {failure.args[0].str()}; mend or remove that option"
+        raise SettingsError(msg) from failure
 
 
 def _calm_collector() -> None:

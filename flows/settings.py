@@ -4,26 +4,42 @@ Every field is the environment variable `TOCSIN_<NAME>`; `tocsin run` flags over
 README is generated from here (`python -m flows.settings`).
 """
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import SettingsError
+from sources.reader import silent_logger
 
 _SECRET_BYTES = 16
+_URLS = {
+    "redis": (("redis://", "rediss://", "unix://"), "redis://user:password@host:port/number"),
+    "clickhouse": (("http://", "https://"), "http(s)://user:password@host:port/database"),
+}
+_OPTIONS = '{"security.protocol": "SASL_SSL"}'
 
 
 class Settings(BaseSettings):
-    """Everything a Tocsin process needs to know, frozen."""
+    """Everything a Tocsin process needs to know, frozen.
 
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True, extra="ignore")
+    Raises:
+        pydantic.ValidationError: every field that is wrong, with what it must be; no value is shown.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="TOCSIN_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers")
-    kafka_options: dict[str, str] = Field(
+    kafka_options: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict, description="further librdkafka options as JSON (SASL, TLS)"
     )
     redis: str = Field(
@@ -78,7 +94,10 @@ class Settings(BaseSettings):
     accept_bad: bool = Field(False, description="start partitions again that too many bad records had paused")
     http_host: str = Field("127.0.0.1", description="address of /healthz and /metrics")
     http_port: int = Field(
-        0, description="first port of /healthz and /metrics (shard i takes port + i); 0 for a free one"
+        0,
+        ge=0,
+        le=65_535,
+        description="first port of /healthz and /metrics (shard i takes port + i); 0 for a free one",
     )
 
     def secret_bytes(self) -> bytes:
@@ -94,6 +113,43 @@ class Settings(BaseSettings):
     def _prefix(cls, value: str) -> str:
         if "/" in value:
             msg = "must not contain '/'"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("kafka_options", mode="before")
+    @classmethod
+    def _parsed(cls, value: Any) -> Any:
+        try:
+            found = json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
+            msg = f"must be a JSON object whose values are texts, such as {_OPTIONS}"
+            raise ValueError(msg)
+        return found
+
+    @field_validator("kafka_options")
+    @classmethod
+    def _known(cls, value: dict[str, str]) -> dict[str, str]:
+        """Ask librdkafka, which alone knows its options, with a client that has no server to connect to."""
+        try:
+            if value:
+                AdminClient({**value, "bootstrap.servers": ""}, logger=silent_logger())
+        except KafkaException as failure:
+            msg = f"{failure.args[0].str()}; mend or remove that option"
+            raise ValueError(msg) from None
+        return value
+
+    @field_validator("redis", "clickhouse")
+    @classmethod
+    def _url(cls, value: str, field: ValidationInfo) -> str:
+        beginnings, form = _URLS[str(field.field_name)]
+        try:
+            fits = value.startswith(beginnings) and urlsplit(value).port != 0
+        except ValueError:  # a port that is no number, or beyond 65,535
+            fits = False
+        if not fits:
+            msg = f"must be {form}"
             raise ValueError(msg)
         return value
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from cli.demo_stage import Stage, refuse_foreign, sends
+from cli.demo_stage import Stage, refuse_foreign, sends, settings_from
 
 # Loading a client of ClickHouse asks the machine whether it speaks IPv6.
 pytestmark = pytest.mark.loopback
@@ -44,3 +44,7 @@ def test_sends_are_counted_by_message_and_a_torn_line_is_none(tmp_path: Path) ->
 
 def test_nothing_was_sent_before_the_first_line(tmp_path: Path) -> None:
     assert sends(tmp_path) == {}
+
+
+def test_settings_of_a_mapping_are_read_as_those_of_the_environment() -> None:
+    assert settings_from({"TOCSIN_KAFKA_OPTIONS": "{}", "HOME": "/"}).kafka_options == {}
