@@ -1,6 +1,6 @@
 """`tocsin check`: settings, catalog, accounts and servers; every failure with its cure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -9,13 +9,29 @@ import typer
 
 from cli.output import FAULT, console, print_json
 from core.catalog import check as check_catalog
+from core.catalog_accounts import channels_without_account, check_accounts
 from core.errors import SettingsError, SinkError, TocsinError
 from core.render_check import check_templates
 from dashboards import store
 from flows.settings import Settings, environment
 from providers.accounts import load_accounts
+from providers.apns import Apns
+from providers.fcm import Fcm
+from providers.inapp import InApp
 from providers.ledger import check as check_redis
+from providers.sendgrid import SendGrid
+from providers.smtp_mail import SmtpMail
+from providers.twilio_sms import TwilioSms
 from sources.topics import TopicAdmin
+
+VENDOR_CHANNELS = {
+    "sendgrid": SendGrid.channel,
+    "twilio": TwilioSms.channel,
+    "fcm": Fcm.channel,
+    "apns": Apns.channel,
+    "smtp": SmtpMail.channel,
+    "inapp": InApp.channel,
+}
 
 
 class Finding(NamedTuple):
@@ -41,6 +57,7 @@ def check(
     else:
         for finding in findings:
             _show(finding)
+        _show_notes(settings, findings)
     if any(finding.problems for finding in findings):
         raise typer.Exit(FAULT)
 
@@ -76,8 +93,14 @@ def _settings(settings: Settings) -> list[str]:
 
 
 def _accounts(settings: Settings) -> list[str]:
-    load_accounts(settings.providers, environment())
-    return []
+    accounts = _channels_of_accounts(settings)
+    whole = not check_catalog(settings.catalog)  # else its own mistakes come first
+    return [str(problem) for problem in check_accounts(settings.catalog, accounts)] if whole else []
+
+
+def _channels_of_accounts(settings: Settings) -> Mapping[str, str]:
+    found = load_accounts(settings.providers, environment()).accounts
+    return {name: VENDOR_CHANNELS[account.vendor] for name, account in found.items()}
 
 
 def _kafka(settings: Settings) -> list[str]:
@@ -106,3 +129,12 @@ def _show(finding: Finding) -> None:
     console.print(f"{mark} {finding.what}")
     for problem in finding.problems:
         console.print(f"    {problem}", soft_wrap=True, markup=False)
+
+
+def _show_notes(settings: Settings, findings: list[Finding]) -> None:
+    """Say what is no fault, but good to know: channels in use that nobody serves."""
+    if any(finding.problems for finding in findings if finding.what in {"catalog", "accounts"}):
+        return
+    for channel in channels_without_account(settings.catalog, _channels_of_accounts(settings)):
+        text = f"no account sends {channel}: its messages end as dead `misconfigured`"
+        console.print(f"[yellow]![/yellow] {text} until {settings.providers} has one", soft_wrap=True)

@@ -1,0 +1,84 @@
+"""`tocsin check` without servers: what a tenant names is there, and what is missing on purpose is a note."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cli.check import VENDOR_CHANNELS
+from cli.main import main
+from providers.accounts import VENDORS
+
+# Loading a client of ClickHouse asks the machine whether it speaks IPv6.
+pytestmark = pytest.mark.loopback
+ROOT = Path(__file__).parent.parent.parent
+MAIL = """
+accounts:
+  inapp: {vendor: inapp}
+  smtp: {vendor: smtp, host: 127.0.0.1, security: plain}
+  sendgrid: {vendor: sendgrid, api_key: SG.x}
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a folder with the shipped catalog, and make it the one that the settings name."""
+    shutil.copytree(ROOT / "catalog", tmp_path / "catalog")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TOCSIN_SECRET", "0123456789abcdef")
+    return tmp_path
+
+
+def check(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    monkeypatch.setattr("sys.argv", ["tocsin", "check", "--no-servers", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0), "".join(capfd.readouterr())
+
+
+def test_the_example_of_accounts_passes_and_says_which_channels_wait(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(ROOT / "providers.example.yaml", place / "providers.yaml")
+    code, said = check(monkeypatch, capfd)
+    assert (code, said.count("✓")) == (0, 4), said
+    assert [f"no account sends {channel}:" in said for channel in ("email", "push", "sms")] == [True] * 3
+    assert "no account sends inapp" not in said
+    assert check(monkeypatch, capfd, "--json")[0] == 0
+
+
+def test_a_tenant_s_typing_error_is_a_fault_with_its_place(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (place / "providers.yaml").write_text(MAIL)
+    tenant = place / "catalog/tenants/default.yaml"
+    tenant.write_text(tenant.read_text().replace("email: [smtp, sendgrid]", "email: [smpt, sendgrid]"))
+    code, said = check(monkeypatch, capfd)
+    assert code == 1
+    assert "✗ accounts" in said
+    assert "tenants/default.yaml:16: no email account is called `smpt`, did you mean `smtp`?" in said
+
+
+def test_a_catalog_with_mistakes_is_said_once(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (place / "providers.yaml").write_text(MAIL)
+    (place / "catalog/tenants/default.yaml").write_text("providers: {email: 7}\n")
+    code, said = check(monkeypatch, capfd)
+    assert code == 1
+    assert "✗ catalog" in said
+    assert "✓ accounts" in said
+
+
+def test_a_fault_that_nobody_foresaw_is_a_line_and_no_traceback(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (place / "providers.yaml").write_text(MAIL)
+    monkeypatch.setattr("cli.check.check_templates", lambda _: [].pop())
+    code, said = check(monkeypatch, capfd)
+    assert (code, "IndexError" in said, "✓ accounts" in said) == (1, True, True)
+    assert "Traceback" not in said
+
+
+def test_every_vendor_has_its_channel() -> None:
+    assert set(VENDOR_CHANNELS) == set(VENDORS)
