@@ -1,6 +1,7 @@
 """The commands as a person uses them, one after another, on one stage."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -89,6 +90,17 @@ def test_one_event_by_hand_is_sent_and_told(terminal: Terminal, running: object)
     assert code == 0, err
     rows = terminal.why(json.loads(out)["id"], "sent")
     assert {row["status"] for row in rows} >= {"admitted", "sent"}
+    assert {row["channel"] for row in rows if row["status"] == "sent"} == {"inapp"}
+
+
+def test_the_readme_s_profile_and_event_become_a_notification(terminal: Terminal, running: object) -> None:
+    section = (ROOT / "README.md").read_text().split("## Against your own servers")[1]
+    _, profile, event = re.findall(r"```(?:sh|python)\n(.*?)```", section, re.DOTALL)[:3]
+    subprocess.run([sys.executable, "-c", profile], env=terminal.env, check=True, timeout=60)
+    shell = f'tocsin() {{ "{sys.executable}" -m cli.main "$@"; }}\nset -e\n'
+    send, why = event.split("tocsin why ")
+    subprocess.run(["bash", "-c", shell + send], cwd=ROOT, env=terminal.env, check=True, timeout=60)
+    rows = terminal.why(why.strip(), "sent")
     assert {row["channel"] for row in rows if row["status"] == "sent"} == {"inapp"}
 
 

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent.parent
 PAGES = {
     name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("architecture", "operations", "contracts")
 }
+README = (ROOT / "README.md").read_text()
 OPERATIONS = PAGES["operations"]
 COMMANDS = set(TABLE)
 SENTENCES = ("state/*.py", "sources/*.py", "sinks/outbox.py")
@@ -59,6 +60,20 @@ def test_commands_named_exist(name: str) -> None:
         str(one.name or getattr(one.callback, "__name__", "")) for one in topics_app.registered_commands
     }
     assert {word for command, word in found if command == "query"} <= set(store.query_names())
+
+
+def test_the_readme_shows_the_shipped_catalog() -> None:
+    (shown,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    assert shown in (ROOT / "catalog/notifications/flights.yaml").read_text()
+
+
+def test_the_readme_takes_every_step_before_it_checks() -> None:
+    """The blocks after these are run by `tests/e2e/test_commands.py`."""
+    steps = README.split("## Against your own servers")[1].split("```")[1]
+    assert (ROOT / "providers.example.yaml").is_file()
+    assert f"cp providers.example.yaml {Settings.model_fields['providers'].default} " in steps
+    set_before = set(re.findall(r"(TOCSIN_[A-Z_]+)=", steps.split("tocsin check")[0]))
+    assert set_before == {f"TOCSIN_{name}" for name in ("KAFKA", "REDIS", "CLICKHOUSE", "SECRET", "CATALOG")}
 
 
 def test_metrics_named_exist() -> None:
