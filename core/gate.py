@@ -15,7 +15,7 @@ from core.choose import Chosen, choose, scope_of
 from core.decide import NOTIFICATION_TIMER, Case, decide, say
 from core.expressions import ExpressionError, Scope
 from core.policy import GatePolicy
-from core.record import HoldRef, UserRecord, Waiting
+from core.record import PROFILE_TIMER, HoldRef, UserRecord, Waiting
 from core.step import (
     Dead,
     HeldNotification,
@@ -38,7 +38,6 @@ from models.statuses import Reason, Status
 
 __all__ = ["Gate", "GatePolicy", "Hold", "Step"]
 
-PROFILE_TIMER = "profile"
 _NO_DEFAULTS = DefaultPreferences()
 _NOTHING = Scope({})
 

@@ -13,6 +13,8 @@ import msgspec
 from core import dedup, limits
 from core.errors import StateError
 
+PROFILE_TIMER: Final = "profile"
+"""Timer of the first event that waits for its user's profile."""
 _VERSION: Final = b"\x01"
 
 
@@ -98,6 +100,13 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     counts: dict[str, bytes] = {}
     holds: dict[str, HoldRef] = {}
     waiting: tuple[Waiting, ...] = ()
+
+    def first_due(self, now_ms: int) -> tuple[int, str] | None:
+        """Name the timer that is due first, if it is by `now_ms`: when, and its id."""
+        due = [(ref.due_ms, timer_id) for timer_id, ref in self.holds.items() if ref.due_ms <= now_ms]
+        if self.waiting and self.waiting[0].deadline_ms <= now_ms:
+            due.append((self.waiting[0].deadline_ms, PROFILE_TIMER))
+        return min(due, default=None)
 
     def is_empty(self) -> bool:
         """Whether nothing is left that a later decision could need."""

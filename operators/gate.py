@@ -1,8 +1,10 @@
 """Gate: the pure decisions of `core.gate` over the exact store, one lane at a time.
 
-Before a record at *t* is decided, the lane's timers due by *t* fire, each with its due time as `now`
-(law 2). Between records timers fire by what `Timing` allows. Nothing is emitted between the end of an epoch
-and its durability (ENGINE traps: a lane fires no timer in that gap).
+Before a record at *t* is decided, the lane's timers due by *t* fire, each with its due time as `now` (law 2).
+Where a whole morning's worth is due, only so many fire at once, for an epoch must stay small: of the record's
+own user all do, and no decision of the others can tell. Between records timers fire by what `Timing` allows.
+Nothing is emitted between the end of an epoch and its durability (ENGINE traps: a lane fires no timer in
+that gap).
 """
 
 from collections import Counter
@@ -26,6 +28,7 @@ from models.raw import OutRecord, RawRecord, VersionNote
 from models.statuses import CHANNELS
 from state.deltas import Delta
 from state.lane import Lane
+from state.timers import Timer
 
 Out = OutRecord | VersionNote
 _POLL = timedelta(milliseconds=2)
@@ -112,11 +115,14 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
     def on_batch(self, values: list[LaneBatch]) -> tuple[list[list[Out]], bool]:
         """Decide bundles in order; an empty one only wakes the lane."""
         out: list[Out] = []
+        room = _TIMERS_A_TURN
         for batch in values:
             lane = self._lane or self._open(batch.lane, None)
             for entry in batch.inputs:
-                self._fire(lane, entry.now_ms, out, limit=None)
                 self._now_ms = max(self._now_ms, entry.now_ms)
+                room -= self._fire(lane, self._now_ms, out, room)
+                if not room:
+                    self._fire_own(lane, entry.user_key, out)
                 self._apply(lane, entry.user_key, self._decide(lane, entry), out)
         return ([out] if out else []), False
 
@@ -126,7 +132,7 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
         if lane is None or self._timing.in_gap():
             return [], False
         out: list[Out] = []
-        self._fire(lane, self._timing.fire_until(self._partition), out, limit=_TIMERS_A_TURN)
+        self._fire(lane, self._timing.fire_until(self._partition), out, _TIMERS_A_TURN)
         return ([out] if out else []), False
 
     def notify_at(self) -> datetime | None:
@@ -156,20 +162,31 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
             return gate.on_retry(record, item, self._now_ms)
         return gate.on_receipt(record, item, self._now_ms)
 
-    def _fire(self, lane: Lane[UserRecord], until_ms: int, out: list[Out], limit: int | None) -> None:
-        """Fire timers due by `until_ms` in order of due time, each at its own time."""
-        fired = 0
-        while limit is None or fired < limit:
+    def _fire(self, lane: Lane[UserRecord], until_ms: int, out: list[Out], most: int) -> int:
+        """Fire timers due by `until_ms` in order of due time, each at its own time; tell how many."""
+        for fired in range(most):
             timer = lane.pop_due(until_ms)
             if timer is None:
-                return
-            fired += 1
+                return fired
             self._now_ms = max(self._now_ms, timer.due_ms)
-            tenant, _, user = timer.user.partition("/")
-            step = self._gate().on_timer(
-                lane.get(timer.user), tenant, user, timer.timer_id, timer.payload, self._now_ms
-            )
-            self._apply(lane, timer.user, step, out)
+            self._decide_due(lane, timer, out)
+        return most
+
+    def _fire_own(self, lane: Lane[UserRecord], user_key: str, out: list[Out]) -> None:
+        """Fire what one user is still owed by now, in order; what that holds anew may be due, too."""
+        while (record := lane.get(user_key)) is not None and (due := record.first_due(self._now_ms)):
+            due_ms, timer_id = due
+            payload = lane.pop(user_key, timer_id, due_ms)
+            if payload is None:
+                return
+            self._decide_due(lane, Timer(due_ms, user_key, timer_id, payload), out)
+
+    def _decide_due(self, lane: Lane[UserRecord], timer: Timer, out: list[Out]) -> None:
+        tenant, _, user = timer.user.partition("/")
+        step = self._gate().on_timer(
+            lane.get(timer.user), tenant, user, timer.timer_id, timer.payload, timer.due_ms
+        )
+        self._apply(lane, timer.user, step, out)
 
     def _apply(self, lane: Lane[UserRecord], user_key: str, step: Step, out: list[Out]) -> None:
         if step.touched:

@@ -120,6 +120,10 @@ class Lane(Generic[R]):
         """
         return self._timers.pop_due(now_ms)
 
+    def pop(self, user: str, timer_id: str, due_ms: int) -> bytes | None:
+        """Hand out and drop one timer out of turn, as `pop_due` does; None if none is due at `due_ms`."""
+        return self._timers.pop(user, timer_id, due_ms)
+
     def next_due(self) -> int | None:
         """Tell when the earliest timer is due (ms), or None."""
         return self._timers.next_due()

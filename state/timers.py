@@ -129,6 +129,15 @@ class LaneTimers:
         user, timer_id = split_identity(identity)
         return Timer(int.from_bytes(entry[:DUE_BYTES], "big"), user, timer_id, opened(value)[DUE_BYTES:])
 
+    def pop(self, user: str, timer_id: str, due_ms: int) -> bytes | None:
+        """Hand out what the timer that is due at `due_ms` holds, and drop it; None if there is none."""
+        identity = timer_identity(user, timer_id)
+        value = self._value(identity)
+        if value is None or due_of(value) != due_bytes(due_ms):
+            return None
+        self._drop(identity)
+        return opened(value)[DUE_BYTES:]
+
     def next_due(self) -> int | None:
         """Tell when the earliest timer is due."""
         entry = self._head()

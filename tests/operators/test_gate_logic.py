@@ -17,11 +17,12 @@ from models import topics
 from models.event import Event, Origin
 from models.message import Message
 from models.outcome import Outcome
+from models.profile import Preferences
 from models.raw import OutRecord, RawRecord, VersionNote, restored
 from operators.gate import GateInput, GateLogic, GateParts, LaneBatch
 from state import Identity, Shard
 from state.outbox import Form
-from tests.core.gate_world import CATALOG, NOON, SECOND, profile
+from tests.core.gate_world import CATALOG, HOUR, NOON, SECOND, profile
 
 LANE, USER = "0.0", "quiet/ann"
 IDENTITY = Identity(cluster="c", topics={}, partitions=1, lanes=1)
@@ -146,6 +147,32 @@ def test_a_timer_due_before_a_record_fires_first_and_at_its_own_time(process: Pr
     assert outcomes(later)[0].at_ms == NOON + 10 * SECOND
     letters = [one for one in later if isinstance(one, OutRecord) and one.topic == topics.DEAD]
     assert [(one.partition, _origin_offset(one)) for one in letters] == [(0, 1)]
+
+
+def of_user(entry: GateInput, user: str) -> GateInput:
+    assert isinstance(entry.item, Event)
+    return entry._replace(user_key=f"quiet/{user}", item=msgspec.structs.replace(entry.item, user=user))
+
+
+def test_a_morning_s_worth_of_holds_is_spread_over_turns_and_changes_no_decision(process: Process) -> None:
+    """All in one epoch, a million users' would take gigabytes, and a row that SQLite refuses."""
+    users = [f"u{number:04}" for number in range(500)] + ["zoe"]
+    for user in users:
+        wanted = ProfileChange("quiet", user, profile(version=1))
+        process.give(GateInput(NOON, f"quiet/{user}", wanted))
+        held = process.give(of_user(event(9 * HOUR, kind="daytime"), user))
+        assert words(held) == [("held", "quiet_hours")]
+    morning = NOON + 20 * HOUR
+    opted_out = profile(version=2, preferences=Preferences(enabled=False))
+    first = process.give(GateInput(morning + HOUR, "quiet/zoe", ProfileChange("quiet", "zoe", opted_out)))
+    assert 200 <= len(outcomes(first)) < 210
+    said = [(one.user, one.status, one.at_ms) for one in outcomes(first)]
+    assert ("zoe", "admitted", morning) in said, "what was due came before the change"
+    process.clock.until_ms = morning + HOUR
+    while shown := process.notify():
+        assert len(outcomes(shown)) <= 200
+        said += [(one.user, one.status, one.at_ms) for one in outcomes(shown)]
+    assert sorted(said) == [(user, "admitted", morning) for user in users]
 
 
 def test_between_records_timers_fire_as_far_as_time_is_allowed(process: Process) -> None:

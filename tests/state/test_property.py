@@ -124,6 +124,14 @@ class Crashes(RuleBasedStateMachine):
         if not wrong:
             self.now.timers[lane].pop((user, timer_id), None)
 
+    @rule(lane=LANE, user=USER, timer_id=TIMER_ID, wrong=st.sampled_from([0, 0, 1]))
+    def pick(self, lane: str, user: str, timer_id: str, wrong: int) -> None:
+        due, payload = self.now.timers[lane].get((user, timer_id), (0, None))
+        found = self.rig.lane(lane).pop(user, timer_id, due + wrong)
+        assert found == (None if wrong else payload)
+        if not wrong:
+            self.now.timers[lane].pop((user, timer_id), None)
+
     @rule(lane=LANE, now=DUE, limit=st.sampled_from([1, 5, 80]))
     def fire(self, lane: str, now: int, limit: int) -> None:
         for _ in range(limit):

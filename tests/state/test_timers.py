@@ -24,6 +24,7 @@ OPS = st.lists(
         st.tuples(st.just("hold"), st.integers(0, 12), st.integers(0, 30)),
         st.tuples(st.just("hold_all"), st.integers(0, 12), st.integers(0, 30)),
         st.tuples(st.just("release"), st.integers(0, 12), st.sampled_from([0, 0, 0, 1])),
+        st.tuples(st.just("pick"), st.integers(0, 12), st.sampled_from([0, 0, 0, 1])),
         st.tuples(st.just("pop"), st.integers(0, 30), st.integers(0, 0)),
         st.tuples(st.just("apply"), st.integers(0, 0), st.integers(0, 0)),
         st.tuples(st.just("reload"), st.integers(0, 0), st.integers(0, 0)),
@@ -72,6 +73,13 @@ class Small:
     def release(self, number: int, wrong: int) -> None:
         due = self.model.get(number, 0)
         self.timers.release("t/u", str(number), due + wrong)
+        if not wrong:
+            self.model.pop(number, None)
+
+    def pick(self, number: int, wrong: int) -> None:
+        due = self.model.get(number, 0)
+        payload = self.timers.pop("t/u", str(number), due + wrong)
+        assert payload == (b"%d" % due if number in self.model and not wrong else None)
         if not wrong:
             self.model.pop(number, None)
 
