@@ -1,12 +1,15 @@
 """What providers say, without what they must not repeat."""
 
+import re
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.content import EmailContent, PushContent
+from models.content import EmailContent, Outgoing, PushContent, SmsContent
 from models.message import Target
-from providers.clean import MAX_LENGTH, clean
+from providers.clean import LOOKED_AT, MAX_LENGTH, clean
 from tests.providers.samples import ANDROID, EMAIL, IOS, PHONE, leaks, outgoing
 
 
@@ -59,6 +62,41 @@ def test_the_beginning_of_a_text_too() -> None:
 def test_words_inside_other_words_stay() -> None:
     content = EmailContent(subject="rat", text="", html="", sender="a@example.com")
     assert clean("rate of rat", outgoing("email", content)) == "rate of […]"
+
+
+@pytest.mark.parametrize("piece", ["a", "a.b", "a+", "1 ", "' ", "'x ", "hello "])
+def test_a_long_text_takes_no_longer_than_what_is_looked_at(piece: str) -> None:
+    """Seconds are far from what is needed: 12,000 characters once took the loop nine."""
+    long_mail = EmailContent("Hi", "lorem ipsum dolor sit amet " * 4_000, "", "a@example.com")
+    started = time.process_time()
+    cleaned = clean(piece * 20_000, outgoing("email", long_mail))
+    assert time.process_time() - started < 5
+    assert cleaned == clean(piece * 40_000, outgoing("email", long_mail))
+
+
+NEAR_THE_CUT = [
+    "ada.lovelace+flights@mail.example.com",
+    "+43 650 123 45 67 89",
+    "said 'see you at my lawyer's office tomorrow at nine, dear' there",
+    "token " + "7fA9" * 30,
+    "https://x.example/a?t=" + "1" * 40,
+]
+
+
+def at_the_cut(told: str, outgoing: Outgoing | None = None) -> set[str]:
+    """Words that show when the cut goes through each part of what was told; before it is but a token."""
+    texts = [f"{'x1' * ((LOOKED_AT - back) // 2)} {told} {'and so on ' * 20}" for back in range(3, 160, 2)]
+    return {word for text in texts for word in re.findall(r"\w+", clean(text, outgoing))}
+
+
+@pytest.mark.parametrize("told", NEAR_THE_CUT)
+def test_what_the_cut_goes_through_is_not_shown(told: str) -> None:
+    assert at_the_cut(told) <= {"said", "there", "token", "and", "so", "on"}
+
+
+def test_a_content_the_cut_goes_through_is_not_shown() -> None:
+    body = "航班已取消。" * 6
+    assert at_the_cut(body, outgoing("sms", SmsContent(body, 1, "UCS-2"))) == {"and", "so", "on"}
 
 
 WORDS = st.text(st.sampled_from("abcdefghij"), min_size=1, max_size=12)
