@@ -35,10 +35,8 @@ TOO_BIG = 552
 BY_STATUS: Mapping[str, type[DeliveryError]] = {
     "5.7.60": Misconfigured,
     "5.3.4": Rejected,
-    "5.6": Rejected,
-    "5.7": Rejected,
 }
-"""Enhanced status, or its class and subject, to error."""
+"""Enhanced status to error, at any stage."""
 
 BY_STAGE: Mapping[Stage, type[DeliveryError]] = {
     Stage.CONNECT: Misconfigured,
@@ -48,7 +46,11 @@ BY_STAGE: Mapping[Stage, type[DeliveryError]] = {
     Stage.DATA: Rejected,
     Stage.END: Rejected,
 }
-"""What a permanent answer is about where its code says no more."""
+"""What a permanent answer is about where its code says no more.
+
+Of 5.6 and 5.7 too: policy about this mail once a recipient is named, before that about us (a client that is
+blocked, an account that is suspended, a sender that is not ours).
+"""
 
 WAIT_S: Mapping[str, float] = {"4.2.0": 300.0}
 """Greylisting lets the second try pass after 5 to 15 minutes."""
@@ -199,8 +201,7 @@ def classify(stage: Stage, code: int, status: str, text: str) -> type[DeliveryEr
         return Misconfigured
     if stage is Stage.RCPT and code in (550, 551, 553) and status in DEAD_ADDRESS:
         return RecipientGone
-    by_status = BY_STATUS.get(status) or BY_STATUS.get(status.rpartition(".")[0])
-    return by_status or (Rejected if code == TOO_BIG else BY_STAGE[stage])
+    return BY_STATUS.get(status) or (Rejected if code == TOO_BIG else BY_STAGE[stage])
 
 
 def _cut(cut: SmtpCut) -> DeliveryError:

@@ -148,7 +148,12 @@ async def test_a_wrong_password_is_configuration() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "kind"),
-    [("454 4.7.0 Temporary authentication failure", Transient), ("534 5.7.9 too weak", Misconfigured)],
+    [
+        ("454 4.7.0 Temporary authentication failure", Transient),
+        ("534 5.7.9 too weak", Misconfigured),
+        ("550 5.7.1 account suspended", Misconfigured),
+        ("504 5.7.4 Unrecognized authentication type", Misconfigured),
+    ],
 )
 async def test_answers_to_auth(answer: str, kind: type[DeliveryError]) -> None:
     context, root = server_tls()
@@ -180,6 +185,7 @@ ANSWERS: list[tuple[str, str, type[DeliveryError], str]] = [
     ("RCPT", "550 No such user here", Rejected, "550"),
     # policy and content
     ("RCPT", "550 5.7.1 refused", Rejected, "5.7.1"),
+    ("DATA", "554 5.7.1 refused", Rejected, "5.7.1"),
     ("END", "550 5.7.26 unauthenticated mail", Rejected, "5.7.26"),
     ("END", "554 5.6.0 malformed", Rejected, "5.6.0"),
     ("END", "554 transaction failed", Rejected, "554"),
@@ -207,6 +213,11 @@ ANSWERS: list[tuple[str, str, type[DeliveryError], str]] = [
     ("MAIL", "550 5.7.60 client may not send as this sender", Misconfigured, "5.7.60"),
     ("RCPT", "530 5.7.1 Authentication required", Misconfigured, "5.7.1"),
     ("MAIL", "501 bad sender", Misconfigured, "501"),
+    ("GREETING", "554 5.7.1 Service unavailable; client host [192.0.2.1] blocked", Misconfigured, "5.7.1"),
+    ("EHLO", "550 5.7.1 go away", Misconfigured, "5.7.1"),
+    ("MAIL", "550 5.7.1 Sender address rejected: not owned by user", Misconfigured, "5.7.1"),
+    ("MAIL", "553 5.7.1 Sender address rejected: not logged in", Misconfigured, "5.7.1"),
+    ("MAIL", "550 5.6.7 sender not permitted", Misconfigured, "5.6.7"),
     ("END", "554 Message rejected: Email address is not verified.", Misconfigured, "554"),
 ]
 
