@@ -13,6 +13,7 @@ TocsinError
     ├── Transient               failed for now
     ├── Unknown                 cut off after the request was written: may be sent
     ├── Rejected                this message is refused for good
+    │   └── Declined            by this account only: another may carry it
     ├── OptedOut                the recipient told the provider to stop
     ├── RecipientGone           the address or device does not exist
     └── Misconfigured           this provider account does not work
@@ -106,6 +107,15 @@ class Rejected(DeliveryError):
 
     reason = Reason.REJECTED
     permanent = True
+
+
+class Declined(Rejected):
+    """This account cannot carry this message (its country, its sender, its app); it works for others.
+
+    Another account is tried; with none left the message is rejected.
+    """
+
+    failover = True
 
 
 class OptedOut(DeliveryError):

@@ -4,13 +4,13 @@ Nothing is put out before the ledger has it; nothing is sent before the ledger h
 (wait, park, next in the queue) is the worker's to decide: an attempt only says what happened.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
-from core.errors import DeliveryError, Misconfigured, OptedOut, RecipientGone, RenderError, Unknown
+from core.errors import Declined, DeliveryError, Misconfigured, OptedOut, RecipientGone, RenderError, Unknown
 from core.retry import Next, RetryPolicy, after_failure
 from models.content import Content, Outgoing
 from models.message import Message
@@ -30,9 +30,12 @@ class Job:
     """One message in the operator, and what is known of it."""
 
     __slots__ = (
+        "accused",
+        "at_fault",
         "attempt",
         "burnt",
         "content",
+        "declined",
         "due_ms",
         "expired",
         "expires_ms",
@@ -41,6 +44,7 @@ class Job:
         "given_back",
         "last_reason",
         "message",
+        "others",
         "outputs",
         "provider",
         "record",
@@ -64,6 +68,13 @@ class Job:
         self.tried: set[str] = set()
         self.fallback = False
         self.burnt = False
+        # Accounts that cannot carry it, and whether any is left beside the one that makes the call.
+        self.declined: frozenset[str] = frozenset()
+        self.others = False
+        # Accounts that it was told do not work, with the number of messages they had taken by then; and
+        # whether that of the call has taken any since, so that this message is to blame and not the account.
+        self.accused: Mapping[str, int] = {}
+        self.at_fault = False
         # Set to the due time when the message must go back to the gate without another call.
         self.given_back: int | None = None
         self.due_ms = 0
@@ -84,8 +95,10 @@ class Health(Enum):
 
     UNTOUCHED = "untouched"
     GOOD = "good"
+    TOOK = "took"
     FAILED = "failed"
     MISCONFIGURED = "misconfigured"
+    NOT_TO_BLAME = "not_to_blame"
 
 
 class Step(NamedTuple):
@@ -206,7 +219,7 @@ class Attempts:
         if isinstance(answer, DeliveryError):
             return await self._failed(job, answer, call)
         reason = Reason.RESENT_AFTER_UNKNOWN if job.unknown else Reason.NONE
-        return await self._end(job, self._line(job, Status.SENT, reason, call), health=Health.GOOD)
+        return await self._end(job, self._line(job, Status.SENT, reason, call), health=Health.TOOK)
 
     async def _deliver(self, provider: Provider, outgoing: Outgoing) -> Receipt | DeliveryError:
         try:
@@ -220,6 +233,8 @@ class Attempts:
             return Unknown("the adapter failed", code=type(error).__name__)
 
     async def _failed(self, job: Job, error: DeliveryError, call: Call) -> Step:
+        if isinstance(error, Declined):
+            return await self._declined(job, error, call)
         job.last_reason = error.reason
         job.unknown |= isinstance(error, Unknown)
         job.first_failed_ms = job.first_failed_ms or call.at_ms
@@ -228,18 +243,26 @@ class Attempts:
         if isinstance(error, Unknown) and self._policy.on_unknown == "drop":
             return await self._bury(job, Reason.UNKNOWN, str(error), call, Health.FAILED)
         if isinstance(error, Misconfigured):
-            return await self._misconfigured(job, call)
+            return await self._misconfigured(job, error, call)
         if error.failover and job.fallback:
             return await self._fail_over(job, error.reason, call, Health.FAILED, burnt=True)
         return await self._retry(job, error, call, Health.FAILED)
 
-    async def _misconfigured(self, job: Job, call: Call) -> Step:
+    async def _declined(self, job: Job, error: Declined, call: Call) -> Step:
+        """Leave it to the accounts that are left; one that is down is waited for."""
+        job.declined |= {call.provider}
+        if not job.others:
+            return await self._bury(job, error.reason, str(error), call, Health.UNTOUCHED)
+        return await self._fail_over(job, error.reason, call, Health.UNTOUCHED, burnt=False)
+
+    async def _misconfigured(self, job: Job, error: Misconfigured, call: Call) -> Step:
+        """Use up no attempt while the account may be to blame: it is mended some day."""
+        health = Health.NOT_TO_BLAME if job.at_fault else Health.MISCONFIGURED
         if job.fallback:
-            return await self._fail_over(job, Reason.MISCONFIGURED, call, Health.MISCONFIGURED, burnt=False)
-        if job.burnt:
-            fault = Misconfigured("the provider account does not work", code=call.code)
-            return await self._retry(job, fault, call, Health.MISCONFIGURED)
-        step = await self._fail_over(job, Reason.MISCONFIGURED, call, Health.MISCONFIGURED, burnt=False)
+            return await self._fail_over(job, error.reason, call, health, burnt=False)
+        if job.burnt or job.at_fault:
+            return await self._retry(job, error, call, health)
+        step = await self._fail_over(job, error.reason, call, health, burnt=False)
         return step._replace(then=Then.PARK)
 
     async def _fail_over(self, job: Job, reason: Reason, call: Call, health: Health, *, burnt: bool) -> Step:
@@ -264,7 +287,8 @@ class Attempts:
         decision = after_failure(schedule, job.message.message_id, job.attempt, now_ms, error.retry_after_s)
         if decision.next is Next.GIVE_UP:
             text = f"{job.attempt} attempts failed, the last as {error.reason}: {error}"
-            step = await self._bury(job, Reason.OUT_OF_ATTEMPTS, text, call, health)
+            reason = error.reason if health is Health.NOT_TO_BLAME else Reason.OUT_OF_ATTEMPTS
+            step = await self._bury(job, reason, text, call, health)
             return step._replace(retry_after_s=error.retry_after_s)
         line = self._line(job, Status.RETRYING, error.reason, call)
         job.attempt += 1

@@ -26,6 +26,7 @@ from providers.runtime import Runtime
 
 ProvidersFor = Callable[[Message], Sequence[Provider]]
 Ack = tuple[str, int, int]
+_ACCUSED = "accused"
 
 
 class ChannelPolicy(msgspec.Struct, frozen=True):
@@ -38,6 +39,8 @@ class ChannelPolicy(msgspec.Struct, frozen=True):
         attempt: retries and unknown outcomes.
         hand_back_ms: with the buffer full of messages whose providers are down while other providers of
             the channel are up, the former go back to the gate for this long.
+        second_look_ms: a message that was told that its account does not work waits this long before it asks
+            again, if the breaker did not believe it.
         poll_ms: how often answers are fetched while calls are out.
         drain_ms: how long the end of input waits for calls that are out.
         stream_clock: decisions are in the events' own time, so what is left until a message expires counts
@@ -49,6 +52,7 @@ class ChannelPolicy(msgspec.Struct, frozen=True):
     breaker: BreakerPolicy = BreakerPolicy()
     attempt: AttemptPolicy = AttemptPolicy()
     hand_back_ms: int = 30_000
+    second_look_ms: int = 5_000
     poll_ms: int = 2
     drain_ms: int = 5_000
     stream_clock: bool = False
@@ -97,6 +101,7 @@ class ChannelDelivery:
         self._tasks = runtime.tasks(attempts.run, attempts.failed)
         self._queues = Inflight[Job](policy.inflight)
         self._breakers = {name: Breaker(policy.breaker) for name in known_providers}
+        self._probed_ms: dict[str, int] = {}
         self._bulk = topics.messages(policy.channel, bulk=True)
         self._out: list[OutRecord] = []
         self._acks: list[Ack] = []
@@ -147,7 +152,11 @@ class ChannelDelivery:
         if self._tasks.pending or self._out or self._acks:
             return soon_ms
         dues = [self._queues.next_due()]
-        dues += [self._breaker(name).until_ms for group in self._queues.parked_groups for name in group]
+        dues += [
+            self._breaker(name).until_ms + self._late_ms(mark)
+            for _, mark, *names in self._queues.parked_groups
+            for name in names
+        ]
         times = [due for due in dues if due is not None]
         return max(min(times), soon_ms) if times else None
 
@@ -178,23 +187,27 @@ class ChannelDelivery:
             self._acks.append((job.record.topic, job.record.partition, job.record.offset))
             self._queues.finish(job.user_key)
         elif step.then is Then.PARK:
-            self._park(job, self._providers_for(job.message))
+            self._park(job)
         else:
-            job.due_ms = step.due_ms
-            self._queues.wait(job.user_key, step.due_ms)
-            self._relieve(job.user_key)
+            self._wait(job, step.due_ms)
 
     def _note(self, step: Step) -> None:
         """Tell the provider's breaker what its call came to."""
         if step.job.provider is None:
             return
         breaker, now_ms = self._breaker(step.job.provider.name), self._runtime.now_ms()
-        if step.health is Health.GOOD:
+        if step.health is Health.TOOK:
+            breaker.took()
+        elif step.health is Health.GOOD:
             breaker.succeeded()
         elif step.health is Health.FAILED:
             breaker.failed(step.job.user_key, now_ms, step.retry_after_s)
         elif step.health is Health.MISCONFIGURED:
-            breaker.misconfigured(now_ms)
+            name = step.job.provider.name
+            breaker.misconfigured(now_ms, again=name in step.job.accused)
+            step.job.accused = {**step.job.accused, name: breaker.taken}
+        elif step.health is Health.NOT_TO_BLAME:
+            breaker.not_to_blame()
         else:
             breaker.abandoned()
 
@@ -207,7 +220,7 @@ class ChannelDelivery:
     def _start(self, now_ms: int) -> list[Job]:
         started: list[Job] = []
         while (job := self._queues.take()) is not None:
-            providers = self._providers_for(job.message)
+            providers = self._providers(job)
             job.expired = 0 < job.expires_ms < now_ms
             if not providers or job.given_back is not None or job.expired:
                 job.provider = None
@@ -215,34 +228,66 @@ class ChannelDelivery:
             elif self._pick(job, providers, now_ms):
                 started.append(job)
             else:
-                self._park(job, providers)
+                self._park(job)
         return started
+
+    def _providers(self, job: Job) -> list[Provider]:
+        named = self._providers_for(job.message)
+        return [provider for provider in named if provider.name not in job.declined]
 
     def _pick(self, job: Job, providers: Sequence[Provider], now_ms: int) -> bool:
         """Give the job the first provider that is up, best one that it has not tried in this attempt."""
         untried = [provider for provider in providers if provider.name not in job.tried]
         for provider in (*untried, *providers):
-            if self._breaker(provider.name).begin(now_ms):
+            breaker = self._breaker(provider.name)
+            if breaker.begin(now_ms):
+                if breaker.state(now_ms) is BreakerState.HALF_OPEN:
+                    self._probed_ms[job.message.tenant] = now_ms
                 job.provider = provider
+                job.others = len(providers) > 1
+                job.at_fault = breaker.taken > job.accused.get(provider.name, breaker.taken)
                 others = [other for other in untried if other.name != provider.name]
                 job.fallback = any(self._breaker(other.name).slots(now_ms, 1) for other in others)
                 return True
         return False
 
-    def _park(self, job: Job, providers: Sequence[Provider]) -> None:
-        group = tuple([provider.name for provider in providers])
+    def _wait(self, job: Job, due_ms: int) -> None:
+        job.due_ms = due_ms
+        self._queues.wait(job.user_key, due_ms)
+        self._relieve(job.user_key)
+
+    def _park(self, job: Job) -> None:
+        """Wait for a provider; for a while, if those that are up have just told it that they do not work."""
+        names, now_ms = [provider.name for provider in self._providers(job)], self._runtime.now_ms()
         until_ms = job.expires_ms + 1 if job.expires_ms else 0
-        self._queues.park(job.user_key, group, until_ms)
+        up = [name for name in names if self._breaker(name).slots(now_ms, 1)]
+        if up and job.accused.keys() >= set(up):
+            due_ms = now_ms + self.policy.second_look_ms
+            self._wait(job, min(due_ms, until_ms or due_ms))
+        else:
+            mark = _ACCUSED if job.accused.keys() >= set(names) else ""
+            self._queues.park(job.user_key, (job.message.tenant, mark, *names), until_ms)
+
+    def _late_ms(self, mark: str) -> int:
+        """Tell how much later than others it may probe: who was refused is no good probe."""
+        return self.policy.breaker.cooldown_ms if mark == _ACCUSED else 0
 
     def _unpark(self, now_ms: int) -> None:
         most = self.policy.inflight.credits
         crowded = self._queues.room() == 0 and not self._down(now_ms)
-        for group in self._queues.parked_groups:
-            slots = max([self._breaker(name).slots(now_ms, most) for name in group], default=0)
+        for group in sorted(self._queues.parked_groups, key=self._turn):
+            _, mark, *names = group
+            asked_ms = now_ms - self._late_ms(mark)
+            slots = max([self._breaker(name).slots(asked_ms, most) for name in names], default=most)
             freed = self._queues.unpark(group, slots)
             if crowded and not freed:
                 for job in self._queues.unpark(group, most):
                     job.given_back = now_ms + self.policy.hand_back_ms
+
+    def _turn(self, group: tuple[str, ...]) -> tuple[str, int]:
+        """Order groups for a probe: tenants take turns, or one tenant's poison would keep others from it."""
+        tenant, mark, *_ = group
+        return mark, self._probed_ms.get(tenant, 0)
 
     def _breaker(self, name: str) -> Breaker:
         if name not in self._breakers:
@@ -254,9 +299,14 @@ class ChannelDelivery:
         return bool(states) and BreakerState.CLOSED not in states
 
     def _probes(self, now_ms: int) -> int:
-        """With every provider down: one record to probe with, if none is held that could."""
+        """With every provider down: one record to probe with, if none is held that could.
+
+        Those that were told that their account does not work do not count, or one of them, held alone, would
+        keep the channel closed for ever.
+        """
         ready = any(breaker.slots(now_ms, 1) for breaker in self._breakers.values())
-        return int(ready and self._queues.total == 0)
+        held = self._queues.active or any(mark != _ACCUSED for _, mark, *_ in self._queues.parked_groups)
+        return int(ready and not held and self._queues.room() > 0)
 
 
 def channel_policy(

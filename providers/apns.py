@@ -1,5 +1,6 @@
 """Apple Push Notification service over HTTP/2 with token authentication: one push, one stream."""
 
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -10,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import Field, SecretStr, field_validator
 
-from core.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient
+from core.errors import Declined, DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient
 from models.content import Outgoing, PushContent
 from models.message import Message
 from models.statuses import Channel
@@ -78,6 +79,9 @@ RECONNECT = frozenset({"UnrelatedKeyIdInToken", "Shutdown", "IdleTimeout"})
 """Reasons after which the next push needs a new connection."""
 
 
+_TOPIC = re.compile("[!-~]+")
+
+
 class ApnsAccount(HttpAccount):
     """Settings of an Apple key: its PEM text (`key_file` reads the .p8), its id and the team's.
 
@@ -90,7 +94,7 @@ class ApnsAccount(HttpAccount):
     key: SecretStr
     key_id: Annotated[str, Field(min_length=1)]
     team_id: Annotated[str, Field(min_length=1)]
-    topic: str = ""
+    topic: Annotated[str, Field(pattern=r"^[!-~]*$")] = ""
     base_url: Url = "https://api.push.apple.com"
 
     @field_validator("key")
@@ -226,14 +230,10 @@ class Apns:
         return await self._post(message, {**headers, "authorization": f"bearer {token}"}, body)
 
     def _headers(self, message: Message, content: PushContent) -> dict[str, str]:
-        topic = message.target.app or self._account.topic
-        if not topic:
-            msg = "neither the device nor the account names an app (topic)"
-            raise Misconfigured(msg, code="MissingTopic")
         life_s = ttl_s(message, content, self._clock(), MAX_TTL_S)
         headers = {
             "authorization": f"bearer {self._token.current()}",
-            "apns-topic": topic,
+            "apns-topic": self._topic(message),
             "apns-push-type": "alert",
             "apns-id": _apns_id(message.message_id),
             "apns-priority": "10" if content.urgent else "5",
@@ -242,6 +242,16 @@ class Apns:
         if content.collapse_key:
             headers["apns-collapse-id"] = collapse_id(content.collapse_key)
         return headers
+
+    def _topic(self, message: Message) -> str:
+        topic = message.target.app or self._account.topic
+        if not topic:
+            msg = "neither the device nor the account names an app (topic)"
+            raise Declined(msg, code="MissingTopic")
+        if not _TOPIC.fullmatch(topic):
+            msg = "the device's app is not a bundle id"
+            raise Declined(msg, code="BadTopic")
+        return topic
 
     def _error(self, answer: Response, message: Message) -> DeliveryError:
         said = _decode(answer.body)

@@ -31,5 +31,6 @@ def ttl_s(message: Message, content: PushContent, now_s: float, limit_s: int) ->
 
 
 def collapse_id(key: str) -> str:
-    """Fit a collapse key into Apple's 64 bytes: as it is, or its hash."""
-    return key if len(key.encode()) <= COLLAPSE_BYTES and key.isascii() else digest("collapse", key)
+    """Fit a collapse key into a header of Apple's 64 bytes: as it is, or its hash."""
+    fits = len(key.encode()) <= COLLAPSE_BYTES and key.isascii() and key.isprintable()
+    return key if fits else digest("collapse", key)

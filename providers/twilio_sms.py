@@ -9,6 +9,7 @@ import msgspec
 from pydantic import Field, SecretStr
 
 from core.errors import (
+    Declined,
     DeliveryError,
     Misconfigured,
     OptedOut,
@@ -48,15 +49,16 @@ ERRORS: Mapping[int, type[DeliveryError]] = {
     21654: Rejected,
     21655: Rejected,
     21656: Rejected,
+    # this message, by this account: the recipient's country, an unverified number, no sender
+    21408: Declined,
+    21603: Declined,
+    21608: Declined,
     # configuration
     20003: Misconfigured,
     20008: Misconfigured,
     20404: Misconfigured,
     21212: Misconfigured,
-    21408: Misconfigured,
-    21603: Misconfigured,
     21606: Misconfigured,
-    21608: Misconfigured,
     21703: Misconfigured,
     21704: Misconfigured,
     21705: Misconfigured,
@@ -135,7 +137,7 @@ class TwilioSms:
         sender = content.sender or self._account.sender
         if not sender:
             msg = "neither the message nor the account names a sender"
-            raise Misconfigured(msg, code="21603")
+            raise Declined(msg, code="21603")
         name = "MessagingServiceSid" if _SERVICE.fullmatch(sender) else "From"
         form = {"To": message.target.address, name: sender, "Body": content.text}
         if self._account.status_callback:

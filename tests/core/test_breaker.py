@@ -75,6 +75,66 @@ def test_misconfigured_opens_at_once() -> None:
     assert breaker.state(0) is BreakerState.OPEN
 
 
+def wary() -> Breaker:
+    """A breaker that one Misconfigured opened and a probe closed, at 1,000 ms."""
+    breaker = Breaker(POLICY)
+    breaker.misconfigured(0)
+    assert breaker.begin(1_000)
+    breaker.took()
+    return breaker
+
+
+def test_after_a_false_alarm_one_misconfigured_is_not_believed() -> None:
+    breaker = wary()
+    for _ in range(POLICY.wary_run - 1):
+        breaker.misconfigured(2_000)
+    assert breaker.state(2_000) is BreakerState.CLOSED
+    breaker.misconfigured(2_000)
+    assert breaker.state(2_000) is BreakerState.OPEN
+
+
+def test_messages_that_are_taken_between_end_the_row() -> None:
+    breaker = wary()
+    for _ in range(2 * POLICY.wary_run):
+        breaker.misconfigured(2_000)
+        breaker.took()
+    assert breaker.state(2_000) is BreakerState.CLOSED
+
+
+def test_a_wary_breaker_believes_who_says_it_again() -> None:
+    breaker = wary()
+    breaker.misconfigured(2_000, again=True)
+    assert breaker.until_ms == 3_000
+
+
+def test_a_true_alarm_ends_the_wariness() -> None:
+    breaker = wary()
+    breaker.misconfigured(2_000, again=True)
+    breaker.took()  # from before it opened, no probe
+    assert breaker.state(2_000) is BreakerState.CLOSED
+    breaker.misconfigured(2_000)
+    assert breaker.state(2_000) is BreakerState.OPEN
+
+
+def test_a_probe_that_is_told_so_opens_a_wary_breaker_again() -> None:
+    breaker = wary()
+    for user in "abc":
+        breaker.failed(user, 2_000)
+    assert breaker.begin(3_000)
+    breaker.misconfigured(3_000)
+    assert breaker.until_ms == 5_000
+
+
+def test_a_message_that_is_to_blame_gives_the_probe_back_and_opens_nothing() -> None:
+    breaker = opened()
+    assert breaker.begin(1_000)
+    breaker.not_to_blame()
+    assert breaker.begin(1_000)
+    breaker.took()
+    breaker.misconfigured(2_000)
+    assert breaker.state(2_000) is BreakerState.CLOSED
+
+
 def test_retry_after_lengthens_the_pause_but_not_without_end() -> None:
     breaker = Breaker(POLICY)
     for user in "abc":
@@ -127,10 +187,21 @@ class BreakerMachine(RuleBasedStateMachine):
         self.breaker.failed(user, self.now_ms)
         self.probes = 0
 
-    @rule()
-    def misconfigured(self) -> None:
-        self.breaker.misconfigured(self.now_ms)
+    @rule(again=st.booleans())
+    def misconfigured(self, again: bool) -> None:
+        self.breaker.misconfigured(self.now_ms, again=again)
         self.probes = 0
+
+    @rule()
+    def not_to_blame(self) -> None:
+        self.breaker.not_to_blame()
+        self.probes = 0
+
+    @rule()
+    def take(self) -> None:
+        self.breaker.took()
+        self.probes = 0
+        assert self.breaker.state(self.now_ms) is BreakerState.CLOSED
 
     @rule()
     def succeed(self) -> None:

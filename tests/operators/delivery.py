@@ -100,6 +100,7 @@ def policy(**changes: Any) -> ChannelPolicy:
         "inflight": InflightPolicy(credits=16, buffered=200),
         "breaker": BreakerPolicy(threshold=3, cooldown_ms=60, longest_ms=200),
         "attempt": AttemptPolicy(retry=QUICK),
+        "second_look_ms": 100,
     }
     return ChannelPolicy(**(base | changes))
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.breaker import BreakerPolicy, BreakerState
-from core.errors import Misconfigured, RecipientGone, Rejected, Throttled, Transient, Unknown
+from core.errors import Declined, Misconfigured, RecipientGone, Rejected, Throttled, Transient, Unknown
 from core.inflight import InflightPolicy
 from core.retry import RetryPolicy
 from models import topics
@@ -298,6 +298,7 @@ ANSWERS: dict[str, Callable[[], Answer]] = {
     "throttled_long": lambda: Throttled("slow", retry_after_s=900),
     "unknown": lambda: Unknown("cut"),
     "rejected": lambda: Rejected("no"),
+    "declined": lambda: Declined("not this one"),
     "gone": lambda: RecipientGone("gone"),
     "misconfigured": lambda: Misconfigured("key"),
     "fault": lambda: ValueError("bug"),

@@ -12,7 +12,16 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
-from core.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient, Unknown
+from core.errors import (
+    Declined,
+    DeliveryError,
+    Misconfigured,
+    RecipientGone,
+    Rejected,
+    Throttled,
+    Transient,
+    Unknown,
+)
 from models.content import PushContent
 from providers.apns import BAD_TOKEN_RUN, ERRORS, RENEW_AFTER_S, RENEW_AT_MOST_EVERY_S, Apns, ApnsAccount
 from providers.base import Receipt
@@ -136,11 +145,28 @@ async def test_a_device_token_cannot_change_the_path(device: str) -> None:
 
 async def test_a_topic_must_come_from_somewhere() -> None:
     async with apple(OK) as (server, apns):
-        with pytest.raises(Misconfigured):
+        with pytest.raises(Declined):
             await apns.send(ios(app=""))
+        assert server.requests == []
     async with apple(OK, topic="com.example.default") as (server, apns):
         await apns.send(ios(app=""))
         assert server.requests[0].headers["apns-topic"] == "com.example.default"
+
+
+@pytest.mark.parametrize("app", ["com.x\n", "com. x", "приложение", "com.x\x00", " "])
+async def test_an_app_that_is_no_header_is_that_device_s_fault(app: str) -> None:
+    async with apple(OK) as (server, apns):
+        with pytest.raises(Declined) as caught:
+            await apns.send(ios(app=app))
+        assert caught.value.code == "BadTopic"
+        assert server.requests == []
+
+
+@pytest.mark.parametrize("key", ["gate\n7", "gate\x00", "Tür 7"])
+async def test_a_collapse_key_that_is_no_header_is_hashed(key: str) -> None:
+    async with apple(OK) as (server, apns):
+        await apns.send(msgspec.structs.replace(ios(), content=PushContent("T", "B", collapse_key=key)))
+        assert server.requests[0].headers["apns-collapse-id"].isalnum()
 
 
 async def test_carries_ios_only() -> None:
