@@ -56,7 +56,7 @@ def as_value(record: RawRecord) -> object:
         }
     try:
         return msgspec.json.decode(record.value or b"null")
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _text(record.value)
 
 
