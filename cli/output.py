@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -19,7 +20,12 @@ def print_json(value: Mapping[str, Any] | list[Any]) -> None:
     print(json.dumps(value, ensure_ascii=False, default=str))
 
 
+def complain(text: str) -> None:
+    """Say what is wrong on stderr, letter by letter: values of others in it may look like markup."""
+    errors.print(Text.assemble(("✗", "red"), f" {text}"), soft_wrap=True)
+
+
 def fail(text: str, code: int = FAULT) -> NoReturn:
     """Say what is wrong on stderr and end."""
-    errors.print(f"[red]✗[/red] {text}", soft_wrap=True)
+    complain(text)
     raise typer.Exit(code)

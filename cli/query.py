@@ -7,11 +7,12 @@ from typing import Annotated, Any
 import typer
 from clickhouse_connect.driver.client import Client
 from rich.table import Table
+from rich.text import Text
 
 from cli.output import FAULT, console, fail, print_json
 from dashboards import store
 from flows.settings import Settings
-from models.statuses import SENTENCES, Reason
+from models.statuses import SENTENCES
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="print JSON")]
 TenantFlag = Annotated[str, typer.Option(help="whose")]
@@ -56,7 +57,7 @@ def as_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
         right = bool(rows) and isinstance(rows[0][name], int | float)
         table.add_column(name, justify="right" if right else "left")
     for row in rows:
-        table.add_row(*[_cell(value) for value in row.values()])
+        table.add_row(*[Text(_cell(value)) for value in row.values()])
     return table
 
 
@@ -122,21 +123,20 @@ _COLOURS = {
 
 
 def explain(row: dict[str, Any]) -> None:
-    """Print one outcome as a sentence and the numbers it rested on."""
+    """Print one outcome as a sentence and the numbers it rested on; its values letter by letter."""
     colour = _COLOURS.get(row["status"], "blue")
     what = row["notification"] or row["event_type"] or row["origin"]
     where = "" if row["channel"] == "*" else f" by {row['channel']}"
     by = f" through {row['provider']}" if row["provider"] else ""
+    status = (f"{row['status']:10}", colour)
     console.print(
-        f"{row['at']:%Y-%m-%d %H:%M:%S}  [{colour}]{row['status']:10}[/{colour}] {what}{where}{by}",
-        soft_wrap=True,
+        Text.assemble(f"{row['at']:%Y-%m-%d %H:%M:%S}  ", status, f" {what}{where}{by}"), soft_wrap=True
     )
     if row["reason"]:
-        console.print(f"{'':21}{row['reason']}: {SENTENCES.get(Reason(row['reason']), '')}", soft_wrap=True)
+        # A receipt may carry a word of its provider's own, which has no sentence.
+        sentence = SENTENCES.get(row["reason"])
+        console.print(Text(f"{'':21}{row['reason']}" + (f": {sentence}" if sentence else "")), soft_wrap=True)
     detail = jsonlib.loads(row["detail"] or "{}")
     if detail:
-        console.print(
-            f"{'':21}" + ", ".join(f"{key} {value}" for key, value in detail.items()),
-            soft_wrap=True,
-            style="dim",
-        )
+        numbers = ", ".join(f"{key} {value}" for key, value in detail.items())
+        console.print(Text(f"{'':21}{numbers}", style="dim"), soft_wrap=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from confluent_kafka import KafkaError, Message, Producer
+from rich.text import Text
 
 from cli.output import console, fail, print_json
 from core.partition import partition_of
@@ -43,7 +44,8 @@ def send(
     if json:
         print_json({"id": event["id"], "origin": origin})
     else:
-        console.print(f"[green]✓[/green] {event['id']} at {origin}; ask with: tocsin why {event['id']}")
+        said = f" {event['id']} at {origin}; ask with: tocsin why {event['id']}"
+        console.print(Text.assemble(("✓", "green"), said), soft_wrap=True)
 
 
 def _object(text: str) -> Any:

@@ -139,6 +139,7 @@ def test_named_queries_answer(terminal: Terminal, running: object) -> None:
         (["send", "x", "--user", "u", "--data", "{broken"], {}, 2, "not JSON"),
         (["send", "x", "--user", "u", "--data", "[1]"], {}, 2, "JSON object"),
         (["tail", "nonsense"], {}, 2, "outcomes"),
+        (["tail", "[/red]"], {}, 2, "[/red]"),
         (["query", "nonsense"], {}, 78, "funnel"),
         (["why"], {}, 2, "--user"),
         (["run", "--shard", "4/2"], {}, 2, "i/N"),

@@ -1,0 +1,49 @@
+"""What a person reads of an outcome: values of producers stay as they are, whatever they look like."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from cli.output import console
+from cli.query import as_table, explain
+
+MARKUP = ["order[eu].shipped", "order[/eu].shipped", "[bold]", "a:warning:b", "ends in \\"]
+
+
+def row(**fields: object) -> dict[str, Any]:
+    empty = dict.fromkeys(("reason", "notification", "event_type", "origin", "provider", "detail"), "")
+    at = datetime(2013, 1, 1, tzinfo=UTC)
+    return {**empty, "at": at, "status": "suppressed", "channel": "*", **fields}
+
+
+@pytest.mark.parametrize("name", MARKUP)
+@pytest.mark.parametrize("field", ["event_type", "notification", "origin", "channel", "provider", "status"])
+def test_a_value_is_told_letter_by_letter(field: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    explain(row(**{field: name}))
+    assert name in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", MARKUP)
+def test_a_detail_is_told_letter_by_letter(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    explain(row(detail=json.dumps({"counter": name, "limit": 5})))
+    assert f"counter {name}, limit 5" in capsys.readouterr().out
+
+
+def test_a_reason_has_its_sentence_and_one_of_a_provider_s_own_stands_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    explain(row(reason="snoozed"))
+    explain(row(status="bounced", reason="permanent [/5.1.1]"))
+    said = capsys.readouterr().out.splitlines()
+    assert said[1].strip() == "snoozed: The user snoozed notifications until later."
+    assert said[3].strip() == "permanent [/5.1.1]"
+
+
+@pytest.mark.parametrize("name", MARKUP)
+def test_a_cell_is_printed_letter_by_letter(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    console.print(as_table([{"notification": name, "sent": 1234}], "title"))
+    said = capsys.readouterr().out
+    assert name in said
+    assert "1,234" in said
