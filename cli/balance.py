@@ -6,31 +6,26 @@ import msgspec
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from cli.output import FAULT, console, errors, print_json
 from core.balance import Balance, Books
+from core.codec import decode_message, decode_outcome
+from core.errors import DecodeError
 from dashboards import store
 from flows.settings import Settings
 from models import topics
-from models.outcome import Outcome
+from models.raw import RawRecord
 from operators.decode import ORIGIN_HEADER
 from sources.reader import TopicReader
-
-_outcome = msgspec.json.Decoder(Outcome).decode
-
-
-class _MessageId(msgspec.Struct):
-    message_id: str
-
-
-_message = msgspec.json.Decoder(_MessageId).decode
 
 
 def fill(books: Books, reader: TopicReader, group: str, say: "Progress | None" = None) -> None:
     """Enter all that the topics hold.
 
     Positions are read first and outcomes last: an event read before its outcome was written is then never
-    called missing, and an outcome behind the tracked position is in ClickHouse or lost.
+    called missing, and an outcome behind the tracked position is in ClickHouse or lost. What delivery and the
+    tracker cannot decode is counted and passed over, as they do.
     """
     durable = {name: reader.committed(group, name) for name in (topics.EVENTS, topics.BULK)}
     stored = reader.committed(group, topics.OUTCOMES)
@@ -40,11 +35,24 @@ def fill(books: Books, reader: TopicReader, group: str, say: "Progress | None" =
             books.event(f"{record.topic}/{record.partition}/{record.offset}", read=read)
     _advance(say, "messages")
     for record in reader.read(*topics.MESSAGES):
-        books.message(_message(record.value or b"").message_id)
+        _enter_message(books, record)
     _advance(say, "outcomes")
     for record in reader.read(topics.OUTCOMES):
-        tracked = record.offset < stored.get(record.partition, 0)
-        books.outcome(_outcome(record.value or b""), tracked=tracked)
+        _enter_outcome(books, record, tracked=record.offset < stored.get(record.partition, 0))
+
+
+def _enter_message(books: Books, record: RawRecord) -> None:
+    try:
+        books.message(decode_message(record).message_id)
+    except DecodeError:
+        books.undecodable()
+
+
+def _enter_outcome(books: Books, record: RawRecord, *, tracked: bool) -> None:
+    try:
+        books.outcome(decode_outcome(record), tracked=tracked)
+    except DecodeError:
+        books.undecodable()
 
 
 def _advance(say: "Progress | None", what: str) -> None:
@@ -102,11 +110,13 @@ def show(drawn: Balance) -> None:
         table.add_row(name.replace("_", " "), f"{getattr(drawn, name):,}")
     if drawn.waiting:
         table.add_row("waiting for ClickHouse", f"{drawn.waiting:,}")
+    if drawn.undecodable:
+        table.add_row("undecodable, passed over", f"{drawn.undecodable:,}")
     for status, count in sorted(drawn.words.items()):
-        table.add_row(f"[dim]outcomes[/dim] {status}", f"{count:,}")
+        table.add_row(Text.assemble(("outcomes", "dim"), f" {status}"), f"{count:,}")
     console.print(table)
     if drawn.error:
         for sentence in drawn.sentences():
-            console.print(f"[red]✗[/red] {sentence}", soft_wrap=True)
+            console.print(Text.assemble(("✗", "red"), f" {sentence}"), soft_wrap=True)
     else:
         console.print("[green]✓[/green] balanced: nothing lost, nothing twice")

@@ -30,6 +30,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
         unannounced: message ids in a message topic without an `admitted` outcome.
         waiting: outcomes that nobody has tracked yet: ClickHouse may lack them.
         untracked: outcomes that were tracked and ClickHouse does not hold; -1 if it was not asked.
+        undecodable: messages and outcomes that are none, which nobody delivers or counts; no fault.
     """
 
     events: int
@@ -43,6 +44,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     unannounced: list[str]
     waiting: int
     untracked: int
+    undecodable: int
     words: dict[str, int]
     reasons: dict[str, int]
 
@@ -88,6 +90,7 @@ class Books:
         self._reasons: Counter[str] = Counter()
         self._origins: set[str] = set()
         self._admitted: set[str] = set()
+        self._undecodable = 0
 
     def event(self, origin: str, *, read: bool = True) -> None:
         """Enter an event by its origin; `read` is whether its offset is behind the durable position."""
@@ -96,6 +99,10 @@ class Books:
     def message(self, message_id: str) -> None:
         """Enter a message found in a message topic."""
         self._published.add(message_id)
+
+    def undecodable(self) -> None:
+        """Enter a record of a message or outcome topic that nobody can read: a dead letter tells of it."""
+        self._undecodable += 1
 
     def outcome(self, outcome: Outcome, *, tracked: bool = True) -> None:
         """Enter an outcome; copies (same id) are counted once.
@@ -146,6 +153,7 @@ class Books:
             unannounced=sorted(self._published - admitted - self._finals.keys()),
             waiting=len(self._seen - self._tracked - (there or set())),
             untracked=-1 if there is None else len(self._tracked - there),
+            undecodable=self._undecodable,
             words=dict(self._words),
             reasons=dict(self._reasons),
         )

@@ -1,0 +1,116 @@
+"""The books read from topics: what nobody can decode, and what retention took."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+import msgspec
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from cli.balance import draw, show
+from core.balance import Balance
+from core.codec import encode
+from flows.settings import Settings
+from models import topics
+from models.message import Message, Origin, Target
+from models.outcome import Outcome
+from tests.sources.mock_kafka import MockCluster
+
+pytestmark = pytest.mark.loopback
+PREFIX = "t."
+PUSH = topics.messages("push")
+
+
+class Log:
+    """The topics of one partition each, and a pen."""
+
+    def __init__(self, cluster: MockCluster) -> None:
+        self._bootstrap = cluster.bootstrap
+        self._pen = Producer({"bootstrap.servers": cluster.bootstrap, "linger.ms": 0})
+        for name in topics.ALL:
+            cluster.create(PREFIX + name, 1)
+
+    def settings(self, clickhouse: str = "http://127.0.0.1:9/x") -> Settings:
+        return Settings(kafka=self._bootstrap, topic_prefix=PREFIX, clickhouse=clickhouse, kafka_options={})
+
+    def write(self, topic: str, *values: bytes) -> None:
+        for value in values:
+            self._pen.produce(PREFIX + topic, value=value, key=b"default/u", partition=0)
+        assert self._pen.flush(10) == 0
+
+    def read_by_the_shard(self, ends: Mapping[str, int]) -> None:
+        """Commit positions."""
+        shard = Consumer({"bootstrap.servers": self._bootstrap, "group.id": f"{PREFIX}shard"})
+        places = [TopicPartition(PREFIX + topic, 0, end) for topic, end in ends.items()]
+        shard.commit(offsets=places, asynchronous=False)
+        shard.close()
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    with MockCluster() as cluster:
+        yield Log(cluster)
+
+
+def message(number: int) -> bytes:
+    return encode(
+        Message(
+            message_id=f"m{number}",
+            notification_id=f"n{number}",
+            tenant="default",
+            user="u",
+            channel="push",
+            target=Target("token"),
+            notification="x",
+            category="c",
+            template="x",
+            data=msgspec.Raw(b"{}"),
+            locale="en",
+            event_id=f"e{number}",
+            event_source="/s",
+            event_type="t",
+            event_time_ms=1,
+            received_ms=2,
+            decided_ms=3,
+            origin=Origin("events", 0, number),
+        )
+    )
+
+
+def word(number: int, status: str, **more: object) -> Outcome:
+    fields: dict[str, object] = {
+        "tenant": "default",
+        "user": "u",
+        "notification_id": f"n{number}",
+        "message_id": f"m{number}",
+        "channel": "push",
+        "origin": f"events/0/{number}",
+        "at_ms": 1_357_000_000_000,
+    } | more
+    return Outcome(outcome_id=f"{status}{number}", status=status, **fields)  # type: ignore[arg-type]
+
+
+def sent(log: Log, count: int) -> list[Outcome]:
+    """Write events, their messages and their words, all of them read; the words."""
+    words = [word(number, status) for number in range(count) for status in ("admitted", "sent")]
+    log.write(topics.EVENTS, *[b"{}"] * count)
+    log.write(PUSH, *map(message, range(count)))
+    log.write(topics.OUTCOMES, *map(encode, words))
+    log.read_by_the_shard({topics.EVENTS: count, topics.OUTCOMES: 2 * count})
+    return words
+
+
+def shown(drawn: Balance, capsys: pytest.CaptureFixture[str]) -> str:
+    show(drawn)
+    return capsys.readouterr().out
+
+
+def test_records_nobody_can_decode_are_counted_and_passed_over(
+    log: Log, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.write(PUSH, b"{broken", b'{"message_id": "m9"}', b'"\xff"')
+    log.write(topics.OUTCOMES, b"{}", b"[" * 2_000)
+    sent(log, 2)
+    drawn = draw(log.settings(), clickhouse=False)
+    assert (drawn.undecodable, drawn.settled, drawn.error) == (5, 2, 0)
+    assert re.search(r"undecodable, passed over\W+5\b", shown(drawn, capsys))
