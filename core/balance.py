@@ -2,10 +2,14 @@
 
 Pure bookkeeping over what the topics hold: feed it every event origin, every admitted message and every
 outcome, in any order, copies included. It shares no counter with the code it judges.
+
+Topics lose their oldest records at different times. What the words that are left do not explain, older ones
+may: `unexplained` names it, and `recall` enters what ClickHouse still knows of it.
 """
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,17 +23,19 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     """What the books say.
 
     Attributes:
-        events: events that were read for the first time (forwarded copies are not counted).
+        events: events in the topics that were read for the first time (forwarded copies are not counted).
         settled: events all of whose notifications and messages have their final word.
-        held: events of which something is held by the gate.
-        in_flight: events of which a message is on its way or waits for a retry.
+        held: those of which something is held by the gate.
+        in_flight: those of which a message is on its way or waits for a retry.
         unread: events behind the durable position of their shard.
         missing: origins of events that were read and left no word.
         doubled: notifications, messages or origins with more than one final word.
-        unsent: message ids with an `admitted` outcome that are in no message topic.
+        unsent: message ids with an `admitted` outcome that are in no message topic and were never tried.
         unannounced: message ids in a message topic without an `admitted` outcome.
         waiting: outcomes that nobody has tracked yet: ClickHouse may lack them.
         untracked: outcomes that were tracked and ClickHouse does not hold; -1 if it was not asked.
+        recalled: outcomes that only ClickHouse still holds, entered to explain events and messages.
+        unjudged: events and messages that outcomes may explain which Kafka has deleted, with nobody to ask.
         undecodable: messages and outcomes that are none, which nobody delivers or counts; no fault.
     """
 
@@ -44,6 +50,8 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     unannounced: list[str]
     waiting: int
     untracked: int
+    recalled: int
+    unjudged: int
     undecodable: int
     words: dict[str, int]
     reasons: dict[str, int]
@@ -68,6 +76,18 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
         return lines
 
 
+class Unexplained(NamedTuple):
+    """What the words entered do not explain.
+
+    Attributes:
+        origins: events that were read and have no word.
+        messages: ids of messages in a message topic without an `admitted` outcome or a final word.
+    """
+
+    origins: set[str]
+    messages: set[str]
+
+
 class Books:
     """Collects what the topics hold and draws the balance.
 
@@ -90,6 +110,8 @@ class Books:
         self._reasons: Counter[str] = Counter()
         self._origins: set[str] = set()
         self._admitted: set[str] = set()
+        self._tried: set[str] = set()
+        self._recalled = 0
         self._undecodable = 0
 
     def event(self, origin: str, *, read: bool = True) -> None:
@@ -125,34 +147,64 @@ class Books:
             self._open[subject] = outcome
         if outcome.status == Status.ADMITTED:
             self._admitted.add(subject)
+        elif outcome.status == Status.RETRYING:
+            self._tried.add(subject)
         if outcome.status != Status.HELD:
             self._decided.update((outcome.origin, outcome.notification_id))
         elif outcome.notification_id:
             self._decided.add(outcome.origin)
+
+    def recall(self, outcome: Outcome) -> None:
+        """Enter an outcome that only ClickHouse still holds; of one subject the newest first.
+
+        It is older than all that were read from the topic, so it does not say where a message is now if one
+        of those does.
+        """
+        if outcome.outcome_id in self._seen:
+            return
+        subject = _subject(outcome)
+        newer = self._open.get(subject)
+        self.outcome(outcome)
+        if newer is not None:
+            self._open[subject] = newer
+        self._recalled += 1
+
+    def unexplained(self) -> Unexplained:
+        """Name what has no word among those entered: lost, or its words were deleted from the topic."""
+        return Unexplained(
+            self._events - self._origins, self._published - self._admitted - self._finals.keys()
+        )
 
     @property
     def outcome_ids(self) -> set[str]:
         """Ids of all outcomes entered, without copies."""
         return self._seen
 
-    def balance(self, stored: Iterable[str] | None = None) -> Balance:
-        """Draw the balance; `stored` are the outcome ids ClickHouse holds, if it was asked."""
+    def balance(self, stored: Iterable[str] | None = None, *, whole: bool = True) -> Balance:
+        """Draw the balance.
+
+        Args:
+            stored: the outcome ids ClickHouse holds, if it was asked.
+            whole: whether all outcomes there ever were were entered; what others may explain is not judged.
+        """
         there = None if stored is None else set(stored)
-        held, flying = self._waiting()
-        admitted = self._admitted
-        waiting = held | flying
+        events = self._events | self._unread
+        held, flying = (origins & events for origins in self._waiting())
+        lost = self.unexplained()
         return Balance(
-            events=len(self._events) + len(self._unread),
-            settled=len(((self._events | self._unread) & self._origins) - waiting),
+            events=len(events),
+            settled=len((events & self._origins) - held - flying),
             held=len(held - flying),
             in_flight=len(flying),
             unread=len(self._unread - self._origins),
-            missing=sorted(self._events - self._origins),
+            missing=sorted(lost.origins) if whole else [],
             doubled=sorted(subject for subject, words in self._finals.items() if len(words) > 1),
-            unsent=sorted(admitted - self._published),
-            unannounced=sorted(self._published - admitted - self._finals.keys()),
+            unsent=sorted(self._admitted - self._published - self._tried - self._finals.keys()),
+            unannounced=sorted(lost.messages) if whole else [],
             waiting=len(self._seen - self._tracked - (there or set())),
             untracked=-1 if there is None else len(self._tracked - there),
+            recalled=self._recalled,
+            unjudged=0 if whole else len(lost.origins) + len(lost.messages),
             undecodable=self._undecodable,
             words=dict(self._words),
             reasons=dict(self._reasons),

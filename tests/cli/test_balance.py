@@ -10,10 +10,12 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from cli.balance import draw, show
 from core.balance import Balance
 from core.codec import encode
+from dashboards import store
 from flows.settings import Settings
 from models import topics
 from models.message import Message, Origin, Target
 from models.outcome import Outcome
+from sinks.clickhouse_store import ClickHouseLines
 from tests.sources.mock_kafka import MockCluster
 
 pytestmark = pytest.mark.loopback
@@ -114,3 +116,60 @@ def test_records_nobody_can_decode_are_counted_and_passed_over(
     drawn = draw(log.settings(), clickhouse=False)
     assert (drawn.undecodable, drawn.settled, drawn.error) == (5, 2, 0)
     assert re.search(r"undecodable, passed over\W+5\b", shown(drawn, capsys))
+
+
+def aged(log: Log, count: int, forgotten: int) -> list[Outcome]:
+    """Write as `sent` does, but Kafka has deleted the words of the first events; all words there were."""
+    words = [word(number, status) for number in range(count) for status in ("admitted", "sent")]
+    log.write(topics.EVENTS, *[b"{}"] * count)
+    log.write(PUSH, *map(message, range(count)))
+    log.write(topics.OUTCOMES, *map(encode, words[: 2 * forgotten]))
+    # The mock broker keeps 5 MiB of a partition. JSON may end in spaces.
+    log.write(topics.OUTCOMES, *[encode(words[-1]) + b" " * 900_000] * 6)
+    log.write(topics.OUTCOMES, *map(encode, words[2 * forgotten :]))
+    log.read_by_the_shard({topics.EVENTS: count, topics.OUTCOMES: 2 * count + 6})
+    return words
+
+
+@pytest.fixture
+def stored(clickhouse_db: str) -> str:
+    store.migrate(clickhouse_db)
+    return clickhouse_db
+
+
+def insert(url: str, *words: Outcome) -> None:
+    ClickHouseLines(lambda: store.connect(url)).insert(b"\n".join(map(encode, words)))
+
+
+def test_words_that_kafka_has_deleted_are_asked_of_clickhouse(
+    log: Log, stored: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    insert(stored, *aged(log, 10, forgotten=4))
+    drawn = draw(log.settings(stored))
+    assert (drawn.events, drawn.settled, drawn.recalled, drawn.error) == (10, 10, 8, 0)
+    assert re.search(r"outcomes only ClickHouse has\W+8\b", shown(drawn, capsys))
+
+
+def test_what_clickhouse_does_not_know_either_is_lost(log: Log, stored: str) -> None:
+    words = aged(log, 10, forgotten=4)
+    insert(stored, *words[2:])
+    drawn = draw(log.settings(stored))
+    assert (drawn.missing, drawn.unannounced, drawn.untracked) == (["events/0/0"], ["m0"], 0)
+
+
+def test_a_word_older_than_all_events_is_of_a_topic_that_is_gone(log: Log, stored: str) -> None:
+    words = aged(log, 2, forgotten=1)
+    insert(stored, *words[2:], word(0, "suppressed", message_id="", notification_id="", received_ms=1))
+    drawn = draw(log.settings(stored))
+    assert (drawn.missing, drawn.recalled) == (["events/0/0"], 0)
+
+
+def test_without_clickhouse_what_deleted_words_may_explain_is_not_judged(
+    log: Log, capsys: pytest.CaptureFixture[str]
+) -> None:
+    aged(log, 10, forgotten=4)
+    drawn = draw(log.settings(), clickhouse=False)
+    assert (drawn.settled, drawn.unjudged, drawn.error) == (6, 8, 0)
+    said = shown(drawn, capsys)
+    assert "without --no-clickhouse" in said
+    assert "nothing lost, nothing twice, of what is judged" in said

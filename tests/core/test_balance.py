@@ -1,5 +1,6 @@
 """The books: each kind of fault is found, and only faults are."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -141,6 +142,52 @@ def test_a_copy_that_was_tracked_must_be_in_clickhouse() -> None:
     made = books(word(Status.SUPPRESSED, n="n"))
     made.outcome(word(Status.SUPPRESSED, n="n"), tracked=False)
     assert made.balance(stored=[]).untracked == 1
+
+
+@pytest.mark.parametrize("status", [Status.SENT, Status.RETRYING])
+def test_a_message_that_was_tried_was_published_though_its_topic_has_deleted_it(status: Status) -> None:
+    balance = books(word(Status.ADMITTED, n="n", m="m"), word(status, n="n", m="m", attempt=1)).balance()
+    assert (balance.unsent, balance.error) == ([], 0)
+
+
+def test_what_is_held_or_flies_counts_of_events_that_are_there() -> None:
+    """So that in = final words + held + in flight, whatever older events left behind."""
+    balance = books(
+        word(Status.SUPPRESSED, n="n"),
+        word(Status.HELD, origin="events/0/0", n="n0"),
+        word(Status.ADMITTED, origin="bulk/0/0", n="n1", m="m"),
+        published=("m",),
+    ).balance()
+    assert (balance.events, balance.settled, balance.held, balance.in_flight) == (1, 1, 0, 0)
+
+
+def test_recalled_words_explain_what_the_topics_do_not() -> None:
+    made = books(events=2, published=("m",))
+    assert made.unexplained() == ({"events/0/1", "events/0/2"}, {"m"})
+    made.recall(word(Status.SENT, n="n", m="m", attempt=1))
+    made.recall(word(Status.ADMITTED, n="n", m="m"))
+    assert made.unexplained() == ({"events/0/2"}, set())
+    assert (made.balance().recalled, made.balance().missing) == (2, ["events/0/2"])
+
+
+def test_a_recalled_word_does_not_say_where_a_message_is_now() -> None:
+    held = word(Status.HELD, n="n", m="m", attempt=1)
+    made = books(held, published=("m",))
+    made.recall(held)
+    made.recall(word(Status.ADMITTED, n="n", m="m"))
+    balance = made.balance()
+    assert (balance.held, balance.in_flight, balance.recalled) == (1, 0, 1)
+
+
+def test_two_final_words_are_a_fault_though_one_was_recalled() -> None:
+    made = books(word(Status.DEAD, n="n", m="m", attempt=2))
+    made.recall(word(Status.SENT, n="n", m="m", attempt=1))
+    assert made.balance().doubled == ["m"]
+
+
+def test_what_deleted_words_may_explain_is_not_judged_and_said() -> None:
+    balance = books(published=("m",)).balance(whole=False)
+    assert (balance.unjudged, balance.missing, balance.unannounced, balance.error) == (2, [], [], 0)
 
 
 KINDS = st.sampled_from(["suppressed", "sent", "flying", "held", "missing"])
