@@ -114,9 +114,9 @@ def main() -> None:
             complain(f"TOCSIN_{name}: {problem['msg']}")
         sys.exit(REFUSED)
     except _away() as error:
-        from dashboards.store import reason
+        from dashboards.store import told
 
-        _end(f"no answer from a server; `tocsin check` tells which ({reason(error)})")
+        _end(told(error))
 
 
 def _end(text: str, code: int = 1) -> NoReturn:
@@ -132,7 +132,7 @@ def _invalid() -> "type[ValidationError]":
 
 
 def _away() -> tuple[type[Exception], ...]:
-    """What clients raise if a server is away; asked for only when something is raised."""
+    """What clients raise if a server is away or refuses; asked for only when something is raised."""
     from dashboards import store
 
     return store.AWAY

@@ -31,14 +31,17 @@ def query(
     name: Annotated[str, typer.Argument(help="a named query; without one they are listed")] = "",
     *,
     tenant: TenantFlag = "default",
+    notification_id: Annotated[str, typer.Option(help="of timeline: whose life, 32 hex digits")] = "",
     json: JsonFlag = False,
 ) -> None:
     """Run a named query of dashboards/queries."""
     if not name:
         _list_queries()
         return
+    if "{notification_id:" in store.query_text(name) and not notification_id:
+        fail(f"query {name} needs --notification-id ID; `tocsin why SUBJECT --json` names it", code=2)
     with store.connect(Settings().clickhouse) as client:
-        rows = store.run_query(client, name, {"tenant": tenant})
+        rows = store.run_query(client, name, {"tenant": tenant, "notification_id": notification_id})
     if json:
         print_json(rows)
     else:
@@ -86,7 +89,7 @@ def why(
     *,
     user: Annotated[str, typer.Option(help="everything of one user")] = "",
     tenant: TenantFlag = "default",
-    limit: Annotated[int, typer.Option(help="at most so many outcomes")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="at most so many outcomes")] = 50,
     json: JsonFlag = False,
 ) -> None:
     """Say what became of a notification and why: the rule, the counter and the window."""

@@ -83,6 +83,16 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {first[:400]}"
 
 
+def told(error: Exception) -> str:
+    """Say what one of `AWAY` means, and the cure: a refusal has a code, no answer has none."""
+    code = getattr(error, "code", None)
+    if code in NO_SCHEMA_CODES:
+        return f"ClickHouse has not this schema; run `tocsin migrate` ({reason(error)})"
+    if code is not None:
+        return f"the server refused: {reason(error)}"
+    return f"no answer from a server; `tocsin check` tells which ({reason(error)})"
+
+
 def _is_here(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -149,7 +159,11 @@ def query_text(name: str) -> str:
 
 
 def run_query(client: Client, name: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Run a named query with bound parameters (`tenant`; `from_ms`, `to_ms`: all time by default)."""
+    """Run a named query with bound parameters.
+
+    Unless given, `tenant` is `default` and `from_ms` to `to_ms` all the time there is; `timeline` needs a
+    `notification_id`.
+    """
     bound = {"tenant": "default", **FOREVER, **parameters}
     result = client.query(query_text(name), parameters=bound)
     return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]

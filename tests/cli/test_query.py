@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 
+from cli.main import build
 from cli.output import console
 from cli.query import as_table, explain
+from core.codec import encode
+from dashboards import store
+from models.outcome import Outcome
+from sinks.clickhouse_store import ClickHouseLines
 
 MARKUP = ["order[eu].shipped", "order[/eu].shipped", "[bold]", "a:warning:b", "ends in \\"]
 
@@ -47,3 +52,30 @@ def test_a_cell_is_printed_letter_by_letter(name: str, capsys: pytest.CaptureFix
     said = capsys.readouterr().out
     assert name in said
     assert "1,234" in said
+
+
+def ask(url: str, monkeypatch: pytest.MonkeyPatch, *words: str) -> object:
+    monkeypatch.setenv("TOCSIN_CLICKHOUSE", url)
+    return build(words)(words, standalone_mode=False)
+
+
+def test_the_life_of_one_notification_is_asked_by_its_id(
+    clickhouse_db: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.migrate(clickhouse_db)
+    words = [
+        Outcome(outcome_id=status + n, status=status, tenant="default", notification_id=n, at_ms=1)
+        for n in ("n1", "n2")
+        for status in ("admitted", "sent")
+    ]
+    lines = b"\n".join(map(encode, words))
+    ClickHouseLines(lambda: store.connect(clickhouse_db)).insert(lines)
+    ask(clickhouse_db, monkeypatch, "query", "timeline", "--notification-id", "n2", "--json")
+    assert [row["status"] for row in json.loads(capsys.readouterr().out)] == ["admitted", "sent"]
+
+
+def test_a_query_that_needs_an_id_says_so_before_it_asks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("http://127.0.0.1:9/x", monkeypatch, "query", "timeline") == 2
+    assert "--notification-id" in capsys.readouterr().err

@@ -142,6 +142,8 @@ def test_named_queries_answer(terminal: Terminal, running: object) -> None:
         (["tail", "[/red]"], {}, 2, "[/red]"),
         (["query", "nonsense"], {}, 78, "funnel"),
         (["why"], {}, 2, "--user"),
+        (["why", "x", "--limit", "-1"], {}, 2, "--limit"),
+        (["query", "timeline"], {}, 2, "--notification-id"),
         (["run", "--shard", "4/2"], {}, 2, "i/N"),
         (["run", "--shards", "9"], {}, 2, "TOCSIN_PARTITIONS"),
         (["run", "--channel", "pigeon"], {}, 2, "email"),
