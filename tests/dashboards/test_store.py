@@ -219,7 +219,6 @@ def test_suppressions_failures_latency_balance_and_timeline_answer(url: str) -> 
         assert (latency["sent"], latency["max_ms"]) == (2, 300)
         assert {row["status"]: row["words"] for row in ask("balance")} == {
             "suppressed": 1,
-            "retrying": 1,
             "sent": 2,
         }
         assert [row["status"] for row in ask("timeline", notification_id="n2")] == ["retrying", "sent"]
@@ -230,6 +229,25 @@ def test_two_final_words_show_in_the_view(url: str) -> None:
     with store.connect(url) as client:
         rows = client.query("SELECT subject, words FROM final_words ORDER BY subject").result_rows
     assert [tuple(row) for row in rows] == [("m1", 2), ("m2", 1)]
+
+
+def test_the_books_count_final_words_and_those_that_have_another_beside_them(url: str) -> None:
+    twice = outcome(1, "sent")
+    insert(url, outcome(1, "admitted"), twice, outcome(1, "dead", reason="unknown"), outcome(1, "delivered"))
+    insert(url, twice, outcome(2, "sent"), outcome(2, "sent", tenant="other"))
+    insert(
+        url,
+        *[outcome(3, "suppressed", channel=channel, message_id="") for channel in ("sms", "push")],
+        outcome(4, "expired", notification_id="", message_id=""),
+    )
+    with store.connect(url) as client:
+        rows = store.run_query(client, "balance", {})
+    assert {(row["status"], row["reason"]): (row["words"], row["doubled"]) for row in rows} == {
+        ("sent", ""): (2, 1),
+        ("dead", "unknown"): (1, 1),
+        ("suppressed", ""): (2, 0),
+        ("expired", ""): (1, 0),
+    }
 
 
 def test_another_tenant_is_not_shown(url: str) -> None:
