@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 console = Console(highlight=False)
@@ -13,11 +14,18 @@ errors = Console(stderr=True, highlight=False)
 
 FAULT = 1  # something is wrong with what was looked at
 REFUSED = 78  # it must not start: a setting, the catalog or a state directory
+_UNBOUNDED = 10_000  # columns: more than any table has
 
 
 def print_json(value: Mapping[str, Any] | list[Any]) -> None:
     """Print one JSON value on one line."""
     print(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def print_table(table: Table) -> None:
+    """Print a table; only a terminal's width narrows it."""
+    out = console if console.is_terminal else Console(highlight=False, width=_UNBOUNDED)
+    out.print(table)
 
 
 def complain(text: str) -> None:

@@ -9,7 +9,7 @@ from clickhouse_connect.driver.client import Client
 from rich.table import Table
 from rich.text import Text
 
-from cli.output import FAULT, console, fail, print_json
+from cli.output import FAULT, console, fail, print_json, print_table
 from dashboards import store
 from flows.settings import Settings
 from models.statuses import SENTENCES
@@ -45,7 +45,7 @@ def query(
     if json:
         print_json(rows)
     else:
-        console.print(as_table(rows, store.query_text(name).splitlines()[0].removeprefix("-- ")))
+        print_table(as_table(rows, store.query_text(name).splitlines()[0].removeprefix("-- ")))
 
 
 def _list_queries() -> None:
@@ -54,11 +54,11 @@ def _list_queries() -> None:
 
 
 def as_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
-    """Lay rows out; numbers to the right."""
+    """Lay rows out; numbers to the right, long text on several lines."""
     table = Table(title=title, title_justify="left")
     for name in rows[0] if rows else ["nothing"]:
         right = bool(rows) and isinstance(rows[0][name], int | float)
-        table.add_column(name, justify="right" if right else "left")
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*[Text(_cell(value)) for value in row.values()])
     return table

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from cli.main import build
-from cli.output import console
+from cli.output import print_table
 from cli.query import as_table, explain
 from core.codec import encode
 from dashboards import store
@@ -48,10 +49,28 @@ def test_a_reason_has_its_sentence_and_one_of_a_provider_s_own_stands_alone(
 
 @pytest.mark.parametrize("name", MARKUP)
 def test_a_cell_is_printed_letter_by_letter(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    console.print(as_table([{"notification": name, "sent": 1234}], "title"))
+    print_table(as_table([{"notification": name, "sent": 1234}], "title"))
     said = capsys.readouterr().out
     assert name in said
     assert "1,234" in said
+
+
+ROW = {name: "flight_departed_" + name for name in ("notification", "channel", "reason", "provider", "code")}
+
+
+def test_a_table_has_all_the_width_it_wants_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(as_table([ROW], "title"))
+    said = capsys.readouterr().out
+    assert all(value in said for value in ROW.values())
+
+
+def test_a_narrow_terminal_cuts_no_text(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(width=40, force_terminal=True, color_system=None).print(as_table([ROW], "title"))
+    cells = [
+        [cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()
+    ]
+    columns = ["".join(column) for column in zip(*filter(None, cells), strict=True)]
+    assert columns == list(ROW.values())
 
 
 def ask(url: str, monkeypatch: pytest.MonkeyPatch, *words: str) -> object:
