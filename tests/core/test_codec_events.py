@@ -215,7 +215,6 @@ class TestRefusals:
             (body()[:-1] + b',"data":' + b"9" * 5_000 + b"}", Reason.BAD_FIELD, "out of range"),
             (body()[:-1] + b',"data":' + b"[" * 501 + b"]" * 501 + b"}", Reason.BAD_FIELD, "data: nested"),
             (body(data=nested_objects(201)), Reason.BAD_FIELD, "data: nested"),
-            (body()[:-1] + b',"x":' + b"[" * 4_000 + b"]" * 4_000 + b"}", Reason.BAD_JSON, "nested"),
             (body(pad="x" * 10_000), Reason.TOO_LARGE, "more than the 10000 allowed"),
             (body(specversion="0.3"), Reason.BAD_FIELD, "specversion"),
             (body(specversion=1.0), Reason.BAD_FIELD, "specversion"),
@@ -245,6 +244,12 @@ class TestRefusals:
         assert error.reason == reason
         assert said in str(error)
         assert ";" in str(error), "no cure"
+
+    def test_what_nobody_reads_may_not_be_nested_beyond_the_parser(self) -> None:
+        """How deep that is depends on Python: some 1,000 with 3.11, 10,000 with 3.12."""
+        value = body()[:-1] + b',"x":' + b"[" * 30_000 + b"]" * 30_000 + b"}"
+        with pytest.raises(DecodeError, match="nested too deeply; flatten it"):
+            decode_event(raw(value), LIMITS._replace(max_bytes=100_000))
 
     @pytest.mark.parametrize("field", ATTRIBUTES)
     @pytest.mark.parametrize("value", ["", 7, [], {}, True, "a\nb", "\x00", "\x7f", "\x9f", "x" * 513])
