@@ -118,7 +118,8 @@ def _clickhouse(url: str) -> list[str]:
         code = getattr(error, "code", None)
         if code in store.NO_SCHEMA_CODES:
             return ["TOCSIN_CLICKHOUSE: the schema is not there; run `tocsin migrate`"]
-        return [f"TOCSIN_CLICKHOUSE: no answer; is the server up, the address right? ({store.reason(error)})"]
+        said = "no answer; is the server up, the address right?" if code is None else "the server refuses"
+        return [f"TOCSIN_CLICKHOUSE: {said} ({store.reason(error)})"]
     except SinkError as error:
         return [str(error)]
     return []

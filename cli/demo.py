@@ -20,7 +20,7 @@ from cli.demo_stage import Stage, sends
 from cli.demo_stats import DemoStats, percentile
 from cli.demo_view import Scene, render
 from cli.demo_watch import Watch
-from cli.output import FAULT, console, errors, fail, print_json
+from cli.output import FAULT, complain, console, fail, print_json
 from cli.run import command
 from core.balance import Balance
 from flows.supervisor import Supervisor
@@ -235,7 +235,7 @@ class Show:
             books.show(drawn)
         elif drawn.error:
             for sentence in drawn.sentences():
-                errors.print(f"[red]✗[/red] {sentence}", soft_wrap=True)
+                complain(sentence)
         return report
 
     def _report(self, drawn: Balance) -> dict[str, Any]:
