@@ -301,7 +301,7 @@ def say(case: Case, status: Status, reason: Reason, detail: Detail | None = None
 def _hold(case: Case, reason: Reason, due_ms: int, counter: str = "") -> None:
     """Hold until `due_ms`, behind what is held until then; what would then be too late is expired at once."""
     event, plan, holds = case.event, case.chosen.plan, case.person.holds
-    due_ms = behind(holds, due_ms) if holds else due_ms
+    due_ms = behind(holds, due_ms, NOTIFICATION_TIMER) if holds else due_ms
     if case.expires_ms and due_ms >= case.expires_ms:
         return _say(case, _EXPIRED, Reason.TOO_LATE, detail={"held_for": reason.value})
     timer_id = NOTIFICATION_TIMER + case.notification_id

@@ -124,7 +124,7 @@ def _refreshed(case: HandBack, plan: Plan, point: Point) -> Message:
 
 def _hold(case: HandBack, reason: Reason, due_ms: int) -> None:
     message, holds = case.held.retry.message, case.record.holds
-    due_ms = behind(holds, due_ms)
+    due_ms = behind(holds, due_ms, RETRY_TIMER)
     if message.expires_ms and due_ms >= message.expires_ms:
         return _say(case, Status.EXPIRED, Reason.TOO_LATE, {"held_for": reason.value})
     timer_id = RETRY_TIMER + message.message_id

@@ -53,12 +53,17 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     counter: str = ""
 
 
-def behind(holds: Mapping[str, HoldRef], due_ms: int) -> int:
+def behind(holds: Mapping[str, HoldRef], due_ms: int, kind: str) -> int:
     """When something held until `due_ms` is due so that it comes behind what is held for that moment already.
 
     Quiet hours end for all a user has at once: a millisecond apart, they leave in the order of their events.
+    Only timers whose ids begin with `kind` count: no decision of an event rests on what providers answered.
     """
-    same = [ref.due_ms for ref in holds.values() if due_ms <= ref.due_ms < due_ms + _QUEUE_MS]
+    same = [
+        ref.due_ms
+        for timer_id, ref in holds.items()
+        if timer_id.startswith(kind) and due_ms <= ref.due_ms < due_ms + _QUEUE_MS
+    ]
     return max(same) + 1 if same else due_ms
 
 

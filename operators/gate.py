@@ -123,7 +123,7 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
                 room -= self._fire(lane, self._now_ms, out, room)
                 if not room:
                     self._fire_own(lane, entry.user_key, out)
-                self._apply(lane, entry.user_key, self._decide(lane, entry), out)
+                self._apply(lane, entry.user_key, self._decide(lane, entry), self._now_ms, out)
         return ([out] if out else []), False
 
     def on_notify(self) -> tuple[list[list[Out]], bool]:
@@ -186,9 +186,9 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
         step = self._gate().on_timer(
             lane.get(timer.user), tenant, user, timer.timer_id, timer.payload, timer.due_ms
         )
-        self._apply(lane, timer.user, step, out)
+        self._apply(lane, timer.user, step, timer.due_ms, out)
 
-    def _apply(self, lane: Lane[UserRecord], user_key: str, step: Step, out: list[Out]) -> None:
+    def _apply(self, lane: Lane[UserRecord], user_key: str, step: Step, now_ms: int, out: list[Out]) -> None:
         if step.touched:
             lane.put(user_key, step.record)
         for timer_id, due_ms in step.releases:
@@ -204,7 +204,7 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
             out.append(OutRecord(topics.OUTCOMES, partition, key, encode(outcome)))
         for dead in step.dead:
             raw = RawRecord(*_place(dead.origin), dead.received_ms, key, dead.payload, ())
-            letter = dead_letter(raw, "gate", dead.reason, dead.error, last_ms=self._now_ms)
+            letter = dead_letter(raw, "gate", dead.reason, dead.error, last_ms=now_ms)
             out.append(letter._replace(partition=partition))
         if step.profile_version is not None:
             out.append(VersionNote(user_key, step.profile_version))

@@ -177,6 +177,15 @@ def test_retries_held_for_one_moment_leave_in_the_order_in_which_they_came(ann: 
     assert [one.message_id for one in ann.messages[-3:]] == [one.message_id for one in messages]
 
 
+def test_a_retry_that_waits_moves_no_decision_of_an_event(ann: World) -> None:
+    """Decisions of events are the same whatever providers answer."""
+    message = first(ann, "few")
+    ann.profile(profile(quiet_hours=QuietHours("12:30", "14:00")), at=SECOND)
+    ann.retry(message, at=HOUR)
+    (hold,) = ann.event("few", at=HOUR + SECOND).holds
+    assert hold.due_ms == NOON + 2 * HOUR
+
+
 def test_a_critical_retry_does_not_wait_for_morning(ann: World) -> None:
     message = first(ann, "flight.cancelled")
     ann.profile(profile(quiet_hours=QuietHours("11:00", "14:00")), at=1)

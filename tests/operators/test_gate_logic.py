@@ -14,6 +14,7 @@ from core.gate import Gate
 from core.policy import GatePolicy
 from core.record import RecordCodec, UserRecord
 from models import topics
+from models.dead import DeadLetter
 from models.event import Event, Origin
 from models.message import Message
 from models.outcome import Outcome
@@ -126,9 +127,10 @@ def outcomes(records: list[Any]) -> list[Outcome]:
     ]
 
 
-def _origin_offset(letter: OutRecord) -> int:
-    raw = RawRecord(letter.topic, letter.partition, 0, 0, letter.key, letter.value, letter.headers)
-    return read_dead_letter(raw).origin_offset
+def _letter(letter: OutRecord) -> DeadLetter:
+    return read_dead_letter(
+        RawRecord(letter.topic, letter.partition, 0, 0, letter.key, letter.value, letter.headers)
+    )
 
 
 def words(records: list[Any]) -> list[tuple[str, str]]:
@@ -146,7 +148,8 @@ def test_a_timer_due_before_a_record_fires_first_and_at_its_own_time(process: Pr
     assert words(later) == [("dead", "unknown_user"), ("held", "awaiting_profile")]
     assert outcomes(later)[0].at_ms == NOON + 10 * SECOND
     letters = [one for one in later if isinstance(one, OutRecord) and one.topic == topics.DEAD]
-    assert [(one.partition, _origin_offset(one)) for one in letters] == [(0, 1)]
+    assert [(one.partition, _letter(one).origin_offset) for one in letters] == [(0, 1)]
+    assert _letter(letters[0]).last_ms == NOON + 10 * SECOND, "not when the record came that made it fire"
 
 
 def of_user(entry: GateInput, user: str) -> GateInput:
