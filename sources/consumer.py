@@ -136,42 +136,45 @@ def committed_offsets(
     return {(names[tp.topic], tp.partition): tp.offset for tp in answers if tp.offset >= 0}
 
 
-def end_offsets(config: Mapping[str, object], wanted: Sequence[TopicPartition]) -> dict[tuple[str, int], int]:
-    """Find where partitions end now, by topic and partition, by reading their last record.
+def end_offsets(
+    config: Mapping[str, object], wanted: Sequence[TopicPartition], timeout_s: float = ADMIN_TIMEOUT_S
+) -> dict[tuple[str, int], int]:
+    """Find where partitions end now, by topic and partition, by reading on from their last record.
 
-    Asking the broker is not enough: Tansu counts the last batch as one record, whatever it holds.
+    Asking the broker is not enough: Tansu counts the last batch as one record, whatever it holds; and a
+    broker may tell where a topic ends that it does not let us read.
 
     Args:
         config: of a consumer; nothing is committed.
         wanted: partitions by full topic name.
+        timeout_s: how long a broker may take for an answer.
 
     Raises:
         SourceError: Kafka did not answer, or refused.
     """
     consumer = Consumer({**_DEFAULTS, "group.id": "none", **config}, logger=_log)
     try:
-        ends = {(tp.topic, tp.partition): _watermarks(consumer, tp) for tp in wanted}
-        found = {place: high for place, (low, high) in ends.items() if low >= high}
-        seeks = [TopicPartition(*place, high - 1) for place, (low, high) in ends.items() if low < high]
-        consumer.assign(seeks)
-        deadline_s = time.monotonic() + ADMIN_TIMEOUT_S
-        while len(found) < len(ends) and time.monotonic() < deadline_s:
+        consumer.assign([_last_of(consumer, tp, timeout_s) for tp in wanted])
+        found: dict[tuple[str, int], int] = {}
+        deadline_s = time.monotonic() + timeout_s
+        while len(found) < len(wanted) and time.monotonic() < deadline_s:
             found |= _ends_among(consumer.consume(1_000, 0.1))
     finally:
         consumer.close()
-    if len(found) < len(ends):
+    if len(found) < len(wanted):
         msg = "Kafka does not hand out the last records; is it up?"
         raise SourceError(msg)
     return found
 
 
-def _watermarks(consumer: Consumer, tp: TopicPartition) -> tuple[int, int]:
+def _last_of(consumer: Consumer, tp: TopicPartition, timeout_s: float) -> TopicPartition:
+    """Give the place of a partition's last record, or of its end if it holds none."""
     try:
-        found = settled(lambda: consumer.get_watermark_offsets(tp, timeout=ADMIN_TIMEOUT_S))
+        found = settled(lambda: consumer.get_watermark_offsets(tp, timeout=timeout_s), timeout_s)
     except KafkaException as failure:
         raise SourceError(describe(failure.args[0], tp.topic)) from failure
     low, high = found or (0, 0)
-    return low, high
+    return TopicPartition(tp.topic, tp.partition, max(low, high - 1))
 
 
 def _ends_among(messages: Sequence[Any]) -> dict[tuple[str, int], int]:

@@ -6,6 +6,7 @@ to recognise a state directory that was lost.
 """
 
 import logging
+import re
 import threading
 import time
 from typing import Any
@@ -24,18 +25,20 @@ from sources.consumer import (
     committed_offsets,
     consumer_config,
     describe,
+    end_offsets,
     is_out_of_range,
 )
 from sources.lines import Line
 from sources.position import HubState, Offsets
 from sources.queues import Allowance, Flow, Queues, is_spare
+from sources.troubles import EVERYWHERE, Troubles
 from sources.valve import Valve
 
 _log = logging.getLogger("tocsin.kafka")
 _UNLIMITED = 1 << 30
 _NO_TIMESTAMP = 0
-_EVERYWHERE = "Kafka"  # what a trouble is filed under that is no topic's
 _ASK_S = 1.0
+_LOOK_S = 2.0  # between two looks by a consumer of its own, which has to connect each time
 
 
 def unlimited(_topic: str) -> int:
@@ -52,7 +55,7 @@ class KafkaHub:
         clocks: the partitions' times, kept in the resume state.
         acks: where records of `policy.acked` topics are reported as finished.
         paused: topic partitions that are not read, each with a sentence.
-        troubles: what Kafka complains about, by topic; entries leave when records come again.
+        troubles: what Kafka complains about, by topic; an entry leaves when its topic answers again.
     """
 
     def __init__(
@@ -67,7 +70,8 @@ class KafkaHub:
         self.clocks = clocks or PartitionClocks()
         self.acks = acks or AckTracker()
         self.paused: dict[tuple[str, int], str] = {}
-        self.troubles: dict[str, str] = {}
+        self._troubles = Troubles()
+        self.troubles = self._troubles.sentences
         self._policy = policy
         self._allowance = allowance
         self._names = {policy.prefix + name: name for name in policy.topics}
@@ -80,6 +84,7 @@ class KafkaHub:
         self._open = threading.Lock()  # held by who is not the worker and needs the consumer open
         self._next_poll_s = 0.0
         self._next_commit_s = 0.0
+        self._next_look_s = 0.0
         self._committed: Offsets = {}
 
     def start(
@@ -196,14 +201,15 @@ class KafkaHub:
 
     def _sort(self, messages: list[Any]) -> None:
         names, lines, puts = self._names, self._lines, self._queues.puts
-        if self.troubles and any(message.error() is None for message in messages):
-            self.troubles.clear()
+        telling = bool(self.troubles)
         for message in messages:
             error = message.error()
             if error is not None:
                 self._on_message_error(message, error)
                 continue
             topic, partition, offset = names[message.topic()], message.partition(), message.offset()
+            if telling:
+                self._troubles.answered(topic, partition)
             if (topic, partition) in self.paused:
                 continue
             lines[topic][partition].arrived = offset
@@ -235,10 +241,11 @@ class KafkaHub:
         topic = self._names.get(message.topic() or "", "")
         if error.code() == EOF:
             self._lines[topic][message.partition()].end = message.offset()
+            self._troubles.answered(topic, message.partition())
         elif is_out_of_range(error):
             self._out_of_range(topic, message.partition())
         else:
-            self._on_error(error, topic)
+            self._on_error(error, topic, message.partition())
 
     def _out_of_range(self, topic: str, partition: int) -> None:
         line = self._lines[topic][partition]
@@ -249,14 +256,22 @@ class KafkaHub:
         )
         raise StateError(msg)
 
-    def _on_error(self, error: KafkaError, topic: str = "") -> None:
+    def _on_error(self, error: KafkaError, topic: str = "", partition: int | None = None) -> None:
         if not topic:
-            named = [full for full in self._names if full in error.str()]
-            topic = self._names[max(named, key=len)] if named else _EVERYWHERE
+            topic, partition = self._place_in(error.str())
         if error.fatal():
             msg = f"{topic}: {error.name()}; the consumer cannot go on: start the shard again"
             raise SourceError(msg)
-        self.troubles[topic] = describe(error, topic)
+        self._troubles.add(topic, partition, describe(error, topic))
+
+    def _place_in(self, text: str) -> tuple[str, int | None]:
+        """Find topic and partition in librdkafka's words: `<topic> [<partition>]: …`."""
+        named = [full for full in self._names if full in text]
+        if not named:
+            return EVERYWHERE, None
+        full = max(named, key=len)
+        partition = re.search(rf"{re.escape(full)} \[(\d+)\]", text)
+        return self._names[full], int(partition[1]) if partition else None
 
     def _note_loaded(self) -> None:
         lines = self._lines[topics.PROFILES]
@@ -327,7 +342,8 @@ class KafkaHub:
             else:
                 self._consumer.commit(offsets=changed, asynchronous=True)
         except KafkaException as failure:
-            self.troubles[_EVERYWHERE] = describe(failure.args[0], "committing offsets")
+            sentence = describe(failure.args[0], "committing offsets")
+            self._troubles.add(EVERYWHERE, None, sentence)
 
     def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
         """Note what the group has; what failed while Kafka was away is committed again."""
@@ -352,15 +368,37 @@ class KafkaHub:
         return max(0, end - position) if end >= 0 and position >= 0 else None
 
     def ask_again(self) -> None:
-        """Ask Kafka, if it was away, whether it answers: a quiet topic brings no record that would tell."""
+        """Ask Kafka about its troubles: a quiet topic brings no record that would tell that they are over.
+
+        May take seconds.
+        """
+        self._ask_whether_up()
+        now_s = time.monotonic()
+        if EVERYWHERE in self.troubles or now_s < self._next_look_s:
+            return
+        for topic, sentence in list(self.troubles.items()):
+            # A trouble that came while we looked stays: its sentence is another object.
+            if self._can_be_read(topic) and self.troubles.get(topic) is sentence:
+                self._troubles.end(topic)
+        self._next_look_s = time.monotonic() + _LOOK_S
+
+    def _ask_whether_up(self) -> None:
         with self._open:
-            if self._consumer is None or _EVERYWHERE not in self.troubles:
+            if self._consumer is None or EVERYWHERE not in self.troubles:
                 return
             try:
                 self._consumer.list_topics(timeout=_ASK_S)
             except KafkaException:
                 return
-            self.troubles.pop(_EVERYWHERE, None)
+            self._troubles.end(EVERYWHERE)
+
+    def _can_be_read(self, topic: str) -> bool:
+        partitions = [p for p in self._policy.partitions if (topic, p) not in self.paused]
+        try:
+            end_offsets(consumer_config(self._policy), self._named(topic, partitions), _ASK_S)
+        except SourceError:
+            return False
+        return True
 
     def close(self) -> None:
         """Leave Kafka."""

@@ -21,13 +21,13 @@ _SETTLING = frozenset(
 )
 
 
-def settled(ask: Callable[[], T]) -> T:
+def settled(ask: Callable[[], T], patience_s: float = _PATIENCE_S) -> T:
     """Ask, and again while the broker says that it will know soon, for a bounded time.
 
     Raises:
         KafkaException: another error, or still the same after that time.
     """
-    end = time.monotonic() + _PATIENCE_S
+    end = time.monotonic() + patience_s
     while True:
         try:
             return ask()

@@ -90,11 +90,49 @@ def test_a_broker_that_is_back_is_no_trouble_although_no_record_comes(
 
 
 def test_a_refusal_stays_told_although_the_broker_answers(cluster: MockCluster, start: Start) -> None:
-    cluster.fail(FETCH, *[KafkaError.TOPIC_AUTHORIZATION_FAILED] * 5)
+    write(cluster, 1)
+    cluster.fail(FETCH, *[KafkaError.TOPIC_AUTHORIZATION_FAILED] * 100)
     hub = start(hub_of(cluster), at(0))
     wait_for(lambda: not hub.take() and bool(hub.troubles))
     hub.ask_again()
     assert "refuses access" in hub.troubles[topics.EVENTS]
+
+
+def test_a_refusal_stays_told_although_another_topic_brings_records(
+    cluster: MockCluster, start: Start
+) -> None:
+    cluster.create(PREFIX + topics.PROFILES, 1)
+    hub = start(two_topics(cluster))
+    settle(hub)
+    cluster.break_topic(PREFIX + topics.PROFILES, KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    wait_for(lambda: not hub.take() and bool(hub.troubles))
+    write(cluster, 3)
+    read(hub, 3)
+    hub.ask_again()
+    assert "refuses access" in hub.troubles[topics.PROFILES]
+
+
+def test_a_mended_topic_is_no_trouble_although_no_record_comes(cluster: MockCluster, start: Start) -> None:
+    cluster.create(PREFIX + topics.PROFILES, 1)
+    hub = start(two_topics(cluster))
+    settle(hub)
+    cluster.break_topic(PREFIX + topics.PROFILES, KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    wait_for(lambda: not hub.take() and bool(hub.troubles))
+    cluster.break_topic(PREFIX + topics.PROFILES, 0)
+
+    def asked() -> bool:
+        hub.take()
+        hub.ask_again()
+        return not hub.troubles
+
+    wait_for(asked)
+
+
+def two_topics(cluster: MockCluster) -> KafkaHub:
+    """Make a hub for events and profiles that soon sees what became of a topic."""
+    refresh = {"topic.metadata.refresh.interval.ms": "300"}
+    names = (topics.EVENTS, topics.PROFILES)
+    return KafkaHub(HubPolicy(cluster.bootstrap, PREFIX, names, (0,), options=refresh))
 
 
 def test_a_closed_hub_is_asked_nothing(cluster: MockCluster, start: Start) -> None:
@@ -129,6 +167,10 @@ def test_a_topic_that_is_missing_is_told(cluster: MockCluster, start: Start) -> 
     hub = start(KafkaHub(policy), HubState(3, {topics.EVENTS: {0: 0, 7: 0}}, {}, {}, ()))
     wait_for(lambda: not hub.take() and bool(hub.troubles))
     assert "tocsin topics create" in hub.troubles[topics.EVENTS]
+    write(cluster, 3)
+    read(hub, 3)
+    hub.ask_again()
+    assert "tocsin topics create" in hub.troubles[topics.EVENTS], "the other partition is still missing"
 
 
 def test_retried_fetch_errors_lose_nothing(cluster: MockCluster, start: Start) -> None:
