@@ -8,11 +8,11 @@ from core.catalog import Catalog, load
 from core.gate import Gate
 from core.policy import GatePolicy
 from core.render import Renderer
-from core.templates import load_templates
+from core.render_check import sound_templates
 from models.content import Content
 from models.message import Message
 from providers.base import Provider
-from sources.catalog_watch import CatalogWatcher
+from sources.catalog_watch import CatalogWatcher, Reload
 
 _log = logging.getLogger("tocsin.catalog")
 
@@ -30,14 +30,13 @@ class CatalogInForce:
         self._secret = secret
         self.problem = ""
         self._adopt(load(path))
-        self._watcher = CatalogWatcher(path, self.catalog.version)
+        self._watcher = CatalogWatcher(path, self.catalog.version, self._adopt)
 
     def _adopt(self, catalog: Catalog) -> None:
+        templates = sound_templates(self._path / "templates", catalog.tenants)
         tenants = {name: plan.spec for name, plan in catalog.tenants.items()}
-        renderer = Renderer(load_templates(self._path / "templates"), tenants, self._secret)
-        self.catalog = catalog
-        self._gate = Gate(catalog, self._policy)
-        self._render = renderer.render
+        renderer, gate = Renderer(templates, tenants, self._secret), Gate(catalog, self._policy)
+        self.catalog, self._gate, self._render = catalog, gate, renderer.render
 
     def gate(self) -> Gate:
         """Give the gate in force."""
@@ -47,15 +46,20 @@ class CatalogInForce:
         """Render by the templates in force; raises `RenderError`."""
         return self._render(message)
 
+    def _found(self, now_ms: int) -> Reload:
+        try:
+            return self._watcher.poll(now_ms)
+        except Exception as error:  # the flow's edge: whatever is wrong with a new catalog, the old one stays
+            return Reload(problem=f"the new one cannot be put in force: {type(error).__name__}")
+
     def poll(self, now_ms: int) -> None:
         """Look whether the files changed."""
-        found = self._watcher.poll(now_ms)
+        found = self._found(now_ms)
         if found.catalog is not None:
-            self._adopt(found.catalog)
             _log.warning("catalog %s is in force", found.catalog.version)
         if found.catalog is not None or found.as_before:
             self.problem = ""
-        if found.problem:
+        if found.problem and found.problem != self.problem:
             self.problem = found.problem
             _log.error("catalog %s stays; the new one has mistakes:\n%s", self.catalog.version, found.problem)
 

@@ -11,9 +11,11 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import bytewax.run
@@ -374,12 +376,17 @@ def incarnation() -> str:
 
 @contextmanager
 def _every(seconds: float, do: Callable[[], None]) -> Iterator[None]:
-    """Call `do` again and again on a thread of its own."""
+    """Call `do` again and again on a thread of its own, whatever becomes of one call."""
     done = threading.Event()
 
     def loop() -> None:
         while not done.wait(seconds):
-            do()
+            try:
+                do()
+            except Exception as error:  # the flow's edge: nobody else looks after catalog, Kafka and parent
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                name = type(error).__name__
+                _log.error("housekeeping: %s at %s:%s", name, Path(place.filename).name, place.lineno)
 
     thread = threading.Thread(target=loop, name="housekeeping", daemon=True)
     thread.start()

@@ -1,5 +1,6 @@
 """Hot reload: watches the catalog folder and hands over a new catalog, or says what is wrong with it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,19 +25,23 @@ class CatalogWatcher:
     """Polls a catalog folder.
 
     A folder that is still being written (its files differ from poll to poll) is left alone until it rests.
-    A catalog with mistakes is reported once and never loaded: the one in force stays.
+    A catalog with mistakes, or that is not accepted, is reported once: the one in force stays.
     """
 
-    def __init__(self, path: Path, version: str, *, every_ms: int = 1_000) -> None:
+    def __init__(
+        self, path: Path, version: str, accept: Callable[[Catalog], None], *, every_ms: int = 1_000
+    ) -> None:
         """Watch.
 
         Args:
             path: the catalog folder.
             version: `Catalog.version` of what is in force.
+            accept: puts a catalog in force, or raises `CatalogError` and changes nothing.
             every_ms: how often to look, at most.
         """
         self._path = path
         self._version = version
+        self._accept = accept
         self._every_ms = every_ms
         self._next_ms = 0
         self._judged: Signature | None = None
@@ -55,7 +60,7 @@ class CatalogWatcher:
             return self._judge(signature)
         except OSError as error:
             # A file went away between listing and reading: the next polls will see the folder at rest.
-            self._last = ()
+            self._last, self._judged = (), None
             return Reload(problem=f"catalog folder cannot be read: {error.strerror}")
 
     def _judge(self, signature: Signature) -> Reload:
@@ -65,6 +70,7 @@ class CatalogWatcher:
             return Reload(as_before=True)
         try:
             catalog = load(self._path)
+            self._accept(catalog)
         except CatalogError as error:
             return Reload(problem=str(error))
         self._version = catalog.version

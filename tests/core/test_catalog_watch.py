@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.catalog import Catalog, load
+from core.errors import CatalogError
 from sources.catalog_watch import CatalogWatcher, Reload
 from tests.core.gate_world import SMALL
 
@@ -21,9 +22,14 @@ class Watch:
     """A watcher polled once a second of a made-up clock."""
 
     def __init__(self, path: Path) -> None:
-        self.watcher = CatalogWatcher(path, load(path).version)
+        self.watcher = CatalogWatcher(path, load(path).version, self.accept)
+        self.refusal: Exception | None = None
         self.now_ms = 0
         self.polls(3)
+
+    def accept(self, _catalog: Catalog) -> None:
+        if self.refusal:
+            raise self.refusal
 
     def polls(self, count: int) -> list[Reload]:
         found = []
@@ -54,6 +60,27 @@ def test_a_mistake_is_said_once_and_mended_later(path: Path) -> None:
     assert reload.problem.startswith("notifications/extra.yaml:3: tenant `default` has no category `gone`")
     (path / "notifications/extra.yaml").write_text(NEW)
     (reload,) = watch.polls(5)
+    assert reload.catalog is not None
+
+
+def test_what_is_not_accepted_is_said_once_and_judged_again_when_it_changes(path: Path) -> None:
+    watch = Watch(path)
+    watch.refusal = CatalogError("templates/plain/en/subject.j2:1: no")
+    (path / "templates/plain/en/subject.j2").write_text("{% if %}")
+    assert watch.polls(5) == [Reload(problem="templates/plain/en/subject.j2:1: no")]
+    watch.refusal = None
+    (path / "templates/plain/en/subject.j2").write_text("Good morning")
+    (reload,) = watch.polls(5)
+    assert reload.catalog is not None
+
+
+def test_what_could_not_be_read_is_judged_again_although_nothing_changes(path: Path) -> None:
+    watch = Watch(path)
+    watch.refusal = PermissionError(13, "Permission denied")
+    (path / "templates/plain/en/subject.j2").write_text("Good morning")
+    assert watch.polls(3)[0].problem == "catalog folder cannot be read: Permission denied"
+    watch.refusal = None
+    (reload,) = watch.polls(4)
     assert reload.catalog is not None
 
 
@@ -90,7 +117,7 @@ def test_an_empty_folder_keeps_the_old_catalog(path: Path) -> None:
 
 
 def test_polls_are_not_more_frequent_than_asked(path: Path) -> None:
-    watcher = CatalogWatcher(path, "other", every_ms=1_000)
+    watcher = CatalogWatcher(path, "other", lambda _: None, every_ms=1_000)
     assert watcher.poll(0) == Reload()
     assert [watcher.poll(now_ms) for now_ms in range(1, 1_000, 100)] == [Reload()] * 10
     assert watcher.poll(1_000).catalog is not None

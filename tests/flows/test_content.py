@@ -97,6 +97,31 @@ def test_a_catalog_with_mistakes_does_not_start(folder: Path) -> None:
         CatalogInForce(folder, GatePolicy(), SECRET)
 
 
+@pytest.mark.parametrize("text", ["{% if %}", "{{ nobody.knows }}", "{% include 'gone' %}", b"caf\xe9"])
+def test_a_reload_with_a_broken_template_keeps_what_is_in_force(folder: Path, text: str | bytes) -> None:
+    content = CatalogInForce(folder, GatePolicy(), SECRET)
+    sample = msgspec.json.decode((folder / "templates/offer/sample.json").read_bytes())[0]
+    one = msgspec.structs.replace(message(), data=msgspec.Raw(msgspec.json.encode(sample)))
+    version, before = content.catalog.version, content.render(one)
+    part = folder / "templates/offer/en/subject.j2"
+    good = part.read_bytes()
+    part.write_bytes(text if isinstance(text, bytes) else text.encode())
+    poll_twice(content)
+    assert content.catalog.version == version
+    assert content.render(one) == before
+    assert "templates/offer/en/subject.j2:1: " in content.problem
+    part.write_bytes(good)
+    for second in (40, 50, 60):
+        content.poll(second * 1_000)
+    assert content.problem == ""
+
+
+def test_a_catalog_with_a_broken_template_does_not_start(folder: Path) -> None:
+    (folder / "templates/offer/en/subject.j2").write_text("{% if %}")
+    with pytest.raises(CatalogError, match=r"templates/offer/en/subject.j2:1: "):
+        CatalogInForce(folder, GatePolicy(), SECRET)
+
+
 def test_providers_come_in_the_tenants_order_and_only_those_there_are(folder: Path) -> None:
     content = CatalogInForce(folder, GatePolicy(), SECRET)
     accounts = {name: Account(name, Channel.EMAIL) for name in ("sendgrid", "other", "smtp")}
