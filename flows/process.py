@@ -331,7 +331,7 @@ class Opened:
 
     def problems(self) -> list[str]:
         """What keeps this process from being healthy, a sentence each."""
-        found = [*self.hub.paused.values(), *self.hub.troubles.values()]
+        found = [*self.hub.paused.values(), *self.hub.troubles.values(), *self.hub.deleted.values()]
         if self.content.problem:
             found.append(f"catalog: {self.content.problem}")
         if self.writer is not None and self.writer.problem:

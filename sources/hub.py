@@ -9,7 +9,7 @@ import logging
 import re
 import threading
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -28,6 +28,7 @@ from sources.consumer import (
     end_offsets,
     is_out_of_range,
 )
+from sources.gaps import Gaps
 from sources.lines import Line
 from sources.position import HubState, Offsets
 from sources.queues import Allowance, Flow, Queues, is_spare
@@ -49,13 +50,15 @@ def unlimited(_topic: str) -> int:
 class KafkaHub:
     """Reads all topics of a process, hands out batches, and says where it is.
 
-    One thread calls it, except `paused`, `troubles`, `lags()` and `ask_again()`, which are for health pages.
+    One thread calls it, except what is for health pages: `paused`, `troubles`, `deleted`, `lags()` and
+    `ask_again()`.
 
     Attributes:
         clocks: the partitions' times, kept in the resume state.
         acks: where records of `policy.acked` topics are reported as finished.
         paused: topic partitions that are not read, each with a sentence.
         troubles: what Kafka complains about, by topic; an entry leaves when its topic answers again.
+        deleted: what retention deleted unread of `policy.acked` topics, by topic partition, a sentence each.
     """
 
     def __init__(
@@ -72,6 +75,8 @@ class KafkaHub:
         self.paused: dict[tuple[str, int], str] = {}
         self._troubles = Troubles()
         self.troubles = self._troubles.sentences
+        self._gaps = Gaps()
+        self.deleted = self._gaps.sentences
         self._policy = policy
         self._allowance = allowance
         self._names = {policy.prefix + name: name for name in policy.topics}
@@ -201,15 +206,15 @@ class KafkaHub:
 
     def _sort(self, messages: list[Any]) -> None:
         names, lines, puts = self._names, self._lines, self._queues.puts
-        telling = bool(self.troubles)
+        watched = bool(self.troubles or self._gaps)
         for message in messages:
             error = message.error()
             if error is not None:
                 self._on_message_error(message, error)
                 continue
             topic, partition, offset = names[message.topic()], message.partition(), message.offset()
-            if telling:
-                self._troubles.answered(topic, partition)
+            if watched:
+                self._answered(topic, partition, offset)
             if (topic, partition) in self.paused:
                 continue
             lines[topic][partition].arrived = offset
@@ -241,13 +246,35 @@ class KafkaHub:
         topic = self._names.get(message.topic() or "", "")
         if error.code() == EOF:
             self._lines[topic][message.partition()].end = message.offset()
-            self._troubles.answered(topic, message.partition())
+            self._answered(topic, message.partition(), message.offset())
         elif is_out_of_range(error):
             self._out_of_range(topic, message.partition())
         else:
             self._on_error(error, topic, message.partition())
 
+    def _answered(self, topic: str, partition: int, offset: int) -> None:
+        self._troubles.answered(topic, partition)
+        if not self._gaps.end(topic, partition, offset):
+            self._refuse_offset(topic, partition)
+
     def _out_of_range(self, topic: str, partition: int) -> None:
+        if topic not in self._policy.acked:
+            self._refuse_offset(topic, partition)
+        self._skip_gap(topic, partition)
+
+    def _skip_gap(self, topic: str, partition: int) -> None:
+        """Go on at the oldest record left: no decision rests on what is gone, and all others wait for us."""
+        assert self._consumer is not None
+        line = self._lines[topic][partition]
+        self._gaps.begin(topic, partition, max(line.arrived + 1, line.peek()))
+        places = self._named(topic, [partition])
+        self._consumer.incremental_unassign(places)
+        places[0].offset = BEGINNING
+        self._consumer.incremental_assign(places)
+        if partition in self._valves[topic].closed:
+            self._consumer.pause(places)
+
+    def _refuse_offset(self, topic: str, partition: int) -> NoReturn:
         line = self._lines[topic][partition]
         msg = (
             f"{topic}/{partition}: offset {line.next()} is not in the topic: retention deleted what was not"

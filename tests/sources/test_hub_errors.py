@@ -1,5 +1,6 @@
 """The hub when Kafka fails: what is waited out, and what stops it with a cure."""
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -28,10 +29,10 @@ def cluster() -> Iterator[MockCluster]:
         yield cluster
 
 
-def write(cluster: MockCluster, count: int) -> None:
-    """Append events."""
+def write(cluster: MockCluster, count: int, topic: str = topics.EVENTS, value: bytes = b"value") -> None:
+    """Append records."""
     publisher = KafkaPublisher(PublisherPolicy(cluster.bootstrap, PREFIX))
-    publisher.publish([OutRecord(topics.EVENTS, 0, b"k", b"%d" % n) for n in range(count)])
+    publisher.publish([OutRecord(topic, 0, b"k", value) for _ in range(count)])
     publisher.confirm(10)
 
 
@@ -50,6 +51,42 @@ def test_an_offset_that_is_not_there_stops_with_the_cure(cluster: MockCluster, s
     hub = start(hub_of(cluster), at(1_000))
     with pytest.raises(StateError, match=r"events/0: offset 1000 is not in the topic.*tocsin offsets forget"):
         settle(hub, 10)
+
+
+def test_outcomes_that_retention_deleted_are_counted_and_the_gate_goes_on(
+    cluster: MockCluster, start: Start
+) -> None:
+    cluster.create(PREFIX + topics.OUTCOMES, 1)
+    write(cluster, 120, topics.OUTCOMES, os.urandom(100_000))  # the mock's retention is 5 MB a partition
+    write(cluster, 3)
+    with TopicReader(cluster.bootstrap, PREFIX) as reader:
+        low, end = reader.bounds(topics.OUTCOMES)[0]
+    hub = start(tracker(cluster), HubState(3, {topics.EVENTS: {0: 0}, topics.OUTCOMES: {0: 2}}, {}, {}, ()))
+    found = read(hub, 3 + end - low)
+
+    assert [r.offset for r in found if r.topic == topics.EVENTS] == [0, 1, 2]
+    assert [r.offset for r in found if r.topic == topics.OUTCOMES] == list(range(low, end))
+    sentence = f"outcomes/0: retention deleted {low - 2} records that were not read yet"
+    assert hub.deleted[topics.OUTCOMES, 0].startswith(sentence)
+    hub.acks.done(topics.OUTCOMES, 0, low)
+    assert hub.state(4).offsets[topics.OUTCOMES] == {0: low + 1}
+
+
+def test_outcomes_that_are_others_than_those_read_stop_with_the_cure(
+    cluster: MockCluster, start: Start
+) -> None:
+    cluster.create(PREFIX + topics.OUTCOMES, 1)
+    write(cluster, 5, topics.OUTCOMES)
+    hub = start(tracker(cluster), HubState(3, {topics.EVENTS: {0: 0}, topics.OUTCOMES: {0: 900}}, {}, {}, ()))
+    with pytest.raises(StateError, match=r"outcomes/0: offset 900 is not in the topic"):
+        settle(hub, 10)
+    assert hub.deleted == {}
+
+
+def tracker(cluster: MockCluster) -> KafkaHub:
+    """Make a hub for events and outcomes."""
+    names = (topics.EVENTS, topics.OUTCOMES)
+    return KafkaHub(HubPolicy(cluster.bootstrap, PREFIX, names, (0,), acked=frozenset({topics.OUTCOMES})))
 
 
 def test_a_forgotten_topic_starts_at_the_oldest_record_left(cluster: MockCluster, start: Start) -> None:
