@@ -136,10 +136,10 @@ def committed_offsets(
     return {(names[tp.topic], tp.partition): tp.offset for tp in answers if tp.offset >= 0}
 
 
-def end_offsets(
+def bounds(
     config: Mapping[str, object], wanted: Sequence[TopicPartition], timeout_s: float = ADMIN_TIMEOUT_S
-) -> dict[tuple[str, int], int]:
-    """Find where partitions end now, by topic and partition, by reading on from their last record.
+) -> dict[tuple[str, int], tuple[int, int]]:
+    """Find where partitions begin and end now, by topic and partition, by reading on from their last record.
 
     Asking the broker is not enough: Tansu counts the last batch as one record, whatever it holds; and a
     broker may tell where a topic ends that it does not let us read.
@@ -154,27 +154,27 @@ def end_offsets(
     """
     consumer = Consumer({**_DEFAULTS, "group.id": "none", **config}, logger=_log)
     try:
-        consumer.assign([_last_of(consumer, tp, timeout_s) for tp in wanted])
-        found: dict[tuple[str, int], int] = {}
+        told = {(tp.topic, tp.partition): _watermarks(consumer, tp, timeout_s) for tp in wanted}
+        consumer.assign([TopicPartition(*place, max(low, end - 1)) for place, (low, end) in told.items()])
+        ends: dict[tuple[str, int], int] = {}
         deadline_s = time.monotonic() + timeout_s
-        while len(found) < len(wanted) and time.monotonic() < deadline_s:
-            found |= _ends_among(consumer.consume(1_000, 0.1))
+        while len(ends) < len(told) and time.monotonic() < deadline_s:
+            ends |= _ends_among(consumer.consume(1_000, 0.1))
     finally:
         consumer.close()
-    if len(found) < len(wanted):
+    if len(ends) < len(told):
         msg = "Kafka does not hand out the last records; is it up?"
         raise SourceError(msg)
-    return found
+    return {place: (low, ends[place]) for place, (low, _) in told.items()}
 
 
-def _last_of(consumer: Consumer, tp: TopicPartition, timeout_s: float) -> TopicPartition:
-    """Give the place of a partition's last record, or of its end if it holds none."""
+def _watermarks(consumer: Consumer, tp: TopicPartition, timeout_s: float) -> tuple[int, int]:
     try:
         found = settled(lambda: consumer.get_watermark_offsets(tp, timeout=timeout_s), timeout_s)
     except KafkaException as failure:
         raise SourceError(describe(failure.args[0], tp.topic)) from failure
     low, high = found or (0, 0)
-    return TopicPartition(tp.topic, tp.partition, max(low, high - 1))
+    return low, high
 
 
 def _ends_among(messages: Sequence[Any]) -> dict[tuple[str, int], int]:

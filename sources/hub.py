@@ -5,6 +5,7 @@ an offset that is not there is an error, not a jump. What is committed to the gr
 to recognise a state directory that was lost.
 """
 
+import contextlib
 import logging
 import re
 import threading
@@ -22,10 +23,10 @@ from sources.consumer import (
     BEGINNING,
     EOF,
     HubPolicy,
+    bounds,
     committed_offsets,
     consumer_config,
     describe,
-    end_offsets,
     is_out_of_range,
 )
 from sources.gaps import Gaps
@@ -40,6 +41,7 @@ _UNLIMITED = 1 << 30
 _NO_TIMESTAMP = 0
 _ASK_S = 1.0
 _LOOK_S = 2.0  # between two looks by a consumer of its own, which has to connect each time
+_LOOK_TIMEOUT_S = 5.0
 
 
 def unlimited(_topic: str) -> int:
@@ -90,6 +92,7 @@ class KafkaHub:
         self._next_poll_s = 0.0
         self._next_commit_s = 0.0
         self._next_look_s = 0.0
+        self._seen: dict[tuple[str, int], tuple[int, int]] = {}
         self._committed: Offsets = {}
 
     def start(
@@ -380,7 +383,10 @@ class KafkaHub:
                 offsets[place.partition] = place.offset
 
     def lags(self) -> dict[tuple[str, int], int]:
-        """Return how far each topic partition is behind, where librdkafka knows its end."""
+        """Return how far each topic partition is behind, where its end is known.
+
+        Of what is read, librdkafka knows the end; of what is held back, `ask_again` looked.
+        """
         with self._open:
             if self._consumer is None:
                 return {}
@@ -390,24 +396,44 @@ class KafkaHub:
 
     def _lag(self, consumer: Consumer, topic: str, partition: int) -> int | None:
         (place,) = self._named(topic, [partition])
-        _, end = consumer.get_watermark_offsets(place, cached=True)
+        _, told = consumer.get_watermark_offsets(place, cached=True)
+        low, seen = self._seen.get((topic, partition), (BEGINNING, BEGINNING))
         position = self._lines[topic][partition].peek()
-        return max(0, end - position) if end >= 0 and position >= 0 else None
+        start, end = position if position >= 0 else low, max(told, seen)
+        return max(0, end - start) if end >= 0 and start >= 0 else None
 
     def ask_again(self) -> None:
-        """Ask Kafka about its troubles: a quiet topic brings no record that would tell that they are over.
+        """Ask Kafka what no record tells: whether troubles of quiet topics are over, what piled up unread.
 
-        May take seconds.
+        May take seconds; never for the worker.
         """
         self._ask_whether_up()
-        now_s = time.monotonic()
-        if EVERYWHERE in self.troubles or now_s < self._next_look_s:
+        if self._consumer is None or EVERYWHERE in self.troubles or time.monotonic() < self._next_look_s:
             return
+        self._look_at_troubles()
+        self._look_at_unread()
+        self._next_look_s = time.monotonic() + _LOOK_S
+
+    def _look_at_troubles(self) -> None:
         for topic, sentence in list(self.troubles.items()):
             # A trouble that came while we looked stays: its sentence is another object.
             if self._can_be_read(topic) and self.troubles.get(topic) is sentence:
                 self._troubles.end(topic)
-        self._next_look_s = time.monotonic() + _LOOK_S
+
+    def _look_at_unread(self) -> None:
+        """See how far partitions go that are not read now, or of which nothing was handed out yet."""
+        unread = [
+            place
+            for topic, valve in self._valves.items()
+            if topic not in self.troubles
+            for partition in self._policy.partitions
+            if partition in valve.closed or self._lines[topic][partition].peek() < 0
+            for place in self._named(topic, [partition])
+            if (topic, partition) not in self.paused
+        ]
+        with contextlib.suppress(SourceError):
+            found = bounds(consumer_config(self._policy), unread, _LOOK_TIMEOUT_S) if unread else {}
+            self._seen = {(self._names[full], partition): ends for (full, partition), ends in found.items()}
 
     def _ask_whether_up(self) -> None:
         with self._open:
@@ -422,7 +448,7 @@ class KafkaHub:
     def _can_be_read(self, topic: str) -> bool:
         partitions = [p for p in self._policy.partitions if (topic, p) not in self.paused]
         try:
-            end_offsets(consumer_config(self._policy), self._named(topic, partitions), _ASK_S)
+            bounds(consumer_config(self._policy), self._named(topic, partitions), _ASK_S)
         except SourceError:
             return False
         return True

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from core.errors import SettingsError, SourceError
 from models import topics
-from sources.consumer import end_offsets
+from sources.consumer import bounds
 
 T = TypeVar("T")
 
@@ -161,7 +161,7 @@ class TopicAdmin:
         counts = {name: count for name, count in self.partitions().items() if name in set(names)}
         wanted = [TopicPartition(self._prefix + name, p) for name, n in counts.items() for p in range(n)]
         found: dict[str, dict[int, int]] = {name: {} for name in counts}
-        for (full, partition), end in end_offsets(self._config, wanted).items():
+        for (full, partition), (_, end) in bounds(self._config, wanted).items():
             found[self._short(full)][partition] = end
         return found
 

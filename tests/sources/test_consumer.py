@@ -6,10 +6,10 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from core.errors import SourceError
 from sources.consumer import (
     HubPolicy,
+    bounds,
     committed_offsets,
     consumer_config,
     describe,
-    end_offsets,
     is_out_of_range,
 )
 from tests.sources.mock_kafka import OFFSET_FETCH, MockCluster
@@ -80,7 +80,7 @@ def test_offsets_that_cannot_be_read_are_an_error() -> None:
 
 def test_ends_of_no_partitions_are_none() -> None:
     with MockCluster() as cluster:
-        assert end_offsets({"bootstrap.servers": cluster.bootstrap}, []) == {}
+        assert bounds({"bootstrap.servers": cluster.bootstrap}, []) == {}
 
 
 def test_a_coordinator_that_is_being_found_is_waited_for() -> None:

@@ -267,6 +267,29 @@ def test_lag_is_what_is_not_handed_out(world: World, start: Start) -> None:
     assert hub.lags()[topics.EVENTS, 0] == 0
 
 
+def test_the_lag_of_a_topic_that_is_held_back_grows_with_it(full_world: World, start: Start) -> None:
+    stuck, untouched = topics.messages("sms"), topics.messages("push")
+    credits_ = {stuck: 5, untouched: 0}
+    hub = start(
+        full_world.hub(allowance=lambda topic: credits_.get(topic, 100), flow=Flow(high=500, low=100))
+    )
+    full_world.write(stuck, 5)
+    read(hub, 5)
+    credits_[stuck] = 0
+    for start_at in (5, 1_005):
+        full_world.write(stuck, 1_000, start=start_at)
+        full_world.write(untouched, 1_000, start=start_at)
+        settle(hub)
+    assert hub._valves[stuck].closed >= {0}
+
+    def looked() -> bool:
+        hub.take()
+        hub.ask_again()
+        return (hub.lags().get((stuck, 0)), hub.lags().get((untouched, 0))) == (2_000, 2_000)
+
+    wait_for(looked)
+
+
 def test_offsets_reach_the_group_after_a_durable_epoch(world: World, start: Start) -> None:
     world.write(topics.EVENTS, 4)
     hub = start(world.hub())
