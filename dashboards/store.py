@@ -36,16 +36,20 @@ def address(url: str) -> Address:
     """Read `http(s)://user:password@host:port/database`.
 
     Raises:
-        SettingsError: no host, or a scheme other than http and https.
+        SettingsError: no host, a port that is no number, or a scheme other than http and https.
     """
-    parts = urlsplit(url)
+    wrong = "TOCSIN_CLICKHOUSE: must be http(s)://user:password@host:port/database"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise SettingsError(wrong) from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        msg = "TOCSIN_CLICKHOUSE: must be http(s)://user:password@host:port/database"
-        raise SettingsError(msg)
+        raise SettingsError(wrong)
     secure = parts.scheme == "https"
     return Address(
         host=parts.hostname,
-        port=parts.port or (8443 if secure else 8123),
+        port=port or (8443 if secure else 8123),
         user=unquote(parts.username or "default"),
         password=unquote(parts.password or ""),
         database=parts.path.strip("/") or "tocsin",

@@ -271,6 +271,7 @@ class Opened:
         if self._plan.flow not in TRACK_FLOWS:
             return None
         url = self._settings.clickhouse
+        store.address(url)  # a wrong one is refused now, not at the first outcome
         writer = OutcomeWriter(*[ClickHouseLines(lambda: store.connect(url)) for _ in range(WRITERS)])
         self._stack.callback(writer.close)
         return writer

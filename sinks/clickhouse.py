@@ -138,11 +138,13 @@ class OutcomeWriter:
                 self._insert(store, batch)
             except SinkError as error:
                 self.problem = str(error)
-                self._stop.wait(backoff_s)
-                backoff_s = min(backoff_s * 2, _BACKOFF_MAX_S)
+            except Exception as error:  # the flow's edge: dead threads would leave outcomes waiting unsaid
+                self.problem = f"ClickHouse cannot take outcomes ({type(error).__name__})"
             else:
                 self.problem = ""
                 return
+            self._stop.wait(backoff_s)
+            backoff_s = min(backoff_s * 2, _BACKOFF_MAX_S)
 
     def _insert(self, store: LineStore, batch: list[RawRecord]) -> None:
         """Insert a batch; where the store refuses it, look at each line and set the bad ones aside."""

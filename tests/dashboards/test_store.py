@@ -282,7 +282,7 @@ def test_an_unknown_query_names_those_there_are() -> None:
         store.query_text("nonsense")
 
 
-@pytest.mark.parametrize("bad", ["localhost:8123", "tcp://h:1/x", "http:///db"])
+@pytest.mark.parametrize("bad", ["localhost:8123", "tcp://h:1/x", "http:///db", "http://h:http/x"])
 def test_an_address_that_cannot_be_one_names_its_form(bad: str) -> None:
     with pytest.raises(SettingsError, match="TOCSIN_CLICKHOUSE"):
         store.address(bad)

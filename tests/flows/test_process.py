@@ -1,10 +1,15 @@
 """What a shard does beside its flow."""
 
 import threading
+from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from flows.process import _every
+from core.errors import SettingsError
+from flows.process import Opened, ShardPlan, _every
+from flows.settings import Settings
 
 
 def test_housekeeping_goes_on_after_a_failure_and_says_where_it_was(caplog: pytest.LogCaptureFixture) -> None:
@@ -19,3 +24,13 @@ def test_housekeeping_goes_on_after_a_failure_and_says_where_it_was(caplog: pyte
             assert looks.acquire(timeout=10), "housekeeping is dead"
     assert "housekeeping: KeyError at test_process.py:" in caplog.text
     assert "ann@mail.example" not in caplog.text
+
+
+@pytest.mark.parametrize("url", ["http:///db", "http://h:1:2/db"])
+def test_an_address_of_clickhouse_that_cannot_be_one_is_refused_before_any_thread_writes(url: str) -> None:
+    settings = Settings().model_copy(update={"clickhouse": url})
+    shard: Any = SimpleNamespace(_settings=settings, _plan=ShardPlan(0, 1, "track", ()), _stack=ExitStack())
+    before = set(threading.enumerate())
+    with pytest.raises(SettingsError, match="TOCSIN_CLICKHOUSE"):
+        Opened._writer(shard)
+    assert set(threading.enumerate()) <= before

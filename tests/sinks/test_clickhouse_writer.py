@@ -146,6 +146,28 @@ def test_well_formed_outcomes_that_are_refused_wait_and_say_what_to_do() -> None
     writer.close()
 
 
+class Broken:
+    """A store that fails as nobody foresaw, then does not."""
+
+    def __init__(self, failures: int) -> None:
+        self._failures = failures
+
+    def insert(self, lines: bytes) -> None:
+        if self._failures:
+            self._failures -= 1
+            raise KeyError("ann@mail.example")
+
+
+def test_a_failure_nobody_foresaw_is_told_without_content_and_tried_again() -> None:
+    writer = writer_over(Broken(failures=4))
+    writer.submit([record(1)])
+    assert collect(writer, 1, within_s=0.8) == []
+    assert writer.problem == "ClickHouse cannot take outcomes (KeyError)"
+    assert len(collect(writer, 1)) == 1
+    assert writer.problem == ""
+    writer.close()
+
+
 def test_room_shrinks_with_what_waits(store: Memory) -> None:
     store.away.set()
     writer = writer_over(store, capacity=10)
