@@ -5,8 +5,8 @@ import sys
 from pydantic import ValidationError
 
 from flows.process import ShardPlan, run_shard
-from flows.settings import Settings
-from flows.supervisor import REFUSED
+from flows.settings import Settings, environment
+from flows.supervisor import PARENT, REFUSED
 
 
 def main(arguments: list[str]) -> int:
@@ -18,7 +18,8 @@ def main(arguments: list[str]) -> int:
     except ValidationError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return REFUSED
-    return run_shard(settings, ShardPlan(int(number), int(count), flow, tuple(channels)))
+    parent = int(environment().get(PARENT, "0"))
+    return run_shard(settings, ShardPlan(int(number), int(count), flow, tuple(channels)), parent)
 
 
 if __name__ == "__main__":

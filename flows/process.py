@@ -108,14 +108,21 @@ class ShardPlan(NamedTuple):
         return tuple(range(self.number, of, self.shards))
 
 
-def run_shard(settings: Settings, plan: ShardPlan) -> int:
-    """Run one shard until SIGTERM; returns its exit code."""
+def run_shard(settings: Settings, plan: ShardPlan, parent: int = 0) -> int:
+    """Run one shard until SIGTERM, or until its parent is gone; returns its exit code.
+
+    Args:
+        settings: as resolved at the edge.
+        plan: which shard.
+        parent: process id of the supervisor; 0 for whoever is the parent now.
+    """
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {plan.name} %(name)s: %(message)s")
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     try:
         with ExitStack() as stack:
+            stack.enter_context(_every(_HOUSEKEEPING_S, _parent_watch(parent or os.getppid(), stop)))
             _run(settings, plan, stop, stack)
     except (StateError, SettingsError, CatalogError) as error:
         return _refuse(error)
@@ -196,7 +203,7 @@ class Opened:
         self.decoder = decoder(settings, self.hub)
         self.epochs = TimedEpochs(self.shard, self.runtime.monotonic_ms)
         self.parts = self._parts(stop)
-        self._serve(stop)
+        self._serve()
 
     def _shard(self) -> Shard[UserRecord]:
         settings, plan = self._settings, self._plan
@@ -311,24 +318,17 @@ class Opened:
         outbox = OutboxSink(self.shard)
         return wiring.FlowParts(source, outbox, gate, self.channels, self.writer, hub.acks.done, timing)
 
-    def _serve(self, stop: threading.Event) -> None:
+    def _serve(self) -> None:
         settings, plan = self._settings, self._plan
         port = settings.http_port + plan.number if settings.http_port else 0
         served = HealthServer(settings.http_host, port, registry(self), self.problems)
         self._stack.callback(served.close)
-        self._stack.enter_context(_every(_HOUSEKEEPING_S, self._look_after(stop)))
+        self._stack.enter_context(_every(_HOUSEKEEPING_S, self._look_after))
 
-    def _look_after(self, stop: threading.Event) -> Callable[[], None]:
-        """Poll the catalog, and Kafka if it was away; end in order if the supervisor is gone."""
-        parent = os.getppid()
-
-        def look() -> None:
-            self.content.poll(self.runtime.now_ms())
-            self.hub.ask_again()
-            if os.getppid() != parent:
-                stop.set()
-
-        return look
+    def _look_after(self) -> None:
+        """Poll the catalog, and ask Kafka what no record tells."""
+        self.content.poll(self.runtime.now_ms())
+        self.hub.ask_again()
 
     def problems(self) -> list[str]:
         """What keeps this process from being healthy, a sentence each."""
@@ -340,6 +340,16 @@ class Opened:
         if not self.ledger.up:
             found.append("Redis is away: the send ledger cannot be read")
         return found
+
+
+def _parent_watch(parent: int, stop: threading.Event) -> Callable[[], None]:
+    """End in order once the supervisor is gone; asked from before anything is opened."""
+
+    def look() -> None:
+        if os.getppid() != parent:
+            stop.set()
+
+    return look
 
 
 def gate_policy(settings: Settings) -> GatePolicy:

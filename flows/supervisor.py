@@ -5,6 +5,7 @@ belong, a setting that is wrong): restarting cannot help, so the supervisor stop
 """
 
 import logging
+import os
 import signal
 import subprocess
 import time
@@ -14,6 +15,8 @@ from types import FrameType
 
 _log = logging.getLogger("tocsin.supervisor")
 REFUSED = 78  # EX_CONFIG of sysexits.h
+PARENT = "TOCSIN_SUPERVISOR"
+"""Variable that tells a shard its supervisor's process id: who asks for it later may find another parent."""
 _BACKOFF_MAX_S = 30.0
 _STEADY_S = 10.0  # a shard that lived this long starts its backoff anew
 _STOP_S = 20.0
@@ -26,7 +29,7 @@ class ShardProcess:
         self.number = number
         self.restarts = 0
         self._command = command
-        self._env = dict(env)
+        self._env = {**env, PARENT: str(os.getpid())}
         self._log = log
         self._backoff_s = 0.2
         self._started = 0.0

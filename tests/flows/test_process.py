@@ -1,5 +1,6 @@
 """What a shard does beside its flow."""
 
+import os
 import threading
 from contextlib import ExitStack
 from types import SimpleNamespace
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.errors import SettingsError
-from flows.process import Opened, ShardPlan, _every
+from flows.process import Opened, ShardPlan, _every, _parent_watch
 from flows.settings import Settings
 
 
@@ -34,3 +35,13 @@ def test_an_address_of_clickhouse_that_cannot_be_one_is_refused_before_any_threa
     with pytest.raises(SettingsError, match="TOCSIN_CLICKHOUSE"):
         Opened._writer(shard)
     assert set(threading.enumerate()) <= before
+
+
+def test_a_shard_whose_supervisor_was_gone_before_it_looked_ends_too() -> None:
+    gone = os.getpid()  # anything but the parent
+    asked = []
+    for parent in (os.getppid(), gone):
+        stop = threading.Event()
+        _parent_watch(parent, stop)()
+        asked.append(stop.is_set())
+    assert asked == [False, True]

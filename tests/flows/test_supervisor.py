@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.supervisor import REFUSED, Supervisor
+from flows.supervisor import PARENT, REFUSED, Supervisor
 
 SLEEPER = "import time; time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
@@ -38,6 +38,13 @@ def test_a_shard_that_dies_is_started_again_and_the_others_go_on() -> None:
     assert made.shards[0].restarts >= 2
     assert other is made.shards[1].process
     made.stop()
+
+
+def test_a_shard_is_told_who_supervises_it(tmp_path: Path) -> None:
+    made = supervisor(f"import os; print(os.environ[{PARENT!r}])", logs=tmp_path)
+    assert check_until(made, seen=1) == 0
+    made.stop()
+    assert (tmp_path / "shard-0.log").read_text() == f"{os.getpid()}\n"
 
 
 def test_a_refusal_ends_all_with_its_code() -> None:
