@@ -1,8 +1,8 @@
 """The process's only Kafka consumer: one connection for all topics, with priorities, credits and pauses.
 
-Positions come from the source's resume state, never from the group: `assign()` with explicit offsets, and
-an offset that is not there is an error, not a jump. What is committed to the group is for lag tools, and
-to recognise a state directory that was lost.
+Positions come from the source's resume state: `assign()` with explicit offsets, and an offset that is not
+there is an error, not a jump. What is committed to the group is for lag tools, to recognise a state directory
+that was lost, and to know what another flow has finished of a topic that both may read (`policy.acked`).
 """
 
 import contextlib
@@ -94,6 +94,7 @@ class KafkaHub:
         self._next_look_s = 0.0
         self._seen: dict[tuple[str, int], tuple[int, int]] = {}
         self._committed: Offsets = {}
+        self._durable: HubState | None = None
 
     def start(
         self,
@@ -119,10 +120,10 @@ class KafkaHub:
         self.clocks.restore(state.clocks)
         self._loading = set(state.loading)
         known = {name: offsets for name, offsets in state.offsets.items() if name not in forget}
-        committed = self._committed_acked({*known, *forget})
+        finished = self._finished(forget)
         self._lines = {
             name: {
-                p: Line(known.get(name, {}).get(p, committed.get((name, p), BEGINNING)))
+                p: Line(max(known.get(name, {}).get(p, BEGINNING), finished.get((name, p), BEGINNING)))
                 for p in self._policy.partitions
             }
             for name in self._policy.topics
@@ -146,10 +147,13 @@ class KafkaHub:
         loading = self._policy.partitions if topics.PROFILES in self._gate_inputs else ()
         return HubState(0, {}, {}, {}, loading)
 
-    def _committed_acked(self, known: set[str]) -> dict[tuple[str, int], int]:
-        """Look where topics that have no offsets here were finished: they hold no other state."""
+    def _finished(self, forget: frozenset[str]) -> dict[tuple[str, int], int]:
+        """Look how far acked topics are finished, here or by another flow: they hold no other state.
+
+        What is committed is shown too (`durable`), so nothing is lost that only this state would read again.
+        """
         assert self._consumer is not None
-        names = {self._policy.prefix + name: name for name in self._policy.acked if name not in known}
+        names = {self._policy.prefix + name: name for name in self._policy.acked - forget}
         return committed_offsets(self._consumer, names, self._policy.partitions) if names else {}
 
     def _assignment(self) -> list[TopicPartition]:
@@ -347,15 +351,20 @@ class KafkaHub:
         return read if low is None or low > self._lines[topic][partition].arrived else low
 
     def durable(self, state: HubState) -> None:
-        """Take note that the epoch of `state` is durable: its times are stable, its offsets committed."""
+        """Take note that the epoch of `state` is durable: its times are stable.
+
+        The epoch before it is also shown by now (`Epochs.closing`): its offsets are committed. Were it this
+        one, a crash could leave finished to the group what only our own outbox, run again, would still show.
+        """
         self.clocks.durable()
+        shown, self._durable = self._durable, state
         now_s = time.monotonic()
-        if now_s >= self._next_commit_s:
+        if shown is not None and now_s >= self._next_commit_s:
             self._next_commit_s = now_s + self._policy.commit_s
-            self.commit(state, wait=False)
+            self.commit(shown, wait=False)
 
     def commit(self, state: HubState, *, wait: bool) -> None:
-        """Commit a durable state's offsets to the group, those that changed."""
+        """Commit offsets of a state whose epoch is durable and shown to the group, those that changed."""
         assert self._consumer is not None
         changed = [
             TopicPartition(self._policy.prefix + topic, partition, offset)
