@@ -14,7 +14,6 @@ from typing import Self
 import httpx2
 import msgspec
 import yaml
-from rich.markup import escape
 
 from cli.output import fail
 from dashboards import store
@@ -156,9 +155,7 @@ class Stage:
 def refuse_foreign(folder: Path) -> None:
     """End (exit code 2) if a folder is neither empty nor a demo's: the demo removes and overwrites in it."""
     if folder.is_dir() and any(folder.iterdir()) and not (folder / _MARK).is_file():
-        fail(
-            f"--keep: {escape(str(folder))} holds what is not of the demo; name a new or empty folder", code=2
-        )
+        fail(f"--keep: {folder} holds what is not of the demo; name a new or empty folder", code=2)
 
 
 def _person(passenger: Passenger) -> Person:

@@ -111,7 +111,7 @@ def main() -> None:
     except _invalid() as error:
         for problem in error.errors():
             name = "_".join(str(part) for part in problem["loc"]).upper()
-            complain(f"TOCSIN_{name}: {problem['msg']}")
+            complain(f"TOCSIN_{name}: {problem['msg'].removeprefix('Value error, ')}")
         sys.exit(REFUSED)
     except _away() as error:
         from dashboards.store import told
