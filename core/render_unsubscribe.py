@@ -44,8 +44,8 @@ class UnsubscribeTokens:
 
     def read(self, token: str) -> Subscription | None:
         """Read a token back; None if it is not one of ours."""
-        if len(token) > MAX_TOKEN_CHARS or not token.isascii():
-            return None
+        if len(token) > MAX_TOKEN_CHARS or not token.isascii() or "+" in token or "/" in token:
+            return None  # `+` and `/` are base64's other spelling of `-` and `_`, and the decoder takes both
         try:
             sealed = b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True)
             plain = self._cipher.decrypt(sealed, None)

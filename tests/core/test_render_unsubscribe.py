@@ -56,6 +56,14 @@ def test_an_altered_token_is_refused(position: int, char: str) -> None:
     assert TOKENS.read(altered) in ((None,) if altered != token and at < len(token) - 1 else (None, ADA))
 
 
+def test_the_other_spelling_of_base64_is_refused() -> None:
+    tokens = (TOKENS.make(ADA._replace(user=f"user-{number}")) for number in range(100))
+    token = next(token for token in tokens if {"-", "_"} <= set(token))
+    assert TOKENS.read(token) is not None
+    assert TOKENS.read(token.replace("-", "+")) is None
+    assert TOKENS.read(token.replace("_", "/")) is None
+
+
 @settings(deadline=None)
 @given(st.text(max_size=120) | st.binary(max_size=80).map(lambda raw: raw.hex()))
 def test_anything_else_is_refused(text: str) -> None:
