@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import random
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from models.message import Retry
 from models.outcome import Outcome
 from models.raw import OutRecord
 from models.statuses import FINAL
+from tests.operators.deliver_process import appending
 from tests.operators.delivery import decoded
 from tests.providers.messages import encode, message
 
@@ -50,6 +52,14 @@ def read_out(folder: Path) -> list[OutRecord]:
             OutRecord(topic, 0, decode(key), decode(value), tuple((k, decode(v)) for k, v in headers))
         )
     return records
+
+
+def test_half_a_line_that_a_kill_left_is_no_record(tmp_path: Path) -> None:
+    for number in range(2):
+        log = appending(tmp_path / "log")
+        os.write(log, f"whole {number}\nhal".encode())
+        os.close(log)
+    assert (tmp_path / "log").read_text() == "whole 0\nwhole 1\nhal"
 
 
 @pytest.fixture(scope="module")
