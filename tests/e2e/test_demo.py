@@ -75,6 +75,7 @@ def test_a_day_of_flights_balances_and_every_word_is_in_clickhouse(tmp_path: Pat
     assert all(json.loads(line)["user"].startswith("default/passenger-") for line in lines)
 
 
+@pytest.mark.laws
 def test_killed_shards_lose_nothing_and_send_twice_only_what_was_open(tmp_path: Path) -> None:
     code, report, said = demo(
         tmp_path / "demo", "--days", "1", "--passengers", "300", "--speed", "5000", "--kill-shard-every", "3"
