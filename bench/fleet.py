@@ -44,7 +44,9 @@ def write_catalog(
     limits: bool = True,
 ) -> Path:
     """Write a catalog of one notification, `welcome`, with a template of the shipped example."""
-    shutil.copytree(ROOT / "catalog" / "templates" / template, folder / "templates" / "welcome")
+    shipped = ROOT / "catalog" / "templates"
+    shutil.copytree(shipped / template, folder / "templates" / "welcome")
+    shutil.copytree(shipped / "_layout", folder / "templates" / "_layout")
     tenant = _TENANT.replace("PROVIDERS", json.dumps(providers))
     tenant = tenant.replace("LIMITS", json.dumps(_LIMITS if limits else []))
     for name, text in (("notifications/welcome.yaml", notification), ("tenants/default.yaml", tenant)):
