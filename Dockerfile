@@ -9,8 +9,8 @@ FROM python:3.12-slim
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin tocsin \
     && install -d -o tocsin -g tocsin -m 0750 /var/lib/tocsin
 COPY --from=build /opt/tocsin /opt/tocsin
-COPY catalog /etc/tocsin/catalog
-COPY providers.example.yaml /etc/tocsin/providers.yaml
+COPY examples/flights /etc/tocsin/catalog
+COPY examples/providers.example.yaml /etc/tocsin/providers.yaml
 ENV PATH=/opt/tocsin/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     TOCSIN_CATALOG=/etc/tocsin/catalog \

@@ -21,21 +21,21 @@ import msgspec
 from rich.console import Console
 from rich.progress import track
 
-from core.cloudevents import EventLimits
-from core.codec import ProfileChange, encode, read_dead_letter
-from core.partition import partition_of
-from local.demo_data import DemoData
-from local.flights import chosen_days
-from models import topics
-from models.event import Event, Origin
-from models.message import Message, Retry, Target
-from models.outcome import ReceiptEvent
-from models.raw import OutRecord, RawRecord
-from models.statuses import Reason
 from operators.decode import DecodePolicy, Decoder
 from operators.gate import GateInput
 from sources.badness import Badness, BadPolicy
 from sources.clocks import PartitionClocks
+from sources.partitioner import partition_of
+from tocsin.devkit.demo_data import DemoData
+from tocsin.devkit.flights import chosen_days
+from tocsin.formats.cloudevents import EventLimits
+from tocsin.formats.codec import ProfileChange, encode, read_dead_letter
+from tocsin.model import topics
+from tocsin.model.event import Event, Origin
+from tocsin.model.message import Message, Retry, Target
+from tocsin.model.outcome import ReceiptEvent
+from tocsin.model.raw import OutRecord, RawRecord
+from tocsin.model.statuses import Reason
 
 PARTITIONS, LANES, BATCH = 8, 16, 500
 NOW_MS = 1_767_225_600_000

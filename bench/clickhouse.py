@@ -18,17 +18,17 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench.reference import Reference
-from core.codec import encode
 from dashboards import store
-from flows.settings import environment
-from local.servers import CLICKHOUSE, Servers
-from models import topics
-from models.ids import digest
-from models.outcome import Outcome
-from models.raw import RawRecord
-from models.statuses import Status
 from sinks.clickhouse import WRITERS, OutcomeWriter
 from sinks.clickhouse_store import ClickHouseLines
+from tocsin.app.settings import environment
+from tocsin.devkit.servers import CLICKHOUSE, Servers
+from tocsin.formats.codec import encode
+from tocsin.model import topics
+from tocsin.model.ids import digest
+from tocsin.model.outcome import Outcome
+from tocsin.model.raw import RawRecord
+from tocsin.model.statuses import Status
 
 _SUBMIT = 500
 _POLL_S = 0.005

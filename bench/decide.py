@@ -24,9 +24,9 @@ from rich.progress import Progress
 
 from bench.fleet import Feeder, Record, Shards, prepare, profiles, write_catalog
 from bench.reference import Reference
-from flows.settings import Settings
-from local.servers import REDIS
-from models import topics
+from tocsin.app.settings import Settings
+from tocsin.devkit.servers import REDIS
+from tocsin.model import topics
 
 _EVERY_S = 1.0
 

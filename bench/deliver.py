@@ -30,24 +30,24 @@ from bytewax.testing import run_main
 from pydantic import SecretStr
 
 from bench.reference import Reference
-from core.catalog import load
-from core.render import Renderer
-from core.templates import load_templates
-from local.demo_data import DemoData
-from local.flights import chosen_days
-from local.processes import free_ports
-from local.servers import REDIS, Servers
-from models.event import Origin
-from models.message import Message, Target
-from models.raw import OutRecord, RawRecord
 from operators.deliver import deliver
 from operators.delivery_channel import ChannelDelivery, channel_policy
-from providers.base import Provider
-from providers.http import HttpPolicy, PyreqwestTransport
-from providers.ledger import Ledger, LedgerPolicy
-from providers.runtime import Runtime
-from providers.sendgrid import SendGrid, SendGridAccount
-from providers.twilio_sms import TwilioAccount, TwilioSms
+from tocsin.catalog.loader import load
+from tocsin.delivery.ledger import Ledger, LedgerPolicy
+from tocsin.delivery.runtime import Runtime
+from tocsin.devkit.demo_data import DemoData
+from tocsin.devkit.flights import chosen_days
+from tocsin.devkit.processes import free_ports
+from tocsin.devkit.servers import REDIS, Servers
+from tocsin.model.event import Origin
+from tocsin.model.message import Message, Target
+from tocsin.model.raw import OutRecord, RawRecord
+from tocsin.providers.base import Provider
+from tocsin.providers.http import HttpPolicy, PyreqwestTransport
+from tocsin.providers.sendgrid import SendGrid, SendGridAccount
+from tocsin.providers.twilio_sms import TwilioAccount, TwilioSms
+from tocsin.render.renderer import Renderer
+from tocsin.render.templates import load_templates
 
 Handed = tuple[str, list[RawRecord]]
 encode = msgspec.json.Encoder().encode
@@ -228,8 +228,8 @@ def provider_of(channel: str, port: int, in_flight: int) -> Provider:
 
 
 def renderer() -> Renderer:
-    tenants = {name: tenant.spec for name, tenant in load(Path("catalog")).tenants.items()}
-    return Renderer(load_templates(Path("catalog/templates")), tenants, b"bench" * 4)
+    tenants = {name: tenant.spec for name, tenant in load(Path("examples/flights")).tenants.items()}
+    return Renderer(load_templates(Path("examples/flights/templates")), tenants, b"bench" * 4)
 
 
 def run(arguments: argparse.Namespace, redis_url: str, port: int) -> dict[str, Any]:

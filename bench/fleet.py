@@ -14,13 +14,13 @@ import psutil
 from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
 
-from cli.demo_stage import free_row, settings_from
-from cli.run import command
-from core.partition import partition_of
-from flows.settings import Settings, environment
-from local.servers import KAFKA, Servers
-from models import topics
+from sources.partitioner import partition_of
 from sources.topics import TopicAdmin, TopicPlan
+from tocsin.app.settings import Settings, environment
+from tocsin.cli.demo_stage import free_row, settings_from
+from tocsin.cli.run import command
+from tocsin.devkit.servers import KAFKA, Servers
+from tocsin.model import topics
 
 ROOT = Path(__file__).parent.parent
 Record = tuple[str, bytes, bytes]
@@ -44,7 +44,7 @@ def write_catalog(
     limits: bool = True,
 ) -> Path:
     """Write a catalog of one notification, `welcome`, with a template of the shipped example."""
-    shipped = ROOT / "catalog" / "templates"
+    shipped = ROOT / "examples" / "flights" / "templates"
     shutil.copytree(shipped / template, folder / "templates" / "welcome")
     shutil.copytree(shipped / "_layout", folder / "templates" / "_layout")
     tenant = _TENANT.replace("PROVIDERS", json.dumps(providers))

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import msgspec
 
-from core.catalog import load
-from core.gate import Gate
-from core.policy import GatePolicy
-from core.record import RecordCodec, UserRecord
-from models.event import Event, Origin
-from models.ids import hash_of
-from models.message import Retry
-from models.profile import Device, Preferences, Profile, QuietHours
+from tocsin.catalog.loader import load
+from tocsin.decision.gate import Gate
+from tocsin.decision.policy import GatePolicy
+from tocsin.decision.record import RecordCodec, UserRecord
+from tocsin.model.event import Event, Origin
+from tocsin.model.ids import hash_of
+from tocsin.model.message import Retry
+from tocsin.model.profile import Device, Preferences, Profile, QuietHours
 
-CATALOG = Path(__file__).parent.parent / "tests" / "core" / "catalogs" / "small"
+CATALOG = Path(__file__).parent.parent / "tests" / "decision" / "catalogs" / "small"
 START_MS = 1_700_000_000_000 // 86_400_000 * 86_400_000 + 12 * 3_600_000
 DATA = msgspec.Raw(b'{"flight":"UA 1545","delay":72,"gate":"C32","from":"EWR","to":"IAH"}')
 TEXT = "x" * 90

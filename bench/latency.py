@@ -25,14 +25,14 @@ from rich.progress import Progress
 from bench.deliver import percentiles
 from bench.fleet import ROOT, Feeder, Record, Shards, prepare, profiles, write_catalog
 from bench.reference import Reference
-from core.codec import decode_outcome
 from dashboards import store
-from flows.settings import Settings
-from local.processes import free_ports
-from local.servers import CLICKHOUSE, REDIS
-from models import topics
-from models.statuses import Status
 from sources.reader import TopicReader
+from tocsin.app.settings import Settings
+from tocsin.devkit.processes import free_ports
+from tocsin.devkit.servers import CLICKHOUSE, REDIS
+from tocsin.formats.codec import decode_outcome
+from tocsin.model import topics
+from tocsin.model.statuses import Status
 
 _NOTIFICATION = """
 welcome:
@@ -42,7 +42,7 @@ welcome:
   channels: [sms]
   template: welcome
 """
-_DATA = json.loads((ROOT / "catalog/templates/flight_cancelled/sample.json").read_text())[0]
+_DATA = json.loads((ROOT / "examples/flights/templates/flight_cancelled/sample.json").read_text())[0]
 _SLICE_S = 0.005
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import msgspec
 
-from core.catalog import load
-from core.render import Renderer
-from core.templates import load_templates
-from local.demo_data import DemoData
-from local.flights import chosen_days
-from models.event import Origin
-from models.message import Message, Target
+from tocsin.catalog.loader import load
+from tocsin.devkit.demo_data import DemoData
+from tocsin.devkit.flights import chosen_days
+from tocsin.model.event import Origin
+from tocsin.model.message import Message, Target
+from tocsin.render.renderer import Renderer
+from tocsin.render.templates import load_templates
 
 TARGET_US = {"push": 60, "sms": 60, "inapp": 60, "email": 250}
 CASES = {
@@ -85,9 +85,9 @@ def _round(renderer: Renderer, messages: list[Message]) -> tuple[float, float]:
 
 def measure(rounds: int, count: int = 400) -> dict[str, dict[str, float]]:
     """Render `count` new messages of each channel a round; the first round, which compiles, is left out."""
-    catalog = load(Path("catalog"))
+    catalog = load(Path("examples/flights"))
     tenants = {name: tenant.spec for name, tenant in catalog.tenants.items()}
-    renderer = Renderer(load_templates(Path("catalog/templates")), tenants, b"bench" * 4)
+    renderer = Renderer(load_templates(Path("examples/flights/templates")), tenants, b"bench" * 4)
     figures = {}
     for channel, messages in _messages(count * (rounds + 1)).items():
         parts = [messages[start : start + count] for start in range(0, len(messages), count)]

@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "local.sandbox", f"--dir={folder}", "--h2-port=0"]
+        command = [sys.executable, "-m", "tocsin.devkit.sandbox", f"--dir={folder}", "--h2-port=0"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             try:

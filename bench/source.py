@@ -17,14 +17,14 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.codec import EventLimits, decode_event
-from local.servers import KAFKA, Servers
-from models import topics
-from models.raw import OutRecord, RawRecord
 from sinks.kafka import KafkaPublisher, PublisherPolicy
 from sources.consumer import HubPolicy
 from sources.hub import KafkaHub
 from sources.topics import TopicAdmin, TopicPlan
+from tocsin.devkit.servers import KAFKA, Servers
+from tocsin.formats.codec import EventLimits, decode_event
+from tocsin.model import topics
+from tocsin.model.raw import OutRecord, RawRecord
 
 NAMES = (topics.EVENTS, topics.RECEIPTS, topics.BULK, topics.OUTCOMES)
 EVENT = json.dumps(

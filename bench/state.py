@@ -31,8 +31,8 @@ from bytewax.recovery import RecoveryConfig
 from bytewax.run import cli_main
 
 from bench.reference import Reference
-from core.partition import lane_of, partition_of
-from state import Identity, Lane, Shard
+from sources.partitioner import lane_of, partition_of
+from tocsin.store import Identity, Lane, Shard
 
 IDENTITY = Identity(cluster="bench", topics={}, partitions=16, lanes=8)
 WARM_UP_S = 3.0

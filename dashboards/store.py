@@ -11,7 +11,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.httputil import default_pool_manager
 
-from core.errors import SettingsError
+from tocsin.errors import SettingsError
 
 AWAY = (ClickHouseError, OSError)
 """What a client raises when the server is away or refuses."""

@@ -5,8 +5,8 @@ import sys
 from pydantic import ValidationError
 
 from flows.process import ShardPlan, run_shard
-from flows.settings import Settings, environment
 from flows.supervisor import PARENT, REFUSED
+from tocsin.app.settings import Settings, environment
 
 
 def main(arguments: list[str]) -> int:

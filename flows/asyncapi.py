@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from core.cloudevents import Envelope
-from flows.settings import Settings
 from flows.topic_records import EVENT, FORWARD_HEADERS, TopicRecord
-from models import topics
 from sources.topics import TopicPlan, topic_config
+from tocsin.app.settings import Settings
+from tocsin.formats.cloudevents import Envelope
+from tocsin.model import topics
 
 Node = dict[str, Any]
 

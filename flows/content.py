@@ -4,15 +4,15 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from core.catalog import Catalog, load
-from core.gate import Gate
-from core.policy import GatePolicy
-from core.render import Renderer
-from core.render_check import sound_templates
-from models.content import Content
-from models.message import Message
-from providers.base import Provider
-from sources.catalog_watch import CatalogWatcher, Reload
+from tocsin.catalog.loader import Catalog, load
+from tocsin.catalog.watch import CatalogWatcher, Reload
+from tocsin.decision.gate import Gate
+from tocsin.decision.policy import GatePolicy
+from tocsin.model.content import Content
+from tocsin.model.message import Message
+from tocsin.providers.base import Provider
+from tocsin.render.check import sound_templates
+from tocsin.render.renderer import Renderer
 
 _log = logging.getLogger("tocsin.catalog")
 

@@ -2,7 +2,7 @@
 
 `python -m flows.contracts` writes `docs/contracts/`, and the tables of topics and metrics on their pages; a
 test fails while they differ from the code. A schema says names, types and closed vocabularies; the forms of
-addresses and times are checked by `core.codec`, whose refusals become dead letters.
+addresses and times are checked by `tocsin.formats.codec`, whose refusals become dead letters.
 """
 
 import inspect
@@ -15,16 +15,16 @@ from typing import Any, get_args
 import msgspec
 import yaml
 
-from core.cloudevents import Envelope
-from core.receipts import KINDS
 from flows.asyncapi import document
-from flows.metrics import NAMES
 from flows.topic_records import DEAD_HEADERS, EVENT, PAYLOADS, topics_table
-from models.catalog import Priority
-from models.message import Message, Retry
-from models.outcome import Outcome, ReceiptEvent
-from models.profile import Profile
-from models.statuses import CHANNELS, Reason, Status
+from tocsin.app.metrics import NAMES
+from tocsin.catalog.spec import Priority
+from tocsin.decision.receipts import KINDS
+from tocsin.formats.cloudevents import Envelope
+from tocsin.model.message import Message, Retry
+from tocsin.model.outcome import Outcome, ReceiptEvent
+from tocsin.model.profile import Profile
+from tocsin.model.statuses import CHANNELS, Reason, Status
 
 Schema = dict[str, Any]
 

@@ -24,29 +24,14 @@ from bytewax.recovery import RecoveryConfig
 from confluent_kafka import KafkaException
 from redis.asyncio import Redis
 
-from core.cloudevents import EventLimits
-from core.errors import CatalogError, SettingsError, StateError, TocsinError
-from core.policy import GatePolicy
-from core.record import RecordCodec, UserRecord
 from dashboards import store
 from flows import wiring
 from flows.content import CatalogInForce, provider_order
-from flows.health import HealthServer
-from flows.metrics import Meters, TimedEpochs, registry
-from flows.settings import Settings, environment
 from flows.supervisor import REFUSED
 from flows.timing import LaneTiming
-from models import topics
-from models.raw import restored
-from models.statuses import Channel
 from operators.decode import DecodePolicy, Decoder, Routed
 from operators.delivery_channel import ChannelDelivery, ChannelPolicy
 from operators.gate import GateParts
-from providers.accounts import build, inbox_policies, load_accounts
-from providers.base import Provider
-from providers.ledger import Ledger, LedgerPolicy
-from providers.runtime import Runtime
-from providers.versions import VersionWriter
 from sinks.channels import TIMEOUT_S, sink_policy
 from sinks.clickhouse import WRITERS, OutcomeWriter
 from sinks.clickhouse_store import ClickHouseLines
@@ -58,9 +43,24 @@ from sources.consumer import HubPolicy
 from sources.hub import KafkaHub
 from sources.source import HubSource, Item, Wake, wake_all
 from sources.topics import TopicAdmin
-from state.identity import Identity
-from state.outbox import Form
-from state.shard import Shard
+from tocsin.app.health import HealthServer
+from tocsin.app.metrics import Meters, TimedEpochs, registry
+from tocsin.app.settings import Settings, environment
+from tocsin.decision.policy import GatePolicy
+from tocsin.decision.record import RecordCodec, UserRecord
+from tocsin.delivery.ledger import Ledger, LedgerPolicy
+from tocsin.delivery.runtime import Runtime
+from tocsin.delivery.versions import VersionWriter
+from tocsin.errors import CatalogError, SettingsError, StateError, TocsinError
+from tocsin.formats.cloudevents import EventLimits
+from tocsin.model import topics
+from tocsin.model.raw import restored
+from tocsin.model.statuses import Channel
+from tocsin.providers.accounts import build, inbox_policies, load_accounts
+from tocsin.providers.base import Provider
+from tocsin.store.identity import Identity
+from tocsin.store.outbox import Form
+from tocsin.store.shard import Shard
 
 _log = logging.getLogger("tocsin")
 _HOUSEKEEPING_S = 1.0

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from models import topics
 from operators.decode import ORIGIN_HEADER, RECEIVED_HEADER
+from tocsin.model import topics
 
 EVENT = "event"
 

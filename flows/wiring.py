@@ -8,7 +8,6 @@ from bytewax.dataflow import Dataflow, Stream
 from bytewax.operators import KeyedStream
 
 from flows import steps
-from models.raw import RawRecord
 from operators.decode import Routed
 from operators.delivery_channel import ChannelDelivery
 from operators.gate import GateParts, Timing, decide
@@ -16,6 +15,7 @@ from operators.track import Writer, track
 from sinks.channels import channel_sink
 from sinks.outbox import OutboxSink
 from sources.source import HubSource
+from tocsin.model.raw import RawRecord
 
 Done = Callable[[str, int, int], None]
 

@@ -10,16 +10,16 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from core import codec
-from core.errors import DecodeError
-from core.partition import lane_of, partition_of
-from core.rfc3339 import LATEST_MS
-from models import ids, topics
-from models.event import Event, Origin
-from models.outcome import Outcome
-from models.raw import OutRecord, RawRecord
-from models.statuses import Reason, Status
 from operators.gate import GateInput, Item, LaneBatch
+from sources.partitioner import lane_of, partition_of
+from tocsin.errors import DecodeError
+from tocsin.formats import codec
+from tocsin.formats.rfc3339 import LATEST_MS
+from tocsin.model import ids, topics
+from tocsin.model.event import Event, Origin
+from tocsin.model.outcome import Outcome
+from tocsin.model.raw import OutRecord, RawRecord
+from tocsin.model.statuses import Reason, Status
 
 # Headers of a forwarded record: where it was first read, and its Kafka time there.
 ORIGIN_HEADER = "tocsin-origin"

@@ -15,9 +15,9 @@ import bytewax.operators as op
 from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from core.rfc3339 import LATEST_MS
-from models.raw import OutRecord, RawRecord
 from operators.delivery_channel import ChannelDelivery
+from tocsin.formats.rfc3339 import LATEST_MS
+from tocsin.model.raw import OutRecord, RawRecord
 
 Done = Callable[[str, int, int], None]
 # The only key of the stateful step: there is no state to split, and one key means one timer to poll.

@@ -10,18 +10,26 @@ from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
-from core.errors import Declined, DeliveryError, Misconfigured, OptedOut, RecipientGone, RenderError, Unknown
-from core.retry import Next, RetryPolicy, after_failure
-from models.content import Content, Outgoing
-from models.message import Message
-from models.raw import RawRecord
-from models.statuses import Reason, Status
 from operators import delivery_records as records
 from operators.delivery_records import Call
-from providers.base import Provider, Receipt
-from providers.deadlines import Deadlines
-from providers.ledger import Answer, Claim, Ledger, Output
-from providers.runtime import Runtime
+from tocsin.delivery.deadlines import Deadlines
+from tocsin.delivery.ledger import Answer, Claim, Ledger, Output
+from tocsin.delivery.retry import Next, RetryPolicy, after_failure
+from tocsin.delivery.runtime import Runtime
+from tocsin.errors import (
+    Declined,
+    DeliveryError,
+    Misconfigured,
+    OptedOut,
+    RecipientGone,
+    RenderError,
+    Unknown,
+)
+from tocsin.model.content import Content, Outgoing
+from tocsin.model.message import Message
+from tocsin.model.raw import RawRecord
+from tocsin.model.statuses import Reason, Status
+from tocsin.providers.base import Provider, Receipt
 
 Render = Callable[[Message], Content]
 

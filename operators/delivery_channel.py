@@ -10,19 +10,19 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from core.breaker import Breaker, BreakerPolicy, BreakerState
-from core.codec import dead_letter, decode_message
-from core.errors import DecodeError
-from core.inflight import Inflight, InflightPolicy
-from models import topics
-from models.message import Message
-from models.raw import OutRecord, RawRecord
-from models.statuses import Channel
 from operators.delivery_attempt import AttemptPolicy, Attempts, Health, Job, Render, Stats, Step, Then
 from operators.delivery_records import expand
-from providers.base import Provider
-from providers.ledger import Ledger
-from providers.runtime import Runtime
+from tocsin.delivery.breaker import Breaker, BreakerPolicy, BreakerState
+from tocsin.delivery.inflight import Inflight, InflightPolicy
+from tocsin.delivery.ledger import Ledger
+from tocsin.delivery.runtime import Runtime
+from tocsin.errors import DecodeError
+from tocsin.formats.codec import dead_letter, decode_message
+from tocsin.model import topics
+from tocsin.model.message import Message
+from tocsin.model.raw import OutRecord, RawRecord
+from tocsin.model.statuses import Channel
+from tocsin.providers.base import Provider
 
 ProvidersFor = Callable[[Message], Sequence[Provider]]
 Ack = tuple[str, int, int]

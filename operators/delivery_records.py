@@ -6,13 +6,13 @@ both are put together again from the record that is read, byte for byte the same
 
 import msgspec
 
-from core.codec import dead_letter
-from models import ids, topics
-from models.message import Message, Retry
-from models.outcome import Outcome, ReceiptEvent
-from models.raw import OutRecord, RawRecord
-from models.statuses import Reason, Status
-from providers.ledger import Output
+from tocsin.delivery.ledger import Output
+from tocsin.formats.codec import dead_letter
+from tocsin.model import ids, topics
+from tocsin.model.message import Message, Retry
+from tocsin.model.outcome import Outcome, ReceiptEvent
+from tocsin.model.raw import OutRecord, RawRecord
+from tocsin.model.statuses import Reason, Status
 
 _OUTCOME, _RECEIPT, _RETRY, _DEAD = "o", "c", "r", "d"
 _encode = msgspec.json.Encoder().encode

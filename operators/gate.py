@@ -1,4 +1,4 @@
-"""Gate: the pure decisions of `core.gate` over the exact store, one lane at a time.
+"""Gate: the pure decisions of `tocsin.decision.gate` over the exact store, one lane at a time.
 
 Before a record at *t* is decided, the lane's timers due by *t* fire, each with its due time as `now` (law 2).
 Where a whole morning's worth is due, only so many fire at once, for an epoch must stay small: of the record's
@@ -16,19 +16,19 @@ import bytewax.operators as op
 from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from core.codec import ProfileChange, dead_letter, encode
-from core.gate import Gate
-from core.record import UserRecord
-from core.step import Step
-from models import topics
-from models.event import Event, Origin
-from models.message import Message, Retry
-from models.outcome import ReceiptEvent
-from models.raw import OutRecord, RawRecord, VersionNote
-from models.statuses import CHANNELS
-from state.deltas import Delta
-from state.lane import Lane
-from state.timers import Timer
+from tocsin.decision.gate import Gate
+from tocsin.decision.record import UserRecord
+from tocsin.decision.step import Step
+from tocsin.formats.codec import ProfileChange, dead_letter, encode
+from tocsin.model import topics
+from tocsin.model.event import Event, Origin
+from tocsin.model.message import Message, Retry
+from tocsin.model.outcome import ReceiptEvent
+from tocsin.model.raw import OutRecord, RawRecord, VersionNote
+from tocsin.model.statuses import CHANNELS
+from tocsin.store.deltas import Delta
+from tocsin.store.lane import Lane
+from tocsin.store.timers import Timer
 
 Out = OutRecord | VersionNote
 _POLL = timedelta(milliseconds=2)
@@ -79,7 +79,7 @@ class GateParts(NamedTuple):
     """What the gate works with.
 
     Attributes:
-        lane: builds a lane's view of the store from its stored delta (`state.shard.Shard.lane`).
+        lane: builds a lane's view of the store from its stored delta (`tocsin.store.shard.Shard.lane`).
         gate: gives the gate of the catalog in force.
         timing: what a lane may know of time between records.
         tally: counts outcomes by (status, channel, reason), for metrics.

@@ -8,10 +8,10 @@ import bytewax.operators as op
 from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from core.codec import dead_letter
-from models.raw import OutRecord, RawRecord
-from models.statuses import Reason
 from operators.gate import Timing
+from tocsin.formats.codec import dead_letter
+from tocsin.model.raw import OutRecord, RawRecord
+from tocsin.model.statuses import Reason
 
 _POLL = timedelta(milliseconds=5)
 Done = Callable[[str, int, int], None]

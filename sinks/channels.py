@@ -6,10 +6,10 @@ from typing import Literal
 from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream
 
-from models.raw import OutRecord, RawRecord
-from models.statuses import Channel
 from operators.deliver import Done, deliver
 from operators.delivery_channel import ChannelDelivery, ChannelPolicy, channel_policy
+from tocsin.model.raw import OutRecord, RawRecord
+from tocsin.model.statuses import Channel
 
 TIMEOUT_S: Mapping[Channel, float] = {
     # SMTP servers may take tens of seconds to check a message before they answer.

@@ -14,10 +14,10 @@ from typing import Protocol
 
 import msgspec
 
-from core.errors import SinkError
-from models.outcome import Outcome
-from models.raw import RawRecord
 from operators.track import Finished
+from tocsin.errors import SinkError
+from tocsin.model.outcome import Outcome
+from tocsin.model.raw import RawRecord
 
 # The lines are inserted as they stand; ClickHouse parses them.
 INSERT_SETTINGS = {

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
-from core.errors import SinkError
 from sinks.clickhouse import INSERT_SETTINGS
+from tocsin.errors import SinkError
 
 # Codes by which ClickHouse refuses the content of an insert, as opposed to being unable to serve it.
 _CONTENT_CODES = ("26", "27", "33", "38", "41", "53", "69", "70", "72", "117", "130", "131", "321", "636")

@@ -4,11 +4,11 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from models.raw import OutRecord, VersionNote
+from tocsin.model.raw import OutRecord, VersionNote
 
 
 class Publisher(Protocol):
-    """Shows records once they are durable; see `state.epochs`."""
+    """Shows records once they are durable; see `tocsin.store.epochs`."""
 
     def publish(self, records: Sequence[Any]) -> None:
         """Start; must not block for long."""

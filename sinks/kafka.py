@@ -15,11 +15,11 @@ from typing import Any
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from core.dead_letters import dead_letter
-from core.errors import SinkError
-from models import topics
-from models.raw import OutRecord, RawRecord
-from models.statuses import Reason
+from tocsin.errors import SinkError
+from tocsin.formats.dead_letters import dead_letter
+from tocsin.model import topics
+from tocsin.model.raw import OutRecord, RawRecord
+from tocsin.model.statuses import Reason
 
 _log = logging.getLogger("tocsin.kafka")
 # Full batches stay well under a topic's default limit of 1 MiB, so only a single record can be too large.

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from core.errors import StateError
+from tocsin.errors import StateError
 
 PARTITION = "outbox"
 
@@ -17,7 +17,7 @@ Stored = tuple[Any, ...]
 
 
 class Outbox(Protocol):
-    """The part of `state.shard.Shard` that keeps an epoch's records."""
+    """The part of `tocsin.store.shard.Shard` that keeps an epoch's records."""
 
     def collect(self, records: list[Any]) -> None:
         """Add records to the epoch."""

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from core.errors import SourceError
-from models import topics
 from sources.settling import settled
+from tocsin.errors import SourceError
+from tocsin.model import topics
 
 _log = logging.getLogger("tocsin.kafka")
 BEGINNING: int = OFFSET_BEGINNING

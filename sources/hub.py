@@ -14,9 +14,6 @@ from typing import Any, NoReturn
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from core.errors import SourceError, StateError
-from models import topics
-from models.raw import RawRecord
 from sources.acks import AckTracker
 from sources.clocks import PartitionClocks
 from sources.consumer import (
@@ -35,6 +32,9 @@ from sources.position import HubState, Offsets
 from sources.queues import Allowance, Flow, Queues, is_spare
 from sources.troubles import EVERYWHERE, Troubles
 from sources.valve import Valve
+from tocsin.errors import SourceError, StateError
+from tocsin.model import topics
+from tocsin.model.raw import RawRecord
 
 _log = logging.getLogger("tocsin.kafka")
 _UNLIMITED = 1 << 30

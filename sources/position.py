@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from core.errors import StateError
+from tocsin.errors import StateError
 
 _VERSION = 1
 

@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from models import topics
-from models.raw import RawRecord
+from tocsin.model import topics
+from tocsin.model.raw import RawRecord
 
 Allowance = Callable[[str], int]
 

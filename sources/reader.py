@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
-from core.errors import SinkError
-from models.raw import RawRecord
 from sources.settling import settled
+from tocsin.errors import SinkError
+from tocsin.model.raw import RawRecord
 
 T = TypeVar("T")
 

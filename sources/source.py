@@ -10,16 +10,16 @@ from typing import NamedTuple, Protocol
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from core.errors import StateError
-from models.raw import RawRecord
 from sources.hub import KafkaHub
 from sources.position import HubState, Stored, read_stored
+from tocsin.errors import StateError
+from tocsin.model.raw import RawRecord
 
 PARTITION = "hub"
 
 
 class Epochs(Protocol):
-    """What the source tells the exact store (`state.shard.Shard`)."""
+    """What the source tells the exact store (`tocsin.store.shard.Shard`)."""
 
     def resume(self, epoch: int | None) -> None:
         """Start after this durable epoch, None on a first start; `StateError` if the base disagrees."""

@@ -12,9 +12,9 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPa
 # The type stubs do not export what the package does.
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from core.errors import SettingsError, SourceError
-from models import topics
 from sources.consumer import bounds
+from tocsin.errors import SettingsError, SourceError
+from tocsin.model import topics
 
 T = TypeVar("T")
 

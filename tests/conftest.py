@@ -14,7 +14,19 @@ pytest_plugins = ("tests.services",)
 _SERVERS = frozenset({"kafka", "redis_url", "redis_db", "clickhouse_url", "clickhouse_db", "sandbox"})
 # Tests there stand up small servers of their own on 127.0.0.1.
 _LOOPBACK_FOLDERS = frozenset(
-    {"providers", "operators", "sources", "state", "sinks", "sandbox", "gateway", "dashboards", "local"}
+    {
+        "providers",
+        "delivery",
+        "operators",
+        "sources",
+        "store",
+        "sinks",
+        "sandbox",
+        "gateway",
+        "dashboards",
+        "devkit",
+        "app",
+    }
 )
 # How long an example takes tells of the machine, not of the code.
 settings.register_profile("tocsin", deadline=None, suppress_health_check=[HealthCheck.too_slow])

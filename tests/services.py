@@ -20,7 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from local.servers import CLICKHOUSE, KAFKA, REDIS, SANDBOX, Servers
+from tocsin.devkit.servers import CLICKHOUSE, KAFKA, REDIS, SANDBOX, Servers
 
 if TYPE_CHECKING:  # clients are loaded by the tests that need them: they take a second
     from testcontainers.core.container import DockerContainer

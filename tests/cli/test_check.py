@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.check import VENDOR_CHANNELS
-from cli.main import main
-from providers.accounts import VENDORS
+from tocsin.cli.check import VENDOR_CHANNELS
+from tocsin.cli.main import main
+from tocsin.providers.accounts import VENDORS
 
 # Loading a client of ClickHouse asks the machine whether it speaks IPv6.
 pytestmark = pytest.mark.loopback
@@ -23,7 +23,7 @@ accounts:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a folder with the shipped catalog, and make it the one that the settings name."""
-    shutil.copytree(ROOT / "catalog", tmp_path / "catalog")
+    shutil.copytree(ROOT / "examples" / "flights", tmp_path / "catalog")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TOCSIN_SECRET", "0123456789abcdef")
     return tmp_path
@@ -39,7 +39,7 @@ def check(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *w
 def test_the_example_of_accounts_passes_and_says_which_channels_wait(
     place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copy(ROOT / "providers.example.yaml", place / "providers.yaml")
+    shutil.copy(ROOT / "examples" / "providers.example.yaml", place / "providers.yaml")
     code, said = check(monkeypatch, capfd)
     assert (code, said.count("✓")) == (0, 4), said
     assert [f"no account sends {channel}:" in said for channel in ("email", "push", "sms")] == [True] * 3
@@ -74,7 +74,7 @@ def test_a_fault_that_nobody_foresaw_is_a_line_and_no_traceback(
     place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (place / "providers.yaml").write_text(MAIL)
-    monkeypatch.setattr("cli.check.check_templates", lambda _: [].pop())
+    monkeypatch.setattr("tocsin.cli.check.check_templates", lambda _: [].pop())
     code, said = check(monkeypatch, capfd)
     assert (code, "IndexError" in said, "✓ accounts" in said) == (1, True, True)
     assert "Traceback" not in said

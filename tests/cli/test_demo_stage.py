@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from cli.demo_stage import Stage, refuse_foreign, sends, settings_from
+from tocsin.cli.demo_stage import Stage, refuse_foreign, sends, settings_from
 
 # Loading a client of ClickHouse asks the machine whether it speaks IPv6.
 pytestmark = pytest.mark.loopback

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.demo_stats import DemoStats, percentile
-from models.outcome import Outcome
+from tocsin.cli.demo_stats import DemoStats, percentile
+from tocsin.model.outcome import Outcome
 
 
 def outcome(number: int, status: str, **extra: object) -> Outcome:

@@ -1,6 +1,6 @@
 """When nothing is on its way any more: what may count as a proof of it."""
 
-from cli.demo_watch import Calm
+from tocsin.cli.demo_watch import Calm
 
 
 def looked(*lags: int) -> Calm:

@@ -6,7 +6,7 @@ import sys
 import pytest
 import typer
 
-from cli.main import COMMANDS, build, load
+from tocsin.cli.main import COMMANDS, build, load
 
 # Loading a client of ClickHouse asks the machine whether it speaks IPv6.
 pytestmark = pytest.mark.loopback
@@ -26,7 +26,7 @@ def test_the_table_says_what_the_command_says(name: str) -> None:
 
 def test_only_what_is_named_is_loaded() -> None:
     loaded = f"[name for name in {HEAVY} if name in sys.modules]"
-    code = f"import sys, cli.main; cli.main.build(['--help']); print({loaded})"
+    code = f"import sys, tocsin.cli.main; tocsin.cli.main.build(['--help']); print({loaded})"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 
@@ -40,7 +40,7 @@ def test_a_named_command_is_the_real_one() -> None:
 def test_without_the_local_extra_the_demo_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("cli.main.find_spec", lambda _: None)
+    monkeypatch.setattr("tocsin.cli.main.find_spec", lambda _: None)
     with pytest.raises(SystemExit) as ended:
         build(["demo"])(["demo"])
     assert ended.value.code == 1

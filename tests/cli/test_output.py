@@ -3,7 +3,7 @@
 import pytest
 import typer
 
-from cli.output import fail
+from tocsin.cli.output import fail
 
 
 @pytest.mark.parametrize("text", ["'[/red]' is no topic", "pip install 'tocsin[local]'", "C:\\[x]"])

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli.main import build
-from cli.output import print_table
-from cli.query import as_table, explain
-from core.codec import encode
 from dashboards import store
-from models.outcome import Outcome
 from sinks.clickhouse_store import ClickHouseLines
+from tocsin.cli.main import build
+from tocsin.cli.output import print_table
+from tocsin.cli.query import as_table, explain
+from tocsin.formats.codec import encode
+from tocsin.model.outcome import Outcome
 
 MARKUP = ["order[eu].shipped", "order[/eu].shipped", "[bold]", "a:warning:b", "ends in \\"]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cli.main import build
 from tests.sources.mock_kafka import MockCluster
+from tocsin.cli.main import build
 
 pytestmark = pytest.mark.loopback
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cli.tail import as_value
-from models.raw import RawRecord
+from tocsin.cli.tail import as_value
+from tocsin.model.raw import RawRecord
 
 
 def value(data: bytes | None) -> object:

@@ -10,12 +10,12 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from core.errors import SettingsError
 from dashboards import store
-from models.outcome import Outcome
-from models.raw import RawRecord
 from sinks.clickhouse import OutcomeWriter
 from sinks.clickhouse_store import ClickHouseLines
+from tocsin.errors import SettingsError
+from tocsin.model.outcome import Outcome
+from tocsin.model.raw import RawRecord
 
 
 def outcome(number: int, status: str, **extra: object) -> Outcome:

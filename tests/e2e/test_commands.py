@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.demo_stage import Stage
-from cli.main import main
-from cli.send import write
-from models import topics
+from tocsin.cli.demo_stage import Stage
+from tocsin.cli.main import main
+from tocsin.cli.send import write
+from tocsin.model import topics
 
 ROOT = Path(__file__).parent.parent.parent
 PROFILE = {
@@ -24,7 +24,7 @@ PROFILE = {
     "devices": [{"platform": "android", "token": "token-of-ann", "app": "skylark"}],
     "version": 1,
 }
-DATA = json.loads((ROOT / "catalog/templates/flight_landed/sample.json").read_text())[0]
+DATA = json.loads((ROOT / "examples/flights/templates/flight_landed/sample.json").read_text())[0]
 # Servers of its own whatever is named: nothing for the second pass on Apache Kafka.
 pytestmark = [pytest.mark.loopback, pytest.mark.timeout(240)]
 
@@ -37,7 +37,7 @@ class Terminal:
         self.env = stage.env | {"TOCSIN_CLOCK": "wall", "TOCSIN_PROFILE_WAIT_S": "1"}
 
     def start(self, *words: str, **more: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "cli.main", *words]
+        command = [sys.executable, "-m", "tocsin.cli.main", *words]
         pipe = subprocess.PIPE
         return subprocess.Popen(command, cwd=ROOT, env=self.env | more, stdout=pipe, stderr=pipe, text=True)
 
@@ -97,7 +97,7 @@ def test_the_readme_s_profile_and_event_become_a_notification(terminal: Terminal
     section = (ROOT / "README.md").read_text().split("## Against your own servers")[1]
     _, profile, event = re.findall(r"```(?:sh|python)\n(.*?)```", section, re.DOTALL)[:3]
     subprocess.run([sys.executable, "-c", profile], env=terminal.env, check=True, timeout=60)
-    shell = f'tocsin() {{ "{sys.executable}" -m cli.main "$@"; }}\nset -e\n'
+    shell = f'tocsin() {{ "{sys.executable}" -m tocsin.cli.main "$@"; }}\nset -e\n'
     send, why = event.split("tocsin why ")
     subprocess.run(["bash", "-c", shell + send], cwd=ROOT, env=terminal.env, check=True, timeout=60)
     rows = terminal.why(why.strip(), "sent")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cli.demo_stage import sends
+from tocsin.cli.demo_stage import sends
 
 ROOT = Path(__file__).parent.parent.parent
 NOBODY = "http://127.0.0.1:9"
@@ -34,7 +34,7 @@ def demo(folder: Path, *options: str) -> tuple[int, dict[str, Any], str]:
     command = [
         sys.executable,
         "-m",
-        "cli.main",
+        "tocsin.cli.main",
         "demo",
         "--json",
         "--broker",
@@ -91,7 +91,7 @@ def test_ctrl_c_ends_it_in_order_with_a_balance(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "cli.main",
+        "tocsin.cli.main",
         "demo",
         "--keep",
         str(tmp_path / "demo"),
@@ -115,7 +115,7 @@ def test_ctrl_c_ends_it_in_order_with_a_balance(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("options", "cure"), [(["--speed", "0"], "above 0"), (["--days", "400"], "365")])
 def test_bad_options_name_the_cure(tmp_path: Path, options: list[str], cure: str) -> None:
-    command = [sys.executable, "-m", "cli.main", "demo", "--keep", str(tmp_path), *options]
+    command = [sys.executable, "-m", "tocsin.cli.main", "demo", "--keep", str(tmp_path), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert cure in done.stderr

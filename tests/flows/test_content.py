@@ -6,16 +6,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.errors import CatalogError
-from core.policy import GatePolicy
 from flows.content import CatalogInForce, provider_order
-from models.content import Outgoing
-from models.event import Origin
-from models.message import Message, Target
-from models.statuses import Channel
-from providers.base import Limits, Receipt
+from tocsin.decision.policy import GatePolicy
+from tocsin.errors import CatalogError
+from tocsin.model.content import Outgoing
+from tocsin.model.event import Origin
+from tocsin.model.message import Message, Target
+from tocsin.model.statuses import Channel
+from tocsin.providers.base import Limits, Receipt
 
-SHIPPED = Path(__file__).parent.parent.parent / "catalog"
+SHIPPED = Path(__file__).parents[2] / "examples" / "flights"
 SECRET = b"sixteen or more bytes"
 
 

@@ -12,27 +12,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from core import codec
-from core.catalog import load
-from core.cloudevents import Envelope, EventLimits
-from core.errors import DecodeError
-from core.gate import Gate, GatePolicy
-from core.partition import partition_of
 from flows import contracts
 from flows.asyncapi import document, identifier
-from flows.metrics import NAMES
 from flows.topic_records import DEAD_HEADERS, FORWARD_HEADERS, PAYLOADS, topics_table
-from models import topics
-from models.event import Event
-from models.ids import message_id, notification_id, outcome_id, target_id
-from models.message import Message, Retry
-from models.outcome import Outcome, ReceiptEvent
-from models.profile import Profile
-from models.raw import RawRecord
-from models.statuses import Reason, Status
 from operators.decode import DecodePolicy, Decoder
 from sources.badness import Badness, BadPolicy
 from sources.clocks import PartitionClocks
+from sources.partitioner import partition_of
+from tocsin.app.metrics import NAMES
+from tocsin.catalog.loader import load
+from tocsin.decision.gate import Gate, GatePolicy
+from tocsin.errors import DecodeError
+from tocsin.formats import codec
+from tocsin.formats.cloudevents import Envelope, EventLimits
+from tocsin.model import topics
+from tocsin.model.event import Event
+from tocsin.model.ids import message_id, notification_id, outcome_id, target_id
+from tocsin.model.message import Message, Retry
+from tocsin.model.outcome import Outcome, ReceiptEvent
+from tocsin.model.profile import Profile
+from tocsin.model.raw import RawRecord
+from tocsin.model.statuses import Reason, Status
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / contracts.PAGE).read_text()
@@ -152,7 +152,7 @@ def test_examples_are_read_by_the_codecs(record: RawRecord, decode: Any, kind: t
 
 def test_the_examples_are_one_story() -> None:
     """What the page shows after the event is what the gate and the shipped catalog make of it."""
-    gate = Gate(load(ROOT / "catalog"), GatePolicy())
+    gate = Gate(load(ROOT / "examples" / "flights"), GatePolicy())
     change = codec.decode_profile(raw("profiles", PROFILE))
     record = gate.on_profile(None, change.tenant, change.user, change.profile, MESSAGE["decided_ms"]).record
     step = gate.on_event(record, event(), MESSAGE["decided_ms"])

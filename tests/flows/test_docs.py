@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import COMMANDS as TABLE
-from cli.topics import app as topics_app
 from dashboards import store
-from flows.metrics import NAMES
-from flows.settings import Settings
-from models.statuses import Reason
+from tocsin.app.metrics import NAMES
+from tocsin.app.settings import Settings
+from tocsin.cli.main import COMMANDS as TABLE
+from tocsin.cli.topics import app as topics_app
+from tocsin.model.statuses import Reason
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = {
@@ -21,7 +21,7 @@ PAGES = {
 README = (ROOT / "README.md").read_text()
 OPERATIONS = PAGES["operations"]
 COMMANDS = set(TABLE)
-SENTENCES = ("state/*.py", "sources/*.py", "sinks/outbox.py")
+SENTENCES = ("tocsin/store/*.py", "sources/*.py", "sinks/outbox.py")
 
 
 @pytest.mark.parametrize("name", ["architecture", "operations"])
@@ -64,14 +64,14 @@ def test_commands_named_exist(name: str) -> None:
 
 def test_the_readme_shows_the_shipped_catalog() -> None:
     (shown,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
-    assert shown in (ROOT / "catalog/notifications/flights.yaml").read_text()
+    assert shown in (ROOT / "examples/flights/notifications/flights.yaml").read_text()
 
 
 def test_the_readme_takes_every_step_before_it_checks() -> None:
     """The blocks after these are run by `tests/e2e/test_commands.py`."""
     steps = README.split("## Against your own servers")[1].split("```")[1]
-    assert (ROOT / "providers.example.yaml").is_file()
-    assert f"cp providers.example.yaml {Settings.model_fields['providers'].default} " in steps
+    assert (ROOT / "examples" / "providers.example.yaml").is_file()
+    assert f"cp examples/providers.example.yaml {Settings.model_fields['providers'].default} " in steps
     set_before = set(re.findall(r"(TOCSIN_[A-Z_]+)=", steps.split("tocsin check")[0]))
     assert set_before == {f"TOCSIN_{name}" for name in ("KAFKA", "REDIS", "CLICKHOUSE", "SECRET", "CATALOG")}
 
@@ -130,7 +130,16 @@ def test_every_refusal_of_a_state_directory_has_its_cure() -> None:
 
 def test_sentences_quoted_are_said_by_the_code() -> None:
     """A sentence that the code no longer says has no place in the tables."""
-    folders = ("state", "sources", "sinks", "flows", "core")
+    folders = (
+        "tocsin/store",
+        "sources",
+        "sinks",
+        "flows",
+        "tocsin/decision",
+        "tocsin/app",
+        "tocsin/delivery",
+        "tocsin/catalog",
+    )
     code = " ".join(_joined(path) for folder in folders for path in sorted((ROOT / folder).glob("*.py")))
     tables = OPERATIONS.split("## `/healthz` says")[1].split("\n## Lag grows")[0]
     rows = [line.split(" | ")[0] for line in tables.splitlines() if line.startswith("| `")]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from core.errors import SettingsError
 from flows.process import Opened, ShardPlan, _every, _parent_watch
-from flows.settings import Settings
+from tocsin.app.settings import Settings
+from tocsin.errors import SettingsError
 
 
 def test_housekeeping_goes_on_after_a_failure_and_says_where_it_was(caplog: pytest.LogCaptureFixture) -> None:

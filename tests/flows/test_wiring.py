@@ -8,12 +8,12 @@ import pytest
 
 from flows import steps, wiring
 from flows.process import GATE_FLOWS, ShardPlan
-from models import topics
-from models.statuses import Channel
 from operators.gate import GateParts
 from sinks.channels import TIMEOUT_S
 from sinks.outbox import OutboxSink
 from sources.source import HubSource
+from tocsin.model import topics
+from tocsin.model.statuses import Channel
 
 CHANNELS = tuple(str(name) for name in TIMEOUT_S)
 GOLDEN = [

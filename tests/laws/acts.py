@@ -16,13 +16,13 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from core.codec import encode, profile_key
-from core.partition import lane_of, partition_of
-from local.demo_data import DemoData, DemoRecord, with_faults
-from local.demo_events import flight_events, offer_events
-from local.flights import chosen_days, read_flights
-from local.passengers import TENANT, Passenger
-from models.profile import Preferences, Profile, QuietHours
+from sources.partitioner import lane_of, partition_of
+from tocsin.devkit.demo_data import DemoData, DemoRecord, with_faults
+from tocsin.devkit.demo_events import flight_events, offer_events
+from tocsin.devkit.flights import chosen_days, read_flights
+from tocsin.devkit.passengers import TENANT, Passenger
+from tocsin.formats.codec import encode, profile_key
+from tocsin.model.profile import Preferences, Profile, QuietHours
 
 PARTITIONS, LANES = 4, 8
 

@@ -8,18 +8,19 @@ from typing import NamedTuple
 
 import msgspec
 
-from cli.demo_player import Player
-from cli.demo_stage import ROOT, settings_from
-from cli.run import command
-from core.dead_letters import read_dead_letter
-from flows.settings import Settings, environment
 from flows.supervisor import Supervisor
-from models import topics
-from models.outcome import Outcome
-from models.raw import RawRecord
 from sources.reader import TopicReader
 from sources.topics import TopicAdmin, TopicPlan
 from tests.laws.acts import LANES, PARTITIONS, Act
+from tocsin.app.examples import example_catalog
+from tocsin.app.settings import Settings, environment
+from tocsin.cli.demo_player import Player
+from tocsin.cli.demo_stage import settings_from
+from tocsin.cli.run import command
+from tocsin.formats.dead_letters import read_dead_letter
+from tocsin.model import topics
+from tocsin.model.outcome import Outcome
+from tocsin.model.raw import RawRecord
 
 DECIDED = (topics.OUTCOMES, *topics.MESSAGES, topics.DEAD)
 _PATIENCE_S = 120.0
@@ -45,7 +46,7 @@ def environment_of(folder: Path, kafka: str, redis: str, prefix: str) -> dict[st
         "TOCSIN_REDIS": redis,
         "TOCSIN_TOPIC_PREFIX": prefix,
         "TOCSIN_STATE_DIR": str(folder / "state"),
-        "TOCSIN_CATALOG": str(ROOT / "catalog"),
+        "TOCSIN_CATALOG": str(example_catalog()),
         "TOCSIN_SECRET": "laws-laws-laws-laws",
         "TOCSIN_CLOCK": "stream",
         "TOCSIN_PARTITIONS": str(PARTITIONS),

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from models import topics
-from models.message import Message, Retry
-from models.outcome import Outcome
-from models.raw import RawRecord
-from models.statuses import Channel, Reason, Status
 from tests.laws.deciding import Decisions, Shown
+from tocsin.model import topics
+from tocsin.model.message import Message, Retry
+from tocsin.model.outcome import Outcome
+from tocsin.model.raw import RawRecord
+from tocsin.model.statuses import Channel, Reason, Status
 
 _outcome = msgspec.json.Decoder(Outcome).decode
 _message = msgspec.json.Decoder(Message).decode

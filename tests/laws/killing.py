@@ -11,23 +11,23 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from cli.demo_player import Player
-from cli.demo_stage import Stage, sends, settings_from
-from cli.demo_stats import DemoStats
-from cli.demo_watch import Watch
-from cli.run import command
 from dashboards import store
 from flows.supervisor import Supervisor
-from local.demo_data import DemoRecord
-from local.probes import http_answers
-from local.servers import CLICKHOUSE, KAFKA, REDIS, SANDBOX, Servers
-from models.outcome import Outcome
-from models.statuses import FINAL
-from providers.claims import open_claims
-from providers.ledger import LedgerPolicy
 from sources.topics import TopicAdmin, TopicPlan
 from tests.laws.acts import PARTITIONS, Act
 from tests.laws.deciding import Marks
+from tocsin.cli.demo_player import Player
+from tocsin.cli.demo_stage import Stage, sends, settings_from
+from tocsin.cli.demo_stats import DemoStats
+from tocsin.cli.demo_watch import Watch
+from tocsin.cli.run import command
+from tocsin.delivery.claims import open_claims
+from tocsin.delivery.ledger import LedgerPolicy
+from tocsin.devkit.demo_data import DemoRecord
+from tocsin.devkit.probes import http_answers
+from tocsin.devkit.servers import CLICKHOUSE, KAFKA, REDIS, SANDBOX, Servers
+from tocsin.model.outcome import Outcome
+from tocsin.model.statuses import FINAL
 
 SHARDS = 2
 _TURN = ("shard-0", SANDBOX, REDIS, "shard-1", CLICKHOUSE, "shard-0", KAFKA, "shard-1")

@@ -16,12 +16,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from local.demo_data import DemoData
-from local.flights import chosen_days
-from models import topics
-from models.outcome import Outcome
 from tests.laws.acts import Act, a_year, two_acts
 from tests.laws.deciding import Decisions, decide, environment_of
+from tocsin.devkit.demo_data import DemoData
+from tocsin.devkit.flights import chosen_days
+from tocsin.model import topics
+from tocsin.model.outcome import Outcome
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 NIGHT = datetime(2013, 2, 8, 4, 30, tzinfo=UTC)  # quiet hours in New York: much is held when wishes change

@@ -20,20 +20,23 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from cli.demo_stage import ROOT, Stage
-from local.demo_data import DemoData
-from local.flights import chosen_days
-from local.servers import APACHE_KAFKA
-from models import topics
 from tests.laws.acts import LANES, PARTITIONS, Act, epilogue, paced, two_acts
 from tests.laws.deciding import Decisions, decide, decisions, read_all
 from tests.laws.judging import copies_that_differ, decided_by_events, sent_by_provider, unanswered_forms
 from tests.laws.killing import Siege
 from tests.laws.test_determinism import differing
+from tocsin.cli.demo_stage import Stage
+from tocsin.devkit.demo_data import DemoData
+from tocsin.devkit.flights import chosen_days
+from tocsin.devkit.servers import APACHE_KAFKA
+from tocsin.model import topics
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = [pytest.mark.laws, pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -91,7 +94,7 @@ def besieged(stage: Stage, acts: list[Act], name: str, kills: int, stamp_ms: int
 
 def balance(stage: Stage, name: str) -> dict[str, object]:
     """Ask the command, as a person would."""
-    command = [sys.executable, "-m", "cli.main", "balance", "--json"]
+    command = [sys.executable, "-m", "tocsin.cli.main", "balance", "--json"]
     env = environment_of(stage, name)
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from providers.runtime import Runtime
 from tests.operators.delivery import Rig
 from tests.providers.conftest import own_valkey, runtime
+from tocsin.delivery.runtime import Runtime
 
 __all__ = ["own_valkey", "rig", "runtime"]
 

@@ -21,18 +21,18 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.recovery import RecoveryConfig
 from bytewax.run import cli_main
 
-from core.errors import Rejected, Transient
-from core.inflight import InflightPolicy
-from models.content import Outgoing
-from models.raw import OutRecord, RawRecord
-from models.statuses import Channel
 from operators.delivery_channel import ChannelDelivery
-from providers.base import Limits, Receipt
-from providers.ledger import Ledger, LedgerPolicy
-from providers.runtime import Runtime
 from sinks.channels import channel_sink
 from sources.acks import AckTracker
 from tests.operators.delivery import NoStats, plain, policy
+from tocsin.delivery.inflight import InflightPolicy
+from tocsin.delivery.ledger import Ledger, LedgerPolicy
+from tocsin.delivery.runtime import Runtime
+from tocsin.errors import Rejected, Transient
+from tocsin.model.content import Outgoing
+from tocsin.model.raw import OutRecord, RawRecord
+from tocsin.model.statuses import Channel
+from tocsin.providers.base import Limits, Receipt
 
 TOPIC = "messages.email.now"
 

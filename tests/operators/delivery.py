@@ -8,21 +8,21 @@ from typing import Any
 
 import msgspec
 
-from core.breaker import BreakerPolicy
-from core.errors import DeliveryError
-from core.inflight import InflightPolicy
-from core.retry import RetryPolicy
-from models import topics
-from models.content import Content, Outgoing, SmsContent
-from models.message import Message, Retry
-from models.outcome import Outcome, ReceiptEvent
-from models.raw import OutRecord, RawRecord
-from models.statuses import Channel
 from operators.delivery_attempt import AttemptPolicy
 from operators.delivery_channel import ChannelDelivery, ChannelPolicy
-from providers.base import Limits, Provider, Receipt
-from providers.ledger import Ledger, LedgerPolicy
-from providers.runtime import Runtime
+from tocsin.delivery.breaker import BreakerPolicy
+from tocsin.delivery.inflight import InflightPolicy
+from tocsin.delivery.ledger import Ledger, LedgerPolicy
+from tocsin.delivery.retry import RetryPolicy
+from tocsin.delivery.runtime import Runtime
+from tocsin.errors import DeliveryError
+from tocsin.model import topics
+from tocsin.model.content import Content, Outgoing, SmsContent
+from tocsin.model.message import Message, Retry
+from tocsin.model.outcome import Outcome, ReceiptEvent
+from tocsin.model.raw import OutRecord, RawRecord
+from tocsin.model.statuses import Channel
+from tocsin.providers.base import Limits, Provider, Receipt
 
 Answer = DeliveryError | Exception | float | None
 Key = tuple[str, int]

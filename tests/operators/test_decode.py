@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.codec import EventLimits, ProfileChange, read_dead_letter
-from core.partition import lane_of, partition_of
-from models import topics
-from models.event import Event
-from models.outcome import Outcome
-from models.raw import OutRecord, RawRecord
-from models.statuses import Reason
 from operators.decode import ORIGIN_HEADER, RECEIVED_HEADER, DecodePolicy, Decoder, Routed
 from operators.gate import GateInput, LaneBatch
+from sources.partitioner import lane_of, partition_of
+from tocsin.formats.codec import EventLimits, ProfileChange, read_dead_letter
+from tocsin.model import topics
+from tocsin.model.event import Event
+from tocsin.model.outcome import Outcome
+from tocsin.model.raw import OutRecord, RawRecord
+from tocsin.model.statuses import Reason
 
 LIMITS = EventLimits(max_bytes=10_000, max_past_s=86_400, max_future_s=3_600, check_time=True)
 PARTITIONS, LANES = 4, 3

@@ -5,7 +5,11 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from core.errors import (
+from operators.delivery_attempt import AttemptPolicy
+from tests.operators.delivery import QUICK, Rig, ScriptedProvider, policy
+from tests.providers.messages import encode, message, record
+from tocsin.delivery.ledger import version_key
+from tocsin.errors import (
     Misconfigured,
     OptedOut,
     RecipientGone,
@@ -15,14 +19,10 @@ from core.errors import (
     Transient,
     Unknown,
 )
-from models import topics
-from models.content import Content
-from models.ids import outcome_id, target_id
-from models.message import Message, Target
-from operators.delivery_attempt import AttemptPolicy
-from providers.ledger import version_key
-from tests.operators.delivery import QUICK, Rig, ScriptedProvider, policy
-from tests.providers.messages import encode, message, record
+from tocsin.model import topics
+from tocsin.model.content import Content
+from tocsin.model.ids import outcome_id, target_id
+from tocsin.model.message import Message, Target
 
 Build = Callable[..., Rig]
 DROP = AttemptPolicy(retry=QUICK, on_unknown="drop")

@@ -9,22 +9,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.breaker import BreakerPolicy, BreakerState
-from core.errors import Declined, Misconfigured, RecipientGone, Rejected, Throttled, Transient, Unknown
-from core.inflight import InflightPolicy
-from core.retry import RetryPolicy
-from models import topics
-from models.ids import digest
-from models.message import Message
-from models.statuses import FINAL, Channel
 from operators.deliver import DeliverLogic
 from operators.delivery_attempt import AttemptPolicy
-from providers.base import Provider
-from providers.ledger import LedgerPolicy
-from providers.runtime import Runtime
 from tests.operators.delivery import QUICK, Answer, Rig, ScriptedProvider, policy
 from tests.providers.messages import message, record
 from tests.providers.valkey import OwnValkey
+from tocsin.delivery.breaker import BreakerPolicy, BreakerState
+from tocsin.delivery.inflight import InflightPolicy
+from tocsin.delivery.ledger import LedgerPolicy
+from tocsin.delivery.retry import RetryPolicy
+from tocsin.delivery.runtime import Runtime
+from tocsin.errors import Declined, Misconfigured, RecipientGone, Rejected, Throttled, Transient, Unknown
+from tocsin.model import topics
+from tocsin.model.ids import digest
+from tocsin.model.message import Message
+from tocsin.model.statuses import FINAL, Channel
+from tocsin.providers.base import Provider
 
 Build = Callable[..., Rig]
 NOW, BULK = "messages.email.now", "messages.email.bulk"

@@ -14,13 +14,13 @@ import pytest
 import redis
 from bytewax.recovery import init_db_dir
 
-from models.message import Retry
-from models.outcome import Outcome
-from models.raw import OutRecord
-from models.statuses import FINAL
 from tests.operators.deliver_process import appending
 from tests.operators.delivery import decoded
 from tests.providers.messages import encode, message
+from tocsin.model.message import Retry
+from tocsin.model.outcome import Outcome
+from tocsin.model.raw import OutRecord
+from tocsin.model.statuses import FINAL
 
 MESSAGES, USERS, KILLS = 3_000, 150, 6
 ROOT = Path(__file__).parents[2]

@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator
 import pytest
 from pydantic import SecretStr
 
-from models.content import Content, EmailContent
-from models.message import Message
 from operators.delivery_attempt import AttemptPolicy
-from providers.http import HttpPolicy, PyreqwestTransport
-from providers.runtime import Runtime
-from providers.sendgrid import SendGrid, SendGridAccount
 from tests.operators.delivery import QUICK, Rig, policy
 from tests.providers.messages import message, record
 from tests.providers.scripted_http import Answer, Fault, Request, ScriptedHttp, Step
+from tocsin.delivery.runtime import Runtime
+from tocsin.model.content import Content, EmailContent
+from tocsin.model.message import Message
+from tocsin.providers.http import HttpPolicy, PyreqwestTransport
+from tocsin.providers.sendgrid import SendGrid, SendGridAccount
 
 Build = Callable[..., Rig]
 TAKEN = Answer(202, headers=(("X-Message-Id", "sg-1"),))

@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
-from core.breaker import BreakerPolicy, BreakerState
-from core.errors import Declined, Misconfigured, RecipientGone, Transient
-from core.inflight import InflightPolicy
-from core.retry import RetryPolicy
-from models import topics
 from operators.delivery_attempt import AttemptPolicy
 from operators.delivery_channel import ChannelPolicy
 from tests.operators.delivery import QUICK, Rig, ScriptedProvider, policy
 from tests.providers.messages import message, record
+from tocsin.delivery.breaker import BreakerPolicy, BreakerState
+from tocsin.delivery.inflight import InflightPolicy
+from tocsin.delivery.retry import RetryPolicy
+from tocsin.errors import Declined, Misconfigured, RecipientGone, Transient
+from tocsin.model import topics
 
 Build = Callable[..., Rig]
 NOW = "messages.email.now"

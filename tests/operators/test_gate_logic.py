@@ -9,21 +9,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from core.codec import ProfileChange, read_dead_letter
-from core.gate import Gate
-from core.policy import GatePolicy
-from core.record import RecordCodec, UserRecord
-from models import topics
-from models.dead import DeadLetter
-from models.event import Event, Origin
-from models.message import Message
-from models.outcome import Outcome
-from models.profile import Preferences
-from models.raw import OutRecord, RawRecord, VersionNote, restored
 from operators.gate import GateInput, GateLogic, GateParts, LaneBatch
-from state import Identity, Shard
-from state.outbox import Form
-from tests.core.gate_world import CATALOG, HOUR, NOON, SECOND, profile
+from tests.decision.gate_world import CATALOG, HOUR, NOON, SECOND, profile
+from tocsin.decision.gate import Gate
+from tocsin.decision.policy import GatePolicy
+from tocsin.decision.record import RecordCodec, UserRecord
+from tocsin.formats.codec import ProfileChange, read_dead_letter
+from tocsin.model import topics
+from tocsin.model.dead_letter import DeadLetter
+from tocsin.model.event import Event, Origin
+from tocsin.model.message import Message
+from tocsin.model.outcome import Outcome
+from tocsin.model.profile import Preferences
+from tocsin.model.raw import OutRecord, RawRecord, VersionNote, restored
+from tocsin.store import Identity, Shard
+from tocsin.store.outbox import Form
 
 LANE, USER = "0.0", "quiet/ann"
 IDENTITY = Identity(cluster="c", topics={}, partitions=1, lanes=1)

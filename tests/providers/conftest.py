@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from providers.runtime import Runtime
 from tests.providers.valkey import OwnValkey
+from tocsin.delivery.runtime import Runtime
 
 
 @pytest.fixture

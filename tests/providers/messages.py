@@ -2,11 +2,11 @@
 
 import msgspec
 
-from models import topics
-from models.event import Origin
-from models.ids import digest
-from models.message import Message, Target
-from models.raw import RawRecord
+from tocsin.model import topics
+from tocsin.model.event import Origin
+from tocsin.model.ids import digest
+from tocsin.model.message import Message, Target
+from tocsin.model.raw import RawRecord
 
 encode = msgspec.json.Encoder().encode
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import msgspec
 
-from models.content import Content, EmailContent, InAppContent, Outgoing, PushContent, SmsContent
-from models.event import Origin
-from models.ids import digest
-from models.message import Message, Target
+from tocsin.model.content import Content, EmailContent, InAppContent, Outgoing, PushContent, SmsContent
+from tocsin.model.event import Origin
+from tocsin.model.ids import digest
+from tocsin.model.message import Message, Target
 
 NOW_S = 1_700_000_000.0
 EMAIL = "ada.lovelace@example.com"

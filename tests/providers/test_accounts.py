@@ -7,15 +7,15 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from core.errors import SettingsError
-from models.message import Target
-from models.statuses import Channel
-from providers.accounts import VENDORS, Accounts, AnyAccount, build, load_accounts, parse_accounts
-from providers.base import Provider
-from providers.http import HttpPolicy, Transport
 from tests.providers.certificates import p256_key, pem, rsa_key
 from tests.providers.samples import SteppingClock, message
 from tests.providers.test_adapters import SERVICE_ACCOUNT, SID
+from tocsin.errors import SettingsError
+from tocsin.model.message import Target
+from tocsin.model.statuses import Channel
+from tocsin.providers.accounts import VENDORS, Accounts, AnyAccount, build, load_accounts, parse_accounts
+from tocsin.providers.base import Provider
+from tocsin.providers.http import HttpPolicy, Transport
 
 KEY = "SG.very-s3cret-key"
 VARIABLES = {"SENDGRID_KEY": KEY, "TWILIO_TOKEN": "tw-s3cret", "SMTP_PORT": "2525"}

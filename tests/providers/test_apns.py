@@ -12,7 +12,11 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
-from core.errors import (
+from tests.providers.certificates import p256_key, pem, server_tls
+from tests.providers.samples import IOS, NOW_S, SteppingClock, ios, leaks, outgoing
+from tests.providers.scripted_h2 import H2Fault, Script, ScriptedH2, Step
+from tests.providers.scripted_http import Answer, Request, ScriptedHttp
+from tocsin.errors import (
     Declined,
     DeliveryError,
     Misconfigured,
@@ -22,14 +26,17 @@ from core.errors import (
     Transient,
     Unknown,
 )
-from models.content import PushContent
-from providers.apns import BAD_TOKEN_RUN, ERRORS, RENEW_AFTER_S, RENEW_AT_MOST_EVERY_S, Apns, ApnsAccount
-from providers.base import Receipt
-from providers.http import HttpPolicy, PyreqwestTransport
-from tests.providers.certificates import p256_key, pem, server_tls
-from tests.providers.samples import IOS, NOW_S, SteppingClock, ios, leaks, outgoing
-from tests.providers.scripted_h2 import H2Fault, Script, ScriptedH2, Step
-from tests.providers.scripted_http import Answer, Request, ScriptedHttp
+from tocsin.model.content import PushContent
+from tocsin.providers.apns import (
+    BAD_TOKEN_RUN,
+    ERRORS,
+    RENEW_AFTER_S,
+    RENEW_AT_MOST_EVERY_S,
+    Apns,
+    ApnsAccount,
+)
+from tocsin.providers.base import Receipt
+from tocsin.providers.http import HttpPolicy, PyreqwestTransport
 
 OK = Answer(200, headers=(("apns-id", "EC1BF194-B3B2-424A-89A9-5A918A6E6B5D"),))
 

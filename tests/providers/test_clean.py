@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.content import EmailContent, Outgoing, PushContent, SmsContent
-from models.message import Target
-from providers.clean import LOOKED_AT, MAX_LENGTH, clean
 from tests.providers.samples import ANDROID, EMAIL, IOS, PHONE, leaks, outgoing
+from tocsin.model.content import EmailContent, Outgoing, PushContent, SmsContent
+from tocsin.model.message import Target
+from tocsin.providers.clean import LOOKED_AT, MAX_LENGTH, clean
 
 
 @pytest.mark.parametrize(

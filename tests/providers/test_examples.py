@@ -5,8 +5,8 @@ from types import ModuleType
 
 import pytest
 
-from core import sms
-from providers import clean, http, mail_headers, mime
+from tocsin.providers import clean, http, mail_headers, mime
+from tocsin.render import sms
 
 
 @pytest.mark.parametrize("module", [sms, clean, http, mail_headers, mime])

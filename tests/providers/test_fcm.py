@@ -8,16 +8,16 @@ import jwt
 import msgspec
 import pytest
 
-from core.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient
-from models.content import PushContent
-from providers.fcm import ERRORS, Fcm, FcmAccount
-from providers.google_auth import AUDIENCE, RENEW_EARLY_S, ServiceAccount
-from providers.http import PyreqwestTransport
 from tests.providers.certificates import p256_key, pem, rsa_key
 from tests.providers.samples import ANDROID, IOS, NOW_S, SteppingClock, leaks, outgoing
 from tests.providers.scripted_http import Answer, Fault, Request, ScriptedHttp, Step, json_answer
 from tests.providers.test_adapters import CASES, SERVICE_ACCOUNT, refused, sends, served
 from tests.providers.test_sendgrid import mismatches
+from tocsin.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient
+from tocsin.model.content import PushContent
+from tocsin.providers.fcm import ERRORS, Fcm, FcmAccount
+from tocsin.providers.google_auth import AUDIENCE, RENEW_EARLY_S, ServiceAccount
+from tocsin.providers.http import PyreqwestTransport
 
 GOOD = CASES["fcm"].good
 STRINGS = {str: str}

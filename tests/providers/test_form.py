@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlencode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.form import form_text
+from tocsin.providers.form import form_text
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
 

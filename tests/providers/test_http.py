@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import DeliveryError, Misconfigured, Transient, Unknown
-from providers.http import MAX_RETRY_AFTER_S, HttpPolicy, PyreqwestTransport, Transport, retry_after_s
-from providers.http_httpx import HttpxTransport
 from tests.providers.certificates import server_tls
 from tests.providers.scripted_http import Answer, Fault, Refusing, ScriptedHttp
+from tocsin.errors import DeliveryError, Misconfigured, Transient, Unknown
+from tocsin.providers.http import MAX_RETRY_AFTER_S, HttpPolicy, PyreqwestTransport, Transport, retry_after_s
+from tocsin.providers.http_httpx import HttpxTransport
 
 POLICY = HttpPolicy(connect_timeout_s=0.3, pool_timeout_s=0.3, max_connections=4)
 SECRET = "s3cr3t-t0ken"

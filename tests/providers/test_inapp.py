@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from core.errors import DeliveryError, Misconfigured, Rejected, Transient
-from models.content import InAppContent
-from providers.base import Receipt
-from providers.inapp import InApp, InAppAccount
-from providers.inbox import Change, Entry, Inbox, InboxPolicy
 from tests.providers.samples import CONTENTS, leaks, outgoing
 from tests.providers.scripted_http import Refusing
+from tocsin.errors import DeliveryError, Misconfigured, Rejected, Transient
+from tocsin.model.content import InAppContent
+from tocsin.providers.base import Receipt
+from tocsin.providers.inapp import InApp, InAppAccount
+from tocsin.providers.inbox import Change, Entry, Inbox, InboxPolicy
 
 USER = "acme/u-1"
 POLICY = InboxPolicy(prefix="t:", cap=5, keep_s=60)

@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.content import EmailContent
-from models.message import Target
-from providers.mail_headers import extra_headers, one_line
-from providers.mime import ascii_domain, encoded_words, fold, mime_bytes
 from tests.providers.samples import EMAIL, message
+from tocsin.model.content import EmailContent
+from tocsin.model.message import Target
+from tocsin.providers.mail_headers import extra_headers, one_line
+from tocsin.providers.mime import ascii_domain, encoded_words, fold, mime_bytes
 
 ONCE = ("Date", "From", "Message-ID", "Subject", "MIME-Version", "To")
 HEADERS = (*ONCE, "Auto-Submitted", "Content-Type", "X-Any")

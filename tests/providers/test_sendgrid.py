@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from core.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient
-from models.content import EmailContent
-from providers.sendgrid import ERRORS, mail_document
 from tests.providers.samples import EMAIL, NOW_S, message, outgoing
 from tests.providers.scripted_http import Answer, json_answer
 from tests.providers.test_adapters import refused, served
+from tocsin.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient
+from tocsin.model.content import EmailContent
+from tocsin.providers.sendgrid import ERRORS, mail_document
 
 # The part of SendGrid's OpenAPI contract (tsg_mail_v3, mail/send) that our bodies touch: name to type, and
 # whether it is required. `custom_args` as the API takes it, an object of strings.

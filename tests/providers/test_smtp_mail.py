@@ -11,17 +11,17 @@ import msgspec
 import pytest
 from pydantic import ValidationError
 
-from core.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Transient, Unknown
-from models.content import EmailContent
-from models.message import Target
-from models.statuses import Channel
-from providers.base import Receipt
-from providers.smtp_mail import SmtpAccount, SmtpMail, classify
-from providers.smtp_session import Stage
 from tests.providers.certificates import server_tls
 from tests.providers.samples import CONTENTS, EMAIL, leaks, outgoing
 from tests.providers.scripted_http import Refusing
 from tests.providers.scripted_smtp import Script, ScriptedSmtp, SmtpFault
+from tocsin.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Transient, Unknown
+from tocsin.model.content import EmailContent
+from tocsin.model.message import Target
+from tocsin.model.statuses import Channel
+from tocsin.providers.base import Receipt
+from tocsin.providers.smtp_mail import SmtpAccount, SmtpMail, classify
+from tocsin.providers.smtp_session import Stage
 
 PASSWORD = "p4ssw0rd-s3cret"
 

@@ -10,7 +10,10 @@ from pydantic import ValidationError
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
-from core.errors import (
+from tests.providers.samples import NOW_S, PHONE, message, outgoing
+from tests.providers.scripted_http import Answer, Request, json_answer
+from tests.providers.test_adapters import CASES, SID, refused, served
+from tocsin.errors import (
     Declined,
     DeliveryError,
     Misconfigured,
@@ -21,11 +24,8 @@ from core.errors import (
     Transient,
     Unknown,
 )
-from models.content import SmsContent
-from providers.twilio_sms import ERRORS, TwilioAccount
-from tests.providers.samples import NOW_S, PHONE, message, outgoing
-from tests.providers.scripted_http import Answer, Request, json_answer
-from tests.providers.test_adapters import CASES, SID, refused, served
+from tocsin.model.content import SmsContent
+from tocsin.providers.twilio_sms import ERRORS, TwilioAccount
 
 GOOD = CASES["twilio"].good
 SERVICE = "MG" + "b" * 32

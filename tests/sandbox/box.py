@@ -132,7 +132,7 @@ def push_document(**changes: Any) -> dict[str, Any]:
 @contextlib.contextmanager
 def start(folder: Path, *arguments: str) -> Iterator[Box]:
     """Run a sandbox process in a folder until the context ends."""
-    command = [sys.executable, "-m", "local.sandbox", f"--dir={folder}", *arguments]
+    command = [sys.executable, "-m", "tocsin.devkit.sandbox", f"--dir={folder}", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.sandbox.faults import Fault, Faults, Match, Order
-from local.sandbox.sent import Call
 from tests.sandbox.box import MESSAGE_ID, Box, mail_document
+from tocsin.devkit.sandbox.faults import Fault, Faults, Match, Order
+from tocsin.devkit.sandbox.sent import Call
 
 
 def call(recipient: str = "ada@example.com", provider: str = "sendgrid", channel: str = "email") -> Call:

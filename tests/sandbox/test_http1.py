@@ -10,8 +10,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from local.sandbox.wire import form_of
 from tests.sandbox.box import ACCOUNT, Box
+from tocsin.devkit.sandbox.wire import form_of
 
 GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
 

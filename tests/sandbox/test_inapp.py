@@ -5,8 +5,8 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from providers.inbox import Entry, Inbox, InboxPolicy
 from tests.sandbox.box import Box, start
+from tocsin.providers.inbox import Entry, Inbox, InboxPolicy
 
 
 def entry(number: int) -> Entry:

@@ -13,19 +13,19 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.sandbox.apns_h2 import Apns, ProviderTokens
-from local.sandbox.console import Console
-from local.sandbox.desk import Accepted, Desk, Vendor
-from local.sandbox.faults import Faults
-from local.sandbox.fcm_v1 import Fcm
-from local.sandbox.google_oauth import Tokens
-from local.sandbox.mails import Head, read
-from local.sandbox.people import People
-from local.sandbox.sendgrid_v3 import SendGrid
-from local.sandbox.sent import Call, Log, Sent
-from local.sandbox.twilio_2010 import Twilio
-from local.sandbox.wire import Refusal, Request
 from tests.sandbox.box import ACCOUNT, DEVICE, MESSAGE_ID, mail_document, push_document
+from tocsin.devkit.sandbox.apns_h2 import Apns, ProviderTokens
+from tocsin.devkit.sandbox.console import Console
+from tocsin.devkit.sandbox.desk import Accepted, Desk, Vendor
+from tocsin.devkit.sandbox.faults import Faults
+from tocsin.devkit.sandbox.fcm_v1 import Fcm
+from tocsin.devkit.sandbox.google_oauth import Tokens
+from tocsin.devkit.sandbox.mails import Head, read
+from tocsin.devkit.sandbox.people import People
+from tocsin.devkit.sandbox.sendgrid_v3 import SendGrid
+from tocsin.devkit.sandbox.sent import Call, Log, Sent
+from tocsin.devkit.sandbox.twilio_2010 import Twilio
+from tocsin.devkit.sandbox.wire import Refusal, Request
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 2**40) | st.floats(allow_nan=False) | st.text(max_size=12),

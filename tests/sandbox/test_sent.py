@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.sandbox.sent import ACCEPTED, Call, Log, Sent
 from tests.sandbox.box import Box, mail_document, start
+from tocsin.devkit.sandbox.sent import ACCEPTED, Call, Log, Sent
 
 
 def call(user: str = "ada", content: bytes = b"{}", message_id: str = "m") -> Call:

@@ -10,8 +10,8 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from local.sandbox.segments import bill
 from tests.sandbox.box import ACCOUNT, MESSAGE_ID, SENDER, Box
+from tocsin.devkit.sandbox.segments import bill
 
 CALLBACK = f"https://example.org/cb?message_id={MESSAGE_ID}&tenant=acme&user=ada"
 

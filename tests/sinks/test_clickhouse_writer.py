@@ -6,11 +6,11 @@ import time
 import msgspec
 import pytest
 
-from core.errors import SinkError
-from models.outcome import Outcome
-from models.raw import RawRecord
 from operators.track import Finished
 from sinks.clickhouse import LineStore, OutcomeWriter
+from tocsin.errors import SinkError
+from tocsin.model.outcome import Outcome
+from tocsin.model.raw import RawRecord
 
 
 def record(offset: int, value: bytes | None = None) -> RawRecord:

@@ -6,14 +6,14 @@ import msgspec
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from core.dead_letters import read_dead_letter
-from core.errors import SinkError
-from models import topics
-from models.raw import OutRecord, RawRecord, VersionNote
 from sinks.fan_out import FanOutPublisher
 from sinks.kafka import KafkaPublisher, PublisherPolicy
 from sources.topics import TopicAdmin, TopicPlan
 from tests.sources.mock_kafka import PRODUCE, MockCluster
+from tocsin.errors import SinkError
+from tocsin.formats.dead_letters import read_dead_letter
+from tocsin.model import topics
+from tocsin.model.raw import OutRecord, RawRecord, VersionNote
 
 PARTITIONS = 3
 NAMES = (topics.EVENTS, topics.OUTCOMES, topics.DEAD)

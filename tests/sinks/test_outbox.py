@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from core.errors import StateError
-from models.raw import OutRecord
 from sinks.outbox import OutboxSink
+from tocsin.errors import StateError
+from tocsin.model.raw import OutRecord
 
 RECORDS = [OutRecord("outcomes", 0, b"k", b"%d" % n) for n in range(4)]
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from models import topics
 from sources.hub import KafkaHub
 from tests.sources.rig import World
+from tocsin.model import topics
 
 
 @pytest.fixture

@@ -17,17 +17,17 @@ from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig
 from bytewax.run import cli_main
 
-from models import topics
-from models.raw import OutRecord
 from sinks.kafka import KafkaPublisher, PublisherPolicy
 from sinks.outbox import OutboxSink
 from sources.consumer import HubPolicy
 from sources.hub import KafkaHub
 from sources.queues import Flow
 from sources.source import HubSource, Item, Wake, wake_all
-from state import Shard
-from state.identity import Identity
 from tests.sources.rig import PARTITIONS
+from tocsin.model import topics
+from tocsin.model.raw import OutRecord
+from tocsin.store import Shard
+from tocsin.store.identity import Identity
 
 LANES = 2
 EPOCH = timedelta(milliseconds=30)

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from models import topics
-from models.raw import OutRecord, RawRecord
 from sinks.kafka import KafkaPublisher, PublisherPolicy
 from sources.consumer import HubPolicy
 from sources.hub import KafkaHub, unlimited
 from sources.queues import Flow
 from sources.topics import TopicAdmin, TopicPlan
+from tocsin.model import topics
+from tocsin.model.raw import OutRecord, RawRecord
 
 PARTITIONS = 4
 

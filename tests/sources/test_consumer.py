@@ -3,7 +3,6 @@
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from core.errors import SourceError
 from sources.consumer import (
     HubPolicy,
     bounds,
@@ -13,6 +12,7 @@ from sources.consumer import (
     is_out_of_range,
 )
 from tests.sources.mock_kafka import OFFSET_FETCH, MockCluster
+from tocsin.errors import SourceError
 
 POLICY = HubPolicy("127.0.0.1:9092", "tocsin.", ("events",), (0, 1))
 

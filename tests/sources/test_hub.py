@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 import pytest
 
-from core.errors import StateError
-from models import topics
-from models.raw import OutRecord
 from sources.consumer import BEGINNING
 from sources.hub import KafkaHub
 from sources.position import HubState, read_stored
 from sources.queues import Flow
 from tests.sources.rig import PARTITIONS, World, read, settle, values, wait_for
+from tocsin.errors import StateError
+from tocsin.model import topics
+from tocsin.model.raw import OutRecord
 
 Start = Callable[..., KafkaHub]
 

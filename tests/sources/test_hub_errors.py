@@ -6,9 +6,6 @@ from collections.abc import Callable, Iterator
 import pytest
 from confluent_kafka import KafkaError
 
-from core.errors import SourceError, StateError
-from models import topics
-from models.raw import OutRecord
 from sinks.kafka import KafkaPublisher, PublisherPolicy
 from sources.consumer import HubPolicy
 from sources.hub import KafkaHub
@@ -16,6 +13,9 @@ from sources.position import HubState
 from sources.reader import TopicReader
 from tests.sources.mock_kafka import FETCH, OFFSET_COMMIT, OFFSET_FETCH, MockCluster
 from tests.sources.rig import read, settle, wait_for
+from tocsin.errors import SourceError, StateError
+from tocsin.model import topics
+from tocsin.model.raw import OutRecord
 
 Start = Callable[..., KafkaHub]
 PREFIX = "t."

@@ -4,8 +4,8 @@ import pickle
 
 import pytest
 
-from core.errors import StateError
 from sources.position import HubState, read_stored
+from tocsin.errors import StateError
 
 STATE = HubState(
     7,

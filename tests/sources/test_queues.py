@@ -5,9 +5,9 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import topics
-from models.raw import RawRecord
 from sources.queues import Flow, Queues
+from tocsin.model import topics
+from tocsin.model.raw import RawRecord
 
 SMALL = Flow(urgent=10, spare=4, high=30, low=12, ahead=20)
 NOW, LATER = topics.messages("sms"), topics.messages("sms", bulk=True)

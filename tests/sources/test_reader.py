@@ -3,9 +3,9 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from core.errors import SinkError
 from sources.reader import TopicReader
 from tests.sources.mock_kafka import LIST_OFFSETS, OFFSET_FETCH, MockCluster
+from tocsin.errors import SinkError
 
 
 def test_a_partition_whose_leader_is_still_chosen_is_asked_again() -> None:

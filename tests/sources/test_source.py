@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import StateError
-from models import topics
-from models.raw import RawRecord
 from sources.hub import KafkaHub
 from sources.position import HubState, read_stored
 from sources.source import HubPartition, HubSource, as_it_is, wake_all
 from tests.sources.copy_flow import LANES
 from tests.sources.rig import PARTITIONS, World, read, settle, wait_for
+from tocsin.errors import StateError
+from tocsin.model import topics
+from tocsin.model.raw import RawRecord
 
 NAMES = (topics.EVENTS, topics.OUTCOMES, topics.DEAD)
 

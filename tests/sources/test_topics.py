@@ -4,10 +4,10 @@ from concurrent.futures import Future
 
 import pytest
 
-from core.errors import SettingsError, SourceError
-from models import topics
 from sources.topics import TopicAdmin, TopicPlan, _is_new, topic_config
 from tests.sources.rig import World
+from tocsin.errors import SettingsError, SourceError
+from tocsin.model import topics
 
 PLAN = TopicPlan(3, replication=1)
 

@@ -1,0 +1,215 @@
+"""The books: each kind of fault is found, and only faults are."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tocsin.app.audit import Books
+from tocsin.model import ids
+from tocsin.model.outcome import Outcome
+from tocsin.model.statuses import Status
+
+
+def word(
+    status: str, *, origin: str = "events/0/1", n: str = "", m: str = "", channel: str = "*", attempt: int = 0
+) -> Outcome:
+    subject = m or (f"{n}/{channel}" if n else origin)
+    return Outcome(
+        outcome_id=ids.outcome_id(subject, status, attempt),
+        status=status,
+        tenant="default",
+        origin=origin,
+        notification_id=n,
+        message_id=m,
+        channel=channel,
+        attempt=attempt,
+        at_ms=0,
+    )
+
+
+def books(*outcomes: Outcome, events: int = 1, published: tuple[str, ...] = ()) -> Books:
+    made = Books()
+    for offset in range(1, events + 1):
+        made.event(f"events/0/{offset}")
+    for message in published:
+        made.message(message)
+    for outcome in outcomes:
+        made.outcome(outcome)
+    return made
+
+
+def test_an_event_without_a_word_is_missing() -> None:
+    balance = books().balance()
+    assert balance.missing == ["events/0/1"]
+    assert balance.error == 1
+    assert "left no word: events/0/1" in balance.sentences()[0]
+
+
+def test_an_event_its_shard_has_not_read_is_not_missing() -> None:
+    made = Books()
+    made.event("events/0/9", read=False)
+    balance = made.balance()
+    assert (balance.unread, balance.error, balance.events) == (1, 0, 1)
+
+
+def test_a_sent_message_settles_its_event() -> None:
+    balance = books(
+        word(Status.ADMITTED, n="n", m="m", channel="sms"),
+        word(Status.SENT, n="n", m="m", channel="sms", attempt=1),
+        published=("m",),
+    ).balance()
+    assert (balance.settled, balance.in_flight, balance.error) == (1, 0, 0)
+
+
+def test_an_admitted_message_is_in_flight_until_its_final_word() -> None:
+    balance = books(word(Status.ADMITTED, n="n", m="m"), published=("m",)).balance()
+    assert (balance.settled, balance.in_flight, balance.error) == (0, 1, 0)
+
+
+def test_two_final_words_of_one_message_are_a_fault() -> None:
+    balance = books(
+        word(Status.ADMITTED, n="n", m="m"),
+        word(Status.SENT, n="n", m="m", attempt=1),
+        word(Status.DEAD, n="n", m="m", attempt=2),
+        published=("m",),
+    ).balance()
+    assert balance.doubled == ["m"]
+    assert balance.error == 1
+
+
+def test_copies_of_a_word_are_one_word() -> None:
+    once = word(Status.SUPPRESSED, n="n")
+    balance = books(once, once, once).balance()
+    assert (balance.words, balance.error) == ({"suppressed": 1}, 0)
+
+
+def test_each_channel_has_its_own_final_word() -> None:
+    balance = books(
+        word(Status.SUPPRESSED, n="n", channel="sms"), word(Status.SUPPRESSED, n="n", channel="push")
+    ).balance()
+    assert (balance.settled, balance.error) == (1, 0)
+
+
+def test_admitted_but_never_published_and_the_reverse() -> None:
+    balance = books(word(Status.ADMITTED, n="n", m="m1"), published=("m2",)).balance()
+    assert balance.unsent == ["m1"]
+    assert balance.unannounced == ["m2"]
+    assert balance.error == 2
+
+
+def test_a_held_notification_is_held_until_it_is_decided_again() -> None:
+    held = word(Status.HELD, n="n")
+    assert books(held).balance().held == 1
+    assert books(held, word(Status.EXPIRED, n="n")).balance().held == 0
+    admitted = books(held, word(Status.ADMITTED, n="n", m="m", channel="sms"), published=("m",)).balance()
+    assert (admitted.held, admitted.in_flight) == (0, 1)
+
+
+def test_an_event_that_awaits_its_profile_is_held_until_its_notifications_are_decided() -> None:
+    held = word(Status.HELD)
+    assert books(held).balance().held == 1
+    assert books(held, word(Status.SUPPRESSED, n="n")).balance().held == 0
+
+
+def test_a_retry_held_by_the_gate_counts_as_held_and_again_as_flying_when_it_leaves() -> None:
+    path = [
+        word(Status.ADMITTED, n="n", m="m"),
+        word(Status.RETRYING, n="n", m="m", attempt=1),
+        word(Status.HELD, n="n", m="m", attempt=1),
+    ]
+    assert books(*path, published=("m",)).balance().held == 1
+    again = books(*path, word(Status.ADMITTED, n="n", m="m", attempt=2), published=("m",)).balance()
+    assert (again.held, again.in_flight) == (0, 1)
+
+
+def test_outcomes_that_clickhouse_lacks_are_a_fault() -> None:
+    made = books(word(Status.SUPPRESSED, n="n"))
+    assert made.balance(stored=[]).error == 1
+    assert made.balance(stored=made.outcome_ids).error == 0
+    assert "not in ClickHouse" in made.balance(stored=[]).sentences()[0]
+
+
+def test_outcomes_that_still_wait_in_kafka_for_clickhouse_are_no_fault() -> None:
+    made = books(word(Status.SUPPRESSED, n="n"))
+    made.outcome(word(Status.SENT, n="n", m="m"), tracked=False)
+    first = made.outcome_ids - {word(Status.SENT, n="n", m="m").outcome_id}
+    drawn = made.balance(stored=first)
+    assert (drawn.waiting, drawn.untracked, drawn.error) == (1, 0, 0)
+    assert made.balance(stored=made.outcome_ids).waiting == 0
+
+
+def test_a_copy_that_was_tracked_must_be_in_clickhouse() -> None:
+    made = books(word(Status.SUPPRESSED, n="n"))
+    made.outcome(word(Status.SUPPRESSED, n="n"), tracked=False)
+    assert made.balance(stored=[]).untracked == 1
+
+
+@pytest.mark.parametrize("status", [Status.SENT, Status.RETRYING])
+def test_a_message_that_was_tried_was_published_though_its_topic_has_deleted_it(status: Status) -> None:
+    balance = books(word(Status.ADMITTED, n="n", m="m"), word(status, n="n", m="m", attempt=1)).balance()
+    assert (balance.unsent, balance.error) == ([], 0)
+
+
+def test_what_is_held_or_flies_counts_of_events_that_are_there() -> None:
+    """So that in = final words + held + in flight, whatever older events left behind."""
+    balance = books(
+        word(Status.SUPPRESSED, n="n"),
+        word(Status.HELD, origin="events/0/0", n="n0"),
+        word(Status.ADMITTED, origin="bulk/0/0", n="n1", m="m"),
+        published=("m",),
+    ).balance()
+    assert (balance.events, balance.settled, balance.held, balance.in_flight) == (1, 1, 0, 0)
+
+
+def test_recalled_words_explain_what_the_topics_do_not() -> None:
+    made = books(events=2, published=("m",))
+    assert made.unexplained() == ({"events/0/1", "events/0/2"}, {"m"})
+    made.recall(word(Status.SENT, n="n", m="m", attempt=1))
+    made.recall(word(Status.ADMITTED, n="n", m="m"))
+    assert made.unexplained() == ({"events/0/2"}, set())
+    assert (made.balance().recalled, made.balance().missing) == (2, ["events/0/2"])
+
+
+def test_a_recalled_word_does_not_say_where_a_message_is_now() -> None:
+    held = word(Status.HELD, n="n", m="m", attempt=1)
+    made = books(held, published=("m",))
+    made.recall(held)
+    made.recall(word(Status.ADMITTED, n="n", m="m"))
+    balance = made.balance()
+    assert (balance.held, balance.in_flight, balance.recalled) == (1, 0, 1)
+
+
+def test_two_final_words_are_a_fault_though_one_was_recalled() -> None:
+    made = books(word(Status.DEAD, n="n", m="m", attempt=2))
+    made.recall(word(Status.SENT, n="n", m="m", attempt=1))
+    assert made.balance().doubled == ["m"]
+
+
+def test_what_deleted_words_may_explain_is_not_judged_and_said() -> None:
+    balance = books(published=("m",)).balance(whole=False)
+    assert (balance.unjudged, balance.missing, balance.unannounced, balance.error) == (2, [], [], 0)
+
+
+KINDS = st.sampled_from(["suppressed", "sent", "flying", "held", "missing"])
+
+
+@given(st.lists(st.tuples(KINDS, st.booleans()), max_size=40))
+def test_every_event_is_counted_exactly_once(given_kinds: list[tuple[str, bool]]) -> None:
+    """Also where the position that was committed lags behind the words that were shown."""
+    made = Books()
+    kinds = [kind for kind, _ in given_kinds]
+    for offset, (kind, late) in enumerate(given_kinds):
+        origin, n, m = f"events/0/{offset}", f"n{offset}", f"m{offset}"
+        made.event(origin, read=kind == "missing" or not late)
+        if kind == "suppressed":
+            made.outcome(word(Status.SUPPRESSED, origin=origin, n=n))
+        if kind == "held":
+            made.outcome(word(Status.HELD, origin=origin, n=n))
+        if kind in {"sent", "flying"}:
+            made.message(m)
+            made.outcome(word(Status.ADMITTED, origin=origin, n=n, m=m))
+        if kind == "sent":
+            made.outcome(word(Status.SENT, origin=origin, n=n, m=m, attempt=1))
+    balance = made.balance()
+    assert balance.events == balance.settled + balance.held + balance.in_flight + len(balance.missing)
+    assert balance.error == kinds.count("missing")

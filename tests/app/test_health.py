@@ -1,0 +1,99 @@
+"""`/healthz` and `/metrics` over HTTP."""
+
+import json
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from tocsin.app.health import HealthServer
+from tocsin.errors import SettingsError
+
+pytestmark = pytest.mark.loopback
+
+
+class Served:
+    """A server and what it is told."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        registry = CollectorRegistry()
+        Counter("tocsin_example", "an example", registry=registry).inc(3)
+        self.server = HealthServer("127.0.0.1", 0, registry, lambda: self.problems)
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.server.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    made = Served()
+    yield made
+    made.server.close()
+
+
+def test_healthy_is_200_and_a_problem_is_503_with_its_sentence(served: Served) -> None:
+    assert served.get("/healthz") == (200, '{"healthy": true, "problems": []}')
+    served.problems = ["events/3 is paused"]
+    code, body = served.get("/healthz")
+    assert code == 503
+    assert json.loads(body)["problems"] == ["events/3 is paused"]
+
+
+def test_metrics_are_prometheus_text(served: Served) -> None:
+    code, body = served.get("/metrics?name=x")
+    assert code == 200
+    assert "tocsin_example_total 3.0" in body
+
+
+def test_anything_else_is_404_and_says_what_there_is(served: Served) -> None:
+    code, body = served.get("/")
+    assert code == 404
+    assert "/healthz" in body
+
+
+def test_a_port_in_use_is_a_setting_to_mend(served: Served) -> None:
+    port = served.server.port
+    with pytest.raises(
+        SettingsError, match=rf"TOCSIN_HTTP_PORT: cannot listen on 127\.0\.0\.1:{port} \(Addr"
+    ):
+        HealthServer("127.0.0.1", port, CollectorRegistry(), list)
+
+
+def test_a_shard_s_port_beyond_the_last_is_a_setting_to_mend() -> None:
+    with pytest.raises(SettingsError, match=r"TOCSIN_HTTP_PORT: cannot listen on 127\.0\.0\.1:65536"):
+        HealthServer("127.0.0.1", 65_536, CollectorRegistry(), list)
+
+
+KILLED = """
+import signal
+from prometheus_client import CollectorRegistry
+from tocsin.app.health import HealthServer
+print(HealthServer("127.0.0.1", 0, CollectorRegistry(), list).port, flush=True)
+signal.pause()
+"""
+
+
+def test_the_port_of_a_killed_process_is_free_at_once_although_connections_to_it_are_open() -> None:
+    with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        port = int(process.stdout.readline())
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            assert connection.recv(8) == b"HTTP/1.0"
+            with socket.create_connection(("127.0.0.1", port), timeout=5):
+                process.kill()
+                process.wait()
+                again = HealthServer("127.0.0.1", port, CollectorRegistry(), list)
+                assert again.port == port
+                again.close()

@@ -1,0 +1,76 @@
+"""Settings: what is wrong is refused with its cure before anything is made from it, and no value is shown."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from tocsin.app.settings import Settings
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> str:
+    """Give what is said of a variable, which must be all that is wrong."""
+    monkeypatch.setenv(f"TOCSIN_{name}", value)
+    with pytest.raises(ValidationError) as wrong:
+        Settings()
+    (problem,) = wrong.value.errors()
+    assert problem["loc"] == (name.lower(),)
+    assert "hidden" not in str(wrong.value)
+    return str(problem["msg"])
+
+
+@pytest.mark.parametrize(
+    ("value", "cure"),
+    [
+        ("{hidden", "JSON object"),
+        ('["hidden"]', "JSON object"),
+        ('{"socket.timeout.ms": 5000, "sasl.password": "hidden"}', "texts"),
+        ('{"sasl.mechanismx": "hidden"}', "sasl.mechanismx"),
+        ('{"security.protocol": "sasl_ssl", "sasl.mechanism": "PLAIN"}', "sasl.password must be set"),
+        ('{"socket.timeout.ms": "soon"}', "socket.timeout.ms"),
+    ],
+)
+def test_options_that_librdkafka_does_not_take(
+    monkeypatch: pytest.MonkeyPatch, value: str, cure: str
+) -> None:
+    assert cure in refused(monkeypatch, "KAFKA_OPTIONS", value)
+
+
+def test_options_are_read_from_the_environment_and_from_a_mapping(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"client.id": "tocsin", "security.protocol": "plaintext"}
+    assert Settings.model_validate({"kafka_options": json.dumps(options)}).kafka_options == options
+    monkeypatch.setenv("TOCSIN_KAFKA_OPTIONS", json.dumps(options))
+    assert Settings().kafka_options == options
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "cure"),
+    [
+        ("REDIS", "foo", "redis://"),
+        ("REDIS", "redis:6379", "redis://"),
+        ("REDIS", "redis://:hidden@127.0.0.1:99999/0", "redis://"),
+        ("CLICKHOUSE", "127.0.0.1:8123", "http(s)://"),
+        ("CLICKHOUSE", "http://default:hidden@127.0.0.1:99999/tocsin", "http(s)://"),
+        ("CLICKHOUSE", "http://[::1/tocsin", "http(s)://"),
+        ("HTTP_PORT", "70000", "65535"),
+        ("HTTP_PORT", "-1", "0"),
+    ],
+)
+def test_addresses_and_ports_that_cannot_be(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, cure: str
+) -> None:
+    assert cure in refused(monkeypatch, name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("redis", "rediss://user:pass@redis.example:6380/1"),
+        ("redis", "unix:///run/redis.sock"),
+        ("redis", "redis://localhost"),
+        ("clickhouse", "https://clickhouse.example/tocsin"),
+        ("http_port", 65_535),
+    ],
+)
+def test_addresses_and_ports_that_can_be(name: str, value: str | int) -> None:
+    assert getattr(Settings.model_validate({name: value}), name) == value

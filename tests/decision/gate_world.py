@@ -1,0 +1,154 @@
+"""A small world around a gate: records (as bytes, as the store keeps them), timers, and what came out."""
+
+from pathlib import Path
+
+import msgspec
+
+from tocsin.catalog.loader import Catalog, load
+from tocsin.decision.gate import Gate, Step
+from tocsin.decision.policy import GatePolicy
+from tocsin.decision.record import RecordCodec, UserRecord
+from tocsin.model.event import Event, Origin, Recipient
+from tocsin.model.message import Message, Retry
+from tocsin.model.outcome import Outcome, ReceiptEvent
+from tocsin.model.profile import Device, Preferences, Profile
+
+SMALL = Path(__file__).parent / "catalogs" / "small"
+CATALOG = load(SMALL)
+NOON = 1_700_000_000_000 // 86_400_000 * 86_400_000 + 12 * 3_600_000
+SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
+DATA = {"flight": "UA 1545", "delay": 72, "key": "k"}
+
+
+def profile(**changes: object) -> Profile:
+    whole = Profile(
+        email="ann@mail.example",
+        phone="+12125550100",
+        locale="en",
+        timezone="UTC",
+        devices=(Device("ios", token="token-1"),),
+        version=1,
+    )
+    return msgspec.structs.replace(whole, **changes)
+
+
+def wishes(**switches: object) -> Profile:
+    return profile(preferences=msgspec.convert(switches, Preferences))
+
+
+class World:
+    """One gate, its users and timers. Time moves by `at` (ms after noon) and fires what is due before."""
+
+    def __init__(
+        self, tenant: str = "quiet", *, catalog: Catalog = CATALOG, policy: GatePolicy | None = None
+    ) -> None:
+        self.gate = Gate(catalog, policy or GatePolicy())
+        self.tenant = tenant
+        self.codec = RecordCodec()
+        self.records: dict[str, bytes] = {}
+        self.timers: dict[tuple[str, str], tuple[int, bytes]] = {}
+        self.messages: list[Message] = []
+        self.outcomes: list[Outcome] = []
+        self.notes: list[int] = []
+        self.steps: list[Step] = []
+        self._offset = 0
+
+    def record(self, user: str = "ann") -> UserRecord | None:
+        data = self.records.get(user)
+        return None if data is None else self.codec.decode(data)
+
+    def event(
+        self,
+        kind: str,
+        *,
+        at: int = 0,
+        user: str = "ann",
+        event_id: str = "",
+        time: int | None = None,
+        data: object = DATA,
+        recipient: Recipient | None = None,
+        send_at: int | None = None,
+        expires: int | None = None,
+        bulk: bool = False,
+        origin: Origin | None = None,
+    ) -> Step:
+        """Decide an event at `at`; its own time is the same unless given."""
+        self.advance(at)
+        self._offset += 1
+        event = Event(
+            tenant=self.tenant,
+            id=event_id or f"e{self._offset}",
+            source="/test",
+            type=kind,
+            user=user,
+            time_ms=NOON + (at if time is None else time),
+            data=msgspec.Raw(msgspec.json.encode(data)),
+            origin=origin or Origin("events", 3, self._offset),
+            received_ms=NOON + at,
+            recipient=recipient,
+            send_at_ms=None if send_at is None else NOON + send_at,
+            expires_ms=None if expires is None else NOON + expires,
+            bulk=bulk,
+        )
+        return self.apply(user, self.gate.on_event(self.record(user), event, NOON + at))
+
+    def profile(self, wanted: Profile | None, *, at: int = 0, user: str = "ann") -> Step:
+        self.advance(at)
+        step = self.gate.on_profile(self.record(user), self.tenant, user, wanted, NOON + at)
+        return self.apply(user, step)
+
+    def receipt(self, kind: str, *, at: int = 0, user: str = "ann", **fields: object) -> Step:
+        self.advance(at)
+        known = {"tenant": self.tenant, "user": user, "kind": kind, "at_ms": NOON + at, **fields}
+        receipt = msgspec.convert(known, ReceiptEvent)
+        return self.apply(user, self.gate.on_receipt(self.record(user), receipt, NOON + at))
+
+    def retry(
+        self, message: Message, *, at: int = 0, due: int = 0, reason: str = "transient", attempt: int = 2
+    ) -> Step:
+        self.advance(at)
+        retry = Retry(
+            message=msgspec.structs.replace(message, attempt=attempt), reason=reason, due_ms=NOON + due
+        )
+        return self.apply(message.user, self.gate.on_retry(self.record(message.user), retry, NOON + at))
+
+    def advance(self, at: int) -> None:
+        """Fire timers due by `at`, each at its own time."""
+        while self.timers:
+            (user, timer_id), (due_ms, payload) = min(
+                self.timers.items(), key=lambda item: (item[1][0], item[0])
+            )
+            if due_ms > NOON + at:
+                return
+            del self.timers[user, timer_id]
+            record = self.record(user)
+            self.apply(user, self.gate.on_timer(record, self.tenant, user, timer_id, payload, due_ms))
+
+    def apply(self, user: str, step: Step) -> Step:
+        """Do what a lane does with a step; a record that is not to be written must not have changed."""
+        if step.touched:
+            self.records.pop(user, None)
+            if step.record is not None:
+                self.records[user] = self.codec.encode(step.record)
+        else:
+            assert step.record == self.record(user)
+        for timer_id, due_ms in step.releases:
+            assert self.timers.pop((user, timer_id))[0] == due_ms
+        for hold in step.holds:
+            self.timers[user, hold.timer_id] = (hold.due_ms, hold.payload)
+        self.messages += step.messages
+        self.outcomes += step.outcomes
+        if step.profile_version is not None:
+            self.notes.append(step.profile_version)
+        self.steps.append(step)
+        return step
+
+
+def said(step: Step) -> list[tuple[str, str, str]]:
+    """Words of a step as (status, reason, channel)."""
+    return [(word.status, word.reason, word.channel) for word in step.outcomes]
+
+
+def sent(step: Step) -> list[str]:
+    """Channels a step sends to."""
+    return [message.channel for message in step.messages]

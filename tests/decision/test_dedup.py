@@ -1,0 +1,106 @@
+"""Dedup windows: packed keys against a plain list."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tocsin.decision import dedup
+from tocsin.model import topics
+from tocsin.model.event import Origin
+
+WINDOW = 1_000
+
+
+def remembered(seen: bytes, name: str, time: int, now: int, *, most: int = 100, offset: int = 42) -> bytes:
+    key = dedup.key_of("s", name)
+    return dedup.remember(seen, key, time, WINDOW, now, Origin("events", 3, offset), most)
+
+
+def original(seen: bytes, name: str, time: int, now: int) -> str:
+    return dedup.original(seen, dedup.key_of("s", name), time, WINDOW, now)
+
+
+def test_the_original_is_named() -> None:
+    seen = remembered(b"", "a", 0, 0)
+    assert original(seen, "a", 999, 999) == "events/3/42"
+    assert original(seen, "b", 999, 999) == ""
+
+
+def test_event_times_a_window_apart_are_no_duplicates() -> None:
+    seen = remembered(b"", "a", 5_000, 5_000)
+    assert original(seen, "a", 6_000, 5_001) == ""
+    assert original(seen, "a", 4_000, 5_001) == ""
+    assert original(seen, "a", 4_001, 5_001) == "events/3/42"
+
+
+def test_a_late_event_is_remembered_from_its_arrival() -> None:
+    seen = remembered(b"", "late", 0, 50_000)
+    assert original(seen, "late", 0, 50_999) == "events/3/42"
+    assert original(seen, "late", 0, 51_000) == ""
+
+
+def test_an_early_event_is_remembered_from_its_own_time() -> None:
+    seen = remembered(b"", "early", 900, 0)
+    assert original(seen, "early", 900, 1_899) == "events/3/42"
+    assert dedup.pruned(seen, 1_899) == seen
+    assert dedup.pruned(seen, 1_900) == b""
+
+
+def test_the_oldest_is_forgotten_first() -> None:
+    seen = b""
+    for number in range(5):
+        seen = remembered(seen, str(number), 0, 0, most=3)
+    assert [bool(original(seen, str(number), 0, 0)) for number in range(5)] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
+
+
+def test_what_expired_makes_room_when_written() -> None:
+    seen = remembered(remembered(b"", "a", 0, 0), "b", 500, 500)
+    assert len(remembered(seen, "c", 1_000, 1_000)) == len(seen)
+
+
+def test_forgetting_takes_the_newest_of_a_key_and_nothing_else() -> None:
+    seen = remembered(remembered(remembered(b"", "a", 0, 0, offset=1), "b", 0, 0), "a", 2_000, 500, offset=2)
+    left = dedup.forget(seen, dedup.key_of("s", "a"))
+    assert original(left, "a", 0, 500) == "events/3/1"
+    assert original(left, "a", 2_500, 500) == ""
+    assert original(left, "b", 0, 500)
+    assert dedup.forget(left, dedup.key_of("s", "never")) == left
+
+
+def test_fields_of_a_key_do_not_run_together() -> None:
+    assert dedup.key_of("ab", "c") != dedup.key_of("a", "bc")
+    assert len({dedup.key_of("", "\ud800"), dedup.key_of("", "x"), dedup.key_of("x", "")}) == 3
+
+
+@given(st.sampled_from(topics.ALL), st.integers(0, 65_535), st.integers(0, 2**63 - 1))
+def test_every_origin_survives(topic: str, partition: int, offset: int) -> None:
+    key = dedup.key_of("s", "a")
+    seen = dedup.remember(b"", key, 0, WINDOW, 0, Origin(topic, partition, offset), 10)
+    assert dedup.original(seen, key, 0, WINDOW, 0) == f"{topic}/{partition}/{offset}"
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcde"), st.integers(-1_500, 1_500), st.integers(0, 400)), max_size=40
+    )
+)
+def test_like_a_plain_list(arrivals: list[tuple[str, int, int]]) -> None:
+    """Against the definition: same key, event times less than a window apart, not yet expired."""
+    seen, plain, now = b"", list[tuple[str, int, int]](), 10_000
+    for name, shift, pause in arrivals:
+        now += pause
+        time = now + shift
+        expected = any(
+            name == other and abs(time - at) < WINDOW and max(at, arrived) + WINDOW > now
+            for other, at, arrived in plain
+        )
+        assert bool(original(seen, name, time, now)) == expected
+        assert bool(original(dedup.pruned(seen, now), name, time, now)) == expected
+        if not expected:
+            seen = remembered(seen, name, time, now)
+            plain.append((name, time, now))

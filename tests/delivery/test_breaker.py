@@ -1,0 +1,222 @@
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from tocsin.delivery.breaker import Breaker, BreakerPolicy, BreakerState
+
+POLICY = BreakerPolicy(threshold=3, cooldown_ms=1_000, longest_ms=8_000)
+
+
+def opened(now_ms: int = 0) -> Breaker:
+    breaker = Breaker(POLICY)
+    for user in "abc":
+        breaker.failed(user, now_ms)
+    return breaker
+
+
+def test_opens_after_failures_of_different_users_in_a_row() -> None:
+    breaker = Breaker(POLICY)
+    for user in "ab":
+        breaker.failed(user, 0)
+    assert breaker.begin(0)
+    breaker.failed("c", 0)
+    assert breaker.state(999) is BreakerState.OPEN
+    assert not breaker.begin(999)
+
+
+def test_one_bad_recipient_never_opens_it() -> None:
+    breaker = Breaker(POLICY)
+    for _ in range(100):
+        breaker.failed("ann", 0)
+    assert breaker.state(0) is BreakerState.CLOSED
+
+
+def test_a_success_forgets_failures() -> None:
+    breaker = Breaker(POLICY)
+    breaker.failed("a", 0)
+    breaker.failed("b", 0)
+    breaker.succeeded()
+    breaker.failed("c", 0)
+    assert breaker.state(0) is BreakerState.CLOSED
+
+
+def test_half_open_lets_one_probe_through_and_its_success_closes() -> None:
+    breaker = opened()
+    assert breaker.slots(1_000, most=50) == 1
+    assert breaker.begin(1_000)
+    assert not breaker.begin(1_000)
+    breaker.succeeded()
+    assert breaker.slots(1_000, most=50) == 50
+
+
+def test_failed_probes_double_the_pause_up_to_the_longest() -> None:
+    breaker, now_ms, pauses = opened(), 0, []
+    for _ in range(6):
+        pauses.append(breaker.until_ms - now_ms)
+        now_ms = breaker.until_ms
+        assert breaker.begin(now_ms)
+        breaker.failed("a", now_ms)
+    assert pauses == [1_000, 2_000, 4_000, 8_000, 8_000, 8_000]
+
+
+def test_pause_starts_short_again_after_a_recovery() -> None:
+    breaker = opened()
+    breaker.begin(1_000)
+    breaker.failed("a", 1_000)
+    breaker.begin(breaker.until_ms)
+    breaker.succeeded()
+    for user in "abc":
+        breaker.failed(user, 10_000)
+    assert breaker.until_ms == 11_000
+
+
+def test_misconfigured_opens_at_once() -> None:
+    breaker = Breaker(POLICY)
+    breaker.misconfigured(0)
+    assert breaker.state(0) is BreakerState.OPEN
+
+
+def wary() -> Breaker:
+    """A breaker that one Misconfigured opened and a probe closed, at 1,000 ms."""
+    breaker = Breaker(POLICY)
+    breaker.misconfigured(0)
+    assert breaker.begin(1_000)
+    breaker.took()
+    return breaker
+
+
+def test_after_a_false_alarm_one_misconfigured_is_not_believed() -> None:
+    breaker = wary()
+    for _ in range(POLICY.wary_run - 1):
+        breaker.misconfigured(2_000)
+    assert breaker.state(2_000) is BreakerState.CLOSED
+    breaker.misconfigured(2_000)
+    assert breaker.state(2_000) is BreakerState.OPEN
+
+
+def test_messages_that_are_taken_between_end_the_row() -> None:
+    breaker = wary()
+    for _ in range(2 * POLICY.wary_run):
+        breaker.misconfigured(2_000)
+        breaker.took()
+    assert breaker.state(2_000) is BreakerState.CLOSED
+
+
+def test_a_wary_breaker_believes_who_says_it_again() -> None:
+    breaker = wary()
+    breaker.misconfigured(2_000, again=True)
+    assert breaker.until_ms == 3_000
+
+
+def test_a_true_alarm_ends_the_wariness() -> None:
+    breaker = wary()
+    breaker.misconfigured(2_000, again=True)
+    breaker.took()  # from before it opened, no probe
+    assert breaker.state(2_000) is BreakerState.CLOSED
+    breaker.misconfigured(2_000)
+    assert breaker.state(2_000) is BreakerState.OPEN
+
+
+def test_a_probe_that_is_told_so_opens_a_wary_breaker_again() -> None:
+    breaker = wary()
+    for user in "abc":
+        breaker.failed(user, 2_000)
+    assert breaker.begin(3_000)
+    breaker.misconfigured(3_000)
+    assert breaker.until_ms == 5_000
+
+
+def test_a_message_that_is_to_blame_gives_the_probe_back_and_opens_nothing() -> None:
+    breaker = opened()
+    assert breaker.begin(1_000)
+    breaker.not_to_blame()
+    assert breaker.begin(1_000)
+    breaker.took()
+    breaker.misconfigured(2_000)
+    assert breaker.state(2_000) is BreakerState.CLOSED
+
+
+def test_retry_after_lengthens_the_pause_but_not_without_end() -> None:
+    breaker = Breaker(POLICY)
+    for user in "abc":
+        breaker.failed(user, 0, retry_after_s=5)
+    assert breaker.until_ms == 5_000
+    breaker.begin(5_000)
+    breaker.failed("a", 5_000, retry_after_s=3_600)
+    assert breaker.until_ms == 13_000
+
+
+def test_late_answers_to_calls_from_before_do_not_lengthen_the_pause() -> None:
+    breaker = opened()
+    for user in "defgh":
+        breaker.failed(user, 500)
+    breaker.misconfigured(600)
+    assert breaker.until_ms == 1_000
+
+
+def test_a_probe_that_was_never_made_can_be_made_by_another() -> None:
+    breaker = opened()
+    assert breaker.begin(1_000)
+    breaker.abandoned()
+    assert breaker.begin(1_000)
+
+
+class BreakerMachine(RuleBasedStateMachine):
+    """Whatever happens: at most one probe is out, a pause ends, and an open breaker lets nothing through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.breaker = Breaker(POLICY)
+        self.now_ms = 0
+        self.probes = 0
+
+    @rule(ms=st.integers(0, 3_000))
+    def pass_time(self, ms: int) -> None:
+        self.now_ms += ms
+
+    @rule()
+    def begin(self) -> None:
+        state = self.breaker.state(self.now_ms)
+        began = self.breaker.begin(self.now_ms)
+        if state is BreakerState.OPEN:
+            assert not began
+        elif state is BreakerState.HALF_OPEN and began:
+            self.probes += 1
+
+    @rule(user=st.sampled_from("abcdef"))
+    def fail(self, user: str) -> None:
+        self.breaker.failed(user, self.now_ms)
+        self.probes = 0
+
+    @rule(again=st.booleans())
+    def misconfigured(self, again: bool) -> None:
+        self.breaker.misconfigured(self.now_ms, again=again)
+        self.probes = 0
+
+    @rule()
+    def not_to_blame(self) -> None:
+        self.breaker.not_to_blame()
+        self.probes = 0
+
+    @rule()
+    def take(self) -> None:
+        self.breaker.took()
+        self.probes = 0
+        assert self.breaker.state(self.now_ms) is BreakerState.CLOSED
+
+    @rule()
+    def succeed(self) -> None:
+        self.breaker.succeeded()
+        self.probes = 0
+
+    @rule()
+    def abandon(self) -> None:
+        self.breaker.abandoned()
+        self.probes = 0
+
+    @invariant()
+    def bounds(self) -> None:
+        assert self.probes <= 1
+        assert self.breaker.until_ms <= self.now_ms + POLICY.longest_ms
+
+
+TestBreakerMachine = BreakerMachine.TestCase

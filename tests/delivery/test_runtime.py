@@ -1,0 +1,125 @@
+"""The loop beside the worker: nothing submitted is lost, nothing blocks."""
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+
+import pytest
+
+from tocsin.delivery.runtime import Runtime, Tasks
+
+
+def collect(tasks: Tasks[int, str], count: int) -> list[str]:
+    results: list[str] = []
+    deadline = time.monotonic() + 5
+    while len(results) < count and time.monotonic() < deadline:
+        tasks.wait(0.1)
+        results += tasks.drain()
+    return results
+
+
+def failed(job: int) -> str:
+    return f"failed {job}"
+
+
+def test_every_job_comes_back_once_in_order_of_completion(runtime: Runtime) -> None:
+    async def work(job: int) -> str:
+        await asyncio.sleep(0.02 * (3 - job))
+        return f"done {job}"
+
+    tasks = runtime.tasks(work, failed)
+    tasks.submit([1, 2, 3])
+    assert tasks.pending == 3
+    assert collect(tasks, 3) == ["done 3", "done 2", "done 1"]
+    assert tasks.pending == 0
+    assert tasks.drain() == []
+
+
+def test_a_job_that_raises_comes_back_as_failed_and_is_logged_without_its_text(
+    runtime: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work(job: int) -> str:
+        msg = "ann@secret.example"
+        raise RuntimeError(msg)
+
+    tasks = runtime.tasks(work, failed)
+    with caplog.at_level(logging.ERROR):
+        tasks.submit([7])
+        assert collect(tasks, 1) == ["failed 7"]
+    assert "RuntimeError" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_submit_does_not_wait(runtime: Runtime) -> None:
+    async def work(job: int) -> str:
+        await asyncio.sleep(0.2)
+        return ""
+
+    tasks = runtime.tasks(work, failed)
+    started = time.monotonic()
+    tasks.submit(range(100))
+    assert time.monotonic() - started < 0.1
+    assert tasks.drain() == []
+
+
+def test_mailboxes_do_not_mix(runtime: Runtime) -> None:
+    async def one(job: int) -> str:
+        return "one"
+
+    async def two(job: int) -> str:
+        return "two"
+
+    first, second = runtime.tasks(one, failed), runtime.tasks(two, failed)
+    first.submit([1, 2])
+    second.submit([1])
+    assert collect(first, 2) == ["one", "one"]
+    assert collect(second, 1) == ["two"]
+
+
+def test_an_empty_submit_wakes_nobody(runtime: Runtime) -> None:
+    async def work(job: int) -> str:
+        return ""
+
+    tasks = runtime.tasks(work, failed)
+    tasks.submit([])
+    assert tasks.pending == 0
+
+
+def test_stop_cancels_what_runs_and_ends_the_thread() -> None:
+    runtime, cancelled = Runtime(), threading.Event()
+    runtime.start()
+
+    async def work(job: int) -> str:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        return ""
+
+    runtime.tasks(work, failed).submit([1])
+    time.sleep(0.05)
+    runtime.stop()
+    assert cancelled.is_set()
+    assert not any(thread.name == "tocsin-loop" for thread in threading.enumerate())
+
+
+def test_run_waits_for_a_coroutine_and_gives_up_in_time(runtime: Runtime) -> None:
+    async def answer() -> int:
+        return 42
+
+    assert runtime.run(answer(), 1) == 42
+    with pytest.raises(TimeoutError):
+        runtime.run(asyncio.sleep(5), 0.05)
+
+
+def test_the_worker_cannot_starve_the_loop(runtime: Runtime) -> None:
+    assert sys.getswitchinterval() == pytest.approx(0.0005)
+
+
+def test_clocks_agree(runtime: Runtime) -> None:
+    assert abs(runtime.now_ms() - runtime.utc_now().timestamp() * 1000) < 1_000
+    before = runtime.monotonic_ms()
+    assert runtime.monotonic_ms() >= before

@@ -1,0 +1,239 @@
+"""One lane: what it caches, what it keeps, what its delta holds."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from tests.store.rig import CACHED, Rig, Text
+from tocsin.store.lane import Cache
+
+
+class Counting(Text):
+    """Counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.encoded: list[str] = []
+        self.decoded: list[str] = []
+
+    def encode(self, record: str) -> bytes:
+        self.encoded.append(record)
+        return super().encode(record)
+
+    def decode(self, data: bytes) -> str:
+        record = super().decode(data)
+        self.decoded.append(record)
+        return record
+
+
+@pytest.fixture
+def codec(rig: Rig) -> Counting:
+    counting = Counting()
+    rig.shard._codec = counting
+    return counting
+
+
+def test_the_cache_gives_up_what_was_used_longest_ago() -> None:
+    cache: Cache[int] = Cache(2)
+    cache.put("a", 1)
+    cache.put("b", 2)
+    assert cache.get("a") == 1
+    cache.put("c", 3)
+    assert (cache.get("b"), cache.get("a"), cache.get("c"), len(cache)) == (None, 1, 3, 2)
+
+
+def test_a_touched_record_is_encoded_once_an_epoch_whatever_happens_to_it(rig: Rig, codec: Counting) -> None:
+    for value in ("1", "2", "3"):
+        rig.lane().put("t/a", value)
+    rig.epoch()
+    rig.epoch()
+    assert codec.encoded == ["3"]
+    assert codec.decoded == []
+
+
+def test_bytewax_and_the_base_get_the_same_bytes(rig: Rig) -> None:
+    rig.lane().put("t/a", "record")
+    rig.commit()
+    row = pickle.loads(rig.store.rows["0.0"])
+    assert row[3] == (("t/a", b"\x01record"),)
+    rig.shard.durable()
+    rig.shard.closing()
+    assert rig.shard._base.get(b"\0\0\0\0rt/a") == b"\x01record"
+
+
+def test_rows_are_plain(rig: Rig) -> None:
+    """Nothing of ours is named in a row, so no rename can break it."""
+    rig.lane().put("t/a", "record")
+    rig.lane().hold("t/a", "wait", 5, b"held")
+    rig.emit(["one"])
+    rig.commit()
+    for row in (rig.store.rows["0.0"], rig.store.outbox or b""):
+        assert b"state" not in row
+        assert type(pickle.loads(row)) is tuple
+
+
+def test_what_the_base_lacks_is_never_evicted(rig: Rig, codec: Counting) -> None:
+    """The cache has room for three records a lane; a hundred wait for their epoch."""
+    for number in range(100):
+        rig.lane().put(f"t/u{number}", str(number))
+    rig.commit()
+    for number in range(100):
+        assert rig.lane().get(f"t/u{number}") == str(number)
+    assert codec.decoded == []
+    rig.settled()
+    lane = rig.lane()
+    assert len(lane._cache) == CACHED
+    assert not lane._records.live
+    assert [lane.get(f"t/u{number}") for number in range(100)] == [str(number) for number in range(100)]
+
+
+def test_what_is_touched_while_its_last_epoch_is_applied_stays(rig: Rig) -> None:
+    rig.lane().put("t/a", "1")
+    rig.epoch()
+    rig.lane().put("t/a", "2")
+    rig.shard.closing()
+    assert rig.lane().get("t/a") == "2"
+    rig.epoch()
+    rig.restart()
+    assert rig.lane().get("t/a") == "2"
+
+
+def test_an_erased_user_is_not_remembered_by_the_cache(rig: Rig) -> None:
+    rig.lane().put("t/a", "record")
+    rig.settled()
+    assert rig.lane().get("t/a") == "record"
+    rig.lane().put("t/a", None)
+    rig.settled()
+    assert rig.lane().get("t/a") is None
+
+
+def test_an_unknown_user_takes_no_room(rig: Rig) -> None:
+    assert rig.lane().get("t/nobody") is None
+    assert len(rig.lane()._cache) == 0
+
+
+def test_reading_changes_nothing(rig: Rig) -> None:
+    rig.lane().get("t/a")
+    rig.epoch()
+    assert pickle.loads(rig.store.rows["0.0"])[3:] == ((), (), 0, 0)
+    rig.epoch()
+    assert rig.shard._base.meta.applied == 0, "an idle shard writes nothing"
+
+
+def test_a_sweep_walks_all_users_again_and_again(rig: Rig) -> None:
+    for number in range(10):
+        rig.lane().put(f"t/u{number}", str(number))
+    rig.settled()
+    lane = rig.lane()
+    lane.put("t/u3", None)
+    lane.put("t/u4", "new")
+    first = [list(lane.sweep(4)) for _ in range(4)]
+    assert [user for user, _ in first[0]] == ["t/u0", "t/u1", "t/u2"]
+    assert first[1][0] == ("t/u4", "new")
+    assert [user for user, _ in first[2]] == ["t/u8", "t/u9"]
+    assert first[3] == first[0]
+
+
+def test_a_sweep_may_erase_what_it_sees(rig: Rig) -> None:
+    for number in range(10):
+        rig.lane().put(f"t/u{number}", str(number))
+    rig.settled()
+    for _ in range(4):
+        for user, _ in rig.lane().sweep(3):
+            rig.lane().put(user, None)
+    rig.settled()
+    assert list(rig.lane().sweep(100)) == []
+
+
+def test_users_of_one_lane_are_not_seen_by_another(rig: Rig) -> None:
+    rig.lane("0.0").put("t/a", "here")
+    rig.settled()
+    assert rig.lane("0.1").get("t/a") is None
+    assert list(rig.lane("0.1").sweep(9)) == []
+
+
+def test_a_lane_built_twice_is_one_lane(rig: Rig) -> None:
+    rig.lane().put("t/a", "record")
+    assert rig.shard.lane("0.0") is rig.lane()
+
+
+@pytest.mark.parametrize("user", ["t/ü", "t/", "t/a b", "t/\x00x", "t/" + "long" * 30_000])
+def test_any_user_name_is_kept(rig: Rig, user: str) -> None:
+    rig.lane().put(user, "record")
+    rig.lane().hold(user, "wait\x00", 5, b"held")
+    rig.settled()
+    rig.restart()
+    timer = rig.lane().pop_due(5)
+    assert rig.lane().get(user) == "record"
+    assert timer is not None
+    assert (timer.user, timer.timer_id) == (user, "wait\x00")
+
+
+def test_the_last_epoch_is_shown_and_applied_by_finish(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.lane().put("t/a", "record")
+    rig.emit(["one"])
+    rig.commit()
+    assert rig.world.shown == []
+    rig.shard.finish()
+    assert rig.world.shown == ["one"]
+    assert rig.shard._base.meta.applied == rig.store.epoch
+    rig.shard.close()
+
+
+def test_close_alone_shows_nothing(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.emit(["one"])
+    rig.commit()
+    rig.shard.close()
+    assert rig.world.shown == []
+
+
+def test_a_lane_that_sleeps_after_a_restart_is_applied_all_the_same(rig: Rig) -> None:
+    """Its row is of the epoch the base lacks; nothing wakes it before other lanes' epochs are applied."""
+    rig.lane("0.1").put("t/a", "record")
+    rig.lane("0.1").hold("t/a", "wait", 5, b"held")
+    rig.commit()
+    rig.restart()
+    for number in range(3):
+        rig.lane("0.0").put("t/b", str(number))
+        rig.epoch()
+    rig.store.rows.clear()
+    rig.restart()
+    assert rig.lane("0.1").get("t/a") == "record"
+    assert rig.lane("0.1").held() == 1
+
+
+def test_a_row_the_base_already_has_is_not_taken_over(rig: Rig) -> None:
+    """Bytewax gives a lane its newest row, which may be of any older epoch."""
+    rig.lane("0.1").put("t/a", "record")
+    rig.epoch()
+    for number in range(3):
+        rig.lane("0.0").put("t/b", str(number))
+        rig.epoch()
+    rig.restart()
+    assert not rig.shard.lane("0.1")._records.live
+    assert rig.lane("0.1").get("t/a") == "record"
+
+
+def test_an_outbox_long_shown_is_not_shown_again(rig: Rig) -> None:
+    """Its row stays in the store while the sink sleeps; after a restart it would be a very late copy."""
+    rig.emit(["one"])
+    rig.settled()
+    rig.restart()
+    rig.settled()
+    assert rig.world.shown == ["one"]
+
+
+def test_an_outbox_perhaps_not_shown_is_shown_again(rig: Rig) -> None:
+    """Also when other epochs were applied since: what counts is that it was confirmed."""
+    rig.emit(["one"])
+    for record in ("1", "2", "3"):
+        rig.lane().put("t/a", record)
+        rig.commit()
+        rig.world.leaves = 0
+        rig.shard.durable()
+        rig.restart()
+        assert rig.shard._base.meta.applied == rig.store.epoch
+    rig.epoch()
+    assert rig.world.shown == ["one"]

@@ -1,0 +1,214 @@
+"""A lane's timers with hardly any room in memory, against a plain dict."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.store.rig import IDENTITY, Rig
+from tocsin.errors import StateError
+from tocsin.store.base import Base
+from tocsin.store.deltas import FORMAT, Changes
+from tocsin.store.keys import due_bytes, held_value, lane_keys, split_identity, timer_identity
+from tocsin.store.timers import LaneTimers, NearTimers
+
+KEYS = lane_keys("0.0")
+LANES = count(1)
+OPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("hold"), st.integers(0, 12), st.integers(0, 30)),
+        st.tuples(st.just("hold_all"), st.integers(0, 12), st.integers(0, 30)),
+        st.tuples(st.just("release"), st.integers(0, 12), st.sampled_from([0, 0, 0, 1])),
+        st.tuples(st.just("pick"), st.integers(0, 12), st.sampled_from([0, 0, 0, 1])),
+        st.tuples(st.just("pop"), st.integers(0, 30), st.integers(0, 0)),
+        st.tuples(st.just("apply"), st.integers(0, 0), st.integers(0, 0)),
+        st.tuples(st.just("reload"), st.integers(0, 0), st.integers(0, 0)),
+    ),
+    min_size=10,
+    max_size=60,
+)
+
+
+@contextmanager
+def a_base() -> Iterator[Base]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "base"
+        Base.create(path, IDENTITY)
+        base = Base(path, IDENTITY)
+        try:
+            yield base
+        finally:
+            base.close()
+
+
+@pytest.fixture(scope="module")
+def base() -> Iterator[Base]:
+    with a_base() as made:
+        yield made
+
+
+class Small:
+    """Timers with room for three, and the dict they must agree with."""
+
+    def __init__(self, base: Base, lane: str) -> None:
+        self.base = base
+        self.lane = lane
+        self.keys = lane_keys(lane)
+        self.timers = LaneTimers(base, self.keys, 0, 0, near=3)
+        self.model: dict[int, int] = {}
+
+    def hold(self, number: int, due: int) -> None:
+        self.timers.hold("t/u", str(number), due, b"%d" % due)
+        self.model[number] = due
+
+    def hold_all(self, first: int, due: int) -> None:
+        for number in range(13):
+            self.hold(number, due + (number * 5 + first) % 13)
+
+    def release(self, number: int, wrong: int) -> None:
+        due = self.model.get(number, 0)
+        self.timers.release("t/u", str(number), due + wrong)
+        if not wrong:
+            self.model.pop(number, None)
+
+    def pick(self, number: int, wrong: int) -> None:
+        due = self.model.get(number, 0)
+        payload = self.timers.pop("t/u", str(number), due + wrong)
+        assert payload == (b"%d" % due if number in self.model and not wrong else None)
+        if not wrong:
+            self.model.pop(number, None)
+
+    def pop(self, now: int, _: int) -> None:
+        timer = self.timers.pop_due(now)
+        first = min(self.model.values(), default=None)
+        if timer is None:
+            assert first is None or first > now
+            return
+        assert timer.due_ms == first == self.model.pop(int(timer.timer_id))
+        assert timer.payload == b"%d" % timer.due_ms
+
+    def apply(self, *_: int) -> None:
+        changes = Changes(
+            FORMAT,
+            self.base.meta.lineage,
+            self.base.meta.applied + 1,
+            timers=self.timers.changes.cut(bytes),
+            held=self.timers.held,
+            floor_ms=self.timers.floor_ms(),
+        )
+        self.timers.changes.take()
+        self.base.apply(changes.epoch, 0, [(self.lane, changes)])
+        self.timers.changes.settle()
+
+    def reload(self, *_: int) -> None:
+        self.apply()
+        self.timers = LaneTimers(self.base, self.keys, *self.base.status(self.keys), near=3)
+
+
+@given(ops=OPS)
+@settings(max_examples=80, deadline=None)
+def test_timers_agree_with_a_dict(base: Base, ops: list[tuple[str, int, int]]) -> None:
+    """Each example has a lane of its own, in one base."""
+    small = Small(base, f"0.{next(LANES)}")
+    for name, first, second in ops:
+        getattr(small, name)(first, second)
+        assert small.timers.held == len(small.model)
+        assert small.timers.next_due() == min(small.model.values(), default=None)
+    while small.model:
+        small.pop(1000, 0)
+    assert small.timers.pop_due(1000) is None
+    small.apply()
+    left = [key for key, _ in base.scan(small.keys.held, small.keys.after_timers)]
+    assert left in ([], [small.keys.status])
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99))))
+def test_near_timers_hold_all_up_to_their_horizon(timers: list[tuple[int, int]]) -> None:
+    near = NearTimers(b"\xff" * 9, 4)
+    model: dict[bytes, bytes] = {}
+    for number, due in timers:
+        identity = timer_identity("t/u", str(number))
+        near.add(due_bytes(due) + identity)
+        model[identity] = due_bytes(due)
+        assert len(near._heap) <= 8
+    entries = sorted(due + identity for identity, due in model.items())
+    seen = []
+    while (entry := near.head()) is not None:
+        seen.append(entry)
+        near.discard(entry[8:])
+    assert seen == [entry for entry in entries if entry <= near.horizon]
+
+
+def test_a_million_held_timers_would_not_be_in_memory(rig: Rig) -> None:
+    for number in range(5_000):
+        rig.lane().hold("t/a", str(number), number, b"held" * 50)
+    rig.settled()
+    timers = rig.lane()._timers
+    assert len(timers._near._heap) <= 512
+    assert not timers.changes.live
+    assert rig.lane().held() == 5_000
+
+
+def test_a_restart_reads_behind_the_timers_that_fired(rig: Rig) -> None:
+    """Else every start would walk over the tombstones of all that ever fired."""
+    for number in range(2_000):
+        rig.lane().hold("t/a", str(number), number, b"held")
+    rig.settled()
+    for _ in range(1_500):
+        rig.lane().pop_due(10_000)
+    rig.settled()
+    rig.restart()
+    assert rig.lane()._timers._near.horizon == due_bytes(1_500)
+    assert rig.lane().next_due() == 1_500
+
+
+def test_a_moved_timer_fires_once_at_its_new_time(rig: Rig) -> None:
+    rig.lane().hold("t/a", "wait", 50, b"old")
+    rig.settled()
+    rig.lane().hold("t/a", "wait", 5, b"new")
+    rig.settled()
+    rig.lane().hold("t/a", "wait", 70, b"newest")
+    assert rig.lane().held() == 1
+    assert rig.lane().pop_due(69) is None
+    rig.settled()
+    rig.restart()
+    timer = rig.lane().pop_due(70)
+    assert timer is not None
+    assert timer.payload == b"newest"
+    assert rig.lane().held() == 0
+
+
+def test_a_late_cancel_does_not_hit_a_timer_that_moved(rig: Rig) -> None:
+    rig.lane().hold("t/a", "wait", 5, b"old")
+    rig.lane().hold("t/a", "wait", 9, b"new")
+    rig.lane().release("t/a", "wait", 5)
+    assert rig.lane().next_due() == 9
+    rig.lane().release("t/a", "wait", 9)
+    assert (rig.lane().next_due(), rig.lane().held()) == (None, 0)
+
+
+@pytest.mark.parametrize("due_ms", [-5, 0, 1 << 70])
+def test_a_due_time_out_of_range_is_the_nearest_in_range(rig: Rig, due_ms: int) -> None:
+    rig.lane().hold("t/a", "wait", due_ms, b"held")
+    rig.lane().release("t/a", "wait", due_ms)
+    assert rig.lane().held() == 0
+
+
+def test_a_timer_row_without_its_held_row_is_damage() -> None:
+    with a_base() as base:
+        entry = due_bytes(5) + timer_identity("t/a", "wait")
+        base._db[KEYS.timer + entry] = b"\x01"
+        with pytest.raises(StateError, match="without what it holds"):
+            LaneTimers(base, KEYS, 1, 0).pop_due(9)
+
+
+@given(st.text(), st.text(), st.integers(0, 1 << 62), st.binary())
+def test_names_and_values_come_back(user: str, timer_id: str, due: int, payload: bytes) -> None:
+    assert split_identity(timer_identity(user, timer_id)) == (user, timer_id)
+    assert held_value(due, payload)[1:9] == due_bytes(due)
+    assert held_value(due, payload)[9:] == payload

@@ -1,0 +1,1 @@
+"""Tocsin: domain events in Kafka become notifications people want."""

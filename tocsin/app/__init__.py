@@ -1,0 +1,1 @@
+"""What a process needs beside the stream: settings, metrics, health."""

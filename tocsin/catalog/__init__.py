@@ -1,0 +1,1 @@
+"""Content: notifications, tenants, expressions; loaded, checked and compiled."""

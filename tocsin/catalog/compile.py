@@ -1,0 +1,259 @@
+"""Plans: a notification of one tenant, with everything precomputed that does not depend on event or user."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from tocsin.catalog.caps import Cap, Counter
+from tocsin.catalog.expressions import Expression
+from tocsin.catalog.spec import DEFAULT_LIMITS, Limit, NotificationSpec, TenantSpec
+from tocsin.model import ids, switches
+from tocsin.model.event import Origin
+from tocsin.model.message import Message, Target
+from tocsin.model.outcome import Outcome
+from tocsin.model.statuses import Status
+
+
+class ChannelPlan(msgspec.Struct, frozen=True, gc=False):
+    """One channel of a notification, with the keys of its switches, its caps, and its part of an id."""
+
+    name: str
+    when: Expression | None
+    off_channel: str
+    off_category: str
+    caps: tuple[Cap, ...]
+    counter: Counter | None
+    spelled: str
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One notification of one tenant.
+
+    Attributes:
+        needs: which of `data`, `event` and `user` its expressions read.
+        caps: limits that decide before routing, drops before holds; none for a critical one.
+        counters: what an admission is counted on; none for a critical one.
+        quiet: the tenant's quiet hours (start, end) for users without their own; None if it has none.
+        spelled_head: what every notification id of it starts with; `spelled_tail` is how it ends.
+        message: what all its messages have in common; `word`: what all its outcomes have.
+    """
+
+    tenant: str
+    name: str
+    category: str
+    priority: str
+    critical: bool
+    required: bool
+    template: str
+    locale: str
+    timezone: str
+    when: Expression | None
+    channels: tuple[ChannelPlan, ...]
+    dedup_key: Expression | None
+    dedup_window_ms: int
+    collapse_key: Expression | None
+    needs: frozenset[str]
+    caps: tuple[Cap, ...]
+    counters: tuple[Counter, ...]
+    delay_ms: int
+    expires_ms: int
+    quiet: tuple[int, int] | None
+    send_window: tuple[int, int] | None
+    off_notification: str
+    off_category: str
+    spelled_head: str
+    spelled_tail: str
+    message: Message
+    word: Outcome
+
+
+class TenantPlan(msgspec.Struct, frozen=True):
+    """A tenant's settings and its notifications, ready to be matched."""
+
+    name: str
+    spec: TenantSpec
+    plans: dict[str, Plan]
+    exact: dict[str, tuple[str, ...]]
+    prefixes: tuple[tuple[str, str], ...]
+
+    def matching(self, event_type: str) -> tuple[Plan, ...]:
+        """Notifications that ask for a type, in the catalog's order."""
+        names = {name for prefix, name in self.prefixes if event_type.startswith(prefix)}
+        names.update(self.exact.get(event_type, ()))
+        return tuple(plan for name, plan in self.plans.items() if name in names)
+
+
+def counter_name(limit: Limit, notification: str, category: str) -> str:
+    """Name the counter a limit reads; limits of one counter share its times."""
+    if limit.scope == "notification":
+        return f"notification:{notification}"
+    if limit.scope == "category":
+        return f"category:{category}"
+    return f"channel:{limit.channel}" if limit.scope == "channel" else limit.scope
+
+
+def tenant_plan(
+    name: str, spec: TenantSpec, notifications: Mapping[str, NotificationSpec], version: str
+) -> TenantPlan:
+    """Compile a tenant's notifications. The specs were checked: categories exist, expressions compile."""
+    own = {
+        key: notice
+        for key, notice in notifications.items()
+        if notice.tenants is None or name in notice.tenants
+    }
+    caps = {key: _caps(spec, key, notice) for key, notice in own.items()}
+    counters = _counters(cap for found in caps.values() for cap in found)
+    exact: dict[str, tuple[str, ...]] = {}
+    prefixes: list[tuple[str, str]] = []
+    for key, notice in own.items():
+        if notice.on.type.endswith("*"):
+            prefixes.append((notice.on.type[:-1], key))
+        else:
+            exact[notice.on.type] = (*exact.get(notice.on.type, ()), key)
+    plans = {key: _plan(name, spec, key, notice, caps[key], counters, version) for key, notice in own.items()}
+    return TenantPlan(name, spec, plans, exact, tuple(prefixes))
+
+
+def _caps(spec: TenantSpec, name: str, notice: NotificationSpec) -> list[Cap]:
+    """Caps a notification meets: the tenant's, then its own; channel limits of its own channels only."""
+    if notice.priority == "critical":
+        return []
+    tenant_limits = DEFAULT_LIMITS if spec.limits is None else spec.limits
+    used = {use.channel for use in notice.channels}
+    marketing = spec.categories[notice.category].marketing
+    found = [
+        Cap(counter_name(limit, name, notice.category), limit.max, limit.per_ms, limit.overflow == "hold")
+        for limit in (*tenant_limits, *notice.limits)
+        if (marketing or limit.scope != "marketing") and (limit.channel is None or limit.channel in used)
+    ]
+    return sorted(dict.fromkeys(found), key=lambda cap: cap.hold)
+
+
+def _counters(caps: Iterable[Cap]) -> dict[str, Counter]:
+    """What each counter must keep for all caps of the tenant that read it."""
+    counters: dict[str, Counter] = {}
+    for cap in caps:
+        known = counters.get(cap.counter, Counter(cap.counter, 0, 0))
+        counters[cap.counter] = Counter(
+            cap.counter, max(known.keep, cap.max), max(known.window_ms, cap.window_ms)
+        )
+    return counters
+
+
+def _plan(
+    tenant: str,
+    spec: TenantSpec,
+    name: str,
+    notice: NotificationSpec,
+    caps: list[Cap],
+    counters: dict[str, Counter],
+    version: str,
+) -> Plan:
+    category = spec.categories[notice.category]
+    critical = notice.priority == "critical"
+    channels = tuple(
+        _channel_plan(use.channel, _compiled(use.when), notice.category, caps, counters, critical)
+        for use in notice.channels
+    )
+    when, collapse = _compiled(notice.on.when), _compiled(notice.collapse_key)
+    key = _compiled(notice.dedup.key) if notice.dedup else None
+    expressions = [when, collapse, key, *(channel.when for channel in channels)]
+    return Plan(
+        tenant=tenant,
+        name=name,
+        category=notice.category,
+        priority=notice.priority,
+        critical=critical,
+        required=category.required,
+        template=notice.template or name,
+        locale=spec.locale,
+        timezone=spec.timezone,
+        when=when,
+        channels=channels,
+        dedup_key=key,
+        dedup_window_ms=notice.dedup.window_ms if notice.dedup else 0,
+        collapse_key=collapse,
+        needs=frozenset().union(*(expression.needs for expression in expressions if expression)),
+        caps=tuple(cap for cap in caps if not cap.counter.startswith("channel:")),
+        counters=() if critical else _fed(name, notice.category, category.marketing, counters),
+        delay_ms=notice.delay_ms or 0,
+        expires_ms=notice.expires_ms or 0,
+        quiet=(spec.quiet_hours.start_min, spec.quiet_hours.end_min) if spec.quiet_hours else None,
+        send_window=(notice.send_window.start_min, notice.send_window.end_min)
+        if notice.send_window
+        else None,
+        off_notification=switches.notification_key(name),
+        off_category=switches.category_key(notice.category),
+        spelled_head=ids.spelled("n", tenant),
+        spelled_tail=ids.spelled(name, ""),
+        message=_message(tenant, name, notice, version),
+        word=_word(tenant, name, notice, version),
+    )
+
+
+def _message(tenant: str, name: str, notice: NotificationSpec, version: str) -> Message:
+    return Message(
+        message_id="",
+        notification_id="",
+        tenant=tenant,
+        user="",
+        channel="",
+        target=Target(""),
+        notification=name,
+        category=notice.category,
+        template=notice.template or name,
+        data=msgspec.Raw(),
+        locale="",
+        priority=notice.priority,
+        catalog_version=version,
+        event_id="",
+        event_source="",
+        event_type="",
+        event_time_ms=0,
+        received_ms=0,
+        decided_ms=0,
+        origin=Origin("", 0, 0),
+    )
+
+
+def _word(tenant: str, name: str, notice: NotificationSpec, version: str) -> Outcome:
+    return Outcome(
+        outcome_id="",
+        status=Status.ADMITTED.value,
+        tenant=tenant,
+        notification=name,
+        category=notice.category,
+        priority=notice.priority,
+        catalog_version=version,
+        at_ms=0,
+    )
+
+
+def _fed(name: str, category: str, marketing: bool, counters: dict[str, Counter]) -> tuple[Counter, ...]:
+    """List the counters an admitted notification is counted on: only those that some cap reads."""
+    names = [f"notification:{name}", f"category:{category}", *(["marketing"] if marketing else []), "user"]
+    return tuple(counters[key] for key in names if key in counters)
+
+
+def _channel_plan(
+    channel: str,
+    when: Expression | None,
+    category: str,
+    caps: list[Cap],
+    counters: dict[str, Counter],
+    critical: bool,
+) -> ChannelPlan:
+    counter = f"channel:{channel}"
+    return ChannelPlan(
+        name=channel,
+        when=when,
+        off_channel=switches.channel_key(channel),
+        off_category=switches.category_key(category, channel),
+        caps=tuple(cap for cap in caps if cap.counter == counter),
+        counter=None if critical else counters.get(counter),
+        spelled=ids.spelled(channel),
+    )
+
+
+def _compiled(source: str | None) -> Expression | None:
+    return None if source is None else Expression(source)

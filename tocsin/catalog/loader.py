@@ -1,0 +1,296 @@
+"""The catalog, compiled once: which notifications an event means, and what holds for each tenant.
+
+`load` gives a frozen catalog or says every mistake at once, each as `file:line: what, cure`.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import pydantic
+
+from tocsin.catalog import spec as models
+from tocsin.catalog.compile import Plan, TenantPlan, tenant_plan
+from tocsin.catalog.expressions import Expression, ExpressionError
+from tocsin.catalog.files import Document, Problem, Where, read
+from tocsin.catalog.matching import Chosen, fixed
+from tocsin.catalog.spec import NotificationSpec, TenantSpec
+from tocsin.errors import CatalogError
+
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+_LATER = frozenset({"digest", "escalate"})
+_TYPES_CACHED = 4_096
+_SUFFIXES = (".yaml", ".yml", ".j2")
+_FIELDS = sorted(
+    {
+        info.alias or name
+        for model in vars(models).values()
+        if isinstance(model, type) and issubclass(model, pydantic.BaseModel)
+        for name, info in model.model_fields.items()
+    }
+)
+_Model = TypeVar("_Model", bound=pydantic.BaseModel)
+
+
+class Match(NamedTuple):
+    """The notifications of one tenant and event type.
+
+    `needs` is what their expressions read; `fixed` are all of them, ready, if they have no expression.
+    """
+
+    plans: tuple[Plan, ...]
+    needs: frozenset[str]
+    fixed: tuple[Chosen, ...]
+
+
+class Catalog:
+    """A loaded catalog. Nothing in it changes; `version` names its content."""
+
+    def __init__(self, version: str, tenants: Mapping[str, TenantPlan]) -> None:
+        self.version = version
+        self._tenants = dict(tenants)
+        self._matches: dict[tuple[str, str], Match | None] = {}
+
+    @property
+    def tenants(self) -> Mapping[str, TenantPlan]:
+        """Every tenant by name."""
+        return self._tenants
+
+    def tenant(self, name: str) -> TenantSpec | None:
+        """Return a tenant's settings: senders, branding, providers, locale."""
+        found = self._tenants.get(name)
+        return found.spec if found else None
+
+    def match(self, tenant: str, event_type: str) -> Match | None:
+        """Notifications that ask for a type, in the catalog's order; None for a tenant there is not."""
+        try:
+            return self._matches[tenant, event_type]
+        except KeyError:
+            return self._find(tenant, event_type)
+
+    def plan(self, tenant: str, notification: str) -> Plan | None:
+        """Return one notification of a tenant."""
+        found = self._tenants.get(tenant)
+        return found.plans.get(notification) if found else None
+
+    def _find(self, tenant: str, event_type: str) -> Match | None:
+        found = self._tenants.get(tenant)
+        match = None
+        if found is not None:
+            plans = found.matching(event_type)
+            ready = tuple(chosen for plan in plans if (chosen := fixed(plan)) is not None)
+            needs = frozenset().union(*(plan.needs for plan in plans))
+            match = Match(plans, needs, ready if len(ready) == len(plans) else ())
+        if len(self._matches) >= _TYPES_CACHED:
+            self._matches.clear()  # types come from outside: a flood of invented ones must not pile up
+        self._matches[tenant, event_type] = match
+        return match
+
+
+def load(path: Path) -> Catalog:
+    """Load a catalog folder.
+
+    Raises:
+        CatalogError: every mistake, one a line, each `file:line: what, cure`.
+    """
+    reading = _Reading(path)
+    if reading.problems:
+        raise CatalogError("\n".join(str(problem) for problem in reading.problems))
+    version = content_version(path)
+    plans = {
+        name: tenant_plan(name, spec, reading.notifications, version)
+        for name, spec in reading.tenants.items()
+    }
+    return Catalog(version, plans)
+
+
+def check(path: Path) -> list[Problem]:
+    """List every mistake of a catalog folder, in the order of files and lines."""
+    return _Reading(path).problems
+
+
+def content_version(path: Path) -> str:
+    """Hash of every file's name and content: 12 hex digits that name this catalog in outcomes."""
+    total = blake2b(digest_size=6)
+    for file in _files(path):
+        content = file.read_bytes()
+        total.update(f"{file.relative_to(path).as_posix()}:{len(content)}:".encode())
+        total.update(content)
+    return total.hexdigest()
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
+
+
+class _Reading:
+    """One pass over a folder: the specs that hold, and every problem."""
+
+    def __init__(self, path: Path) -> None:
+        self.problems: list[Problem] = []
+        self.tenants: dict[str, TenantSpec] = {}
+        self.notifications: dict[str, NotificationSpec] = {}
+        self._path = path
+        self._places: dict[str, Document] = {}
+        self.tenant_names: set[str] = set()
+        self._templates = {item.name for item in (path / "templates").glob("*") if item.is_dir()}
+        if not path.is_dir():
+            self.problems.append(Problem(str(path), 1, "no such folder, set TOCSIN_CATALOG to the catalog's"))
+        for document in self._documents("tenants"):
+            self._tenant(document)
+        for document in self._documents("notifications"):
+            self._notifications_of(document)
+        for name, notice in self.notifications.items():
+            self.problems += _notification_problems(self._places[name], name, notice, self)
+        self.problems = sorted(set(self.problems))
+
+    @property
+    def templates(self) -> set[str]:
+        """Names of template folders."""
+        return self._templates
+
+    def _documents(self, kind: str) -> Iterator[Document]:
+        files = [file for file in _files(self._path / kind) if file.suffix != ".j2"]
+        if not files:
+            self.problems.append(Problem(f"{kind}/", 1, f"no {kind}, write at least one .yaml file there"))
+        for file in files:
+            document, problems = read(file, file.relative_to(self._path).as_posix())
+            self.problems += problems
+            if not problems:
+                yield document
+
+    def _tenant(self, document: Document) -> None:
+        name = Path(document.file).stem
+        if not _NAME.match(name):
+            self.problems.append(document.problem((), f"`{name}` is no tenant name, {_NAME_CURE}"))
+        self.tenant_names.add(name)
+        spec = self._validated(TenantSpec, document, (), document.data)
+        if spec is not None:
+            self.tenants[name] = spec
+            self.problems += _tenant_problems(document, spec)
+
+    def _notifications_of(self, document: Document) -> None:
+        if not isinstance(document.data, dict) or not document.data:
+            self.problems.append(document.problem((), "no notifications, write `name: {on: …}` here"))
+            return
+        for name, data in document.data.items():
+            where = (name,)
+            if not _NAME.match(name):
+                self.problems.append(document.problem(where, f"`{name}` is no name, {_NAME_CURE}"))
+            if name in self.notifications:
+                first = self._places[name].problem(where, "")
+                text = f"`{name}` is already in {first.file}:{first.line}, rename one"
+                self.problems.append(document.problem(where, text))
+            spec = self._validated(NotificationSpec, document, where, data)
+            if spec is not None:
+                self.notifications[name], self._places[name] = spec, document
+
+    def _validated(self, model: type[_Model], document: Document, where: Where, data: Any) -> _Model | None:
+        try:
+            return model.model_validate(data if data is not None else {})
+        except pydantic.ValidationError as error:
+            for fault in error.errors(include_url=False):
+                path = (*where, *fault["loc"])
+                self.problems.append(document.problem(path, _sentence(str(fault["type"]), path, fault)))
+            return None
+
+
+_NAME_CURE = "use letters, digits, dot, dash and underscore, at most 64"
+
+
+def _sentence(kind: str, path: Where, fault: Mapping[str, Any]) -> str:
+    """Say what is wrong and the cure."""
+    field = next((str(part) for part in reversed(path) if isinstance(part, str) and part != "[key]"), "")
+    if kind == "extra_forbidden":
+        return f"unknown field `{field}`, {_unknown_cure(field)}"
+    if kind == "missing":
+        return f"`{field}` is missing, add it"
+    if kind == "literal_error":
+        return f"`{field}` is not allowed here, write one of {fault['ctx']['expected']}"
+    if kind == "value_error":
+        what, _, cure = str(fault["ctx"]["error"]).partition(": ")
+        return f"`{field}` is wrong: {what}, {cure}"
+    return f"`{field}` is wrong: {fault['msg']}, see the example in tocsin/catalog/spec.py"
+
+
+def _unknown_cure(field: str) -> str:
+    if field in _LATER:
+        return "this release does not have it yet: remove it"
+    if field in _FIELDS:
+        return "it belongs in another place: see the example in tocsin/catalog/spec.py"
+    close = difflib.get_close_matches(field, _FIELDS, 1)
+    return f"did you mean `{close[0]}`?" if close else "remove it"
+
+
+def _tenant_problems(document: Document, spec: TenantSpec) -> Iterator[Problem]:
+    for name, category in spec.categories.items():
+        if category.required and category.marketing:
+            text = f"category `{name}` is required and marketing, choose one"
+            yield document.problem(("categories", name), text)
+    for chosen in spec.preferences.categories:
+        if chosen not in spec.categories:
+            where = ("preferences", "categories", chosen)
+            yield document.problem(where, f"no category `{chosen}`, add it under categories or remove this")
+
+
+def _notification_problems(
+    document: Document, name: str, notice: NotificationSpec, known: _Reading
+) -> Iterator[Problem]:
+    for tenant in notice.tenants or ():
+        if tenant not in known.tenant_names:
+            text = f"no tenant `{tenant}`, add tenants/{tenant}.yaml or remove it here"
+            yield document.problem((name, "tenants"), text)
+    yield from _category_problems(document, name, notice, known)
+    template = notice.template or name
+    if template not in known.templates:
+        text = f"no template `{template}`, add templates/{template}/<locale>/ or name another"
+        yield document.problem((name, "template"), text)
+    channels = [use.channel for use in notice.channels]
+    for index, channel in enumerate(channels):
+        if channel in channels[:index]:
+            yield document.problem((name, "channels", index), f"`{channel}` stands twice, remove one")
+    for at, limit in enumerate(notice.limits):
+        if limit.channel is not None and limit.channel not in channels:
+            text = f"`{limit.channel}` is none of its channels, so this limit never holds: remove it"
+            yield document.problem((name, "limits", at), text)
+    yield from _expression_problems(document, name, notice)
+
+
+def _category_problems(
+    document: Document, name: str, notice: NotificationSpec, known: _Reading
+) -> Iterator[Problem]:
+    for tenant, spec in known.tenants.items():
+        if notice.tenants is not None and tenant not in notice.tenants:
+            continue
+        category = spec.categories.get(notice.category)
+        if category is None:
+            text = f"tenant `{tenant}` has no category `{notice.category}`, add it there or set `tenants`"
+            yield document.problem((name, "category"), text)
+        elif not category.marketing:
+            yield from _idle_marketing_limits(document, name, notice)
+
+
+def _idle_marketing_limits(document: Document, name: str, notice: NotificationSpec) -> Iterator[Problem]:
+    for at, limit in enumerate(notice.limits):
+        if limit.scope == "marketing":
+            text = f"category `{notice.category}` is not marketing, so this limit never holds: remove it"
+            yield document.problem((name, "limits", at), text)
+
+
+def _expression_problems(document: Document, name: str, notice: NotificationSpec) -> Iterator[Problem]:
+    sources: list[tuple[Where, str | None]] = [
+        ((name, "on", "when"), notice.on.when),
+        ((name, "collapse_key"), notice.collapse_key),
+        ((name, "dedup", "key"), notice.dedup.key if notice.dedup else None),
+    ]
+    sources += [((name, "channels", at, "when"), use.when) for at, use in enumerate(notice.channels)]
+    for where, source in sources:
+        try:
+            if source is not None:
+                Expression(source)
+        except ExpressionError as error:
+            what, _, cure = str(error).partition(": ")
+            yield document.problem(where, f"`{where[-1]}` is wrong: {what}, {cure}")

@@ -1,0 +1,141 @@
+"""`tocsin check`: settings, catalog, accounts and servers; every failure with its cure."""
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from dashboards import store
+from sources.topics import TopicAdmin
+from tocsin.app.settings import Settings, environment
+from tocsin.catalog.accounts import channels_without_account, check_accounts
+from tocsin.catalog.loader import check as check_catalog
+from tocsin.cli.output import FAULT, console, print_json
+from tocsin.delivery.ledger import check as check_redis
+from tocsin.errors import SettingsError, SinkError, TocsinError
+from tocsin.providers.accounts import load_accounts
+from tocsin.providers.apns import Apns
+from tocsin.providers.fcm import Fcm
+from tocsin.providers.inapp import InApp
+from tocsin.providers.sendgrid import SendGrid
+from tocsin.providers.smtp_mail import SmtpMail
+from tocsin.providers.twilio_sms import TwilioSms
+from tocsin.render.check import check_templates
+
+VENDOR_CHANNELS = {
+    "sendgrid": SendGrid.channel,
+    "twilio": TwilioSms.channel,
+    "fcm": Fcm.channel,
+    "apns": Apns.channel,
+    "smtp": SmtpMail.channel,
+    "inapp": InApp.channel,
+}
+
+
+class Finding(NamedTuple):
+    """What one check found; no problems means it passed."""
+
+    what: str
+    problems: list[str]
+
+
+def check(
+    *,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    servers: Annotated[bool, typer.Option(help="ask the servers too")] = True,
+    catalog: Annotated[
+        Path | None, typer.Option(help="check this catalog folder instead of the one set")
+    ] = None,
+) -> None:
+    """Check the settings, the catalog and its templates, the provider accounts and the servers."""
+    settings = Settings() if catalog is None else Settings(catalog=catalog)
+    findings = [Finding(what, _problems(look)) for what, look in _looks(settings, servers=servers).items()]
+    if json:
+        print_json({finding.what: finding.problems for finding in findings})
+    else:
+        for finding in findings:
+            _show(finding)
+        _show_notes(settings, findings)
+    if any(finding.problems for finding in findings):
+        raise typer.Exit(FAULT)
+
+
+def _looks(settings: Settings, *, servers: bool) -> dict[str, Callable[[], list[str]]]:
+    looks: dict[str, Callable[[], list[str]]] = {
+        "settings": lambda: _settings(settings),
+        "catalog": lambda: [str(problem) for problem in check_catalog(settings.catalog)],
+        "templates": lambda: check_templates(settings.catalog),
+        "accounts": lambda: _accounts(settings),
+    }
+    if servers:
+        looks |= {
+            "kafka": lambda: _kafka(settings),
+            "redis": lambda: check_redis(settings.redis),
+            "clickhouse": lambda: _clickhouse(settings.clickhouse),
+        }
+    return looks
+
+
+def _problems(look: Callable[[], list[str]]) -> list[str]:
+    try:
+        return look()
+    except (TocsinError, OSError) as error:
+        return str(error).splitlines()
+    except Exception as error:  # the other checks still have something to say
+        return [f"{type(error).__name__}: {error}"]
+
+
+def _settings(settings: Settings) -> list[str]:
+    settings.secret_bytes()
+    return [] if settings.catalog.is_dir() else [f"TOCSIN_CATALOG: there is no folder {settings.catalog}"]
+
+
+def _accounts(settings: Settings) -> list[str]:
+    accounts = _channels_of_accounts(settings)
+    whole = not check_catalog(settings.catalog)  # else its own mistakes come first
+    return [str(problem) for problem in check_accounts(settings.catalog, accounts)] if whole else []
+
+
+def _channels_of_accounts(settings: Settings) -> Mapping[str, str]:
+    found = load_accounts(settings.providers, environment()).accounts
+    return {name: VENDOR_CHANNELS[account.vendor] for name, account in found.items()}
+
+
+def _kafka(settings: Settings) -> list[str]:
+    TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options).check(settings.partitions)
+    return []
+
+
+def _clickhouse(url: str) -> list[str]:
+    try:
+        with closing(store.connect(url)) as client:
+            client.query("SELECT 1 FROM outcomes LIMIT 1")
+    except SettingsError as error:
+        return [str(error)]
+    except store.AWAY as error:
+        code = getattr(error, "code", None)
+        if code in store.NO_SCHEMA_CODES:
+            return ["TOCSIN_CLICKHOUSE: the schema is not there; run `tocsin migrate`"]
+        said = "no answer; is the server up, the address right?" if code is None else "the server refuses"
+        return [f"TOCSIN_CLICKHOUSE: {said} ({store.reason(error)})"]
+    except SinkError as error:
+        return [str(error)]
+    return []
+
+
+def _show(finding: Finding) -> None:
+    mark = "[red]✗[/red]" if finding.problems else "[green]✓[/green]"
+    console.print(f"{mark} {finding.what}")
+    for problem in finding.problems:
+        console.print(f"    {problem}", soft_wrap=True, markup=False)
+
+
+def _show_notes(settings: Settings, findings: list[Finding]) -> None:
+    """Say what is no fault, but good to know: channels in use that nobody serves."""
+    if any(finding.problems for finding in findings if finding.what in {"catalog", "accounts"}):
+        return
+    for channel in channels_without_account(settings.catalog, _channels_of_accounts(settings)):
+        text = f"no account sends {channel}: its messages end as dead `misconfigured`"
+        console.print(f"[yellow]![/yellow] {text} until {settings.providers} has one", soft_wrap=True)

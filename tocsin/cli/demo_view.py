@@ -1,0 +1,112 @@
+"""The demo's live view: 80 columns, 24 lines, readable without colour."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tocsin.cli.demo_stats import ChannelCount, DemoStats, percentile
+
+_NAMES = {"email": "e-mail", "sms": "SMS", "push": "push", "webpush": "web push", "inapp": "in-app"}
+
+
+@dataclass
+class Scene:
+    """What the view shows beside the counts; rates are per second."""
+
+    share: float = 0
+    published: int = 0
+    events_per_s: float = 0
+    outcomes_per_s: float = 0
+    lag: int = 0
+    elapsed_s: float = 0
+    shards: int = 0
+    restarts: int = 0
+    phase: str = "starting"
+    addresses: dict[str, str] = field(default_factory=dict)
+
+
+def render(scene: Scene, stats: DemoStats) -> RenderableType:
+    """Lay the scene out."""
+    return Group(
+        _headline(scene),
+        _progress(scene, stats),
+        Text(),
+        _figures(scene, stats),
+        Text(),
+        _channels(stats),
+        Text(),
+        _reasons(stats),
+        _addresses(scene),
+    )
+
+
+def _headline(scene: Scene) -> Text:
+    minutes, seconds = divmod(int(scene.elapsed_s), 60)
+    restarts = f", {scene.restarts} restarts" if scene.restarts else ""
+    line = Text("Tocsin", style="bold")
+    line.append(f"  flights become messages · {scene.phase}", style="not bold")
+    line.append(f" · {scene.shards} shards{restarts} · {minutes:02d}:{seconds:02d}", style="not bold dim")
+    line.truncate(79, overflow="ellipsis")
+    return line
+
+
+def _progress(scene: Scene, stats: DemoStats) -> Table:
+    clock = datetime.fromtimestamp(stats.stream_ms / 1000, UTC) if stats.stream_ms else None
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(
+        f"{clock:%Y-%m-%d %H:%M}" if clock else " " * 16,
+        ProgressBar(total=1.0, completed=scene.share, width=30),
+        f"{scene.share:4.0%}",
+        f"{scene.published:,} events",
+    )
+    return grid
+
+
+def _figures(scene: Scene, stats: DemoStats) -> Table:
+    recent = stats.recent()
+    grid = Table.grid(padding=(0, 3))
+    grid.add_row(
+        f"events/s {scene.events_per_s:7,.0f}",
+        f"outcomes/s {scene.outcomes_per_s:7,.0f}",
+        f"lag {scene.lag:8,}",
+        f"p50 {percentile(recent, 0.5):5,} ms",
+    )
+    grid.add_row(
+        f"held {stats.held:11,}",
+        f"in flight {stats.in_flight:8,}",
+        f"dead {stats.statuses['dead']:7,}",
+        f"p99 {percentile(recent, 0.99):5,} ms",
+    )
+    return grid
+
+
+def _channels(stats: DemoStats) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("channel", min_width=9)
+    for name in ("admitted", "sent", "suppressed", "retried", "dead", "p50 ms", "p99 ms"):
+        table.add_column(name, justify="right")
+    for name, channel in stats.channels.items():
+        if channel.words:
+            table.add_row(_NAMES[name], *_channel_cells(channel))
+    return table
+
+
+def _channel_cells(channel: ChannelCount) -> list[str]:
+    counts = [f"{channel.words[word]:,}" for word in ("admitted", "sent", "suppressed", "retrying", "dead")]
+    return [*counts, *[f"{percentile(channel.latencies, share):,}" for share in (0.5, 0.99)]]
+
+
+def _reasons(stats: DemoStats) -> Text:
+    parts = [f"{reason} {count:,}" for reason, count in stats.reasons.most_common(12)]
+    text = Text("why  ", style="dim")
+    text.append(" · ".join(parts) or "nothing held back yet", style="not dim")
+    return text
+
+
+def _addresses(scene: Scene) -> Text:
+    lines = [f"{name:11} {address}" for name, address in scene.addresses.items()]
+    return Text("\n" + "\n".join([*lines, "Ctrl-C ends it in order and balances the books"]), style="dim")

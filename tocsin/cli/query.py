@@ -1,0 +1,145 @@
+"""`tocsin query`, `tocsin why`, `tocsin migrate`: questions to ClickHouse."""
+
+import json as jsonlib
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from clickhouse_connect.driver.client import Client
+from rich.table import Table
+from rich.text import Text
+
+from dashboards import store
+from tocsin.app.settings import Settings
+from tocsin.cli.output import FAULT, console, fail, print_json, print_table
+from tocsin.model.statuses import SENTENCES
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="print JSON")]
+TenantFlag = Annotated[str, typer.Option(help="whose")]
+
+
+def migrate() -> None:
+    """Create or update the ClickHouse schema."""
+    applied = store.migrate(Settings().clickhouse)
+    for name in applied:
+        console.print(f"[green]✓[/green] {name}")
+    if not applied:
+        console.print("up to date")
+
+
+def query(
+    name: Annotated[str, typer.Argument(help="a named query; without one they are listed")] = "",
+    *,
+    tenant: TenantFlag = "default",
+    notification_id: Annotated[str, typer.Option(help="of timeline: whose life, 32 hex digits")] = "",
+    json: JsonFlag = False,
+) -> None:
+    """Run a named query of dashboards/queries."""
+    if not name:
+        _list_queries()
+        return
+    if "{notification_id:" in store.query_text(name) and not notification_id:
+        fail(f"query {name} needs --notification-id ID; `tocsin why SUBJECT --json` names it", code=2)
+    with store.connect(Settings().clickhouse) as client:
+        rows = store.run_query(client, name, {"tenant": tenant, "notification_id": notification_id})
+    if json:
+        print_json(rows)
+    else:
+        print_table(as_table(rows, store.query_text(name).splitlines()[0].removeprefix("-- ")))
+
+
+def _list_queries() -> None:
+    for name in store.query_names():
+        console.print(f"[bold]{name:12}[/bold] {store.query_text(name).splitlines()[0].removeprefix('-- ')}")
+
+
+def as_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
+    """Lay rows out; numbers to the right, long text on several lines."""
+    table = Table(title=title, title_justify="left")
+    for name in rows[0] if rows else ["nothing"]:
+        right = bool(rows) and isinstance(rows[0][name], int | float)
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*[Text(_cell(value)) for value in row.values()])
+    return table
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+
+
+_WHY = """
+SELECT at, status, reason, notification, channel, provider, code, attempt, detail, event_type, event_id,
+       origin, notification_id, message_id, latency_ms
+FROM outcomes FINAL
+WHERE tenant = {tenant:String}
+  AND ({user:String} = '' OR user = {user:String})
+  AND ({id:String} = '' OR {id:String} IN (notification_id, message_id, event_id, origin))
+ORDER BY received_ms DESC, at_ms, attempt, status
+LIMIT {limit:UInt32}
+"""
+
+
+def why(
+    subject: Annotated[
+        str, typer.Argument(help="a notification, message or event id, or an origin topic/partition/offset")
+    ] = "",
+    *,
+    user: Annotated[str, typer.Option(help="everything of one user")] = "",
+    tenant: TenantFlag = "default",
+    limit: Annotated[int, typer.Option(min=1, help="at most so many outcomes")] = 50,
+    json: JsonFlag = False,
+) -> None:
+    """Say what became of a notification and why: the rule, the counter and the window."""
+    if not subject and not user:
+        fail("name a notification, message or event id, or --user NAME", code=2)
+    bound = {"tenant": tenant, "user": user, "id": subject, "limit": limit}
+    with store.connect(Settings().clickhouse) as client:
+        rows = ask_why(client, bound)
+    if json:
+        print_json(rows)
+    elif not rows:
+        fail(
+            "no outcome is known of that; an id is 32 hex digits, an origin is topic/partition/offset", FAULT
+        )
+    else:
+        for row in rows:
+            explain(row)
+
+
+def ask_why(client: Client, bound: dict[str, Any]) -> list[dict[str, Any]]:
+    """Fetch the outcomes of a subject, newest event first."""
+    result = client.query(_WHY, parameters=bound)
+    return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+
+
+_COLOURS = {
+    "sent": "green",
+    "delivered": "green",
+    "suppressed": "yellow",
+    "held": "cyan",
+    "dead": "red",
+    "retrying": "magenta",
+}
+
+
+def explain(row: dict[str, Any]) -> None:
+    """Print one outcome as a sentence and the numbers it rested on; its values letter by letter."""
+    colour = _COLOURS.get(row["status"], "blue")
+    what = row["notification"] or row["event_type"] or row["origin"]
+    where = "" if row["channel"] == "*" else f" by {row['channel']}"
+    by = f" through {row['provider']}" if row["provider"] else ""
+    status = (f"{row['status']:10}", colour)
+    console.print(
+        Text.assemble(f"{row['at']:%Y-%m-%d %H:%M:%S}  ", status, f" {what}{where}{by}"), soft_wrap=True
+    )
+    if row["reason"]:
+        # A receipt may carry a word of its provider's own, which has no sentence.
+        sentence = SENTENCES.get(row["reason"])
+        console.print(Text(f"{'':21}{row['reason']}" + (f": {sentence}" if sentence else "")), soft_wrap=True)
+    detail = jsonlib.loads(row["detail"] or "{}")
+    if detail:
+        numbers = ", ".join(f"{key} {value}" for key, value in detail.items())
+        console.print(Text(f"{'':21}{numbers}", style="dim"), soft_wrap=True)

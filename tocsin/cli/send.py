@@ -1,0 +1,91 @@
+"""`tocsin send`: one event by hand."""
+
+import json as jsonlib
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from confluent_kafka import KafkaError, Message, Producer
+from rich.text import Text
+
+from sources.partitioner import partition_of
+from tocsin.app.settings import Settings
+from tocsin.cli.output import console, fail, print_json
+from tocsin.model import topics
+
+
+def send(
+    kind: Annotated[str, typer.Argument(metavar="TYPE", help="event type, such as flight.cancelled")],
+    *,
+    user: Annotated[str, typer.Option(help="whom it is about")],
+    data: Annotated[str, typer.Option(help="the event's data, a JSON object")] = "{}",
+    tenant: Annotated[str, typer.Option(help="whose user")] = "default",
+    event_id: Annotated[str, typer.Option("--id", help="its id; by default a new one")] = "",
+    source: Annotated[str, typer.Option(help="where it comes from")] = "/tocsin/send",
+    at: Annotated[str, typer.Option("--time", help="event time, RFC 3339; by default now")] = "",
+    send_at: Annotated[str, typer.Option(help="hold until this time, RFC 3339")] = "",
+    bulk: Annotated[bool, typer.Option(help="through the topic of broadcasts")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Write one event to Kafka and say where it went."""
+    event = {
+        "specversion": "1.0",
+        "id": event_id or str(uuid.uuid4()),
+        "source": source,
+        "type": kind,
+        "subject": user,
+        "time": at or datetime.now(UTC).isoformat(),
+        "tenant": tenant,
+        "data": _object(data),
+    } | ({"tocsinsendat": send_at} if send_at else {})
+    topic = topics.BULK if bulk else topics.EVENTS
+    origin = write(Settings(), topic, f"{tenant}/{user}", jsonlib.dumps(event).encode())
+    if json:
+        print_json({"id": event["id"], "origin": origin})
+    else:
+        said = f" {event['id']} at {origin}; ask with: tocsin why {event['id']}"
+        console.print(Text.assemble(("✓", "green"), said), soft_wrap=True)
+
+
+def _object(text: str) -> Any:
+    try:
+        value = jsonlib.loads(text)
+    except ValueError as error:
+        fail(f'--data: not JSON ({error}); quote it like \'{{"flight": "UA 1"}}\'', code=2)
+    if not isinstance(value, dict):
+        fail('--data: must be a JSON object, such as \'{"flight": "UA 1"}\'', code=2)
+    return value
+
+
+def write(settings: Settings, topic: str, key: str, value: bytes, timeout_s: float = 15) -> str:
+    """Write one record to its user's partition and wait for the acknowledgement; its origin."""
+    landed: list[Message] = []
+    problems: list[KafkaError] = []
+
+    def report(error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            landed.append(message)
+        else:
+            problems.append(error)
+
+    producer = Producer(
+        {
+            "bootstrap.servers": settings.kafka,
+            "acks": "all",
+            "message.timeout.ms": int(timeout_s * 1000),
+            **settings.kafka_options,
+        }
+    )
+    partition = partition_of(key.encode(), settings.partitions)
+    producer.produce(
+        settings.topic_prefix + topic, value=value, key=key.encode(), partition=partition, on_delivery=report
+    )
+    producer.flush(timeout_s)
+    if not landed:
+        why = problems[0].str() if problems else "no acknowledgement"
+        fail(
+            f"not written to {settings.topic_prefix}{topic}: {why}. "
+            "Is TOCSIN_KAFKA right, and `tocsin topics create` done?"
+        )
+    return f"{topic}/{landed[0].partition()}/{landed[0].offset()}"

@@ -1,0 +1,73 @@
+"""Duplicates: recent keys of one user, packed, with the origin of each.
+
+Two events are duplicates if their keys are equal and their event times lie less than the window apart. A key
+is remembered until the window has passed since its event's time or its arrival, whichever is later: so late
+events are recognised too, and history replayed at any speed is judged by its own times. At `most` entries
+the oldest is forgotten.
+"""
+
+from hashlib import blake2b
+from struct import Struct
+
+from tocsin.model import topics
+from tocsin.model.event import Origin
+
+# key, event time, remembered until, origin topic, partition, offset
+_ENTRY = Struct("<8sqqBHq")
+_SIZE = _ENTRY.size
+_TOPICS = topics.ALL
+_TOPIC_NUMBER = {name: number for number, name in enumerate(_TOPICS)}
+
+
+def key_of(first: str, second: str) -> bytes:
+    """Hash two fields to eight bytes; ("a", "bc") and ("ab", "c") differ."""
+    text = f"{len(first)}:{first}{second}"
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def original(seen: bytes, key: bytes, time_ms: int, window_ms: int, now_ms: int) -> str:
+    """Origin (`topic/partition/offset`) of what this duplicates, or an empty string."""
+    at = seen.find(key)
+    while at >= 0:
+        if at % _SIZE == 0:
+            _, time, until, topic, partition, offset = _ENTRY.unpack_from(seen, at)
+            if until > now_ms and abs(time - time_ms) < window_ms:
+                return f"{_TOPICS[topic]}/{partition}/{offset}"
+        at = seen.find(key, at + 1)
+    return ""
+
+
+def remember(
+    seen: bytes,
+    key: bytes,
+    time_ms: int,
+    window_ms: int,
+    now_ms: int,
+    origin: Origin,
+    most: int,
+) -> bytes:
+    """Add a key; drops what has expired at the front and, beyond `most`, the oldest."""
+    until = (time_ms if time_ms > now_ms else now_ms) + window_ms
+    topic = _TOPIC_NUMBER[origin.topic]
+    entry = _ENTRY.pack(key, time_ms, until, topic, origin.partition, origin.offset)
+    size, start = len(seen), 0
+    while start < size and _ENTRY.unpack_from(seen, start)[2] <= now_ms:
+        start += _SIZE
+    start = max(start, size - (most - 1) * _SIZE)
+    return seen[start:] + entry if start else seen + entry
+
+
+def forget(seen: bytes, key: bytes) -> bytes:
+    """Remove the newest entry of a key, so that its event may come again."""
+    for at in range(len(seen) - _SIZE, -1, -_SIZE):
+        if seen.startswith(key, at):
+            return seen[:at] + seen[at + _SIZE :]
+    return seen
+
+
+def pruned(seen: bytes, now_ms: int) -> bytes:
+    """Drop what no later event can duplicate."""
+    if not seen:
+        return seen
+    entries = [seen[at : at + _SIZE] for at in range(0, len(seen), _SIZE)]
+    return b"".join([entry for entry in entries if _ENTRY.unpack(entry)[2] > now_ms])

@@ -1,0 +1,78 @@
+"""Daily spans in a user's time zone: is it quiet now, and when does it end. DST-right, no clock.
+
+A span's end is the first moment at which the local clock shows a time outside of it: where the clock leaps
+over the end, that is the leap; where an hour comes twice, quiet hours within it come twice too.
+"""
+
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from tocsin.formats.rfc3339 import LATEST_MS
+
+_MINUTE_MS = 60_000
+_DAY_MIN = 1_440
+# Offsets are cached by the quarter of an hour: time zones change on these (checked at both ends).
+_QUARTER_MS = 15 * _MINUTE_MS
+
+
+@lru_cache(maxsize=1_024)
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return UTC
+
+
+def _offset_ms(name: str, at_ms: int) -> int:
+    offset = datetime.fromtimestamp(min(at_ms, LATEST_MS) / 1000, _zone(name)).utcoffset()
+    assert offset is not None, "an aware datetime has an offset"
+    return int(offset.total_seconds() * 1000)
+
+
+@lru_cache(maxsize=16_384)
+def _quarter_offset_ms(name: str, quarter: int) -> int | None:
+    first = _offset_ms(name, quarter * _QUARTER_MS)
+    last = _offset_ms(name, (quarter + 1) * _QUARTER_MS - 1)
+    return first if first == last else None
+
+
+def offset_ms(zone: str, at_ms: int) -> int:
+    """Offset of a zone's clock from UTC; an unknown zone counts as UTC."""
+    cached = _quarter_offset_ms(zone, at_ms // _QUARTER_MS)
+    return _offset_ms(zone, at_ms) if cached is None else cached
+
+
+def local_minute(zone: str, at_ms: int) -> int:
+    """Minute of the day on a zone's clock."""
+    return (at_ms + offset_ms(zone, at_ms)) // _MINUTE_MS % _DAY_MIN
+
+
+def within(start_min: int, end_min: int, minute: int) -> bool:
+    """Whether a minute lies in a span; it may pass midnight, and is empty if start equals end."""
+    if start_min <= end_min:
+        return start_min <= minute < end_min
+    return minute >= start_min or minute < end_min
+
+
+def ends_at(zone: str, start_min: int, end_min: int, now_ms: int) -> int:
+    """When the span around `now_ms` ends, in ms; 0 if it is not within the span."""
+    if start_min == end_min or not within(start_min, end_min, local_minute(zone, now_ms)):
+        return 0
+    at_ms = now_ms - now_ms % _MINUTE_MS
+    while within(start_min, end_min, local_minute(zone, at_ms)):
+        ahead_ms = (end_min - local_minute(zone, at_ms)) % _DAY_MIN * _MINUTE_MS
+        at_ms = _before_change(zone, at_ms, at_ms + ahead_ms)
+    return at_ms
+
+
+def _before_change(zone: str, from_ms: int, to_ms: int) -> int:
+    """Return `to_ms`, or the first minute after `from_ms` whose offset differs, if one lies between."""
+    before = offset_ms(zone, from_ms)
+    if offset_ms(zone, to_ms) == before:
+        return to_ms
+    low, high = from_ms, to_ms
+    while high - low > _MINUTE_MS:
+        middle = (low + high) // 2 // _MINUTE_MS * _MINUTE_MS
+        low, high = (middle, high) if offset_ms(zone, middle) == before else (low, middle)
+    return high

@@ -1,0 +1,292 @@
+"""CloudEvents 1.0 from Kafka records, structured and binary mode, to `Event`.
+
+Whatever the bytes, `decode_event` returns an event or raises `DecodeError`. Where the standards leave it
+open: the last of two equal JSON keys or headers counts, attributes that are not listed here are ignored,
+a missing `data` is `{}`, a missing `time` is Kafka's timestamp.
+"""
+
+from typing import Annotated, NamedTuple, NoReturn
+
+import msgspec
+
+from tocsin.errors import DecodeError
+from tocsin.formats.rfc3339 import CURE as TIME_CURE
+from tocsin.formats.rfc3339 import LATEST_MS, rfc3339_ms
+from tocsin.formats.shapes import MAX_TEXT, has_control, is_email, is_locale, is_phone, is_timezone
+from tocsin.model import topics
+from tocsin.model.event import Event, Origin, Recipient
+from tocsin.model.ids import digest
+from tocsin.model.raw import RawRecord
+from tocsin.model.statuses import Reason
+
+STRUCTURED = "application/cloudevents+json"
+_PREFIX = "ce_"
+# Data is parsed and walked again under deeper stacks, whose recursion limit is 1,000 for all.
+_MAX_DEPTH = 100
+_SHALLOW_BYTES = 1_000
+_NO_DATA = msgspec.Raw(b"{}")
+_Text = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class EventLimits(NamedTuple):
+    """What an event may be. Times are checked against Kafka's timestamp, and only with `check_time`."""
+
+    max_bytes: int
+    max_past_s: int
+    max_future_s: int
+    check_time: bool
+
+
+class Envelope(msgspec.Struct, gc=False):
+    """What is read of a CloudEvent; its fields are the published contract (`flows.contracts`)."""
+
+    specversion: str
+    id: _Text
+    source: _Text
+    type: _Text
+    subject: _Text | None = None
+    time: str | None = None
+    tenant: _Text | None = None
+    recipient: Recipient | str | None = None
+    tocsinsendat: str | None = None
+    tocsinexpires: str | None = None
+    data: msgspec.Raw = _NO_DATA
+    data_base64: str | None = None
+
+
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
+_decode_recipient = msgspec.json.Decoder(Recipient).decode
+_decode_any = msgspec.json.Decoder().decode
+
+_CURES = {
+    "specversion": 'send CloudEvents 1.0: specversion "1.0"',
+    "id": "give each event of a source its own non-empty id",
+    "source": "name the producer, like /shop/orders",
+    "type": "name the kind of event, like order.shipped",
+    "subject": "put the user id there, or leave it out and name a recipient",
+    "tenant": "use a name without '/', or leave it out for `default`",
+    "recipient": "send an object with email (a bare address) or phone (E.164, like +4915112345678)",
+    "time": TIME_CURE,
+    "tocsinsendat": TIME_CURE,
+    "tocsinexpires": TIME_CURE,
+    "data": "send JSON whose numbers fit a double and whose nesting is shallow",
+    "data_base64": "send the data as JSON in `data`",
+}
+
+
+def decode_event(raw: RawRecord, limits: EventLimits) -> Event:
+    """Read one record of `events` or `bulk`.
+
+    Args:
+        raw: the record; headers decide between binary and structured mode, structured without headers.
+        limits: sizes and times that are accepted.
+
+    Raises:
+        DecodeError: with the reason; the text names field, place and cure and holds no content.
+    """
+    value = raw.value or b""
+    if len(value) > limits.max_bytes:
+        text = f"value: {len(value)} bytes, more than the {limits.max_bytes} allowed; send a reference"
+        raise DecodeError(Reason.TOO_LARGE, text)
+    try:
+        envelope = _from_headers(raw, value) if raw.headers else _structured(value)
+        parsed = None if envelope.data is _NO_DATA else _parsed(envelope.data)
+        if len(value) > _SHALLOW_BYTES and _is_deep(value, parsed):
+            _refuse("data", f"nested more than {_MAX_DEPTH} deep")
+        return _event(raw, envelope, limits)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise decode_error(error, _CURES) from error
+
+
+def decode_error(error: Exception, cures: dict[str, str]) -> DecodeError:
+    """Turn what msgspec raises into a `DecodeError` that names place and cure, without content."""
+    if isinstance(error, UnicodeDecodeError):
+        return DecodeError(Reason.BAD_UTF8, "value: not UTF-8; encode JSON as UTF-8")
+    if isinstance(error, RecursionError):
+        return DecodeError(Reason.BAD_JSON, "value: nested too deeply; flatten it")
+    if not isinstance(error, msgspec.ValidationError):
+        return DecodeError(Reason.BAD_JSON, f"value: {error}; send one JSON object in UTF-8")
+    said = _without_content(str(error))
+    field = next((name for name in cures if f"$.{name}" in said or f"`{name}`" in said), "")
+    return DecodeError(Reason.BAD_FIELD, f"{said}; {cures.get(field, 'send the type that is expected')}")
+
+
+def _without_content(text: str) -> str:
+    start, end = text.find("'"), text.rfind("'")
+    return text if start < 0 else text[:start] + "(not shown)" + text[end + 1 :]
+
+
+def _refuse(field: str, fault: str) -> NoReturn:
+    raise DecodeError(Reason.BAD_FIELD, f"{field}: {fault}; {_CURES[field]}")
+
+
+def _structured(value: bytes) -> Envelope:
+    if not value.isascii():
+        value.decode()
+    return _decode_envelope(value)
+
+
+def _from_headers(raw: RawRecord, value: bytes) -> Envelope:
+    attributes: dict[str, str] = {}
+    content_type = ""
+    for name, data in raw.headers:
+        lower = name.lower()
+        if lower.startswith(_PREFIX):
+            attributes[lower[len(_PREFIX) :]] = _header_text(lower, data)
+        elif lower == "content-type":
+            content_type = _header_text(lower, data).partition(";")[0].strip().lower()
+    if content_type.startswith("application/cloudevents") and content_type != STRUCTURED:
+        text = f"content-type: not read here; send {STRUCTURED}, one event a record, or binary mode"
+        raise DecodeError(Reason.BAD_FIELD, text)
+    if attributes and content_type != STRUCTURED:
+        return _binary(attributes, content_type, value)
+    return _structured(value)
+
+
+def _header_text(name: str, data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        text = f"header {name if name.isidentifier() else '(odd name)'}: not UTF-8; encode it as UTF-8"
+        raise DecodeError(Reason.BAD_UTF8, text) from error
+
+
+def _binary(attributes: dict[str, str], content_type: str, value: bytes) -> Envelope:
+    if content_type not in {"", "application/json", "text/json"} and not content_type.endswith("+json"):
+        text = "content-type: not JSON; send data as application/json"
+        raise DecodeError(Reason.BAD_FIELD, text)
+    known = {name: text for name, text in attributes.items() if name in _BINARY_FIELDS}
+    envelope = msgspec.convert(known, Envelope)
+    if value:
+        envelope.data = msgspec.Raw(value)
+    return envelope
+
+
+_BINARY_FIELDS = frozenset(Envelope.__struct_fields__) - {"data", "data_base64"}
+
+
+def _parsed(data: msgspec.Raw) -> object:
+    """Parse `data`, so that whoever does so later cannot fail: skipping does not check numbers."""
+    try:
+        return _decode_any(data)
+    except msgspec.ValidationError as error:
+        raise DecodeError(Reason.BAD_FIELD, f"data: {error}; {_CURES['data']}") from error
+
+
+def _is_deep(value: bytes, parsed: object) -> bool:
+    if value.count(b"[") + value.count(b"{") <= _MAX_DEPTH:
+        return False
+    depth, level = 0, [parsed]
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        depth += 1
+        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
+    return depth > _MAX_DEPTH
+
+
+def _event(raw: RawRecord, envelope: Envelope, limits: EventLimits) -> Event:
+    topic, partition, offset, received_ms, _, _, _ = raw
+    if envelope.specversion != "1.0" and not envelope.specversion.startswith("1."):
+        _refuse("specversion", "not 1.x")
+    if envelope.data_base64 is not None:
+        _refuse("data_base64", "not read")
+    tenant = envelope.tenant or "default"
+    user = envelope.subject or _contact_user(envelope)
+    joined = f"{envelope.id}{envelope.source}{envelope.type}{user}{tenant}"
+    if len(joined) > MAX_TEXT or not joined.isprintable() or "/" in tenant:
+        _check_names(envelope, tenant, user)
+    time_ms = received_ms if envelope.time is None else _time("time", envelope.time)
+    if time_ms != received_ms and limits.check_time:
+        _check_time(time_ms, received_ms, limits)
+    event = Event(
+        tenant=tenant,
+        id=envelope.id,
+        source=envelope.source,
+        type=envelope.type,
+        user=user,
+        time_ms=time_ms,
+        data=envelope.data,
+        origin=Origin(topic, partition, offset),
+        received_ms=received_ms,
+        bulk=topic == topics.BULK,
+    )
+    return _with_options(event, envelope)
+
+
+def _with_options(event: Event, envelope: Envelope) -> Event:
+    sends, expires, recipient = envelope.tocsinsendat, envelope.tocsinexpires, envelope.recipient
+    if sends is None and expires is None and recipient is None:
+        return event
+    return msgspec.structs.replace(
+        event,
+        recipient=None if recipient is None else _recipient(recipient),
+        send_at_ms=None if sends is None else _time("tocsinsendat", sends),
+        expires_ms=None if expires is None else _time("tocsinexpires", expires),
+    )
+
+
+def _check_names(envelope: Envelope, tenant: str, user: str) -> None:
+    if "/" in tenant:
+        _refuse("tenant", "holds '/'")
+    names = {
+        "id": envelope.id,
+        "source": envelope.source,
+        "type": envelope.type,
+        "subject": user,
+        "tenant": tenant,
+    }
+    for field, text in names.items():
+        if len(text) > MAX_TEXT:
+            _refuse(field, f"{len(text)} characters, more than {MAX_TEXT}")
+        if has_control(text):
+            _refuse(field, "holds control characters")
+
+
+def _time(field: str, text: str) -> int:
+    try:
+        time_ms = rfc3339_ms(text)
+    except ValueError as error:
+        raise DecodeError(Reason.BAD_FIELD, f"{field}: not RFC 3339; {TIME_CURE}") from error
+    if time_ms < 0:
+        raise DecodeError(Reason.TIME_OUT_OF_RANGE, f"{field}: before 1970; {TIME_CURE}")
+    # The largest time of many languages, which means never.
+    return min(time_ms, LATEST_MS)
+
+
+def _check_time(time_ms: int, received_ms: int, limits: EventLimits) -> None:
+    late_s = (received_ms - time_ms) / 1000
+    if late_s > limits.max_past_s:
+        text = f"time: {late_s:.0f} s before Kafka's, more than {limits.max_past_s}; raise TOCSIN_MAX_PAST_S"
+        raise DecodeError(Reason.TIME_OUT_OF_RANGE, text)
+    if -late_s > limits.max_future_s:
+        text = f"time: {-late_s:.0f} s after Kafka's, more than {limits.max_future_s}; mend its clock"
+        raise DecodeError(Reason.TIME_OUT_OF_RANGE, text)
+
+
+def _contact_user(envelope: Envelope) -> str:
+    """Derive the user id of someone without a profile: a hash, so that no address becomes an id."""
+    recipient = None if envelope.recipient is None else _recipient(envelope.recipient)
+    if recipient is not None and recipient.email:
+        return "contact-" + digest("contact", "email", recipient.email.lower())
+    if recipient is not None and recipient.phone:
+        return "contact-" + digest("contact", "phone", recipient.phone)
+    raise DecodeError(Reason.NO_SUBJECT, f"subject: absent, and no recipient; {_CURES['subject']}")
+
+
+def _recipient(given: Recipient | str) -> Recipient:
+    try:
+        recipient = _decode_recipient(given) if isinstance(given, str) else given
+    except msgspec.MsgspecError as error:
+        raise DecodeError(Reason.BAD_FIELD, f"recipient: not JSON of one; {_CURES['recipient']}") from error
+    for name, is_fine in _RECIPIENT_SHAPES:
+        text = getattr(recipient, name)
+        if text and not is_fine(text):
+            _refuse("recipient", f"{name} has the wrong form")
+    return recipient
+
+
+_RECIPIENT_SHAPES = (
+    ("email", is_email),
+    ("phone", is_phone),
+    ("locale", is_locale),
+    ("timezone", is_timezone),
+)

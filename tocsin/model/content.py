@@ -1,0 +1,56 @@
+"""Rendered content: what a recipient sees, before a provider's own format."""
+
+import msgspec
+
+from tocsin.model.message import Message
+
+
+class EmailContent(msgspec.Struct, frozen=True):
+    """A mail. `headers` carries List-Unsubscribe and the like; values are free of CR and LF."""
+
+    subject: str
+    text: str
+    html: str
+    sender: str
+    sender_name: str = ""
+    reply_to: str = ""
+    headers: dict[str, str] = {}
+
+
+class SmsContent(msgspec.Struct, frozen=True):
+    """A text message; `segments` and `encoding` (`GSM-7` or `UCS-2`) as it will be billed."""
+
+    text: str
+    segments: int
+    encoding: str
+    sender: str = ""
+
+
+class PushContent(msgspec.Struct, frozen=True):
+    """A push notification; the payload of any platform built from it stays within 4096 bytes."""
+
+    title: str
+    body: str
+    data: dict[str, str] = {}
+    url: str = ""
+    collapse_key: str = ""
+    ttl_s: int = 86_400
+    urgent: bool = False
+
+
+class InAppContent(msgspec.Struct, frozen=True):
+    """An entry of the in-app inbox."""
+
+    title: str
+    body: str
+    url: str = ""
+
+
+Content = EmailContent | SmsContent | PushContent | InAppContent
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """A message with its content: what a provider adapter is handed."""
+
+    message: Message
+    content: Content

@@ -1,0 +1,37 @@
+"""Names of the topics, without the prefix, and what each is for. Partition counts of `KEYED` are equal."""
+
+from tocsin.model.statuses import CHANNELS, Channel
+
+EVENTS = "events"
+BULK = "bulk"
+PROFILES = "profiles"
+RECEIPTS = "receipts"
+RETRIES = "retries"
+OUTCOMES = "outcomes"
+DEAD = "dead"
+
+
+def messages(channel: Channel | str, *, bulk: bool = False) -> str:
+    """Topic of a channel's messages: `messages.email.now` or `messages.email.bulk`."""
+    return f"messages.{channel}.{'bulk' if bulk else 'now'}"
+
+
+MESSAGES = tuple(messages(channel, bulk=bulk) for channel in CHANNELS for bulk in (False, True))
+GATE_INPUTS = (PROFILES, RECEIPTS, RETRIES, EVENTS, BULK)
+KEYED = (*GATE_INPUTS, *MESSAGES, OUTCOMES)
+ALL = (*KEYED, DEAD)
+
+PURPOSE = {
+    EVENTS: "domain events, CloudEvents 1.0",
+    BULK: "the same, for broadcasts; never delays events",
+    PROFILES: "contacts, devices, preferences; compacted; key tenant/user; null erases",
+    RECEIPTS: "delivered, opened, clicked, bounced, gone…",
+    RETRIES: "messages that must be decided and tried again",
+    OUTCOMES: "the notification log",
+    DEAD: "dead letters: original bytes, reason and origin in headers",
+} | dict.fromkeys(MESSAGES, "admitted messages of one channel")
+
+
+def shard_group(prefix: str) -> str:
+    """Name the consumer group that shards commit durable offsets to."""
+    return f"{prefix}shard"

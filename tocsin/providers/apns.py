@@ -1,0 +1,308 @@
+"""Apple Push Notification service over HTTP/2 with token authentication: one push, one stream."""
+
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import jwt
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from pydantic import Field, SecretStr, field_validator
+
+from tocsin.errors import (
+    Declined,
+    DeliveryError,
+    Misconfigured,
+    RecipientGone,
+    Rejected,
+    Throttled,
+    Transient,
+)
+from tocsin.model.content import Outgoing, PushContent
+from tocsin.model.message import Message
+from tocsin.model.statuses import Channel
+from tocsin.providers.base import Limits, Receipt
+from tocsin.providers.clean import clean
+from tocsin.providers.http import Clock, HttpPolicy, Response, Transport, retry_after_s
+from tocsin.providers.push import app_data, aps, collapse_id, ttl_s
+from tocsin.providers.vendor import HttpAccount, Url, check_size, content_of
+
+LIMITS = Limits(max_bytes=4096, timeout_s=10)
+
+RENEW_AFTER_S = 45 * 60
+"""Apple takes a token for 60 minutes."""
+
+RENEW_AT_MOST_EVERY_S = 20 * 60
+"""Apple answers TooManyProviderTokenUpdates to more."""
+
+MAX_TTL_S = 2_592_000
+
+BAD_TOKEN_RUN = 10
+"""So many BadDeviceToken in a row, without one success, say that the environment is wrong, not the tokens."""
+
+ERRORS: Mapping[str, type[DeliveryError]] = {
+    # the device token
+    "Unregistered": RecipientGone,
+    "ExpiredToken": RecipientGone,
+    "BadDeviceToken": RecipientGone,
+    "DeviceTokenNotForTopic": RecipientGone,
+    # the request
+    "PayloadTooLarge": Rejected,
+    "PayloadEmpty": Rejected,
+    "BadCollapseId": Rejected,
+    "BadExpirationDate": Rejected,
+    "BadMessageId": Rejected,
+    "BadPriority": Rejected,
+    "BadTopic": Rejected,
+    "DuplicateHeaders": Rejected,
+    "InvalidPushType": Rejected,
+    "MissingDeviceToken": Rejected,
+    "MissingTopic": Rejected,
+    "BadPath": Rejected,
+    "MethodNotAllowed": Rejected,
+    # the account
+    "InvalidProviderToken": Misconfigured,
+    "MissingProviderToken": Misconfigured,
+    "ExpiredProviderToken": Misconfigured,
+    "Forbidden": Misconfigured,
+    "BadCertificate": Misconfigured,
+    "BadCertificateEnvironment": Misconfigured,
+    "UnrelatedKeyIdInToken": Misconfigured,
+    "BadEnvironmentKeyIdInToken": Misconfigured,
+    "BadEnvironmentKeyInToken": Misconfigured,
+    "TopicDisallowed": Misconfigured,
+    # later
+    "TooManyRequests": Throttled,
+    "TooManyProviderTokenUpdates": Throttled,
+    "InternalServerError": Transient,
+    "ServiceUnavailable": Transient,
+    "Shutdown": Transient,
+    "IdleTimeout": Transient,
+}
+"""`reason` to error; see `Apns` for the two that are renewed or compared first."""
+
+RECONNECT = frozenset({"UnrelatedKeyIdInToken", "Shutdown", "IdleTimeout"})
+"""Reasons after which the next push needs a new connection."""
+
+
+_TOPIC = re.compile("[!-~]+")
+
+
+class ApnsAccount(HttpAccount):
+    """Settings of an Apple key: its PEM text (`key_file` reads the .p8), its id and the team's.
+
+    Attributes:
+        topic: bundle id for devices whose profile names no app.
+        base_url: production; development tokens need https://api.sandbox.push.apple.com.
+    """
+
+    vendor: Literal["apns"]
+    key: SecretStr
+    key_id: Annotated[str, Field(min_length=1)]
+    team_id: Annotated[str, Field(min_length=1)]
+    topic: Annotated[str, Field(pattern=r"^[!-~]*$")] = ""
+    base_url: Url = "https://api.push.apple.com"
+
+    @field_validator("key")
+    @classmethod
+    def _p256(cls, value: SecretStr) -> SecretStr:
+        p256_key(value)
+        return value
+
+    def http_policy(self) -> HttpPolicy:
+        """APNs speaks HTTP/2 only."""
+        return msgspec.structs.replace(super().http_policy(), http2="only")
+
+
+def p256_key(pem: SecretStr) -> EllipticCurvePrivateKey:
+    """Read a P-256 private key.
+
+    Raises:
+        ValueError: it is not one; the text does not quote it.
+    """
+    try:
+        key = load_pem_private_key(pem.get_secret_value().encode(), password=None)
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
+        msg = "is not a P-256 private key in PEM (the .p8 file from Apple)"
+        raise ValueError(msg)
+    return key
+
+
+class _Answer(msgspec.Struct):
+    reason: str = ""
+    timestamp: int = 0
+
+
+class ProviderToken:
+    """The JWT all requests of a key share, made anew after 45 minutes and never twice in 20."""
+
+    def __init__(self, account: ApnsAccount, clock: Clock) -> None:
+        self._key = p256_key(account.key)
+        self._head = {"kid": account.key_id, "typ": None}
+        self._team_id = account.team_id
+        self._clock = clock
+        self._token = ""
+        self._made_s = 0.0
+        self._renewed_s = float("-inf")
+
+    def current(self) -> str:
+        """Return the token to send with."""
+        if not self._token or self._clock() - self._made_s >= RENEW_AFTER_S:
+            self._make()
+        return self._token
+
+    def after_expiry(self, refused: str) -> str:
+        """Return a token to repeat with after Apple called `refused` expired; empty if there is none.
+
+        A token that others renewed meanwhile is taken. One renewal in 20 minutes is allowed: if Apple still
+        calls it expired, this machine's clock is wrong, and more tokens would only be refused faster.
+        """
+        if self._token == refused and self._clock() - self._renewed_s < RENEW_AT_MOST_EVERY_S:
+            return ""
+        if self._token == refused:
+            self._renewed_s = self._clock()
+            self._make()
+        return self._token
+
+    def _make(self) -> None:
+        self._made_s = self._clock()
+        claims = {"iss": self._team_id, "iat": int(self._made_s)}
+        self._token = jwt.encode(claims, self._key, "ES256", headers=self._head)
+
+
+class Apns:
+    """Sends push notifications to iOS. A 200 means accepted by Apple, nothing more.
+
+    An expired provider token is renewed once and the push repeated. A device token that Apple calls dead
+    since before the device registered it again is not dead: `Transient`. Streams above a GOAWAY's last
+    stream were not processed, and the transport sends them again on a new connection.
+    """
+
+    channel = Channel.PUSH
+
+    def __init__(self, name: str, account: ApnsAccount, transport: Transport, clock: Clock) -> None:
+        self.name = name
+        self.limits = account.limits(LIMITS)
+        self._account = account
+        self._transport = transport
+        self._clock = clock
+        self._token = ProviderToken(account, clock)
+        self._bad_tokens = 0
+        self._connection = 0
+
+    def accepts(self, message: Message) -> bool:
+        """Carry pushes to iOS."""
+        return message.channel == Channel.PUSH and message.target.platform == "ios"
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        """Hand over one push; see `Provider.send`."""
+        message, content = outgoing.message, content_of(outgoing, PushContent)
+        body = msgspec.json.encode(_payload(message, content))
+        check_size(len(body), self.limits.max_bytes, "the payload in bytes")
+        headers = self._headers(message, content)
+        connection = self._connection
+        answer = await self._post(message, headers, body)
+        if answer.status == 403 and _decode(answer.body).reason == "ExpiredProviderToken":
+            answer = await self._repeat(message, headers, body, answer)
+        if answer.status == 200:
+            self._bad_tokens = 0
+            return Receipt(answer.headers.get("apns-id", ""), "200")
+        if _decode(answer.body).reason in RECONNECT and connection == self._connection:
+            self._connection += 1  # once for all the pushes that the old connection refused
+            await self._transport.reconnect()
+        raise self._error(answer, message)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
+
+    async def _post(self, message: Message, headers: Mapping[str, str], body: bytes) -> Response:
+        device = message.target.address
+        if not device.isalnum() or not device.isascii():
+            msg = "the device token is not hexadecimal"
+            raise RecipientGone(msg, code="BadDeviceToken")
+        url = f"{self._account.base_url}/3/device/{device}"
+        return await self._transport.request("POST", url, headers, body, self.limits.timeout_s)
+
+    async def _repeat(
+        self, message: Message, headers: Mapping[str, str], body: bytes, answer: Response
+    ) -> Response:
+        refused = headers["authorization"].removeprefix("bearer ")
+        token = self._token.after_expiry(refused)
+        if not token:
+            return answer
+        return await self._post(message, {**headers, "authorization": f"bearer {token}"}, body)
+
+    def _headers(self, message: Message, content: PushContent) -> dict[str, str]:
+        life_s = ttl_s(message, content, self._clock(), MAX_TTL_S)
+        headers = {
+            "authorization": f"bearer {self._token.current()}",
+            "apns-topic": self._topic(message),
+            "apns-push-type": "alert",
+            "apns-id": _apns_id(message.message_id),
+            "apns-priority": "10" if content.urgent else "5",
+            "apns-expiration": str(int(self._clock()) + life_s if life_s else 0),
+        }
+        if content.collapse_key:
+            headers["apns-collapse-id"] = collapse_id(content.collapse_key)
+        return headers
+
+    def _topic(self, message: Message) -> str:
+        topic = message.target.app or self._account.topic
+        if not topic:
+            msg = "neither the device nor the account names an app (topic)"
+            raise Declined(msg, code="MissingTopic")
+        if not _TOPIC.fullmatch(topic):
+            msg = "the device's app is not a bundle id"
+            raise Declined(msg, code="BadTopic")
+        return topic
+
+    def _error(self, answer: Response, message: Message) -> DeliveryError:
+        said = _decode(answer.body)
+        kind = self._kind(answer.status, said, message)
+        wait_s = retry_after_s(answer.headers, self._clock()) if kind in (Throttled, Transient) else None
+        text = clean(said.reason) or f"HTTP {answer.status}"
+        return kind(text, code=text, retry_after_s=wait_s)
+
+    def _kind(self, status: int, said: _Answer, message: Message) -> type[DeliveryError]:
+        kind = ERRORS.get(said.reason) or _by_status(status)
+        if status == 410 and 0 < said.timestamp <= message.target.registered_ms:
+            return Transient  # the device registered after Apple saw this token die
+        if said.reason == "BadDeviceToken":
+            self._bad_tokens += 1
+            return Misconfigured if self._bad_tokens >= BAD_TOKEN_RUN else kind
+        if said.reason == "DeviceTokenNotForTopic" and not message.target.app:
+            return Misconfigured  # the topic is the account's, so the account is wrong
+        return kind
+
+
+def _apns_id(message_id: str) -> str:
+    """Write a message id as the UUID Apple wants: message ids are 32 hex digits (`tocsin.model.ids`)."""
+    return str(uuid.UUID(message_id))
+
+
+def _payload(message: Message, content: PushContent) -> dict[str, Any]:
+    return {**app_data(message, content), "aps": aps(content)}
+
+
+def _decode(body: bytes) -> _Answer:
+    try:
+        return msgspec.json.decode(body, type=_Answer)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _Answer()
+
+
+def _by_status(status: int) -> type[DeliveryError]:
+    if status == 410:
+        return RecipientGone
+    if status == 429:
+        return Throttled
+    if status >= 500:
+        return Transient
+    if status in (401, 403) or status < 400:
+        return Misconfigured
+    return Rejected

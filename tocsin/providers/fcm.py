@@ -1,0 +1,215 @@
+"""Firebase Cloud Messaging HTTP v1: one push, one request."""
+
+from collections.abc import Mapping, Set
+from typing import Any, Literal
+
+import msgspec
+from pydantic import Json
+
+from tocsin.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient
+from tocsin.model.content import Outgoing, PushContent
+from tocsin.model.message import Message
+from tocsin.model.statuses import Channel
+from tocsin.providers.base import Limits, Receipt
+from tocsin.providers.clean import clean
+from tocsin.providers.google_auth import AUDIENCE, GoogleTokens, ServiceAccount
+from tocsin.providers.http import Clock, Response, Transport, retry_after_s
+from tocsin.providers.push import app_data, aps, collapse_id, ttl_s
+from tocsin.providers.vendor import HttpAccount, Url, check_size, content_of
+
+LIMITS = Limits(max_bytes=4096, rate_per_s=10_000, timeout_s=10)
+
+MAX_TTL_S = 2_419_200
+
+ERRORS: Mapping[str, type[DeliveryError]] = {
+    "UNREGISTERED": RecipientGone,
+    "SENDER_ID_MISMATCH": RecipientGone,
+    "INVALID_ARGUMENT": Rejected,
+    "THIRD_PARTY_AUTH_ERROR": Misconfigured,
+    "UNAUTHENTICATED": Misconfigured,
+    "PERMISSION_DENIED": Misconfigured,
+    "NOT_FOUND": Misconfigured,
+    "QUOTA_EXCEEDED": Throttled,
+    "RESOURCE_EXHAUSTED": Throttled,
+    "UNAVAILABLE": Transient,
+    "INTERNAL": Transient,
+    "DEADLINE_EXCEEDED": Transient,
+}
+"""`errorCode` of the FcmError detail, or else `status`, to error.
+
+INVALID_ARGUMENT is `RecipientGone` only with the FcmError detail and a message about the registration token.
+"""
+
+WAIT_S: Mapping[type[DeliveryError], float] = {Throttled: 60.0, Transient: 10.0}
+"""How long to wait where Google names no time (scale-fcm guide)."""
+
+_FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
+
+
+class FcmAccount(HttpAccount):
+    """Settings of a Firebase project: its service account's JSON (`credentials_file` reads it from a file).
+
+    Attributes:
+        token_url: where assertions are traded for access tokens.
+        channel_id: Android notification channel the app has made, empty for its default.
+        validate_only: check requests, send nothing.
+    """
+
+    vendor: Literal["fcm"]
+    credentials: Json[ServiceAccount] | ServiceAccount
+    base_url: Url = "https://fcm.googleapis.com"
+    token_url: Url = AUDIENCE
+    channel_id: str = ""
+    validate_only: bool = False
+
+
+class Fcm:
+    """Sends push notifications. A 200 means accepted by Google, nothing more.
+
+    `platforms` are those this account carries: iOS belongs to it only where no APNs account stands beside it.
+    """
+
+    channel = Channel.PUSH
+
+    def __init__(
+        self, name: str, account: FcmAccount, transport: Transport, clock: Clock, *, platforms: Set[str]
+    ) -> None:
+        self.name = name
+        self.limits = account.limits(LIMITS)
+        self._platforms = platforms
+        self._account = account
+        self._transport = transport
+        self._clock = clock
+        self._tokens = GoogleTokens(account.credentials, account.token_url, transport, clock)
+        self._url = f"{account.base_url}/v1/projects/{account.credentials.project_id}/messages:send"
+
+    def accepts(self, message: Message) -> bool:
+        """Carry pushes to the platforms of this account."""
+        return message.channel == Channel.PUSH and message.target.platform in self._platforms
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        """Hand over one push; see `Provider.send`. A refused access token is renewed once."""
+        document = self._document(outgoing.message, content_of(outgoing, PushContent))
+        body = msgspec.json.encode(document)
+        token = await self._tokens.token()
+        answer = await self._post(body, token)
+        if answer.status == 401 and _error_code(_decode(answer.body)) == "UNAUTHENTICATED":
+            answer = await self._post(body, await self._tokens.token(refused=token))
+        if 200 <= answer.status < 300:
+            return Receipt(_decode(answer.body).name, str(answer.status))
+        raise _error(answer, outgoing, self._clock())
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
+
+    async def _post(self, body: bytes, token: str) -> Response:
+        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        return await self._transport.request("POST", self._url, headers, body, self.limits.timeout_s)
+
+    def _document(self, message: Message, content: PushContent) -> dict[str, Any]:
+        data = app_data(message, content)
+        _check_data(data)
+        check_size(_payload_bytes(content, data), self.limits.max_bytes, "the payload in bytes")
+        life_s = ttl_s(message, content, self._clock(), MAX_TTL_S)
+        document: dict[str, Any] = {
+            "token": message.target.address,
+            "notification": {"title": content.title, "body": content.body},
+            "data": data,
+        }
+        if message.target.platform == "ios":
+            document["apns"] = _apns(content, int(self._clock()) + life_s)
+        else:
+            document["android"] = _android(content, life_s, self._account.channel_id)
+        body: dict[str, Any] = {"message": document}
+        return body | {"validate_only": True} if self._account.validate_only else body
+
+
+def _android(content: PushContent, life_s: int, channel_id: str) -> dict[str, Any]:
+    notification = {"channel_id": channel_id} if channel_id else {}
+    android: dict[str, Any] = {"priority": "HIGH" if content.urgent else "NORMAL", "ttl": f"{life_s}s"}
+    if content.collapse_key:
+        android["collapse_key"] = content.collapse_key
+        notification["tag"] = content.collapse_key  # a shown notification is replaced, not doubled
+    return android | {"notification": notification} if notification else android
+
+
+def _apns(content: PushContent, expires_s: int) -> dict[str, Any]:
+    headers = {
+        "apns-push-type": "alert",
+        "apns-priority": "10" if content.urgent else "5",
+        "apns-expiration": str(expires_s),
+    }
+    if content.collapse_key:
+        headers["apns-collapse-id"] = collapse_id(content.collapse_key)
+    return {"headers": headers, "payload": {"aps": aps(content)}}
+
+
+def _check_data(data: Mapping[str, str]) -> None:
+    """Refuse the data keys FCM keeps for itself: it would refuse the whole message."""
+    for key in data:
+        if key in ("from", "message_type") or key.startswith(("google", "gcm")):
+            msg = f"the data key {clean(key)!r} is reserved by FCM"
+            raise Rejected(msg, code="INVALID_ARGUMENT")
+
+
+def _payload_bytes(content: PushContent, data: Mapping[str, str]) -> int:
+    parts = [content.title, content.body, *data, *data.values()]
+    return len("".join(parts).encode())
+
+
+class _Detail(msgspec.Struct, rename={"kind": "@type", "error_code": "errorCode"}):
+    kind: str = ""
+    error_code: str = ""
+
+
+class _Refusal(msgspec.Struct):
+    message: str = ""
+    status: str = ""
+    details: list[_Detail] = []
+
+
+class _Answer(msgspec.Struct):
+    name: str = ""
+    error: _Refusal = msgspec.field(default_factory=_Refusal)
+
+
+def _decode(body: bytes) -> _Answer:
+    try:
+        return msgspec.json.decode(body, type=_Answer)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _Answer()
+
+
+def _fcm_code(refusal: _Refusal) -> str:
+    return next((detail.error_code for detail in refusal.details if detail.kind == _FCM_ERROR), "")
+
+
+def _error_code(answer: _Answer) -> str:
+    return _fcm_code(answer.error) or answer.error.status
+
+
+def _error(answer: Response, outgoing: Outgoing, now_s: float) -> DeliveryError:
+    said = _decode(answer.body)
+    refusal, code = said.error, _error_code(said)
+    kind = ERRORS.get(code) or _by_status(answer.status)
+    if _fcm_code(refusal) == "INVALID_ARGUMENT" and "registration token" in refusal.message.lower():
+        kind = RecipientGone
+    text = clean(refusal.message, outgoing) or f"HTTP {answer.status}"
+    wait_s = _wait_s(kind, answer, now_s)
+    return kind(text, code=code or str(answer.status), retry_after_s=wait_s)
+
+
+def _wait_s(kind: type[DeliveryError], answer: Response, now_s: float) -> float | None:
+    asked = retry_after_s(answer.headers, now_s) if kind in WAIT_S else None
+    return WAIT_S.get(kind) if asked is None else asked
+
+
+def _by_status(status: int) -> type[DeliveryError]:
+    if status == 429:
+        return Throttled
+    if status >= 500:
+        return Transient
+    if status in (401, 403, 404) or status < 400:
+        return Misconfigured
+    return Rejected

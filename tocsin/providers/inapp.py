@@ -1,0 +1,96 @@
+"""In-app notifications: an entry in the user's inbox in Redis."""
+
+from typing import Literal
+
+from pydantic import Field
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    OutOfMemoryError,
+    RedisError,
+    ResponseError,
+)
+
+from tocsin.errors import DeliveryError, Misconfigured, Transient
+from tocsin.model.content import InAppContent, Outgoing
+from tocsin.model.message import Message
+from tocsin.model.statuses import Channel
+from tocsin.providers.base import Limits, Receipt
+from tocsin.providers.inbox import Entry, Inbox, InboxPolicy
+from tocsin.providers.vendor import Account, content_of
+
+LIMITS = Limits(timeout_s=5)
+
+
+class InAppAccount(Account):
+    """Settings of the inbox.
+
+    Attributes:
+        cap: entries kept a user; the oldest go first.
+        keep_days: an inbox that got nothing for so long is forgotten.
+    """
+
+    vendor: Literal["inapp"]
+    prefix: str = "tocsin:"
+    cap: int = Field(200, ge=1, le=10_000)
+    keep_days: int = Field(90, ge=1)
+
+    def policy(self) -> InboxPolicy:
+        """Build the inbox's policy from this account."""
+        return InboxPolicy(self.prefix, self.cap, self.keep_days * 86_400)
+
+
+class InApp:
+    """Puts messages into inboxes. A repeat of a message id changes nothing, so no outcome is ever in doubt.
+
+    That is why a broken connection is `Transient` here even after the command was written.
+    """
+
+    channel = Channel.INAPP
+
+    def __init__(self, name: str, account: InAppAccount, inbox: Inbox) -> None:
+        self.name = name
+        self.limits = account.limits(LIMITS)
+        self._inbox = inbox
+
+    def accepts(self, message: Message) -> bool:
+        """Carry every in-app message."""
+        return message.channel == Channel.INAPP
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        """Add one entry; see `Provider.send`."""
+        message, content = outgoing.message, content_of(outgoing, InAppContent)
+        try:
+            added = await self._inbox.add(f"{message.tenant}/{message.user}", _entry(message, content))
+        except (RedisError, OSError) as error:
+            failure = _failure(error)
+        else:
+            return Receipt(message.message_id, "added" if added else "present")
+        raise failure
+
+    async def close(self) -> None:
+        """Do nothing: the connection is its owner's."""
+
+
+def _entry(message: Message, content: InAppContent) -> Entry:
+    return Entry(
+        message_id=message.message_id,
+        notification_id=message.notification_id,
+        notification=message.notification,
+        category=message.category,
+        title=content.title,
+        body=content.body,
+        url=content.url,
+        at_ms=message.decided_ms,
+        expires_ms=message.expires_ms,
+    )
+
+
+def _failure(error: Exception) -> DeliveryError:
+    """Class a failure by its type alone: Redis quotes commands, and so texts, in its messages."""
+    kind = type(error).__name__
+    if isinstance(error, AuthenticationError | AuthorizationError):
+        return Misconfigured("Redis refuses the login", code=kind)
+    if isinstance(error, ResponseError) and not isinstance(error, OutOfMemoryError):
+        return Transient("Redis refuses the command", code=kind)
+    return Transient("Redis is away or full", code=kind)

@@ -1,0 +1,132 @@
+"""An e-mail as bytes (RFC 5322, 2045-2047), the same for every attempt at a message.
+
+The standard library's generator costs 0.5 ms a mail, folds a long link to an empty first line or, with the
+newer policy, into encoded words, which breaks List-Unsubscribe. A notification needs two shapes of mail, so
+they are written here; the tests let the library's parser judge the result.
+"""
+
+from base64 import b64encode
+from binascii import b2a_qp
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import format_datetime, formataddr
+
+from tocsin.model.content import EmailContent
+from tocsin.model.message import Message
+from tocsin.providers.mail_headers import ADDRESSING, extra_headers, one_line
+
+RESERVED = ADDRESSING | {
+    "date",
+    "message-id",
+    "mime-version",
+    "content-type",
+    "content-transfer-encoding",
+    "sender",
+    "received",
+    "return-path",
+    "dkim-signature",
+}
+
+LINE = 78
+WORD_BYTES = 45
+"""Bytes in one encoded word: in base64 with its frame 72 characters, and 75 are allowed (RFC 2047)."""
+
+
+def mime_bytes(message: Message, content: EmailContent) -> bytes:
+    """Build the mail: plain text first, then HTML; CRLF; lines of 78, long links aside.
+
+    It is ASCII throughout, except where an address has a local part beyond ASCII (then it needs SMTPUTF8).
+
+    Message-ID, Date and boundary derive from the message, so a repeat is byte for byte the same and receivers
+    can recognise the copy.
+    """
+    lines = [fold(name, value) for name, value in _headers(message, content)]
+    parts = [
+        _part(text, subtype) for text, subtype in ((content.text, "plain"), (content.html, "html")) if text
+    ]
+    if len(parts) < 2:
+        return "\r\n".join([*lines, *(parts or [_part("", "plain")])]).encode()
+    boundary = f"=_{message.message_id}"
+    lines.append(f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n')
+    lines += [f"--{boundary}\r\n{part}" for part in parts]
+    return "\r\n".join([*lines, f"--{boundary}--", ""]).encode()
+
+
+def ascii_domain(address: str) -> str:
+    """Write an address with its domain in ASCII (IDNA); one that cannot be written so comes back as it is.
+
+    >>> ascii_domain("post@bücher.example")
+    'post@xn--bcher-kva.example'
+    """
+    address = one_line(address)
+    if address.isascii():
+        return address
+    local, at, domain = address.rpartition("@")
+    try:
+        return f"{local}{at}{domain.encode('idna').decode()}"
+    except UnicodeError:
+        return f"{local}{at}{domain}"
+
+
+def fold(name: str, value: str) -> str:
+    """Write one header, folded at blanks so that lines keep to 78 characters where they can."""
+    lines = [f"{name}:"]
+    for word in value.split(" "):
+        if len(lines[-1]) + 1 + len(word) > LINE and lines[-1] != f"{name}:":
+            lines.append("")
+        lines[-1] += f" {word}"
+    return "\r\n".join(lines)
+
+
+def encoded_words(text: str) -> str:
+    """Write text beyond ASCII as encoded words of whole characters (RFC 2047); ASCII stays as it is.
+
+    >>> encoded_words("Grüße")
+    '=?utf-8?b?R3LDvMOfZQ==?='
+    """
+    text = one_line(text)
+    if text.isascii():
+        return text
+    return " ".join([f"=?utf-8?b?{b64encode(chunk).decode()}?=" for chunk in _chunks(text)])
+
+
+def _chunks(text: str) -> Iterator[bytes]:
+    chunk = b""
+    for char in text:
+        data = char.encode("utf-8", "replace")
+        if len(chunk) + len(data) > WORD_BYTES:
+            yield chunk
+            chunk = b""
+        chunk += data
+    yield chunk
+
+
+def _headers(message: Message, content: EmailContent) -> Iterator[tuple[str, str]]:
+    domain = ascii_domain(content.sender).rpartition("@")[2]
+    yield "Date", format_datetime(datetime.fromtimestamp(message.decided_ms / 1000, UTC))
+    yield "Message-ID", f"<{message.message_id}@{domain}>"
+    yield "From", _party(content.sender, content.sender_name)
+    yield "To", _party(message.target.address)
+    yield "Subject", encoded_words(content.subject)
+    if content.reply_to:
+        yield "Reply-To", _party(content.reply_to)
+    yield "MIME-Version", "1.0"
+    for name, value in extra_headers(content.headers, RESERVED).items():
+        yield name, encoded_words(value)
+
+
+def _party(address: str, display: str = "") -> str:
+    """Write a mailbox: a display name with specials quoted, one beyond ASCII as encoded words."""
+    address, display = ascii_domain(address), one_line(display)
+    if display.isascii() and address.isascii():
+        return formataddr((display, address))
+    return f"{encoded_words(display)} <{address}>".strip()
+
+
+def _part(text: str, subtype: str) -> str:
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    body = b2a_qp(text.encode("utf-8", "replace"), istext=True).decode("ascii").replace("\n", "\r\n")
+    return (
+        f'Content-Type: text/{subtype}; charset="utf-8"\r\n'
+        f"Content-Transfer-Encoding: quoted-printable\r\n\r\n{body}"
+    )

@@ -1,0 +1,210 @@
+"""E-mail over SMTP submission: one mail, one transaction (RFC 5321, 6409)."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field, SecretStr, model_validator
+
+from tocsin.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Transient, Unknown
+from tocsin.model.content import EmailContent, Outgoing
+from tocsin.model.message import Message
+from tocsin.model.statuses import Channel
+from tocsin.providers.base import Limits, Receipt
+from tocsin.providers.clean import clean
+from tocsin.providers.mime import ascii_domain, mime_bytes
+from tocsin.providers.smtp_session import SmtpCut, SmtpPolicy, SmtpPool, SmtpRefusal, SmtpSession, Stage
+from tocsin.providers.vendor import Account, check_size, content_of
+
+LIMITS = Limits(timeout_s=30)
+
+PORTS: Mapping[str, int] = {"starttls": 587, "tls": 465, "plain": 25}
+
+DEAD_ADDRESS = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
+"""Enhanced statuses that, with 550, 551 or 553 at RCPT, prove the address dead."""
+
+FULL_MAILBOX = frozenset({"5.2.2", "4.2.2"})
+"""Passes, also when the server calls it permanent."""
+
+CONFIGURATION = frozenset({530, 534, 535, 538})
+"""Codes about our login or its encryption, at any stage."""
+
+TOO_BIG = 552
+
+BY_STATUS: Mapping[str, type[DeliveryError]] = {
+    "5.7.60": Misconfigured,
+    "5.3.4": Rejected,
+}
+"""Enhanced status to error, at any stage."""
+
+BY_STAGE: Mapping[Stage, type[DeliveryError]] = {
+    Stage.CONNECT: Misconfigured,
+    Stage.AUTH: Misconfigured,
+    Stage.MAIL: Misconfigured,
+    Stage.RCPT: Rejected,
+    Stage.DATA: Rejected,
+    Stage.END: Rejected,
+}
+"""What a permanent answer is about where its code says no more.
+
+Of 5.6 and 5.7 too: policy about this mail once a recipient is named, before that about us (a client that is
+blocked, an account that is suspended, a sender that is not ours).
+"""
+
+WAIT_S: Mapping[str, float] = {"4.2.0": 300.0}
+"""Greylisting lets the second try pass after 5 to 15 minutes."""
+
+_ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
+_UNVERIFIED = re.compile(r"address is not verified", re.IGNORECASE)  # Amazon SES, as a 554 after the data
+_ADDRESS = re.compile(r"[^\s<>@\x00-\x1f\x7f]+@[^\s<>@\x00-\x1f\x7f]+")
+
+MARGIN = 0.9
+"""Share of the deadline we use ourselves: what we cut off we can class by its stage, our caller cannot."""
+
+
+class SmtpAccount(Account):
+    """Settings of a mail server that takes mail from us.
+
+    Attributes:
+        port: 0 for the usual one of `security`.
+        return_path: where bounces go; `{message_id}` in it gives each mail its own. Empty: the sender.
+        ca: further root certificates, PEM text (`ca_file` in the file reads it from there).
+        ehlo_name: how we name ourselves; empty for this machine's name.
+    """
+
+    vendor: Literal["smtp"]
+    host: str = Field(min_length=1)
+    port: int = Field(0, ge=0, le=65535)
+    security: Literal["starttls", "tls", "plain"] = "starttls"
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    return_path: str = ""
+    ca: str = ""
+    ehlo_name: str = ""
+    max_connections: int = Field(16, ge=1)
+    connect_timeout_s: float = Field(10, gt=0, le=300)
+
+    @model_validator(mode="after")
+    def _no_login_in_clear(self) -> "SmtpAccount":
+        if self.security == "plain" and self.username:
+            msg = "security: plain would send the password in clear; use starttls or tls, or no username"
+            raise ValueError(msg)
+        return self
+
+    def policy(self) -> SmtpPolicy:
+        """Build the pool's policy from this account."""
+        return SmtpPolicy(
+            host=self.host,
+            port=self.port or PORTS[self.security],
+            security=self.security,
+            username=self.username,
+            password=self.password.get_secret_value(),
+            ca=self.ca,
+            ehlo_name=self.ehlo_name,
+            max_connections=self.max_connections,
+            connect_timeout_s=self.connect_timeout_s,
+        )
+
+
+class SmtpMail:
+    """Sends e-mail. A 250 after the final dot means queued at that server: sent, not delivered.
+
+    A cut before the final dot is `Transient`, after it `Unknown`. A repeat is byte for byte the same mail,
+    Message-ID included.
+    """
+
+    channel = Channel.EMAIL
+
+    def __init__(self, name: str, account: SmtpAccount) -> None:
+        self.name = name
+        self.limits = account.limits(LIMITS)
+        self._return_path = account.return_path
+        self._pool = SmtpPool(account.policy())
+
+    def accepts(self, message: Message) -> bool:
+        """Carry every e-mail."""
+        return message.channel == Channel.EMAIL
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        """Hand over one e-mail; see `Provider.send`."""
+        content = content_of(outgoing, EmailContent)
+        recipient = _mailbox(outgoing.message.target.address, RecipientGone)
+        sender = _mailbox(self._bounces_to(outgoing.message, content), Rejected)
+        mail = mime_bytes(outgoing.message, content)
+        check_size(len(mail), self.limits.max_bytes, "the mail in bytes")
+        deadline_s = asyncio.get_running_loop().time() + self.limits.timeout_s * MARGIN
+        try:
+            async with self._pool.session(deadline_s) as session:
+                return await _transact(session, sender, recipient, mail, deadline_s)
+        except SmtpRefusal as refusal:
+            failure = _refused(refusal, outgoing)
+        except SmtpCut as cut:
+            failure = _cut(cut)
+        raise failure
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._pool.close()
+
+    def _bounces_to(self, message: Message, content: EmailContent) -> str:
+        return self._return_path.replace("{message_id}", message.message_id) or content.sender
+
+
+async def _transact(
+    session: SmtpSession, sender: str, recipient: str, mail: bytes, deadline_s: float
+) -> Receipt:
+    check_size(len(mail), session.max_bytes(), "the mail in bytes")
+    options = f" SIZE={len(mail)}" if session.max_bytes() else ""
+    if not (sender + recipient).isascii():
+        if not session.offers("smtputf8"):
+            msg = "the server takes no address with a local part beyond ASCII"
+            raise Rejected(msg, code="5.6.7")
+        options += " SMTPUTF8" + (" BODY=8BITMIME" if session.offers("8bitmime") else "")
+    await session.command(Stage.MAIL, f"MAIL FROM:<{sender}>{options}", deadline_s)
+    await session.command(Stage.RCPT, f"RCPT TO:<{recipient}>", deadline_s)
+    await session.command(Stage.DATA, "DATA", deadline_s, hoped=3)
+    answer = await session.content(mail, deadline_s)
+    return Receipt(_queue_id(answer.message), str(answer.code))
+
+
+def _mailbox(address: str, wrong: type[DeliveryError]) -> str:
+    """Write an address as SMTP takes it: the domain in ASCII, nothing that ends the command line early."""
+    mailbox = ascii_domain(address)
+    if _ADDRESS.fullmatch(mailbox):
+        return mailbox
+    msg = "the address is not one"
+    raise wrong(msg, code="5.1.3")
+
+
+def _queue_id(text: str) -> str:
+    """Take the server's name of the mail: the last word of its answer that has a digit (`queued as 4F2A`)."""
+    words = [word.strip("<>.,;()") for word in text.split()]
+    named = [word for word in words if any(char.isdigit() for char in word) and not _ENHANCED.match(word)]
+    return named[-1][:100] if named and "@" not in named[-1] else ""
+
+
+def _refused(refusal: SmtpRefusal, outgoing: Outgoing) -> DeliveryError:
+    match = _ENHANCED.match(refusal.text)
+    status = match.group(1) if match else ""
+    kind = classify(refusal.stage, refusal.code, status, refusal.text)
+    text = f"{refusal.code} at {refusal.stage.value}: {clean(refusal.text, outgoing)}"
+    wait_s = WAIT_S.get(status) if kind is Transient else None
+    return kind(text, code=status or str(refusal.code), retry_after_s=wait_s)
+
+
+def classify(stage: Stage, code: int, status: str, text: str) -> type[DeliveryError]:
+    """Class an answer by code, enhanced status (empty if the server gave none) and stage."""
+    if status in FULL_MAILBOX or code // 100 != 5:
+        return Transient
+    if code in CONFIGURATION or _UNVERIFIED.search(text):
+        return Misconfigured
+    if stage is Stage.RCPT and code in (550, 551, 553) and status in DEAD_ADDRESS:
+        return RecipientGone
+    return BY_STATUS.get(status) or (Rejected if code == TOO_BIG else BY_STAGE[stage])
+
+
+def _cut(cut: SmtpCut) -> DeliveryError:
+    if cut.stage is Stage.END:
+        return Unknown("cut off after the final dot", code="end of data")
+    return Transient(f"cut off at {cut.stage.value}, before the final dot", code=cut.stage.value)

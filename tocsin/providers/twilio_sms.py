@@ -1,0 +1,194 @@
+"""Twilio Programmable Messaging: one SMS, one form POST."""
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+from pydantic import Field, SecretStr
+
+from tocsin.errors import (
+    Declined,
+    DeliveryError,
+    Misconfigured,
+    OptedOut,
+    RecipientGone,
+    Rejected,
+    Throttled,
+    Transient,
+    Unknown,
+)
+from tocsin.model.content import Outgoing, SmsContent
+from tocsin.model.message import Message
+from tocsin.model.statuses import Channel
+from tocsin.providers.base import Limits, Receipt
+from tocsin.providers.clean import clean
+from tocsin.providers.form import form_text
+from tocsin.providers.http import Clock, Response, Transport, retry_after_s
+from tocsin.providers.vendor import HttpAccount, Url, check_size, content_of
+
+LIMITS = Limits(max_chars=1600, rate_per_s=2000, timeout_s=10)
+
+MAX_VALIDITY_S = 36_000
+
+ERRORS: Mapping[int, type[DeliveryError]] = {
+    # the address
+    21211: RecipientGone,
+    21604: RecipientGone,
+    21612: RecipientGone,
+    21614: RecipientGone,
+    # opt-out
+    21610: OptedOut,
+    # content
+    21602: Rejected,
+    21617: Rejected,
+    21619: Rejected,
+    21620: Rejected,
+    21623: Rejected,
+    21654: Rejected,
+    21655: Rejected,
+    21656: Rejected,
+    # this message, by this account: the recipient's country, an unverified number, no sender
+    21408: Declined,
+    21603: Declined,
+    21608: Declined,
+    # configuration
+    20003: Misconfigured,
+    20008: Misconfigured,
+    20404: Misconfigured,
+    21212: Misconfigured,
+    21606: Misconfigured,
+    21703: Misconfigured,
+    21704: Misconfigured,
+    21705: Misconfigured,
+    21910: Misconfigured,
+    # later
+    14107: Transient,
+    20429: Throttled,
+    20500: Transient,
+    20503: Transient,
+    21611: Transient,
+}
+"""Twilio's `code` to error; other codes are classed by HTTP status."""
+
+_SERVICE = re.compile(r"MG[0-9a-fA-F]{32}")
+
+
+class TwilioAccount(HttpAccount):
+    """Settings of a Twilio account.
+
+    Attributes:
+        key_sid: sid of an API key; without it `auth_token` is the account's own token.
+        sender: a number, a name, or a messaging service (`MG…`); content may name another.
+        status_callback: where Twilio reports delivery; message, tenant and user are added as a query.
+        smart_encoded: let Twilio replace typographic characters that make an SMS dearer.
+    """
+
+    vendor: Literal["twilio"]
+    account_sid: Annotated[str, Field(pattern=r"^AC[0-9a-fA-F]{32}$")]
+    auth_token: SecretStr
+    key_sid: Annotated[str, Field(pattern=r"^(SK[0-9a-fA-F]{32})?$")] = ""
+    sender: str = ""
+    status_callback: Url | Literal[""] = ""
+    smart_encoded: bool = False
+    base_url: Url = "https://api.twilio.com"
+
+
+class TwilioSms:
+    """Sends SMS. A 201 means queued at Twilio; what became of it comes by status callback."""
+
+    channel = Channel.SMS
+
+    def __init__(self, name: str, account: TwilioAccount, transport: Transport, clock: Clock) -> None:
+        self.name = name
+        self.limits = account.limits(LIMITS)
+        self._account = account
+        self._transport = transport
+        self._clock = clock
+        self._url = f"{account.base_url}/2010-04-01/Accounts/{account.account_sid}/Messages.json"
+        login = f"{account.key_sid or account.account_sid}:{account.auth_token.get_secret_value()}"
+        self._headers = {
+            "authorization": f"Basic {b64encode(login.encode()).decode()}",
+            "content-type": "application/x-www-form-urlencoded",
+        }
+
+    def accepts(self, message: Message) -> bool:
+        """Carry every SMS."""
+        return message.channel == Channel.SMS
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        """Hand over one SMS; see `Provider.send`."""
+        content = content_of(outgoing, SmsContent)
+        check_size(len(content.text), self.limits.max_chars, "the text in characters")
+        form = self._form(outgoing.message, content)
+        body = form_text(form).encode()
+        answer = await self._transport.request("POST", self._url, self._headers, body, self.limits.timeout_s)
+        if 200 <= answer.status < 300:
+            made = _decode(answer.body)
+            return Receipt(made.sid, str(answer.status))
+        raise _error(answer, outgoing, self._clock())
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
+
+    def _form(self, message: Message, content: SmsContent) -> dict[str, str]:
+        sender = content.sender or self._account.sender
+        if not sender:
+            msg = "neither the message nor the account names a sender"
+            raise Declined(msg, code="21603")
+        name = "MessagingServiceSid" if _SERVICE.fullmatch(sender) else "From"
+        form = {"To": message.target.address, name: sender, "Body": content.text}
+        if self._account.status_callback:
+            form["StatusCallback"] = f"{self._account.status_callback}?{_marks(message)}"
+        if message.expires_ms:
+            left_s = int(message.expires_ms / 1000 - self._clock())
+            form["ValidityPeriod"] = str(min(max(left_s, 1), MAX_VALIDITY_S))
+        if self._account.smart_encoded:
+            form["SmartEncoded"] = "true"
+        return form
+
+
+def _marks(message: Message) -> str:
+    return form_text(
+        {
+            "message_id": message.message_id,
+            "notification_id": message.notification_id,
+            "tenant": message.tenant,
+            "user": message.user,
+        }
+    )
+
+
+class _Answer(msgspec.Struct):
+    sid: str = ""
+    code: int | None = None
+    message: str | None = None
+
+
+def _decode(body: bytes) -> _Answer:
+    try:
+        return msgspec.json.decode(body, type=_Answer)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _Answer()
+
+
+def _error(answer: Response, outgoing: Outgoing, now_s: float) -> DeliveryError:
+    refusal = _decode(answer.body)
+    kind = ERRORS.get(refusal.code or 0) or _by_status(answer.status, refused=refusal.code is not None)
+    text = clean(refusal.message or "", outgoing) or f"HTTP {answer.status}"
+    code = str(refusal.code or answer.status)
+    wait_s = retry_after_s(answer.headers, now_s) if kind in (Throttled, Transient) else None
+    return kind(text, code=code, retry_after_s=wait_s)
+
+
+def _by_status(status: int, *, refused: bool) -> type[DeliveryError]:
+    """Class what the table does not name. A 5xx that Twilio itself did not write leaves the outcome open."""
+    if status >= 500:
+        return Transient if refused else Unknown
+    if status == 429:
+        return Throttled
+    if status in (401, 403, 404) or status < 400:
+        return Misconfigured
+    return Rejected

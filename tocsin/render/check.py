@@ -1,0 +1,188 @@
+"""Finds at check time what would fail at send time: templates, parts, languages and samples of a catalog."""
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import msgspec
+
+from tocsin.catalog.compile import Plan, TenantPlan
+from tocsin.catalog.loader import load
+from tocsin.errors import CatalogError, RenderError
+from tocsin.model.event import Origin
+from tocsin.model.message import Message, Target
+from tocsin.render.names import Samples, name_problems, place
+from tocsin.render.renderer import Renderer
+from tocsin.render.sandbox import sandbox
+from tocsin.render.templates import (
+    LAST_LOCALE,
+    REQUIRED_PARTS,
+    family,
+    find_parts,
+    load_templates,
+    normal_locale,
+)
+
+SAMPLE = "sample.json"
+_SECRET = b"only for samples"
+
+
+def check_templates(catalog: Path) -> list[str]:
+    """List every mistake in the templates of a catalog folder, one a line, each with its file.
+
+    Found are wrong syntax, unknown filters, variables and templates, fields of `data` that stand in no
+    sample, parts missing for a channel in a language, and samples that do not render.
+    `<name>/sample.json` holds the `data` of one event, or a list of them, that together show every field a
+    template uses.
+    """
+    folder = catalog / "templates"
+    try:
+        tenants = load(catalog).tenants
+        templates = load_templates(folder)
+    except CatalogError as error:
+        return str(error).splitlines()
+    samples, unread = _samples(folder, _used(tenants))
+    problems = _mistakes(templates, tenants, samples) + unread
+    return sorted(set(problems)) or sorted(set(_unrendered(templates, tenants, samples)))
+
+
+def sound_templates(folder: Path, tenants: Mapping[str, TenantPlan]) -> dict[str, str]:
+    """Read the templates of a catalog, and refuse what cannot be rendered whatever the event.
+
+    It is what a process asks before it puts a catalog in force: `check_templates` without the samples, which
+    take seconds to render.
+
+    Args:
+        folder: the catalog's `templates/`.
+        tenants: name -> settings and notifications.
+
+    Returns:
+        As `tocsin.render.templates.load_templates`.
+
+    Raises:
+        CatalogError: every mistake, one a line, each with its file.
+    """
+    templates = load_templates(folder)
+    if mistakes := _mistakes(templates, tenants, {}):
+        raise CatalogError("\n".join(sorted(set(mistakes))))
+    return templates
+
+
+def _mistakes(
+    templates: Mapping[str, str], tenants: Mapping[str, TenantPlan], samples: Mapping[str, Samples]
+) -> list[str]:
+    """List wrong syntax; where there is none, wrong names and missing parts."""
+    return list(_syntax(templates)) or [
+        *name_problems(templates, samples),
+        *_misnamed(templates, _used(tenants)),
+        *_missing_parts(templates, tenants),
+    ]
+
+
+def _used(tenants: Mapping[str, TenantPlan]) -> set[str]:
+    return {plan.template for tenant in tenants.values() for plan in tenant.plans.values()}
+
+
+def _syntax(templates: Mapping[str, str]) -> Iterator[str]:
+    environment = sandbox(templates)
+    for name, source in templates.items():
+        try:
+            environment.compile(source, name, raw=True)
+        except jinja2.TemplateSyntaxError as error:
+            yield f"{place(name, error.lineno)}: {error.message}"
+
+
+def _samples(folder: Path, used: set[str]) -> tuple[dict[str, Samples], list[str]]:
+    samples: dict[str, Samples] = {}
+    problems = []
+    for name in sorted(used):
+        file = folder / name / SAMPLE
+        try:
+            sample = msgspec.json.decode(file.read_bytes())
+            samples[name] = sample if isinstance(sample, list) else [sample]
+        except FileNotFoundError:
+            problems.append(f"templates/{name}/{SAMPLE}:1: missing, write the `data` of an event there")
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            problems.append(f"templates/{name}/{SAMPLE}:1: not JSON: {error}")
+    return samples, problems
+
+
+def _missing_parts(templates: Mapping[str, str], tenants: Mapping[str, TenantPlan]) -> Iterator[str]:
+    """Find languages that lack a part, where there is a folder for them or nothing else to fall back to."""
+    for tenant, plan, channel in _channels(tenants):
+        folders = _locales(templates, plan.template)
+        last = {tenant.spec.locale, LAST_LOCALE}
+        complete = {tag for tag in folders | last if find_parts(templates, plan.template, channel, tag)}
+        wanted = folders if complete & last else folders | last
+        for locale in wanted - complete:
+            missing = _lacking(templates, plan.template, channel, locale)
+            yield f"templates/{plan.template}/{locale}/:1: no {missing}, which {channel} needs"
+
+
+def _misnamed(templates: Mapping[str, str], used: set[str]) -> Iterator[str]:
+    for template in used:
+        for locale in _locales(templates, template):
+            right = normal_locale(locale)
+            if right != locale:
+                cure = f"rename it `{right}`" if right else "name it like de or de-AT"
+                yield f"templates/{template}/{locale}/:1: not how a language is written, {cure}"
+
+
+def _lacking(templates: Mapping[str, str], name: str, channel: str, locale: str) -> str:
+    folders = [f"{name}/{tag}" for tag in family(locale)] + [name]
+    parts = REQUIRED_PARTS[channel]
+    return ", ".join([p for p in parts if not any(f"{folder}/{p}" in templates for folder in folders)])
+
+
+def _locales(templates: Mapping[str, str], name: str) -> set[str]:
+    paths = [path.split("/") for path in templates if path.startswith(f"{name}/")]
+    return {steps[1] for steps in paths if len(steps) > 2}
+
+
+def _channels(tenants: Mapping[str, TenantPlan]) -> Iterator[tuple[TenantPlan, Plan, str]]:
+    for tenant in tenants.values():
+        for plan in tenant.plans.values():
+            for channel in plan.channels:
+                yield tenant, plan, channel.name
+
+
+def _unrendered(
+    templates: Mapping[str, str], tenants: Mapping[str, TenantPlan], samples: Mapping[str, Samples]
+) -> Iterator[str]:
+    renderer = Renderer(templates, {name: tenant.spec for name, tenant in tenants.items()}, _SECRET)
+    for _, plan, channel in _channels(tenants):
+        cases = product(sorted(_locales(templates, plan.template)), enumerate(samples[plan.template]))
+        for locale, (number, sample) in cases:
+            try:
+                renderer.render(_message(plan, channel, locale, sample))
+            except RenderError as error:
+                where = f"templates/{plan.template}/{SAMPLE}:1: sample {number}, {channel}, {locale}"
+                yield f"{where}: {error}"
+
+
+def _message(plan: Plan, channel: str, locale: str, sample: Any) -> Message:
+    """Build a message as the gate would, with a sample for its data."""
+    return Message(
+        message_id="0" * 32,
+        notification_id="0" * 32,
+        tenant=plan.tenant,
+        user="sample",
+        channel=channel,
+        target=Target(address=""),
+        notification=plan.name,
+        category=plan.category,
+        template=plan.template,
+        data=msgspec.Raw(msgspec.json.encode(sample)),
+        locale=locale,
+        timezone=plan.timezone,
+        priority=plan.priority,
+        event_id="sample",
+        event_source="/sample",
+        event_type="sample",
+        event_time_ms=0,
+        received_ms=0,
+        decided_ms=0,
+        origin=Origin("events", 0, 0),
+    )

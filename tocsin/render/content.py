@@ -1,0 +1,141 @@
+"""From rendered parts to what a channel carries: within its limits, and with its headers."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from tocsin.catalog.spec import Senders
+from tocsin.errors import RenderError
+from tocsin.model.content import EmailContent, InAppContent, PushContent, SmsContent
+from tocsin.model.ids import digest
+from tocsin.model.message import Message
+from tocsin.render.sms import analyse, smart
+from tocsin.render.text import json_size, one_line, safe_url, shorten, tidy
+
+MAX_SUBJECT_BYTES = 250
+MAX_TITLE_BYTES = 250
+MAX_SMS_CHARS = 1_600  # of Twilio and SNS
+# FCM, APNs and web push take 4096 bytes. The rest is for what adapters put around the content: the names of
+# fields, `aps`, channel and tag, and the 103 bytes of web push encryption.
+MAX_PUSH_BYTES = 4096 - 640
+MIN_BODY_BYTES = 64
+MAX_COLLAPSE_BYTES = 64  # of apns-collapse-id
+DEFAULT_TTL_S = 86_400
+MAX_TTL_S = 28 * 86_400  # of FCM
+
+Parts = Mapping[str, str]
+
+
+def email_content(parts: Parts, senders: Senders, headers: dict[str, str]) -> EmailContent:
+    """Build a mail; no header value can hold a line break.
+
+    Args:
+        parts: subject, text and html.
+        senders: from `clean_senders`.
+        headers: from `mail_headers`.
+    """
+    return EmailContent(
+        subject=shorten(one_line(parts["subject"]), MAX_SUBJECT_BYTES),
+        text=tidy(parts["text"]) + "\n",
+        html=parts["html"].strip() + "\n",
+        sender=senders.email,
+        sender_name=senders.email_name,
+        reply_to=senders.reply_to,
+        headers=headers,
+    )
+
+
+def clean_senders(senders: Senders) -> Senders:
+    """Put every value on one line, since all of them end in headers."""
+    return senders.model_copy(update={name: one_line(value) for name, value in senders})
+
+
+def mail_headers(unsubscribe_url: str, unsubscribe_email: str) -> dict[str, str]:
+    """Build the headers of a mail: no auto-replies, and one-click unsubscribe (RFC 8058) if it has a link."""
+    headers = {"Auto-Submitted": "auto-generated"}
+    if unsubscribe_url:
+        token = unsubscribe_url.rsplit("/", 1)[-1]
+        mailto = f", <mailto:{unsubscribe_email}?subject={token}>" if unsubscribe_email else ""
+        headers["List-Unsubscribe"] = f"<{unsubscribe_url}>{mailto}"
+        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    return headers
+
+
+def sms_content(parts: Parts, message: Message, senders: Senders) -> SmsContent:
+    """Build a text message, in GSM-7 if plain punctuation makes it so, and count what it will be billed as.
+
+    Raises:
+        RenderError: no provider takes a text of this length.
+    """
+    # CLDR puts a narrow no-break space into "3:20 PM", which alone would make the text UCS-2.
+    text = tidy(parts["sms"]).replace("\u202f", " ")
+    size = analyse(text)
+    if size.encoding != "GSM-7":
+        text = smart(text)
+        size = analyse(text)
+    if len(text) > MAX_SMS_CHARS:
+        msg = f"template {message.template}, part sms: longer than {MAX_SMS_CHARS} characters"
+        raise RenderError(msg)
+    return SmsContent(text=text, segments=size.segments, encoding=size.encoding, sender=senders.sms)
+
+
+def push_content(parts: Parts, message: Message) -> PushContent:
+    """Build a push notification whose payload stays within 4096 bytes: a long body is cut at a word.
+
+    Raises:
+        RenderError: the link alone is too long to leave room for a body, or may not be followed.
+    """
+    title = shorten(one_line(parts["title"]), MAX_TITLE_BYTES)
+    url = _link(parts, message)
+    data = _push_data(message)
+    collapse_key = _collapse_key(message.collapse_key)
+    # The link goes out twice: in the data for the app, and where the platform opens it.
+    used = json_size(title) + 2 * json_size(url) + len(msgspec.json.encode(data)) + len(collapse_key)
+    if MAX_PUSH_BYTES - used < MIN_BODY_BYTES:
+        msg = f"template {message.template}, part url: too long for a push notification"
+        raise RenderError(msg)
+    return PushContent(
+        title=title,
+        body=shorten(tidy(parts["body"]), MAX_PUSH_BYTES - used),
+        data=data,
+        url=url,
+        collapse_key=collapse_key,
+        ttl_s=_ttl_s(message),
+        urgent=message.priority in ("critical", "high"),
+    )
+
+
+def inapp_content(parts: Parts, message: Message) -> InAppContent:
+    """Build an entry of the inbox: plain text, which whoever shows it must escape."""
+    title = shorten(one_line(parts["title"]), MAX_TITLE_BYTES)
+    return InAppContent(title=title, body=tidy(parts["body"]), url=_link(parts, message))
+
+
+def _link(parts: Parts, message: Message) -> str:
+    url = parts.get("url", "").strip()
+    try:
+        return safe_url(url) if url else ""
+    except ValueError as error:
+        msg = f"template {message.template}, part url: {error}"
+        raise RenderError(msg) from None
+
+
+def _push_data(message: Message) -> dict[str, str]:
+    return {
+        "message_id": message.message_id,
+        "notification_id": message.notification_id,
+        "notification": message.notification,
+        "category": message.category,
+    }
+
+
+def _collapse_key(key: str) -> str:
+    """Keep a key that platforms take; a longer one is replaced by its hash, which collapses the same."""
+    clean = one_line(key)
+    return clean if len(clean.encode()) <= MAX_COLLAPSE_BYTES else digest("collapse", clean)
+
+
+def _ttl_s(message: Message) -> int:
+    if not message.expires_ms:
+        return DEFAULT_TTL_S
+    return max(0, min(MAX_TTL_S, (message.expires_ms - message.decided_ms) // 1000))

@@ -1,0 +1,168 @@
+"""Template filters that write times, numbers and money as the reader's language does (CLDR, through Babel).
+
+The results are memoized: clock times, days and durations have few values.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import jinja2
+from babel import Locale, UnknownLocaleError
+from babel.core import get_global
+from babel.dates import format_date, format_datetime, format_skeleton, format_time
+from babel.lists import format_list
+from babel.numbers import format_currency, format_decimal
+from babel.units import format_unit
+from jinja2.runtime import Context
+
+from tocsin.render.text import safe_url
+
+STYLES = frozenset({"short", "medium", "long", "full"})
+MEMO = 8192  # entries a filter, some 2 MB each
+
+Moment = str | int | float
+
+
+def zone_or(name: str, default: str) -> str:
+    """Take a time zone's IANA name if it is one, else the default.
+
+    >>> zone_or("Europe/Vienna", "UTC"), zone_or("Mars/Base", "UTC"), zone_or("../passwd", "UTC")
+    ('Europe/Vienna', 'UTC', 'UTC')
+    """
+    return name if name and _zone(name) else default
+
+
+@lru_cache(MEMO)
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+@lru_cache(1024)
+def knows_locale(locale: str) -> bool:
+    """Tell whether dates and numbers can be written for a BCP 47 locale."""
+    try:
+        Locale.parse(locale, sep="-")
+    except (UnknownLocaleError, ValueError):
+        return False
+    return True
+
+
+@lru_cache(1024)
+def _locale(locale: str) -> Locale:
+    return Locale.parse(locale, sep="-")
+
+
+@lru_cache(MEMO)
+def _moment(value: Moment, zone: str) -> datetime:
+    """Read an RFC 3339 text or milliseconds since 1970; a text without an offset counts as UTC."""
+    if isinstance(value, int | float):
+        moment = datetime.fromtimestamp(value / 1000, UTC)
+    else:
+        moment = datetime.fromisoformat(value)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(_zone(zone) or UTC)
+
+
+def _time(value: Moment, style: str, zone: str, locale: str) -> str:
+    moment = _moment(value, zone)
+    if style == "short":
+        return _short_time(moment.hour, moment.minute, locale)
+    return format_time(moment, style, locale=_locale(locale))
+
+
+@lru_cache(MEMO)
+def _short_time(hour: int, minute: int, locale: str) -> str:
+    return format_time(time(hour, minute), "short", locale=_locale(locale))
+
+
+def _date(value: Moment, style: str, zone: str, locale: str) -> str:
+    """Write a date; a plain `2013-02-09` is that day everywhere."""
+    if isinstance(value, str) and len(value) == len("2013-02-09"):
+        return _day(date.fromisoformat(value), style, locale)
+    return _day(_moment(value, zone).date(), style, locale)
+
+
+@lru_cache(MEMO)
+def _day(day: date, style: str, locale: str) -> str:
+    if style in STYLES:
+        return format_date(day, style, locale=_locale(locale))
+    return format_skeleton(style, day, locale=_locale(locale))
+
+
+@lru_cache(MEMO)
+def _datetime(value: Moment, style: str, zone: str, locale: str) -> str:
+    moment = _moment(value, zone)
+    if style in STYLES:
+        return format_datetime(moment, style, locale=_locale(locale))
+    return format_skeleton(style, moment, locale=_locale(locale))
+
+
+@lru_cache(MEMO)
+def _number(value: float, decimals: int | None, locale: str) -> str:
+    pattern = None if decimals is None else "#,##0" + ("." + "0" * decimals if decimals else "")
+    return format_decimal(value, pattern, locale=_locale(locale))
+
+
+@lru_cache(MEMO)
+def _currency(value: float, currency: str, cents: bool, locale: str) -> str:
+    if currency not in get_global("all_currencies"):
+        msg = "not a currency code of ISO 4217"
+        raise ValueError(msg)
+    known = _locale(locale)
+    if cents:
+        return format_currency(value, currency, locale=known)
+    whole = str(known.currency_formats["standard"].pattern).replace(".00", "")
+    return format_currency(value, currency, whole, locale=known, currency_digits=False)
+
+
+@lru_cache(MEMO)
+def _duration(minutes: float, style: str, locale: str) -> str:
+    hours, rest = divmod(round(minutes), 60)
+    parts = [(hours, "hour", "h"), (rest, "minute", "min")]
+    shown = [part for part in parts if part[0]] or parts[1:]
+    if style == "short":  # the symbols of the SI: the same in every language that writes Latin letters
+        return " ".join([f"{count} {symbol}" for count, _, symbol in shown])
+    known = _locale(locale)
+    texts = [format_unit(count, unit, "long", locale=known) for count, unit, _ in shown]
+    return format_list(texts, locale=known)
+
+
+def _in_zone(write: Callable[[Moment, str, str, str], str], usual: str) -> Callable[..., str]:
+    """Make a filter that writes in the reader's language, and time zone unless the template names one."""
+
+    @jinja2.pass_context
+    def of_reader(context: Context, value: Moment, style: str = usual, zone: str = "") -> str:
+        return write(value, style, zone or context["timezone"], context["locale"])
+
+    return of_reader
+
+
+@jinja2.pass_context
+def _number_filter(context: Context, value: float, decimals: int | None = None) -> str:
+    return _number(value, decimals, context["locale"])
+
+
+@jinja2.pass_context
+def _currency_filter(context: Context, value: float, currency: str, cents: bool = True) -> str:
+    return _currency(value, currency, cents, context["locale"])
+
+
+@jinja2.pass_context
+def _duration_filter(context: Context, minutes: float, style: str = "long") -> str:
+    return _duration(minutes, style, context["locale"])
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "time": _in_zone(_time, "short"),
+    "date": _in_zone(_date, "medium"),
+    "datetime": _in_zone(_datetime, "short"),
+    "number": _number_filter,
+    "currency": _currency_filter,
+    "duration": _duration_filter,
+    "link": safe_url,
+}

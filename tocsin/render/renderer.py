@@ -1,0 +1,141 @@
+"""Rendering: from a message and the catalog's templates to what the recipient sees."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jinja2
+import msgspec
+
+from tocsin.catalog.spec import Senders, TenantSpec
+from tocsin.errors import RenderError
+from tocsin.model.content import Content
+from tocsin.model.message import Message
+from tocsin.model.statuses import Channel
+from tocsin.render.content import (
+    clean_senders,
+    email_content,
+    inapp_content,
+    mail_headers,
+    push_content,
+    sms_content,
+)
+from tocsin.render.formats import knows_locale, zone_or
+from tocsin.render.sandbox import compiled, rendered, sandbox
+from tocsin.render.templates import LAST_LOCALE, family, find_parts
+from tocsin.render.unsubscribe import Subscription, UnsubscribeTokens
+
+MEMO = 4096  # combinations of template, channel and locale kept ready
+
+
+class _Plan(NamedTuple):
+    parts: dict[str, jinja2.Template]
+    locale: str
+
+
+class _Tenant(NamedTuple):
+    spec: TenantSpec
+    senders: Senders
+    brand: dict[str, str]
+
+
+class Renderer:
+    """Renders messages. Pure: the same message, templates and settings give the same content.
+
+    Built anew when the catalog is reloaded. Templates are compiled at their first use and kept. The language
+    is the recipient's (`de-AT`, then `de`), else the tenant's, else English, for the whole message.
+
+    Args:
+        templates: as `tocsin.render.templates.load_templates` gives them.
+        tenants: name -> settings.
+        secret: at least 16 bytes; unsubscribe links are sealed with it.
+    """
+
+    def __init__(
+        self, templates: Mapping[str, str], tenants: Mapping[str, TenantSpec], secret: bytes
+    ) -> None:
+        self._templates = templates
+        self._tenants = {
+            name: _Tenant(spec, clean_senders(spec.senders), spec.branding.model_dump())
+            for name, spec in tenants.items()
+        }
+        self._tokens = UnsubscribeTokens(secret)
+        self._environment = sandbox(templates)
+        self._globals = dict(self._environment.globals)
+        self._plan = lru_cache(MEMO)(self._find_plan)
+
+    def render(self, message: Message) -> Content:
+        """Render one message for its channel.
+
+        Raises:
+            RenderError: template, part and variable that do not fit; never a value (law 7).
+        """
+        tenant = self._tenants.get(message.tenant)
+        if tenant is None:
+            msg = "no settings for the tenant of this message"
+            raise RenderError(msg)
+        plan = self._plan(message.template, message.channel, message.locale, tenant.spec.locale)
+        unsubscribe_url = self._unsubscribe_url(message, tenant)
+        context = self._globals | _context(message, tenant, plan.locale, unsubscribe_url)
+        parts = {part: rendered(template, context) for part, template in plan.parts.items()}
+        return _content(message, tenant, parts, unsubscribe_url)
+
+    def _find_plan(self, template: str, channel: str, locale: str, tenant_locale: str) -> _Plan:
+        for wanted in (locale, tenant_locale, LAST_LOCALE):
+            found = find_parts(self._templates, template, channel, wanted)
+            if found is not None:
+                parts = {part: compiled(self._environment, name) for part, name in found.items()}
+                return _Plan(parts, next((tag for tag in family(wanted) if knows_locale(tag)), LAST_LOCALE))
+        msg = f"template {template}: {channel} lacks a part in the recipient's language and in every fallback"
+        raise RenderError(msg)
+
+    def _unsubscribe_url(self, message: Message, tenant: _Tenant) -> str:
+        base = tenant.senders.unsubscribe_url.rstrip("/")
+        if message.channel != Channel.EMAIL or not base or _required(message, tenant):
+            return ""
+        token = self._tokens.make(Subscription(message.tenant, message.user, message.category))
+        return f"{base}/{token}"
+
+
+def _required(message: Message, tenant: _Tenant) -> bool:
+    category = tenant.spec.categories.get(message.category)
+    return category is not None and category.required
+
+
+def _context(message: Message, tenant: _Tenant, locale: str, unsubscribe_url: str) -> dict[str, Any]:
+    try:
+        data = msgspec.json.decode(message.data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        msg = f"template {message.template}: the data of the event is not JSON"
+        raise RenderError(msg) from None
+    timezone = zone_or(message.timezone, tenant.spec.timezone)
+    return {
+        "data": data,
+        "event": {
+            "id": message.event_id,
+            "source": message.event_source,
+            "type": message.event_type,
+            "time_ms": message.event_time_ms,
+        },
+        "user": {"id": message.user, "locale": message.locale, "timezone": timezone},
+        "brand": tenant.brand,
+        "notification": message.notification,
+        "category": message.category,
+        "required": _required(message, tenant),
+        "locale": locale,
+        "timezone": timezone,
+        "unsubscribe_url": unsubscribe_url,
+    }
+
+
+def _content(message: Message, tenant: _Tenant, parts: dict[str, str], unsubscribe_url: str) -> Content:
+    match message.channel:
+        case Channel.EMAIL:
+            headers = mail_headers(unsubscribe_url, tenant.senders.unsubscribe_email)
+            return email_content(parts, tenant.senders, headers)
+        case Channel.SMS:
+            return sms_content(parts, message, tenant.senders)
+        case Channel.INAPP:
+            return inapp_content(parts, message)
+        case _:
+            return push_content(parts, message)

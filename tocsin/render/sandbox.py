@@ -1,0 +1,138 @@
+"""The sandbox templates run in: strict about missing variables, escaping in HTML, silent about values."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from tocsin.errors import RenderError
+from tocsin.render.formats import FILTERS
+from tocsin.render.templates import SUFFIX
+
+CONTEXT_NAMES = frozenset(
+    {"data", "event", "user", "notification", "category", "required"}
+    | {"brand", "locale", "timezone", "unsubscribe_url"}
+)
+MAX_RANGE = 1_000  # rounds of a loop over range(): a message is short
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+# What a template can do to itself with data it does not expect. Anything else is a bug of ours.
+_FAILURES = (
+    jinja2.TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+class MissingVariableError(jinja2.UndefinedError):
+    """A template asked for a variable that is not there; the text is the variable's name."""
+
+
+class _Undefined(jinja2.StrictUndefined):
+    __slots__ = ()
+
+    def __init__(
+        self,
+        hint: str | None = None,
+        obj: Any = jinja2.utils.missing,
+        name: str | None = None,
+        exc: type[jinja2.TemplateRuntimeError] = jinja2.UndefinedError,
+    ) -> None:
+        # A computed name may be a value of somebody's: only what looks like an identifier is repeated.
+        shown = name if isinstance(name, str) and _NAME.fullmatch(name) else "(computed)"
+        super().__init__(shown, obj, name, MissingVariableError if exc is jinja2.UndefinedError else exc)
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    def __init__(self, templates: Mapping[str, str]) -> None:
+        super().__init__(
+            loader=jinja2.FunctionLoader(lambda name: _found(templates, name)),
+            undefined=_Undefined,
+            autoescape=is_html,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            cache_size=-1,
+            auto_reload=False,
+        )
+        self.filters.update(FILTERS)
+        self.globals.pop("lipsum")
+        self.globals["range"] = _short_range
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Look for a field of the data before a method of dict: `data.items` is what the event says."""
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+
+def _found(templates: Mapping[str, str], name: str) -> tuple[str, str, None] | None:
+    source = templates.get(name)
+    return None if source is None else (source, name + SUFFIX, None)
+
+
+def _short_range(*bounds: int) -> range:
+    rounds = range(*bounds)
+    if len(rounds) > MAX_RANGE:
+        msg = f"a range of more than {MAX_RANGE} rounds"
+        raise OverflowError(msg)
+    return rounds
+
+
+def is_html(name: str | None) -> bool:
+    """Tell whether a template's output is HTML, where values must be escaped."""
+    return name is not None and name.split("/")[-1] == "html"
+
+
+def sandbox(templates: Mapping[str, str]) -> jinja2.Environment:
+    """Build the environment of a catalog; each template is compiled at its first use, once.
+
+    Args:
+        templates: as `tocsin.render.templates.load_templates` gives them.
+    """
+    return _Sandbox(templates)
+
+
+def compiled(environment: jinja2.Environment, name: str) -> jinja2.Template:
+    """Give the compiled template.
+
+    Raises:
+        RenderError: its syntax is wrong; the text names template and line.
+    """
+    try:
+        return environment.get_template(name)
+    except jinja2.TemplateSyntaxError as error:
+        msg = f"template {error.name or name}, line {error.lineno}: {error.message}"
+        raise RenderError(msg) from None
+    except jinja2.TemplateNotFound as error:
+        msg = f"template {name}: there is no {error.name}"
+        raise RenderError(msg) from None
+
+
+def rendered(template: jinja2.Template, context: dict[str, Any]) -> str:
+    """Run a template.
+
+    Args:
+        template: from `compiled`.
+        context: every variable it may use, the globals of its environment included; it is not changed.
+
+    Raises:
+        RenderError: it does not fit the data; the text names template and missing variable, never a value.
+    """
+    environment = template.environment
+    try:
+        # What `template.render` does, without copying the context for each part of a message.
+        own = environment.context_class(environment, context, template.name, template.blocks)
+        return environment.concat(template.root_render_func(own))
+    except MissingVariableError as error:
+        msg = f"template {template.name}: variable {error.message} is missing"
+        raise RenderError(msg) from None
+    except _FAILURES as error:
+        # The texts of other errors may quote values, so only their kind is told.
+        msg = f"template {template.name}: {type(error).__name__}"
+        raise RenderError(msg) from None

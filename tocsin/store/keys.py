@@ -1,0 +1,91 @@
+"""Where things stand in the base: `partition | lane | kind | …`, so that a partition is one range.
+
+| key | value |
+|---|---|
+| partition, lane, `r`, user | record |
+| partition, lane, `h`, timer identity | due, payload |
+| partition, lane, `t`, due, timer identity | (empty) |
+| partition, lane, `s` | timers held, floor |
+| `ff ff`, `meta` | identity and applied epoch |
+
+Numbers are big-endian, so byte order is due order. Each value starts with a version byte. The `h` and `t`
+rows of a timer are written and deleted together; the `h` row says where its `t` row stands.
+"""
+
+from typing import NamedTuple
+
+from tocsin.errors import StateError
+
+VERSION = b"\x01"
+META = b"\xff\xffmeta"
+DUE_BYTES = 8
+_LENGTH_BYTES = 4
+_LATEST_MS = 1 << 62
+_RECORD, _HELD, _TIMER, _STATUS, _AFTER_TIMERS = b"r", b"h", b"t", b"s", b"u"
+
+
+class LaneKeys(NamedTuple):
+    """Key prefixes of one lane."""
+
+    record: bytes
+    held: bytes
+    timer: bytes
+    status: bytes
+    after_records: bytes
+    after_timers: bytes
+
+
+def lane_keys(key: str) -> LaneKeys:
+    """Build the prefixes of lane `"<partition>.<lane>"`."""
+    partition, lane = parse_lane(key)
+    prefix = partition.to_bytes(2, "big") + lane.to_bytes(2, "big")
+    return LaneKeys(
+        record=prefix + _RECORD,
+        held=prefix + _HELD,
+        timer=prefix + _TIMER,
+        status=prefix + _STATUS,
+        after_records=prefix + _STATUS,
+        after_timers=prefix + _AFTER_TIMERS,
+    )
+
+
+def parse_lane(key: str) -> tuple[int, int]:
+    """Split `"<partition>.<lane>"`."""
+    partition, _, lane = key.partition(".")
+    return int(partition), int(lane)
+
+
+def timer_identity(user: str, timer_id: str) -> bytes:
+    """Name a timer: its user's length, user, timer id."""
+    name = user.encode()
+    return len(name).to_bytes(_LENGTH_BYTES, "big") + name + timer_id.encode()
+
+
+def split_identity(identity: bytes) -> tuple[str, str]:
+    """Undo `timer_identity`."""
+    end = _LENGTH_BYTES + int.from_bytes(identity[:_LENGTH_BYTES], "big")
+    return identity[_LENGTH_BYTES:end].decode(), identity[end:].decode()
+
+
+def due_bytes(due_ms: int) -> bytes:
+    """Encode a due time; what is out of range counts as the nearest that is in."""
+    return min(max(due_ms, 0), _LATEST_MS).to_bytes(DUE_BYTES, "big")
+
+
+def held_value(due_ms: int, payload: bytes) -> bytes:
+    """Build the value of an `h` row."""
+    return VERSION + due_bytes(due_ms) + payload
+
+
+def due_of(held: bytes) -> bytes:
+    """Read the due bytes of an `h` row."""
+    return opened(held)[:DUE_BYTES]
+
+
+def opened(value: bytes) -> bytes:
+    """Strip the version byte, or raise `StateError` if the value is of a newer release."""
+    if value[:1] != VERSION:
+        version = value[:1].hex() or "none"
+        msg = f"a value of version {version} stands in the base: run the release that wrote it"
+        raise StateError(msg)
+    return value[1:]
