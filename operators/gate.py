@@ -3,8 +3,7 @@
 Before a record at *t* is decided, the lane's timers due by *t* fire, each with its due time as `now` (law 2).
 Where a whole morning's worth is due, only so many fire at once, for an epoch must stay small: of the record's
 own user all do, and no decision of the others can tell. Between records timers fire by what `Timing` allows.
-Nothing is emitted between the end of an epoch and its durability (ENGINE traps: a lane fires no timer in
-that gap).
+Nothing is emitted between the end of an epoch and its durability (docs/engine.md, fact 11).
 """
 
 from collections import Counter

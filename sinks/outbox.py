@@ -1,7 +1,7 @@
 """The outbox: a sink that shows nothing itself.
 
 Records of an epoch are collected, stored by Bytewax with the epoch's offsets and deltas, and published by
-the shard when the epoch is durable (ENGINE §13).
+the shard when the epoch is durable (docs/engine.md, fact 9).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The Bytewax source over the hub: one partition, so that its `next_batch` proves an epoch durable.
 
 Per epoch Bytewax calls `next_batch` again and again, then `snapshot` once; the first `next_batch` after
-that comes only when the epoch is durable (ENGINE §2, §13).
+that comes only when the epoch is durable (docs/engine.md, fact 7).
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class Epochs(Protocol):
 class Wake(NamedTuple):
     """The first item after a start: every lane is built, so that its timers are awake.
 
-    Bytewax builds a lane only for an item or a stored row (ENGINE §13, trap 3).
+    Bytewax builds a lane only for an item or a stored row (docs/engine.md, fact 6).
     """
 
     partitions: tuple[int, ...]

@@ -37,6 +37,13 @@ def imported_modules(path: Path) -> set[str]:
     return found
 
 
+@cache
+def pages() -> dict[str, str]:
+    """Give the text of every Markdown page by its path from the root."""
+    found = (path for path in sorted(ROOT.rglob("*.md")) if not _is_skipped(path))
+    return {path.relative_to(ROOT).as_posix(): path.read_text() for path in found}
+
+
 def _is_skipped(path: Path) -> bool:
     parts = path.relative_to(ROOT).parts
     return any(part.startswith(".") or part in _SKIPPED for part in parts)

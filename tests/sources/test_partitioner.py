@@ -53,7 +53,7 @@ def test_lanes_are_part_of_the_layout() -> None:
 
 
 def test_users_of_one_partition_spread_over_all_lanes() -> None:
-    """`murmur2 % 16` within partitions of `murmur2 % 8` would use two lanes of sixteen (ENGINE §13)."""
+    """`murmur2 % 16` within partitions of `murmur2 % 8` uses two of sixteen (docs/engine.md, fact 26)."""
     for partitions, lanes in ((8, 16), (16, 8), (16, 16)):
         here = Counter(lane_of(key, lanes) for key in USERS if partition_of(key, partitions) == 3)
         fair = sum(here.values()) / lanes

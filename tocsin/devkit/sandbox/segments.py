@@ -1,4 +1,4 @@
-"""How a text is billed: GSM-7 or UCS-2, and in how many segments (3GPP 23.038; the sheet sms-encoding.md)."""
+"""How a text is billed: GSM-7 or UCS-2, and in how many segments (3GPP 23.038)."""
 
 from typing import NamedTuple
 

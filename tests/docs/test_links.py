@@ -1,0 +1,77 @@
+"""Links and file names on the pages lead to something that is in this repository."""
+
+import re
+
+import pytest
+
+from tests.docs.repository import ROOT, pages
+
+_LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)]+))?\)")
+_FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]*(?:\.(?:py|md|yml|yaml|sql|sh|json)|/))`")
+# Files that a reader makes, or that exist in a running installation only.
+_NOT_HERE = re.compile(r"^(\.tocsin|/|base/|recovery/|gateway/)|NAME")
+
+
+def slug(heading: str) -> str:
+    """Turn a heading into its anchor, as GitHub does."""
+    plain = re.sub(r"[^\w\- ]", "", heading.replace("`", "").lower())
+    return plain.strip().replace(" ", "-")
+
+
+def anchors(page: str) -> set[str]:
+    """List the anchors of a page; code blocks have none."""
+    text = re.sub(r"^```.*?^```", "", pages()[page], flags=re.MULTILINE | re.DOTALL)
+    return {slug(heading) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+
+
+def broken_links(page: str) -> list[str]:
+    """List the links of a page that lead nowhere."""
+    return [
+        f"{link}#{anchor}" for link, anchor in _LINK.findall(pages()[page]) if not _leads(page, link, anchor)
+    ]
+
+
+def _leads(page: str, link: str, anchor: str) -> bool:
+    if link.startswith(("http:", "https:", "mailto:")):
+        return True
+    target = ((ROOT / page).parent / link).resolve() if link else ROOT / page
+    if not target.exists() or not target.is_relative_to(ROOT):
+        return False
+    return not anchor or anchor in anchors(target.relative_to(ROOT).as_posix())
+
+
+@pytest.mark.parametrize("page", pages())
+def test_links_lead_somewhere(page: str) -> None:
+    assert broken_links(page) == []
+
+
+@pytest.mark.parametrize("page", pages())
+def test_files_named_are_there(page: str) -> None:
+    named = {path for path in _FILE.findall(pages()[page]) if not _NOT_HERE.search(path)}
+    assert sorted(path for path in named if not (ROOT / path).exists()) == []
+
+
+def test_every_page_of_the_docs_can_be_reached_from_the_readme() -> None:
+    reached, waiting = set(), ["README.md"]
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        links = ((ROOT / page).parent / link for link, _ in _LINK.findall(pages()[page]) if link)
+        found = {path.resolve() for path in links if path.exists()}
+        names = {path.relative_to(ROOT).as_posix() for path in found if path.is_relative_to(ROOT)}
+        waiting.extend((names & pages().keys()) - reached)
+    assert sorted(page for page in pages() if page.startswith("docs/") and page not in reached) == []
+
+
+@pytest.mark.parametrize(
+    ("link", "anchor", "leads"),
+    [
+        ("docs/laws.md", "", True),
+        ("docs/laws.md", "law-1-conservation", True),
+        ("docs/laws.md", "law-9", False),
+        ("docs/nothing.md", "", False),
+        ("../elsewhere", "", False),
+    ],
+)
+def test_a_wrong_link_is_found(link: str, anchor: str, leads: bool) -> None:
+    assert _leads("README.md", link, anchor) is leads
