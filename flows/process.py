@@ -43,7 +43,7 @@ from sources.consumer import HubPolicy
 from sources.hub import KafkaHub
 from sources.source import HubSource, Item, Wake, wake_all
 from sources.topics import TopicAdmin
-from tocsin.app.health import HealthServer
+from tocsin.app.health import Fact, HealthChecks, HealthServer
 from tocsin.app.metrics import Meters, TimedEpochs, registry
 from tocsin.app.settings import Settings, environment
 from tocsin.decision.policy import GatePolicy
@@ -108,13 +108,28 @@ class ShardPlan(NamedTuple):
         return tuple(range(self.number, of, self.shards))
 
 
-def run_shard(settings: Settings, plan: ShardPlan, parent: int = 0) -> int:
+class Signals(NamedTuple):
+    """How a shard and whoever runs it talk.
+
+    Attributes:
+        stop: set to end the flow in order.
+        ready: called whenever an epoch became durable.
+    """
+
+    stop: threading.Event
+    ready: Callable[[], None]
+
+
+def run_shard(
+    settings: Settings, plan: ShardPlan, parent: int = 0, ready: Callable[[], None] = lambda: None
+) -> int:
     """Run one shard until SIGTERM, or until its parent is gone; returns its exit code.
 
     Args:
         settings: as resolved at the edge.
         plan: which shard.
         parent: process id of the supervisor; 0 for whoever is the parent now.
+        ready: called whenever an epoch became durable: this start worked.
     """
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {plan.name} %(name)s: %(message)s")
     stop = threading.Event()
@@ -123,7 +138,7 @@ def run_shard(settings: Settings, plan: ShardPlan, parent: int = 0) -> int:
     try:
         with ExitStack() as stack:
             stack.enter_context(_every(_HOUSEKEEPING_S, _parent_watch(parent or os.getppid(), stop)))
-            _run(settings, plan, stop, stack)
+            _run(settings, plan, Signals(stop, ready), stack)
     except (StateError, SettingsError, CatalogError) as error:
         return _refuse(error)
     except TocsinError as error:
@@ -151,8 +166,8 @@ def _refusal_within(error: BaseException | None) -> BaseException | None:
     return None
 
 
-def _run(settings: Settings, plan: ShardPlan, stop: threading.Event, stack: ExitStack) -> None:
-    opened = _open(settings, plan, stop, stack)
+def _run(settings: Settings, plan: ShardPlan, signals: Signals, stack: ExitStack) -> None:
+    opened = _open(settings, plan, signals, stack)
     flow = wiring.build(opened.parts)
     _calm_collector()
     recovery = RecoveryConfig(str(opened.shard.recovery_dir), timedelta(0))  # type: ignore[no-untyped-call]
@@ -161,9 +176,9 @@ def _run(settings: Settings, plan: ShardPlan, stop: threading.Event, stack: Exit
     opened.shard.finish()
 
 
-def _open(settings: Settings, plan: ShardPlan, stop: threading.Event, stack: ExitStack) -> "Opened":
+def _open(settings: Settings, plan: ShardPlan, signals: Signals, stack: ExitStack) -> "Opened":
     try:
-        return Opened(settings, plan, stop, stack)
+        return Opened(settings, plan, signals, stack)
     except KafkaException as failure:  # a client refused its options; all else Kafka says has its own error
         msg = f"TOCSIN_KAFKA_OPTIONS: {failure.args[0].str()}; mend or remove that option"
         raise SettingsError(msg) from failure
@@ -183,7 +198,7 @@ def _calm_collector() -> None:
 class Opened:
     """Everything a flow needs, opened in order; the stack closes it in reverse."""
 
-    def __init__(self, settings: Settings, plan: ShardPlan, stop: threading.Event, stack: ExitStack) -> None:
+    def __init__(self, settings: Settings, plan: ShardPlan, signals: Signals, stack: ExitStack) -> None:
         self._settings = settings
         self._plan = plan
         self._stack = stack
@@ -201,8 +216,9 @@ class Opened:
         self.writer = self._writer()
         self.hub = self._hub()
         self.decoder = decoder(settings, self.hub)
-        self.epochs = TimedEpochs(self.shard, self.runtime.monotonic_ms)
-        self.parts = self._parts(stop)
+        self.epochs = TimedEpochs(self.shard, self.runtime.monotonic_ms, signals.ready)
+        self.checks = self._health_checks()
+        self.parts = self._parts(signals.stop)
         self._serve()
 
     def _shard(self) -> Shard[UserRecord]:
@@ -321,7 +337,7 @@ class Opened:
     def _serve(self) -> None:
         settings, plan = self._settings, self._plan
         port = settings.http_port + plan.number if settings.http_port else 0
-        served = HealthServer(settings.http_host, port, registry(self), self.problems)
+        served = HealthServer(settings.http_host, port, registry(self), self.checks)
         self._stack.callback(served.close)
         self._stack.enter_context(_every(_HOUSEKEEPING_S, self._look_after))
 
@@ -330,16 +346,27 @@ class Opened:
         self.content.poll(self.runtime.now_ms())
         self.hub.ask_again()
 
-    def problems(self) -> list[str]:
-        """What keeps this process from being healthy, a sentence each."""
-        found = [*self.hub.paused.values(), *self.hub.troubles.values(), *self.hub.deleted.values()]
-        if self.content.problem:
-            found.append(f"catalog: {self.content.problem}")
-        if self.writer is not None and self.writer.problem:
-            found.append(self.writer.problem)
-        if not self.ledger.up:
-            found.append("Redis is away: the send ledger cannot be read")
-        return found
+    def _health_checks(self) -> HealthChecks:
+        checks = HealthChecks()
+        checks.register("kafka", self._kafka_facts)
+        checks.register("catalog", self._catalog_facts)
+        checks.register("clickhouse", self._clickhouse_facts)
+        checks.register("redis", self._redis_facts)
+        return checks
+
+    def _kafka_facts(self) -> list[Fact]:
+        hub = self.hub
+        sentences = [*hub.paused.values(), *hub.troubles.values(), *hub.deleted.values()]
+        return [Fact(sentence) for sentence in sentences]
+
+    def _catalog_facts(self) -> list[Fact]:
+        return [Fact(f"catalog: {self.content.problem}")] if self.content.problem else []
+
+    def _clickhouse_facts(self) -> list[Fact]:
+        return [Fact(self.writer.problem)] if self.writer is not None and self.writer.problem else []
+
+    def _redis_facts(self) -> list[Fact]:
+        return [] if self.ledger.up else [Fact("Redis is away: the send ledger cannot be read")]
 
 
 def _parent_watch(parent: int, stop: threading.Event) -> Callable[[], None]:

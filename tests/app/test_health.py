@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from tocsin.app.health import HealthServer
+from tocsin.app.health import Fact, HealthChecks, HealthServer, Severity
 from tocsin.errors import SettingsError
 
 pytestmark = pytest.mark.loopback
@@ -21,10 +21,13 @@ class Served:
     """A server and what it is told."""
 
     def __init__(self) -> None:
-        self.problems: list[str] = []
+        self.facts: list[Fact] = []
+        checks = HealthChecks()
+        checks.register("kafka", lambda: self.facts)
+        checks.register("redis", list)
         registry = CollectorRegistry()
         Counter("tocsin_example", "an example", registry=registry).inc(3)
-        self.server = HealthServer("127.0.0.1", 0, registry, lambda: self.problems)
+        self.server = HealthServer("127.0.0.1", 0, registry, checks)
 
     def get(self, path: str) -> tuple[int, str]:
         try:
@@ -42,12 +45,33 @@ def served() -> Iterator[Served]:
     made.server.close()
 
 
-def test_healthy_is_200_and_a_problem_is_503_with_its_sentence(served: Served) -> None:
-    assert served.get("/healthz") == (200, '{"healthy": true, "problems": []}')
-    served.problems = ["events/3 is paused"]
+def test_healthy_is_200_and_an_error_is_503_with_its_sentence(served: Served) -> None:
+    code, body = served.get("/healthz")
+    assert (code, json.loads(body)) == (
+        200,
+        {"healthy": True, "problems": [], "warnings": [], "checks": {"kafka": [], "redis": []}},
+    )
+    served.facts = [Fact("events/3 is paused")]
     code, body = served.get("/healthz")
     assert code == 503
-    assert json.loads(body)["problems"] == ["events/3 is paused"]
+    found = json.loads(body)
+    assert (found["healthy"], found["problems"]) == (False, ["events/3 is paused"])
+    assert found["checks"]["kafka"] == [{"sentence": "events/3 is paused", "severity": "error"}]
+
+
+def test_a_warning_is_told_and_fails_no_probe(served: Served) -> None:
+    served.facts = [Fact("ClickHouse is away", Severity.WARNING)]
+    code, body = served.get("/healthz")
+    assert code == 200
+    found = json.loads(body)
+    assert (found["healthy"], found["problems"], found["warnings"]) == (True, [], ["ClickHouse is away"])
+
+
+def test_two_checks_of_one_name_are_refused() -> None:
+    checks = HealthChecks()
+    checks.register("kafka", list)
+    with pytest.raises(ValueError, match="'kafka' is registered twice"):
+        checks.register("kafka", list)
 
 
 def test_metrics_are_prometheus_text(served: Served) -> None:
@@ -67,19 +91,19 @@ def test_a_port_in_use_is_a_setting_to_mend(served: Served) -> None:
     with pytest.raises(
         SettingsError, match=rf"TOCSIN_HTTP_PORT: cannot listen on 127\.0\.0\.1:{port} \(Addr"
     ):
-        HealthServer("127.0.0.1", port, CollectorRegistry(), list)
+        HealthServer("127.0.0.1", port, CollectorRegistry(), HealthChecks())
 
 
 def test_a_shard_s_port_beyond_the_last_is_a_setting_to_mend() -> None:
     with pytest.raises(SettingsError, match=r"TOCSIN_HTTP_PORT: cannot listen on 127\.0\.0\.1:65536"):
-        HealthServer("127.0.0.1", 65_536, CollectorRegistry(), list)
+        HealthServer("127.0.0.1", 65_536, CollectorRegistry(), HealthChecks())
 
 
 KILLED = """
 import signal
 from prometheus_client import CollectorRegistry
-from tocsin.app.health import HealthServer
-print(HealthServer("127.0.0.1", 0, CollectorRegistry(), list).port, flush=True)
+from tocsin.app.health import Fact, HealthChecks, HealthServer, Severity
+print(HealthServer("127.0.0.1", 0, CollectorRegistry(), HealthChecks()).port, flush=True)
 signal.pause()
 """
 
@@ -94,6 +118,6 @@ def test_the_port_of_a_killed_process_is_free_at_once_although_connections_to_it
             with socket.create_connection(("127.0.0.1", port), timeout=5):
                 process.kill()
                 process.wait()
-                again = HealthServer("127.0.0.1", port, CollectorRegistry(), list)
+                again = HealthServer("127.0.0.1", port, CollectorRegistry(), HealthChecks())
                 assert again.port == port
                 again.close()

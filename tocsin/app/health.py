@@ -1,9 +1,11 @@
-"""`/healthz` and `/metrics` of one process, on a thread of their own."""
+"""Health checks of one process, and the server of `/healthz` and `/metrics`."""
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -11,27 +13,108 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from tocsin.errors import SettingsError
 
 
+class Severity(StrEnum):
+    """How much a fact matters to whoever probes the process."""
+
+    WARNING = "warning"
+    """The fact is shown; the probe passes."""
+    ERROR = "error"
+    """The process cannot do part of its work: `/healthz` answers 503."""
+
+
+class Fact(NamedTuple):
+    """One thing that is wrong now.
+
+    Attributes:
+        sentence: names the failure, its effect and the cure; holds no address and no secret.
+        severity: what the fact means for a probe.
+    """
+
+    sentence: str
+    severity: Severity = Severity.ERROR
+
+
+Check = Callable[[], Iterable[Fact]]
+"""Lists what is wrong now. Called from the server's threads, so it must not block and must not raise."""
+
+
+class HealthReport(NamedTuple):
+    """What all checks found at one moment, by the name of the check."""
+
+    facts: dict[str, list[Fact]]
+
+    @property
+    def healthy(self) -> bool:
+        """Tell whether no fact is an error."""
+        return not self.sentences(Severity.ERROR)
+
+    def sentences(self, severity: Severity) -> list[str]:
+        """List the sentences of one severity, in the order of registration."""
+        return [fact.sentence for found in self.facts.values() for fact in found if fact.severity == severity]
+
+    def body(self) -> bytes:
+        """Write the body of `/healthz` as JSON."""
+        checks = {name: [fact._asdict() for fact in found] for name, found in self.facts.items()}
+        document = {
+            "healthy": self.healthy,
+            "problems": self.sentences(Severity.ERROR),
+            "warnings": self.sentences(Severity.WARNING),
+            "checks": checks,
+        }
+        return json.dumps(document).encode()
+
+
+class HealthChecks:
+    """The named checks of a process.
+
+    >>> checks = HealthChecks()
+    >>> checks.register("redis", lambda: [Fact("Redis is away: messages wait in Kafka")])
+    >>> checks.report().healthy
+    False
+    """
+
+    def __init__(self) -> None:
+        self._checks: dict[str, Check] = {}
+
+    def register(self, name: str, check: Check) -> None:
+        """Add a check.
+
+        Raises:
+            ValueError: another check has that name.
+        """
+        if name in self._checks:
+            msg = f"health check {name!r} is registered twice"
+            raise ValueError(msg)
+        self._checks[name] = check
+
+    def report(self) -> HealthReport:
+        """Run every check now."""
+        return HealthReport({name: list(check()) for name, check in self._checks.items()})
+
+
 class HealthServer:
     """Serves health and metrics until closed.
 
-    `problems` returns sentences; none means healthy. `/healthz` answers 200 or 503 with them as JSON.
-    A port is free again the moment its process has ended, however it ended: connections that are still
-    closing do not hold it.
+    `/healthz` answers 200 or, if any fact is an error, 503; the body lists all facts as JSON. The port is
+    free again as soon as the process has ended, however it ended: closing connections do not hold it.
+
+    Args:
+        host: address to listen on.
+        port: port to listen on; 0 for a free one.
+        registry: the metrics of the process.
+        checks: the health checks of the process.
 
     Raises:
         SettingsError: it cannot listen there; the text names address, reason and cure.
     """
 
-    def __init__(
-        self, host: str, port: int, registry: CollectorRegistry, problems: Callable[[], list[str]]
-    ) -> None:
+    def __init__(self, host: str, port: int, registry: CollectorRegistry, checks: HealthChecks) -> None:
         def answer(path: str) -> tuple[int, str, bytes]:
             if path == "/metrics":
                 return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
             if path == "/healthz":
-                found = problems()
-                body = json.dumps({"healthy": not found, "problems": found}).encode()
-                return (503 if found else 200), "application/json", body
+                report = checks.report()
+                return (200 if report.healthy else 503), "application/json", report.body()
             return 404, "text/plain", b"there are /healthz and /metrics\n"
 
         class Handler(BaseHTTPRequestHandler):
@@ -44,7 +127,7 @@ class HealthServer:
                 self.wfile.write(body)
 
             def log_message(self, *_args: object) -> None:
-                """Keep quiet: a probe a second is no news."""
+                """Log nothing: a probe comes every second."""
 
         self._server = _listening(host, port, Handler)
         self._server.daemon_threads = True

@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from sources.source import Epochs
+from tocsin.app.health import HealthChecks
 from tocsin.delivery.breaker import BreakerState
 
 _LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -52,11 +53,25 @@ class Meters:
 
 
 class TimedEpochs:
-    """Passes everything on to the store, and measures how long an epoch takes to become durable."""
+    """Passes everything on to the store, and measures how long an epoch takes to become durable.
 
-    def __init__(self, epochs: Epochs, monotonic_ms: Callable[[], float], kept: int = 2_000) -> None:
+    Args:
+        epochs: the store.
+        monotonic_ms: a clock.
+        on_durable: called after each epoch that became durable.
+        kept: how many measurements the quantiles look back.
+    """
+
+    def __init__(
+        self,
+        epochs: Epochs,
+        monotonic_ms: Callable[[], float],
+        on_durable: Callable[[], None],
+        kept: int = 2_000,
+    ) -> None:
         self._epochs = epochs
         self._monotonic_ms = monotonic_ms
+        self._on_durable = on_durable
         self._closing_ms = 0.0
         self.took_ms: deque[float] = deque(maxlen=kept)
 
@@ -73,6 +88,7 @@ class TimedEpochs:
         """The epoch that ended is durable."""
         self.took_ms.append(self._monotonic_ms() - self._closing_ms)
         self._epochs.durable()
+        self._on_durable()
 
 
 class Watched(Protocol):
@@ -84,10 +100,7 @@ class Watched(Protocol):
     hub: Any
     channels: dict[str, Any]
     writer: Any
-
-    def problems(self) -> list[str]:
-        """Sentences; none means healthy."""
-        ...
+    checks: HealthChecks
 
 
 class _ProcessCollector(Collector):
@@ -106,7 +119,7 @@ class _ProcessCollector(Collector):
         yield _gauge("tocsin_epoch_close_ms", ("quantile",), _quantiles(list(watched.epochs.took_ms)))
         yield from self._hub()
         yield from self._delivery()
-        yield _gauge("tocsin_healthy", (), {(): float(not watched.problems())})
+        yield _gauge("tocsin_healthy", (), {(): float(watched.checks.report().healthy)})
         if watched.writer is not None:
             yield _counter("tocsin_clickhouse_rows", (), {(): watched.writer.rows})
             yield _gauge("tocsin_clickhouse_waiting", (), {(): watched.writer.waiting})
