@@ -1,16 +1,17 @@
-"""`python -m flows I/N FLOW CHANNEL…`: one shard, with no more imports than it needs."""
+"""`python -m flows I/N FLOW CHANNEL…`: runs one shard of a supervisor."""
 
 import sys
 
 from pydantic import ValidationError
 
 from flows.process import ShardPlan, run_shard
+from flows.readiness import READY_FD, ready_signal
 from flows.supervisor import PARENT, REFUSED
 from tocsin.app.settings import Settings, environment
 
 
 def main(arguments: list[str]) -> int:
-    """Run the shard that the supervisor named."""
+    """Run the shard that the supervisor named; return its exit code."""
     share, flow, *channels = arguments
     number, count = share.split("/")
     try:
@@ -18,8 +19,10 @@ def main(arguments: list[str]) -> int:
     except ValidationError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return REFUSED
+    plan = ShardPlan(int(number), int(count), flow, tuple(channels))
     parent = int(environment().get(PARENT, "0"))
-    return run_shard(settings, ShardPlan(int(number), int(count), flow, tuple(channels)), parent)
+    ready = ready_signal(int(environment().get(READY_FD, "-1")))
+    return run_shard(settings, plan, parent, ready)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Supervisor: starts one process a shard, restarts one that dies, stops them in order.
+"""Supervisor: starts one process per shard, restarts a process that dies, stops all in order.
 
-A shard that exits with `REFUSED` has said on stderr why it must not start (a state directory that does not
-belong, a setting that is wrong): restarting cannot help, so the supervisor stops with the same code.
+A shard that exits with `REFUSED` wrote on stderr why it must not start, such as a wrong setting. A restart
+cannot help there, so the supervisor stops all shards and exits with the same code.
 """
 
 import logging
@@ -10,20 +10,49 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
+
+from flows.readiness import READY_FD, ReadyPipe
 
 _log = logging.getLogger("tocsin.supervisor")
 REFUSED = 78  # EX_CONFIG of sysexits.h
 PARENT = "TOCSIN_SUPERVISOR"
-"""Variable that tells a shard its supervisor's process id: who asks for it later may find another parent."""
-_BACKOFF_MAX_S = 30.0
-_STEADY_S = 10.0  # a shard that lived this long starts its backoff anew
+"""Variable with the supervisor's process id: a shard whose supervisor has died finds another parent."""
 _STOP_S = 20.0
 
 
+class RestartBackoff:
+    """Decides how long a restart waits. Only starts that fail one after another make it wait longer.
+
+    A process that had become ready and then died is restarted after the first delay, however often it dies:
+    a longer one would be an outage of our own making.
+
+    Args:
+        first_s: delay of the first restart.
+        max_s: longest delay; each failed start doubles the delay up to it.
+    """
+
+    def __init__(self, first_s: float = 0.2, max_s: float = 30.0) -> None:
+        self._first_s = first_s
+        self._max_s = max_s
+        self._failed = 0
+
+    def delay_s(self, *, was_ready: bool) -> float:
+        """Note that a process ended; return the seconds until its restart."""
+        self._failed = 0 if was_ready else self._failed + 1
+        return min(self._first_s * 2.0 ** max(0, self._failed - 1), self._max_s)
+
+
 class ShardProcess:
-    """One shard's process and how it has fared."""
+    """Starts and restarts the process of one shard.
+
+    Attributes:
+        number: the shard's number, from 0.
+        restarts: how often it was restarted or killed since the supervisor started.
+        process: the running process; None while a restart waits.
+    """
 
     def __init__(self, number: int, command: list[str], env: Mapping[str, str], log: Path | None) -> None:
         self.number = number
@@ -31,44 +60,56 @@ class ShardProcess:
         self._command = command
         self._env = {**env, PARENT: str(os.getpid())}
         self._log = log
-        self._backoff_s = 0.2
-        self._started = 0.0
+        self._backoff = RestartBackoff()
         self._again_at = 0.0
+        self._pipe: ReadyPipe | None = None
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, now: float) -> None:
-        """Start the process; its output goes to the log file, or to ours."""
-        self._started = now
-        if self._log is None:
-            self.process = subprocess.Popen(self._command, env=self._env, start_new_session=True)  # noqa: S603
-            return
-        with self._log.open("ab") as out:
+    def start(self) -> None:
+        """Start the process; its output goes to the log file, or to that of this process."""
+        with ExitStack() as stack:
+            out = None if self._log is None else stack.enter_context(self._log.open("ab"))
+            self._pipe = ReadyPipe()
             self.process = subprocess.Popen(  # noqa: S603
-                self._command, env=self._env, stdout=out, stderr=out, start_new_session=True
+                self._command,
+                env={**self._env, READY_FD: str(self._pipe.write_fd)},
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                pass_fds=[self._pipe.write_fd],
             )
+            self._pipe.started()
 
-    def check(self, now: float) -> int | None:
-        """Restart it if it died and its backoff has passed; the exit code if all must end."""
+    def check(self, now_s: float) -> int | None:
+        """Restart the process if it died and its delay has passed.
+
+        Args:
+            now_s: present time of a monotonic clock.
+
+        Returns:
+            The exit code with which all shards must end; None to go on.
+        """
         if self.process is None:
-            if now >= self._again_at:
-                self.start(now)
+            if now_s >= self._again_at:
+                self.start()
             return None
         code = self.process.poll()
         if code is None:
             return None
-        self.process = None
+        was_ready = self._ended()
         if code in (0, REFUSED):
             return code
-        self._plan_restart(now, code)
+        self.restarts += 1
+        delay_s = self._backoff.delay_s(was_ready=was_ready)
+        self._again_at = now_s + delay_s
+        after = "had been ready" if was_ready else "never became ready"
+        _log.warning("shard %s ended with %s and %s; restart in %.1f s", self.number, code, after, delay_s)
         return None
 
-    def _plan_restart(self, now: float, code: int) -> None:
-        if now - self._started > _STEADY_S:
-            self._backoff_s = 0.2
-        self.restarts += 1
-        self._again_at = now + self._backoff_s
-        _log.warning("shard %s ended with %s; again in %.1f s", self.number, code, self._backoff_s)
-        self._backoff_s = min(self._backoff_s * 2, _BACKOFF_MAX_S)
+    def _ended(self) -> bool:
+        self.process = None
+        pipe, self._pipe = self._pipe, None
+        return pipe is not None and pipe.close()
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM."""
@@ -86,11 +127,11 @@ class ShardProcess:
             self.process.wait()
 
     def kill_and_wait(self) -> None:
-        """SIGKILL, to show that it does not matter; `check` starts it again."""
+        """Send SIGKILL and wait for the end; the next `check` starts the process again."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-            self.process = None
+            self._ended()
             self.restarts += 1
             self._again_at = 0.0
 
@@ -114,7 +155,7 @@ class Supervisor:
     def start(self) -> None:
         """Start all shards."""
         for shard in self.shards:
-            shard.start(time.monotonic())
+            shard.start()
 
     def check(self) -> int | None:
         """Look after the shards once; an exit code when all must end."""

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.supervisor import PARENT, REFUSED, Supervisor
+from flows.readiness import READY_FD
+from flows.supervisor import PARENT, REFUSED, RestartBackoff, ShardProcess, Supervisor
 
 SLEEPER = "import time; time.sleep(60)"
+READY = f"import os; os.write(int(os.environ[{READY_FD!r}]), b'1'); "
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
 
 
@@ -60,6 +62,40 @@ def test_backoff_grows_with_every_death() -> None:
     check_until(made, seen=3)
     assert time.monotonic() - began >= 0.2 + 0.4
     made.stop()
+
+
+def delays(program: str, deaths: int) -> list[float]:
+    """Let a process die again and again, by a clock of our own; return how long each restart waited."""
+    shard = ShardProcess(0, [sys.executable, "-c", program], os.environ, None)
+    now_s, found = 0.0, list[float]()
+    for _ in range(deaths):
+        shard.start()
+        assert shard.process is not None
+        shard.process.wait()
+        assert shard.check(now_s) is None
+        died_s = now_s
+        while shard.process is None:
+            now_s += 0.01
+            shard.check(now_s)
+        found.append(round(now_s - died_s, 1))
+        shard.kill_and_wait()
+        now_s += 9.0
+    return found
+
+
+def test_a_shard_that_had_worked_is_restarted_without_growing_delay() -> None:
+    assert delays(READY + "raise SystemExit(1)", 4) == [0.2, 0.2, 0.2, 0.2]
+
+
+def test_starts_that_fail_wait_longer_each_time() -> None:
+    assert delays("raise SystemExit(1)", 4) == [0.2, 0.4, 0.8, 1.6]
+
+
+def test_the_delay_is_bounded_and_starts_anew_after_a_start_that_worked() -> None:
+    backoff = RestartBackoff(first_s=1, max_s=10)
+    assert [backoff.delay_s(was_ready=False) for _ in range(6)] == [1, 2, 4, 8, 10, 10]
+    assert backoff.delay_s(was_ready=True) == 1
+    assert backoff.delay_s(was_ready=False) == 1
 
 
 def test_a_killed_shard_comes_back_at_once() -> None:
