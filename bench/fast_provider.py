@@ -1,11 +1,16 @@
 """A provider that cannot be the limit: answers Twilio and SendGrid calls after a delay, and checks nothing.
 
-`python -m bench.fast_provider --port P --delay-ms D`, on 127.0.0.1. Raw asyncio protocols on uvloop.
+`python -m bench.fast_provider --port P --delay-ms D [--record FILE]`, on 127.0.0.1. Raw asyncio protocols on
+uvloop. With `--record` each call whose text holds `bench-NUMBER-` adds a line to the file: the number, and
+the wall clock in ms.
 """
 
 import argparse
 import asyncio
-from typing import cast
+import re
+import time
+from pathlib import Path
+from typing import TextIO, cast
 
 import uvloop
 
@@ -14,14 +19,16 @@ _SMS = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Lengt
     len(_TWILIO),
     _TWILIO,
 )
+_NUMBER = re.compile(rb"bench-(\d+)-")
 _MAIL = b"HTTP/1.1 202 Accepted\r\nX-Message-Id: 0123456789abcdef\r\nContent-Length: 0\r\n\r\n"
 
 
 class Answers(asyncio.Protocol):
     """Reads requests with a Content-Length; one at a time a connection, as HTTP/1.1 clients send them."""
 
-    def __init__(self, delay_s: float) -> None:
+    def __init__(self, delay_s: float, record: TextIO | None = None) -> None:
         self._delay_s = delay_s
+        self._record = record
         self._data = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -36,6 +43,8 @@ class Answers(asyncio.Protocol):
         length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
         if len(self._data) >= end + 4 + length:
             answer = _MAIL if b"/v3/mail/send" in head else _SMS
+            if self._record and (number := _NUMBER.search(self._data)):
+                self._record.write(f"{number[1].decode()} {time.time() * 1000:.3f}\n")
             self._data = b""
             asyncio.get_running_loop().call_later(self._delay_s, self._answer, answer)
 
@@ -44,9 +53,9 @@ class Answers(asyncio.Protocol):
             self._transport.write(answer)
 
 
-async def serve(port: int, delay_s: float) -> None:
+async def serve(port: int, delay_s: float, record: TextIO | None) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Answers(delay_s), "127.0.0.1", port, backlog=4096)
+    server = await loop.create_server(lambda: Answers(delay_s, record), "127.0.0.1", port, backlog=4096)
     await server.serve_forever()
 
 
@@ -54,8 +63,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--delay-ms", type=float, default=50)
+    parser.add_argument("--record", type=Path, help="file for the number and time of each call")
     arguments = parser.parse_args()
-    uvloop.run(serve(arguments.port, arguments.delay_ms / 1000))
+    record = arguments.record.open("w", buffering=1) if arguments.record else None
+    uvloop.run(serve(arguments.port, arguments.delay_ms / 1000, record))
 
 
 if __name__ == "__main__":

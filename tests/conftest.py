@@ -33,6 +33,7 @@ settings.register_profile("tocsin", deadline=None, suppress_health_check=[Health
 settings.load_profile("tocsin")
 _TESTS = Path(__file__).parent
 _GUARD = SocketGuard()
+_LONG = ("laws", "peers")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,8 +54,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if _LOOPBACK_FOLDERS & _folders(item.path):
             item.add_marker(pytest.mark.loopback)
     items.sort(key=lambda item: "e2e" not in _folders(item.path))
-    if "laws" not in config.getoption("markexpr"):
-        long = [item for item in items if item.get_closest_marker("laws")]
+    unasked = [name for name in _LONG if name not in config.getoption("markexpr")]
+    long = [item for item in items if any(map(item.get_closest_marker, unasked))]
+    if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
 

@@ -123,9 +123,7 @@ class Decisions:
             outputs = [product.topic(name) for name in MESSAGES]
             with product.running("--flow", "decide", "--shards", str(SHARDS)) as children:
                 beside = [product.topic("outcomes")]
-                watcher = Watcher(
-                    laboratory.topics, outputs, children, beside=beside, moved=laboratory.moved
-                )
+                watcher = Watcher(laboratory.topics, outputs, children, beside=beside, moved=laboratory.moved)
                 rate = rate_of(watcher.run(workload.records(self.expected)), self._size.events)
             if build.name not in self.found:
                 self.found[build.name] = Counter(records=rate.records) + product.outcomes()

@@ -1,6 +1,7 @@
-"""Delivery in a prototype of our own engine: Kafka, template, ledger, HTTP call, outcome, Kafka; one process.
+"""Delivery in a prototype of our own engine: Kafka, template, ledger, HTTP call, outcome, Kafka.
 
-`python -m bench.peers.delivery_prototype BOOTSTRAP MESSAGES OUTCOMES PARTITIONS IN_FLIGHT REDIS PROVIDER DIR`.
+`python -m bench.peers.delivery_prototype BOOTSTRAP MESSAGES OUTCOMES PARTITIONS IN_FLIGHT REDIS PROVIDER DIR`
+is one process.
 Claims and marks of the ledger are batched per turn of the loop; Jinja2 renders; pyreqwest calls. It has no
 retries, no order within a user, no time limits, no failover and one provider.
 """
@@ -124,9 +125,9 @@ class Reader(StatefulSourcePartition[tuple[str, list[Message]], dict[int, int]])
             return []
         groups: dict[str, list[Message]] = defaultdict(list)
         for read in self._consumer.consume(min(_BATCH, self._credits.room), 0.001):
-            message = _decode(read.value())
+            message = _decode(read.value() or b"")
             groups[f"g{hash(message.user) % _GROUPS}"].append(message)
-            self._offsets[read.partition()] = read.offset() + 1
+            self._offsets[read.partition() or 0] = (read.offset() or 0) + 1
             self._credits.room -= 1
         return list(groups.items())
 
@@ -213,16 +214,15 @@ def main(bootstrap: str, messages: str, outcomes: str, *more: str) -> None:
     sys.setswitchinterval(0.0005)
     recovery = Path(folder) / "recovery"
     recovery.mkdir(parents=True)
-    init_db_dir(recovery, 1)
+    init_db_dir(recovery, 1)  # type: ignore[no-untyped-call]
     sender, room = Sender(redis_url, provider), Credits(int(in_flight))
     flow = Dataflow("prototype")
     read: Any = op.input("in", flow, Source(lambda: Reader(bootstrap, messages, int(partitions), room)))
     sent: Any = op.stateful_batch("deliver", read, lambda _: Deliver(sender, room))
     keyed = op.map("key", sent, lambda item: ("outcomes", item[1]))
     op.output("out", keyed, Sink(lambda: Outcomes(bootstrap, outcomes)))
-    cli_main(
-        flow, epoch_interval=timedelta(seconds=1), recovery_config=RecoveryConfig(str(recovery))
-    )
+    epoch, config = timedelta(seconds=1), RecoveryConfig(str(recovery))  # type: ignore[no-untyped-call]
+    cli_main(flow, epoch_interval=epoch, recovery_config=config)  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

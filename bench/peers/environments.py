@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from local.kafka_jars import KAFKA_VERSION, cache_folder, java
-from local.processes import StartError
+from tocsin.devkit.kafka_jars import KAFKA_VERSION, cache_folder, java
+from tocsin.devkit.processes import StartError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BEFORE = "60a97b6"

@@ -10,8 +10,8 @@ from typing import Self
 
 from bench.peers.environments import ROOT
 from bench.peers.kafka import Topics
-from local.processes import Child, Service, free_ports, stop
-from local.servers import APACHE_KAFKA, KAFKA, REDIS, Servers
+from tocsin.devkit.processes import Child, Service, free_ports, stop
+from tocsin.devkit.servers import APACHE_KAFKA, KAFKA, REDIS, Servers
 
 _GRACE_S = 30.0
 

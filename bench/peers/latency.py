@@ -10,8 +10,8 @@ from bench.peers.environments import Build
 from bench.peers.laboratory import Laboratory
 from bench.peers.product import Product, key, late_flight
 from bench.peers.watch import Failed, cpu_s
-from local.processes import Child
-from local.servers import CLICKHOUSE
+from tocsin.devkit.processes import Child
+from tocsin.devkit.servers import CLICKHOUSE
 
 PARTITIONS = 2
 USERS = 50_000
@@ -25,8 +25,8 @@ _WAIT_S = 120.0
 class Waits(NamedTuple):
     """What one run gave, in milliseconds; cores are those the build used."""
 
-    p50: float
-    p99: float
+    p50_ms: float
+    p99_ms: float
     cores: float
 
 
@@ -74,7 +74,8 @@ class Latency:
 
     def _play(self, producer: Producer, topic: str) -> dict[int, float]:
         """Write events evenly, one a user; returns when each was written, by number from 1."""
-        total, began, written = RATE_PER_S * self._seconds, time.perf_counter(), {}
+        total, began = RATE_PER_S * self._seconds, time.perf_counter()
+        written: dict[int, float] = {}
         while len(written) < total:
             due = min(total, round((time.perf_counter() - began) * RATE_PER_S))
             for number in range(len(written) + 1, due + 1):

@@ -1,8 +1,8 @@
 """The decision job of workload.py in a prototype of our own engine: what its design could reach, one shard.
 
-`python -m bench.peers.outbox_prototype BOOTSTRAP PROFILES EVENTS OUTPUT SHARD SHARDS PARTITIONS DIR EPOCH_S`.
-Bytewax, 64 key groups, a RocksDB store with the change of one epoch in Bytewax's recovery store, and an outbox
-as sink: records go to Kafka once their epoch is durable, and are acknowledged before the next one is stored.
+`python -m bench.peers.outbox_prototype BOOTSTRAP PROFILES EVENTS OUTPUT SHARD SHARDS PARTITIONS DIR EPOCH_S`
+is Bytewax, 64 key groups, a RocksDB store with the change of one epoch in Bytewax's recovery store, and an
+outbox as sink: records go to Kafka once their epoch is durable, and are acknowledged before the next.
 It writes no outcomes, has no catalog, and decides what is compiled into it.
 """
 
@@ -309,18 +309,15 @@ def main(bootstrap: str, profiles: str, events: str, output: str, *more: str) ->
     shard, shards, partitions = map(int, more[:3])
     folder, epoch_s = Path(more[3]), float(more[4])
     (folder / "recovery").mkdir(parents=True)
-    init_db_dir(folder / "recovery", 1)
+    init_db_dir(folder / "recovery", 1)  # type: ignore[no-untyped-call]
     store, own = Store(folder / "store"), list(range(shard, partitions, shards))
     flow = Dataflow("prototype")
     up: Any = op.input("in", flow, Source(lambda: Reader((profiles, events), own, bootstrap, store)))
     decided: Any = op.stateful_batch("gate", up, lambda change: Gate(change, store))
     keyed = op.map("key", decided, lambda item: ("outbox", item[1]))
     op.output("out", keyed, Sink(lambda closing: Outbox(bootstrap, output, closing, store)))
-    cli_main(
-        flow,
-        epoch_interval=timedelta(seconds=epoch_s),
-        recovery_config=RecoveryConfig(str(folder / "recovery")),
-    )
+    epoch, config = timedelta(seconds=epoch_s), RecoveryConfig(str(folder / "recovery"))  # type: ignore[no-untyped-call]
+    cli_main(flow, epoch_interval=epoch, recovery_config=config)  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

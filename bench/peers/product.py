@@ -18,7 +18,7 @@ from bench.peers.environments import Build, run
 from bench.peers.kafka import Record
 from bench.peers.laboratory import Laboratory
 from bench.peers.workload import TENANT, profiles
-from local.processes import Child
+from tocsin.devkit.processes import Child
 
 _CATALOG = Path(__file__).parent / "catalog"
 _NOBODY = "http://127.0.0.1:9"

@@ -7,7 +7,7 @@ partitions. Profiles are held in memory: a favour to this peer, as its table wou
 import sys
 from typing import Any
 
-from quixstreams import Application, State
+from quixstreams import Application, State  # type: ignore[import-not-found]  # its own environment
 
 from bench.peers.workload import User, decide, profiles
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import psutil
 
 from bench.peers.kafka import Topics
-from local.processes import Child
+from tocsin.devkit.processes import Child
 
 _EVERY_S = 0.1
 _QUIET_S = 2.0
@@ -25,13 +25,13 @@ class Sample(NamedTuple):
 
     Attributes:
         at_s: monotonic time.
-        count: records in the outputs.
+        published: records in the outputs.
         cpu_s: CPU time of the contender.
         total: records in the outputs and in the topics that grow beside them.
     """
 
     at_s: float
-    count: int
+    published: int
     cpu_s: float
     total: int
 
@@ -83,7 +83,7 @@ class Watcher:
             time.sleep(_EVERY_S)
             self._look()
             still_s = time.monotonic() - self._last_move_s()
-            if self.samples[-1].count >= enough and still_s > _QUIET_S:
+            if self.samples[-1].published >= enough and still_s > _QUIET_S:
                 return self.samples
             self._complain(still_s)
 
@@ -104,24 +104,25 @@ class Watcher:
                 raise Failed(f"{each.service.name} ended:\n{each.tail()}")
         if still_s > _STALLED_S:
             tails = "\n".join(each.tail() for each in self._contenders)
-            raise Failed(f"nothing moves after {self.samples[-1].count} records:\n{tails}")
+            raise Failed(f"nothing moves after {self.samples[-1].published} records:\n{tails}")
 
 
 def rate_of(samples: Sequence[Sample], items: int) -> Rate:
     """Turn samples into a rate: `items` lie evenly behind the records that were counted."""
-    records = samples[-1].count
-    first = at_count(samples, _SKIPPED * records)
+    records = samples[-1].published
+    first = at_published(samples, _SKIPPED * records)
     last = next(each for each in samples if each.total == samples[-1].total)
-    share = (records - first.count) / records
+    share = (records - first.published) / records
     passed_s, cpu = last.at_s - first.at_s, last.cpu_s - first.cpu_s
     return Rate(items * share / passed_s, cpu / (items * share) * 1e6, records)
 
 
-def at_count(samples: Sequence[Sample], count: float) -> Sample:
+def at_published(samples: Sequence[Sample], count: float) -> Sample:
     """Give the moment of a count, between the two samples around it."""
-    number = next(number for number, each in enumerate(samples) if each.count >= count)
+    number = next(number for number, each in enumerate(samples) if each.published >= count)
     after, before = samples[number], samples[max(0, number - 1)]
-    share = (count - before.count) / (after.count - before.count) if after.count > before.count else 0.0
+    grown = after.published - before.published
+    share = (count - before.published) / grown if grown else 0.0
     return Sample(
         before.at_s + share * (after.at_s - before.at_s),
         round(count),

@@ -1,4 +1,4 @@
-"""The decision job that every peer does: its events, its profiles, its rules, and how many decisions are right.
+"""The decision job that every peer does: its events, profiles, rules, and the number of right decisions.
 
 Standard library only, because the Quix peer imports it in an environment of its own. Rules, in this order:
 
