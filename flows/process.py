@@ -180,7 +180,7 @@ def _open(settings: Settings, plan: ShardPlan, signals: Signals, stack: ExitStac
     try:
         return Opened(settings, plan, signals, stack)
     except KafkaException as failure:  # a client refused its options; all else Kafka says has its own error
-        msg = f"TOCSIN_KAFKA_OPTIONS: {failure.args[0].str()}; mend or remove that option"
+        msg = f"TOCSIN_KAFKA_OPTIONS: {failure.args[0].str()}; correct or remove that option"
         raise SettingsError(msg) from failure
 
 

@@ -63,5 +63,5 @@ class Badness:
             fault = f"{len(bad)} of the last {policy.window} records undecodable"
         else:
             return
-        cure = "mend the producer, then start with TOCSIN_ACCEPT_BAD=true"
+        cure = "fix the producer, then start with TOCSIN_ACCEPT_BAD=true"
         self._pause(topic, partition, f"{topic}/{partition} is paused: {fault}; {cure}")

@@ -110,7 +110,7 @@ def is_out_of_range(error: KafkaError) -> bool:
 def describe(error: KafkaError, topic: str) -> str:
     """Return a sentence with the cure for an error that the flow waits out."""
     if error.code() in _REFUSED:
-        return f"{topic}: Kafka refuses access ({error.name()}); mend the ACL or TOCSIN_KAFKA_OPTIONS"
+        return f"{topic}: Kafka refuses access ({error.name()}); correct the ACL or TOCSIN_KAFKA_OPTIONS"
     if error.code() in _MISSING:
         return f"{topic}: the topic or a partition is missing; run `tocsin topics create`"
     return f"{topic}: {error.name()}; reading goes on when Kafka answers"

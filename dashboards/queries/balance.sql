@@ -1,4 +1,4 @@
--- The books (law 1): final words by status and reason; doubled are those whose message, notification or event has another.
+-- Audit (law 1): final outcomes by status and reason; doubled counts those whose message, notification or event has another.
 WITH words AS
 (
     SELECT

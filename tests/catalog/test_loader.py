@@ -181,7 +181,7 @@ MISTAKES = [
     ("tenants: [other]", 5, "no tenant `other`, add tenants/other.yaml or remove it here"),
     ('collapse_key: "data."', 5, "`collapse_key` is wrong: not an expression"),
     ('dedup: {key: "dta.x", window: 1h}', 5, "`key` is wrong: unknown variable `dta`, use data, event"),
-    ("category: news", 5, "`category` stands twice, remove one"),
+    ("category: news", 5, "`category` appears twice, remove one"),
     ("template: !!python/object:os.system x", 5, "unknown tag tag:yaml.org,2002:python/object:os.system"),
     ("template: [", 6, "not YAML"),
 ]
@@ -203,7 +203,7 @@ def test_a_mistake_of_a_notification(tmp_path: Path, line: str, number: int, tex
         ("on: {type: a.b}", "template: hello", 1, "`on` is missing, add it"),
         ("category: news", "category: gone", 3, "tenant `default` has no category `gone`"),
         ("[email]", "[]", 4, "`channels` is wrong"),
-        ("[email]", "[email, sms, email]", 4, "`email` stands twice, remove one"),
+        ("[email]", "[email, sms, email]", 4, "`email` appears twice, remove one"),
         ("[email]", "\n    - email\n    - {channel: sms, when: '1 +'}", 6, "`when` is wrong"),
         ("hello:", "hel lo:", 1, "`hel lo` is no name"),
     ],
@@ -223,7 +223,7 @@ def test_a_mistake_in_what_every_notification_has(
         ("providers: {email: smtp}", 4, "`email` is wrong"),
         ("quiet_hours: {start: '22:00'}", 4, "`end` is missing, add it"),
         ("senders: {mail: x}", 4, "unknown field `mail`"),
-        ("categories: {}", 4, "`categories` stands twice"),
+        ("categories: {}", 4, "`categories` appears twice"),
     ],
 )
 def test_a_mistake_of_a_tenant(tmp_path: Path, line: str, number: int, text: str) -> None:

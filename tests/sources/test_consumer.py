@@ -40,7 +40,7 @@ def test_options_of_the_operator_win() -> None:
 @pytest.mark.parametrize(
     ("code", "cure"),
     [
-        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "mend the ACL"),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "correct the ACL"),
         (KafkaError.SASL_AUTHENTICATION_FAILED, "TOCSIN_KAFKA_OPTIONS"),
         (KafkaError.UNKNOWN_TOPIC_OR_PART, "tocsin topics create"),
         (KafkaError._ALL_BROKERS_DOWN, "goes on when Kafka answers"),

@@ -281,7 +281,7 @@ def test_a_path_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 
 def test_a_lane_of_another_shard_is_refused(used_rig: Rig) -> None:
     for key in ("2.0", "0.2"):
-        with pytest.raises(StateError, match="not of this shard"):
+        with pytest.raises(StateError, match="belongs to another shard"):
             used_rig.shard.lane(key)
 
 

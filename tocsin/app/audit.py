@@ -65,8 +65,8 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     def sentences(self) -> list[str]:
         """Say each kind of fault, with examples."""
         kinds = {
-            "left no word": self.missing,
-            "more than one final word": self.doubled,
+            "left no outcome": self.missing,
+            "more than one final outcome": self.doubled,
             "admitted and in no message topic": self.unsent,
             "in a message topic and never admitted": self.unannounced,
         }

@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     replication: int = Field(
         -1, description="replicas of each partition at creation; -1: the broker's default"
     )
-    lanes: int = Field(8, ge=1, le=256, description="lanes a partition, fixed for the life of the state")
+    lanes: int = Field(8, ge=1, le=256, description="key groups a partition, fixed for the life of the state")
     epoch_ms: int = Field(
         50, ge=10, le=10_000, description="epoch: how often decisions become durable and visible"
     )
@@ -136,7 +136,7 @@ class Settings(BaseSettings):
             if value:
                 AdminClient({**value, "bootstrap.servers": ""}, logger=silent_logger())
         except KafkaException as failure:
-            msg = f"{failure.args[0].str()}; mend or remove that option"
+            msg = f"{failure.args[0].str()}; correct or remove that option"
             raise ValueError(msg) from None
         return value
 

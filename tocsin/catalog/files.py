@@ -70,7 +70,7 @@ def read(path: Path, name: str) -> tuple[Document, list[Problem]]:
         return Document(name, None, {}), [Problem(name, 1, "not UTF-8, save the file as UTF-8")]
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        return Document(name, None, {}), [Problem(name, line, f"not YAML ({error.problem}), mend the syntax")]
+        return Document(name, None, {}), [Problem(name, line, f"not YAML ({error.problem}), fix the syntax")]
     except yaml.YAMLError:
         return Document(name, None, {}), [Problem(name, 1, "not YAML, remove control characters")]
     reader = _Reader(name)
@@ -108,7 +108,7 @@ class _Reader:
                 self._problem(key_node, "a key is no text, write a name")
                 continue
             if key in found:
-                self._problem(key_node, f"`{key}` stands twice, remove one")
+                self._problem(key_node, f"`{key}` appears twice, remove one")
             self.lines[(*where, key)] = key_node.start_mark.line + 1
             found[key] = self.plain(value, (*where, key))
         return found

@@ -251,7 +251,7 @@ def _notification_problems(
     channels = [use.channel for use in notice.channels]
     for index, channel in enumerate(channels):
         if channel in channels[:index]:
-            yield document.problem((name, "channels", index), f"`{channel}` stands twice, remove one")
+            yield document.problem((name, "channels", index), f"`{channel}` appears twice, remove one")
     for at, limit in enumerate(notice.limits):
         if limit.channel is not None and limit.channel not in channels:
             text = f"`{limit.channel}` is none of its channels, so this limit never holds: remove it"

@@ -121,7 +121,7 @@ def balance(
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
     clickhouse: Annotated[bool, typer.Option(help="compare with what ClickHouse holds")] = True,
 ) -> None:
-    """Balance the books: in = final words + held + in flight, nothing missing, nothing doubled."""
+    """Audit all events: read = finished + held + in flight, nothing missing, nothing doubled."""
     settings = Settings()
     with Progress(SpinnerColumn(), TextColumn("{task.description}"), console=errors, transient=True) as say:
         say.add_task("reading events")
@@ -135,8 +135,8 @@ def balance(
 
 
 def show(drawn: Balance) -> None:
-    """Print the books for a person."""
-    table = Table(title="The books", title_justify="left", show_header=False)
+    """Print the audit for a person."""
+    table = Table(title="Audit", title_justify="left", show_header=False)
     table.add_column(justify="left")
     table.add_column(justify="right")
     for name in ("events", "settled", "held", "in_flight", "unread"):

@@ -75,7 +75,7 @@ def demo(
         float, typer.Option(min=0, help="SIGKILL a shard every so many seconds, more or less")
     ] = 0,
 ) -> None:
-    """Start everything, play real flights of 2013, watch them become messages, balance the books."""
+    """Start everything, play real flights of 2013, watch them become messages, audit the result."""
     headless = headless or json
     pace = _speed(speed or ("max" if headless else "3600"))
     plan = Plan(days, passengers, seed, pace, shards, kill_shard_every, partitions=8)
@@ -228,7 +228,7 @@ class Show:
         scene.events_per_s, scene.outcomes_per_s = watch.rates(player.events, self._stats.outcomes)
 
     def _close(self, *, live: bool) -> dict[str, Any]:
-        """Balance the books, count the witness's copies, report."""
+        """Audit the result, count the sandbox's copies, report."""
         drawn = books.draw(self._stage.settings)
         report = self._report(drawn)
         if live:

@@ -190,7 +190,7 @@ class _Sent(msgspec.Struct):
 
 
 def sends(folder: Path) -> Counter[str]:
-    """Count the provider calls that the sandbox accepted, by message id: the witness of law 5.
+    """Count the provider calls that the sandbox accepted, by message id (law 5).
 
     A line that a kill of the sandbox tore is of a call that it never answered nor processed further.
     """

@@ -28,7 +28,7 @@ class ChannelCount:
 
     @property
     def in_flight(self) -> int:
-        """Messages without a final word."""
+        """Messages without a final outcome."""
         return max(0, self.words["admitted"] - self.words["done"])
 
 
@@ -86,7 +86,7 @@ class DemoStats:
 
     @property
     def in_flight(self) -> int:
-        """Messages admitted and without a final word."""
+        """Messages admitted and without a final outcome."""
         return sum(channel.in_flight for channel in self.channels.values())
 
     def recent(self) -> list[int]:

@@ -109,4 +109,4 @@ def _reasons(stats: DemoStats) -> Text:
 
 def _addresses(scene: Scene) -> Text:
     lines = [f"{name:11} {address}" for name, address in scene.addresses.items()]
-    return Text("\n" + "\n".join([*lines, "Ctrl-C ends it in order and balances the books"]), style="dim")
+    return Text("\n" + "\n".join([*lines, "Ctrl-C ends it in order and prints the audit"]), style="dim")

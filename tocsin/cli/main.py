@@ -34,7 +34,7 @@ COMMANDS = {
     ),
     "demo": Command(
         "tocsin.cli.demo:demo",
-        "Start everything, play real flights of 2013, watch them become messages, balance the books.",
+        "Start everything, play real flights of 2013, watch them become messages, audit the result.",
     ),
     "check": Command(
         "tocsin.cli.check:check",
@@ -44,7 +44,7 @@ COMMANDS = {
     "tail": Command("tocsin.cli.tail:tail", "Print a topic's records as they arrive."),
     "balance": Command(
         "tocsin.cli.balance:balance",
-        "Balance the books: in = final words + held + in flight, nothing missing, nothing doubled.",
+        "Audit all events: read = finished + held + in flight, nothing missing, nothing doubled.",
     ),
     "query": Command("tocsin.cli.query:query", "Run a named query of dashboards/queries."),
     "why": Command(

@@ -258,7 +258,7 @@ def _check_time(time_ms: int, received_ms: int, limits: EventLimits) -> None:
         text = f"time: {late_s:.0f} s before Kafka's, more than {limits.max_past_s}; raise TOCSIN_MAX_PAST_S"
         raise DecodeError(Reason.TIME_OUT_OF_RANGE, text)
     if -late_s > limits.max_future_s:
-        text = f"time: {-late_s:.0f} s after Kafka's, more than {limits.max_future_s}; mend its clock"
+        text = f"time: {-late_s:.0f} s after Kafka's, more than {limits.max_future_s}; correct its clock"
         raise DecodeError(Reason.TIME_OUT_OF_RANGE, text)
 
 

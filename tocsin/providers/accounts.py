@@ -180,14 +180,14 @@ class _Filler:
         try:
             return (self._path.parent / name).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
-            msg = f"{self._path}: {place.lstrip('.')}: the file named cannot be read; mend the path"
+            msg = f"{self._path}: {place.lstrip('.')}: the file named cannot be read; correct the path"
             raise SettingsError(msg) from None
 
 
 def _yaml_mistake(path: Path, error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     line = f":{mark.line + 1}" if mark else ""
-    return f"{path}{line}: is not YAML; mend it there (quote values that begin with a special character)"
+    return f"{path}{line}: is not YAML; fix it there (quote values that begin with a special character)"
 
 
 def _mistakes(error: ValidationError) -> list[Any]:
@@ -202,7 +202,7 @@ def _place(location: tuple[int | str, ...]) -> str:
 
 def _said(item: Mapping[str, Any]) -> str:
     cure = {
-        "extra_forbidden": "is not a field of this vendor; remove it or mend its name",
+        "extra_forbidden": "is not a field of this vendor; remove it or correct its name",
         "missing": "is missing; add it",
         "union_tag_invalid": f"names no vendor we know; use one of {', '.join(VENDORS)}",
         "union_tag_not_found": f"says no vendor; add `vendor:` and one of {', '.join(VENDORS)}",

@@ -129,7 +129,9 @@ class Shard(Generic[R]):
         if key in self._lanes:
             return self._lanes[key]
         if not self._identity.owns(*parse_lane(key)):
-            msg = f"lane {key} is not of this shard: its flow must read its own partitions and no others"
+            msg = (
+                f"key group {key} belongs to another shard: a flow must read its own partitions and no others"
+            )
             raise StateError(msg)
         delta = changes_of(resume, self._lineage) if resume else None
         if delta:

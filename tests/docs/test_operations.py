@@ -81,7 +81,7 @@ def test_metrics_named_exist() -> None:
 
 
 def test_reasons_named_exist() -> None:
-    table = OPERATIONS.split("| stage, reason | do |")[1].split("\n\n")[0]
+    table = OPERATIONS.split("| stage, reason | what to do |")[1].split("\n\n")[0]
     named = {
         reason
         for row in re.findall(r"^\| `\w+`, (.*?) \|", table, re.MULTILINE)

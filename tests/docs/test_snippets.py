@@ -1,0 +1,153 @@
+"""Code blocks of the pages work: each language has its check, and a block without a check fails."""
+
+import ast
+import importlib
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import typer.main
+import yaml
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from tests.docs.repository import ROOT, pages
+from tocsin.catalog.loader import load
+from tocsin.cli.main import COMMANDS, build
+
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CHECKED = {"", "sh", "python", "yaml", "json"}
+CATALOG = ROOT / "examples/flights"
+
+
+class Block(NamedTuple):
+    """A fenced block of a page: where it is, its language, its text."""
+
+    place: str
+    language: str
+    text: str
+
+
+def blocks(language: str | None = None) -> list[Block]:
+    """List the blocks of all pages, or those of one language."""
+    found = [
+        Block(f"{page}:{text[: match.start()].count(chr(10)) + 1}", *match.groups())
+        for page, text in pages().items()
+        for match in _BLOCK.finditer(text)
+    ]
+    return [block for block in found if language in (None, block.language)]
+
+
+def each(language: str) -> pytest.MarkDecorator:
+    """Run a test once for each block of a language."""
+    return pytest.mark.parametrize("block", blocks(language), ids=lambda block: block.place)
+
+
+def commands(shell: str) -> Iterator[list[str]]:
+    """Give the words of each `tocsin` command of a shell block; `make demo` is one too."""
+    joined = re.sub(r"\s+#.*$", "", shell.replace("\\\n", " "), flags=re.MULTILINE)
+    for line in re.split(r"\n|&&", _one_line(joined)):
+        words = shlex.split(line)
+        if words[:1] == ["tocsin"]:
+            yield words[1:]
+        elif words[:2] == ["make", "demo"]:
+            yield ["demo", *shlex.split(words[2].removeprefix("ARGS=") if len(words) > 2 else "")]
+
+
+def _one_line(shell: str) -> str:
+    """Put quoted texts of several lines on one."""
+    return re.sub(r"'[^']*'", lambda quoted: quoted[0].replace("\n", " "), shell)
+
+
+def parse(words: list[str]) -> None:
+    """Let the command line parse the words, without running anything; a mistake raises."""
+    assert words[0] in COMMANDS, f"no such command: tocsin {words[0]}"
+    command = typer.main.get_command(build(words[:1]))
+    context = typer.Context(command)
+    while isinstance(command, TyperGroup):
+        name, *words = words
+        found = command.get_command(context, name)
+        assert found is not None, f"no such command: {name}"
+        command = found
+    command.make_context(command.name, list(words))
+
+
+def test_every_language_has_a_check() -> None:
+    assert {block.language for block in blocks()} <= CHECKED
+
+
+@each("sh")
+def test_shell_is_well_formed(block: Block) -> None:
+    bash = shutil.which("bash")
+    assert bash
+    done = subprocess.run([bash, "-n"], input=block.text, text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@each("sh")
+def test_commands_parse(block: Block) -> None:
+    for words in commands(block.text):
+        parse(words)
+
+
+@each("sh")
+def test_make_has_the_targets(block: Block) -> None:
+    targets = set(re.findall(r"^([\w./$()]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    known = {target.replace("$(VENV)", ".venv") for target in targets}
+    assert set(re.findall(r"^make ([\w./-]+)", block.text, re.MULTILINE)) <= known
+
+
+@each("python")
+def test_python_compiles_and_its_imports_are_there(block: Block) -> None:
+    for node in ast.walk(ast.parse(block.text)):
+        if isinstance(node, ast.Import):
+            assert all(importlib.import_module(alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(str(node.module))
+            assert all(hasattr(module, alias.name) for alias in node.names)
+
+
+@each("json")
+def test_json_is_json(block: Block) -> None:
+    assert isinstance(json.loads(block.text), dict)
+
+
+@each("yaml")
+def test_yaml_is_a_catalog_that_compiles(block: Block, tmp_path: Path) -> None:
+    """Notifications on a page take the place of those of the shipped catalog with the same template."""
+    specs = yaml.safe_load(block.text)
+    shutil.copytree(CATALOG, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "notifications/flights.yaml").write_text(block.text)
+    loaded = load(tmp_path)
+    assert all(loaded.plan("default", name) for name in specs)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("tocsin why x   # what became of it", [["why", "x"]]),
+        ("tocsin topics create && tocsin check", [["topics", "create"], ["check"]]),
+        (
+            "tocsin send a --data '{\n\"b\": 1\n}'\ntocsin why x",
+            [["send", "a", "--data", '{ "b": 1 }'], ["why", "x"]],
+        ),
+        ("make demo ARGS='--days 3'", [["demo", "--days", "3"]]),
+        ("make test", []),
+    ],
+)
+def test_commands_of_a_block_are_found(line: str, words: list[list[str]]) -> None:
+    assert list(commands(line)) == words
+
+
+@pytest.mark.parametrize(
+    "words", [["nothing"], ["run", "--no-such-option"], ["topics", "nothing"], ["why", "a", "b"]]
+)
+def test_a_wrong_command_is_found(words: list[str]) -> None:
+    with pytest.raises((AssertionError, TyperException)):
+        parse(words)
