@@ -42,7 +42,7 @@ def test_an_event_without_a_word_is_missing() -> None:
     balance = books().balance()
     assert balance.missing == ["events/0/1"]
     assert balance.error == 1
-    assert "left no word: events/0/1" in balance.sentences()[0]
+    assert "left no outcome: events/0/1" in balance.sentences()[0]
 
 
 def test_an_event_its_shard_has_not_read_is_not_missing() -> None:
