@@ -43,8 +43,9 @@ from tocsin.model.event import Origin
 from tocsin.model.message import Message, Target
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.providers.base import Provider
-from tocsin.providers.http import HttpPolicy, PyreqwestTransport
+from tocsin.providers.http import HttpPolicy
 from tocsin.providers.sendgrid import SendGrid, SendGridAccount
+from tocsin.providers.transports import open_transport
 from tocsin.providers.twilio_sms import TwilioAccount, TwilioSms
 from tocsin.render.renderer import Renderer
 from tocsin.render.templates import load_templates
@@ -219,7 +220,7 @@ def _message(channel: str, event_type: str, address: str, number: int, data: msg
 
 def provider_of(channel: str, port: int, in_flight: int) -> Provider:
     url = f"http://127.0.0.1:{port}"
-    transport = PyreqwestTransport(HttpPolicy(max_connections=in_flight))
+    transport = open_transport(HttpPolicy(max_connections=in_flight))
     if channel == "email":
         mail = SendGridAccount(vendor="sendgrid", api_key=SecretStr("x"), base_url=url)
         return SendGrid("bench", mail, transport, time.time)

@@ -1,13 +1,14 @@
 """A provider that cannot be the limit: answers Twilio and SendGrid calls after a delay, and checks nothing.
 
-`python -m bench.fast_provider --port P --delay-ms D [--record FILE]`, on 127.0.0.1. Raw asyncio protocols on
-uvloop. With `--record` each call whose text holds `bench-NUMBER-` adds a line to the file: the number, and
-the wall clock in ms.
+`python -m bench.fast_provider --port P --delay-ms D [--record FILE] [--tls FOLDER]`, on 127.0.0.1, with
+asyncio protocols on uvloop. With `--record` each call whose text holds `bench-NUMBER-` adds a line to a file:
+the number, and the wall clock in ms. With `--tls` it uses the folder's certificate, made if it is not there.
 """
 
 import argparse
 import asyncio
 import re
+import ssl
 import time
 from pathlib import Path
 from typing import TextIO, cast
@@ -53,10 +54,21 @@ class Answers(asyncio.Protocol):
             self._transport.write(answer)
 
 
-async def serve(port: int, delay_s: float, record: TextIO | None) -> None:
+async def serve(port: int, delay_s: float, record: TextIO | None, tls: ssl.SSLContext | None) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Answers(delay_s, record), "127.0.0.1", port, backlog=4096)
+    server = await loop.create_server(
+        lambda: Answers(delay_s, record), "127.0.0.1", port, backlog=4096, ssl=tls
+    )
     await server.serve_forever()
+
+
+def _tls(folder: Path | None) -> ssl.SSLContext | None:
+    """Build the server's context; imported here, for without TLS this runs beside any build."""
+    if folder is None:
+        return None
+    from tocsin.devkit.sandbox.keys import tls_context
+
+    return tls_context(folder)
 
 
 def main() -> None:
@@ -64,9 +76,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--delay-ms", type=float, default=50)
     parser.add_argument("--record", type=Path, help="file for the number and time of each call")
+    parser.add_argument("--tls", type=Path, help="folder of the certificate")
     arguments = parser.parse_args()
     record = arguments.record.open("w", buffering=1) if arguments.record else None
-    uvloop.run(serve(arguments.port, arguments.delay_ms / 1000, record))
+    uvloop.run(serve(arguments.port, arguments.delay_ms / 1000, record, _tls(arguments.tls)))
 
 
 if __name__ == "__main__":

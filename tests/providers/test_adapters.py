@@ -17,6 +17,7 @@ from tocsin.model.content import Content, EmailContent, PushContent, SmsContent
 from tocsin.providers.accounts import build, parse_accounts
 from tocsin.providers.base import Limits, Provider
 from tocsin.providers.http import HttpPolicy, PyreqwestTransport, Transport
+from tocsin.providers.http_asyncio import AsyncioTransport
 from tocsin.providers.http_httpx import HttpxTransport
 
 SERVICE_ACCOUNT = {
@@ -88,7 +89,7 @@ CASES = {
 TOKEN = json_answer(200, {"access_token": "ya29.t0ken", "expires_in": 3599})
 
 VENDORS = pytest.mark.parametrize("vendor", list(CASES))
-TRANSPORTS = pytest.mark.parametrize("transport", [PyreqwestTransport, HttpxTransport])
+TRANSPORTS = pytest.mark.parametrize("transport", [AsyncioTransport, PyreqwestTransport, HttpxTransport])
 
 
 def adapter(

@@ -24,11 +24,12 @@ from tocsin.errors import SettingsError
 from tocsin.providers.apns import Apns, ApnsAccount
 from tocsin.providers.base import Provider
 from tocsin.providers.fcm import Fcm, FcmAccount
-from tocsin.providers.http import Clock, HttpPolicy, PyreqwestTransport, Transport
+from tocsin.providers.http import Clock, HttpPolicy, Transport
 from tocsin.providers.inapp import InApp, InAppAccount
 from tocsin.providers.inbox import Inbox, InboxPolicy
 from tocsin.providers.sendgrid import SendGrid, SendGridAccount
 from tocsin.providers.smtp_mail import SmtpAccount, SmtpMail
+from tocsin.providers.transports import open_transport
 from tocsin.providers.twilio_sms import TwilioAccount, TwilioSms
 
 AnyAccount = Annotated[
@@ -86,7 +87,7 @@ def build(
     *,
     clock: Clock,
     redis: Redis | None = None,
-    transport: OpenTransport = PyreqwestTransport,
+    transport: OpenTransport = open_transport,
 ) -> dict[str, Provider]:
     """Make the adapters. Each has a transport of its own, so that a slow vendor takes no other's connections.
 

@@ -1,0 +1,139 @@
+"""CPU of a provider call by transport: `python -m bench.http [--json] [--in-flight N] [--seconds S]`.
+
+A server in a process of its own answers after --delay-ms, over plain HTTP and over TLS. The transports take
+turns. Printed are calls a second, CPU microseconds a call of this process, p50 and p99 of a call, and
+`first_call_p50_ms`: the first call of each connection, with its handshake.
+"""
+
+import argparse
+import asyncio
+import json
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import uvloop
+
+from bench.reference import loop_ms
+from tocsin.devkit.processes import free_ports
+from tocsin.devkit.sandbox.keys import certificate
+from tocsin.providers.http import HttpPolicy, PyreqwestTransport, Transport
+from tocsin.providers.http_asyncio import AsyncioTransport
+from tocsin.providers.http_httpx import HttpxTransport
+
+KINDS: dict[str, Callable[[HttpPolicy], Transport]] = {
+    "asyncio": AsyncioTransport,
+    "pyreqwest": PyreqwestTransport,
+    "httpx2": HttpxTransport,
+}
+PATH = "/2010-04-01/Accounts/AC0123456789abcdef0123456789abcdef/Messages.json"
+HEADERS = {"authorization": "Basic c2VjcmV0", "content-type": "application/x-www-form-urlencoded"}
+BODY = b"To=%2B14155552671&From=%2B14155550100&Body=" + b"Your+flight+is+late.+" * 8
+
+
+class Load:
+    """Keeps a number of calls in flight on one transport for a while, and times them."""
+
+    def __init__(self, transport: Transport, url: str, in_flight: int) -> None:
+        self._transport = transport
+        self._url = url
+        self._in_flight = in_flight
+        self._ms: list[float] = []
+
+    async def run(self, seconds: float) -> dict[str, float]:
+        """Warm up for a fifth of the time, then measure."""
+        await self._until(time.perf_counter() + seconds / 5)
+        first_ms = [round(each, 1) for each in self._ms[: self._in_flight]]
+        self._ms.clear()
+        cpu_s, begin_s = time.process_time(), time.perf_counter()
+        await self._until(begin_s + seconds)
+        cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - begin_s
+        await self._transport.close()
+        cuts = statistics.quantiles(self._ms, n=100)
+        return {
+            "calls_per_s": round(len(self._ms) / wall_s),
+            "cpu_us_a_call": round(cpu_s / len(self._ms) * 1e6, 1),
+            "p50_ms": round(cuts[49], 1),
+            "p99_ms": round(cuts[98], 1),
+            "first_call_p50_ms": statistics.median(first_ms),
+        }
+
+    async def _until(self, end_s: float) -> None:
+        await asyncio.gather(*(self._worker(end_s) for _ in range(self._in_flight)))
+
+    async def _worker(self, end_s: float) -> None:
+        while (begin_s := time.perf_counter()) < end_s:
+            answer = await self._transport.request("POST", self._url, HEADERS, BODY, 10)
+            assert answer.status == 201, answer
+            self._ms.append((time.perf_counter() - begin_s) * 1000)
+
+
+def wait_for(port: int) -> None:
+    """Wait until the server listens.
+
+    Raises:
+        OSError: it does not within ten seconds.
+    """
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    msg = "the server did not start"
+    raise OSError(msg)
+
+
+def measure(options: argparse.Namespace, *, tls: bool, folder: Path) -> dict[str, dict[str, float]]:
+    """Measure each transport against one server, in turns; the median run of each by CPU."""
+    (port,) = free_ports(1)
+    argv = [sys.executable, "-m", "bench.fast_provider", f"--port={port}", f"--delay-ms={options.delay_ms}"]
+    ca_pem = certificate(folder)[0].read_bytes() if tls else b""
+    server = subprocess.Popen(argv + ([f"--tls={folder}"] if tls else []))
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in options.kinds}
+    try:
+        wait_for(port)
+        url = f"http{'s' if tls else ''}://127.0.0.1:{port}{PATH}"
+        for _ in range(options.rounds):
+            for name in options.kinds:
+                policy = HttpPolicy(max_connections=options.in_flight, ca_pem=ca_pem)
+                found[name].append(
+                    uvloop.run(_load(KINDS[name], policy, url, options.in_flight, options.seconds))
+                )
+    finally:
+        server.terminate()
+        server.wait(10)
+    by_cpu = {name: sorted(runs, key=lambda run: run["cpu_us_a_call"]) for name, runs in found.items()}
+    return {name: runs[len(runs) // 2] for name, runs in by_cpu.items()}
+
+
+async def _load(
+    kind: Callable[[HttpPolicy], Transport], policy: HttpPolicy, url: str, in_flight: int, seconds: float
+) -> dict[str, float]:
+    return await Load(kind(policy), url, in_flight).run(seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench.http", description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--in-flight", type=int, default=256)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--delay-ms", type=float, default=50)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["asyncio", "pyreqwest"])
+    options = parser.parse_args()
+    result: dict[str, object] = {"reference_loop_ms": loop_ms()}
+    with tempfile.TemporaryDirectory() as folder:
+        for tls in (False, True):
+            result["https" if tls else "http"] = measure(options, tls=tls, folder=Path(folder))
+    print(json.dumps(result, indent=None if options.json else 2))
+
+
+if __name__ == "__main__":
+    main()
