@@ -1,11 +1,14 @@
 """How many events a second the gate decides: Kafka → decode → gate → messages and outcomes → Kafka.
 
-`python -m bench.decide --json [--users N] [--events M] [--shards S]`, on the embedded broker or on the one in
-TOCSIN_KAFKA. Each user may get one message a minute, so a user's first event is admitted and others are
-suppressed; with `--admit-all` every event becomes two messages, which makes runs of few and of many users
-comparable. Profiles of all users and all events are in Kafka before the shards start; profiles are read to
-their end first, then events are timed from the moment `--warmup` of them are decided. Decisions are exact:
-recovery store, base and outbox are on. Memory is told at the start, in the middle and at the end.
+`python -m bench.decide --json [--mix honest|limited|admitted] [--users N] [--events M] [--shards S]`, on the
+embedded broker or on the one in TOCSIN_KAFKA. By default the mix of events is honest (`bench.mixes`). With
+`limited` each user may get one message a minute, so a user's first event is admitted and the others are
+suppressed. With `admitted` every event becomes two messages, which makes runs of few and of many users
+comparable. The report tells which share of the events really ended in each way.
+
+Profiles of all users and all events are in Kafka before the shards start; profiles are read to their end
+first. Events are timed from the moment `--warmup` of them are decided. Decisions are exact: recovery store,
+base and outbox are on. Memory is told at the start, in the middle and at the end.
 """
 
 import argparse
@@ -13,20 +16,18 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import Progress
 
-from bench.fleet import Feeder, Record, Shards, prepare, profiles, write_catalog
+from bench.fleet import Feeder, Shards, prepare, profiles, write_catalog
+from bench.mixes import MIXES, shares
 from bench.reference import Reference
 from tocsin.app.settings import Settings
 from tocsin.devkit.servers import REDIS
-from tocsin.model import topics
 
 _EVERY_S = 1.0
 
@@ -40,24 +41,14 @@ class Mark(NamedTuple):
     rss_mb: int
 
 
-_NOTIFICATION = """
-welcome:
-  on: {type: order.shipped}
-  category: orders
-  priority: normal
-  channels: [push, email]
-  template: welcome
-"""
-
-
 def main() -> None:
     options = _arguments().parse_args()
     console = Console(stderr=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-bench-")))
-        nobody = {"email": ["none"], "push": ["none"]}
-        limits = not options.admit_all
-        catalog = write_catalog(folder / "catalog", _NOTIFICATION, "offer", nobody, limits=limits)
+        nobody = {"email": ["none"], "push": ["none"], "inapp": ["none"]}
+        mix = MIXES[options.mix]
+        catalog = write_catalog(folder / "catalog", mix.notifications, "offer", nobody, limits=mix.limits)
         settings, env = prepare(
             folder, {REDIS}, stack, TOCSIN_CATALOG=str(catalog), TOCSIN_EPOCH_MS=str(options.epoch_ms)
         )
@@ -75,31 +66,17 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--shards", type=int, default=2)
     parser.add_argument("--epoch-ms", type=int, default=200)
     parser.add_argument("--warmup", type=float, default=0.15, help="share of the events that is not timed")
-    parser.add_argument(
-        "--admit-all", action="store_true", help="no limits: the same work an event, however many users"
-    )
+    parser.add_argument("--mix", choices=MIXES, default="honest", help="which kinds of events")
     parser.add_argument("--seconds", type=float, default=600, help="give up after so long")
     parser.add_argument("--json", action="store_true")
     return parser
-
-
-def _events(users: int, count: int) -> Iterator[Record]:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    for number in range(count):
-        user = f"u{number * 7_919 % users}"
-        event = (
-            f'{{"specversion":"1.0","id":"{number}","source":"/shop/orders","type":"order.shipped",'
-            f'"subject":"{user}","time":"{now}",'
-            f'"data":{{"order":"A-{number}","items":3,"total":49.9,"carrier":"UPS"}}}}'
-        )
-        yield topics.EVENTS, f"default/{user}".encode(), event.encode()
 
 
 def _publish(settings: Settings, options: argparse.Namespace, console: Console) -> None:
     feeder = Feeder(settings, linger_ms=20)
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("publishing", total=options.users + options.events)
-        for records in (profiles(options.users), _events(options.users, options.events)):
+        for records in (profiles(options.users), MIXES[options.mix].events(options.users, options.events)):
             for at, record in enumerate(records):
                 feeder.write(record)
                 if at % 5_000 == 0:
@@ -147,7 +124,8 @@ def _report(
     passed, decided = end.at_s - first.at_s, end.decided - first.decided
     return {
         "users": options.users,
-        "admit_all": options.admit_all,
+        "mix": options.mix,
+        "shares": shares(last, marks[-1].decided),
         "events": int(marks[-1].decided),
         "shards": options.shards,
         "epoch_ms": options.epoch_ms,

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent
 Record = tuple[str, bytes, bytes]
 _LIMITS = [{"max": 5, "per": "1d", "scope": "category"}, {"max": 1, "per": "1m", "scope": "user"}]
 _TENANT = """
-categories: {orders: {}}
+categories: {orders: {}, prices: {}, news: {}}
 limits: LIMITS
 locale: en
 providers: PROVIDERS
@@ -37,19 +37,19 @@ branding: {name: Shop}
 
 def write_catalog(
     folder: Path,
-    notification: str,
+    notifications: str,
     template: str,
     providers: Mapping[str, list[str]],
     *,
     limits: bool = True,
 ) -> Path:
-    """Write a catalog of one notification, `welcome`, with a template of the shipped example."""
+    """Write a catalog of notifications, with a template of the shipped example called `welcome`."""
     shipped = ROOT / "examples" / "flights" / "templates"
     shutil.copytree(shipped / template, folder / "templates" / "welcome")
     shutil.copytree(shipped / "_layout", folder / "templates" / "_layout")
     tenant = _TENANT.replace("PROVIDERS", json.dumps(providers))
     tenant = tenant.replace("LIMITS", json.dumps(_LIMITS if limits else []))
-    for name, text in (("notifications/welcome.yaml", notification), ("tenants/default.yaml", tenant)):
+    for name, text in (("notifications/welcome.yaml", notifications), ("tenants/default.yaml", tenant)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     return folder

@@ -1,6 +1,10 @@
 """What `bench.bad_input` does a million times, a few thousand times in each run of the tests."""
 
+import json
+from collections import Counter
+
 from bench.bad_input import Judge, Mutator, samples
+from bench.mixes import a_shop_s_day, shares
 from tocsin.model.statuses import Reason
 
 
@@ -17,3 +21,29 @@ def test_each_broken_record_ends_in_one_place_with_its_reason() -> None:
         Reason.NO_SUBJECT,
         "accepted",
     } <= judge.counts.keys()
+
+
+def test_the_honest_mix_holds_what_it_promises() -> None:
+    records = list(a_shop_s_day(1_000, 3_000))
+    kinds = Counter(json.loads(value)["type"] for _, _, value in records)
+    firsts = len(set(records))
+    assert len(records) - firsts == 300
+    assert kinds["order.shipped"] == 1_000 + 300
+    assert kinds["news.written"] + kinds["price.changed"] == 1_000
+    assert kinds["order.packed"] + kinds["cart.viewed"] == 700
+    assert len({key for _, key, _ in records}) > 900
+
+
+def test_shares_are_of_events_whatever_the_number_of_channels() -> None:
+    metrics = {
+        "tocsin_decisions_total|push||admitted": 30.0,
+        "tocsin_decisions_total|email||admitted": 35.0,
+        "tocsin_decisions_total|inapp||admitted": 5.0,
+        "tocsin_decisions_total|*|limit|suppressed": 60.0,
+        "tocsin_records_total|events": 100.0,
+    }
+    assert shares(metrics, 100) == {
+        "admitted to two channels": 0.3,
+        "admitted to one": 0.1,
+        "suppressed limit": 0.6,
+    }

@@ -1,0 +1,128 @@
+"""What kinds of events `bench.decide` publishes, with the catalog that gives them their ends.
+
+`honest` is what a shop's day looks like to the gate: a third is admitted to two channels, a third is
+suppressed by an opt-out or a limit, a tenth are duplicates, and the rest is admitted to one channel or
+matches nothing.
+`limited` is one kind of event, of which each user may get one a minute. `admitted` has no limits.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from bench.fleet import Record
+from tocsin.model import topics
+
+_ORDER = """
+welcome:
+  on: {type: order.shipped}
+  category: orders
+  priority: normal
+  channels: [push, email]
+  template: welcome
+"""
+_SHOP = """
+order_shipped:
+  on: {type: order.shipped}
+  category: orders
+  limits: [{max: 1000, per: 1d}]
+  channels: [push, email]
+  template: welcome
+order_packed:
+  on: {type: order.packed}
+  category: orders
+  limits: [{max: 1000, per: 1d}]
+  channels: [inapp]
+  template: welcome
+price_changed:
+  on: {type: price.changed}
+  category: prices
+  limits: [{max: 1, per: 1d}]
+  channels: [email]
+  template: welcome
+news_written:
+  on: {type: news.written}
+  category: news
+  channels: [email, push]
+  template: welcome
+"""
+# One event in thirty each. Everybody turned `news` off; nothing listens to `cart.viewed`.
+_TURN = (
+    *(["order.shipped"] * 10),
+    *(["news.written"] * 5),
+    *(["price.changed"] * 5),
+    *(["order.packed"] * 4),
+    *(["cart.viewed"] * 3),
+)
+_DUPLICATES = 3
+_CYCLE = len(_TURN) + _DUPLICATES
+_WATCHERS = 20  # one user in so many watches prices, and so meets the limit again and again
+_STRIDE = 7_919  # a prime: neighbours in the topic are different users
+
+
+class Mix(NamedTuple):
+    """A kind of load.
+
+    Attributes:
+        notifications: the catalog's notifications, as YAML.
+        limits: whether the tenant's limits hold.
+        events: makes records for so many users, so many of them.
+    """
+
+    notifications: str
+    limits: bool
+    events: Callable[[int, int], Iterator[Record]]
+
+
+def orders(users: int, count: int) -> Iterator[Record]:
+    """Make shipped orders of user after user."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    for number in range(count):
+        yield _record("order.shipped", number, f"u{number * _STRIDE % users}", now)
+
+
+def a_shop_s_day(users: int, count: int) -> Iterator[Record]:
+    """Make events of all kinds; a duplicate repeats an order of the same thirty, byte by byte."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    for number in range(count):
+        at = number % _CYCLE
+        if at >= len(_TURN):
+            number, at = number - at + at - len(_TURN), 0
+        pool = max(1, users // _WATCHERS) if _TURN[at] == "price.changed" else users
+        yield _record(_TURN[at], number, f"u{number * _STRIDE % pool}", now)
+
+
+def _record(kind: str, number: int, user: str, now: str) -> Record:
+    event = (
+        f'{{"specversion":"1.0","id":"{number}","source":"/shop/orders","type":"{kind}",'
+        f'"subject":"{user}","time":"{now}",'
+        f'"data":{{"order":"A-{number}","items":3,"total":49.9,"carrier":"UPS"}}}}'
+    )
+    return topics.EVENTS, f"default/{user}".encode(), event.encode()
+
+
+MIXES = {
+    "honest": Mix(_SHOP, limits=False, events=a_shop_s_day),
+    "limited": Mix(_ORDER, limits=True, events=orders),
+    "admitted": Mix(_ORDER, limits=False, events=orders),
+}
+
+
+def shares(metrics: Mapping[str, float], events: float) -> dict[str, float]:
+    """Give the share of events that ended in each way, by what the shards counted.
+
+    Args:
+        metrics: `tocsin_decisions_total|<channel>|<reason>|<status>` -> how often; labels stand by name.
+        events: how many were decided.
+    """
+    counts: dict[str, float] = {}
+    for name, value in metrics.items():
+        if name.startswith("tocsin_decisions_total|"):
+            channel, reason, status = name.split("|")[1:]
+            end = f"{status} {channel if status == 'admitted' else reason}"
+            counts[end] = counts.get(end, 0.0) + value
+    two = min(counts.get("admitted push", 0.0), counts.get("admitted email", 0.0))
+    one = sum(value for end, value in counts.items() if end.startswith("admitted ")) - 2 * two
+    others = {end: value for end, value in counts.items() if not end.startswith("admitted ")}
+    ends = {"admitted to two channels": two, "admitted to one": one, **others}
+    return {end: round(value / events, 3) for end, value in ends.items() if value}
