@@ -79,15 +79,18 @@ class Machine:
         folder: where the store is, or shall be.
         settings: of the run.
         stored: what the process before left, if any.
+        wall_ms: what the wall clock shows at first.
     """
 
-    def __init__(self, folder: Path, settings: Settings, stored: Stored | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: Settings, stored: Stored | None = None, wall_ms: int = 0
+    ) -> None:
         self._folder = folder
         self._settings = settings
         self._policy = GatePolicy(**settings.bounds)
         self._gate = self._load(settings.catalog)
         self._everyone = _Everyone()
-        self._wall_ms = 0
+        self._wall_ms = wall_ms
         self._batch: list[RawRecord] = []
         self.restarts: list[int] = []
         self.start(stored)

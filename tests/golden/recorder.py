@@ -18,7 +18,10 @@ _EPOCH_RECORDS = 60
 
 
 class Planned(NamedTuple):
-    """A record to be written at a time; without a partition, to that of its key."""
+    """A record to be written at a time; without a partition, to that of its key.
+
+    `stamp_ms` is Kafka's timestamp where a producer sets another one.
+    """
 
     at_ms: int
     topic: str
@@ -26,6 +29,7 @@ class Planned(NamedTuple):
     value: bytes | None
     headers: Headers = ()
     partition: int | None = None
+    stamp_ms: int | None = None
 
 
 class Recorder:
@@ -94,9 +98,8 @@ class Recorder:
         partition = home_of(key, self._partitions) if record.partition is None else record.partition
         offset = self._offsets[record.topic, partition]
         self._offsets[record.topic, partition] += 1
-        self.play(
-            Record(record.topic, partition, offset, self._now_ms, record.key, record.value, record.headers)
-        )
+        stamp_ms = self._now_ms if record.stamp_ms is None else record.stamp_ms
+        self.play(Record(record.topic, partition, offset, stamp_ms, record.key, record.value, record.headers))
 
     def _later(self, answer: Answer) -> Planned:
         return Planned(max(answer.at_ms, self._now_ms), answer.topic, answer.key, answer.value)

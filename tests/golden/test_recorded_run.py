@@ -5,8 +5,48 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden import compare, translate, wire
-from tests.golden.record import PLANS, replay
+from tests.golden import compare, rules, translate, wire
+from tests.golden.driver import REASONS, STATUSES, Machine, read_store
+from tests.golden.record import PLANS, STORE, replay, restart_place
+
+CHANNELS = ("email", "sms", "push", "inapp")
+# Delivery says these, or nobody yet; the gate cannot.
+NOT_OF_THE_GATE = {
+    "merged": "no rule merges yet",
+    "sent": "an attempt of delivery",
+    "retrying": "an attempt of delivery",
+    "render_error": "delivery renders",
+    "throttled": "a provider's answer",
+    "transient": "a provider's answer",
+    "unknown": "a provider's answer that never came",
+    "rejected": "a provider's answer",
+    "misconfigured": "a provider's answer",
+    "out_of_attempts": "delivery counts attempts",
+    "stale_profile": "the send ledger finds it; the gate reads it and decides again",
+    "resent_after_unknown": "delivery after a crash",
+}
+# Reasons under each status of the gate and of decoding. A receipt of a bounce carries the provider's own.
+WORDS = {
+    "admitted": {""},
+    "held": {"quiet_hours", "scheduled", "awaiting_profile", "limit_hold", "retry_later"},
+    "suppressed": {
+        "no_match", "duplicate", "duplicate_key", "opted_out", "channel_off", "category_off",
+        "notification_off", "snoozed", "limit", "no_channel", "target_blocked", "erased",
+    },
+    "cancelled": {"no_match"},
+    "expired": {"too_late"},
+    "dead": {
+        "bad_json", "bad_utf8", "bad_field", "too_large", "no_subject", "time_out_of_range", "bad_expression",
+        "unknown_user", "forward_loop",
+    },
+    "delivered": {""},
+    "bounced": {"permanent", "transient", "recipient_gone"},
+    "complained": {""},
+    "opened": {""},
+    "clicked": {""},
+    "unsubscribed": {"", "recipient_opted_out"},
+    "read": {""},
+}  # fmt: skip
 
 
 @cache
@@ -21,6 +61,39 @@ def test_a_recorded_run_gives_the_same_decisions_and_ids(name: str, tmp_path: Pa
     got = translate.comparable(replay(tmp_path / "shard", settings, lines).records)
     story = compare.difference(lines, translate.expected(recorded.records), got)
     assert not story, f"run {name}: {story}"
+
+
+def test_every_status_and_reason_of_the_gate_occurs() -> None:
+    kinds = {kind for name in PLANS for kind in compare.totals(stored(name)[2].records)}
+    words = {kind[1:] for kind in kinds if kind[0] == "outcomes"}
+    assert words == {(status, reason) for status, reasons in WORDS.items() for reason in reasons}
+    said = {word for pair in words for word in pair}
+    explained = (said - {"", "permanent"}) | NOT_OF_THE_GATE.keys()
+    assert explained == STATUSES | REASONS, "record what meets a new word, or say here why the gate cannot"
+
+
+def test_every_kind_of_record_occurs() -> None:
+    topics = {record.topic for name in PLANS for record in stored(name)[2].records}
+    messages = {f"messages.{channel}.{way}" for channel in CHANNELS for way in ("now", "bulk")}
+    assert topics == {"outcomes", "dead", "versions", "events", "bulk"} | messages
+
+
+def test_a_store_of_a_release_loads_and_its_users_are_decided_as_then(tmp_path: Path) -> None:
+    """Every rule reads the state that another release wrote: what was held, counted, blocked, remembered."""
+    settings, lines, recorded = stored("rules")
+    at = restart_place(lines, rules.STORE_AT_RESTART)
+    folder, rows = read_store(STORE, tmp_path)
+    machine = Machine(folder, settings, rows, _wall_ms(lines[:at]))
+    for line in lines[at + 1 :]:
+        machine.play(line)
+    later = translate.expected(recorded.records[recorded.restarts[rules.STORE_AT_RESTART] :])
+    story = compare.difference(lines[at:], later, translate.comparable(machine.finish().records))
+    assert not story, story
+    assert compare.totals(later)["outcomes", "admitted", ""] > 500
+
+
+def _wall_ms(lines: list[wire.Line]) -> int:
+    return max(line.wall_ms for line in lines if isinstance(line, wire.Epoch))
 
 
 def test_a_difference_is_told_by_the_story_of_one_user() -> None:
