@@ -8,6 +8,7 @@ import difflib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any
 
 import msgspec
@@ -15,7 +16,9 @@ import msgspec
 from tests.golden.wire import Line, Published, Record
 
 Group = tuple[str, str]
-_SHOWN_INPUTS, _SHOWN_LINES = 40, 60
+_SHOWN_INPUTS, _SHOWN_LINES = 30, 60
+_NEVER_MS = 253_402_300_799_999
+_MARKS = ("---", "+++", "@@ ")
 _FACTS = (
     "status", "reason", "notification", "channel", "kind", "type", "attempt", "detail", "priority", "due_ms",
     "decided_ms", "at_ms", "message_id", "outcome_id",
@@ -56,7 +59,7 @@ def _first(inputs: Sequence[Line], users: list[str]) -> str:
     return min(wanted, key=lambda user: (sizes[user], user))
 
 
-def _differs(expected: list[Published] | None, got: list[Published] | None) -> bool:
+def _differs(expected: Sequence[Published | None] | None, got: Sequence[Published | None] | None) -> bool:
     if expected == got:
         return False
     return [_content(one) for one in expected or ()] != [_content(one) for one in got or ()]
@@ -75,8 +78,10 @@ def _story(
     before: dict[Group, list[Published]],
     today: dict[Group, list[Published]],
 ) -> list[str]:
-    lines = ["", f"the story of {user}", "  input:"]
+    at_ms = _first_moment(user, before, today)
+    lines = ["", f"the story of {user}", f"  input until {_time(at_ms)}:"]
     read = [line for line in inputs if isinstance(line, Record) and _name(line.key) == user]
+    read = [line for line in read if line.at_ms <= at_ms]
     lines += [
         f"    {_time(line.at_ms)} {line.topic:9} {_summary(line.value)}" for line in read[-_SHOWN_INPUTS:]
     ]
@@ -88,13 +93,33 @@ def _story(
     return lines
 
 
+def _first_moment(
+    user: str, before: dict[Group, list[Published]], today: dict[Group, list[Published]]
+) -> int:
+    """Find the earliest time of a record of this user that differs; the end of time if none has one."""
+    found = [_NEVER_MS]
+    for name in before.keys() | today.keys():
+        if name[0] == user:
+            pairs = zip_longest(before.get(name, []), today.get(name, []))
+            wrong = next((pair for pair in pairs if _differs([*pair[:1]], [*pair[1:]])), ())
+            found += [moment for one in wrong if (moment := _moment(one)) is not None]
+    return min(found)
+
+
+def _moment(record: Published | None) -> int | None:
+    document = _document(record.value) if record else None
+    if not isinstance(document, dict):
+        return None
+    return document.get("decided_ms") or document.get("at_ms")
+
+
 def _diff(expected: list[Published], got: list[Published]) -> list[str]:
-    """List lines that differ, with the first record that does field by field."""
+    """Give the first record that differs field by field, and the lines around each difference."""
     old, new = ([_told(one) for one in side] for side in (expected, got))
-    lines = [line for line in difflib.ndiff(old, new) if not line.startswith("?")]
+    lines = [line for line in difflib.unified_diff(old, new, n=2, lineterm="") if line[:3] not in _MARKS]
     for one, other in zip(expected, got, strict=False):
         if _content(one) != _content(other):
-            return [*lines, "the first that differs, by field:", *_fields(one, other)]
+            return ["the first that differs, by field:", *_fields(one, other), *lines]
     return lines
 
 
@@ -112,7 +137,9 @@ def _flat(record: Published) -> dict[str, Any]:
     return named | {"partition": record.partition} | {f"header.{name}": data for name, data in record.headers}
 
 
-def _content(record: Published) -> tuple[object, ...]:
+def _content(record: Published | None) -> tuple[object, ...]:
+    if record is None:
+        return ()
     return record.partition, record.key, _document(record.value), sorted(record.headers)
 
 
@@ -142,8 +169,13 @@ def _summary(value: bytes | None) -> str:
     document = _document(value)
     if not isinstance(document, dict):
         return repr(document)[:120]
-    told = [f"{name}={document[name]}" for name in _FACTS if document.get(name) not in (None, "", {})]
+    told = [_fact(name, document[name]) for name in _FACTS if document.get(name) not in (None, "", {})]
     return " ".join(told) or repr(document)[:160]
+
+
+def _fact(name: str, value: Any) -> str:
+    is_time = name.endswith("_ms") and isinstance(value, int)
+    return f"{name.removesuffix('_ms')}={_time(value).replace(' ', 'T')}" if is_time else f"{name}={value}"
 
 
 def _name(key: bytes | None) -> str:
@@ -151,4 +183,4 @@ def _name(key: bytes | None) -> str:
 
 
 def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(min(at_ms, 253402300799999) / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(min(at_ms, _NEVER_MS) / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

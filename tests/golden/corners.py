@@ -11,6 +11,7 @@ from tests.golden.recorder import Planned
 RELOAD_MS = START_MS + 30 * HOUR
 _EVENING_MS = START_MS + 12 * HOUR  # 23:00 in Berlin
 _BROKEN_MS = START_MS + 2 * HOUR
+_TOKEN_AGAIN = "0d3b9cb57fff2621"  # the target id of the device's token
 _ORIGIN = ("tocsin-origin", b"events/3/77")
 
 
@@ -23,6 +24,8 @@ def corners() -> Iterator[Planned]:
     yield from _broken_others()
     yield from _binary()
     yield from _reused_id()
+    yield from _registered_again()
+    yield from _careless_versions()
     yield from _changing()
 
 
@@ -123,6 +126,26 @@ def _reused_id() -> Iterator[Planned]:
     for hours in (1, 30):
         at_ms = START_MS + hours * HOUR
         yield event(at_ms, "lab", "reused", "notice", "reused", tocsinsendat=send_at)
+
+
+def _registered_again() -> Iterator[Planned]:
+    """Register a device again after a provider called it gone: the block is older than the registration."""
+    device = {"platform": "ios", "token": "token-again"}
+    blocked = receipt(key_of("lab", "again"), START_MS + HOUR, "gone", target=_TOKEN_AGAIN)
+    yield profile(START_MS, "lab", "again", devices=[device], version=1)
+    yield Planned(*blocked)
+    fresh = device | {"registered_at": rfc3339(START_MS + 3 * HOUR)}
+    yield profile(START_MS + 3 * HOUR, "lab", "again", devices=[fresh], version=2)
+    for hours in (0, 2, 4):
+        yield event(START_MS + hours * HOUR + MINUTE, "lab", "again", "alarm", f"again-{hours}")
+
+
+def _careless_versions() -> Iterator[Planned]:
+    """Change a profile under an equal, an older and no version: the version must grow all the same."""
+    for turn, version in enumerate((5, 5, 3, 0, 9)):
+        at_ms = START_MS + turn * HOUR
+        yield profile(at_ms, "lab", "careless", email=f"careless{turn}@mail.example", version=version)
+        yield event(at_ms + MINUTE, "lab", "careless", "notice", f"careless-{turn}")
 
 
 def _changing() -> Iterator[Planned]:
