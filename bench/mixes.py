@@ -8,6 +8,7 @@ matches nothing.
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from bench.fleet import Record
@@ -21,31 +22,8 @@ welcome:
   channels: [push, email]
   template: welcome
 """
-_SHOP = """
-order_shipped:
-  on: {type: order.shipped}
-  category: orders
-  limits: [{max: 1000, per: 1d}]
-  channels: [push, email]
-  template: welcome
-order_packed:
-  on: {type: order.packed}
-  category: orders
-  limits: [{max: 1000, per: 1d}]
-  channels: [inapp]
-  template: welcome
-price_changed:
-  on: {type: price.changed}
-  category: prices
-  limits: [{max: 1, per: 1d}]
-  channels: [email]
-  template: welcome
-news_written:
-  on: {type: news.written}
-  category: news
-  channels: [email, push]
-  template: welcome
-"""
+DAY = Path(__file__).parent / "peers" / "catalogs" / "day"
+"""The catalog of `honest`."""
 # One event in thirty each. Everybody turned `news` off; nothing listens to `cart.viewed`.
 _TURN = (
     *(["order.shipped"] * 10),
@@ -102,7 +80,7 @@ def _record(kind: str, number: int, user: str, now: str) -> Record:
 
 
 MIXES = {
-    "honest": Mix(_SHOP, limits=False, events=a_shop_s_day),
+    "honest": Mix((DAY / "notifications" / "day.yaml").read_text(), limits=False, events=a_shop_s_day),
     "limited": Mix(_ORDER, limits=True, events=orders),
     "admitted": Mix(_ORDER, limits=False, events=orders),
 }

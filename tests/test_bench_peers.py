@@ -105,6 +105,8 @@ def test_a_contender_that_decides_otherwise_is_named() -> None:
     right = {"push": 5, "email": 4, "inapp": 1, "limit": 7}
     found = {"quix": {"records": 10}, "today": {"records": 9}}
     assert report.mistakes(right, found) == ["today wrote 9 records, the rules give 10"]
+    assert report.differences(found) == ["honest mix: records differ: quix 10, today 9"]
+    assert report.differences({"before": {"records": 9, "limit": 1}, "today": {"records": 9}}) == []
 
 
 @pytest.mark.peers

@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from bench.peers import decide, deliver, latency, report
+from bench.peers import decide, deliver, honest, latency, report
 from bench.peers.environments import BEFORE, Build, before, today
 from bench.peers.laboratory import Laboratory
 from bench.peers.watch import Failed, Rate
@@ -37,11 +37,14 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace, console: Console) -> None:
         self._options = options
+        self._scale = 10 if options.quick else 1
+        self._size = decide.Size(decide.EVENTS // self._scale, decide.USERS // self._scale)
         self._builds = [before(options.before), today()]
         self._progress = Progress(console=console, transient=True)
         self._task = self._progress.add_task("starting Apache Kafka", total=None)
         self.rounds: dict[str, dict[str, list[float]]] = {}
         self._decisions: decide.Decisions | None = None
+        self._honest: honest.HonestMix | None = None
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Measure everything that was asked for; returns the report."""
@@ -59,19 +62,20 @@ class Bench:
         return [turn for kind in wanted for turn in plans[kind](laboratory)]
 
     def _decide(self, laboratory: Laboratory) -> list[Turn]:
-        size = decide.Size().tenth() if self._options.quick else decide.Size()
+        size = self._size
         self._name(f"making {size.events:,} events", size.events)
         made = self._decisions = decide.Decisions(laboratory, size)
+        mixed = self._honest = honest.HonestMix(laboratory, self._scale)
         return [
             ("decide", "kafka_streams", lambda: _rate(made.kafka_streams())),
             ("decide", "quix", lambda: _rate(made.quix())),
             ("decide", "prototype", lambda: _rate(made.prototype())),
             *[("decide", each.name, _bound(made.product, each)) for each in self._builds],
+            *[("honest", each.name, _bound(mixed.product, each)) for each in self._builds],
         ]
 
     def _deliver(self, laboratory: Laboratory) -> list[Turn]:
-        messages = deliver.MESSAGES // 10 if self._options.quick else deliver.MESSAGES
-        made = deliver.Deliveries(laboratory, messages)
+        made = deliver.Deliveries(laboratory, deliver.MESSAGES // self._scale)
         return [
             ("deliver", "prototype", lambda: _rate(made.prototype())),
             *[("deliver", each.name, _bound(made.product, each)) for each in self._builds],
@@ -97,12 +101,13 @@ class Bench:
     def _report(self, reference: Reference) -> dict[str, Any]:
         found = self._decisions.found if self._decisions else {}
         expected = self._decisions.expected if self._decisions else {}
+        mixed = self._honest.found if self._honest else {}
         return {
             "rates": report.rates(self.rounds),
             "ratios": report.ratios(self.rounds),
             "rounds": self.rounds,
-            "decisions": {"expected": expected, "found": found},
-            "mistakes": report.mistakes(expected, found),
+            "decisions": {"expected": expected, "found": found, "honest": mixed},
+            "mistakes": report.mistakes(expected, found) + report.differences(mixed),
             "machine": {
                 "cores": os.cpu_count(),
                 "python": {build.name: build.python() for build in self._builds},
@@ -112,21 +117,20 @@ class Bench:
         }
 
     def _parameters(self) -> dict[str, Any]:
-        scale = 10 if self._options.quick else 1
-        size = decide.Size()
         return {
             "before": self._options.before,
             "rounds": self._options.rounds,
             "decide": {
-                "events": size.events // scale,
-                "users": size.users // scale,
+                "events": self._size.events,
+                "users": self._size.users,
                 "shards": decide.SHARDS,
                 "partitions": decide.PARTITIONS,
                 "peer_partitions": decide.PEER_PARTITIONS,
                 "epoch_ms": decide.EPOCH_MS,
             },
+            "honest": {"events": honest.EVENTS // self._scale, "users": honest.USERS // self._scale},
             "deliver": {
-                "messages": deliver.MESSAGES // scale,
+                "messages": deliver.MESSAGES // self._scale,
                 "in_flight": deliver.IN_FLIGHT,
                 "provider_ms": deliver.DELAY_MS,
                 "partitions": deliver.PARTITIONS,

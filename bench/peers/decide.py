@@ -15,7 +15,8 @@ from bench.peers.laboratory import Laboratory
 from bench.peers.product import Product
 from bench.peers.watch import Rate, Watcher, rate_of
 
-EVENTS, PROFILES = "peers.events", "peers.profiles"
+EVENTS, USERS = 1_000_000, 100_000
+_EVENTS, _PROFILES = "peers.events", "peers.profiles"
 PEER_PARTITIONS = 2  # as many as there are threads and processes: the best for the peers
 PARTITIONS = 16
 SHARDS = 2
@@ -26,11 +27,8 @@ MESSAGES = ("messages.push.now", "messages.email.now", "messages.inapp.now")
 class Size(NamedTuple):
     """How much is decided."""
 
-    events: int = 1_000_000
-    users: int = 100_000
-
-    def tenth(self) -> "Size":
-        return Size(self.events // 10, self.users // 10)
+    events: int
+    users: int
 
 
 class Decisions:
@@ -65,10 +63,10 @@ class Decisions:
 
     def _fill_peers(self) -> None:
         topics = self._laboratory.topics
-        topics.create([EVENTS, PROFILES], PEER_PARTITIONS)
+        topics.create([_EVENTS, _PROFILES], PEER_PARTITIONS)
         known = list(workload.profiles(self._size.users))
-        topics.fill(PROFILES, (Record(user, json.dumps(each).encode()) for user, each in known))
-        topics.fill(EVENTS, self._events())
+        topics.fill(_PROFILES, (Record(user, json.dumps(each).encode()) for user, each in known))
+        topics.fill(_EVENTS, self._events())
         lines = (json.dumps(profile) for _, profile in known)
         self._profiles_file().write_text("\n".join(lines) + "\n")
 
@@ -80,12 +78,12 @@ class Decisions:
         folder = self._laboratory.new_folder("kafka-streams")
         command = kafka_streams_peer(folder)
         more = [str(SHARDS), str(self._profiles_file()), str(folder / "state")]
-        return self._peer("kafka_streams", [[*command, self._bootstrap, EVENTS, "decided", *more]])
+        return self._peer("kafka_streams", [[*command, self._bootstrap, _EVENTS, "decided", *more]])
 
     def quix(self) -> Rate:
         """Run two processes of the Quix peer."""
         group = self._laboratory.new_folder("quix").name
-        command = [quix_python(), "-m", "bench.peers.quix_peer", self._bootstrap, EVENTS, "decided"]
+        command = [quix_python(), "-m", "bench.peers.quix_peer", self._bootstrap, _EVENTS, "decided"]
         more = [str(self._size.users), group]
         folders = [str(self._laboratory.new_folder("quix")) for _ in range(SHARDS)]
         return self._peer("quix", [[*command, *more, folder] for folder in folders])
@@ -94,8 +92,9 @@ class Decisions:
         """Run two shards of the prototype of our engine."""
         command = [sys.executable, "-m", "bench.peers.outbox_prototype", self._bootstrap]
         folders = [str(self._laboratory.new_folder("prototype")) for _ in range(SHARDS)]
+        fixed, epoch_s = [*command, _PROFILES, _EVENTS, "decided"], EPOCH_MS / 1000
         commands = [
-            [*command, PROFILES, EVENTS, "decided", *map(str, (shard, SHARDS, PEER_PARTITIONS, folder, 0.2))]
+            [*fixed, *map(str, (shard, SHARDS, PEER_PARTITIONS, folder, epoch_s))]
             for shard, folder in enumerate(folders)
         ]
         return self._peer("prototype", commands)

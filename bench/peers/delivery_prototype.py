@@ -34,7 +34,7 @@ _GROUPS = 16
 _BATCH, _LEAST = 200, 50
 _LEDGER_S = 86_400
 _POLL = timedelta(milliseconds=2)
-_TEMPLATE = Path(__file__).parent / "catalog" / "templates" / "late" / "sms.j2"
+_TEMPLATE = Path(__file__).parent / "catalogs" / "job" / "templates" / "late" / "sms.j2"
 
 
 class Message(msgspec.Struct, gc=False):

@@ -20,7 +20,7 @@ from bench.peers.laboratory import Laboratory
 from bench.peers.workload import TENANT, profiles
 from tocsin.devkit.processes import Child
 
-_CATALOG = Path(__file__).parent / "catalog"
+_CATALOGS = Path(__file__).parent / "catalogs"
 _NOBODY = "http://127.0.0.1:9"
 
 
@@ -31,6 +31,7 @@ class Product:
         laboratory: broker and Redis.
         build: which code.
         partitions: of every topic.
+        catalog: name of its folder in `catalogs/`.
         provider: address of the SMS provider.
         settings: further settings, without `TOCSIN_`.
     """
@@ -41,6 +42,7 @@ class Product:
         build: Build,
         *,
         partitions: int,
+        catalog: str = "job",
         provider: str = _NOBODY,
         **settings: str,
     ) -> None:
@@ -52,7 +54,7 @@ class Product:
             "PYTHONPATH": str(build.root),
             "TOCSIN_KAFKA": laboratory.topics.bootstrap,
             "TOCSIN_REDIS": laboratory.redis,
-            "TOCSIN_CATALOG": str(_CATALOG),
+            "TOCSIN_CATALOG": str(_CATALOGS / catalog),
             "TOCSIN_PROVIDERS": str(_accounts(folder, provider)),
             "TOCSIN_SECRET": "bench-bench-bench-bench",
             "TOCSIN_TOPIC_PREFIX": self._prefix,
@@ -85,15 +87,20 @@ class Product:
         """Give a topic's full name."""
         return self._prefix + name
 
+    def load(self, name: str, records: Iterable[Record]) -> None:
+        """Write records to a topic."""
+        self._laboratory.topics.fill(self.topic(name), records)
+
     def load_profiles(self, users: int) -> None:
-        """Write the profiles of the workload."""
-        written = (Record(key(user), json.dumps(profile).encode()) for user, profile in profiles(users))
-        self._laboratory.topics.fill(self.topic("profiles"), written)
+        """Write the profiles of the peers' job."""
+        self.load(
+            "profiles",
+            (Record(key(user), json.dumps(profile).encode()) for user, profile in profiles(users)),
+        )
 
     def load_events(self, events: Iterable[Record]) -> None:
-        """Write events, whose keys are users."""
-        written = (each._replace(key=key(each.key)) for each in events)
-        self._laboratory.topics.fill(self.topic("events"), written)
+        """Write events of the peers' job, whose keys are users."""
+        self.load("events", (each._replace(key=key(each.key)) for each in events))
 
     def outcomes(self) -> Counter[str]:
         """Count the outcomes by status and reason."""

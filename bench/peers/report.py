@@ -21,6 +21,7 @@ RATIOS = {
     "decide_vs_quix": Ratio("decide_per_s", "quix"),
     "decide_vs_prototype": Ratio("decide_per_s", "prototype"),
     "decide_vs_before": Ratio("decide_per_s", "before"),
+    "decide_honest_vs_before": Ratio("honest_per_s", "before"),
     "deliver_vs_before": Ratio("deliver_per_s", "before"),
     "deliver_vs_prototype": Ratio("deliver_per_s", "prototype"),
     "latency_p50_vs_before": Ratio("latency_p50_ms", "before", more_is_better=False),
@@ -29,6 +30,8 @@ RATIOS = {
 _MEANING = {
     "decide_per_s": "events decided a second",
     "decide_cpu_us": "CPU µs an event",
+    "honest_per_s": "honest mix: events decided a second",
+    "honest_cpu_us": "honest mix: CPU µs an event",
     "deliver_per_s": "messages sent a second",
     "deliver_cpu_us": "CPU µs a message",
     "latency_p50_ms": "event to provider, p50 ms",
@@ -74,11 +77,19 @@ def mistakes(expected: Mapping[str, int], found: Mapping[str, Mapping[str, int]]
     ]
 
 
+def differences(found: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Say which builds wrote another number of records for the same events."""
+    counts = {name: ends["records"] for name, ends in found.items()}
+    told = ", ".join(f"{name} {count}" for name, count in counts.items())
+    return [f"honest mix: records differ: {told}"] if len(set(counts.values())) > 1 else []
+
+
 def show(report: Mapping[str, Any], console: Console) -> None:
     """Print rates, ratios and decisions as tables."""
     console.print(_rates_table(report["rates"]), _ratios_table(report["ratios"]))
-    if decisions := report.get("decisions"):
+    if (decisions := report["decisions"])["found"]:
         console.print(_decisions_table(decisions["expected"], decisions["found"]))
+        console.print(_decisions_table({}, decisions["honest"]))
         console.print(_WHY_OUTCOMES)
     for mistake in report["mistakes"]:
         console.print(f"[red]✗[/red] {mistake}")
