@@ -15,6 +15,7 @@ import bytewax.operators as op
 from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
+from operators.sweep import Sweep
 from tocsin.decision.gate import Gate
 from tocsin.decision.record import UserRecord
 from tocsin.decision.step import Step
@@ -30,9 +31,9 @@ from tocsin.store.lane import Lane
 from tocsin.store.timers import Timer
 
 Out = OutRecord | VersionNote
-_POLL = timedelta(milliseconds=2)
+_POLL_S = 0.002
 # Between records a lane looks this often whether time has passed its next timer.
-_IDLE_POLL = timedelta(milliseconds=50)
+_IDLE_POLL_S = 0.05
 _TIMERS_A_TURN = 200
 
 
@@ -102,6 +103,7 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
         self._key = ""
         self._partition = 0
         self._lane: Lane[UserRecord] | None = None
+        self._sweep = Sweep()
         if stored is not None:
             self._open(*stored)
 
@@ -126,24 +128,34 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
         return ([out] if out else []), False
 
     def on_notify(self) -> tuple[list[list[Out]], bool]:
-        """Fire what is due although nothing came."""
+        """Fire what is due although nothing came, and sweep a few users."""
         lane = self._lane
         if lane is None or self._timing.in_gap():
             return [], False
         out: list[Out] = []
-        self._fire(lane, self._timing.fire_until(self._partition), out, _TIMERS_A_TURN)
+        until_ms = self._timing.fire_until(self._partition)
+        self._fire(lane, until_ms, out, _TIMERS_A_TURN)
+        self._sweep.turn(lane, until_ms, self._timing.utc_now().timestamp())
         return ([out] if out else []), False
 
     def notify_at(self) -> datetime | None:
-        """Wake for the next timer, or look again soon where time is not up to the wall."""
-        due_ms = self._lane.next_due() if self._lane else None
-        if due_ms is None:
+        """Wake for the next timer or sweep, or look again soon where time is not up to the wall."""
+        if self._lane is None:
             return None
         now = self._timing.utc_now()
+        wall_s = now.timestamp()
+        wake_s = max(self._sweep.next_s, wall_s + _POLL_S)
+        due_ms = self._lane.next_due()
+        if due_ms is not None:
+            wake_s = min(wake_s, self._wake_s(due_ms, wall_s))
+        return now + timedelta(seconds=wake_s - wall_s)
+
+    def _wake_s(self, due_ms: int, wall_s: float) -> float:
+        """Tell when to look at a timer again, wall time in seconds."""
         if due_ms <= self._timing.fire_until(self._partition):
-            return now + _POLL
-        wait_ms = due_ms - now.timestamp() * 1000
-        return now + timedelta(milliseconds=wait_ms) if 50 < wait_ms < 60_000 else now + _IDLE_POLL
+            return wall_s + _POLL_S
+        wait_s = due_ms / 1000 - wall_s
+        return wall_s + (wait_s if _IDLE_POLL_S < wait_s < 60 else _IDLE_POLL_S)
 
     def snapshot(self) -> Stored:
         """Return what this epoch changed; the rest is in the base."""

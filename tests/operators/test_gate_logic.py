@@ -47,6 +47,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.until_ms = 0
+        self.wall_ms = NOON
         self.gap = False
 
     def fire_until(self, partition: int) -> int:
@@ -56,7 +57,7 @@ class Clock:
         return self.gap
 
     def utc_now(self) -> datetime:
-        return datetime.fromtimestamp(NOON / 1000, UTC)
+        return datetime.fromtimestamp(self.wall_ms / 1000, UTC)
 
 
 class Process:
@@ -196,10 +197,15 @@ def test_nothing_is_emitted_in_the_gap(process: Process) -> None:
     assert words(process.notify()) == [("dead", "unknown_user")]
 
 
-def test_a_lane_without_timers_sleeps_and_one_with_timers_wakes_in_time(process: Process) -> None:
+def test_a_lane_without_timers_sleeps_until_its_sweep_and_one_with_timers_wakes_in_time(
+    process: Process,
+) -> None:
     assert process.logic.notify_at() is None
     process.give(change())
-    assert process.logic.notify_at() is None
+    process.notify()
+    asleep = process.logic.notify_at()
+    assert asleep is not None
+    assert asleep.timestamp() * 1000 == pytest.approx(NOON + 60 * SECOND)
     process.give(GateInput(NOON, "quiet/bob", event(0).item))
     other = event(0, kind="nothing.asks")
     assert isinstance(other.item, Event)
