@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 
 from operators.decode import DecodePolicy, Decoder
-from operators.gate import GateInput
+from operators.gate import GateInput, LaneBatch
 from sources.badness import Badness, BadPolicy
 from sources.clocks import PartitionClocks
 from sources.partitioner import partition_of
@@ -196,10 +196,10 @@ class Judge:
         inputs: list[GateInput] = []
         out: list[OutRecord] = []
         for routed in self._decode([record]):
-            if routed.step == "gate":
+            if isinstance(routed.bundle, LaneBatch):
                 inputs += routed.bundle.inputs
             else:
-                out += routed.bundle
+                out += [one for one in routed.bundle if isinstance(one, OutRecord)]
         place = self._place(record, inputs, out)
         self.counts[place] += 1
         if place == "fault":

@@ -184,7 +184,7 @@ def bodies_of(channel: str) -> list[bytes]:
     bodies: list[bytes] = []
     for record in DemoData(chosen_days(10), 20_000, seed=1).events():
         try:
-            event = decode(record.value)
+            event = decode(record.value or b"")
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue  # the broken records of the demo
         if event.type == event_type:
@@ -257,7 +257,7 @@ def run(arguments: argparse.Namespace, redis_url: str, port: int) -> dict[str, A
     flow = Dataflow("bench")
     up: Any = op.input("hub", flow, Source(load_))
     op.output("out", deliver("deliver", up, channel=channel, done=load_.done, in_gap=lambda: False), sink)
-    run_main(flow)  # type: ignore[no-untyped-call]
+    run_main(flow)
     runtime.stop()
     return figures(load_, counts)
 

@@ -91,7 +91,7 @@ def items_per_s(items: int, keys: int) -> int:
     up = op.input("in", flow, ReadySource(batches))
     op.output("out", op.stateful_batch("count", up, lambda stored: Counting(stored or 0)), Nowhere())
     began = perf_counter()
-    run_main(flow)  # type: ignore[no-untyped-call]  # no stub
+    run_main(flow)
     return round(items / (perf_counter() - began))
 
 

@@ -66,7 +66,7 @@ def _messages(count: int) -> dict[str, list[Message]]:
     found: dict[str, list[Message]] = {channel: [] for channel in CASES}
     for record in DemoData(chosen_days(30), 20_000, seed=1).events():
         try:
-            event = decode(record.value)
+            event = decode(record.value or b"")
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue  # the broken records of the demo
         for channel, (_, event_type, _) in CASES.items():

@@ -261,9 +261,9 @@ def run(options: Options, feed: Everyone | Anyone, epoch_ms: int) -> Meter:
     items = op.input("hub", flow, Input(shard, feed, meter))
     touched = op.stateful_batch("lanes", items, lambda stored: Touch(shard, stored))
     op.output("outbox", op.map("key", touched, lambda pair: ("outbox", pair[1])), Output(shard))
-    recovery = RecoveryConfig(shard.recovery_dir, timedelta(0))  # type: ignore[no-untyped-call]  # no stub
+    recovery = RecoveryConfig(shard.recovery_dir, timedelta(0))
     interval = timedelta(milliseconds=epoch_ms)
-    cli_main(flow, epoch_interval=interval, recovery_config=recovery)  # type: ignore[no-untyped-call]  # no stub
+    cli_main(flow, epoch_interval=interval, recovery_config=recovery)
     shard.finish()
     shard.close()
     return meter

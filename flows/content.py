@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tocsin.catalog.loader import Catalog, load
 from tocsin.catalog.watch import CatalogWatcher, Reload
@@ -77,7 +78,7 @@ def provider_order(
 
     def order(message: Message) -> Sequence[Provider]:
         spec = catalog().tenant(message.tenant)
-        chosen: Mapping[str, Sequence[str]] = spec.providers if spec else {}  # type: ignore[assignment]
+        chosen: Mapping[Any, Sequence[str]] = spec.providers if spec else {}
         names = chosen.get(message.channel) or everyone.get(message.channel, ())
         found = [providers[name] for name in names if name in providers]
         return [provider for provider in found if provider.accepts(message)]

@@ -170,9 +170,9 @@ def _run(settings: Settings, plan: ShardPlan, signals: Signals, stack: ExitStack
     opened = _open(settings, plan, signals, stack)
     flow = wiring.build(opened.parts)
     _calm_collector()
-    recovery = RecoveryConfig(str(opened.shard.recovery_dir), timedelta(0))  # type: ignore[no-untyped-call]
+    recovery = RecoveryConfig(str(opened.shard.recovery_dir), timedelta(0))
     epoch = timedelta(milliseconds=settings.epoch_ms)
-    bytewax.run.cli_main(flow, epoch_interval=epoch, recovery_config=recovery)  # type: ignore[no-untyped-call]
+    bytewax.run.cli_main(flow, epoch_interval=epoch, recovery_config=recovery)
     opened.shard.finish()
 
 

@@ -35,7 +35,7 @@ class FlowParts(NamedTuple):
 def build(parts: FlowParts) -> Dataflow:
     """Wire a flow. Its step ids are storage schema (`flows.steps`)."""
     flow = Dataflow(steps.FLOW)
-    routed: Stream[Routed] = op.input(steps.SOURCE, flow, parts.source)  # type: ignore[arg-type]
+    routed: Stream[Routed] = op.input(steps.SOURCE, flow, parts.source)  # type: ignore[arg-type]  # invariant
     outs: list[Stream[Any]] = [_only(routed, steps.OUTBOX)]
     if parts.gate is not None:
         outs.append(decide(steps.GATE, _only(routed, steps.GATE), parts=parts.gate))

@@ -231,7 +231,7 @@ def _place(origin: Origin) -> tuple[str, int, int]:
 
 
 def _topic(message: Message) -> str:
-    return _TOPICS[message.channel, message.priority == "low"]  # type: ignore[index]
+    return _TOPICS[message.channel, message.priority == "low"]  # type: ignore[index]  # channel is checked when read
 
 
 @operator

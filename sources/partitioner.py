@@ -65,7 +65,8 @@ def _load(path: Path) -> Callable[[bytes, int], int] | None:
         return None
 
     def partition_of(user_key: bytes, partitions: int) -> int:
-        return function(None, user_key, len(user_key), partitions, None, None)  # type: ignore[no-any-return]
+        found: int = function(None, user_key, len(user_key), partitions, None, None)
+        return found
 
     return partition_of if _agrees(partition_of) else None
 

@@ -10,7 +10,7 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 
 # The type stubs do not export what the package does.
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # no stub
 
 from sources.consumer import bounds
 from tocsin.errors import SettingsError, SourceError

@@ -84,7 +84,7 @@ class Bench:
     def _latency(self, laboratory: Laboratory) -> list[Turn]:
         made = latency.Latency(laboratory, latency.WARM_UP_S + (3 if self._options.quick else 30))
         return [
-            ("latency", each.name, lambda build=each: made.product(build)._asdict())  # type: ignore[misc]
+            ("latency", each.name, lambda build=each: made.product(build)._asdict())  # type: ignore[misc]  # early binding
             for each in self._builds
         ]
 

@@ -214,15 +214,15 @@ def main(bootstrap: str, messages: str, outcomes: str, *more: str) -> None:
     sys.setswitchinterval(0.0005)
     recovery = Path(folder) / "recovery"
     recovery.mkdir(parents=True)
-    init_db_dir(recovery, 1)  # type: ignore[no-untyped-call]
+    init_db_dir(recovery, 1)
     sender, room = Sender(redis_url, provider), Credits(int(in_flight))
     flow = Dataflow("prototype")
     read: Any = op.input("in", flow, Source(lambda: Reader(bootstrap, messages, int(partitions), room)))
     sent: Any = op.stateful_batch("deliver", read, lambda _: Deliver(sender, room))
     keyed = op.map("key", sent, lambda item: ("outcomes", item[1]))
     op.output("out", keyed, Sink(lambda: Outcomes(bootstrap, outcomes)))
-    epoch, config = timedelta(seconds=1), RecoveryConfig(str(recovery))  # type: ignore[no-untyped-call]
-    cli_main(flow, epoch_interval=epoch, recovery_config=config)  # type: ignore[no-untyped-call]
+    epoch, config = timedelta(seconds=1), RecoveryConfig(str(recovery))
+    cli_main(flow, epoch_interval=epoch, recovery_config=config)
 
 
 if __name__ == "__main__":

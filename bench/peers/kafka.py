@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]  # no stub
 
 _TIMEOUT_S = 60.0
 _READ = 5_000
@@ -60,7 +60,7 @@ class Topics:
 
     def ends(self, places: Iterable[TopicPartition]) -> int:
         """Sum the end offsets of partitions, which is how many records were ever written there."""
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        latest = OffsetSpec.latest()
         asked = self._admin.list_offsets(dict.fromkeys(places, latest))
         return sum(answer.result(_TIMEOUT_S).offset for answer in asked.values())
 

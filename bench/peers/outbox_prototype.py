@@ -188,7 +188,7 @@ class Gate(StatefulBatchLogic[list[Read], list[Out], Change]):
                 if type(item) is Profile:
                     _know(user, item, value)
                 else:
-                    _decide(user, name, item, out)  # type: ignore[arg-type]
+                    _decide(user, name, item, out)  # type: ignore[arg-type]  # `type() is` narrows nothing
         return ([out] if out else [], False)
 
     def _stored(self, name: bytes) -> User:
@@ -309,15 +309,15 @@ def main(bootstrap: str, profiles: str, events: str, output: str, *more: str) ->
     shard, shards, partitions = map(int, more[:3])
     folder, epoch_s = Path(more[3]), float(more[4])
     (folder / "recovery").mkdir(parents=True)
-    init_db_dir(folder / "recovery", 1)  # type: ignore[no-untyped-call]
+    init_db_dir(folder / "recovery", 1)
     store, own = Store(folder / "store"), list(range(shard, partitions, shards))
     flow = Dataflow("prototype")
     up: Any = op.input("in", flow, Source(lambda: Reader((profiles, events), own, bootstrap, store)))
     decided: Any = op.stateful_batch("gate", up, lambda change: Gate(change, store))
     keyed = op.map("key", decided, lambda item: ("outbox", item[1]))
     op.output("out", keyed, Sink(lambda closing: Outbox(bootstrap, output, closing, store)))
-    epoch, config = timedelta(seconds=epoch_s), RecoveryConfig(str(folder / "recovery"))  # type: ignore[no-untyped-call]
-    cli_main(flow, epoch_interval=epoch, recovery_config=config)  # type: ignore[no-untyped-call]
+    epoch, config = timedelta(seconds=epoch_s), RecoveryConfig(str(folder / "recovery"))
+    cli_main(flow, epoch_interval=epoch, recovery_config=config)
 
 
 if __name__ == "__main__":

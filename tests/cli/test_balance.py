@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,7 +16,8 @@ from tocsin.app.settings import Settings
 from tocsin.cli.balance import draw, show
 from tocsin.formats.codec import encode
 from tocsin.model import topics
-from tocsin.model.message import Message, Origin, Target
+from tocsin.model.event import Origin
+from tocsin.model.message import Message, Target
 from tocsin.model.outcome import Outcome
 
 pytestmark = pytest.mark.loopback
@@ -79,8 +81,8 @@ def message(number: int) -> bytes:
     )
 
 
-def word(number: int, status: str, **more: object) -> Outcome:
-    fields: dict[str, object] = {
+def word(number: int, status: str, **more: Any) -> Outcome:
+    fields: dict[str, Any] = {
         "tenant": "default",
         "user": "u",
         "notification_id": f"n{number}",
@@ -89,7 +91,7 @@ def word(number: int, status: str, **more: object) -> Outcome:
         "origin": f"events/0/{number}",
         "at_ms": 1_357_000_000_000,
     } | more
-    return Outcome(outcome_id=f"{status}{number}", status=status, **fields)  # type: ignore[arg-type]
+    return Outcome(outcome_id=f"{status}{number}", status=status, **fields)
 
 
 def sent(log: Log, count: int) -> list[Outcome]:

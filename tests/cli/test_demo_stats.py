@@ -1,5 +1,7 @@
 """The demo's counts follow the outcomes topic."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,14 +10,14 @@ from tocsin.cli.demo_stats import DemoStats, percentile
 from tocsin.model.outcome import Outcome
 
 
-def outcome(number: int, status: str, **extra: object) -> Outcome:
-    fields: dict[str, object] = {
+def outcome(number: int, status: str, **extra: Any) -> Outcome:
+    fields: dict[str, Any] = {
         "channel": "sms",
         "message_id": f"m{number}",
         "at_ms": 0,
         "tenant": "t",
     } | extra
-    return Outcome(outcome_id=f"{number}-{status}-{extra.get('attempt', 0)}", status=status, **fields)  # type: ignore[arg-type]
+    return Outcome(outcome_id=f"{number}-{status}-{extra.get('attempt', 0)}", status=status, **fields)
 
 
 def test_a_copy_counts_nothing() -> None:

@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,8 +19,8 @@ from tocsin.model.outcome import Outcome
 from tocsin.model.raw import RawRecord
 
 
-def outcome(number: int, status: str, **extra: object) -> Outcome:
-    fields: dict[str, object] = {
+def outcome(number: int, status: str, **extra: Any) -> Outcome:
+    fields: dict[str, Any] = {
         "tenant": "default",
         "user": f"u{number}",
         "notification_id": f"n{number}",
@@ -29,7 +30,7 @@ def outcome(number: int, status: str, **extra: object) -> Outcome:
         "at_ms": 1_357_000_000_000 + number,
         "origin": f"events/0/{number}",
     } | extra
-    return Outcome(outcome_id=f"{number}-{status}-{fields['channel']}", status=status, **fields)  # type: ignore[arg-type]
+    return Outcome(outcome_id=f"{number}-{status}-{fields['channel']}", status=status, **fields)
 
 
 def lines(*outcomes: Outcome) -> bytes:
@@ -205,7 +206,10 @@ def test_suppressions_failures_latency_balance_and_timeline_answer(url: str) -> 
         outcome(3, "sent", latency_ms=300, provider_ms=60, provider="p"),
     )
     with store.connect(url) as client:
-        ask = lambda name, **more: store.run_query(client, name, more)  # noqa: E731
+
+        def ask(name: str, **more: str) -> list[dict[str, Any]]:
+            return store.run_query(client, name, more)
+
         assert ask("suppressed")[0]["reason"] == "limit"
         assert ask("failures")[0] == {
             "provider": "p",

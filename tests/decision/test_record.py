@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tocsin.catalog.caps import Counter
 from tocsin.decision import dedup, limits
-from tocsin.decision.limits import Counter
 from tocsin.decision.record import HoldRef, Point, RecordCodec, UserRecord, Waiting, expire
 from tocsin.errors import StateError
 from tocsin.model.event import Origin

@@ -25,8 +25,8 @@ Open = Callable[..., Ledger]
 async def open_ledger(redis_db: str) -> AsyncIterator[Open]:
     opened: list[Ledger] = []
 
-    def make(incarnation: str = FIRST, **settings: object) -> Ledger:
-        policy = LedgerPolicy(**({"url": redis_db, "prefix": "t:"} | settings))  # type: ignore[arg-type]
+    def make(incarnation: str = FIRST, **settings: Any) -> Ledger:
+        policy = LedgerPolicy(**({"url": redis_db, "prefix": "t:"} | settings))
         opened.append(Ledger(policy, incarnation))
         return opened[-1]
 

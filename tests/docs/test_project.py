@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.docs.repository import ROOT, imported_modules, production_files
+from tests.docs.repository import ROOT, imported_modules, production_files, python_files
 
 # Nobody imports these: zoneinfo reads the first where the system has no time zones.
 NOT_IMPORTED = {"tzdata"}
@@ -75,3 +75,19 @@ def test_the_changelog_has_an_entry_for_this_version() -> None:
 @pytest.mark.parametrize("kind", ["State", "Contract", "Setting"])
 def test_contributing_explains_the_marks_of_the_changelog(kind: str) -> None:
     assert f"**{kind}**" in (ROOT / "CHANGELOG.md").read_text().split("## Unreleased")[0]
+
+
+def test_the_types_of_every_package_are_checked() -> None:
+    checked = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["packages"]
+    assert set(checked) == {name.partition("/")[0] for name in python_files()}
+
+
+def test_every_ignored_type_error_has_a_reason() -> None:
+    without = re.compile(r"# type: ignore\[[^\]]+\](?!  # \w)")
+    wrong = [
+        f"{name}:{number}"
+        for name, path in python_files().items()
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if without.search(line) and not name.startswith("tests/docs/")
+    ]
+    assert wrong == []

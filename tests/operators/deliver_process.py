@@ -173,10 +173,8 @@ def main(folder: Path, redis_url: str, incarnation: str) -> None:
     up: Any = op.input("hub", flow, source)
     out = channel_sink("email", up, channel=channel, done=acks.done, in_gap=source.in_gap)
     op.output("outbox", out, FileSink(folder / "out"))
-    recovery = RecoveryConfig(folder / "store")  # type: ignore[no-untyped-call]
-    cli_main(  # type: ignore[no-untyped-call]
-        flow, epoch_interval=timedelta(milliseconds=30), recovery_config=recovery
-    )
+    recovery = RecoveryConfig(folder / "store")
+    cli_main(flow, epoch_interval=timedelta(milliseconds=30), recovery_config=recovery)
     runtime.stop()
 
 

@@ -127,7 +127,7 @@ def test_a_message_that_kills_its_process_again_and_again_ends_as_dead(rig: Buil
     for start in range(QUICK.attempts + 1):
         provider = hanging()
         made = rig([provider], incarnation=f"{start:016d}").feed(record(message(), 0))
-        made.until(lambda p=provider, m=made: bool(p.calls or m.acks))  # type: ignore[misc]
+        made.until(lambda p=provider, m=made: bool(p.calls or m.acks))  # type: ignore[misc]  # early binding
         calls += len(provider.calls)
     assert calls == QUICK.attempts
     assert made.words()[-1] == ("dead", "unknown", QUICK.attempts)

@@ -69,7 +69,7 @@ def crashed(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> tuple[P
     letters = [message(f"u{i * 7 % USERS}", i) for i in range(MESSAGES)]
     (folder / "input").write_bytes(b"\n".join(encode(letter) for letter in letters))
     (folder / "store").mkdir()
-    init_db_dir(folder / "store", 1)  # type: ignore[no-untyped-call]
+    init_db_dir(folder / "store", 1)
     with redis.Redis.from_url(redis_url) as client:
         client.flushdb()
     claimed: set[str] = set()

@@ -36,7 +36,7 @@ def bounds(**changes: object) -> ChannelPolicy:
     return policy(**{"attempt": FEW, "breaker": breaker, **changes})
 
 
-def opened(made: Rig, steps: int, each: Callable[[int], None]) -> int:
+def opened(made: Rig, steps: int, each: Callable[[int], object]) -> int:
     """Count how often the breaker opens while records are fed."""
     times, before = 0, BreakerState.CLOSED
     for number in range(steps):
@@ -172,7 +172,7 @@ def test_a_recipient_who_is_gone_is_no_word_for_the_account(rig: Build) -> None:
     for number in range(20):
         provider.script(f"u{number}", RecipientGone("gone"))
     made = rig([provider], settings=bounds()).feed(record(message("bad", 0), 99))
-    opened(made, 20, lambda number: made.feed(record(message(f"u{number}", number), number)) and None)
+    opened(made, 20, lambda number: made.feed(record(message(f"u{number}", number), number)))
     assert {line.status for line in made.outcomes() if line.user == "bad"} == {"retrying"}
     assert {line.attempt for line in made.outcomes() if line.user == "bad"} == {1}
     provider.poison = "nobody"

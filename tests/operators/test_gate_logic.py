@@ -123,9 +123,8 @@ def change(at: int = 0, version: int = 1) -> GateInput:
 
 def outcomes(records: list[Any]) -> list[Outcome]:
     decode = msgspec.json.Decoder(Outcome).decode
-    return [
-        decode(one.value) for one in records if isinstance(one, OutRecord) and one.topic == topics.OUTCOMES
-    ]
+    ours = (one for one in records if isinstance(one, OutRecord) and one.topic == topics.OUTCOMES)
+    return [decode(one.value or b"") for one in ours]
 
 
 def _letter(letter: OutRecord) -> DeadLetter:

@@ -1,5 +1,7 @@
 """Messages for delivery tests."""
 
+from typing import Any
+
 import msgspec
 
 from tocsin.model import topics
@@ -11,8 +13,8 @@ from tocsin.model.raw import RawRecord
 encode = msgspec.json.Encoder().encode
 
 
-def message(user: str = "ann", number: int = 1, **fields: object) -> Message:
-    base: dict[str, object] = {
+def message(user: str = "ann", number: int = 1, **fields: Any) -> Message:
+    base: dict[str, Any] = {
         "message_id": digest("m", user, str(number)),
         "notification_id": digest("n", user, str(number)),
         "tenant": "acme",
@@ -33,7 +35,7 @@ def message(user: str = "ann", number: int = 1, **fields: object) -> Message:
         "decided_ms": 3_000,
         "origin": Origin("events", 0, number),
     }
-    return Message(**(base | fields))  # type: ignore[arg-type]
+    return Message(**(base | fields))
 
 
 def record(letter: Message, offset: int, *, bulk: bool = False, partition: int = 0) -> RawRecord:

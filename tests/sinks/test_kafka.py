@@ -1,6 +1,7 @@
 """The publisher: everything arrives once and in order, or `confirm` says what did not."""
 
 import time
+from typing import cast
 
 import msgspec
 import pytest
@@ -47,7 +48,8 @@ def read_partition(policy: PublisherPolicy, topic: str, partition: int) -> list[
         if error is not None and error.code() == KafkaError._PARTITION_EOF:
             break
         assert error is None, error
-        headers = tuple((name, bytes(value)) for name, value in message.headers() or ())  # type: ignore[arg-type,str-unpack]
+        pairs = cast(list[tuple[str, bytes]], message.headers() or [])
+        headers = tuple(pairs)
         records.append(
             RawRecord(topic, partition, message.offset() or 0, 0, message.key(), message.value(), headers)
         )

@@ -80,8 +80,8 @@ def main() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     flow, shard = build(kafka, prefix, Path(folder), stop)
-    recovery = RecoveryConfig(str(shard.recovery_dir), timedelta(0))  # type: ignore[no-untyped-call]
-    cli_main(flow, epoch_interval=EPOCH, recovery_config=recovery)  # type: ignore[no-untyped-call]
+    recovery = RecoveryConfig(str(shard.recovery_dir), timedelta(0))
+    cli_main(flow, epoch_interval=EPOCH, recovery_config=recovery)
     shard.finish()
     shard.close()
 

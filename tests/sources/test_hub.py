@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -205,19 +206,19 @@ def test_what_another_flow_has_finished_is_not_read_again_by_an_older_state(
 ) -> None:
     topic = topics.messages("email")
     full_world.write(topic, 10)
-    policy = {"topics": (topic,), "acked": frozenset({topic})}
-    pipeline = start(full_world.hub(**policy))
+    hub = partial(full_world.hub, topics=(topic,), acked=frozenset({topic}))
+    pipeline = start(hub())
     for record in read(pipeline, 10)[:7]:
         pipeline.acks.done(topic, record.partition, record.offset)
     pipeline.commit(pipeline.state(9), wait=True)
     pipeline.close()
 
     before = HubState(4, {topic: {0: 2, 1: 0}}, {}, {}, ())
-    deliver = start(full_world.hub(**policy), before)
+    deliver = start(hub(), before)
     assert [record.offset for record in read(deliver, 3)] == [7, 8, 9]
     ahead = HubState(4, {topic: {0: 9}}, {}, {}, ())
-    assert [record.offset for record in read(start(full_world.hub(**policy), ahead), 1)] == [9]
-    forgotten = start(full_world.hub(**policy), before, forget=frozenset({topic}))
+    assert [record.offset for record in read(start(hub(), ahead), 1)] == [9]
+    forgotten = start(hub(), before, forget=frozenset({topic}))
     assert [record.offset for record in read(forgotten, 10)] == list(range(10))
 
 

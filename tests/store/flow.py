@@ -165,10 +165,8 @@ def dataflow(shard: Shard[str], events: int) -> Dataflow:
 
 
 def run(flow: Dataflow, store: Path, *, epoch_ms: int = 0) -> None:
-    recovery = RecoveryConfig(store, timedelta(0))  # type: ignore[no-untyped-call]  # compiled, no stub
-    cli_main(  # type: ignore[no-untyped-call]  # compiled, no stub
-        flow, epoch_interval=timedelta(milliseconds=epoch_ms), recovery_config=recovery
-    )
+    recovery = RecoveryConfig(store, timedelta(0))
+    cli_main(flow, epoch_interval=timedelta(milliseconds=epoch_ms), recovery_config=recovery)
 
 
 def main(path: Path, events: int) -> None:

@@ -71,7 +71,7 @@ def _refuse_used(base: Path, store: Path, identity: Identity) -> None:
 
 def _create_store(new: Path) -> None:
     new.mkdir()
-    init_db_dir(new, 1)  # type: ignore[no-untyped-call]  # compiled, without a stub
+    init_db_dir(new, 1)
 
 
 def _make(path: Path, create: Callable[[Path], None]) -> None:
