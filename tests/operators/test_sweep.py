@@ -51,7 +51,7 @@ def test_one_off_recipients_leave_nothing_behind_and_a_profile_stays(process: Pr
     assert len(stored(process)) == 101
     sweep(process, at=3 * _DAY)
     assert stored(process) == [USER]
-    record = process.logic._lane.get(USER)  # type: ignore[union-attr]
+    record = process.logic._lane.get(USER)  # type: ignore[union-attr]  # a lane is built by now
     assert record is not None
     assert (record.version, record.seen, record.keys, record.counts) == (1, b"", b"", {})
 
