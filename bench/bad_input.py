@@ -23,8 +23,8 @@ from rich.progress import track
 
 from operators.decode import DecodePolicy, Decoder
 from operators.gate import GateInput, LaneBatch
-from sources.badness import Badness, BadPolicy
 from sources.clocks import PartitionClocks
+from sources.decode_errors import DecodeErrorLimit, DecodeErrorPolicy
 from sources.partitioner import partition_of
 from tocsin.devkit.demo_data import DemoData
 from tocsin.devkit.flights import chosen_days
@@ -179,8 +179,8 @@ class Judge:
         self.counts: Counter[str] = Counter()
         self.faults: list[str] = []
         limits = EventLimits(262_144, 7 * 86_400, 3_600, check_time=False)
-        never = BadPolicy(run=1 << 60, ratio=1.0)
-        badness = Badness(never, lambda *_: self.faults.append("a partition was paused"))
+        never = DecodeErrorPolicy(run=1 << 60, ratio=1.0)
+        badness = DecodeErrorLimit(never, lambda *_: self.faults.append("a partition was paused"))
         policy = DecodePolicy(PARTITIONS, LANES, limits, stream_clock=False)
         self._decode = Decoder(policy, PartitionClocks(), badness)
 

@@ -1,7 +1,7 @@
 """Kafka in and out: `python -m bench.source [--json] [--records N] [--partitions N]`.
 
-Consume rate of the hub over several topics, idle latency from a record's producing to its handing out, bulk
-behind which an event must not wait, decode time per event, and publish rate with confirmation. On the
+Consume rate of the consumer over several topics, idle latency from a record's producing to its handing out,
+bulk behind which an event must not wait, decode time per event, and publish rate with confirmation. On the
 embedded broker, or on the one in TOCSIN_TEST_KAFKA; broker and bench share the machine.
 """
 
@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sinks.kafka import KafkaPublisher, PublisherPolicy
-from sources.consumer import HubPolicy
-from sources.hub import KafkaHub
+from sources.client import ConsumerPolicy
+from sources.consumer import KafkaConsumer
 from sources.topics import TopicAdmin, TopicPlan
 from tocsin.devkit.servers import KAFKA, Servers
 from tocsin.formats.codec import EventLimits, decode_event
@@ -59,10 +59,12 @@ class Stage:
         TopicAdmin(kafka, self.prefix).create(TopicPlan(partitions, replication=1), NAMES)
         self.publisher = KafkaPublisher(PublisherPolicy(kafka, self.prefix))
 
-    def hub(self, names: tuple[str, ...] = NAMES) -> KafkaHub:
-        hub = KafkaHub(HubPolicy(self.kafka, self.prefix, names, tuple(range(self.partitions))))
-        hub.start(None)
-        return hub
+    def consumer(self, names: tuple[str, ...] = NAMES) -> KafkaConsumer:
+        consumer = KafkaConsumer(
+            ConsumerPolicy(self.kafka, self.prefix, names, tuple(range(self.partitions)))
+        )
+        consumer.start(None)
+        return consumer
 
     def write(self, topic: str, count: int) -> None:
         for start in range(0, count, _EPOCH_RECORDS):
@@ -86,21 +88,21 @@ def consume(stage: Stage, count: int) -> dict[str, float]:
     for name in (topics.RECEIPTS, topics.OUTCOMES):
         stage.write(name, count // 4)
     total = count + count // 4 * 2
-    hub = stage.hub()
+    consumer = stage.consumer()
     cpu, start, got, batches = time.process_time(), time.perf_counter(), 0, 0
     while got < total:
-        size = len(hub.take())
+        size = len(consumer.take())
         got, batches = got + size, batches + bool(size)
     seconds = time.perf_counter() - start
-    hub.close()
+    consumer.close()
     cpu_us = (time.process_time() - cpu) / total * 1e6
     return {"per_s": round(total / seconds), "cpu_us": round(cpu_us, 2), "batch": round(total / batches)}
 
 
 def latency(stage: Stage, *, behind_bulk: int = 0) -> dict[str, float]:
-    """Write one event at a time and wait until the hub hands it out, as the flow would poll."""
-    hub = stage.hub()
-    _drain(hub, stage.partitions)
+    """Write one event at a time and wait until the consumer hands it out, as the flow would poll."""
+    consumer = stage.consumer()
+    _drain(consumer, stage.partitions)
     writer = KafkaPublisher(PublisherPolicy(stage.kafka, stage.prefix))
     for partition in range(stage.partitions):
         writer.publish([OutRecord(topics.RECEIPTS, partition, b"warm", EVENT)])
@@ -116,7 +118,7 @@ def latency(stage: Stage, *, behind_bulk: int = 0) -> dict[str, float]:
     waits_ms: list[float] = []
     cpu, start = time.process_time(), time.perf_counter()
     while not (done.is_set() and len(waits_ms) == len(sent)):
-        batch = hub.take()
+        batch = consumer.take()
         now = time.perf_counter()
         waits_ms += [(now - sent[r.key or b""]) * 1_000 for r in batch if r.topic == topics.EVENTS]
         if batch and behind_bulk:
@@ -124,7 +126,7 @@ def latency(stage: Stage, *, behind_bulk: int = 0) -> dict[str, float]:
         elif not batch:
             time.sleep(0.001)
     busy = (time.process_time() - cpu) / (time.perf_counter() - start)
-    hub.close()
+    consumer.close()
     waits_ms.sort()
     count = len(waits_ms)
     p50, p99 = waits_ms[count // 2], waits_ms[int(count * 0.99)]
@@ -143,8 +145,8 @@ def _trickle(
     done.set()
 
 
-def _drain(hub: KafkaHub, partitions: int) -> None:
-    while hub.take() or not all(map(hub.caught_up, range(partitions))):
+def _drain(consumer: KafkaConsumer, partitions: int) -> None:
+    while consumer.take() or not all(map(consumer.caught_up, range(partitions))):
         pass
 
 

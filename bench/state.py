@@ -31,7 +31,7 @@ from bytewax.recovery import RecoveryConfig
 from bytewax.run import cli_main
 
 from bench.reference import Reference
-from sources.partitioner import lane_of, partition_of
+from sources.partitioner import key_group_of, partition_of
 from tocsin.store import Identity, Lane, Shard
 
 IDENTITY = Identity(cluster="bench", topics={}, partitions=16, lanes=8)
@@ -156,7 +156,7 @@ def profile_of(user: str) -> bytes:
 
 def lane_key(user: str) -> str:
     name = user.encode()
-    return f"{partition_of(name, IDENTITY.partitions)}.{lane_of(name, IDENTITY.lanes)}"
+    return f"{partition_of(name, IDENTITY.partitions)}.{key_group_of(name, IDENTITY.lanes)}"
 
 
 class Hub(StatefulSourcePartition[tuple[str, Bundle], int]):

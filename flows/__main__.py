@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from flows.process import ShardPlan, run_shard
 from flows.readiness import READY_FD, ready_signal
 from flows.supervisor import PARENT, REFUSED
-from tocsin.app.settings import Settings, environment
+from tocsin.app.settings import Settings, environment, sentences
 
 
 def main(arguments: list[str]) -> int:
@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> int:
     try:
         settings = Settings()
     except ValidationError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print("\n".join(f"✗ {sentence}" for sentence in sentences(error)), file=sys.stderr)  # noqa: T201
         return REFUSED
     plan = ShardPlan(int(number), int(count), flow, tuple(channels))
     parent = int(environment().get(PARENT, "0"))

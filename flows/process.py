@@ -28,7 +28,7 @@ from dashboards import store
 from flows import wiring
 from flows.content import CatalogInForce, provider_order
 from flows.supervisor import REFUSED
-from flows.timing import LaneTiming
+from flows.timing import FlowTiming
 from operators.decode import DecodePolicy, Decoder, Routed
 from operators.delivery_channel import ChannelDelivery, ChannelPolicy
 from operators.gate import GateParts
@@ -38,10 +38,10 @@ from sinks.clickhouse_store import ClickHouseLines
 from sinks.fan_out import FanOutPublisher
 from sinks.kafka import KafkaPublisher, PublisherPolicy
 from sinks.outbox import OutboxSink
-from sources.badness import Badness, BadPolicy
-from sources.consumer import HubPolicy
-from sources.hub import KafkaHub
-from sources.source import HubSource, Item, Wake, wake_all
+from sources.client import ConsumerPolicy
+from sources.consumer import KafkaConsumer
+from sources.decode_errors import DecodeErrorLimit, DecodeErrorPolicy
+from sources.source import Item, ShardSource, Wake, wake_all
 from sources.topics import TopicAdmin
 from tocsin.app.health import Fact, HealthChecks, HealthServer
 from tocsin.app.metrics import Meters, TimedEpochs, registry
@@ -229,7 +229,7 @@ class Opened:
             cluster=admin.cluster_id(),
             topics=admin.topic_ids(plan.topics),
             partitions=settings.partitions,
-            lanes=settings.lanes,
+            lanes=settings.key_groups,
             shard=plan.number,
             shards=plan.shards,
         )
@@ -299,9 +299,9 @@ class Opened:
         self._stack.callback(writer.close)
         return writer
 
-    def _hub(self) -> KafkaHub:
+    def _hub(self) -> KafkaConsumer:
         settings, plan = self._settings, self._plan
-        policy = HubPolicy(
+        policy = ConsumerPolicy(
             bootstrap=settings.kafka,
             prefix=settings.topic_prefix,
             topics=plan.topics,
@@ -309,7 +309,7 @@ class Opened:
             acked=plan.acked,
             options=settings.kafka_options,
         )
-        return KafkaHub(policy, allowance=self._allowance)
+        return KafkaConsumer(policy, allowance=self._allowance)
 
     def _allowance(self, topic: str) -> int:
         if topic == topics.OUTCOMES and self.writer is not None:
@@ -320,13 +320,13 @@ class Opened:
     def _parts(self, stop: threading.Event) -> wiring.FlowParts:
         settings, plan, hub = self._settings, self._plan, self.hub
         stream = settings.clock == "stream"
-        timing = LaneTiming(self.shard, hub.clocks, hub.caught_up, self.runtime.utc_now, stream=stream)
+        timing = FlowTiming(self.shard, hub.clocks, hub.caught_up, self.runtime.utc_now, stream=stream)
         gated = plan.flow in GATE_FLOWS
-        source = HubSource(
+        source = ShardSource(
             hub,
             self.epochs,
             stop=stop,
-            wake=wake_all(plan.partitions(settings.partitions), settings.lanes) if gated else None,
+            wake=wake_all(plan.partitions(settings.partitions), settings.key_groups) if gated else None,
             accept_bad=settings.accept_bad,
             emit=emitter(self.decoder),
         )
@@ -344,7 +344,7 @@ class Opened:
     def _look_after(self) -> None:
         """Poll the catalog, and ask Kafka what no record tells."""
         self.content.poll(self.runtime.now_ms())
-        self.hub.ask_again()
+        self.hub.monitor.refresh()
 
     def _health_checks(self) -> HealthChecks:
         checks = HealthChecks()
@@ -356,7 +356,7 @@ class Opened:
 
     def _kafka_facts(self) -> list[Fact]:
         hub = self.hub
-        sentences = [*hub.paused.values(), *hub.troubles.values(), *hub.deleted.values()]
+        sentences = [*hub.paused.values(), *hub.health.sentences.values(), *hub.gaps.sentences.values()]
         return [Fact(sentence) for sentence in sentences]
 
     def _catalog_facts(self) -> list[Fact]:
@@ -387,12 +387,12 @@ def gate_policy(settings: Settings) -> GatePolicy:
     )
 
 
-def decoder(settings: Settings, hub: KafkaHub) -> Decoder:
+def decoder(settings: Settings, hub: KafkaConsumer) -> Decoder:
     """Make the decoder over a hub's clocks."""
     stream = settings.clock == "stream"
     limits = EventLimits(settings.max_record_bytes, settings.max_past_s, settings.max_future_s, not stream)
-    policy = DecodePolicy(settings.partitions, settings.lanes, limits, stream)
-    badness = Badness(BadPolicy(settings.bad_run, settings.bad_ratio), hub.pause)
+    policy = DecodePolicy(settings.partitions, settings.key_groups, limits, stream)
+    badness = DecodeErrorLimit(DecodeErrorPolicy(settings.bad_run, settings.bad_ratio), hub.pause)
     if stream:
         return Decoder(policy, hub.clocks, badness)
     return Decoder(policy, hub.clocks, badness, lambda: time.time_ns() // 1_000_000)

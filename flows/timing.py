@@ -1,4 +1,4 @@
-"""What lanes may know of time between records (law 2)."""
+"""Time between records: until when timers may fire (law 2)."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -14,7 +14,7 @@ class _Shard(Protocol):
     def in_gap(self) -> bool: ...
 
 
-class LaneTiming:
+class FlowTiming:
     """Timers fire by the time of the last durable epoch, or by the wall where a partition is read to its end.
 
     Under the stream clock only the former holds: a lane may not run ahead of events that are still queued.

@@ -14,7 +14,7 @@ from operators.gate import GateParts, Timing, decide
 from operators.track import Writer, track
 from sinks.channels import channel_sink
 from sinks.outbox import OutboxSink
-from sources.source import HubSource
+from sources.source import ShardSource
 from tocsin.model.raw import RawRecord
 
 Done = Callable[[str, int, int], None]
@@ -23,7 +23,7 @@ Done = Callable[[str, int, int], None]
 class FlowParts(NamedTuple):
     """What a flow is made of; what is None or empty is left out of it."""
 
-    source: HubSource
+    source: ShardSource
     outbox: OutboxSink
     gate: GateParts | None
     channels: Mapping[str, ChannelDelivery]

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from operators.gate import GateInput, Item, LaneBatch
-from sources.partitioner import lane_of, partition_of
+from sources.partitioner import key_group_of, partition_of
 from tocsin.errors import DecodeError
 from tocsin.formats import codec
 from tocsin.formats.rfc3339 import LATEST_MS
@@ -134,7 +134,7 @@ class Decoder:
     def _lane(self, raw: RawRecord) -> tuple[str, str]:
         if raw.topic == topics.OUTCOMES:
             return "track", "track"
-        lane = lane_of(raw.key or b"", self._policy.lanes)
+        lane = key_group_of(raw.key or b"", self._policy.lanes)
         return self._channels[raw.topic], self._lane_names[raw.partition][lane]
 
     def _gate_input(self, raw: RawRecord, gate: dict[str, list[GateInput]], out: list[OutRecord]) -> None:
@@ -150,7 +150,7 @@ class Decoder:
             out.extend(self._dead(raw, error))
             return
         self._badness.note(raw.topic, raw.partition, ok=True)
-        lane = self._lane_names[home][lane_of(key, self._policy.lanes)]
+        lane = self._lane_names[home][key_group_of(key, self._policy.lanes)]
         now_ms = self._clocks.advance(home, self._time(raw, item))
         gate.setdefault(lane, []).append(GateInput(now_ms, user_key, item))
 

@@ -1,10 +1,10 @@
-"""Low-water marks for inputs that are finished later than they are read, and in any order."""
+"""Low-water marks of topics whose records are finished later than they are read, in any order."""
 
 from collections import deque
 
 
-class _Line:
-    """Outstanding offsets of one topic partition, in the order they were read."""
+class _PendingOffsets:
+    """Offsets of one topic partition that were read and are not finished, in order."""
 
     __slots__ = ("finished", "next", "reads")
 
@@ -15,10 +15,10 @@ class _Line:
 
 
 class AckTracker:
-    """Knows the offset below which every record that was read is also finished.
+    """Tracks the offset below which every record that was read is also finished.
 
-    That offset goes into the snapshot: what is not finished at a crash is read again, so nothing is lost
-    and only what was finished out of order comes twice. O(1) per call, amortised; one thread.
+    That offset goes into the snapshot. After a crash every unfinished record is read again, so none is lost;
+    only records finished out of order come twice. Each call costs amortised O(1). Not thread-safe.
 
     >>> acks = AckTracker()
     >>> for offset in (7, 8, 9): acks.read("outcomes", 0, offset)
@@ -29,30 +29,34 @@ class AckTracker:
     """
 
     def __init__(self) -> None:
-        self._lines: dict[tuple[str, int], _Line] = {}
+        self._pending: dict[tuple[str, int], _PendingOffsets] = {}
 
     def read(self, topic: str, partition: int, offset: int) -> None:
-        """Note that a record is handed out; offsets of a partition must grow."""
-        line = self._lines.get((topic, partition))
-        if line is None:
-            line = self._lines[topic, partition] = _Line()
-        if offset < line.next:
-            msg = f"{topic}/{partition}: offset {offset} was read after {line.next - 1}"
-            raise ValueError(msg)
-        line.reads.append(offset)
-        line.next = offset + 1
-
-    def done(self, topic: str, partition: int, offset: int) -> None:
-        """Note that a record is finished; a second time changes nothing.
+        """Note that a record was handed out.
 
         Raises:
-            ValueError: it was never read here: finishing it would hide that someone else must.
+            ValueError: the offset is below one that was read before.
         """
-        line = self._lines.get((topic, partition))
-        if line is None or offset >= line.next:
+        pending = self._pending.get((topic, partition))
+        if pending is None:
+            pending = self._pending[topic, partition] = _PendingOffsets()
+        if offset < pending.next:
+            msg = f"{topic}/{partition}: offset {offset} was read after {pending.next - 1}"
+            raise ValueError(msg)
+        pending.reads.append(offset)
+        pending.next = offset + 1
+
+    def done(self, topic: str, partition: int, offset: int) -> None:
+        """Note that a record is finished; noting it twice changes nothing.
+
+        Raises:
+            ValueError: the record was never read here, so its reader would not finish it.
+        """
+        pending = self._pending.get((topic, partition))
+        if pending is None or offset >= pending.next:
             msg = f"{topic}/{partition}: offset {offset} is finished but was never read"
             raise ValueError(msg)
-        reads, finished = line.reads, line.finished
+        reads, finished = pending.reads, pending.finished
         if not reads or offset < reads[0]:
             return
         finished.add(offset)
@@ -60,12 +64,8 @@ class AckTracker:
             finished.remove(reads.popleft())
 
     def low(self, topic: str, partition: int) -> int | None:
-        """Return the oldest unfinished offset, else the next to read; None if nothing was read."""
-        line = self._lines.get((topic, partition))
-        if line is None:
+        """Return the oldest unfinished offset, else the next to read; None if no record was read."""
+        pending = self._pending.get((topic, partition))
+        if pending is None:
             return None
-        return line.reads[0] if line.reads else line.next
-
-    def outstanding(self, topic: str) -> int:
-        """Count what is read and not finished, counting records finished out of order as outstanding."""
-        return sum(len(line.reads) for (name, _), line in self._lines.items() if name == topic)
+        return pending.reads[0] if pending.reads else pending.next

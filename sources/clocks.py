@@ -1,10 +1,10 @@
-"""The time of each partition: monotone, moved by what is decoded, restored on resume."""
+"""Clocks of partitions: monotone, moved by decoded records, restored on resume."""
 
 
 class PartitionClocks:
-    """One plain object shared by source, decode and lanes of a process; milliseconds since 1970.
+    """Keeps the time of each partition in ms since 1970 UTC, shared by source, decoder and gate of a process.
 
-    A clock never runs backwards, not over a restart either: the source keeps `state()` with its offsets.
+    A clock never runs backwards, not even over a restart: the source stores the times with its offsets.
     """
 
     def __init__(self) -> None:
@@ -25,20 +25,20 @@ class PartitionClocks:
         return self._now.get(partition, 0)
 
     def stable(self, partition: int) -> int:
-        """Return its time as of the last durable epoch: what a crash cannot take back."""
+        """Return a partition's time at the end of the last durable epoch; a crash cannot take it back."""
         return self._stable.get(partition, 0)
 
     def closing(self) -> dict[int, int]:
-        """Remember the present times as those of the epoch that ends, and return them for the snapshot."""
+        """Keep the present times as those of the ending epoch, and return them for the snapshot."""
         self._closing = dict(self._now)
         return self._closing
 
     def durable(self) -> None:
-        """The epoch that ended is durable, and so are its times."""
+        """Note that the ended epoch is durable: its times are stable now."""
         self._stable = self._closing
 
     def restore(self, times: dict[int, int]) -> None:
-        """Take over the times of a resume state; they are durable."""
+        """Take over the times of a resume state, as stable ones."""
         for partition, ms in times.items():
             self.advance(partition, ms)
         self._stable = dict(self._now)

@@ -1,186 +1,223 @@
-"""librdkafka's consumer as Tocsin sets it up, and what its errors mean."""
+"""The only Kafka consumer of a process, for all its topics, with priorities, credits and pauses."""
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
 
-import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer
 
-from sources.settling import settled
-from tocsin.errors import SourceError
+from sources.acks import AckTracker
+from sources.assignment import Assignment
+from sources.client import BEGINNING, ConsumerPolicy, consumer_config
+from sources.clocks import PartitionClocks
+from sources.committer import OffsetCommitter
+from sources.fetcher import Fetcher
+from sources.health import KafkaHealth
+from sources.monitor import KafkaMonitor
+from sources.offsets import committed_offsets
+from sources.queues import Allowance, BatchLimits, Queues
+from sources.state import SourceState
+from tocsin.errors import StateError
 from tocsin.model import topics
+from tocsin.model.raw import RawRecord
 
 _log = logging.getLogger("tocsin.kafka")
-BEGINNING: int = OFFSET_BEGINNING
-EOF: int = KafkaError._PARTITION_EOF  # noqa: SLF001 -- librdkafka's names for its own errors
-ADMIN_TIMEOUT_S = 15.0
-
-# Fetches are small, because what is fetched of a topic that is then paused is thrown away, and so that
-# urgent topics never queue long behind others. The wait is short, because a topic that is read again joins
-# only the next fetch; at 10 ms the embedded broker spends 0.6 of a core on two idle shards, at 25 ms 0.2, and
-# an event comes 4 ms later. Apache Kafka answers as soon as 2 KB have come: at 1,000 events/s an answer for
-# each record, over all partitions, costs both sides so much that events come later, not sooner.
-_DEFAULTS: dict[str, str | int | bool] = {
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
-    "auto.offset.reset": "error",
-    "enable.partition.eof": True,
-    "fetch.wait.max.ms": 25,
-    "fetch.min.bytes": 2_048,
-    "fetch.error.backoff.ms": 100,
-    "fetch.queue.backoff.ms": 5,
-    "queued.min.messages": 2_000,
-    "queued.max.messages.kbytes": 32_768,
-    "max.partition.fetch.bytes": 65_536,
-    "reconnect.backoff.max.ms": 1_000,
-    "topic.metadata.refresh.interval.ms": 30_000,
-    "allow.auto.create.topics": False,
-}
-
-_REFUSED = frozenset(
-    {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.SASL_AUTHENTICATION_FAILED,
-        KafkaError._AUTHENTICATION,  # noqa: SLF001
-    }
-)
-_MISSING = frozenset(
-    {
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
-        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
-    }
-)
-_OUT_OF_RANGE = frozenset(
-    {
-        KafkaError.OFFSET_OUT_OF_RANGE,
-        KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001
-    }
-)
+_UNLIMITED = 1 << 30
 
 
-class HubPolicy(msgspec.Struct, frozen=True):
-    """What one process reads.
-
-    Attributes:
-        bootstrap: Kafka bootstrap servers.
-        prefix: prefix of every topic.
-        topics: topics without the prefix.
-        partitions: the partitions of every topic that this shard owns.
-        acked: topics whose offsets advance only when their records are finished (`AckTracker`).
-        options: further librdkafka options; they win over Tocsin's own.
-        group: group id for committed offsets, `<prefix>shard` if empty.
-        poll_s: shortest time between two polls of librdkafka.
-        poll_records: largest number of records a poll takes over.
-        commit_s: shortest time between two commits to the group; they are for lag tools only.
-    """
-
-    bootstrap: str
-    prefix: str
-    topics: tuple[str, ...]
-    partitions: tuple[int, ...]
-    acked: frozenset[str] = frozenset()
-    options: dict[str, str] = {}
-    group: str = ""
-    poll_s: float = 0.0008
-    poll_records: int = 2_000
-    commit_s: float = 1.0
-
-    @property
-    def group_id(self) -> str:
-        """The group that offsets are committed to."""
-        return self.group or topics.shard_group(self.prefix)
+def unlimited(_topic: str) -> int:
+    """Allow everything: the allowance of a process without credits."""
+    return _UNLIMITED
 
 
-def consumer_config(policy: HubPolicy) -> dict[str, object]:
-    """Return librdkafka's configuration: no group membership, no commit and no reset behind our back."""
-    ours: dict[str, object] = {"bootstrap.servers": policy.bootstrap, "group.id": policy.group_id}
-    return {**_DEFAULTS, **ours, **policy.options}
+class KafkaConsumer:
+    """Reads all topics of a process and hands out batches.
 
-
-def is_out_of_range(error: KafkaError) -> bool:
-    """Tell whether the offset asked for is not in the topic."""
-    return error.code() in _OUT_OF_RANGE
-
-
-def describe(error: KafkaError, topic: str) -> str:
-    """Return a sentence with the cure for an error that the flow waits out."""
-    if error.code() in _REFUSED:
-        return f"{topic}: Kafka refuses access ({error.name()}); correct the ACL or TOCSIN_KAFKA_OPTIONS"
-    if error.code() in _MISSING:
-        return f"{topic}: the topic or a partition is missing; run `tocsin topics create`"
-    return f"{topic}: {error.name()}; reading goes on when Kafka answers"
-
-
-def committed_offsets(
-    consumer: Consumer, names: Mapping[str, str], partitions: tuple[int, ...]
-) -> dict[tuple[str, int], int]:
-    """Read what the group has committed, by topic without prefix; only what exists.
-
-    Raises:
-        SourceError: Kafka did not answer, or refused.
-    """
-    wanted = [TopicPartition(full, partition) for full in names for partition in partitions]
-    try:
-        answers = settled(lambda: consumer.committed(wanted, timeout=ADMIN_TIMEOUT_S))
-    except KafkaException as failure:
-        msg = describe(failure.args[0], "committed offsets")
-        raise SourceError(msg) from failure
-    for answer in answers:
-        if answer.error is not None:
-            raise SourceError(describe(answer.error, answer.topic))
-    return {(names[tp.topic], tp.partition): tp.offset for tp in answers if tp.offset >= 0}
-
-
-def bounds(
-    config: Mapping[str, object], wanted: Sequence[TopicPartition], timeout_s: float = ADMIN_TIMEOUT_S
-) -> dict[tuple[str, int], tuple[int, int]]:
-    """Find where partitions begin and end now, by topic and partition, by reading on from their last record.
-
-    Asking the broker is not enough: Tansu counts the last batch as one record, whatever it holds; and a
-    broker may tell where a topic ends that it does not let us read.
+    Offsets come from the source's resume state. An offset that its topic does not hold is an error, never a
+    jump. Records of one partition keep their order. Only the worker's thread may call the methods; other
+    threads may read `paused`, `health.sentences` and `gaps.sentences`, and use `monitor`.
 
     Args:
-        config: of a consumer; nothing is committed.
-        wanted: partitions by full topic name.
-        timeout_s: how long a broker may take for an answer.
+        policy: topics, partitions and librdkafka's options.
+        allowance: how many records of a topic the flow can take now.
+        limits: sizes of batches and buffers.
+
+    Attributes:
+        clocks: time of each partition; part of the resume state.
+        acks: receives the finished records of `policy.acked` topics.
+        health: what Kafka complains about.
+        gaps: records that retention deleted unread.
+        monitor: lag, and checks whether problems are over.
+        assignment: cursor, fetch gate and pause of each topic partition.
+        queues: records that were fetched and not handed out.
 
     Raises:
-        SourceError: Kafka did not answer, or refused.
+        KafkaException: librdkafka refuses an option.
     """
-    consumer = Consumer({**_DEFAULTS, "group.id": "none", **config}, logger=_log)
-    try:
-        told = {(tp.topic, tp.partition): _watermarks(consumer, tp, timeout_s) for tp in wanted}
-        consumer.assign([TopicPartition(*place, max(low, end - 1)) for place, (low, end) in told.items()])
-        ends: dict[tuple[str, int], int] = {}
-        deadline_s = time.monotonic() + timeout_s
-        while len(ends) < len(told) and time.monotonic() < deadline_s:
-            ends |= _ends_among(consumer.consume(1_000, 0.1))
-    finally:
-        consumer.close()
-    if len(ends) < len(told):
-        msg = "Kafka does not hand out the last records; is it up?"
-        raise SourceError(msg)
-    return {place: (low, ends[place]) for place, (low, _) in told.items()}
 
+    def __init__(
+        self,
+        policy: ConsumerPolicy,
+        *,
+        allowance: Allowance = unlimited,
+        limits: BatchLimits | None = None,
+    ) -> None:
+        self.clocks = PartitionClocks()
+        self.acks = AckTracker()
+        self.assignment = Assignment(policy)
+        self.health = KafkaHealth(self.assignment.names)
+        self.queues = Queues(policy.topics, self._allowed, limits or BatchLimits())
+        self._policy = policy
+        self._allowance = allowance
+        self._gate_inputs = [name for name in policy.topics if name in topics.GATE_INPUTS]
+        self._loading: set[int] = set()
+        self._committer = OffsetCommitter(policy, self.health)
+        self._client = Consumer(
+            consumer_config(policy),
+            error_cb=self.health.on_error,
+            on_commit=self._committer.on_commit,
+            logger=_log,
+        )
+        self._fetcher = Fetcher(self._client, policy, self.assignment, self.queues, self.health)
+        self.gaps = self._fetcher.gaps
+        self.monitor = KafkaMonitor(self._client, policy, self.assignment, self.health)
 
-def _watermarks(consumer: Consumer, tp: TopicPartition, timeout_s: float) -> tuple[int, int]:
-    try:
-        found = settled(lambda: consumer.get_watermark_offsets(tp, timeout=timeout_s), timeout_s)
-    except KafkaException as failure:
-        raise SourceError(describe(failure.args[0], tp.topic)) from failure
-    low, high = found or (0, 0)
-    return low, high
+    @property
+    def paused(self) -> dict[tuple[str, int], str]:
+        """Topic partitions that are not read, each with a sentence."""
+        return self.assignment.paused
 
+    @property
+    def loading(self) -> bool:
+        """Whether profiles are still read to where they ended at the first start."""
+        return bool(self._loading)
 
-def _ends_among(messages: Sequence[Any]) -> dict[tuple[str, int], int]:
-    ends = {}
-    for message in messages:
-        error = message.error()
-        if error is not None and error.code() == EOF:
-            ends[message.topic(), message.partition()] = message.offset()
-    return ends
+    def start(
+        self,
+        resume: SourceState | None,
+        *,
+        accept_bad: bool = False,
+        forget: frozenset[str] = frozenset(),
+    ) -> None:
+        """Assign all partitions at the offsets of the resume state; on a first start, at the beginning.
+
+        Args:
+            resume: state of the last durable epoch; None on a first start.
+            accept_bad: read partitions again that decode errors had paused.
+            forget: topics to read from their oldest record, whatever the state says.
+
+        Raises:
+            StateError: there is no state, but the group has committed offsets of gate inputs.
+            SourceError: Kafka does not answer or refuses.
+        """
+        state = self._first_state() if resume is None else resume
+        self.clocks.restore(state.clocks)
+        self._loading = set(state.loading)
+        self.assignment.begin(self._starts(state, forget), {} if accept_bad else state.paused)
+        self._client.assign(self.assignment.starts())
+        if closed := self.assignment.closed_places():
+            self._client.pause(closed)
+
+    def _first_state(self) -> SourceState:
+        committed = self._committed(self._gate_inputs)
+        if read := {place: offset for place, offset in committed.items() if offset > 0}:
+            topic, partition = min(read)
+            msg = (
+                f"the state directory is empty, but group {self._policy.group_id} has read"
+                f" {topic}/{partition} up to {read[topic, partition]}: decisions would be made twice."
+                " Restore the state directory, or run `tocsin offsets forget` to begin anew"
+            )
+            raise StateError(msg)
+        loading = self._policy.partitions if topics.PROFILES in self._gate_inputs else ()
+        return SourceState(0, {}, {}, {}, loading)
+
+    def _starts(self, state: SourceState, forget: frozenset[str]) -> dict[tuple[str, int], int]:
+        """Take each offset from the state or, of acked topics, from the group if that is further.
+
+        Another flow may have finished records of acked topics. Committed records are also published
+        (`OffsetCommitter.durable`), so none is lost that only this state would read again.
+        """
+        known = {
+            (topic, p): offset
+            for topic, offsets in state.offsets.items()
+            if topic not in forget
+            for p, offset in offsets.items()
+        }
+        for place, offset in self._committed(self._policy.acked - forget).items():
+            known[place] = max(offset, known.get(place, BEGINNING))
+        return known
+
+    def _committed(self, wanted: "frozenset[str] | list[str]") -> dict[tuple[str, int], int]:
+        names = {self._policy.prefix + name: name for name in wanted}
+        return committed_offsets(self._client, names, self._policy.partitions) if names else {}
+
+    def _allowed(self, topic: str) -> int:
+        if self._loading and topic != topics.PROFILES and topic in topics.GATE_INPUTS:
+            return 0
+        return self._allowance(topic)
+
+    def take(self) -> list[RawRecord]:
+        """Fetch what has come and hand out the next batch; never blocks.
+
+        Raises:
+            StateError: a topic of the gate does not hold the next offset any more.
+            SourceError: the consumer cannot go on.
+        """
+        self._fetcher.poll(time.monotonic())
+        batch = self.queues.take()
+        acked, cursors = self._policy.acked, self.assignment.cursors
+        for record in batch:
+            cursors[record.topic][record.partition].position = record.offset + 1
+            if record.topic in acked:
+                self.acks.read(record.topic, record.partition, record.offset)
+        if self._loading:
+            self._note_loaded()
+        return batch
+
+    def _note_loaded(self) -> None:
+        cursors = self.assignment.cursors[topics.PROFILES]
+        self._loading = {partition for partition in self._loading if not cursors[partition].at_end()}
+
+    def pause(self, topic: str, partition: int, sentence: str) -> None:
+        """Stop reading a partition until a start with `accept_bad`; its buffered records are dropped."""
+        if (topic, partition) in self.paused:
+            return
+        self.assignment.pause(topic, partition, sentence)
+        self.queues.drop(topic, partition)
+        self._client.pause(self.assignment.places(topic, [partition]))
+        if topic == topics.PROFILES:
+            self._loading.discard(partition)
+
+    def caught_up(self, partition: int) -> bool:
+        """Tell whether every gate input of a partition is handed out up to its last known end."""
+        return all(self.assignment.at_end(name, partition) for name in self._gate_inputs)
+
+    def state(self, epoch: int) -> SourceState:
+        """Return the resume state as of now, for the end of epoch number `epoch`."""
+        cursors = self.assignment.cursors
+        return SourceState(
+            epoch,
+            {name: {p: self._low(name, p) for p in cursors[name]} for name in cursors},
+            self.clocks.closing(),
+            dict(self.paused),
+            tuple(sorted(self._loading)),
+        )
+
+    def _low(self, topic: str, partition: int) -> int:
+        low = self.acks.low(topic, partition) if topic in self._policy.acked else None
+        cursor = self.assignment.cursors[topic][partition]
+        read = cursor.next()
+        return read if low is None or low > cursor.arrived else low
+
+    def durable(self, state: SourceState) -> None:
+        """Note that the epoch that ended with `state` is durable: a crash cannot take its times back."""
+        self.clocks.durable()
+        self._committer.durable(self._client, state, time.monotonic())
+
+    def commit(self, state: SourceState, *, wait: bool) -> None:
+        """Commit offsets of a state whose records are published to the group, those that changed."""
+        self._committer.commit(self._client, state, wait=wait)
+
+    def close(self) -> None:
+        """Close the connection; a second call does nothing."""
+        if self.monitor.close():
+            self._client.close()

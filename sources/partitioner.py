@@ -1,6 +1,7 @@
-"""Where a user lives: the Kafka partition, as Java clients choose it, and the lane in it.
+"""Partition and key group of a user.
 
-Both are part of the state's layout: a change of either function orphans every stored user.
+A key group is a fixed fraction of the users of one partition; `<partition>.<key group>` is Bytewax's key.
+Both functions are part of the state's layout: a change of either one orphans every stored user.
 """
 
 import ctypes
@@ -15,13 +16,15 @@ _WORD = 0xFFFFFFFF
 _POSITIVE = 0x7FFFFFFF
 
 
-def lane_of(user_key: bytes, lanes: int) -> int:
-    """Return the lane of `tenant/user`; crc32, so that it is independent of the partition's murmur2.
+def key_group_of(user_key: bytes, key_groups: int) -> int:
+    """Return the key group of `tenant/user`, from 0.
 
-    >>> lane_of(b"default/ada", 8)
+    The hash is crc32, which is independent of the partition's murmur2, so that users spread evenly.
+
+    >>> key_group_of(b"default/ada", 8)
     1
     """
-    return crc32(user_key) % lanes
+    return crc32(user_key) % key_groups
 
 
 def murmur2(data: bytes) -> int:
@@ -38,12 +41,12 @@ def murmur2(data: bytes) -> int:
 
 
 def python_partition_of(user_key: bytes, partitions: int) -> int:
-    """Do what `partition_of` does, without librdkafka."""
+    """Compute `partition_of` without librdkafka."""
     return (murmur2(user_key) & _POSITIVE) % partitions
 
 
 def native_partition_of() -> Callable[[bytes, int], int] | None:
-    """Find librdkafka's own partitioner in the library that confluent-kafka brings; None if it hides."""
+    """Load librdkafka's own partitioner from the library in confluent-kafka; None if it is not there."""
     spec = find_spec("confluent_kafka")
     if spec is None or spec.origin is None:
         return None

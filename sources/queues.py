@@ -1,4 +1,4 @@
-"""What was read and is not handed out yet: priorities, credits, and which topics have enough."""
+"""Records that were fetched and not handed out: priorities, credits, and topics with a full buffer."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -10,15 +10,15 @@ from tocsin.model.raw import RawRecord
 Allowance = Callable[[str], int]
 
 
-class Flow(NamedTuple):
-    """How much of what is handed out at once.
+class BatchLimits(NamedTuple):
+    """Limits batches and buffers, in records.
 
     Attributes:
         urgent: largest share of one urgent topic (events, profiles, messages now…) in a batch.
         spare: largest batch of a topic that gets only spare time (bulk).
-        high: buffered records at which a topic that is held back is read no more.
-        low: buffered records at which it is read again; more than is worked off in one fetch's time.
-        ahead: buffered records of the other topics at which nothing more is read for now.
+        high: buffer size at which a topic that is held back is fetched no more.
+        low: buffer size at which it is fetched again; more than the flow takes in the time of one fetch.
+        ahead: buffer size of all other topics at which nothing is fetched for now.
     """
 
     urgent: int = 500
@@ -29,7 +29,7 @@ class Flow(NamedTuple):
 
 
 def is_spare(topic: str) -> bool:
-    """Tell whether a topic gets only the time that urgent ones leave."""
+    """Tell whether a topic is served only when no urgent topic has records."""
     return topic == topics.BULK or topic.endswith(".bulk")
 
 
@@ -43,11 +43,19 @@ class _Queue:
 
 
 class Queues:
-    """Per-topic queues, served in the order of `ORDER`; records of one partition stay in order.
+    """Buffers records in one queue per topic, served in the order of `ORDER`. Partitions keep their order.
 
-    A topic that is served as fast as it comes slows the reading of all when it is behind: nothing is
-    thrown away that was fetched. One that is held back (no credits, or spare) is `full` instead, so that the
-    others are read on; both ways memory is bounded.
+    Memory is bounded in two ways. If topics that are served at once fall behind, fetching stops for all
+    topics; nothing that was fetched is thrown away. A topic that is held back (no credits, or spare time
+    only) becomes `full` instead, and the others are fetched on.
+
+    Args:
+        names: the topics, without prefix.
+        allowance: how many records of a topic the flow can take now.
+        limits: sizes of batches and buffers.
+
+    Attributes:
+        puts: by topic, the function that appends a record.
     """
 
     ORDER = (
@@ -61,8 +69,8 @@ class Queues:
         *(name for name in topics.MESSAGES if is_spare(name)),
     )
 
-    def __init__(self, names: Sequence[str], allowance: Allowance, flow: Flow) -> None:
-        self._flow = flow
+    def __init__(self, names: Sequence[str], allowance: Allowance, limits: BatchLimits) -> None:
+        self._limits = limits
         self._allowance = allowance
         ranked = [name for name in self.ORDER if name in names]
         ranked += [name for name in names if name not in self.ORDER]
@@ -75,18 +83,18 @@ class Queues:
         return sum(len(queue.records) for queue in self._queues.values())
 
     def waiting(self, topic: str) -> int:
-        """Count what is buffered of a topic."""
+        """Count the buffered records of a topic."""
         return len(self._queues[topic].records)
 
     def take(self) -> list[RawRecord]:
-        """Hand out the next batch: urgent topics in order; only if they have nothing, one spare topic."""
+        """Hand out the next batch: urgent topics in order, or one spare topic if they have no records."""
         batch: list[RawRecord] = []
         for queue in self._urgent:
-            batch += self._take(queue, self._flow.urgent)
+            batch += self._take(queue, self._limits.urgent)
         for _ in range(0 if batch else len(self._spare)):
             queue = self._spare[0]
             self._spare.rotate(-1)
-            if batch := self._take(queue, self._flow.spare):
+            if batch := self._take(queue, self._limits.spare):
                 break
         return batch
 
@@ -101,24 +109,24 @@ class Queues:
         return [pop() for _ in range(count)]
 
     def wants_more(self) -> bool:
-        """Tell whether reading makes sense now."""
+        """Tell whether more records should be fetched now."""
         behind = sum(len(queue.records) for queue in self._urgent if not queue.held_back)
-        return behind < self._flow.ahead
+        return behind < self._limits.ahead
 
     def full(self) -> list[str]:
-        """Name topics that are held back and have enough buffered."""
+        """List topics that are held back and whose buffer is full."""
         return [
             queue.topic
             for queue in self._queues.values()
-            if queue.held_back and len(queue.records) >= self._flow.high
+            if queue.held_back and len(queue.records) >= self._limits.high
         ]
 
     def hungry(self, topic: str) -> bool:
-        """Tell whether a topic that was stopped should be read again."""
-        return len(self._queues[topic].records) <= self._flow.low
+        """Tell whether a topic that is not fetched should be fetched again."""
+        return len(self._queues[topic].records) <= self._limits.low
 
     def drop(self, topic: str, partition: int) -> None:
-        """Throw away what is buffered of a partition."""
+        """Throw away the buffered records of a partition."""
         records = self._queues[topic].records
         kept = [record for record in records if record.partition != partition]
         records.clear()

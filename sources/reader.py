@@ -1,4 +1,4 @@
-"""Reading topics outside the flow: whole ranges for the books, or the newest records for a person."""
+"""Reading topics outside the flow: whole topics for the audit, or the newest records for a person."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,20 +6,20 @@ from typing import Any, TypeVar
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
-from sources.settling import settled
+from sources.startup import ask_until_ready
 from tocsin.errors import SinkError
 from tocsin.model.raw import RawRecord
 
 T = TypeVar("T")
 
 _POLL_S = 0.5
-_QUIET_S = 0.3  # silence after the last known end that counts as the end
+_QUIET_S = 0.3  # no record for this long behind the last known end: the end
 _BATCH = 2_000
-_PATIENCE = 40  # polls without a record before the broker counts as away
+_EMPTY_POLLS = 40  # polls in a row without a record: the broker is away
 
 
 class TopicReader:
-    """A consumer that belongs to no flow and commits nothing.
+    """Reads topics without belonging to a flow; commits nothing.
 
     Raises (from every method):
         SinkError: the broker does not answer.
@@ -40,7 +40,7 @@ class TopicReader:
         self._groups: dict[str, Any] = {}
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close all connections."""
         for consumer in (self._consumer, *self._groups.values()):
             consumer.close()
 
@@ -51,37 +51,40 @@ class TopicReader:
         self.close()
 
     def partitions(self, topic: str) -> list[int]:
-        """Partitions of a topic; empty if it does not exist."""
+        """List the partitions of a topic; empty if it does not exist."""
         name = self._prefix + topic
-        found = _settled(lambda: self._consumer.list_topics(name, timeout=10)).topics[name]
+        found = _ask(lambda: self._consumer.list_topics(name, timeout=10)).topics[name]
         return [] if found.error is not None else sorted(found.partitions)
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
-        """First offset and end of each partition."""
+        """Return the first offset and the end of each partition of a topic."""
         return {p: self._watermarks(topic, p) for p in self.partitions(topic)}
 
     def _watermarks(self, topic: str, partition: int) -> tuple[int, int]:
         place = TopicPartition(self._prefix + topic, partition)
-        bounds: tuple[int, int] = _settled(lambda: self._consumer.get_watermark_offsets(place, timeout=10))
+        bounds: tuple[int, int] = _ask(lambda: self._consumer.get_watermark_offsets(place, timeout=10))
         return bounds
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
-        """Offsets a group committed, by partition; those without one are left out."""
+        """Return the offsets that a group committed, by partition; without those it never committed."""
         wanted = [TopicPartition(self._prefix + topic, p) for p in self.partitions(topic)]
-        found = _settled(lambda: self._in_group(group).committed(wanted, timeout=10))
+        found = _ask(lambda: self._in_group(group).committed(wanted, timeout=10))
         return {at.partition: at.offset for at in found if at.offset != OFFSET_INVALID}
 
     def _in_group(self, group: str) -> Any:
-        """Give a consumer that speaks for a group, and never joins it."""
+        """Make a consumer with a group's id; it never joins the group."""
         if group not in self._groups:
             self._groups[group] = Consumer({**self._config, "group.id": group}, logger=silent_logger())
         return self._groups[group]
 
     def read(self, *topics: str, last: int | None = None) -> Iterator[RawRecord]:
-        """Read topics from their start (or the `last` records of each partition) to their present end.
+        """Read topics up to their present end.
 
-        An end is where the broker says it is, and further: some report it a batch too low, so the read goes
-        on until nothing more comes.
+        Some brokers report the end a batch too low, so reading goes on behind it until no record comes.
+
+        Args:
+            *topics: topics without prefix.
+            last: read only this many records of each partition; None for all.
         """
         ends: dict[tuple[str, int], int] = {}
         starts: list[TopicPartition] = []
@@ -96,12 +99,12 @@ class TopicReader:
             self._consumer.unassign()
 
     def _drain(self, ends: dict[tuple[str, int], int]) -> Iterator[RawRecord]:
-        patience = _PATIENCE
-        while patience:
+        polls_left = _EMPTY_POLLS
+        while polls_left:
             got = self._consumer.consume(_BATCH, _POLL_S if ends else _QUIET_S)
             if not got and not ends:
                 return
-            patience = _PATIENCE if got else patience - 1
+            polls_left = _EMPTY_POLLS if got else polls_left - 1
             for message in got:
                 if _good(message):
                     yield self._record(message)
@@ -110,7 +113,7 @@ class TopicReader:
         raise SinkError(msg)
 
     def start(self, topics: Sequence[str]) -> None:
-        """Begin to read topics from their first records; `poll` hands them out."""
+        """Begin to read topics from their first records on; `poll` returns them."""
         firsts = [
             TopicPartition(self._prefix + topic, partition, low)
             for topic in topics
@@ -119,7 +122,7 @@ class TopicReader:
         self._consumer.assign(firsts)
 
     def poll(self, wait_s: float) -> list[RawRecord]:
-        """Hand out what has come since the last call; waits up to `wait_s` for the first."""
+        """Return the records that came since the last call; waits up to `wait_s` for the first."""
         got = self._consumer.consume(1, wait_s)
         if got:
             got += self._consumer.consume(_BATCH, 0)
@@ -135,7 +138,7 @@ class TopicReader:
         return behind
 
     def follow(self, topics: Sequence[str]) -> Iterator[RawRecord]:
-        """Read what arrives from now on, for ever."""
+        """Read records that arrive from now on, without end."""
         ends = [
             TopicPartition(self._prefix + topic, partition, high)
             for topic in topics
@@ -158,15 +161,15 @@ class TopicReader:
         )
 
 
-def _settled(ask: Callable[[], T]) -> T:
+def _ask(ask: Callable[[], T]) -> T:
     try:
-        return settled(ask)
+        return ask_until_ready(ask)
     except KafkaException as error:
         raise SinkError(_away(error)) from error
 
 
 def _forget_finished(ends: dict[tuple[str, int], int], message: Any) -> None:
-    """Drop a partition whose last wanted record this is, or whose end it reports (holes may end it)."""
+    """Remove a partition if this is its last wanted record or reports its end (which may follow a hole)."""
     place, at_end = (message.topic(), message.partition()), message.error() is not None
     if place in ends and message.offset() + (not at_end) >= ends[place]:
         del ends[place]
@@ -187,7 +190,7 @@ def _away(error: KafkaException) -> str:
 
 
 def silent_logger() -> logging.Logger:
-    """Give librdkafka somewhere to log that nobody reads: a broker that stops after us is no news."""
+    """Make a logger that drops everything, for clients whose broker may stop before them."""
     logger = logging.getLogger("tocsin.reader")
     logger.addHandler(logging.NullHandler())
     logger.propagate = False

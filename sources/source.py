@@ -1,7 +1,8 @@
-"""The Bytewax source over the hub: one partition, so that its `next_batch` proves an epoch durable.
+"""The Bytewax source of a shard.
 
-Per epoch Bytewax calls `next_batch` again and again, then `snapshot` once; the first `next_batch` after
-that comes only when the epoch is durable (docs/engine.md, fact 7).
+It has one Bytewax partition for all topics, because the `next_batch` of that partition proves an epoch
+durable. In each epoch Bytewax calls `next_batch` many times, then `snapshot` once. The first `next_batch`
+after that comes only when the epoch is durable (docs/engine.md, fact 7).
 """
 
 from collections.abc import Callable
@@ -10,43 +11,47 @@ from typing import NamedTuple, Protocol
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from sources.hub import KafkaHub
-from sources.position import HubState, Stored, read_stored
+from sources.consumer import KafkaConsumer
+from sources.state import SourceState, Stored, read_stored
 from tocsin.errors import StateError
 from tocsin.model.raw import RawRecord
 
-PARTITION = "hub"
+PARTITION = "hub"  # stored in every recovery store
 
 
 class Epochs(Protocol):
-    """What the source tells the exact store (`tocsin.store.shard.Shard`)."""
+    """The part of the exact store that the source drives (`tocsin.store.shard.Shard`)."""
 
     def resume(self, epoch: int | None) -> None:
-        """Start after this durable epoch, None on a first start; `StateError` if the base disagrees."""
+        """Start after this durable epoch (None: first start); `StateError` if the base disagrees."""
         ...
 
     def closing(self) -> int:
-        """End an epoch: confirm what the one before started, and return the number of this one."""
+        """End an epoch: wait until the records of the one before are published; return this one's number."""
         ...
 
     def durable(self) -> None:
-        """The epoch that ended is durable: show its records, apply its changes."""
+        """Note that the ended epoch is durable: publish its records, apply its changes."""
         ...
 
 
 class Wake(NamedTuple):
-    """The first item after a start: every lane is built, so that its timers are awake.
+    """The first item after a start: it makes Bytewax build every key group, so that all timers run.
 
-    Bytewax builds a lane only for an item or a stored row (docs/engine.md, fact 6).
+    Bytewax builds the logic of a key only for an item or a stored row (docs/exact-store.md, trap 3).
+
+    Attributes:
+        partitions: the shard's partitions.
+        key_groups: keys of all their key groups, `<partition>.<key group>`.
     """
 
     partitions: tuple[int, ...]
-    lanes: tuple[str, ...]
+    key_groups: tuple[str, ...]
 
 
-def wake_all(partitions: tuple[int, ...], lanes: int) -> Wake:
-    """Name every lane of these partitions, `<partition>.<lane>`."""
-    return Wake(partitions, tuple(f"{p}.{lane}" for p in partitions for lane in range(lanes)))
+def wake_all(partitions: tuple[int, ...], key_groups: int) -> Wake:
+    """Make the item for partitions with `key_groups` key groups each."""
+    return Wake(partitions, tuple(f"{p}.{group}" for p in partitions for group in range(key_groups)))
 
 
 Item = list[RawRecord] | Wake
@@ -58,19 +63,21 @@ def as_it_is(item: Item) -> list[object]:
     return [item]
 
 
-class HubPartition(StatefulSourcePartition[object, Stored]):
-    """Epoch protocol around `KafkaHub.take`."""
+class ShardSourcePartition(StatefulSourcePartition[object, Stored]):
+    """Runs the epoch protocol around `KafkaConsumer.take`."""
 
-    def __init__(self, hub: KafkaHub, epochs: Epochs, stop: Flag, wake: Wake | None, emit: Emit) -> None:
-        self._hub = hub
+    def __init__(
+        self, consumer: KafkaConsumer, epochs: Epochs, stop: Flag, wake: Wake | None, emit: Emit
+    ) -> None:
+        self._consumer = consumer
         self._epochs = epochs
         self._stop = stop
         self._wake = wake
         self._emit = emit
-        self._closed: HubState | None = None
+        self._closed: SourceState | None = None
 
     def next_batch(self) -> list[object]:
-        """Hand out the next batch, or nothing; the first call of an epoch settles the one before.
+        """Hand out the next batch or an empty list. The first call of an epoch completes the one before.
 
         Raises:
             StopIteration: the stop flag is set.
@@ -78,44 +85,45 @@ class HubPartition(StatefulSourcePartition[object, Stored]):
         if self._closed is not None:
             closed, self._closed = self._closed, None
             self._epochs.durable()
-            self._hub.durable(closed)
+            self._consumer.durable(closed)
         if self._stop.is_set():
             raise StopIteration
         if self._wake is not None:
             wake, self._wake = self._wake, None
             return self._emit(wake)
-        batch = self._hub.take()
+        batch = self._consumer.take()
         return self._emit(batch) if batch else []
 
     def snapshot(self) -> Stored:
-        """End the epoch; what the epoch before showed must be acknowledged by now."""
-        self._closed = self._hub.state(self._epochs.closing())
+        """End the epoch; Kafka must have acknowledged the records of the epoch before by now."""
+        self._closed = self._consumer.state(self._epochs.closing())
         return self._closed.stored()
 
     def close(self) -> None:
-        """Leave Kafka; called at a graceful end only."""
-        self._hub.close()
+        """Close the connection to Kafka; Bytewax calls this at an orderly end only."""
+        self._consumer.close()
 
 
-class HubSource(FixedPartitionedSource[object, Stored]):
-    """All topics of a process as one Bytewax source partition.
+class ShardSource(FixedPartitionedSource[object, Stored]):
+    """Reads all topics of a process as one Bytewax partition.
 
-    Items are lists of `RawRecord`, and one `Wake` at the start. Offsets are part of the recovery store, so
-    every record is in exactly one durable epoch; after a crash reading resumes at the end of the last one.
+    Its first item is a `Wake` if one is given; all others are lists of `RawRecord`. Offsets are part of the
+    recovery store, so every record is in exactly one durable epoch. After a crash, reading resumes at the end
+    of the last durable epoch.
 
     Args:
-        hub: the consumer.
+        consumer: reads the topics.
         epochs: the exact store of the shard.
-        stop: set it to end in order: a last snapshot, exit code 0, nothing read twice.
-        wake: lanes to wake at the start; None in flows without the gate.
-        accept_bad: read partitions again that too many bad records had paused.
-        emit: what becomes of an item. A function that decodes here, instead of in a step, moves the stream
-            clock before the snapshot: Bytewax may snapshot a source before its last batch is decoded.
+        stop: ends the flow in order when set: a last snapshot, exit code 0, no record read twice.
+        wake: key groups to build at the start; None in flows without the gate.
+        accept_bad: read partitions again that decode errors had paused.
+        emit: turns an item into the items of the stream. Decoding here, instead of in a later step, moves the
+            clocks before the snapshot: Bytewax may take that before a later step sees the last batch.
     """
 
     def __init__(
         self,
-        hub: KafkaHub,
+        consumer: KafkaConsumer,
         epochs: Epochs,
         *,
         stop: Flag,
@@ -123,7 +131,7 @@ class HubSource(FixedPartitionedSource[object, Stored]):
         accept_bad: bool = False,
         emit: Emit = as_it_is,
     ) -> None:
-        self._hub = hub
+        self._consumer = consumer
         self._epochs = epochs
         self._stop = stop
         self._wake = wake
@@ -131,15 +139,20 @@ class HubSource(FixedPartitionedSource[object, Stored]):
         self._emit = emit
 
     def list_parts(self) -> list[str]:
-        """Name the one partition."""
+        """List the one partition."""
         return [PARTITION]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: Stored | None) -> HubPartition:
-        """Resume, or start; raises `StateError` where that would lose or repeat decisions."""
+    def build_part(self, step_id: str, for_part: str, resume_state: Stored | None) -> ShardSourcePartition:
+        """Resume or start.
+
+        Raises:
+            StateError: decisions would be lost or made twice.
+            SourceError: Kafka does not answer or refuses.
+        """
         if for_part != PARTITION:
             msg = f"{step_id}: the recovery store has a source partition {for_part!r}; it is of another flow"
             raise StateError(msg)
         state = None if resume_state is None else read_stored(resume_state)
         self._epochs.resume(None if state is None else state.epoch)
-        self._hub.start(state, accept_bad=self._accept_bad)
-        return HubPartition(self._hub, self._epochs, self._stop, self._wake, self._emit)
+        self._consumer.start(state, accept_bad=self._accept_bad)
+        return ShardSourcePartition(self._consumer, self._epochs, self._stop, self._wake, self._emit)

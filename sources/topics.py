@@ -1,4 +1,4 @@
-"""The topics themselves: creating and checking them, and who they are (cluster and topic ids)."""
+"""Administration of topics: create and check them, read cluster and topic ids."""
 
 import logging
 import time
@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPa
 # The type stubs do not export what the package does.
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # no stub
 
-from sources.consumer import bounds
+from sources.offsets import offset_ranges
 from tocsin.errors import SettingsError, SourceError
 from tocsin.model import topics
 
@@ -28,13 +28,13 @@ _DEAD_BYTES = 4 << 20
 
 
 class TopicPlan(msgspec.Struct, frozen=True):
-    """How topics are created.
+    """Configures the creation of topics.
 
     Attributes:
-        partitions: of every topic; fixed for ever, since users live in partitions.
+        partitions: of every topic; fixed for ever, since each user belongs to a partition.
         replication: replicas of each partition, -1 for the broker's default.
-        retention_days: how long records are kept; bounds how long addresses lie in topics.
-        dead_retention_days: how long dead letters can be replayed.
+        retention_days: how long records are kept, addresses in them included.
+        dead_retention_days: how long dead letters are kept.
     """
 
     partitions: int
@@ -46,7 +46,7 @@ class TopicPlan(msgspec.Struct, frozen=True):
 def topic_config(topic: str, plan: TopicPlan) -> dict[str, str]:
     """Return the configuration of one topic (name without prefix)."""
     if topic == topics.PROFILES:
-        # Erasures stay readable as long as other records do, and old values go within a day.
+        # Tombstones stay as long as other records do; old values are compacted within a day.
         return {
             "cleanup.policy": "compact",
             "delete.retention.ms": str(plan.retention_days * _DAY_MS),
@@ -60,7 +60,7 @@ def topic_config(topic: str, plan: TopicPlan) -> dict[str, str]:
 
 
 class TopicAdmin:
-    """Talks to the brokers about topics. Works with Apache Kafka and with Tansu.
+    """Administers topics of Apache Kafka or Tansu.
 
     Every method raises `SourceError` if Kafka does not answer or refuses.
     """
@@ -82,7 +82,7 @@ class TopicAdmin:
         self._timeout_s = timeout_s
 
     def create(self, plan: TopicPlan, names: Collection[str] = topics.ALL) -> list[str]:
-        """Create what is missing, then check what is there; return the names created.
+        """Create the topics that are missing, then check all; return the names of those created.
 
         Raises:
             SettingsError: an existing topic has another number of partitions.
@@ -103,7 +103,7 @@ class TopicAdmin:
         return created
 
     def _await(self, names: Collection[str]) -> None:
-        """Wait until the brokers know topics, which may be a moment after the controller made them."""
+        """Wait until the brokers know topics, which may be a moment after the controller created them."""
         deadline_s = time.monotonic() + self._timeout_s
         while not self._ready() >= set(names) and time.monotonic() < deadline_s:
             time.sleep(0.05)
@@ -113,7 +113,7 @@ class TopicAdmin:
         return {self._short(full) for full, topic in known if topic.error is None and _has_leaders(topic)}
 
     def check(self, partitions: int, names: Collection[str] = topics.ALL) -> None:
-        """See to it that topics exist with as many partitions as the settings say.
+        """Check that topics exist with as many partitions as the settings say.
 
         Raises:
             SettingsError: they do not; the text names topics and cure.
@@ -157,11 +157,11 @@ class TopicAdmin:
         return ids
 
     def ends(self, names: Collection[str]) -> dict[str, dict[int, int]]:
-        """Return where each partition of topics ends now: the offset of the next record."""
+        """Return the present end of each partition of topics: the offset of the next record."""
         counts = {name: count for name, count in self.partitions().items() if name in set(names)}
         wanted = [TopicPartition(self._prefix + name, p) for name, n in counts.items() for p in range(n)]
         found: dict[str, dict[int, int]] = {name: {} for name in counts}
-        for (full, partition), (_, end) in bounds(self._config, wanted).items():
+        for (full, partition), (_, end) in offset_ranges(self._config, wanted).items():
             found[self._short(full)][partition] = end
         return found
 

@@ -74,3 +74,12 @@ def test_addresses_and_ports_that_cannot_be(
 )
 def test_addresses_and_ports_that_can_be(name: str, value: str | int) -> None:
     assert getattr(Settings.model_validate({name: value}), name) == value
+
+
+def test_the_old_name_of_a_setting_is_refused_and_names_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOCSIN_LANES", "16")
+    with pytest.raises(ValidationError) as wrong:
+        Settings()
+    (problem,) = wrong.value.errors()
+    assert problem["loc"] == ("key_groups",)
+    assert "was TOCSIN_LANES before: rename that variable" in problem["msg"]

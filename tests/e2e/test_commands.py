@@ -195,6 +195,6 @@ def test_a_changed_layout_is_refused_with_the_cure(
     until = time.monotonic() + 60
     while not (state / "gate-0").exists() and time.monotonic() < until:
         time.sleep(0.2)
-    code, _, err = terminal.tocsin("run", "--shard", "0/2", TOCSIN_LANES="5")
+    code, _, err = terminal.tocsin("run", "--shard", "0/2", TOCSIN_KEY_GROUPS="5")
     assert code == 78
-    assert "another process uses it" in err or "lanes" in err
+    assert "another process uses it" in err or "key groups" in err

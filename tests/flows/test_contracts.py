@@ -16,8 +16,8 @@ from flows import contracts
 from flows.asyncapi import document, identifier
 from flows.topic_records import DEAD_HEADERS, FORWARD_HEADERS, PAYLOADS, topics_table
 from operators.decode import DecodePolicy, Decoder
-from sources.badness import Badness, BadPolicy
 from sources.clocks import PartitionClocks
+from sources.decode_errors import DecodeErrorLimit, DecodeErrorPolicy
 from sources.partitioner import partition_of
 from tocsin.app.metrics import NAMES
 from tocsin.catalog.loader import load
@@ -203,7 +203,7 @@ def test_headers_of_dead_letters_are_all_listed() -> None:
 
 def test_headers_of_forwarded_records_are_all_listed() -> None:
     policy = DecodePolicy(16, 8, LIMITS)
-    decode = Decoder(policy, PartitionClocks(), Badness(BadPolicy(), lambda *_: None))
+    decode = Decoder(policy, PartitionClocks(), DecodeErrorLimit(DecodeErrorPolicy(), lambda *_: None))
     routed: Any = decode([raw("events", EVENT)._replace(partition=(PARTITION + 1) % 16)])
     assert [one.step for one in routed] == ["outbox"]
     assert {name for name, _ in routed[0].bundle[0].headers} == set(FORWARD_HEADERS)

@@ -1,11 +1,11 @@
-"""What a lane may know of time between records."""
+"""What a key group may know of time between records."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
 
-from flows.timing import LaneTiming
+from flows.timing import FlowTiming
 
 WALL = datetime(2030, 1, 1, tzinfo=UTC)
 WALL_MS = int(WALL.timestamp() * 1000)
@@ -24,8 +24,8 @@ class Clocks:
         return self.times[partition]
 
 
-def timing(*, stream: bool, caught_up: bool, shard: Shard | None = None) -> LaneTiming:
-    return LaneTiming(shard or Shard(), Clocks(), lambda _partition: caught_up, lambda: WALL, stream=stream)
+def timing(*, stream: bool, caught_up: bool, shard: Shard | None = None) -> FlowTiming:
+    return FlowTiming(shard or Shard(), Clocks(), lambda _partition: caught_up, lambda: WALL, stream=stream)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from flows.process import GATE_FLOWS, ShardPlan
 from operators.gate import GateParts
 from sinks.channels import TIMEOUT_S
 from sinks.outbox import OutboxSink
-from sources.source import HubSource
+from sources.source import ShardSource
 from tocsin.model import topics
 from tocsin.model.statuses import Channel
 
@@ -43,7 +43,7 @@ def stateful(step: Any) -> list[str]:
 
 def wire(*, gate: bool, channels: tuple[str, ...], track: bool) -> list[str]:
     nothing: Any = Nothing()
-    source = HubSource(nothing, nothing, stop=threading.Event())
+    source = ShardSource(nothing, nothing, stop=threading.Event())
     parts = wiring.FlowParts(
         source,
         OutboxSink(nothing),

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flows.timing import LaneTiming
+from flows.timing import FlowTiming
 from operators.decode import DecodePolicy, Decoder
 from operators.gate import GateLogic, GateParts, LaneBatch
 from sources.clocks import PartitionClocks
@@ -120,7 +120,7 @@ class Machine:
         )
         self._clocks = PartitionClocks()
         self._shard.resume(stored.epoch if stored else None)
-        timing = LaneTiming(
+        timing = FlowTiming(
             self._shard, self._clocks, lambda _: True, self._now, stream=settings.stream_clock
         )
         self._parts = GateParts(self._shard.lane, lambda: self._gate, timing, Counter())

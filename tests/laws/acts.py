@@ -1,7 +1,7 @@
 """What the laws are tried on: the flights of the demo in acts, and marks that say when an act is decided.
 
 Kafka fixes no order between topics, so the acts do: an act's profiles are all decided before its events, and
-its events before the next act's profiles. A *mark* is an event of somebody nobody knows, one in every lane:
+its events before the next act's profiles. A *mark* is an event of an unknown user, one in every key group:
 it is held there for its profile, after everything written before it. The profiles of an act's marks close
 the profiles of the next act.
 """
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from sources.partitioner import lane_of, partition_of
+from sources.partitioner import key_group_of, partition_of
 from tocsin.devkit.demo_data import DemoData, DemoRecord, with_faults
 from tocsin.devkit.demo_events import flight_events, offer_events
 from tocsin.devkit.flights import chosen_days, read_flights
@@ -24,7 +24,7 @@ from tocsin.devkit.passengers import TENANT, Passenger
 from tocsin.formats.codec import encode, profile_key
 from tocsin.model.profile import Preferences, Profile, QuietHours
 
-PARTITIONS, LANES = 4, 8
+PARTITIONS, KEY_GROUPS = 4, 8
 
 
 class Act(NamedTuple):
@@ -121,12 +121,12 @@ def _changed(passenger: Passenger, number: int) -> Profile:
 
 
 def _one_a_lane(prefix: str) -> Iterator[str]:
-    missing = {(partition, lane) for partition in range(PARTITIONS) for lane in range(LANES)}
+    missing = {(partition, group) for partition in range(PARTITIONS) for group in range(KEY_GROUPS)}
     for number in count():
         if not missing:
             return
         key = profile_key(TENANT, user := f"{prefix}-{number}")
-        place = partition_of(key, PARTITIONS), lane_of(key, LANES)
+        place = partition_of(key, PARTITIONS), key_group_of(key, KEY_GROUPS)
         if place in missing:
             missing.remove(place)
             yield user

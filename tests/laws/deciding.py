@@ -11,7 +11,7 @@ import msgspec
 from flows.supervisor import Supervisor
 from sources.reader import TopicReader
 from sources.topics import TopicAdmin, TopicPlan
-from tests.laws.acts import LANES, PARTITIONS, Act
+from tests.laws.acts import KEY_GROUPS, PARTITIONS, Act
 from tocsin.app.examples import example_catalog
 from tocsin.app.settings import Settings, environment
 from tocsin.cli.demo_player import Player
@@ -50,7 +50,7 @@ def environment_of(folder: Path, kafka: str, redis: str, prefix: str) -> dict[st
         "TOCSIN_SECRET": "laws-laws-laws-laws",
         "TOCSIN_CLOCK": "stream",
         "TOCSIN_PARTITIONS": str(PARTITIONS),
-        "TOCSIN_LANES": str(LANES),
+        "TOCSIN_KEY_GROUPS": str(KEY_GROUPS),
     }
 
 

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.laws.acts import LANES, PARTITIONS, Act, epilogue, paced, two_acts
+from tests.laws.acts import KEY_GROUPS, PARTITIONS, Act, epilogue, paced, two_acts
 from tests.laws.deciding import Decisions, decide, decisions, read_all
 from tests.laws.judging import copies_that_differ, decided_by_events, sent_by_provider, unanswered_forms
 from tests.laws.killing import Siege
@@ -69,7 +69,7 @@ def environment_of(stage: Stage, name: str, **more: str) -> dict[str, str]:
     clickhouse = stage.env["TOCSIN_CLICKHOUSE"].rsplit("/", 1)[0]
     return {
         **stage.env,
-        "TOCSIN_LANES": str(LANES),
+        "TOCSIN_KEY_GROUPS": str(KEY_GROUPS),
         # Two days of flights pass in two minutes: a copy may come a day late, and is still a copy.
         "TOCSIN_DEDUP_WINDOW_S": str(30 * 86_400),
         "TOCSIN_TOPIC_PREFIX": f"{name}.",

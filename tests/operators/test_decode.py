@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from operators.decode import ORIGIN_HEADER, RECEIVED_HEADER, DecodePolicy, Decoder, Routed
 from operators.gate import GateInput, LaneBatch
-from sources.partitioner import lane_of, partition_of
+from sources.partitioner import key_group_of, partition_of
 from tocsin.formats.codec import EventLimits, ProfileChange, read_dead_letter
 from tocsin.model import topics
 from tocsin.model.event import Event
@@ -85,7 +85,7 @@ def outs(routed: list[Routed]) -> list[OutRecord]:
 
 def test_an_event_goes_to_its_users_lane() -> None:
     routed = decoder()([event("ann")])
-    lane = f"{home('ann')}.{lane_of(b'default/ann', LANES)}"
+    lane = f"{home('ann')}.{key_group_of(b'default/ann', LANES)}"
     assert [(one.step, one.key) for one in routed] == [("gate", lane)]
     (entry,) = inputs(routed)
     assert (entry.user_key, entry.now_ms) == ("default/ann", NOW)
@@ -197,7 +197,7 @@ def test_messages_go_to_their_channel_by_lane_and_outcomes_to_the_tracker() -> N
     message = RawRecord(topics.messages("sms"), 1, 0, NOW, b"default/ann", b"{}", ())
     outcome = RawRecord(topics.OUTCOMES, 2, 0, NOW, b"default/ann", b"{}", ())
     routed = decoder()([message, outcome, message._replace(topic=topics.messages("sms", bulk=True))])
-    lane = f"1.{lane_of(b'default/ann', LANES)}"
+    lane = f"1.{key_group_of(b'default/ann', LANES)}"
     assert [(one.step, one.key, len(one.bundle)) for one in routed] == [
         ("sms", lane, 2),
         ("track", "track", 1),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sources.hub import KafkaHub
+from sources.consumer import KafkaConsumer
 from tests.sources.rig import World
 from tocsin.model import topics
 
@@ -23,13 +23,13 @@ def full_world(kafka: str, topic_prefix: str) -> World:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., KafkaHub]]:
-    """Start a hub, and close it when the test is over."""
+def start() -> Iterator[Callable[..., KafkaConsumer]]:
+    """Start a consumer, and close it when the test is over."""
     with contextlib.ExitStack() as stack:
 
-        def begin(hub: KafkaHub, resume: object = None, **options: object) -> KafkaHub:
-            hub.start(resume, **options)  # type: ignore[arg-type]  # tests hand on what the hub gave them
-            stack.callback(hub.close)
-            return hub
+        def begin(consumer: KafkaConsumer, resume: object = None, **options: object) -> KafkaConsumer:
+            consumer.start(resume, **options)  # type: ignore[arg-type]  # tests hand on what the consumer gave them
+            stack.callback(consumer.close)
+            return consumer
 
         yield begin

@@ -19,17 +19,17 @@ from bytewax.run import cli_main
 
 from sinks.kafka import KafkaPublisher, PublisherPolicy
 from sinks.outbox import OutboxSink
-from sources.consumer import HubPolicy
-from sources.hub import KafkaHub
-from sources.queues import Flow
-from sources.source import HubSource, Item, Wake, wake_all
+from sources.client import ConsumerPolicy
+from sources.consumer import KafkaConsumer
+from sources.queues import BatchLimits
+from sources.source import Item, ShardSource, Wake, wake_all
 from tests.sources.rig import PARTITIONS
 from tocsin.model import topics
 from tocsin.model.raw import OutRecord
 from tocsin.store import Shard
 from tocsin.store.identity import Identity
 
-LANES = 2
+KEY_GROUPS = 2
 EPOCH = timedelta(milliseconds=30)
 
 
@@ -44,10 +44,10 @@ class Text:
 
 
 def copies(item: Item) -> list[object]:
-    """Turn a batch into outcomes, and the wake item into one that names the lanes."""
+    """Turn a batch into outcomes, and the wake item into one that names the key groups."""
     stamp = f"{os.getpid()} {time.monotonic_ns()}"
     if isinstance(item, Wake):
-        return [[OutRecord(topics.DEAD, 0, None, " ".join(item.lanes).encode())]]
+        return [[OutRecord(topics.DEAD, 0, None, " ".join(item.key_groups).encode())]]
     return [
         [
             OutRecord(topics.OUTCOMES, r.partition, r.key, b"%s %s" % (r.value, f"{stamp} {n}".encode()))
@@ -61,13 +61,15 @@ def build(kafka: str, prefix: str, folder: Path, stop: threading.Event) -> tuple
     partitions = tuple(range(PARTITIONS))
     shard = Shard.open(
         folder,
-        identity=Identity(cluster="", topics={}, partitions=PARTITIONS, lanes=LANES),
+        identity=Identity(cluster="", topics={}, partitions=PARTITIONS, lanes=KEY_GROUPS),
         codec=Text(),
         cache_users=100,
         publish=KafkaPublisher(PublisherPolicy(kafka, prefix)),
     )
-    hub = KafkaHub(HubPolicy(kafka, prefix, (topics.EVENTS,), partitions), flow=Flow(urgent=20))
-    source = HubSource(hub, shard, stop=stop, wake=wake_all(partitions, LANES), emit=copies)
+    consumer = KafkaConsumer(
+        ConsumerPolicy(kafka, prefix, (topics.EVENTS,), partitions), limits=BatchLimits(urgent=20)
+    )
+    source = ShardSource(consumer, shard, stop=stop, wake=wake_all(partitions, KEY_GROUPS), emit=copies)
     flow = Dataflow("copy")
     records = op.map("key", op.input("hub", flow, source), lambda records: ("all", records))
     op.output("outbox", records, OutboxSink(shard))  # type: ignore[misc]  # the flow knows its items

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from sinks.kafka import KafkaPublisher, PublisherPolicy
-from sources.consumer import HubPolicy
-from sources.hub import KafkaHub, unlimited
-from sources.queues import Flow
+from sources.client import ConsumerPolicy
+from sources.consumer import KafkaConsumer, unlimited
+from sources.queues import BatchLimits
 from sources.topics import TopicAdmin, TopicPlan
 from tocsin.model import topics
 from tocsin.model.raw import OutRecord, RawRecord
@@ -17,7 +17,7 @@ PARTITIONS = 4
 
 
 class World:
-    """Topics with a prefix of their own, a way to write to them, and hubs that read them."""
+    """Topics with a prefix of their own, a way to write to them, and consumers that read them."""
 
     def __init__(self, kafka: str, prefix: str, names: Sequence[str] = topics.GATE_INPUTS) -> None:
         self.kafka = kafka
@@ -37,37 +37,41 @@ class World:
         self.publisher.publish(records)
         self.publisher.confirm(20)
 
-    def policy(self, **changes: object) -> HubPolicy:
-        """Describe a hub that reads all topics of this world."""
-        policy = HubPolicy(self.kafka, self.prefix, self.names, tuple(range(PARTITIONS)))
+    def policy(self, **changes: object) -> ConsumerPolicy:
+        """Describe a consumer that reads all topics of this world."""
+        policy = ConsumerPolicy(self.kafka, self.prefix, self.names, tuple(range(PARTITIONS)))
         return msgspec.structs.replace(policy, **changes)
 
-    def hub(
-        self, *, allowance: Callable[[str], int] = unlimited, flow: Flow | None = None, **changes: object
-    ) -> KafkaHub:
-        """Make a hub that is not started."""
-        return KafkaHub(self.policy(**changes), allowance=allowance, flow=flow)
+    def consumer(
+        self,
+        *,
+        allowance: Callable[[str], int] = unlimited,
+        limits: BatchLimits | None = None,
+        **changes: object,
+    ) -> KafkaConsumer:
+        """Make a consumer that is not started."""
+        return KafkaConsumer(self.policy(**changes), allowance=allowance, limits=limits)
 
 
-def read(hub: KafkaHub, count: int, timeout_s: float = 20) -> list[RawRecord]:
+def read(consumer: KafkaConsumer, count: int, timeout_s: float = 20) -> list[RawRecord]:
     """Take until `count` records are there."""
     records: list[RawRecord] = []
-    wait_for(lambda: len(records_into(records, hub)) >= count, timeout_s)
+    wait_for(lambda: len(records_into(records, consumer)) >= count, timeout_s)
     return records
 
 
-def records_into(records: list[RawRecord], hub: KafkaHub) -> list[RawRecord]:
+def records_into(records: list[RawRecord], consumer: KafkaConsumer) -> list[RawRecord]:
     """Add one batch to `records`."""
-    records += hub.take()
+    records += consumer.take()
     return records
 
 
-def settle(hub: KafkaHub, seconds: float = 0.4) -> list[RawRecord]:
+def settle(consumer: KafkaConsumer, seconds: float = 0.4) -> list[RawRecord]:
     """Take for a while, whatever comes."""
     records: list[RawRecord] = []
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        records_into(records, hub)
+        records_into(records, consumer)
         time.sleep(0.001)
     return records
 

@@ -1,4 +1,4 @@
-"""Partition and lane of a user."""
+"""Partition and key group of a user."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.partitioner import lane_of, murmur2, native_partition_of, partition_of, python_partition_of
+from sources.partitioner import key_group_of, murmur2, native_partition_of, partition_of, python_partition_of
 
 # org.apache.kafka.common.utils.UtilsTest.testMurmur2, as unsigned numbers.
 VECTORS = {
@@ -43,21 +43,21 @@ def test_librdkafka_and_python_agree(key: bytes, partitions: int) -> None:
 @given(st.binary(max_size=100), st.integers(1, 1_024))
 def test_a_place_is_in_range_and_does_not_change(key: bytes, count: int) -> None:
     assert 0 <= partition_of(key, count) < count
-    assert 0 <= lane_of(key, count) < count
+    assert 0 <= key_group_of(key, count) < count
     assert partition_of(key, count) == partition_of(bytes(key), count)
-    assert lane_of(key, count) == lane_of(bytes(key), count)
+    assert key_group_of(key, count) == key_group_of(bytes(key), count)
 
 
-def test_lanes_are_part_of_the_layout() -> None:
-    assert [lane_of(key, 8) for key in (b"default/ada", b"acme/ann", b"acme/bob")] == [1, 4, 7]
+def test_groups_are_part_of_the_layout() -> None:
+    assert [key_group_of(key, 8) for key in (b"default/ada", b"acme/ann", b"acme/bob")] == [1, 4, 7]
 
 
-def test_users_of_one_partition_spread_over_all_lanes() -> None:
+def test_users_of_one_partition_spread_over_all_groups() -> None:
     """`murmur2 % 16` within partitions of `murmur2 % 8` uses two of sixteen (docs/engine.md, fact 26)."""
-    for partitions, lanes in ((8, 16), (16, 8), (16, 16)):
-        here = Counter(lane_of(key, lanes) for key in USERS if partition_of(key, partitions) == 3)
-        fair = sum(here.values()) / lanes
-        assert set(here) == set(range(lanes))
+    for partitions, groups in ((8, 16), (16, 8), (16, 16)):
+        here = Counter(key_group_of(key, groups) for key in USERS if partition_of(key, partitions) == 3)
+        fair = sum(here.values()) / groups
+        assert set(here) == set(range(groups))
         assert max(here.values()) < 1.5 * fair
         assert min(here.values()) > 0.5 * fair
 

@@ -5,20 +5,20 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.queues import Flow, Queues
+from sources.queues import BatchLimits, Queues
 from tocsin.model import topics
 from tocsin.model.raw import RawRecord
 
-SMALL = Flow(urgent=10, spare=4, high=30, low=12, ahead=20)
+SMALL = BatchLimits(urgent=10, spare=4, high=30, low=12, ahead=20)
 NOW, LATER = topics.messages("sms"), topics.messages("sms", bulk=True)
 
 
 class Bench:
     """Queues of all keyed topics, with a counter of offsets."""
 
-    def __init__(self, flow: Flow = SMALL) -> None:
+    def __init__(self, limits: BatchLimits = SMALL) -> None:
         self.credits: dict[str, int] = {}
-        self.queues = Queues(topics.KEYED, lambda topic: self.credits.get(topic, 1_000), flow)
+        self.queues = Queues(topics.KEYED, lambda topic: self.credits.get(topic, 1_000), limits)
         self._next: defaultdict[tuple[str, int], int] = defaultdict(int)
 
     def put(self, topic: str, count: int = 1, partition: int = 0) -> None:

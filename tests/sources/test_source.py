@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from sources.hub import KafkaHub
-from sources.position import HubState, read_stored
-from sources.source import HubPartition, HubSource, as_it_is, wake_all
-from tests.sources.copy_flow import LANES
+from sources.consumer import KafkaConsumer
+from sources.source import ShardSource, ShardSourcePartition, as_it_is, wake_all
+from sources.state import SourceState, read_stored
+from tests.sources.copy_flow import KEY_GROUPS
 from tests.sources.rig import PARTITIONS, World, read, settle, wait_for
 from tocsin.errors import StateError
 from tocsin.model import topics
@@ -33,8 +33,8 @@ class Shown:
     """What the flow has shown so far."""
 
     def __init__(self, world: World, topic: str = topics.OUTCOMES) -> None:
-        self._hub = world.hub(topics=(topic,), group="witness")
-        self._hub.start(None)
+        self._consumer = world.consumer(topics=(topic,), group="witness")
+        self._consumer.start(None)
         self.records: list[RawRecord] = []
 
     def wait_for(self, distinct: int) -> None:
@@ -42,7 +42,7 @@ class Shown:
 
     def refresh(self) -> dict[bytes, set[bytes]]:
         """Return per event the different copies of it."""
-        self.records += self._hub.take()
+        self.records += self._consumer.take()
         copies: dict[bytes, set[bytes]] = defaultdict(set)
         for record in self.records:
             event, _, stamp = (record.value or b"").partition(b" ")
@@ -50,7 +50,7 @@ class Shown:
         return copies
 
     def close(self) -> None:
-        self._hub.close()
+        self._consumer.close()
 
 
 class Copier:
@@ -64,7 +64,7 @@ class Copier:
         self.woken = Shown(world, topics.DEAD)
 
     def start(self) -> None:
-        """Start, and wait until the flow has begun: it shows which lanes it woke."""
+        """Start, and wait until the flow has begun: it shows which key groups it woke."""
         starts = len(self.woken.records)
         self.process = subprocess.Popen(self._command, cwd=Path(__file__).parents[2])
         wait_for(lambda: bool(self.woken.refresh()) and len(self.woken.records) > starts, 60)
@@ -117,12 +117,12 @@ def test_an_orderly_end_shows_everything_and_decides_nothing_twice(world: World,
     shown.close()
 
 
-def test_every_lane_is_woken_at_each_start(copier: Copier) -> None:
+def test_every_key_group_is_woken_at_each_start(copier: Copier) -> None:
     for _ in range(2):
         copier.start()
         copier.end(signal.SIGTERM)
-    lanes = " ".join(f"{p}.{lane}" for p in range(PARTITIONS) for lane in range(LANES))
-    assert {record.value for record in copier.woken.records} == {lanes.encode()}
+    groups = " ".join(f"{p}.{group}" for p in range(PARTITIONS) for group in range(KEY_GROUPS))
+    assert {record.value for record in copier.woken.records} == {groups.encode()}
 
 
 class Diary:
@@ -147,13 +147,15 @@ class Diary:
 class TestProtocol:
     """What the source tells, in which order."""
 
-    def part(self, hub: KafkaHub, diary: Diary, stop: threading.Event | None = None) -> HubPartition:
-        source = HubSource(hub, diary, stop=stop or threading.Event(), wake=wake_all((0,), 2))
+    def part(
+        self, consumer: KafkaConsumer, diary: Diary, stop: threading.Event | None = None
+    ) -> ShardSourcePartition:
+        source = ShardSource(consumer, diary, stop=stop or threading.Event(), wake=wake_all((0,), 2))
         return source.build_part("step", "hub", None)
 
     def test_durable_is_told_in_the_first_batch_after_a_snapshot(self, world: World) -> None:
         diary = Diary()
-        part = self.part(world.hub(), diary)
+        part = self.part(world.consumer(), diary)
         part.next_batch()
         part.next_batch()
         part.snapshot()
@@ -163,15 +165,15 @@ class TestProtocol:
         part.close()
         assert diary.told == ["resume None", "closing 1", "durable", "closing 2"]
 
-    def test_the_first_item_wakes_all_lanes(self, world: World) -> None:
-        part = self.part(world.hub(), Diary())
+    def test_the_first_item_wakes_all_key_groups(self, world: World) -> None:
+        part = self.part(world.consumer(), Diary())
         assert part.next_batch() == [wake_all((0,), 2)]
-        assert wake_all((0,), 2).lanes == ("0.0", "0.1")
+        assert wake_all((0,), 2).key_groups == ("0.0", "0.1")
         part.close()
 
     def test_the_stop_flag_ends_the_flow_after_settling_the_epoch(self, world: World) -> None:
         diary, stop = Diary(), threading.Event()
-        part = self.part(world.hub(), diary, stop)
+        part = self.part(world.consumer(), diary, stop)
         part.next_batch()
         part.snapshot()
         stop.set()
@@ -181,28 +183,28 @@ class TestProtocol:
         part.close()
 
     def test_stable_time_is_that_of_the_epoch_that_became_durable(self, world: World) -> None:
-        hub = world.hub()
-        part = self.part(hub, Diary())
+        consumer = world.consumer()
+        part = self.part(consumer, Diary())
         part.next_batch()
-        hub.clocks.advance(0, 5)
+        consumer.clocks.advance(0, 5)
         part.snapshot()
-        hub.clocks.advance(0, 8)
-        assert hub.clocks.stable(0) == 0
+        consumer.clocks.advance(0, 8)
+        assert consumer.clocks.stable(0) == 0
         part.next_batch()
-        assert hub.clocks.stable(0) == 5
+        assert consumer.clocks.stable(0) == 5
         part.close()
 
     def test_a_restart_gets_the_stored_epoch_clocks_and_offsets(self, world: World) -> None:
         world.write(topics.EVENTS, 3)
-        hub = world.hub()
-        part = self.part(hub, Diary())
-        read(hub, 3)
-        hub.clocks.advance(2, 77)
+        consumer = world.consumer()
+        part = self.part(consumer, Diary())
+        read(consumer, 3)
+        consumer.clocks.advance(2, 77)
         stored = part.snapshot()
         part.close()
 
-        diary, again = Diary(), world.hub()
-        source = HubSource(again, diary, stop=threading.Event())
+        diary, again = Diary(), world.consumer()
+        source = ShardSource(again, diary, stop=threading.Event())
         resumed = source.build_part("step", "hub", stored)
         assert diary.told == ["resume 1"]
         assert again.clocks.stable(2) == again.clocks.now(2) == 77
@@ -211,16 +213,16 @@ class TestProtocol:
         resumed.close()
 
     def test_a_foreign_partition_in_the_store_is_refused(self, world: World) -> None:
-        source = HubSource(world.hub(), Diary(), stop=threading.Event())
+        source = ShardSource(world.consumer(), Diary(), stop=threading.Event())
         assert source.list_parts() == ["hub"]
         with pytest.raises(StateError, match="another flow"):
             source.build_part("step", "0", None)
 
     def test_a_foreign_format_is_refused_before_anything_is_read(self, world: World) -> None:
         diary = Diary()
-        source = HubSource(world.hub(), diary, stop=threading.Event())
+        source = ShardSource(world.consumer(), diary, stop=threading.Event())
         with pytest.raises(StateError, match="format 99"):
-            source.build_part("step", "hub", (99, *HubState(1, {}, {}, {}, ())))
+            source.build_part("step", "hub", (99, *SourceState(1, {}, {}, {}, ())))
         assert diary.told == []
 
 
@@ -229,12 +231,12 @@ def test_items_can_pass_as_they_are() -> None:
 
 
 def test_idle_costs_little(world: World) -> None:
-    """A hub without input polls, but does not spin."""
-    hub = world.hub()
-    hub.start(None)
-    settle(hub, 0.3)
+    """A consumer without input polls, but does not spin."""
+    consumer = world.consumer()
+    consumer.start(None)
+    settle(consumer, 0.3)
     cpu, start = os.times(), time.monotonic()
-    settle(hub, 1.0)
+    settle(consumer, 1.0)
     spent = sum(os.times()[:2]) - sum(cpu[:2])
-    hub.close()
+    consumer.close()
     assert spent < 0.6 * (time.monotonic() - start)

@@ -62,7 +62,7 @@ def refusal(path: Path, identity: Identity = IDENTITY) -> str:
         ({"cluster": "c2"}, "another Kafka cluster"),
         ({"topics": {"events": "t9"}}, "created anew"),
         ({"partitions": 4}, "partitions = 2, the settings say 4"),
-        ({"lanes": 4}, "lanes = 2, the settings say 4"),
+        ({"lanes": 4}, "key groups = 2, the settings say 4"),
         ({"shards": 2}, "shards = 1, the settings say 2"),
         ({"shards": 2, "shard": 1}, "shards = 1, the settings say 2"),
     ],

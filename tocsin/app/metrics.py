@@ -126,7 +126,7 @@ class _ProcessCollector(Collector):
 
     def _hub(self) -> Iterable[Metric]:
         hub = self._watched.hub
-        lags = {(topic, str(partition)): lag for (topic, partition), lag in hub.lags().items()}
+        lags = {(topic, str(partition)): lag for (topic, partition), lag in hub.monitor.lags().items()}
         yield _gauge("tocsin_lag_records", ("topic", "partition"), lags)
         yield _gauge("tocsin_paused_partitions", (), {(): len(hub.paused)})
 

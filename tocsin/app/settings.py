@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sources.reader import silent_logger
@@ -24,6 +24,7 @@ _URLS = {
     "redis": (("redis://", "rediss://", "unix://"), "redis://user:password@host:port/number"),
     "clickhouse": (("http://", "https://"), "http(s)://user:password@host:port/database"),
 }
+_RENAMED = {"key_groups": "TOCSIN_LANES"}
 _OPTIONS = '{"security.protocol": "SASL_SSL"}'
 
 
@@ -62,7 +63,13 @@ class Settings(BaseSettings):
     replication: int = Field(
         -1, description="replicas of each partition at creation; -1: the broker's default"
     )
-    lanes: int = Field(8, ge=1, le=256, description="key groups a partition, fixed for the life of the state")
+    key_groups: int = Field(
+        8,
+        ge=1,
+        le=256,
+        validate_default=True,
+        description="key groups of each partition, fixed for the life of the state",
+    )
     epoch_ms: int = Field(
         50, ge=10, le=10_000, description="epoch: how often decisions become durable and visible"
     )
@@ -108,6 +115,15 @@ class Settings(BaseSettings):
             raise SettingsError(msg)
         return secret
 
+    @field_validator(*_RENAMED, mode="before")
+    @classmethod
+    def _renamed(cls, value: Any, field: ValidationInfo) -> Any:
+        name = str(field.field_name)
+        if (old := _RENAMED[name]) in os.environ:
+            msg = f"was {old} before: rename that variable, its value stays the same"
+            raise ValueError(msg)
+        return value
+
     @field_validator("topic_prefix")
     @classmethod
     def _prefix(cls, value: str) -> str:
@@ -152,6 +168,14 @@ class Settings(BaseSettings):
             msg = f"must be {form}"
             raise ValueError(msg)
         return value
+
+
+def sentences(error: ValidationError) -> list[str]:
+    """List what is wrong with the settings, one sentence for each variable; no value is shown."""
+    return [
+        f"TOCSIN_{'_'.join(map(str, wrong['loc'])).upper()}: {wrong['msg'].removeprefix('Value error, ')}"
+        for wrong in error.errors()
+    ]
 
 
 def environment() -> Mapping[str, str]:

@@ -112,9 +112,10 @@ def main() -> None:
     except TocsinError as error:
         _end(str(error))
     except _invalid() as error:
-        for problem in error.errors():
-            name = "_".join(str(part) for part in problem["loc"]).upper()
-            complain(f"TOCSIN_{name}: {problem['msg'].removeprefix('Value error, ')}")
+        from tocsin.app.settings import sentences
+
+        for sentence in sentences(error):
+            complain(sentence)
         sys.exit(REFUSED)
     except _away() as error:
         from dashboards.store import told

@@ -75,6 +75,9 @@ def decode_meta(data: bytes) -> Meta:
     return meta
 
 
+_NOUNS = {"lanes": "key groups"}  # stored names of today and their words
+
+
 def check_identity(stored: Identity, now: Identity) -> None:
     """Refuse state of another cluster, topic or layout. Topics that are new are welcome."""
     if stored.cluster != now.cluster:
@@ -91,7 +94,7 @@ def check_identity(stored: Identity, now: Identity) -> None:
         )
         raise StateError(msg)
     for name in ("partitions", "lanes", "shards", "shard"):
-        _check_layout(name, getattr(stored, name), getattr(now, name))
+        _check_layout(_NOUNS.get(name, name), getattr(stored, name), getattr(now, name))
 
 
 def _check_layout(name: str, stored: int, now: int) -> None:

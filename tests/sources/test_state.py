@@ -4,10 +4,10 @@ import pickle
 
 import pytest
 
-from sources.position import HubState, read_stored
+from sources.state import SourceState, read_stored
 from tocsin.errors import StateError
 
-STATE = HubState(
+STATE = SourceState(
     7,
     {"events": {0: 5, 1: -2}, "profiles": {0: 9}},
     {0: 1_767_225_600_000},

@@ -5,14 +5,14 @@ from itertools import cycle, islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.badness import Badness, BadPolicy
+from sources.decode_errors import DecodeErrorLimit, DecodeErrorPolicy
 
 
 class Pauses:
     """Remembers what was paused, after how many records."""
 
-    def __init__(self, policy: BadPolicy) -> None:
-        self.badness = Badness(policy, self._pause)
+    def __init__(self, policy: DecodeErrorPolicy) -> None:
+        self.limit = DecodeErrorLimit(policy, self._pause)
         self.sentences: list[str] = []
 
     def _pause(self, topic: str, partition: int, sentence: str) -> None:
@@ -21,14 +21,14 @@ class Pauses:
     def feed(self, marks: str, topic: str = "events", partition: int = 0) -> int | None:
         """Feed `+` and `-`; return after how many records the first pause came."""
         for count, mark in enumerate(marks, 1):
-            self.badness.note(topic, partition, ok=mark == "+")
+            self.limit.note(topic, partition, ok=mark == "+")
             if self.sentences:
                 return count
         return None
 
 
 def test_a_run_pauses() -> None:
-    pauses = Pauses(BadPolicy(run=5))
+    pauses = Pauses(DecodeErrorPolicy(run=5))
     assert pauses.feed("----+-----") == 10
     (sentence,) = pauses.sentences
     assert "events/0 is paused: 5 undecodable records in a row" in sentence
@@ -36,7 +36,7 @@ def test_a_run_pauses() -> None:
 
 
 def test_a_share_pauses_once_the_window_is_full() -> None:
-    pauses = Pauses(BadPolicy(run=100, ratio=0.5, window=20))
+    pauses = Pauses(DecodeErrorPolicy(run=100, ratio=0.5, window=20))
     assert pauses.feed("-+" * 10) is None
     assert pauses.feed("-") is None, "the oldest bad one left the window"
     assert pauses.feed("-") == 1
@@ -44,11 +44,11 @@ def test_a_share_pauses_once_the_window_is_full() -> None:
 
 
 def test_few_bad_records_never_pause() -> None:
-    assert Pauses(BadPolicy()).feed("".join(islice(cycle("-+++"), 10_000))) is None
+    assert Pauses(DecodeErrorPolicy()).feed("".join(islice(cycle("-+++"), 10_000))) is None
 
 
 def test_partitions_count_apart() -> None:
-    pauses = Pauses(BadPolicy(run=3))
+    pauses = Pauses(DecodeErrorPolicy(run=3))
     assert pauses.feed("--", partition=0) is None
     assert pauses.feed("--", partition=1) is None
     assert pauses.feed("--", topic="bulk") is None
@@ -57,7 +57,7 @@ def test_partitions_count_apart() -> None:
 
 @given(st.text("+-", max_size=80))
 def test_against_counting_by_hand(marks: str) -> None:
-    policy = BadPolicy(run=6, ratio=0.4, window=10)
+    policy = DecodeErrorPolicy(run=6, ratio=0.4, window=10)
     expected = None
     for count in range(1, len(marks) + 1):
         seen, last = marks[:count], marks[max(0, count - 10) : count]

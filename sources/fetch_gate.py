@@ -1,19 +1,19 @@
-"""Which partitions of a topic are read: all at once closed, one by one opened."""
+"""Fetching of one topic: all its partitions pause at once and resume one by one."""
 
 from collections import deque
 from collections.abc import Iterable
 
 
-class Valve:
-    """The partitions of one topic, open or closed.
+class FetchGate:
+    """Knows which partitions of one topic are fetched (open) and which are paused (closed).
 
-    What librdkafka has fetched of a partition is thrown away when it is paused, so a topic that is held back
-    is read one partition at a time, in turn; only if that does not fill its queue are more opened.
+    librdkafka throws away what it has fetched of a partition when that is paused. So a topic that is held
+    back is fetched one partition at a time, in turn. More open only if one does not fill the topic's queue.
 
     Args:
-        partitions: of the topic.
-        closed: begin closed; for topics that only get spare time.
-        interval_s: time between two openings: a fetch or two, so that each can fill the queue.
+        partitions: partitions of the topic.
+        closed: whether all begin closed, as those of topics that get spare time only.
+        interval_s: time between two openings: one or two fetches, so that each can fill the queue.
     """
 
     def __init__(self, partitions: Iterable[int], *, closed: bool, interval_s: float = 0.025) -> None:
@@ -25,7 +25,7 @@ class Valve:
 
     @property
     def closed(self) -> frozenset[int]:
-        """Partitions that are not read now."""
+        """Partitions that are not fetched now."""
         return frozenset(self._closed)
 
     def close(self) -> list[int]:
@@ -36,7 +36,7 @@ class Valve:
         return closing
 
     def open_next(self, now_s: float) -> list[int]:
-        """Open one more, if the one before had its time; return it."""
+        """Open one more partition if the interval has passed; return it in a list, or an empty list."""
         if not self._closed or now_s < self._next_s:
             return []
         self._next_s = now_s + self._interval_s
@@ -46,6 +46,6 @@ class Valve:
 
     def remove(self, partition: int) -> None:
         """Take a partition out for good."""
-        for line in (self._open, self._closed):
-            if partition in line:
-                line.remove(partition)
+        for side in (self._open, self._closed):
+            if partition in side:
+                side.remove(partition)
