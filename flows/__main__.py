@@ -4,7 +4,8 @@ import sys
 
 from pydantic import ValidationError
 
-from flows.process import ShardPlan, run_shard
+from flows.plan import ShardPlan
+from flows.process import run_shard
 from flows.readiness import READY_FD, ready_signal
 from flows.supervisor import PARENT, REFUSED
 from tocsin.app.settings import Settings, environment, sentences

@@ -2,7 +2,6 @@
 
 FLOW = "tocsin"
 SOURCE = "kafka"
-DECODE = "decode"
 GATE = "gate"
 TRACK = "track"
 OUTBOX = "outbox"

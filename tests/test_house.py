@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.app.settings import markdown_table
+from tocsin.app.settings import Settings, markdown_table
 
 ROOT = Path(__file__).parent.parent
 # Imports go down only: a package may use those of lower layers, and its neighbours as long as none is mutual.
@@ -36,6 +36,7 @@ LAYERS = (
 LAYER = {package: number for number, layer in enumerate(LAYERS) for package in layer}
 MAY_READ_SETTINGS = {"tocsin.app", "flows", "tocsin.devkit", "tocsin.cli"}
 TOPS = sorted({package.partition(".")[0] for package in LAYER})
+SETTINGS = "tocsin/app/settings.py"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.Match)
 _UNFINISHED = re.compile(r"#.*\b(TODO|FIXME|XXX|HACK)\b")
@@ -383,6 +384,42 @@ def test_settings_in_the_readme_are_those_of_the_code() -> None:
         "README.md needs <!-- settings --> … <!-- /settings --> around `python -m tocsin.app.settings`"
     )
     assert between[1].strip() == markdown_table().strip(), "run `python -m tocsin.app.settings`"
+
+
+@cache
+def read_of_settings() -> frozenset[str]:
+    """Name what the code reads of `settings` (or `self._settings`) outside the settings' own module."""
+    return frozenset(
+        node.attr
+        for file in files()
+        if name(file) != SETTINGS
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith("settings")
+    )
+
+
+def read_by_methods(called: frozenset[str]) -> set[str]:
+    """Name the fields that methods of `Settings` read, of methods that are called."""
+    return {
+        node.attr
+        for method in ast.walk(tree(ROOT / SETTINGS))
+        if isinstance(method, Function) and method.name in called
+        for node in ast.walk(method)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self"
+    }
+
+
+def test_every_setting_has_an_effect() -> None:
+    read = read_of_settings()
+    unread = set(Settings.model_fields) - read - read_by_methods(read)
+    assert unread == set(), "remove these settings, or read them"
+
+
+def test_a_setting_that_nobody_reads_would_be_found() -> None:
+    read = read_of_settings()
+    assert "key_groups" in read
+    assert "secret" in read_by_methods(read)
+    assert "lanes" not in read | read_by_methods(read)
 
 
 def declared(*extras: str) -> set[str]:

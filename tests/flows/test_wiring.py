@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flows import steps, wiring
-from flows.process import GATE_FLOWS, ShardPlan
+from flows.plan import GATE_FLOWS, ShardPlan
 from operators.gate import GateParts
 from sinks.channels import TIMEOUT_S
 from sinks.outbox import OutboxSink

@@ -97,7 +97,7 @@ class Watched(Protocol):
     meters: Meters
     epochs: TimedEpochs
     decoder: Any
-    hub: Any
+    consumer: Any
     channels: dict[str, Any]
     writer: Any
     checks: HealthChecks
@@ -117,18 +117,18 @@ class _ProcessCollector(Collector):
         read = {(topic,): count for topic, count in list(watched.decoder.read.items())}
         yield _counter("tocsin_records", ("topic",), read)
         yield _gauge("tocsin_epoch_close_ms", ("quantile",), _quantiles(list(watched.epochs.took_ms)))
-        yield from self._hub()
+        yield from self._topics()
         yield from self._delivery()
         yield _gauge("tocsin_healthy", (), {(): float(watched.checks.report().healthy)})
         if watched.writer is not None:
             yield _counter("tocsin_clickhouse_rows", (), {(): watched.writer.rows})
             yield _gauge("tocsin_clickhouse_waiting", (), {(): watched.writer.waiting})
 
-    def _hub(self) -> Iterable[Metric]:
-        hub = self._watched.hub
-        lags = {(topic, str(partition)): lag for (topic, partition), lag in hub.monitor.lags().items()}
+    def _topics(self) -> Iterable[Metric]:
+        consumer = self._watched.consumer
+        lags = {(topic, str(partition)): lag for (topic, partition), lag in consumer.monitor.lags().items()}
         yield _gauge("tocsin_lag_records", ("topic", "partition"), lags)
-        yield _gauge("tocsin_paused_partitions", (), {(): len(hub.paused)})
+        yield _gauge("tocsin_paused_partitions", (), {(): len(consumer.paused)})
 
     def _delivery(self) -> Iterable[Metric]:
         gauges = {name: channel.gauges() for name, channel in self._watched.channels.items()}

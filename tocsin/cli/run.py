@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from flows.process import ShardPlan, run_shard
+from flows.plan import ShardPlan
+from flows.process import run_shard
 from flows.supervisor import Supervisor
 from tocsin.app.settings import Settings
 from tocsin.cli.output import fail

@@ -1,0 +1,208 @@
+"""Assembly of a shard: opens every part that its flow needs, by the settings."""
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from dashboards import store
+from flows import wiring
+from flows.content import CatalogInForce
+from flows.decoding import decoder, emitter
+from flows.delivery import ledger_policy, open_channels, open_ledger
+from flows.health import shard_checks
+from flows.housekeeping import every
+from flows.plan import ShardPlan
+from flows.timing import FlowTiming
+from operators.gate import GateParts
+from sinks.clickhouse import WRITERS, OutcomeWriter
+from sinks.clickhouse_store import ClickHouseLines
+from sinks.fan_out import FanOutPublisher
+from sinks.kafka import KafkaPublisher, PublisherPolicy
+from sinks.outbox import OutboxSink
+from sources.client import ConsumerPolicy
+from sources.consumer import KafkaConsumer, unlimited
+from sources.source import ShardSource, wake_all
+from sources.topics import TopicAdmin
+from tocsin.app.health import HealthServer
+from tocsin.app.metrics import Meters, TimedEpochs, registry
+from tocsin.app.settings import Settings, environment
+from tocsin.decision.policy import GatePolicy
+from tocsin.decision.record import RecordCodec, UserRecord
+from tocsin.delivery.runtime import Runtime
+from tocsin.delivery.versions import VersionWriter
+from tocsin.model import topics
+from tocsin.model.raw import restored
+from tocsin.providers.accounts import inbox_policies
+from tocsin.store.identity import Identity
+from tocsin.store.outbox import Form
+from tocsin.store.shard import Shard
+
+_HOUSEKEEPING_S = 1.0
+_CLOSE_S = 5.0
+
+
+class Signals(NamedTuple):
+    """Connects a shard with the process around it.
+
+    Attributes:
+        stop: ends the flow in order when set.
+        ready: called whenever an epoch became durable.
+    """
+
+    stop: threading.Event
+    ready: Callable[[], None]
+
+
+class Assembly:
+    """Opens all parts of a shard in order; the stack closes them in reverse.
+
+    Args:
+        settings: as resolved at the edge.
+        plan: which shard of which flow.
+        signals: connects the shard with its process.
+        stack: closes what was opened, also after an error in between.
+
+    Attributes:
+        parts: the parts that the dataflow is wired from.
+        shard: the exact store.
+
+    Raises:
+        SettingsError: a setting or a provider account is wrong, or a topic is missing.
+        CatalogError: the catalog or a template has mistakes.
+        StateError: the state directory belongs to another shard or layout.
+        SourceError: Kafka does not answer or refuses.
+        KafkaException: librdkafka refuses an option.
+    """
+
+    def __init__(self, settings: Settings, plan: ShardPlan, signals: Signals, stack: ExitStack) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._stack = stack
+        self.content = CatalogInForce(settings.catalog, gate_policy(settings), settings.secret_bytes())
+        self.runtime = Runtime()
+        self.runtime.start()
+        stack.callback(self.runtime.stop)
+        self.shard = self._open_shard()
+        self.meters = Meters()
+        self.ledger = open_ledger(settings, self.runtime, stack)
+        self.channels = open_channels(
+            settings,
+            plan.own_channels,
+            runtime=self.runtime,
+            ledger=self.ledger,
+            content=self.content,
+            meters=self.meters,
+            stack=stack,
+        )
+        self.writer = open_writer(settings, stack) if plan.has_tracker else None
+        self.consumer = self._open_consumer()
+        self.decoder = decoder(settings, self.consumer)
+        self.epochs = TimedEpochs(self.shard, self.runtime.monotonic_ms, signals.ready)
+        self.checks = shard_checks(self.consumer, self.content, self.writer, self.ledger)
+        self.parts = self._parts(signals.stop)
+        self._serve()
+
+    def _open_shard(self) -> Shard[UserRecord]:
+        settings, plan = self._settings, self._plan
+        admin = TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options)
+        admin.check(settings.partitions)
+        identity = Identity(
+            cluster=admin.cluster_id(),
+            topics=admin.topic_ids(plan.topics),
+            partitions=settings.partitions,
+            lanes=settings.key_groups,
+            shard=plan.number,
+            shards=plan.shards,
+        )
+        kafka = KafkaPublisher(PublisherPolicy(settings.kafka, settings.topic_prefix, settings.kafka_options))
+        inboxes = inbox_policies(settings.providers, environment())
+        versions = VersionWriter(self.runtime, ledger_policy(settings), inboxes)
+        self._stack.callback(lambda: self.runtime.run(versions.close(), _CLOSE_S))
+        shard = Shard.open(
+            settings.state_dir / plan.name,
+            identity=identity,
+            codec=RecordCodec(),
+            cache_users=settings.cache_users,
+            publish=FanOutPublisher(kafka, versions),
+            form=Form(plain=tuple, restored=restored),
+        )
+        self._stack.callback(shard.close)
+        return shard
+
+    def _open_consumer(self) -> KafkaConsumer:
+        settings, plan = self._settings, self._plan
+        policy = ConsumerPolicy(
+            bootstrap=settings.kafka,
+            prefix=settings.topic_prefix,
+            topics=plan.topics,
+            partitions=plan.partitions(settings.partitions),
+            acked=plan.acked,
+            options=settings.kafka_options,
+        )
+        return KafkaConsumer(policy, allowance=self._allowance)
+
+    def _allowance(self, topic: str) -> int:
+        """Return how many records of a topic its step can take now."""
+        if topic == topics.OUTCOMES and self.writer is not None:
+            return self.writer.room()
+        channel = self.channels.get(topic.split(".")[1]) if topic.startswith("messages.") else None
+        return channel.allowance(topic) if channel else unlimited(topic)
+
+    def _parts(self, stop: threading.Event) -> wiring.FlowParts:
+        settings, plan, consumer = self._settings, self._plan, self.consumer
+        stream = settings.clock == "stream"
+        timing = FlowTiming(
+            self.shard, consumer.clocks, consumer.caught_up, self.runtime.utc_now, stream=stream
+        )
+        key_groups = wake_all(plan.partitions(settings.partitions), settings.key_groups)
+        source = ShardSource(
+            consumer,
+            self.epochs,
+            stop=stop,
+            wake=key_groups if plan.has_gate else None,
+            accept_bad=settings.accept_bad,
+            emit=emitter(self.decoder),
+        )
+        gate = GateParts(self.shard.lane, self.content.gate, timing, self.meters.decisions)
+        return wiring.FlowParts(
+            source,
+            OutboxSink(self.shard),
+            gate if plan.has_gate else None,
+            self.channels,
+            self.writer,
+            consumer.acks.done,
+            timing,
+        )
+
+    def _serve(self) -> None:
+        settings, plan = self._settings, self._plan
+        port = settings.http_port + plan.number if settings.http_port else 0
+        server = HealthServer(settings.http_host, port, registry(self), self.checks)
+        self._stack.callback(server.close)
+        self._stack.enter_context(every(_HOUSEKEEPING_S, self._keep_house))
+
+    def _keep_house(self) -> None:
+        self.content.poll(self.runtime.now_ms())
+        self.consumer.monitor.refresh()
+
+
+def gate_policy(settings: Settings) -> GatePolicy:
+    """Make the gate's policy."""
+    return GatePolicy(
+        dedup_window_ms=settings.dedup_window_s * 1000,
+        profile_wait_ms=round(settings.profile_wait_s * 1000),
+    )
+
+
+def open_writer(settings: Settings, stack: ExitStack) -> OutcomeWriter:
+    """Start the writer of outcomes to ClickHouse; the stack stops it.
+
+    Raises:
+        SettingsError: TOCSIN_CLICKHOUSE is not an address.
+    """
+    url = settings.clickhouse
+    store.address(url)  # refuse a wrong address now, not at the first outcome
+    writer = OutcomeWriter(*[ClickHouseLines(lambda: store.connect(url)) for _ in range(WRITERS)])
+    stack.callback(writer.close)
+    return writer
