@@ -20,11 +20,11 @@ from pathlib import Path
 import uvloop
 
 from bench.reference import loop_ms
+from tocsin.devkit.httpx_transport import HttpxTransport
 from tocsin.devkit.processes import free_ports
 from tocsin.devkit.sandbox.keys import certificate
 from tocsin.providers.http import HttpPolicy, PyreqwestTransport, Transport
 from tocsin.providers.http_asyncio import AsyncioTransport
-from tocsin.providers.http_httpx import HttpxTransport
 
 KINDS: dict[str, Callable[[HttpPolicy], Transport]] = {
     "asyncio": AsyncioTransport,

@@ -12,13 +12,13 @@ import pytest
 from tests.providers.certificates import pem, rsa_key
 from tests.providers.samples import CONTENTS, SteppingClock, leaks, outgoing
 from tests.providers.scripted_http import Answer, Fault, Refusing, Request, ScriptedHttp, Step, json_answer
+from tocsin.devkit.httpx_transport import HttpxTransport
 from tocsin.errors import DeliveryError, Misconfigured, Rejected, Throttled, Transient, Unknown
 from tocsin.model.content import Content, EmailContent, PushContent, SmsContent
 from tocsin.providers.accounts import build, parse_accounts
 from tocsin.providers.base import Limits, Provider
 from tocsin.providers.http import HttpPolicy, PyreqwestTransport, Transport
 from tocsin.providers.http_asyncio import AsyncioTransport
-from tocsin.providers.http_httpx import HttpxTransport
 
 SERVICE_ACCOUNT = {
     "type": "service_account",

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from tests.providers.certificates import server_tls
 from tests.providers.scripted_http import Answer, Fault, Refusing, ScriptedHttp
+from tocsin.devkit.httpx_transport import HttpxTransport
 from tocsin.errors import DeliveryError, Misconfigured, Transient, Unknown
 from tocsin.providers.http import MAX_RETRY_AFTER_S, HttpPolicy, PyreqwestTransport, Transport, retry_after_s
 from tocsin.providers.http_asyncio import AsyncioTransport
-from tocsin.providers.http_httpx import HttpxTransport
 
 POLICY = HttpPolicy(connect_timeout_s=0.3, pool_timeout_s=0.3, max_connections=4)
 SECRET = "s3cr3t-t0ken"

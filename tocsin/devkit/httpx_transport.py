@@ -1,6 +1,6 @@
-"""The HTTP transport over httpx2: for tests and the command line, where its API and its fakes are wanted.
+"""Send HTTP requests with httpx2: for tests and benches that want its API and its fakes.
 
-It costs some ten times the CPU of `PyreqwestTransport`; both pass the same contract suite.
+It uses about ten times the CPU of the transports in `tocsin.providers`; all pass the same contract suite.
 """
 
 import asyncio
