@@ -89,6 +89,8 @@ class Bench:
         ]
 
     def _gather(self, kind: str, name: str, figures: dict[str, float]) -> None:
+        told = ", ".join(f"{figure} {value:,.1f}" for figure, value in figures.items())
+        self._progress.console.print(f"{kind}: {name}: {told}")
         for figure, value in figures.items():
             self.rounds.setdefault(f"{kind}_{figure}", {}).setdefault(name, []).append(round(value, 2))
 
