@@ -1,5 +1,6 @@
 """`bench.peers`: its job's rules, how it turns samples into rates and ratios, and how it runs and ends."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -124,6 +125,15 @@ def test_the_bench_runs_and_everybody_decides_alike() -> None:
     assert {counts["records"] for counts in found["decisions"]["found"].values()} == {right}
 
 
+def commands_of(parent: psutil.Process) -> list[list[str]]:
+    """List the command lines of what a process started; what ends meanwhile has none."""
+    found = []
+    for child in parent.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.append(child.cmdline())
+    return found
+
+
 @pytest.mark.peers
 @pytest.mark.e2e
 @pytest.mark.timeout(300)
@@ -131,7 +141,7 @@ def test_the_bench_runs_and_everybody_decides_alike() -> None:
 def test_nothing_is_left_running(how: signal.Signals) -> None:
     argv = [sys.executable, "-m", "bench.peers", "--quick", "--only", "deliver"]
     bench = psutil.Popen(argv, cwd=ROOT, stderr=subprocess.DEVNULL)
-    while not any("flows" in child.cmdline() for child in bench.children(recursive=True)):
+    while not any("flows" in command for command in commands_of(bench)):
         assert bench.poll() is None
         time.sleep(0.05)
     started = bench.children(recursive=True)

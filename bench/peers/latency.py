@@ -1,6 +1,7 @@
 """Latency: from the moment an event is written to Kafka until the provider is called, seen from outside."""
 
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,7 +36,11 @@ class Latency:
 
     def __init__(self, laboratory: Laboratory, seconds: int = 40) -> None:
         self._laboratory, self._seconds = laboratory, seconds
-        self._clickhouse = laboratory.serve(CLICKHOUSE)["TOCSIN_CLICKHOUSE"].rpartition("/")[0]
+
+    @cached_property
+    def _clickhouse(self) -> str:
+        """Start ClickHouse when it is first needed: no other measurement has it beside it."""
+        return self._laboratory.serve(CLICKHOUSE)["TOCSIN_CLICKHOUSE"].rpartition("/")[0]
 
     def product(self, build: Build) -> Waits:
         """Measure a build with one shard, at its own default epoch."""
