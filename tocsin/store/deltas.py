@@ -1,6 +1,5 @@
 """What one epoch changed in a lane: the row Bytewax stores, and what is applied to the base."""
 
-from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from tocsin.errors import StateError
@@ -15,7 +14,6 @@ Delta: TypeAlias = Row
 """The row of a lane: its `Changes`."""
 
 Key = TypeVar("Key", str, bytes)
-Value = TypeVar("Value")
 
 
 class Changes(NamedTuple):
@@ -69,49 +67,59 @@ def changes_of(delta: Delta, lineage: str) -> Changes:
     return Changes(*delta)
 
 
-class Unapplied(Generic[Key, Value]):
-    """The changes that the base does not have yet, from first touch to confirmation.
+class Missing:
+    """Stands for "not changed", where None stands for "deleted"."""
 
-    A change is *touched* until the next snapshot, *cut* until an epoch is known to be durable, *in flight*
-    until it is applied; only then may it be forgotten. A snapshot carries all that is cut, not only what is
-    new: a stored row replaces the one before it, and not every row is followed by news that it is durable.
 
-    Attributes:
-        live: newest value of each change; None stands for deleted.
+MISSING = Missing()
+
+
+class Unapplied(Generic[Key]):
+    """The changes that the base does not have yet, encoded, from first touch to confirmation.
+
+    A change is *touched* until the next snapshot, *snapshotted* until its epoch is known to be durable, and
+    *in flight* until it is applied. Only then is it forgotten. A stored row replaces the one before it, and
+    an epoch may close without the news that it is durable. So a row holds all that was snapshotted since,
+    not only what is new. Each state is a dict of its own: an epoch moves on without a look at its changes.
     """
 
     def __init__(self) -> None:
-        self.live: dict[Key, Value | None] = {}
-        self._touched: dict[Key, None] = {}
-        self._cut: dict[Key, bytes | None] = {}
-        self._flight: dict[Key, bytes | None] = {}
+        self._touched: dict[Key, bytes | None] = {}
+        self._snapshotted: dict[Key, bytes | None] = {}
+        self._in_flight: dict[Key, bytes | None] = {}
 
-    def set(self, key: Key, value: Value | None) -> None:
-        """Note the newest value of `key`."""
-        self.live[key] = value
-        self._touched[key] = None
+    def set(self, key: Key, value: bytes | None) -> None:
+        """Note the newest value of `key`; None deletes it."""
+        self._touched[key] = value
 
-    def adopt(self, key: Key, value: Value | None, stored: bytes | None) -> None:
-        """Take over a change from a stored row: cut, never applied."""
-        self.live[key] = value
-        self._cut[key] = stored
+    def adopt(self, key: Key, value: bytes | None) -> None:
+        """Take over a change from a stored row: snapshotted, never applied."""
+        self._snapshotted[key] = value
 
-    def cut(self, encode: Callable[[Value], bytes]) -> tuple[tuple[Key, bytes | None], ...]:
-        """Encode what was touched, once, and return all that is cut."""
-        live, cut = self.live, self._cut
-        for key in self._touched:
-            value = live[key]
-            cut[key] = None if value is None else encode(value)
-        self._touched.clear()
-        return tuple(cut.items())
+    def get(self, key: Key) -> bytes | Missing | None:
+        """Return the newest value of `key`, None if it is deleted, `MISSING` if it is not changed."""
+        for changes in (self._touched, self._snapshotted, self._in_flight):
+            if key in changes:
+                return changes[key]
+        return MISSING
+
+    def newest(self) -> dict[Key, bytes | None]:
+        """Return every change with its newest value."""
+        return {**self._in_flight, **self._snapshotted, **self._touched}
+
+    def snapshot(self) -> tuple[tuple[Key, bytes | None], ...]:
+        """Return all changes that a stored row must hold."""
+        if self._snapshotted:
+            self._snapshotted.update(self._touched)
+        else:
+            self._snapshotted = self._touched
+        self._touched = {}
+        return tuple(self._snapshotted.items())
 
     def take(self) -> None:
-        """Put in flight what is cut. What was in flight must be settled."""
-        self._flight, self._cut = self._cut, {}
+        """Put in flight what is snapshotted. What was in flight must be settled."""
+        self._in_flight, self._snapshotted = self._snapshotted, {}
 
-    def settle(self) -> list[tuple[Key, Value | None]]:
-        """Forget what was in flight, now that the base has it; return what left."""
-        flight, self._flight = self._flight, {}
-        return [
-            (key, self.live.pop(key)) for key in flight if key not in self._touched and key not in self._cut
-        ]
+    def settle(self) -> None:
+        """Forget what was in flight: the base has it."""
+        self._in_flight = {}

@@ -1,12 +1,11 @@
 """One lane: its users' records and timers, read through a cache, changed once per epoch."""
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from tocsin.store.base import Base
-from tocsin.store.deltas import FORMAT, Changes, Delta, Unapplied
+from tocsin.store.deltas import FORMAT, Changes, Delta, Missing, Unapplied
 from tocsin.store.epochs import EpochLog
 from tocsin.store.keys import VERSION, lane_keys, opened
 from tocsin.store.timers import LaneTimers, Timer
@@ -27,27 +26,23 @@ class Codec(Protocol[R]):
 
 
 class Cache(Generic[R]):
-    """The least recently used give way. Holds only records that the base has, so any may go."""
+    """Decoded records, so many at most; those read first give way first, some at a time."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._records: OrderedDict[str, R] = OrderedDict()
+        self._records: dict[str, R] = {}
+        self.get = self._records.get
 
     def __len__(self) -> int:
         return len(self._records)
 
-    def get(self, user: str) -> R | None:
-        """Look up, and count as used."""
-        record = self._records.get(user)
-        if record is not None:
-            self._records.move_to_end(user)
-        return record
-
     def put(self, user: str, record: R) -> None:
         """Take in one record."""
-        self._records[user] = record
-        if len(self._records) > self._limit:
-            self._records.popitem(last=False)
+        records = self._records
+        records[user] = record
+        if len(records) > self._limit:
+            for oldest in list(islice(records, 1 + self._limit // 16)):
+                del records[oldest]
 
     def pop(self, user: str) -> None:
         """Forget one record."""
@@ -59,6 +54,9 @@ class Lane(Generic[R]):
 
     What is read is what was written last, whether or not it reached the base. After a crash it is what was
     written by the end of the last durable epoch. All methods belong to the worker's thread.
+
+    A record is encoded when it is put, so that the end of an epoch costs nothing a record. Until the base has
+    it, its bytes stay among the changes, and so the cache may give up any record at any time.
     """
 
     def __init__(
@@ -70,7 +68,7 @@ class Lane(Generic[R]):
         self._codec = codec
         self._keys = lane_keys(key)
         self._cache: Cache[R] = Cache(cache)
-        self._records: Unapplied[str, R] = Unapplied()
+        self._records: Unapplied[str] = Unapplied()
         held, floor_ms = (resume.held, resume.floor_ms) if resume else base.status(self._keys)
         self._timers = LaneTimers(base, self._keys, held, floor_ms)
         self._swept = ""
@@ -80,29 +78,33 @@ class Lane(Generic[R]):
     def _adopt(self, delta: Changes) -> None:
         """Take over a durable epoch that the base may lack: it goes into the next row and batch again."""
         for user, value in delta.records:
-            record = None if value is None else self._codec.decode(opened(value))
-            self._records.adopt(user, record, value)
+            self._records.adopt(user, value)
         for identity, held in delta.timers:
-            self._timers.changes.adopt(identity, held, held)
-        self._cut = delta
+            self._timers.changes.adopt(identity, held)
+        self._snapshotted = delta
         self._log.enlist(self)
 
     def get(self, user: str) -> R | None:
         """Read a user's record, or None. What is changed in place must be `put`."""
-        live = self._records.live
-        if user in live:
-            return live[user]
         record = self._cache.get(user)
         if record is None:
-            record = self._read(user)
-            if record is not None:
+            value = self._value(user)
+            if value is not None:
+                record = self._codec.decode(opened(value))
                 self._cache.put(user, record)
         return record
 
     def put(self, user: str, record: R | None) -> None:
-        """Write a user's record; None erases it. The epoch's delta carries it."""
-        self._cache.pop(user)
-        self._records.set(user, record)
+        """Write a user's record as it is now; None erases it. The epoch's delta carries it.
+
+        A record that is changed after it was put must be put again.
+        """
+        if record is None:
+            self._cache.pop(user)
+            self._records.set(user, None)
+        else:
+            self._cache.put(user, record)
+            self._records.set(user, VERSION + self._codec.encode(record))
 
     def hold(self, user: str, timer_id: str, due_ms: int, payload: bytes) -> None:
         """Set a timer; the same (user, timer_id) is replaced, whenever it was due."""
@@ -141,49 +143,43 @@ class Lane(Generic[R]):
         rows = list(islice(self._base.scan(start, self._keys.after_records), limit))
         users = [key[len(self._keys.record) :].decode() for key, _ in rows]
         self._swept = users[-1] if len(users) == limit else ""
-        for user, (_, value) in zip(users, rows, strict=True):
-            live = self._records.live
-            record = live[user] if user in live else self._cache.get(user) or self._decode(value)
+        for user in users:
+            record = self._cache.get(user)
+            if record is None and (value := self._value(user)) is not None:
+                record = self._codec.decode(opened(value))
             if record is not None:
                 yield user, record
 
     def snapshot(self) -> Delta:
-        """Give Bytewax the row of the closing epoch: all changes the base may lack, each encoded once.
+        """Give Bytewax the row of the closing epoch: all changes the base may lack.
 
         Raises `StateError` outside the end of an epoch, where a row could replace the only copy of another.
         """
         self._log.expect_gap()
-        self._cut = Changes(
+        self._snapshotted = Changes(
             format=FORMAT,
             lineage=self._base.meta.lineage,
             epoch=self._log.number,
-            records=self._records.cut(self._encode),
-            timers=self._timers.changes.cut(bytes),
+            records=self._records.snapshot(),
+            timers=self._timers.changes.snapshot(),
             held=self._timers.held,
             floor_ms=self._timers.floor_ms(),
         )
         self._log.enlist(self)
-        return tuple(self._cut)
+        return tuple(self._snapshotted)
 
     def take(self) -> Changes:
         """Hand over what was snapshotted: its epoch is durable."""
         self._records.take()
         self._timers.changes.take()
-        return self._cut
+        return self._snapshotted
 
     def settle(self) -> None:
-        """Learn that the base has what was taken: it may leave memory now."""
-        for user, record in self._records.settle():
-            if record is not None:
-                self._cache.put(user, record)
+        """Learn that the base has what was taken: its bytes may leave memory now."""
+        self._records.settle()
         self._timers.changes.settle()
 
-    def _read(self, user: str) -> R | None:
-        value = self._base.get(self._keys.record + user.encode())
-        return None if value is None else self._decode(value)
-
-    def _decode(self, value: bytes) -> R:
-        return self._codec.decode(opened(value))
-
-    def _encode(self, record: R) -> bytes:
-        return VERSION + self._codec.encode(record)
+    def _value(self, user: str) -> bytes | None:
+        """Read the newest bytes of a user: among the changes, else in the base."""
+        value = self._records.get(user)
+        return self._base.get(self._keys.record + user.encode()) if isinstance(value, Missing) else value

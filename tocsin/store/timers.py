@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from tocsin.errors import StateError
 from tocsin.store.base import Base
-from tocsin.store.deltas import Unapplied
+from tocsin.store.deltas import Missing, Unapplied
 from tocsin.store.keys import (
     DUE_BYTES,
     LaneKeys,
@@ -96,7 +96,7 @@ class LaneTimers:
         self.held = held
         self._size = near
         self._near = NearTimers(due_bytes(floor_ms) if held else _END, near)
-        self.changes: Unapplied[bytes, bytes] = Unapplied()
+        self.changes: Unapplied[bytes] = Unapplied()
 
     def hold(self, user: str, timer_id: str, due_ms: int, payload: bytes) -> None:
         """Set a timer; one of the same user and id is replaced, whenever it was due."""
@@ -149,9 +149,8 @@ class LaneTimers:
         return 0 if entry == _END else int.from_bytes(entry[:DUE_BYTES], "big")
 
     def _value(self, identity: bytes) -> bytes | None:
-        if identity in self.changes.live:
-            return self.changes.live[identity]
-        return self._base.get(self._keys.held + identity)
+        value = self.changes.get(identity)
+        return self._base.get(self._keys.held + identity) if isinstance(value, Missing) else value
 
     def _drop(self, identity: bytes) -> None:
         self.held -= 1
@@ -168,11 +167,11 @@ class LaneTimers:
         start = self._near.horizon
         found = self._base.timers_after(self._keys, start, self._size)
         near = NearTimers(found[-1] if len(found) == self._size else _END, self._size)
-        live = self.changes.live
+        changed = self.changes.newest()
         for entry in found:
-            if entry[DUE_BYTES:] not in live:
+            if entry[DUE_BYTES:] not in changed:
                 near.add(entry)
-        for identity, value in live.items():
+        for identity, value in changed.items():
             if value is not None and (entry := due_of(value) + identity) > start:
                 near.add(entry)
         self._near = near
