@@ -17,7 +17,7 @@ import yaml
 
 from flows.asyncapi import document
 from flows.topic_records import DEAD_HEADERS, EVENT, PAYLOADS, topics_table
-from tocsin.app.metrics import NAMES
+from tocsin.app.metric_defs import metrics_table
 from tocsin.catalog.spec import Priority
 from tocsin.decision.receipts import KINDS
 from tocsin.formats.cloudevents import Envelope
@@ -140,15 +140,6 @@ def contract_files() -> dict[Path, str]:
     }
     text = yaml.safe_dump(document(PAYLOADS), sort_keys=False, allow_unicode=True, width=110)
     return {**files, FOLDER / "asyncapi.yaml": text}
-
-
-def metrics_table() -> str:
-    """Build the table of metrics of `docs/operations.md`."""
-    rows = ["| metric | type | what |", "|---|---|---|"]
-    for name, text in NAMES.items():
-        kind, _, what = text.partition("; ")
-        rows.append(f"| `{name}` | {kind} | {what} |")
-    return "\n".join(rows)
 
 
 _TABLES: Mapping[Path, tuple[str, Callable[[], str]]] = {

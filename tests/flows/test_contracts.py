@@ -19,7 +19,7 @@ from operators.decode import DecodePolicy, Decoder
 from sources.clocks import PartitionClocks
 from sources.decode_errors import DecodeErrorLimit, DecodeErrorPolicy
 from sources.partitioner import partition_of
-from tocsin.app.metrics import NAMES
+from tocsin.app.metric_defs import METRICS
 from tocsin.catalog.loader import load
 from tocsin.decision.gate import Gate, GatePolicy
 from tocsin.errors import DecodeError
@@ -100,7 +100,7 @@ def test_a_page_without_its_marks_is_refused() -> None:
 
 def test_every_metric_is_explained() -> None:
     text = contracts.page(contracts.OPERATIONS, "<!-- metrics -->\nold\n<!-- /metrics -->")
-    assert all(f"| `{name}` | " in text for name in NAMES)
+    assert all(f"| `{name}` | " in text for name in METRICS)
     assert "old" not in text
 
 

@@ -1,0 +1,82 @@
+"""Metrics: what a process serves is what the definitions say."""
+
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tocsin.app.health import Fact, HealthChecks
+from tocsin.app.metric_defs import METRICS
+from tocsin.app.metrics import Meters, TimedEpochs, registry
+from tocsin.delivery.breaker import BreakerState
+
+
+class Process:
+    """A process with one value of each metric."""
+
+    def __init__(self) -> None:
+        self.meters = Meters()
+        self.meters.decisions["admitted", "sms", ""] += 3
+        self.meters.call("sms", "twilio", "sent", 120)
+        self.epochs: Any = SimpleNamespace(took_ms=[5.0, 7.0])
+        self.decoder: Any = SimpleNamespace(read=Counter({"events": 4}))
+        self.consumer: Any = SimpleNamespace(
+            paused={("events", 1): "paused"}, monitor=SimpleNamespace(lags=lambda: {("events", 0): 9})
+        )
+        gauges = SimpleNamespace(active=2, held=6, providers={"twilio": BreakerState.CLOSED})
+        self.channels: Any = {"sms": SimpleNamespace(gauges=lambda: gauges)}
+        self.writer: Any = SimpleNamespace(rows=8, waiting=1)
+        self.checks = HealthChecks()
+        self.checks.register("kafka", lambda: [Fact("events/1 is paused")])
+
+    def served(self) -> dict[str, Any]:
+        text = generate_latest(registry(self)).decode()
+        families = text_string_to_metric_families(text)
+        return {family.name: family for family in families if not family.name.endswith("_created")}
+
+
+def test_every_metric_that_is_defined_is_served_as_defined_and_no_other() -> None:
+    found = Process().served()
+    assert set(found) == {name.removesuffix("_total") for name in METRICS}
+    for name, defined in METRICS.items():
+        family = found[name.removesuffix("_total")]
+        assert (family.type, family.documentation) == (defined.kind, defined.help)
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        assert labels == set(defined.labels)
+
+
+def test_values_are_those_of_the_process() -> None:
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in Process().served().values()
+        for sample in family.samples
+    }
+    assert samples["tocsin_decisions_total", "admitted", "sms", ""] == 3
+    assert samples["tocsin_provider_seconds_sum", "sms", "twilio"] == 0.12
+    assert samples["tocsin_lag_records", "events", "0"] == 9
+    assert samples["tocsin_paused_partitions",] == 1
+    assert samples["tocsin_epoch_close_ms", "0.99"] == 7
+    assert samples["tocsin_healthy",] == 0
+
+
+def test_an_epoch_is_timed_from_its_end_to_its_durability() -> None:
+    now_ms, durable = [100.0], list[float]()
+
+    class Store:
+        def resume(self, epoch: int | None) -> None:
+            assert epoch is None
+
+        def closing(self) -> int:
+            return 1
+
+        def durable(self) -> None:
+            durable.append(now_ms[0])
+
+    epochs = TimedEpochs(Store(), lambda: now_ms[0], lambda: durable.append(-1))
+    epochs.resume(None)
+    assert epochs.closing() == 1
+    now_ms[0] = 112.5
+    epochs.durable()
+    assert (list(epochs.took_ms), durable) == ([12.5], [112.5, -1])

@@ -1,0 +1,66 @@
+"""Definitions of all metrics. `docs/operations.md` includes them as a table."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+
+class MetricDef(NamedTuple):
+    """Defines one metric.
+
+    Attributes:
+        kind: Prometheus's type.
+        unit: unit of the value; empty for a plain count.
+        labels: names of the labels.
+        meaning: what the value says, without labels and unit.
+    """
+
+    kind: Literal["counter", "gauge", "histogram"]
+    unit: str
+    labels: tuple[str, ...]
+    meaning: str
+
+    @property
+    def help(self) -> str:
+        """The help text in `/metrics`."""
+        return f"{self.meaning} ({self.unit})" if self.unit else self.meaning
+
+
+METRICS: Mapping[str, MetricDef] = {
+    "tocsin_decisions_total": MetricDef(
+        "counter", "", ("status", "channel", "reason"), "outcomes that the gate decided"
+    ),
+    "tocsin_records_total": MetricDef("counter", "", ("topic",), "records read"),
+    "tocsin_epoch_close_ms": MetricDef(
+        "gauge", "ms", ("quantile",), "end of an epoch until it is durable, over the last 2,000 epochs"
+    ),
+    "tocsin_provider_calls_total": MetricDef(
+        "counter", "", ("channel", "provider", "result"), "provider calls"
+    ),
+    "tocsin_provider_seconds": MetricDef(
+        "histogram", "s", ("channel", "provider"), "duration of provider calls"
+    ),
+    "tocsin_lag_records": MetricDef(
+        "gauge", "records", ("topic", "partition"), "distance to the end of a topic"
+    ),
+    "tocsin_paused_partitions": MetricDef("gauge", "", (), "partitions that decode errors paused"),
+    "tocsin_in_flight": MetricDef("gauge", "messages", ("channel",), "messages at a provider now"),
+    "tocsin_buffered": MetricDef(
+        "gauge", "messages", ("channel",), "messages in the operator, waiting or in flight"
+    ),
+    "tocsin_breaker_open": MetricDef("gauge", "0 or 1", ("provider",), "whether a provider counts as down"),
+    "tocsin_clickhouse_rows_total": MetricDef("counter", "", (), "outcomes inserted into ClickHouse"),
+    "tocsin_clickhouse_waiting": MetricDef(
+        "gauge", "records", (), "outcomes handed to the inserter and not stored yet"
+    ),
+    "tocsin_healthy": MetricDef("gauge", "0 or 1", (), "whether `/healthz` answers 200"),
+}
+
+
+def metrics_table() -> str:
+    """Build the table of metrics of `docs/operations.md`."""
+    rows = ["| metric | type | labels | what |", "|---|---|---|---|"]
+    for name, each in METRICS.items():
+        kind = f"{each.kind}, {each.unit}" if each.unit else each.kind
+        labels = ", ".join(f"`{label}`" for label in each.labels)
+        rows.append(f"| `{name}` | {kind} | {labels} | {each.meaning} |")
+    return "\n".join(rows)
