@@ -238,7 +238,7 @@ def run(arguments: argparse.Namespace, redis_url: str, port: int) -> dict[str, A
     runtime.start()
     provider = provider_of(arguments.channel, port, arguments.in_flight)
     channel = ChannelDelivery(
-        channel_policy(arguments.channel, timeout_s=10, in_flight=arguments.in_flight, on_unknown="resend"),
+        channel_policy(arguments.channel, in_flight=arguments.in_flight, on_unknown="resend"),
         runtime=runtime,
         ledger=Ledger(LedgerPolicy(url=redis_url, prefix="bench:"), "b" * 16),
         render=renderer().render,

@@ -8,8 +8,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from flows.content import CatalogInForce, provider_order
-from operators.delivery_channel import ChannelDelivery, ChannelPolicy
-from sinks.channels import sink_policy
+from operators.delivery_channel import ChannelDelivery, ChannelPolicy, channel_policy
 from tocsin.app.metrics import Meters
 from tocsin.app.settings import Settings, environment
 from tocsin.delivery.ledger import Ledger, LedgerPolicy
@@ -81,7 +80,7 @@ def open_channels(
 
 
 def _policy(settings: Settings, channel: Channel) -> ChannelPolicy:
-    policy = sink_policy(channel, in_flight=settings.in_flight, on_unknown=settings.on_unknown)
+    policy = channel_policy(channel, in_flight=settings.in_flight, on_unknown=settings.on_unknown)
     return msgspec.structs.replace(policy, stream_clock=settings.clock == "stream")
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from sinks.channels import TIMEOUT_S
+from sinks.channels import DELIVERED
 from tocsin.model import topics
 
 GATE_FLOWS = ("pipeline", "decide")
@@ -30,7 +30,7 @@ class ShardPlan(NamedTuple):
         """Name of the state directory. `pipeline` and `decide` share it: both keep the gate's state."""
         if self.flow in GATE_FLOWS:
             return f"gate-{self.number}"
-        which = "" if set(self.channels) >= set(TIMEOUT_S) else "-" + "-".join(sorted(self.channels))
+        which = "" if set(self.channels) >= set(DELIVERED) else "-" + "-".join(sorted(self.channels))
         return f"{self.flow}{which}-{self.number}"
 
     @property
@@ -47,7 +47,7 @@ class ShardPlan(NamedTuple):
     def own_channels(self) -> tuple[str, ...]:
         """Channels that the process delivers."""
         wanted = self.channels if self.flow in DELIVER_FLOWS else ()
-        return tuple(name for name in TIMEOUT_S if name in wanted)
+        return tuple(name for name in DELIVERED if name in wanted)
 
     @property
     def acked(self) -> frozenset[str]:

@@ -17,9 +17,9 @@ from tocsin.delivery.ledger import Answer, Claim, Ledger, Output
 from tocsin.delivery.retry import Next, RetryPolicy, after_failure
 from tocsin.delivery.runtime import Runtime
 from tocsin.errors import (
+    About,
     Declined,
     DeliveryError,
-    Misconfigured,
     OptedOut,
     RecipientGone,
     RenderError,
@@ -106,7 +106,15 @@ class Health(Enum):
     TOOK = "took"
     FAILED = "failed"
     MISCONFIGURED = "misconfigured"
-    NOT_TO_BLAME = "not_to_blame"
+
+
+HEALTH: Mapping[About, Health] = {
+    About.RECIPIENT: Health.GOOD,
+    About.MESSAGE: Health.UNTOUCHED,
+    About.ACCOUNT: Health.MISCONFIGURED,
+    About.MOMENT: Health.FAILED,
+}
+"""What a failure that is about one of these says of the account."""
 
 
 class Step(NamedTuple):
@@ -118,6 +126,7 @@ class Step(NamedTuple):
     due_ms: int = 0
     health: Health = Health.UNTOUCHED
     retry_after_s: float | None = None
+    code: str = ""
 
 
 class AttemptPolicy(msgspec.Struct, frozen=True):
@@ -126,12 +135,10 @@ class AttemptPolicy(msgspec.Struct, frozen=True):
     Attributes:
         retry: the schedule.
         on_unknown: a send that may have happened: `resend` and say so, or `drop` it as dead.
-        timeout_s: longest call; a provider's own limit may be shorter.
     """
 
     retry: RetryPolicy = RetryPolicy()
     on_unknown: Literal["resend", "drop"] = "resend"
-    timeout_s: float = 30.0
 
 
 class Stats(Protocol):
@@ -225,14 +232,13 @@ class Attempts:
         result = answer.reason if isinstance(answer, DeliveryError) else Status.SENT
         self._stats.call(job.message.channel, call.provider, result, call.provider_ms)
         if isinstance(answer, DeliveryError):
-            return await self._failed(job, answer, call)
+            return (await self._failed(job, answer, call))._replace(code=call.code)
         reason = Reason.RESENT_AFTER_UNKNOWN if job.unknown else Reason.NONE
         return await self._end(job, self._line(job, Status.SENT, reason, call), health=Health.TOOK)
 
     async def _deliver(self, provider: Provider, outgoing: Outgoing) -> Receipt | DeliveryError:
         try:
-            timeout_s = min(provider.limits.timeout_s, self._policy.timeout_s)
-            return await self._deadlines.within(timeout_s, provider.send(outgoing))
+            return await self._deadlines.within(provider.limits.timeout_s, provider.send(outgoing))
         except DeliveryError as error:
             return error
         except TimeoutError:
@@ -250,11 +256,12 @@ class Attempts:
             return await self._refused(job, error, call)
         if isinstance(error, Unknown) and self._policy.on_unknown == "drop":
             return await self._bury(job, Reason.UNKNOWN, str(error), call, Health.FAILED)
-        if isinstance(error, Misconfigured):
+        if error.about is About.ACCOUNT:
             return await self._misconfigured(job, error, call)
+        health = HEALTH[error.about]
         if error.failover and job.fallback:
-            return await self._fail_over(job, error.reason, call, Health.FAILED, burnt=True)
-        return await self._retry(job, error, call, Health.FAILED)
+            return await self._fail_over(job, error.reason, call, health, burnt=True)
+        return await self._retry(job, error, call, health)
 
     async def _declined(self, job: Job, error: Declined, call: Call) -> Step:
         """Leave it to the accounts that are left; one that is down is waited for."""
@@ -263,9 +270,9 @@ class Attempts:
             return await self._bury(job, error.reason, str(error), call, Health.UNTOUCHED)
         return await self._fail_over(job, error.reason, call, Health.UNTOUCHED, burnt=False)
 
-    async def _misconfigured(self, job: Job, error: Misconfigured, call: Call) -> Step:
+    async def _misconfigured(self, job: Job, error: DeliveryError, call: Call) -> Step:
         """Use up no attempt while the account may be to blame: it is mended some day."""
-        health = Health.NOT_TO_BLAME if job.at_fault else Health.MISCONFIGURED
+        health = Health.UNTOUCHED if job.at_fault else Health.MISCONFIGURED
         if job.fallback:
             return await self._fail_over(job, error.reason, call, health, burnt=False)
         if job.burnt or job.at_fault:
@@ -295,7 +302,7 @@ class Attempts:
         decision = after_failure(schedule, job.message.message_id, job.attempt, now_ms, error.retry_after_s)
         if decision.next is Next.GIVE_UP:
             text = f"{job.attempt} attempts failed, the last as {error.reason}: {error}"
-            reason = error.reason if health is Health.NOT_TO_BLAME else Reason.OUT_OF_ATTEMPTS
+            reason = error.reason if health is Health.UNTOUCHED else Reason.OUT_OF_ATTEMPTS
             step = await self._bury(job, reason, text, call, health)
             return step._replace(retry_after_s=error.retry_after_s)
         line = self._line(job, Status.RETRYING, error.reason, call)

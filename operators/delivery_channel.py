@@ -12,7 +12,7 @@ import msgspec
 
 from operators.delivery_attempt import AttemptPolicy, Attempts, Health, Job, Render, Stats, Step, Then
 from operators.delivery_records import expand
-from tocsin.delivery.breaker import Breaker, BreakerPolicy, BreakerState
+from tocsin.delivery.breaker import Breaker, BreakerPolicy, BreakerState, Condition
 from tocsin.delivery.inflight import Inflight, InflightPolicy
 from tocsin.delivery.ledger import Ledger
 from tocsin.delivery.runtime import Runtime
@@ -64,6 +64,7 @@ class Gauges(NamedTuple):
     active: int
     held: int
     providers: dict[str, BreakerState]
+    accounts: dict[str, Condition]
 
 
 class ChannelDelivery:
@@ -172,8 +173,10 @@ class ChannelDelivery:
     def gauges(self) -> Gauges:
         """What the channel holds now, for metrics."""
         now_ms = self._runtime.now_ms()
-        states = {name: breaker.state(now_ms) for name, breaker in list(self._breakers.items())}
-        return Gauges(self._queues.active, self._queues.total, states)
+        breakers = list(self._breakers.items())
+        states = {name: breaker.state(now_ms) for name, breaker in breakers}
+        conditions = {name: breaker.condition for name, breaker in breakers}
+        return Gauges(self._queues.active, self._queues.total, states, conditions)
 
     def _take_in(self) -> None:
         for step in self._tasks.drain():
@@ -201,13 +204,12 @@ class ChannelDelivery:
         elif step.health is Health.GOOD:
             breaker.succeeded()
         elif step.health is Health.FAILED:
-            breaker.failed(step.job.user_key, now_ms, step.retry_after_s)
+            breaker.failed(step.job.user_key, now_ms, step.retry_after_s, step.code)
         elif step.health is Health.MISCONFIGURED:
             name = step.job.provider.name
-            breaker.misconfigured(now_ms, again=name in step.job.accused)
+            again = name in step.job.accused
+            breaker.misconfigured(step.job.user_key, now_ms, step.code, again=again)
             step.job.accused = {**step.job.accused, name: breaker.taken}
-        elif step.health is Health.NOT_TO_BLAME:
-            breaker.not_to_blame()
         else:
             breaker.abandoned()
 
@@ -310,11 +312,11 @@ class ChannelDelivery:
 
 
 def channel_policy(
-    channel: Channel, *, timeout_s: float, in_flight: int, on_unknown: Literal["resend", "drop"]
+    channel: Channel, *, in_flight: int = 512, on_unknown: Literal["resend", "drop"] = "resend"
 ) -> ChannelPolicy:
     """Build a channel's policy from what is set; it buffers eight messages a credit."""
     return ChannelPolicy(
         channel=channel,
         inflight=InflightPolicy(credits=in_flight, buffered=8 * in_flight),
-        attempt=AttemptPolicy(on_unknown=on_unknown, timeout_s=timeout_s),
+        attempt=AttemptPolicy(on_unknown=on_unknown),
     )

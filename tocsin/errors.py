@@ -19,9 +19,23 @@ TocsinError
     └── Misconfigured           this provider account does not work
 """
 
+from enum import Enum
 from typing import ClassVar
 
 from tocsin.model.statuses import Reason
+
+
+class About(Enum):
+    """What a failed attempt is about. Only the account and the moment count against the account."""
+
+    RECIPIENT = "recipient"
+    """This address or device: greylisting, a full mailbox, one bad token."""
+    MESSAGE = "message"
+    """This message at this account: its content, size, sender or country."""
+    ACCOUNT = "account"
+    """Credentials, rights or settings of the account."""
+    MOMENT = "moment"
+    """The provider or the way to it, just now."""
 
 
 class TocsinError(Exception):
@@ -67,6 +81,7 @@ class DeliveryError(TocsinError):
         reason: for the outcome.
         permanent: no later attempt can succeed.
         failover: another provider of the channel may be tried at once.
+        about: what the failure is about; set where a vendor's answer is read, else by the class.
         code: the provider's own code (`21211`, `5.1.1`, `UNREGISTERED`), empty if it gave none.
         retry_after_s: how long the provider asked to wait, or None.
 
@@ -76,11 +91,15 @@ class DeliveryError(TocsinError):
     reason: ClassVar[Reason] = Reason.TRANSIENT
     permanent: ClassVar[bool] = False
     failover: ClassVar[bool] = False
+    usually_about: ClassVar[About] = About.MOMENT
 
-    def __init__(self, text: str, *, code: str = "", retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, text: str, *, code: str = "", retry_after_s: float | None = None, about: About | None = None
+    ) -> None:
         super().__init__(text)
         self.code = code
         self.retry_after_s = retry_after_s
+        self.about = about or self.usually_about
 
 
 class Throttled(DeliveryError):
@@ -107,6 +126,7 @@ class Rejected(DeliveryError):
 
     reason = Reason.REJECTED
     permanent = True
+    usually_about = About.MESSAGE
 
 
 class Declined(Rejected):
@@ -123,6 +143,7 @@ class OptedOut(DeliveryError):
 
     reason = Reason.RECIPIENT_OPTED_OUT
     permanent = True
+    usually_about = About.RECIPIENT
 
 
 class RecipientGone(DeliveryError):
@@ -130,6 +151,7 @@ class RecipientGone(DeliveryError):
 
     reason = Reason.RECIPIENT_GONE
     permanent = True
+    usually_about = About.RECIPIENT
 
 
 class Misconfigured(DeliveryError):
@@ -137,3 +159,4 @@ class Misconfigured(DeliveryError):
 
     reason = Reason.MISCONFIGURED
     failover = True
+    usually_about = About.ACCOUNT

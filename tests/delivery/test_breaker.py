@@ -1,7 +1,7 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tocsin.delivery.breaker import Breaker, BreakerPolicy, BreakerState
+from tocsin.delivery.breaker import AccountState, Breaker, BreakerPolicy, BreakerState, Condition
 
 POLICY = BreakerPolicy(threshold=3, cooldown_ms=1_000, longest_ms=8_000)
 
@@ -69,70 +69,73 @@ def test_pause_starts_short_again_after_a_recovery() -> None:
     assert breaker.until_ms == 11_000
 
 
-def test_misconfigured_opens_at_once() -> None:
+def test_an_account_that_took_nothing_yet_is_believed_at_the_first_misconfigured() -> None:
     breaker = Breaker(POLICY)
-    breaker.misconfigured(0)
-    assert breaker.state(0) is BreakerState.OPEN
+    breaker.misconfigured("ann", 7, "401")
+    assert breaker.state(7) is BreakerState.OPEN
+    assert breaker.condition == Condition(AccountState.DISABLED, "401", 7)
 
 
-def wary() -> Breaker:
-    """A breaker that one Misconfigured opened and a probe closed, at 1,000 ms."""
+def proven() -> Breaker:
+    """A breaker whose account took a message."""
     breaker = Breaker(POLICY)
-    breaker.misconfigured(0)
-    assert breaker.begin(1_000)
+    assert breaker.begin(0)
     breaker.took()
     return breaker
 
 
-def test_after_a_false_alarm_one_misconfigured_is_not_believed() -> None:
-    breaker = wary()
-    for _ in range(POLICY.wary_run - 1):
-        breaker.misconfigured(2_000)
-    assert breaker.state(2_000) is BreakerState.CLOSED
-    breaker.misconfigured(2_000)
-    assert breaker.state(2_000) is BreakerState.OPEN
+def test_one_user_never_disables_an_account_that_works_for_others() -> None:
+    breaker = proven()
+    for _ in range(100):
+        breaker.misconfigured("ann", 0)
+    assert breaker.state(0) is BreakerState.CLOSED
 
 
-def test_messages_that_are_taken_between_end_the_row() -> None:
-    breaker = wary()
-    for _ in range(2 * POLICY.wary_run):
-        breaker.misconfigured(2_000)
-        breaker.took()
-    assert breaker.state(2_000) is BreakerState.CLOSED
+def test_different_users_without_a_success_between_disable_it() -> None:
+    breaker = proven()
+    for user in "ab":
+        breaker.misconfigured(user, 0)
+    breaker.took()
+    for user in "cd":
+        breaker.misconfigured(user, 0)
+    assert breaker.state(0) is BreakerState.CLOSED
+    breaker.misconfigured("e", 0)
+    assert breaker.state(0) is BreakerState.OPEN
 
 
-def test_a_wary_breaker_believes_who_says_it_again() -> None:
-    breaker = wary()
-    breaker.misconfigured(2_000, again=True)
+def test_a_message_that_is_told_so_twice_with_nothing_taken_between_is_believed() -> None:
+    breaker = proven()
+    breaker.misconfigured("ann", 2_000, again=True)
     assert breaker.until_ms == 3_000
 
 
-def test_a_true_alarm_ends_the_wariness() -> None:
-    breaker = wary()
-    breaker.misconfigured(2_000, again=True)
-    breaker.took()  # from before it opened, no probe
-    assert breaker.state(2_000) is BreakerState.CLOSED
-    breaker.misconfigured(2_000)
-    assert breaker.state(2_000) is BreakerState.OPEN
-
-
-def test_a_probe_that_is_told_so_opens_a_wary_breaker_again() -> None:
-    breaker = wary()
-    for user in "abc":
-        breaker.failed(user, 2_000)
-    assert breaker.begin(3_000)
-    breaker.misconfigured(3_000)
-    assert breaker.until_ms == 5_000
-
-
-def test_a_message_that_is_to_blame_gives_the_probe_back_and_opens_nothing() -> None:
-    breaker = opened()
-    assert breaker.begin(1_000)
-    breaker.not_to_blame()
+def test_it_is_not_believed_again_at_once_after_a_false_alarm() -> None:
+    breaker = Breaker(POLICY)
+    breaker.misconfigured("ann", 0)
     assert breaker.begin(1_000)
     breaker.took()
-    breaker.misconfigured(2_000)
+    breaker.misconfigured("ann", 2_000)
     assert breaker.state(2_000) is BreakerState.CLOSED
+
+
+def test_a_probe_that_is_told_so_lengthens_the_pause() -> None:
+    breaker = opened()
+    assert breaker.begin(1_000)
+    breaker.misconfigured("a", 1_000)
+    assert breaker.until_ms == 3_000
+
+
+def test_its_condition_names_the_code_and_since_when_until_it_works_again() -> None:
+    breaker = Breaker(POLICY)
+    for user in "abc":
+        breaker.failed(user, 50, code="503")
+    assert breaker.condition == Condition(AccountState.SUSPECT, "503", 50)
+    assert breaker.begin(2_000)
+    breaker.misconfigured("a", 2_000, "401")
+    assert breaker.condition == Condition(AccountState.DISABLED, "401", 50)
+    assert breaker.begin(breaker.until_ms)
+    breaker.took()
+    assert breaker.condition == Condition(AccountState.OK)
 
 
 def test_retry_after_lengthens_the_pause_but_not_without_end() -> None:
@@ -149,7 +152,7 @@ def test_late_answers_to_calls_from_before_do_not_lengthen_the_pause() -> None:
     breaker = opened()
     for user in "defgh":
         breaker.failed(user, 500)
-    breaker.misconfigured(600)
+    breaker.misconfigured("i", 600)
     assert breaker.until_ms == 1_000
 
 
@@ -187,14 +190,9 @@ class BreakerMachine(RuleBasedStateMachine):
         self.breaker.failed(user, self.now_ms)
         self.probes = 0
 
-    @rule(again=st.booleans())
-    def misconfigured(self, again: bool) -> None:
-        self.breaker.misconfigured(self.now_ms, again=again)
-        self.probes = 0
-
-    @rule()
-    def not_to_blame(self) -> None:
-        self.breaker.not_to_blame()
+    @rule(user=st.sampled_from("abcdef"), again=st.booleans())
+    def misconfigured(self, user: str, again: bool) -> None:
+        self.breaker.misconfigured(user, self.now_ms, again=again)
         self.probes = 0
 
     @rule()

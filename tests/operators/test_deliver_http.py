@@ -6,12 +6,16 @@ import pytest
 from pydantic import SecretStr
 
 from operators.delivery_attempt import AttemptPolicy
+from operators.delivery_channel import channel_policy
 from tests.operators.delivery import QUICK, Rig, policy
 from tests.providers.messages import message, record
 from tests.providers.scripted_http import Answer, Fault, Request, ScriptedHttp, Step
+from tests.providers.test_adapters import TOKEN, adapter
 from tocsin.delivery.runtime import Runtime
-from tocsin.model.content import Content, EmailContent
-from tocsin.model.message import Message
+from tocsin.model.content import Content, EmailContent, PushContent
+from tocsin.model.message import Message, Target
+from tocsin.model.statuses import Channel
+from tocsin.providers.base import Provider
 from tocsin.providers.http import HttpPolicy, PyreqwestTransport
 from tocsin.providers.sendgrid import SendGrid, SendGridAccount
 
@@ -90,3 +94,19 @@ def test_a_server_that_is_gone_loses_nothing(rig: Build, server: Server, sendgri
     made = rig([sendgrid], render=letter).feed(*letters).until_acked(8)
     ends = [line.status for line in made.outcomes() if line.status == "sent"]
     assert len(ends) + len(made.retries()) == 8
+
+
+def test_a_slow_push_has_the_time_its_adapter_declares(rig: Build, runtime: Runtime, server: Server) -> None:
+    """FCM's sheet says 10 s: cut off after 5, the push would be doubled."""
+    server.steps = [TOKEN, Answer(200, b'{"name":"projects/x/messages/1"}', delay_s=5.5)]
+
+    async def build() -> Provider:
+        return adapter("fcm", server.http.url)
+
+    firebase = runtime.run(build(), 5)
+    settings = channel_policy(Channel.PUSH)
+    device = message(channel="push", target=Target(address="token", platform="android"))
+    made = rig([firebase], render=lambda _: PushContent(title="Hi", body="x"), settings=settings)
+    made.feed(record(device, 0)).until_acked(1)
+    runtime.run(firebase.close(), 5)
+    assert made.words() == [("sent", "", 1)]

@@ -86,6 +86,10 @@ class ScriptedSmtp:
             return ""
         return "250 2.0.0 Ok: queued as 4F2A9C1"
 
+    def answer(self, command: str, argument: str) -> str | SmtpFault | None:
+        """Answer a command that the script does not name; None answers as it should be."""
+        return None
+
     def _session(self) -> "_Session":
         script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
         self.connections += 1
@@ -121,10 +125,10 @@ class _Session(SMTP):
         self._owner.open.discard(self.transport)
         super().connection_lost(error)
 
-    async def scripted(self, command: str) -> bool:
+    async def scripted(self, command: str, argument: str = "") -> bool:
         """Do what the script says about a command; tell whether it said anything."""
         self._owner.commands.append(command)
-        step = self._script.get(command)
+        step = self._script.get(command) or self._owner.answer(command, argument)
         if isinstance(step, str):
             await super().push(step)
         elif step is SmtpFault.DROP:
@@ -155,7 +159,7 @@ class _Session(SMTP):
             await super().smtp_MAIL(arg)
 
     async def smtp_RCPT(self, arg: str) -> None:
-        if not await self.scripted("RCPT"):
+        if not await self.scripted("RCPT", arg):
             await super().smtp_RCPT(arg)
 
     async def smtp_DATA(self, arg: str) -> None:

@@ -1,35 +1,32 @@
 """Circuit breaker of one provider account: pure, time is passed in.
 
-closed ──failures of `threshold` different users in a row, or one Misconfigured──► open
+closed ──failures of `threshold` different users without a success between──► open
 open ──cooldown over──► half-open: one probe at a time
 half-open ──success──► closed;  ──failure──► open, with twice the cooldown up to a maximum
 
-Failures are counted by user, so that one recipient whom a provider cannot serve closes nobody else's way.
-
-One Misconfigured is believed: a wrong password must not be tried a thousand times. If a probe is taken then,
-the alarm was false, or the account is mended: from now on the breaker is wary, and opens only after a row of
-them, or when the same message is told so again with nothing taken between. Being right ends the wariness.
+Failures are counted by user: one recipient whom a provider cannot serve stops nobody else's messages. An
+account that has taken no message since it opened is believed at its first `Misconfigured`: a wrong password
+must not be tried a thousand times. So is one that tells the same message so twice.
 """
 
-from enum import Enum
+from enum import Enum, StrEnum
+from typing import NamedTuple
 
 import msgspec
 
 
 class BreakerPolicy(msgspec.Struct, frozen=True):
-    """When a provider counts as down.
+    """When an account counts as down.
 
     Attributes:
         threshold: different users whose calls failed without a success between them.
         cooldown_ms: how long the first pause is; it doubles with every failed probe.
         longest_ms: longest pause, also for a provider's Retry-After.
-        wary_run: Misconfigured in a row that open a wary breaker.
     """
 
     threshold: int = 5
     cooldown_ms: int = 1_000
     longest_ms: int = 30_000
-    wary_run: int = 50
 
 
 class BreakerState(Enum):
@@ -40,8 +37,26 @@ class BreakerState(Enum):
     HALF_OPEN = "half_open"
 
 
+class AccountState(StrEnum):
+    """What an operator has to know of an account."""
+
+    OK = "ok"
+    SUSPECT = "suspect"
+    """Calls fail for now; it is probed until they do not."""
+    DISABLED = "disabled"
+    """It says that its credentials, rights or settings are wrong; someone has to fix them."""
+
+
+class Condition(NamedTuple):
+    """State of an account, the provider's last code, and since when (ms; 0 while it is OK)."""
+
+    state: AccountState
+    code: str = ""
+    since_ms: int = 0
+
+
 class Breaker:
-    """Says whether a provider may be called.
+    """Says whether an account may be called.
 
     >>> breaker = Breaker(BreakerPolicy(threshold=1, cooldown_ms=100))
     >>> breaker.failed("ann", now_ms=0)
@@ -51,16 +66,18 @@ class Breaker:
 
     def __init__(self, policy: BreakerPolicy) -> None:
         self.taken = 0
-        """Messages that the provider took: who was refused as misconfigured can see that others were not."""
+        """Messages that the provider took: a refused message compares it with what it was before."""
+        self.condition = Condition(AccountState.OK)
         self._policy = policy
         self._failed_users: set[str] = set()
-        self._open = False
+        self._proven = False  # it took a message since it was last believed to be misconfigured
         self._opened = 0
         self._until_ms = 0
         self._probing = False
-        self._alarmed = False  # open because of a Misconfigured
-        self._wary = False
-        self._run = 0
+
+    @property
+    def _open(self) -> bool:
+        return self.condition.state is not AccountState.OK
 
     def state(self, now_ms: int) -> BreakerState:
         """State at this time."""
@@ -88,45 +105,44 @@ class Breaker:
         return True
 
     def succeeded(self) -> None:
-        """A call was answered well (or refused for a reason that is not the provider's)."""
-        self._failed_users.clear()
-        self._open = self._probing = self._alarmed = False
-        self._opened = self._run = 0
+        """A call was answered well (or refused for a reason that is not the account's)."""
+        if self._failed_users:
+            self._failed_users.clear()
+        self._probing = False
+        self._opened = 0
+        if self._open:
+            self.condition = Condition(AccountState.OK)
 
     def took(self) -> None:
         """The provider took a message: the account works."""
         self.taken += 1
-        self._wary |= self._alarmed and self._probing
+        self._proven = True
         self.succeeded()
 
-    def failed(self, user: str, now_ms: int, retry_after_s: float | None = None) -> None:
+    def failed(self, user: str, now_ms: int, retry_after_s: float | None = None, code: str = "") -> None:
         """A call failed for a reason that may be the provider's."""
         self._failed_users.add(user)
         if self._probing or len(self._failed_users) >= self._policy.threshold:
-            self._trip(now_ms, retry_after_s)
+            self._trip(AccountState.SUSPECT, now_ms, retry_after_s, code)
 
-    def misconfigured(self, now_ms: int, *, again: bool = False) -> None:
+    def misconfigured(self, user: str, now_ms: int, code: str = "", *, again: bool = False) -> None:
         """A call was told that the account does not work; `again` if its message was told so before."""
-        self._run += 1
-        wary = self._wary and not again and not self._probing and self._run < self._policy.wary_run
-        if not wary and self._trip(now_ms, None):
-            self._alarmed, self._wary = True, False
-
-    def not_to_blame(self) -> None:
-        """A call was told that the account does not work, and others' messages show that it does."""
-        self._wary = True
-        self.abandoned()
+        self._failed_users.add(user)
+        believed = again or not self._proven or len(self._failed_users) >= self._policy.threshold
+        if self._probing or believed:
+            self._proven = False
+            self._trip(AccountState.DISABLED, now_ms, None, code)
 
     def abandoned(self) -> None:
-        """The call was never made: gives the probe back."""
+        """The call was never made, or says nothing of the account: gives the probe back."""
         self._probing = False
 
-    def _trip(self, now_ms: int, retry_after_s: float | None) -> bool:
+    def _trip(self, state: AccountState, now_ms: int, retry_after_s: float | None, code: str) -> None:
         if self._open and not self._probing:
-            return False  # an answer to a call from before it opened says nothing new
+            return  # an answer to a call from before it opened says nothing new
         pause_ms = min(self._policy.cooldown_ms << min(self._opened, 16), self._policy.longest_ms)
         asked_ms = min(int((retry_after_s or 0) * 1000), self._policy.longest_ms)
         self._until_ms = now_ms + max(pause_ms, asked_ms)
         self._opened += 1
-        self._open, self._probing, self._alarmed = True, False, False
-        return True
+        self._probing = False
+        self.condition = Condition(state, code, self.condition.since_ms or now_ms)

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import Field, SecretStr, field_validator
 
 from tocsin.errors import (
+    About,
     Declined,
     DeliveryError,
     Misconfigured,
@@ -266,7 +267,7 @@ class Apns:
         kind = self._kind(answer.status, said, message)
         wait_s = retry_after_s(answer.headers, self._clock()) if kind in (Throttled, Transient) else None
         text = clean(said.reason) or f"HTTP {answer.status}"
-        return kind(text, code=text, retry_after_s=wait_s)
+        return kind(text, code=text, retry_after_s=wait_s, about=_about(answer.status, said.reason))
 
     def _kind(self, status: int, said: _Answer, message: Message) -> type[DeliveryError]:
         kind = ERRORS.get(said.reason) or _by_status(status)
@@ -278,6 +279,14 @@ class Apns:
         if said.reason == "DeviceTokenNotForTopic" and not message.target.app:
             return Misconfigured  # the topic is the account's, so the account is wrong
         return kind
+
+
+def _about(status: int, reason: str) -> About | None:
+    """Tell what is about one device although its error's class says otherwise.
+
+    TooManyRequests counts the pushes to one device. A 410 that is not RecipientGone is an old token's.
+    """
+    return About.RECIPIENT if reason == "TooManyRequests" or status == 410 else None
 
 
 def _apns_id(message_id: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 from pydantic import Json
 
-from tocsin.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient
+from tocsin.errors import About, DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient
 from tocsin.model.content import Outgoing, PushContent
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
@@ -38,6 +38,12 @@ ERRORS: Mapping[str, type[DeliveryError]] = {
 """`errorCode` of the FcmError detail, or else `status`, to error.
 
 INVALID_ARGUMENT is `RecipientGone` only with the FcmError detail and a message about the registration token.
+"""
+
+ABOUT: Mapping[str, About] = {"THIRD_PARTY_AUTH_ERROR": About.MESSAGE}
+"""Code to what it is about, where its error's class says otherwise.
+
+THIRD_PARTY_AUTH_ERROR names the APNs or web push key behind one app: other apps and Android are served.
 """
 
 WAIT_S: Mapping[type[DeliveryError], float] = {Throttled: 60.0, Transient: 10.0}
@@ -197,7 +203,7 @@ def _error(answer: Response, outgoing: Outgoing, now_s: float) -> DeliveryError:
         kind = RecipientGone
     text = clean(refusal.message, outgoing) or f"HTTP {answer.status}"
     wait_s = _wait_s(kind, answer, now_s)
-    return kind(text, code=code or str(answer.status), retry_after_s=wait_s)
+    return kind(text, code=code or str(answer.status), retry_after_s=wait_s, about=ABOUT.get(code))
 
 
 def _wait_s(kind: type[DeliveryError], answer: Response, now_s: float) -> float | None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from tocsin.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Transient, Unknown
+from tocsin.errors import About, DeliveryError, Misconfigured, RecipientGone, Rejected, Transient, Unknown
 from tocsin.model.content import EmailContent, Outgoing
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
@@ -31,6 +31,7 @@ CONFIGURATION = frozenset({530, 534, 535, 538})
 """Codes about our login or its encryption, at any stage."""
 
 TOO_BIG = 552
+SHUTTING_DOWN = 421
 
 BY_STATUS: Mapping[str, type[DeliveryError]] = {
     "5.7.60": Misconfigured,
@@ -190,7 +191,20 @@ def _refused(refusal: SmtpRefusal, outgoing: Outgoing) -> DeliveryError:
     kind = classify(refusal.stage, refusal.code, status, refusal.text)
     text = f"{refusal.code} at {refusal.stage.value}: {clean(refusal.text, outgoing)}"
     wait_s = WAIT_S.get(status) if kind is Transient else None
-    return kind(text, code=status or str(refusal.code), retry_after_s=wait_s)
+    about = subject_of(refusal.stage, refusal.code, status) if kind is Transient else None
+    return kind(text, code=status or str(refusal.code), retry_after_s=wait_s, about=about)
+
+
+def subject_of(stage: Stage, code: int, status: str) -> About:
+    """Tell what a transient answer is about.
+
+    Greylisting, a full mailbox and an unknown domain are about one recipient. 421 closes the connection, and
+    4.3.x is about the mail system (RFC 3463): both say something of the server.
+    """
+    if code == SHUTTING_DOWN or status.startswith("4.3."):
+        return About.MOMENT
+    about_mailbox = stage is Stage.RCPT or status[1:].startswith((".1.", ".2."))
+    return About.RECIPIENT if about_mailbox else About.MOMENT
 
 
 def classify(stage: Stage, code: int, status: str, text: str) -> type[DeliveryError]:
