@@ -55,7 +55,7 @@ def test_values_are_those_of_the_process() -> None:
     }
     assert samples["tocsin_decisions_total", "", "admitted", "sms"] == 3
     assert samples["tocsin_provider_seconds_sum", "sms", "twilio"] == 0.12
-    assert samples["tocsin_lag_records", "events", "0"] == 9
+    assert samples["tocsin_lag_records", "0", "events"] == 9
     assert samples["tocsin_paused_partitions",] == 1
     assert samples["tocsin_epoch_close_ms", "0.99"] == 7
     assert samples["tocsin_healthy",] == 0
