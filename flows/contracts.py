@@ -63,17 +63,19 @@ _EVENT_FIELDS = {
     "recipient": "extension: contact of someone without a profile, as an object or as JSON text",
     "tocsinsendat": "extension: hold until this time, RFC 3339",
     "tocsinexpires": "extension: do not send after this time, RFC 3339",
-    "data": "free JSON, what conditions and templates read",
+    "datacontenttype": "JSON, or left out",
+    "data": "one JSON object, what conditions and templates read",
+    "data_base64": "instead of data: base64 of one JSON object",
 }
 
 
 def cloudevent() -> type[msgspec.Struct]:
-    """Build the type of a published event: what is read of one, without what is refused (`data_base64`)."""
+    """Build the type of a published event: what is read of one."""
     fields: list[Any] = []
     for field in msgspec.structs.fields(Envelope):
         if field.name == "data":
-            fields.append((field.name, Any, msgspec.field(default_factory=dict)))
-        elif field.name != "data_base64":
+            fields.append((field.name, dict[str, Any] | None, msgspec.field(default_factory=dict)))
+        else:
             fields.append(
                 (field.name, field.type) if field.required else (field.name, field.type, field.default)
             )

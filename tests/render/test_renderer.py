@@ -226,7 +226,8 @@ def payload(content: PushContent) -> int:
     st.text(alphabet='"\\\n\x01é👍', max_size=400),
 )
 def test_a_push_payload_fits_every_platform(text: str, times: int, title: str) -> None:
-    templates = {"hello/en/title": "{{ data.title }}", "hello/en/body": "{{ data.text * data.times }}"}
+    body = "{% for _ in range(data.times) %}{{ data.text }}{% endfor %}"
+    templates = {"hello/en/title": "{{ data.title }}", "hello/en/body": body}
     content = push(templates, {"title": title, "text": text, "times": times}, collapse_key="x" * 64)
     assert payload(content) <= 4096
 
@@ -322,6 +323,23 @@ def test_data_that_is_not_json_is_an_error() -> None:
 
 def _fields(data: bytes) -> dict[str, Any]:
     return msgspec.structs.asdict(message("push")) | {"data": msgspec.Raw(data)}
+
+
+@pytest.mark.parametrize("channel", ["webpush", "pager"])
+def test_a_channel_that_nothing_renders_for_is_refused_and_not_taken_for_push(channel: str) -> None:
+    assert failure(HELLO, channel=channel).startswith(f"channel {channel}: nothing is rendered for it")
+
+
+@pytest.mark.parametrize("channel", ["email", "sms", "push", "inapp"])
+def test_control_characters_of_the_data_reach_no_part_of_any_channel(channel: str) -> None:
+    shown = "{{ data.name }}"
+    parts = ("title", "body", "url", "subject", "text", "html", "sms")
+    templates = {f"hello/en/{part}": shown for part in parts} | {"hello/en/url": "https://a.example/"}
+    name = "Ada\x00\x07\x1b[31m\x85 Lovelace\tand\nothers"
+    content = msgspec.to_builtins(renderer(templates).render(message(channel, {"name": name})))
+    texts = [text for text in content.values() if isinstance(text, str)]
+    assert any("Lovelace" in text for text in texts)
+    assert not [text for text in texts if set(text) & {"\x00", "\x07", "\x1b", "\x85"}]
 
 
 def test_an_unknown_tenant_is_an_error() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tocsin.catalog.expressions import Expression, ExpressionError, Scope
 from tocsin.errors import RenderError
 from tocsin.render.formats import FILTERS
 from tocsin.render.sandbox import CONTEXT_NAMES, compiled, is_html, rendered, sandbox
@@ -74,7 +75,7 @@ def test_a_computed_name_is_not_told() -> None:
 
 def test_fields_of_the_data_come_before_methods_of_a_dict() -> None:
     assert run("{{ data.items }} {{ data.count }}", {"items": 3, "count": 4}) == "3 4"
-    assert run("{% for k, v in data.items() %}{{ k }}{{ v }}{% endfor %}", {"a": 1}) == "a1"
+    assert run("{% for k, v in data|items %}{{ k }}{{ v }}{% endfor %}", {"a": 1}) == "a1"
 
 
 def test_only_html_is_escaped() -> None:
@@ -120,3 +121,11 @@ def test_templates_are_compiled_once() -> None:
 def test_filters_do_not_hide_those_of_jinja() -> None:
     assert not FILTERS.keys() & __import__("jinja2").Environment().filters.keys()
     assert "data" in CONTEXT_NAMES
+
+
+@pytest.mark.parametrize("source", ["{{ [1] | random }}", "{{ 'x' | center(9000) }}", "{{ 'x' * 9000 }}"])
+def test_templates_have_the_rules_of_expressions(source: str) -> None:
+    with pytest.raises(RenderError):
+        run(source)
+    with pytest.raises(ExpressionError):
+        Expression(source[2:-2]).test(Scope({}))

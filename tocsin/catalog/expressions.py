@@ -11,54 +11,18 @@ from jinja2 import nodes
 from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from tocsin.catalog.sandbox import FAILURES, Sandbox
 
 VARIABLES: Final = frozenset({"data", "event", "user"})
-_MAX_POWER = 64
-# What an expression can do to itself with data it does not expect. Anything else is a bug of ours.
-_FAILURES = (
-    jinja2.TemplateError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
 
 
 class ExpressionError(Exception):
     """An expression cannot be compiled, or failed on an event; the text holds no value of the event."""
 
 
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """Fields before methods (`data.items` is the event's field), and no arithmetic that eats memory."""
-
-    intercepted_binops = frozenset({"*", "**"})
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        if type(obj) is dict:
-            try:
-                return obj[attribute]
-            except KeyError:
-                return self.undefined(obj=obj, name=attribute)
-        return super().getattr(obj, attribute)
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        if not (isinstance(left, int | float) and isinstance(right, int | float)):
-            msg = f"{operator} takes two numbers"
-            raise TypeError(msg)
-        if operator == "**" and abs(right) > _MAX_POWER:
-            msg = f"powers above {_MAX_POWER} are refused"
-            raise OverflowError(msg)
-        return super().call_binop(context, operator, left, right)
-
-
-_ENVIRONMENT = _Sandbox(undefined=jinja2.StrictUndefined)
+_ENVIRONMENT = Sandbox()
 _ENVIRONMENT.globals.clear()
-# Randomness would break determinism; padding to a width taken from an event would eat memory.
-for _name in ("random", "center", "indent", "format"):
-    _ENVIRONMENT.filters.pop(_name)
 
 
 class Scope(Context):
@@ -102,7 +66,7 @@ class Expression:
         """Evaluate as a condition; raises ExpressionError."""
         try:
             return bool(self._value(scope))
-        except _FAILURES as error:
+        except FAILURES as error:
             raise ExpressionError(self._fault(error)) from error
 
     def text(self, scope: Scope) -> str:
@@ -112,7 +76,7 @@ class Expression:
             if isinstance(value, str | int | float):
                 return str(value)
             bool(value)
-        except _FAILURES as error:
+        except FAILURES as error:
             raise ExpressionError(self._fault(error)) from error
         msg = f"`{self.source}` gave no text or number"
         raise ExpressionError(msg)

@@ -2,9 +2,11 @@
 
 Whatever the bytes, `decode_event` returns an event or raises `DecodeError`. Where the standards leave it
 open: the last of two equal JSON keys or headers counts, attributes that are not listed here are ignored,
-a missing `data` is `{}`, a missing `time` is Kafka's timestamp.
+a missing or null `data` is `{}`, a missing `time` is Kafka's timestamp. `data` is one JSON object: catalogs
+read its fields, and a text, number or list would silently have none.
 """
 
+from base64 import b64decode
 from typing import Annotated, NamedTuple, NoReturn
 
 import msgspec
@@ -20,7 +22,9 @@ from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason
 
 STRUCTURED = "application/cloudevents+json"
-_PREFIX = "ce_"
+# The Kafka binding's own, and what Spring and another binding of Go write.
+_PREFIXES = ("ce_", "ce-")
+_BOM = b"\xef\xbb\xbf"
 # Data is parsed and walked again under deeper stacks, whose recursion limit is 1,000 for all.
 _MAX_DEPTH = 100
 _SHALLOW_BYTES = 1_000
@@ -50,6 +54,7 @@ class Envelope(msgspec.Struct, gc=False):
     recipient: Recipient | str | None = None
     tocsinsendat: str | None = None
     tocsinexpires: str | None = None
+    datacontenttype: str | None = None
     data: msgspec.Raw = _NO_DATA
     data_base64: str | None = None
 
@@ -65,12 +70,14 @@ _CURES = {
     "type": "name the kind of event, like order.shipped",
     "subject": "put the user id there, or leave it out and name a recipient",
     "tenant": "use a name without '/', or leave it out for `default`",
-    "recipient": "send an object with email (a bare address) or phone (E.164, like +4915112345678)",
+    "recipient": "send an object with email (a bare address) or phone (E.164, like +4915112345678)"
+    ", in a header as JSON text",
     "time": TIME_CURE,
     "tocsinsendat": TIME_CURE,
     "tocsinexpires": TIME_CURE,
-    "data": "send JSON whose numbers fit a double and whose nesting is shallow",
-    "data_base64": "send the data as JSON in `data`",
+    "data": "send one JSON object whose numbers fit a double and whose nesting is shallow",
+    "datacontenttype": "send the data as application/json",
+    "data_base64": "send base64 of one JSON object, or the object itself in `data`",
 }
 
 
@@ -84,13 +91,13 @@ def decode_event(raw: RawRecord, limits: EventLimits) -> Event:
     Raises:
         DecodeError: with the reason; the text names field, place and cure and holds no content.
     """
-    value = raw.value or b""
+    value = (raw.value or b"").removeprefix(_BOM)
     if len(value) > limits.max_bytes:
         text = f"value: {len(value)} bytes, more than the {limits.max_bytes} allowed; send a reference"
         raise DecodeError(Reason.TOO_LARGE, text)
     try:
         envelope = _from_headers(raw, value) if raw.headers else _structured(value)
-        parsed = None if envelope.data is _NO_DATA else _parsed(envelope.data)
+        parsed = None if envelope.data is _NO_DATA else _parsed(envelope)
         if len(value) > _SHALLOW_BYTES and _is_deep(value, parsed):
             _refuse("data", f"nested more than {_MAX_DEPTH} deep")
         return _event(raw, envelope, limits)
@@ -121,9 +128,36 @@ def _refuse(field: str, fault: str) -> NoReturn:
 
 
 def _structured(value: bytes) -> Envelope:
+    if not value:
+        text = "value: empty or null; a topic of events has no tombstones: send one JSON object"
+        raise DecodeError(Reason.BAD_JSON, text)
     if not value.isascii():
         value.decode()
-    return _decode_envelope(value)
+    envelope = _decode_envelope(value)
+    if envelope.datacontenttype is not None and not _is_json(envelope.datacontenttype):
+        _refuse("datacontenttype", "not JSON")
+    if envelope.data_base64 is not None:
+        envelope.data = _from_base64(envelope)
+    return envelope
+
+
+def _is_json(content_type: str) -> bool:
+    """Tell whether a media type is JSON; parameters and case do not count."""
+    plain = content_type.partition(";")[0].strip().lower()
+    return plain in {"", "application/json", "text/json"} or plain.endswith("+json")
+
+
+def _from_base64(envelope: Envelope) -> msgspec.Raw:
+    """Read `data_base64`, as SDKs write data that they are given as bytes."""
+    if envelope.data is not _NO_DATA:
+        _refuse("data_base64", "beside `data`")
+    try:
+        data = b64decode(envelope.data_base64 or "", validate=True).removeprefix(_BOM)
+        data.decode()
+        _decode_any(data)
+    except (ValueError, msgspec.MsgspecError):
+        _refuse("data_base64", "not base64 of JSON")
+    return msgspec.Raw(data)
 
 
 def _from_headers(raw: RawRecord, value: bytes) -> Envelope:
@@ -131,8 +165,8 @@ def _from_headers(raw: RawRecord, value: bytes) -> Envelope:
     content_type = ""
     for name, data in raw.headers:
         lower = name.lower()
-        if lower.startswith(_PREFIX):
-            attributes[lower[len(_PREFIX) :]] = _header_text(lower, data)
+        if lower.startswith(_PREFIXES):
+            attributes[lower[len(_PREFIXES[0]) :]] = _header_text(lower, data)
         elif lower == "content-type":
             content_type = _header_text(lower, data).partition(";")[0].strip().lower()
     if content_type.startswith("application/cloudevents") and content_type != STRUCTURED:
@@ -152,7 +186,7 @@ def _header_text(name: str, data: bytes) -> str:
 
 
 def _binary(attributes: dict[str, str], content_type: str, value: bytes) -> Envelope:
-    if content_type not in {"", "application/json", "text/json"} and not content_type.endswith("+json"):
+    if not _is_json(content_type):
         text = "content-type: not JSON; send data as application/json"
         raise DecodeError(Reason.BAD_FIELD, text)
     known = {name: text for name, text in attributes.items() if name in _BINARY_FIELDS}
@@ -162,15 +196,29 @@ def _binary(attributes: dict[str, str], content_type: str, value: bytes) -> Enve
     return envelope
 
 
-_BINARY_FIELDS = frozenset(Envelope.__struct_fields__) - {"data", "data_base64"}
+_BINARY_FIELDS = frozenset(Envelope.__struct_fields__) - {"datacontenttype", "data", "data_base64"}
 
 
-def _parsed(data: msgspec.Raw) -> object:
+def _parsed(envelope: Envelope) -> object:
     """Parse `data`, so that whoever does so later cannot fail: skipping does not check numbers."""
     try:
-        return _decode_any(data)
+        parsed = _decode_any(envelope.data)
     except msgspec.ValidationError as error:
         raise DecodeError(Reason.BAD_FIELD, f"data: {error}; {_CURES['data']}") from error
+    if parsed is None:
+        envelope.data = _NO_DATA
+    elif not isinstance(parsed, dict):
+        _refuse("data", _KINDS.get(type(parsed), "a number") + _hint(parsed))
+    return parsed
+
+
+_KINDS = {str: "a text", list: "a list", bool: "true or false"}
+
+
+def _hint(parsed: object) -> str:
+    """Name the usual mistake: JSON that was written as a text, as from a text column of an outbox."""
+    inside = isinstance(parsed, str) and parsed.lstrip()[:1] in {"{", "["}
+    return " that holds JSON: send it unquoted" if inside else ", not an object"
 
 
 def _is_deep(value: bytes, parsed: object) -> bool:
@@ -185,10 +233,9 @@ def _is_deep(value: bytes, parsed: object) -> bool:
 
 def _event(raw: RawRecord, envelope: Envelope, limits: EventLimits) -> Event:
     topic, partition, offset, received_ms, _, _, _ = raw
-    if envelope.specversion != "1.0" and not envelope.specversion.startswith("1."):
+    version = envelope.specversion
+    if version != "1.0" and version != "1" and not version.startswith("1."):
         _refuse("specversion", "not 1.x")
-    if envelope.data_base64 is not None:
-        _refuse("data_base64", "not read")
     tenant = envelope.tenant or "default"
     user = envelope.subject or _contact_user(envelope)
     joined = f"{envelope.id}{envelope.source}{envelope.type}{user}{tenant}"

@@ -18,7 +18,8 @@ _WithOffset = Annotated[datetime, msgspec.Meta(tz=True)]
 def rfc3339_ms(text: str) -> int:
     """Return milliseconds since 1970 UTC; ValueError if `text` is no RFC 3339 time with an offset.
 
-    Digits beyond the millisecond are cut off. A leap second is the first second of the next minute.
+    Digits beyond the millisecond are cut off. A leap second is the first second of the next minute. Seconds
+    that are 0 may be left out, as Java's OffsetDateTime writes them.
 
     >>> rfc3339_ms("1970-01-01T01:00:00.25+01:00")
     250
@@ -26,6 +27,8 @@ def rfc3339_ms(text: str) -> int:
     1000
     """
     rest = text[_MINUTE:]
+    if rest[:1] not in {"", ":"}:
+        rest = ":00" + rest
     if rest[_SECOND : _SECOND + 1] != ".":
         return _minute_ms(text[:_MINUTE]) + _rest_ms(rest)
     stop = len(rest) - (1 if rest[-1] in "Zz" else len("+00:00"))

@@ -10,7 +10,7 @@ from tocsin.model.content import EmailContent, InAppContent, PushContent, SmsCon
 from tocsin.model.ids import digest
 from tocsin.model.message import Message
 from tocsin.render.sms import analyse, smart
-from tocsin.render.text import json_size, one_line, safe_url, shorten, tidy
+from tocsin.render.text import json_size, one_line, printable, safe_url, shorten, tidy
 
 MAX_SUBJECT_BYTES = 250
 MAX_TITLE_BYTES = 250
@@ -37,7 +37,7 @@ def email_content(parts: Parts, senders: Senders, headers: dict[str, str]) -> Em
     return EmailContent(
         subject=shorten(one_line(parts["subject"]), MAX_SUBJECT_BYTES),
         text=tidy(parts["text"]) + "\n",
-        html=parts["html"].strip() + "\n",
+        html=printable(parts["html"].replace("\r\n", "\n")).strip() + "\n",
         sender=senders.email,
         sender_name=senders.email_name,
         reply_to=senders.reply_to,

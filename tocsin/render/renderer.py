@@ -22,7 +22,7 @@ from tocsin.render.content import (
 )
 from tocsin.render.formats import knows_locale, zone_or
 from tocsin.render.sandbox import compiled, rendered, sandbox
-from tocsin.render.templates import LAST_LOCALE, family, find_parts
+from tocsin.render.templates import LAST_LOCALE, REQUIRED_PARTS, family, find_parts
 from tocsin.render.unsubscribe import Subscription, UnsubscribeTokens
 
 MEMO = 4096  # combinations of template, channel and locale kept ready
@@ -81,6 +81,8 @@ class Renderer:
         return _content(message, tenant, parts, unsubscribe_url)
 
     def _find_plan(self, template: str, channel: str, locale: str, tenant_locale: str) -> _Plan:
+        if channel not in REQUIRED_PARTS:
+            raise RenderError(_unknown(channel))
         for wanted in (locale, tenant_locale, LAST_LOCALE):
             found = find_parts(self._templates, template, channel, wanted)
             if found is not None:
@@ -137,5 +139,11 @@ def _content(message: Message, tenant: _Tenant, parts: dict[str, str], unsubscri
             return sms_content(parts, message, tenant.senders)
         case Channel.INAPP:
             return inapp_content(parts, message)
-        case _:
+        case Channel.PUSH:
             return push_content(parts, message)
+        case _:
+            raise RenderError(_unknown(message.channel))
+
+
+def _unknown(channel: str) -> str:
+    return f"channel {channel}: nothing is rendered for it in this release; remove it from the notification"

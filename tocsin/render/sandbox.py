@@ -1,12 +1,12 @@
-"""The sandbox templates run in: strict about missing variables, escaping in HTML, silent about values."""
+"""Templates in the sandbox: strict about missing variables, escaping in HTML, silent about values."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import jinja2
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from tocsin.catalog.sandbox import FAILURES, Sandbox, short_range
 from tocsin.errors import RenderError
 from tocsin.render.formats import FILTERS
 from tocsin.render.templates import SUFFIX
@@ -15,19 +15,8 @@ CONTEXT_NAMES = frozenset(
     {"data", "event", "user", "notification", "category", "required"}
     | {"brand", "locale", "timezone", "unsubscribe_url"}
 )
-MAX_RANGE = 1_000  # rounds of a loop over range(): a message is short
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-# What a template can do to itself with data it does not expect. Anything else is a bug of ours.
-_FAILURES = (
-    jinja2.TemplateError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
 
 
 class MissingVariableError(jinja2.UndefinedError):
@@ -49,39 +38,9 @@ class _Undefined(jinja2.StrictUndefined):
         super().__init__(shown, obj, name, MissingVariableError if exc is jinja2.UndefinedError else exc)
 
 
-class _Sandbox(ImmutableSandboxedEnvironment):
-    def __init__(self, templates: Mapping[str, str]) -> None:
-        super().__init__(
-            loader=jinja2.FunctionLoader(lambda name: _found(templates, name)),
-            undefined=_Undefined,
-            autoescape=is_html,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            cache_size=-1,
-            auto_reload=False,
-        )
-        self.filters.update(FILTERS)
-        self.globals.pop("lipsum")
-        self.globals["range"] = _short_range
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        """Look for a field of the data before a method of dict: `data.items` is what the event says."""
-        if type(obj) is dict and attribute in obj:
-            return obj[attribute]
-        return super().getattr(obj, attribute)
-
-
 def _found(templates: Mapping[str, str], name: str) -> tuple[str, str, None] | None:
     source = templates.get(name)
     return None if source is None else (source, name + SUFFIX, None)
-
-
-def _short_range(*bounds: int) -> range:
-    rounds = range(*bounds)
-    if len(rounds) > MAX_RANGE:
-        msg = f"a range of more than {MAX_RANGE} rounds"
-        raise OverflowError(msg)
-    return rounds
 
 
 def is_html(name: str | None) -> bool:
@@ -95,7 +54,18 @@ def sandbox(templates: Mapping[str, str]) -> jinja2.Environment:
     Args:
         templates: as `tocsin.render.templates.load_templates` gives them.
     """
-    return _Sandbox(templates)
+    environment = Sandbox(
+        loader=jinja2.FunctionLoader(lambda name: _found(templates, name)),
+        undefined=_Undefined,
+        autoescape=is_html,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        cache_size=-1,
+        auto_reload=False,
+    )
+    environment.filters.update(FILTERS)
+    environment.globals["range"] = short_range
+    return environment
 
 
 def compiled(environment: jinja2.Environment, name: str) -> jinja2.Template:
@@ -132,7 +102,7 @@ def rendered(template: jinja2.Template, context: dict[str, Any]) -> str:
     except MissingVariableError as error:
         msg = f"template {template.name}: variable {error.message} is missing"
         raise RenderError(msg) from None
-    except _FAILURES as error:
+    except FAILURES as error:
         # The texts of other errors may quote values, so only their kind is told.
         msg = f"template {template.name}: {type(error).__name__}"
         raise RenderError(msg) from None

@@ -11,6 +11,7 @@ WORD_SLACK = 24  # characters given up at most to end at a word
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _CONTROL_BUT_LF = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]+")
+_CONTROL_BUT_TAB_LF = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _LAST_SPACE = re.compile(r"\s\S*\Z")
 _GRAPHEME = regex.compile(r"\X")
@@ -27,6 +28,15 @@ def one_line(text: str) -> str:
     'Your flight Bcc: all@example.com'
     """
     return _CONTROL.sub(" ", text).strip()
+
+
+def printable(text: str) -> str:
+    r"""Replace control characters but tab and line feed: what comes from an event's data is no command.
+
+    >>> printable("two\x00 words\x07\n")
+    'two  words \n'
+    """
+    return _CONTROL_BUT_TAB_LF.sub(" ", text)
 
 
 def tidy(text: str) -> str:

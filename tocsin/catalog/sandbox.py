@@ -1,0 +1,78 @@
+"""The sandbox of everything that the catalog's authors write in Jinja2: expressions and templates.
+
+One set of rules for both:
+
+- Fields before methods: `data.items` is the event's field. A dict has no methods; use the filter `items`.
+- Nothing random, and no clock: the same input gives the same text (law 2).
+- Nothing whose size an event decides: no products of texts, no padding, no huge powers, no long ranges.
+- What is missing is an error, unless it is tested with `is defined`.
+"""
+
+from typing import Any, Final
+
+import jinja2
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+MAX_RANGE: Final = 1_000
+"""Rounds of a loop over `range()`: a message is short."""
+MAX_POWER: Final = 64
+
+FAILURES: Final = (
+    jinja2.TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What an expression or template can do to itself with data it does not expect. All else is a bug of ours."""
+
+_REMOVED_FILTERS = ("random", "center", "indent", "format")
+_REMOVED_GLOBALS = ("lipsum", "range")
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """A Jinja2 environment with the rules above; `options` are those of `jinja2.Environment`."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"undefined": jinja2.StrictUndefined, **options})
+        for name in _REMOVED_FILTERS:
+            self.filters.pop(name)
+        for name in _REMOVED_GLOBALS:
+            self.globals.pop(name)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Look up a field of a dict, and nothing else of it."""
+        if type(obj) is dict:
+            try:
+                return obj[attribute]
+            except KeyError:
+                return self.undefined(obj=obj, name=attribute)
+        return super().getattr(obj, attribute)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Multiply numbers only, and raise them to small powers only."""
+        if not (isinstance(left, int | float) and isinstance(right, int | float)):
+            msg = f"{operator} takes two numbers"
+            raise TypeError(msg)
+        if operator == "**" and abs(right) > MAX_POWER:
+            msg = f"powers above {MAX_POWER} are refused"
+            raise OverflowError(msg)
+        return super().call_binop(context, operator, left, right)
+
+
+def short_range(*bounds: int) -> range:
+    """Do what `range` does, for at most `MAX_RANGE` rounds.
+
+    Raises:
+        OverflowError: it would be longer.
+    """
+    rounds = range(*bounds)
+    if len(rounds) > MAX_RANGE:
+        msg = f"a range of more than {MAX_RANGE} rounds"
+        raise OverflowError(msg)
+    return rounds
