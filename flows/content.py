@@ -1,4 +1,4 @@
-"""The catalog in force: gate and renderer are made anew when its files change and all of it holds."""
+"""The catalog in force. Gate and renderer are rebuilt when its files change and pass all checks."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -19,10 +19,13 @@ _log = logging.getLogger("tocsin.catalog")
 
 
 class CatalogInForce:
-    """What gate and delivery decide and render by.
+    """Keeps the gate and the renderer of the present catalog.
 
-    A reload that fails keeps the old content; `problem` then says what is wrong with the new one. Reads are
-    single attribute loads, so one thread may poll while others decide.
+    A reload that fails keeps the old content; `problem` then describes the new one's mistakes. One thread may
+    poll while others decide: they read single attributes.
+
+    Raises:
+        CatalogError: the catalog at the start has mistakes; the text names file, line and cure.
     """
 
     def __init__(self, path: Path, policy: GatePolicy, secret: bytes) -> None:
@@ -40,7 +43,7 @@ class CatalogInForce:
         self.catalog, self._gate, self._render = catalog, gate, renderer.render
 
     def gate(self) -> Gate:
-        """Give the gate in force."""
+        """Return the gate in force."""
         return self._gate
 
     def render(self, message: Message) -> Content:
@@ -54,7 +57,7 @@ class CatalogInForce:
             return Reload(problem=f"the new one cannot be put in force: {type(error).__name__}")
 
     def poll(self, now_ms: int) -> None:
-        """Look whether the files changed."""
+        """Reload the catalog if its files changed and pass all checks."""
         found = self._found(now_ms)
         if found.catalog is not None:
             _log.warning("catalog %s is in force", found.catalog.version)

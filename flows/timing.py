@@ -15,9 +15,18 @@ class _Shard(Protocol):
 
 
 class FlowTiming:
-    """Timers fire by the time of the last durable epoch, or by the wall where a partition is read to its end.
+    """Tells until when timers may fire between records.
 
-    Under the stream clock only the former holds: a lane may not run ahead of events that are still queued.
+    That is the wall clock if every gate input of the partition is read to its end, else the partition's time
+    at the end of the last durable epoch. Under the stream clock it is always the latter: no timer may fire
+    before events that are still queued.
+
+    Args:
+        shard: tells whether an epoch has ended and is not durable yet.
+        clocks: times of the partitions.
+        caught_up: tells whether a partition is read to its end.
+        utc_now: the wall clock.
+        stream: whether only the events' own time counts.
     """
 
     def __init__(
@@ -36,11 +45,11 @@ class FlowTiming:
         self.utc_now = utc_now
 
     def fire_until(self, partition: int) -> int:
-        """Timers due by this time (ms) may fire although no record came."""
+        """Return the time (ms since 1970 UTC) until which timers of a partition may fire without a record."""
         if self._stream or not self._caught_up(partition):
             return self._clocks.stable(partition)
         return int(self.utc_now().timestamp() * 1000)
 
     def in_gap(self) -> bool:
-        """Whether an epoch has ended and is not durable yet."""
+        """Tell whether an epoch has ended and is not durable yet."""
         return self._shard.in_gap

@@ -1,4 +1,4 @@
-"""Wiring: which steps make a flow. Every flow is source ► decode ► its steps ► outbox."""
+"""Wiring of the dataflow: source with decoder ► the steps of the flow ► outbox."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -21,7 +21,17 @@ Done = Callable[[str, int, int], None]
 
 
 class FlowParts(NamedTuple):
-    """What a flow is made of; what is None or empty is left out of it."""
+    """The parts of a flow. A part that is None or empty is left out.
+
+    Attributes:
+        source: reads and decodes the topics.
+        outbox: publishes records once their epoch is durable.
+        gate: parts of the gate step.
+        channels: delivery of each channel, by its name.
+        writer: writes outcomes to ClickHouse.
+        done: reports a record of an acked topic as finished.
+        timing: tells until when timers may fire.
+    """
 
     source: ShardSource
     outbox: OutboxSink
@@ -33,7 +43,7 @@ class FlowParts(NamedTuple):
 
 
 def build(parts: FlowParts) -> Dataflow:
-    """Wire a flow. Its step ids are storage schema (`flows.steps`)."""
+    """Build the dataflow. Step ids name stored state (`flows.steps`), so they never change."""
     flow = Dataflow(steps.FLOW)
     routed: Stream[Routed] = op.input(steps.SOURCE, flow, parts.source)  # type: ignore[arg-type]  # invariant
     outs: list[Stream[Any]] = [_only(routed, steps.OUTBOX)]
@@ -51,7 +61,7 @@ def build(parts: FlowParts) -> Dataflow:
 
 
 def _only(routed: Stream[Routed], step: str) -> KeyedStream[Any]:
-    """Pick the bundles for one step, keyed."""
+    """Select the bundles of one step, by key."""
 
     def pick(bundles: list[Routed]) -> list[tuple[str, Any]]:
         return [(one.key, one.bundle) for one in bundles if one.step == step]

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from dashboards import store
 from sinks.clickhouse_store import ClickHouseLines
 from tests.sources.mock_kafka import MockCluster
-from tocsin.app.audit import Balance
+from tocsin.app.audit import Reconciliation
 from tocsin.app.settings import Settings
 from tocsin.cli.balance import draw, show
 from tocsin.formats.codec import encode
@@ -104,7 +104,7 @@ def sent(log: Log, count: int) -> list[Outcome]:
     return words
 
 
-def shown(drawn: Balance, capsys: pytest.CaptureFixture[str]) -> str:
+def shown(drawn: Reconciliation, capsys: pytest.CaptureFixture[str]) -> str:
     show(drawn)
     return capsys.readouterr().out
 

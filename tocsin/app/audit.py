@@ -1,10 +1,10 @@
-"""The books (law 1): every event has its final words, is held, or is in flight; nothing twice, nothing lost.
+"""Audit (law 1): every event has its final outcomes, is held, or is in flight; none is lost or doubled.
 
-Pure bookkeeping over what the topics hold: feed it every event origin, every admitted message and every
-outcome, in any order, copies included. It shares no counter with the code it judges.
+The audit takes every event origin, every message and every outcome that the topics hold, in any order and
+with copies. It shares no counter with the code that it audits.
 
-Topics lose their oldest records at different times. What the words that are left do not explain, older ones
-may: `unexplained` names it, and `recall` enters what ClickHouse still knows of it.
+Topics lose their oldest records at different times, so deleted outcomes may explain an event or a message.
+`unexplained` lists such events and messages; `recall` enters the outcomes that ClickHouse still has of them.
 """
 
 from collections import Counter
@@ -19,24 +19,26 @@ from tocsin.model.statuses import FINAL, Status
 _SHOWN = 20  # examples listed of each kind of fault
 
 
-class Balance(msgspec.Struct, frozen=True, kw_only=True):
-    """What the books say.
+class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of an audit.
 
     Attributes:
         events: events in the topics that were read for the first time (forwarded copies are not counted).
-        settled: events all of whose notifications and messages have their final word.
-        held: those of which something is held by the gate.
-        in_flight: those of which a message is on its way or waits for a retry.
-        unread: events behind the durable position of their shard.
-        missing: origins of events that were read and left no word.
-        doubled: notifications, messages or origins with more than one final word.
+        settled: events all of whose notifications and messages have their final outcome.
+        held: events with a notification that the gate holds.
+        in_flight: events with a message that is on its way or waits for a retry.
+        unread: events that their shard has not read yet, as far as is durable.
+        missing: origins of events that were read and have no outcome.
+        doubled: notifications, messages or origins with more than one final outcome.
         unsent: message ids with an `admitted` outcome that are in no message topic and were never tried.
         unannounced: message ids in a message topic without an `admitted` outcome.
-        waiting: outcomes that nobody has tracked yet: ClickHouse may lack them.
-        untracked: outcomes that were tracked and ClickHouse does not hold; -1 if it was not asked.
-        recalled: outcomes that only ClickHouse still holds, entered to explain events and messages.
-        unjudged: events and messages that outcomes may explain which Kafka has deleted, with nobody to ask.
-        undecodable: messages and outcomes that are none, which nobody delivers or counts; no fault.
+        waiting: outcomes that were not tracked yet; ClickHouse may not have them.
+        untracked: outcomes that were tracked and are not in ClickHouse; -1 if it was not asked.
+        recalled: outcomes that only ClickHouse still has, entered to explain events and messages.
+        unjudged: events and messages that deleted outcomes may explain, while ClickHouse was not asked.
+        undecodable: records of message and outcome topics that cannot be decoded; no fault.
+        words: outcomes by status.
+        reasons: outcomes by reason.
     """
 
     events: int
@@ -58,12 +60,12 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def error(self) -> int:
-        """Number of faults; 0 when the books balance."""
+        """Number of faults; 0 if no event is lost or doubled."""
         faults = len(self.missing) + len(self.doubled) + len(self.unsent) + len(self.unannounced)
         return faults + max(0, self.untracked)
 
     def sentences(self) -> list[str]:
-        """Say each kind of fault, with examples."""
+        """Describe each kind of fault that was found, with examples."""
         kinds = {
             "left no outcome": self.missing,
             "more than one final outcome": self.doubled,
@@ -77,23 +79,23 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unexplained(NamedTuple):
-    """What the words entered do not explain.
+    """Events and messages without outcomes.
 
     Attributes:
-        origins: events that were read and have no word.
-        messages: ids of messages in a message topic without an `admitted` outcome or a final word.
+        origins: events that were read and have no outcome.
+        messages: ids of messages in a message topic without an `admitted` or a final outcome.
     """
 
     origins: set[str]
     messages: set[str]
 
 
-class Books:
-    """Collects what the topics hold and draws the balance.
+class Audit:
+    """Collects events, messages and outcomes, and reconciles them.
 
-    >>> books = Books()
-    >>> books.event("events/0/7")
-    >>> books.balance().missing
+    >>> audit = Audit()
+    >>> audit.event("events/0/7")
+    >>> audit.reconcile().missing
     ['events/0/7']
     """
 
@@ -106,7 +108,7 @@ class Books:
         self._decided: set[str] = set()
         self._seen: set[str] = set()
         self._tracked: set[str] = set()
-        self._words: Counter[str] = Counter()
+        self._statuses: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._origins: set[str] = set()
         self._admitted: set[str] = set()
@@ -115,28 +117,30 @@ class Books:
         self._undecodable = 0
 
     def event(self, origin: str, *, read: bool = True) -> None:
-        """Enter an event by its origin; `read` is whether its offset is behind the durable position."""
+        """Enter an event by its origin; `read` tells whether its shard has durably read it."""
         (self._events if read else self._unread).add(origin)
 
     def message(self, message_id: str) -> None:
-        """Enter a message found in a message topic."""
+        """Enter a message of a message topic."""
         self._published.add(message_id)
 
     def undecodable(self) -> None:
-        """Enter a record of a message or outcome topic that nobody can read: a dead letter tells of it."""
+        """Enter a record of a message or outcome topic that cannot be decoded; it has a dead letter."""
         self._undecodable += 1
 
     def outcome(self, outcome: Outcome, *, tracked: bool = True) -> None:
         """Enter an outcome; copies (same id) are counted once.
 
-        `tracked` is whether its offset is behind the position up to which ClickHouse has taken outcomes.
+        Args:
+            outcome: the outcome.
+            tracked: whether the tracker has committed its offset, so that ClickHouse must have it.
         """
         if tracked:
             self._tracked.add(outcome.outcome_id)
         if outcome.outcome_id in self._seen:
             return
         self._seen.add(outcome.outcome_id)
-        self._words[outcome.status] += 1
+        self._statuses[outcome.status] += 1
         if outcome.reason:
             self._reasons[outcome.reason] += 1
         self._origins.add(outcome.origin)
@@ -155,10 +159,10 @@ class Books:
             self._decided.add(outcome.origin)
 
     def recall(self, outcome: Outcome) -> None:
-        """Enter an outcome that only ClickHouse still holds; of one subject the newest first.
+        """Enter an outcome that only ClickHouse still has; of one subject the newest first.
 
-        It is older than all that were read from the topic, so it does not say where a message is now if one
-        of those does.
+        It is older than all outcomes read from the topic. So it does not say where a message is now if one of
+        those does.
         """
         if outcome.outcome_id in self._seen:
             return
@@ -170,35 +174,36 @@ class Books:
         self._recalled += 1
 
     def unexplained(self) -> Unexplained:
-        """Name what has no word among those entered: lost, or its words were deleted from the topic."""
+        """List events and messages without outcomes: they are lost, or Kafka has deleted their outcomes."""
         return Unexplained(
             self._events - self._origins, self._published - self._admitted - self._finals.keys()
         )
 
     @property
     def outcome_ids(self) -> set[str]:
-        """Ids of all outcomes entered, without copies."""
+        """Ids of all entered outcomes, without copies."""
         return self._seen
 
-    def balance(self, stored: Iterable[str] | None = None, *, whole: bool = True) -> Balance:
-        """Draw the balance.
+    def reconcile(self, stored: Iterable[str] | None = None, *, whole: bool = True) -> Reconciliation:
+        """Compare all that was entered.
 
         Args:
-            stored: the outcome ids ClickHouse holds, if it was asked.
-            whole: whether all outcomes there ever were were entered; what others may explain is not judged.
+            stored: the outcome ids in ClickHouse; None if it was not asked.
+            whole: whether every outcome was entered. If not, events and messages without outcomes count as
+                `unjudged` instead of `missing` or `unannounced`.
         """
         there = None if stored is None else set(stored)
         events = self._events | self._unread
         held, flying = (origins & events for origins in self._waiting())
         lost = self.unexplained()
-        return Balance(
+        return Reconciliation(
             events=len(events),
             settled=len((events & self._origins) - held - flying),
             held=len(held - flying),
             in_flight=len(flying),
             unread=len(self._unread - self._origins),
             missing=sorted(lost.origins) if whole else [],
-            doubled=sorted(subject for subject, words in self._finals.items() if len(words) > 1),
+            doubled=sorted(subject for subject, finals in self._finals.items() if len(finals) > 1),
             unsent=sorted(self._admitted - self._published - self._tried - self._finals.keys()),
             unannounced=sorted(lost.messages) if whole else [],
             waiting=len(self._seen - self._tracked - (there or set())),
@@ -206,12 +211,12 @@ class Books:
             recalled=self._recalled,
             unjudged=0 if whole else len(lost.origins) + len(lost.messages),
             undecodable=self._undecodable,
-            words=dict(self._words),
+            words=dict(self._statuses),
             reasons=dict(self._reasons),
         )
 
     def _waiting(self) -> tuple[set[str], set[str]]:
-        """Origins of what is held and of what is in flight; the last word of a message tells which."""
+        """List the origins of events that are held and of events in flight, by the last outcome."""
         held: set[str] = set()
         flying: set[str] = set()
         for subject, outcome in self._open.items():
@@ -221,7 +226,7 @@ class Books:
         return held, flying
 
     def _superseded(self, outcome: Outcome) -> bool:
-        """Whether a hold before routing was decided since: its event or notification has another word."""
+        """Tell whether a hold before routing was decided: its event or notification has another outcome."""
         if outcome.status != Status.HELD or outcome.message_id:
             return False
         return (outcome.notification_id or outcome.origin) in self._decided
@@ -231,7 +236,7 @@ _OPENING = frozenset({Status.ADMITTED, Status.HELD, Status.RETRYING})
 
 
 def _subject(outcome: Outcome) -> str:
-    """What a word is about: a message, a notification on a channel, or (before matching) an event."""
+    """Name the subject of an outcome: a message, a notification on a channel, or an event."""
     if outcome.message_id:
         return outcome.message_id
     if outcome.notification_id:

@@ -1,7 +1,7 @@
 """Settings, resolved once at the edge. The only module that reads the environment.
 
-Every field is the environment variable `TOCSIN_<NAME>`; `tocsin run` flags override it. The table in the
-README is generated from here (`python -m tocsin.app.settings`).
+Every field is the environment variable `TOCSIN_<NAME>`. `python -m tocsin.app.settings` prints the table in
+the README.
 """
 
 import json
@@ -29,10 +29,10 @@ _OPTIONS = '{"security.protocol": "SASL_SSL"}'
 
 
 class Settings(BaseSettings):
-    """Everything a Tocsin process needs to know, frozen.
+    """The settings of a Tocsin process, frozen.
 
     Raises:
-        pydantic.ValidationError: every field that is wrong, with what it must be; no value is shown.
+        pydantic.ValidationError: names every wrong variable and its cure; shows no value.
     """
 
     model_config = SettingsConfigDict(
@@ -108,7 +108,11 @@ class Settings(BaseSettings):
     )
 
     def secret_bytes(self) -> bytes:
-        """Give the secret; raises `SettingsError` if it is too short."""
+        """Return the secret.
+
+        Raises:
+            SettingsError: it is missing or too short.
+        """
         secret = self.secret.get_secret_value().encode()
         if len(secret) < _SECRET_BYTES:
             msg = f"TOCSIN_SECRET: set at least {_SECRET_BYTES} characters, the same for all processes"
@@ -179,7 +183,7 @@ def sentences(error: ValidationError) -> list[str]:
 
 
 def environment() -> Mapping[str, str]:
-    """Give the environment to what substitutes variables (`providers.yaml`)."""
+    """Return the environment, for variables in `providers.yaml` and for the supervisor's."""
     return os.environ
 
 

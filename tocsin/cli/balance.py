@@ -12,7 +12,7 @@ from rich.text import Text
 from dashboards import store
 from operators.decode import ORIGIN_HEADER
 from sources.reader import TopicReader
-from tocsin.app.audit import Balance, Books
+from tocsin.app.audit import Audit, Reconciliation
 from tocsin.app.settings import Settings
 from tocsin.cli.output import FAULT, console, errors, print_json
 from tocsin.errors import DecodeError
@@ -33,7 +33,7 @@ _OF_ORIGINS = "origin IN %(ids)s AND (received_ms = 0 OR received_ms >= %(since_
 _OF_MESSAGES = "message_id IN %(ids)s"
 
 
-def fill(books: Books, reader: TopicReader, group: str, say: "Progress | None" = None) -> int:
+def fill(books: Audit, reader: TopicReader, group: str, say: "Progress | None" = None) -> int:
     """Enter all that the topics hold; Kafka's time of the oldest event.
 
     Positions are read first and outcomes last: an event read before its outcome was written is then never
@@ -57,14 +57,14 @@ def fill(books: Books, reader: TopicReader, group: str, say: "Progress | None" =
     return oldest_ms
 
 
-def _enter_message(books: Books, record: RawRecord) -> None:
+def _enter_message(books: Audit, record: RawRecord) -> None:
     try:
         books.message(decode_message(record).message_id)
     except DecodeError:
         books.undecodable()
 
 
-def _enter_outcome(books: Books, record: RawRecord, *, tracked: bool) -> None:
+def _enter_outcome(books: Audit, record: RawRecord, *, tracked: bool) -> None:
     try:
         books.outcome(decode_outcome(record), tracked=tracked)
     except DecodeError:
@@ -76,7 +76,7 @@ def _advance(say: "Progress | None", what: str) -> None:
         say.update(say.task_ids[0], description=f"reading {what}")
 
 
-def recall(books: Books, client: Client, since_ms: int) -> None:
+def recall(books: Audit, client: Client, since_ms: int) -> None:
     """Enter what ClickHouse holds of what the topics leave unexplained; the oldest event is of `since_ms`."""
     origins, messages = books.unexplained()
     for condition, ids in ((_OF_ORIGINS, sorted(origins)), (_OF_MESSAGES, sorted(messages))):
@@ -98,22 +98,22 @@ def stored_rows(url: str) -> int:
         return int(client.query("SELECT count() FROM outcomes FINAL").result_rows[0][0])
 
 
-def draw(settings: Settings, *, clickhouse: bool = True, say: "Progress | None" = None) -> Balance:
+def draw(settings: Settings, *, clickhouse: bool = True, say: "Progress | None" = None) -> Reconciliation:
     """Read everything once and draw the balance.
 
     Topics lose their oldest records at different times. If some outcomes are gone, ClickHouse is asked for
     the words of events and messages that are left without one; unasked, it is those that are not judged.
     """
-    books = Books()
+    books = Audit()
     with TopicReader(settings.kafka, settings.topic_prefix, settings.kafka_options) as reader:
         since_ms = fill(books, reader, topics.shard_group(settings.topic_prefix), say)
         whole = all(first == 0 for first, _ in reader.bounds(topics.OUTCOMES).values())
     if not clickhouse:
-        return books.balance(whole=whole)
+        return books.reconcile(whole=whole)
     with store.connect(settings.clickhouse) as client:
         if not whole:
             recall(books, client, since_ms)
-        return books.balance(stored_ids(client))
+        return books.reconcile(stored_ids(client))
 
 
 def balance(
@@ -134,7 +134,7 @@ def balance(
         raise typer.Exit(FAULT)
 
 
-def show(drawn: Balance) -> None:
+def show(drawn: Reconciliation) -> None:
     """Print the audit for a person."""
     table = Table(title="Audit", title_justify="left", show_header=False)
     table.add_column(justify="left")

@@ -15,7 +15,7 @@ import typer
 from rich.live import Live
 
 from flows.supervisor import Supervisor
-from tocsin.app.audit import Balance
+from tocsin.app.audit import Reconciliation
 from tocsin.cli import balance as books
 from tocsin.cli.demo_player import Player
 from tocsin.cli.demo_stage import Stage, sends
@@ -238,7 +238,7 @@ class Show:
                 complain(sentence)
         return report
 
-    def _report(self, drawn: Balance) -> dict[str, Any]:
+    def _report(self, drawn: Reconciliation) -> dict[str, Any]:
         copies = {name for name, count in sends(self._stage.folder / "servers/sandbox").items() if count > 1}
         channels = {
             name: {"sent": channel.words["sent"], "failed": channel.words["dead"]}
