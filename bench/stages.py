@@ -29,7 +29,7 @@ from sources.partitioner import partition_of
 from tocsin.catalog.loader import load
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
-from tocsin.decision.record import RecordCodec, UserRecord
+from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.formats.cloudevents import EventLimits
 from tocsin.model import topics
 from tocsin.model.raw import RawRecord, restored

@@ -28,7 +28,7 @@ from tocsin.app.health import HealthServer
 from tocsin.app.metrics import Meters, TimedEpochs, registry
 from tocsin.app.settings import Settings, environment
 from tocsin.decision.policy import GatePolicy
-from tocsin.decision.record import RecordCodec, UserRecord
+from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.delivery.runtime import Runtime
 from tocsin.delivery.versions import VersionWriter
 from tocsin.model import topics

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from operators.decode import ORIGIN_HEADER, RECEIVED_HEADER
+from tocsin.formats.forwarded import ORIGIN_HEADER, RECEIVED_HEADER
 from tocsin.model import topics
 
 EVENT = "event"

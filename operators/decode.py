@@ -14,6 +14,7 @@ from operators.gate import GateInput, Item, LaneBatch
 from sources.partitioner import key_group_of, partition_of
 from tocsin.errors import DecodeError
 from tocsin.formats import codec
+from tocsin.formats.forwarded import ORIGIN_HEADER, RECEIVED_HEADER
 from tocsin.formats.rfc3339 import LATEST_MS
 from tocsin.model import ids, topics
 from tocsin.model.event import Event, Origin
@@ -21,9 +22,6 @@ from tocsin.model.outcome import Outcome
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.statuses import Reason, Status
 
-# Headers of a forwarded record: where it was first read, and its Kafka time there.
-ORIGIN_HEADER = "tocsin-origin"
-RECEIVED_HEADER = "tocsin-received"
 _EVENT_TOPICS = frozenset({topics.EVENTS, topics.BULK})
 
 
@@ -152,7 +150,7 @@ class Decoder:
         self._badness.note(raw.topic, raw.partition, ok=True)
         lane = self._lane_names[home][key_group_of(key, self._policy.lanes)]
         now_ms = self._clocks.advance(home, self._time(raw, item))
-        gate.setdefault(lane, []).append(GateInput(now_ms, user_key, item))
+        gate.setdefault(lane, []).append(GateInput(now_ms, user_key, item, raw))
 
     def _time(self, raw: RawRecord, item: Item) -> int:
         if not self._policy.stream_clock:

@@ -16,12 +16,12 @@ from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from operators.sweep import Sweep
+from tocsin.decision.effects import Decision
 from tocsin.decision.gate import Gate
-from tocsin.decision.record import UserRecord
-from tocsin.decision.step import Step
+from tocsin.decision.user_state import UserRecord
 from tocsin.formats.codec import ProfileChange, dead_letter, encode
 from tocsin.model import topics
-from tocsin.model.event import Event, Origin
+from tocsin.model.event import Event
 from tocsin.model.message import Message, Retry
 from tocsin.model.outcome import ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord, VersionNote
@@ -41,11 +41,19 @@ Item = Event | ProfileChange | ReceiptEvent | Retry
 
 
 class GateInput(NamedTuple):
-    """One decoded record for a lane: the partition's monotone time, the user's key, the item."""
+    """One decoded record for a key group.
+
+    Attributes:
+        now_ms: the partition's monotone time.
+        user_key: `tenant/user`.
+        item: the decoded record.
+        raw: the record as it was read, for dead letters.
+    """
 
     now_ms: int
     user_key: str
     item: Item
+    raw: RawRecord
 
 
 class Timing(Protocol):
@@ -163,15 +171,15 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
         assert lane is not None, "Bytewax builds a logic only for an item or a stored row"
         return self._key, lane.snapshot()
 
-    def _decide(self, lane: Lane[UserRecord], entry: GateInput) -> Step:
+    def _decide(self, lane: Lane[UserRecord], entry: GateInput) -> Decision:
         gate, record, item = self._gate(), lane.get(entry.user_key), entry.item
         if isinstance(item, Event):
-            return gate.on_event(record, item, self._now_ms)
+            return gate.on_event(record, item, self._now_ms, entry.raw)
         if isinstance(item, ProfileChange):
             return gate.on_profile(record, item.tenant, item.user, item.profile, self._now_ms)
         if isinstance(item, Retry):
             return gate.on_retry(record, item, self._now_ms)
-        return gate.on_receipt(record, item, self._now_ms)
+        return gate.on_receipt(record, item, self._now_ms, entry.raw)
 
     def _fire(self, lane: Lane[UserRecord], until_ms: int, out: list[Out], most: int) -> int:
         """Fire timers due by `until_ms` in order of due time, each at its own time; tell how many."""
@@ -194,40 +202,38 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
 
     def _decide_due(self, lane: Lane[UserRecord], timer: Timer, out: list[Out]) -> None:
         tenant, _, user = timer.user.partition("/")
-        step = self._gate().on_timer(
+        decision = self._gate().on_timer(
             lane.get(timer.user), tenant, user, timer.timer_id, timer.payload, timer.due_ms
         )
-        self._apply(lane, timer.user, step, timer.due_ms, out)
+        self._apply(lane, timer.user, decision, timer.due_ms, out)
 
-    def _apply(self, lane: Lane[UserRecord], user_key: str, step: Step, now_ms: int, out: list[Out]) -> None:
-        if step.touched:
-            lane.put(user_key, step.record)
-        for timer_id, due_ms in step.releases:
+    def _apply(
+        self, lane: Lane[UserRecord], user_key: str, decision: Decision, now_ms: int, out: list[Out]
+    ) -> None:
+        """Apply a decision as a whole: state and timers to the store, records to the outbox."""
+        if decision.touched:
+            lane.put(user_key, decision.record)
+        for timer_id, due_ms in decision.cancelled_timers:
             lane.release(user_key, timer_id, due_ms)
-        for hold in step.holds:
-            lane.hold(user_key, hold.timer_id, hold.due_ms, hold.payload)
+        for timer in decision.set_timers:
+            lane.hold(user_key, timer.timer_id, timer.due_ms, timer.payload)
         key = user_key.encode()
         partition = self._partition
-        for message in step.messages:
+        for message in decision.messages:
             out.append(OutRecord(_topic(message), partition, key, encode(message)))
-        for outcome in step.outcomes:
+        for outcome in decision.outcomes:
             self._tally[outcome.status, outcome.channel, outcome.reason] += 1
             out.append(OutRecord(topics.OUTCOMES, partition, key, encode(outcome)))
-        for dead in step.dead:
-            raw = RawRecord(*_place(dead.origin), dead.received_ms, key, dead.payload, ())
-            letter = dead_letter(raw, "gate", dead.reason, dead.error, last_ms=now_ms)
+        for dead in decision.dead_letters:
+            letter = dead_letter(dead.raw, "gate", dead.reason, dead.error, last_ms=now_ms)
             out.append(letter._replace(partition=partition))
-        if step.profile_version is not None:
-            out.append(VersionNote(user_key, step.profile_version))
+        if decision.profile_version is not None:
+            out.append(VersionNote(user_key, decision.profile_version))
 
 
 _TOPICS = {
     (channel, bulk): topics.messages(channel, bulk=bulk) for channel in CHANNELS for bulk in (False, True)
 }
-
-
-def _place(origin: Origin) -> tuple[str, int, int]:
-    return origin.topic, origin.partition, origin.offset
 
 
 def _topic(message: Message) -> str:

@@ -4,7 +4,7 @@ Dedup keys and counters expire when their user is next written. Users who never 
 recipients, are never written again; the sweep reads them in turns and drops what has expired.
 """
 
-from tocsin.decision.record import UserRecord, expire
+from tocsin.decision.user_state import UserRecord, expire
 from tocsin.store.lane import Lane
 
 _USERS_A_TURN = 32
@@ -18,8 +18,8 @@ _MARGIN_MS = 3_600_000
 class Sweep:
     """Walks the users of one key group, in turns, again and again.
 
-    A sweep never changes a decision: it drops only what `tocsin.decision.record.expire` drops. What it writes
-    is part of the epoch's changes, so a crash repeats or loses a turn and nothing else.
+    A sweep never changes a decision: it drops only what `tocsin.decision.user_state.expire` drops. What it
+    writes is part of the epoch's changes, so a crash repeats or loses a turn and nothing else.
     """
 
     def __init__(self) -> None:

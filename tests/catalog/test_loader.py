@@ -7,7 +7,7 @@ import pytest
 
 from tests.decision.gate_world import CATALOG, SMALL
 from tocsin.catalog import loader as catalog
-from tocsin.catalog.compile import Plan
+from tocsin.catalog.compile import CompiledNotification
 from tocsin.catalog.files import read
 from tocsin.catalog.spec import NotificationSpec, TenantSpec
 from tocsin.errors import CatalogError
@@ -33,16 +33,16 @@ def problems(path: Path, **files: str) -> list[str]:
     return [str(problem) for problem in catalog.check(folder(path, **files))]
 
 
-def plan(name: str, tenant: str = "quiet") -> Plan:
-    found = CATALOG.plan(tenant, name)
+def notification(name: str, tenant: str = "quiet") -> CompiledNotification:
+    found = CATALOG.notification(tenant, name)
     assert found is not None
     return found
 
 
 def types(name: str, tenant: str = "quiet") -> list[str]:
-    match = CATALOG.match(tenant, name)
+    match = CATALOG.candidates(tenant, name)
     assert match is not None
-    return [found.name for found in match.plans]
+    return [found.name for found in match.notifications]
 
 
 def test_the_small_catalog_has_no_problem() -> None:
@@ -56,9 +56,9 @@ def test_exact_types_and_prefixes_match() -> None:
 
 
 def test_a_tenant_there_is_not_matches_nothing() -> None:
-    assert CATALOG.match("nobody", "flight.landed") is None
+    assert CATALOG.candidates("nobody", "flight.landed") is None
     assert CATALOG.tenant("nobody") is None
-    assert CATALOG.plan("nobody", "landed") is None
+    assert CATALOG.notification("nobody", "landed") is None
 
 
 def test_tenants_have_their_own_notifications() -> None:
@@ -69,16 +69,16 @@ def test_tenants_have_their_own_notifications() -> None:
 def test_the_cache_of_types_is_bounded() -> None:
     fresh = catalog.load(SMALL)
     for number in range(5_000):
-        fresh.match("default", f"invented.{number}")
-    assert len(fresh._matches) <= 4_096
-    match = fresh.match("default", "flight.landed")
+        fresh.candidates("default", f"invented.{number}")
+    assert len(fresh._candidates) <= 4_096
+    match = fresh.candidates("default", "flight.landed")
     assert match is not None
-    assert len(match.plans) == 1
+    assert len(match.notifications) == 1
 
 
 def test_what_expressions_read_is_known_per_type() -> None:
     def needs(event_type: str) -> set[str]:
-        match = CATALOG.match("quiet", event_type)
+        match = CATALOG.candidates("quiet", event_type)
         assert match is not None
         return set(match.needs)
 
@@ -87,21 +87,21 @@ def test_what_expressions_read_is_known_per_type() -> None:
     assert needs("personal") == {"user", "event"}
 
 
-def test_a_plan_is_the_notification_with_its_tenants_settings() -> None:
-    sale = plan("sale", "default")
+def test_a_compiled_notification_is_the_notification_with_its_tenants_settings() -> None:
+    sale = notification("sale", "default")
     assert (sale.category, sale.priority, sale.critical, sale.required) == ("offers", "low", False, False)
     assert sale.quiet == (22 * 60, 7 * 60)
     assert [cap.counter for cap in sale.caps] == ["marketing", "user"]
     sms = sale.channels[1]
     assert (sms.name, [cap.max for cap in sms.caps]) == ("sms", [50])
-    assert plan("cancelled", "default").caps == ()
-    assert plan("sale", "quiet").caps == ()
+    assert notification("cancelled", "default").caps == ()
+    assert notification("sale", "quiet").caps == ()
 
 
 def test_drops_are_checked_before_holds(tmp_path: Path) -> None:
     limits = "  limits: [{max: 1, per: 1m, overflow: hold}, {max: 2, per: 1d}]\n"
     loaded = catalog.load(folder(tmp_path, notifications__all=NOTICE + limits))
-    found = loaded.plan("default", "hello")
+    found = loaded.notification("default", "hello")
     assert found is not None
     assert [cap.hold for cap in found.caps] == [False, False, True]
 
@@ -111,14 +111,14 @@ def test_a_counter_keeps_what_its_largest_cap_needs(tmp_path: Path) -> None:
     more += "  limits: [{max: 9, per: 2d, scope: user}]\n"
     loaded = catalog.load(folder(tmp_path, notifications__more=more))
     for name in ("hello", "other"):
-        found = loaded.plan("default", name)
+        found = loaded.notification("default", name)
         assert found is not None
         assert [(one.name, one.keep, one.window_ms) for one in found.counters] == [("user", 9, 172_800_000)]
 
 
 def test_an_empty_list_of_limits_means_none(tmp_path: Path) -> None:
     loaded = catalog.load(folder(tmp_path, tenants__default=TENANT + "limits: []\n"))
-    found = loaded.plan("default", "hello")
+    found = loaded.notification("default", "hello")
     assert found is not None
     assert found.caps == ()
     assert found.counters == ()
@@ -297,7 +297,7 @@ def test_the_example_in_the_documentation_loads(tmp_path: Path) -> None:
     path = folder(tmp_path, notifications__all=notice, tenants__default=tenant)
     shutil.copytree(path / "templates/hello", path / "templates/flight_delayed")
     loaded = catalog.load(path)
-    found = loaded.plan("default", "flight_delayed")
+    found = loaded.notification("default", "flight_delayed")
     assert found is not None
     assert [channel.name for channel in found.channels] == ["push", "inapp", "email"]
 

@@ -46,7 +46,7 @@ def samples(name: str) -> list[dict[str, object]]:
 
 
 def render(name: str, channel: str, locale: str, sample: dict[str, object]) -> Content:
-    plan = catalog().plan("default", name)
+    plan = catalog().notification("default", name)
     assert plan is not None
     message = Message(
         message_id="0" * 32,
@@ -86,7 +86,7 @@ def test_the_catalog_has_no_mistakes() -> None:
 
 
 def test_notifications_are_as_documented() -> None:
-    plans = catalog().tenants["default"].plans
+    plans = catalog().tenants["default"].notifications
     channels = {name: tuple(channel.name for channel in plan.channels) for name, plan in plans.items()}
     assert channels == CHANNELS
     cancelled, delayed, offer = plans["flight_cancelled"], plans["flight_delayed"], plans["offer"]

@@ -48,7 +48,7 @@ def test_a_new_catalog_is_handed_over_once(path: Path) -> None:
     (path / "notifications/extra.yaml").write_text(NEW)
     (reload,) = watch.polls(5)
     assert isinstance(reload.catalog, Catalog)
-    assert reload.catalog.plan("quiet", "extra") is not None
+    assert reload.catalog.notification("quiet", "extra") is not None
     assert reload.problem == ""
 
 

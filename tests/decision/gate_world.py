@@ -5,13 +5,16 @@ from pathlib import Path
 import msgspec
 
 from tocsin.catalog.loader import Catalog, load
-from tocsin.decision.gate import Gate, Step
+from tocsin.decision.effects import Decision
+from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
-from tocsin.decision.record import RecordCodec, UserRecord
+from tocsin.decision.timers import rewritten
+from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.model.event import Event, Origin, Recipient
 from tocsin.model.message import Message, Retry
 from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.profile import Device, Preferences, Profile
+from tocsin.model.raw import RawRecord
 
 SMALL = Path(__file__).parent / "catalogs" / "small"
 CATALOG = load(SMALL)
@@ -50,7 +53,7 @@ class World:
         self.messages: list[Message] = []
         self.outcomes: list[Outcome] = []
         self.notes: list[int] = []
-        self.steps: list[Step] = []
+        self.steps: list[Decision] = []
         self._offset = 0
 
     def record(self, user: str = "ann") -> UserRecord | None:
@@ -71,7 +74,7 @@ class World:
         expires: int | None = None,
         bulk: bool = False,
         origin: Origin | None = None,
-    ) -> Step:
+    ) -> Decision:
         """Decide an event at `at`; its own time is the same unless given."""
         self.advance(at)
         self._offset += 1
@@ -90,22 +93,23 @@ class World:
             expires_ms=None if expires is None else NOON + expires,
             bulk=bulk,
         )
-        return self.apply(user, self.gate.on_event(self.record(user), event, NOON + at))
+        return self.apply(user, self.gate.on_event(self.record(user), event, NOON + at, rewritten(event)))
 
-    def profile(self, wanted: Profile | None, *, at: int = 0, user: str = "ann") -> Step:
+    def profile(self, wanted: Profile | None, *, at: int = 0, user: str = "ann") -> Decision:
         self.advance(at)
         step = self.gate.on_profile(self.record(user), self.tenant, user, wanted, NOON + at)
         return self.apply(user, step)
 
-    def receipt(self, kind: str, *, at: int = 0, user: str = "ann", **fields: object) -> Step:
+    def receipt(self, kind: str, *, at: int = 0, user: str = "ann", **fields: object) -> Decision:
         self.advance(at)
         known = {"tenant": self.tenant, "user": user, "kind": kind, "at_ms": NOON + at, **fields}
         receipt = msgspec.convert(known, ReceiptEvent)
-        return self.apply(user, self.gate.on_receipt(self.record(user), receipt, NOON + at))
+        raw = RawRecord("receipts", 3, 9, NOON + at, None, msgspec.json.encode(receipt), ())
+        return self.apply(user, self.gate.on_receipt(self.record(user), receipt, NOON + at, raw))
 
     def retry(
         self, message: Message, *, at: int = 0, due: int = 0, reason: str = "transient", attempt: int = 2
-    ) -> Step:
+    ) -> Decision:
         self.advance(at)
         retry = Retry(
             message=msgspec.structs.replace(message, attempt=attempt), reason=reason, due_ms=NOON + due
@@ -124,7 +128,7 @@ class World:
             record = self.record(user)
             self.apply(user, self.gate.on_timer(record, self.tenant, user, timer_id, payload, due_ms))
 
-    def apply(self, user: str, step: Step) -> Step:
+    def apply(self, user: str, step: Decision) -> Decision:
         """Do what a lane does with a step; a record that is not to be written must not have changed."""
         if step.touched:
             self.records.pop(user, None)
@@ -132,10 +136,10 @@ class World:
                 self.records[user] = self.codec.encode(step.record)
         else:
             assert step.record == self.record(user)
-        for timer_id, due_ms in step.releases:
+        for timer_id, due_ms in step.cancelled_timers:
             assert self.timers.pop((user, timer_id))[0] == due_ms
-        for hold in step.holds:
-            self.timers[user, hold.timer_id] = (hold.due_ms, hold.payload)
+        for timer in step.set_timers:
+            self.timers[user, timer.timer_id] = (timer.due_ms, timer.payload)
         self.messages += step.messages
         self.outcomes += step.outcomes
         if step.profile_version is not None:
@@ -144,11 +148,11 @@ class World:
         return step
 
 
-def said(step: Step) -> list[tuple[str, str, str]]:
+def said(step: Decision) -> list[tuple[str, str, str]]:
     """Words of a step as (status, reason, channel)."""
     return [(word.status, word.reason, word.channel) for word in step.outcomes]
 
 
-def sent(step: Step) -> list[str]:
+def sent(step: Decision) -> list[str]:
     """Channels a step sends to."""
     return [message.channel for message in step.messages]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.decision.gate_world import HOUR, MINUTE, NOON, World, profile
 from tocsin.decision.policy import GatePolicy
-from tocsin.decision.record import expire
+from tocsin.decision.user_state import expire
 from tocsin.model import ids
 from tocsin.model.event import Recipient
 from tocsin.model.outcome import Outcome

@@ -125,7 +125,7 @@ def test_yaml_is_a_catalog_that_compiles(block: Block, tmp_path: Path) -> None:
     shutil.copytree(CATALOG, tmp_path, dirs_exist_ok=True)
     (tmp_path / "notifications/flights.yaml").write_text(block.text)
     loaded = load(tmp_path)
-    assert all(loaded.plan("default", name) for name in specs)
+    assert all(loaded.notification("default", name) for name in specs)
 
 
 @pytest.mark.parametrize(

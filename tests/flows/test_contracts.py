@@ -21,7 +21,9 @@ from sources.decode_errors import DecodeErrorLimit, DecodeErrorPolicy
 from sources.partitioner import partition_of
 from tocsin.app.metric_defs import METRICS
 from tocsin.catalog.loader import load
-from tocsin.decision.gate import Gate, GatePolicy
+from tocsin.decision.gate import Gate
+from tocsin.decision.policy import GatePolicy
+from tocsin.decision.timers import rewritten
 from tocsin.errors import DecodeError
 from tocsin.formats import codec
 from tocsin.formats.cloudevents import Envelope, EventLimits
@@ -155,7 +157,7 @@ def test_the_examples_are_one_story() -> None:
     gate = Gate(load(ROOT / "examples" / "flights"), GatePolicy())
     change = codec.decode_profile(raw("profiles", PROFILE))
     record = gate.on_profile(None, change.tenant, change.user, change.profile, MESSAGE["decided_ms"]).record
-    step = gate.on_event(record, event(), MESSAGE["decided_ms"])
+    step = gate.on_event(record, event(), MESSAGE["decided_ms"], rewritten(event()))
     found = [json.loads(codec.encode(one)) for one in (*step.messages, *step.outcomes)]
     pushed = [one for one in found if one["channel"] == "push"]
     versions = {"catalog_version": MESSAGE["catalog_version"]}

@@ -23,7 +23,7 @@ from tests.golden.wire import Epoch, Line, Outputs, Published, Record, Reload, R
 from tocsin.catalog.loader import load
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
-from tocsin.decision.record import RecordCodec, UserRecord
+from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.devkit.demo_data import DemoData, DemoRecord, with_faults
 from tocsin.devkit.demo_events import flight_events, offer_events
 from tocsin.devkit.flights import chosen_days, read_flights

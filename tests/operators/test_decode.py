@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.decode import ORIGIN_HEADER, RECEIVED_HEADER, DecodePolicy, Decoder, Routed
+from operators.decode import DecodePolicy, Decoder, Routed
 from operators.gate import GateInput, LaneBatch
 from sources.partitioner import key_group_of, partition_of
 from tocsin.formats.codec import EventLimits, ProfileChange, read_dead_letter
+from tocsin.formats.forwarded import ORIGIN_HEADER, RECEIVED_HEADER
 from tocsin.model import topics
 from tocsin.model.event import Event
 from tocsin.model.outcome import Outcome

@@ -13,7 +13,8 @@ from operators.gate import GateInput, GateLogic, GateParts, LaneBatch
 from tests.decision.gate_world import CATALOG, HOUR, NOON, SECOND, profile
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
-from tocsin.decision.record import RecordCodec, UserRecord
+from tocsin.decision.timers import rewritten
+from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.formats.codec import ProfileChange, read_dead_letter
 from tocsin.model import topics
 from tocsin.model.dead_letter import DeadLetter
@@ -26,6 +27,7 @@ from tocsin.store import Identity, Shard
 from tocsin.store.outbox import Form
 
 LANE, USER = "0.0", "quiet/ann"
+RAW = RawRecord("profiles", 0, 0, NOON, None, None, ())
 IDENTITY = Identity(cluster="c", topics={}, partitions=1, lanes=1)
 
 
@@ -114,11 +116,11 @@ def event(at: int, number: int = 1, kind: str = "promo.new") -> GateInput:
         tenant="quiet", id=f"e{number}", source="/s", type=kind, user="ann", time_ms=NOON + at, data=data,
         origin=Origin("events", 0, number), received_ms=NOON + at,
     )  # fmt: skip
-    return GateInput(NOON + at, USER, item)
+    return GateInput(NOON + at, USER, item, rewritten(item))
 
 
 def change(at: int = 0, version: int = 1) -> GateInput:
-    return GateInput(NOON + at, USER, ProfileChange("quiet", "ann", profile(version=version)))
+    return GateInput(NOON + at, USER, ProfileChange("quiet", "ann", profile(version=version)), RAW)
 
 
 def outcomes(records: list[Any]) -> list[Outcome]:
@@ -154,7 +156,8 @@ def test_a_timer_due_before_a_record_fires_first_and_at_its_own_time(process: Pr
 
 def of_user(entry: GateInput, user: str) -> GateInput:
     assert isinstance(entry.item, Event)
-    return entry._replace(user_key=f"quiet/{user}", item=msgspec.structs.replace(entry.item, user=user))
+    item = msgspec.structs.replace(entry.item, user=user)
+    return entry._replace(user_key=f"quiet/{user}", item=item, raw=rewritten(item))
 
 
 def test_a_morning_s_worth_of_holds_is_spread_over_turns_and_changes_no_decision(process: Process) -> None:
@@ -162,12 +165,14 @@ def test_a_morning_s_worth_of_holds_is_spread_over_turns_and_changes_no_decision
     users = [f"u{number:04}" for number in range(500)] + ["zoe"]
     for user in users:
         wanted = ProfileChange("quiet", user, profile(version=1))
-        process.give(GateInput(NOON, f"quiet/{user}", wanted))
+        process.give(GateInput(NOON, f"quiet/{user}", wanted, RAW))
         held = process.give(of_user(event(9 * HOUR, kind="daytime"), user))
         assert words(held) == [("held", "quiet_hours")]
     morning = NOON + 20 * HOUR
     opted_out = profile(version=2, preferences=Preferences(enabled=False))
-    first = process.give(GateInput(morning + HOUR, "quiet/zoe", ProfileChange("quiet", "zoe", opted_out)))
+    first = process.give(
+        GateInput(morning + HOUR, "quiet/zoe", ProfileChange("quiet", "zoe", opted_out), RAW)
+    )
     assert 200 <= len(outcomes(first)) < 210
     said = [(one.user, one.status, one.at_ms) for one in outcomes(first)]
     assert ("zoe", "admitted", morning) in said, "what was due came before the change"
@@ -205,7 +210,7 @@ def test_a_lane_without_timers_sleeps_until_its_sweep_and_one_with_timers_wakes_
     asleep = process.logic.notify_at()
     assert asleep is not None
     assert asleep.timestamp() * 1000 == pytest.approx(NOON + 60 * SECOND)
-    process.give(GateInput(NOON, "quiet/bob", event(0).item))
+    process.give(event(0)._replace(user_key="quiet/bob"))
     other = event(0, kind="nothing.asks")
     assert isinstance(other.item, Event)
     process.give(
@@ -222,7 +227,9 @@ def test_an_empty_bundle_only_wakes_the_lane(process: Process) -> None:
 
 def test_a_changed_profile_is_noted_for_the_ledger_but_not_the_first(process: Process) -> None:
     assert [one for one in process.give(change(version=1)) if isinstance(one, VersionNote)] == []
-    again = GateInput(NOON, USER, ProfileChange("quiet", "ann", profile(version=2, email="new@mail.example")))
+    again = GateInput(
+        NOON, USER, ProfileChange("quiet", "ann", profile(version=2, email="new@mail.example")), RAW
+    )
     (note,) = [one for one in process.give(again) if isinstance(one, VersionNote)]
     assert note == VersionNote(USER, 2)
 
@@ -257,7 +264,7 @@ def test_what_waits_in_the_store_is_plain_and_comes_out_as_it_went_in(tmp_path: 
     first.give(change(), event(0, number=1))
     first.epoch()
     moved = ProfileChange("quiet", "ann", profile(version=2, email="ann.moved@mail.example"))
-    first.give(GateInput(NOON, USER, moved), event(SECOND, number=2, kind="nothing.asks"))
+    first.give(GateInput(NOON, USER, moved, RAW), event(SECOND, number=2, kind="nothing.asks"))
     first.epoch()
     first.shard.close()
     assert {type(record) for record in stored["outbox"][3]} == {tuple}

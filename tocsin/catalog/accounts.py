@@ -25,8 +25,8 @@ def check_accounts(path: Path, accounts: Mapping[str, str]) -> list[Problem]:
 
 def channels_without_account(path: Path, accounts: Mapping[str, str]) -> list[str]:
     """Name the channels that notifications use and no account serves."""
-    plans = [plan for tenant in load(path).tenants.values() for plan in tenant.plans.values()]
-    used = {channel.name for plan in plans for channel in plan.channels}
+    found = [each for tenant in load(path).tenants.values() for each in tenant.notifications.values()]
+    used = {channel.name for each in found for channel in each.channels}
     return sorted(used - set(accounts.values()))
 
 

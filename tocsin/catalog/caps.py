@@ -1,10 +1,10 @@
-"""Limits, compiled: what a cap allows, and what a counter must keep for the caps that read it."""
+"""Compiled limits: caps, and the counters that caps read."""
 
 import msgspec
 
 
 class Cap(msgspec.Struct, frozen=True, gc=False):
-    """At most `max` on `counter` in any `window_ms`. `hold`: wait for room instead of dropping."""
+    """At most `max` on `counter` in any `window_ms`. With `hold` the rest waits; else it is dropped."""
 
     counter: str
     max: int
@@ -13,7 +13,7 @@ class Cap(msgspec.Struct, frozen=True, gc=False):
 
 
 class Counter(msgspec.Struct, frozen=True, gc=False):
-    """What a counter must keep for every cap that reads it: the last `keep` times of `window_ms`."""
+    """A counter keeps the last `keep` times of `window_ms`: as many as any cap that reads it needs."""
 
     name: str
     keep: int

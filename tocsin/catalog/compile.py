@@ -1,4 +1,4 @@
-"""Plans: a notification of one tenant, with everything precomputed that does not depend on event or user."""
+"""Compiles notifications: all of a tenant's notification that depends on no event and no user."""
 
 from collections.abc import Iterable, Mapping
 
@@ -14,7 +14,7 @@ from tocsin.model.outcome import Outcome
 from tocsin.model.statuses import Status
 
 
-class ChannelPlan(msgspec.Struct, frozen=True, gc=False):
+class CompiledChannel(msgspec.Struct, frozen=True, gc=False):
     """One channel of a notification, with the keys of its switches, its caps, and its part of an id."""
 
     name: str
@@ -26,8 +26,8 @@ class ChannelPlan(msgspec.Struct, frozen=True, gc=False):
     spelled: str
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One notification of one tenant.
+class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One notification of one tenant. Equal only to itself, so that it is a cheap key.
 
     Attributes:
         needs: which of `data`, `event` and `user` its expressions read.
@@ -35,7 +35,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         counters: what an admission is counted on; none for a critical one.
         quiet: the tenant's quiet hours (start, end) for users without their own; None if it has none.
         spelled_head: what every notification id of it starts with; `spelled_tail` is how it ends.
-        message: what all its messages have in common; `word`: what all its outcomes have.
+        message: what all its messages have in common; `outcome`: what all its outcomes have.
     """
 
     tenant: str
@@ -48,7 +48,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     locale: str
     timezone: str
     when: Expression | None
-    channels: tuple[ChannelPlan, ...]
+    channels: tuple[CompiledChannel, ...]
     dedup_key: Expression | None
     dedup_window_ms: int
     collapse_key: Expression | None
@@ -64,23 +64,27 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     spelled_head: str
     spelled_tail: str
     message: Message
-    word: Outcome
+    outcome: Outcome
+
+    def channel(self, name: str) -> CompiledChannel | None:
+        """Return one of its channels; None if it does not use it."""
+        return next((channel for channel in self.channels if channel.name == name), None)
 
 
-class TenantPlan(msgspec.Struct, frozen=True):
+class CompiledTenant(msgspec.Struct, frozen=True):
     """A tenant's settings and its notifications, ready to be matched."""
 
     name: str
     spec: TenantSpec
-    plans: dict[str, Plan]
+    notifications: dict[str, CompiledNotification]
     exact: dict[str, tuple[str, ...]]
     prefixes: tuple[tuple[str, str], ...]
 
-    def matching(self, event_type: str) -> tuple[Plan, ...]:
+    def matching(self, event_type: str) -> tuple[CompiledNotification, ...]:
         """Notifications that ask for a type, in the catalog's order."""
         names = {name for prefix, name in self.prefixes if event_type.startswith(prefix)}
         names.update(self.exact.get(event_type, ()))
-        return tuple(plan for name, plan in self.plans.items() if name in names)
+        return tuple(found for name, found in self.notifications.items() if name in names)
 
 
 def counter_name(limit: Limit, notification: str, category: str) -> str:
@@ -92,9 +96,9 @@ def counter_name(limit: Limit, notification: str, category: str) -> str:
     return f"channel:{limit.channel}" if limit.scope == "channel" else limit.scope
 
 
-def tenant_plan(
+def compile_tenant(
     name: str, spec: TenantSpec, notifications: Mapping[str, NotificationSpec], version: str
-) -> TenantPlan:
+) -> CompiledTenant:
     """Compile a tenant's notifications. The specs were checked: categories exist, expressions compile."""
     own = {
         key: notice
@@ -110,8 +114,10 @@ def tenant_plan(
             prefixes.append((notice.on.type[:-1], key))
         else:
             exact[notice.on.type] = (*exact.get(notice.on.type, ()), key)
-    plans = {key: _plan(name, spec, key, notice, caps[key], counters, version) for key, notice in own.items()}
-    return TenantPlan(name, spec, plans, exact, tuple(prefixes))
+    compiled = {
+        key: _compile(name, spec, key, notice, caps[key], counters, version) for key, notice in own.items()
+    }
+    return CompiledTenant(name, spec, compiled, exact, tuple(prefixes))
 
 
 def _caps(spec: TenantSpec, name: str, notice: NotificationSpec) -> list[Cap]:
@@ -140,7 +146,7 @@ def _counters(caps: Iterable[Cap]) -> dict[str, Counter]:
     return counters
 
 
-def _plan(
+def _compile(
     tenant: str,
     spec: TenantSpec,
     name: str,
@@ -148,17 +154,17 @@ def _plan(
     caps: list[Cap],
     counters: dict[str, Counter],
     version: str,
-) -> Plan:
+) -> CompiledNotification:
     category = spec.categories[notice.category]
     critical = notice.priority == "critical"
     channels = tuple(
-        _channel_plan(use.channel, _compiled(use.when), notice.category, caps, counters, critical)
+        _compile_channel(use.channel, _compiled(use.when), notice.category, caps, counters, critical)
         for use in notice.channels
     )
     when, collapse = _compiled(notice.on.when), _compiled(notice.collapse_key)
     key = _compiled(notice.dedup.key) if notice.dedup else None
     expressions = [when, collapse, key, *(channel.when for channel in channels)]
-    return Plan(
+    return CompiledNotification(
         tenant=tenant,
         name=name,
         category=notice.category,
@@ -175,7 +181,7 @@ def _plan(
         collapse_key=collapse,
         needs=frozenset().union(*(expression.needs for expression in expressions if expression)),
         caps=tuple(cap for cap in caps if not cap.counter.startswith("channel:")),
-        counters=() if critical else _fed(name, notice.category, category.marketing, counters),
+        counters=() if critical else _counted(name, notice.category, category.marketing, counters),
         delay_ms=notice.delay_ms or 0,
         expires_ms=notice.expires_ms or 0,
         quiet=(spec.quiet_hours.start_min, spec.quiet_hours.end_min) if spec.quiet_hours else None,
@@ -187,7 +193,7 @@ def _plan(
         spelled_head=ids.spelled("n", tenant),
         spelled_tail=ids.spelled(name, ""),
         message=_message(tenant, name, notice, version),
-        word=_word(tenant, name, notice, version),
+        outcome=_outcome(tenant, name, notice, version),
     )
 
 
@@ -216,7 +222,7 @@ def _message(tenant: str, name: str, notice: NotificationSpec, version: str) -> 
     )
 
 
-def _word(tenant: str, name: str, notice: NotificationSpec, version: str) -> Outcome:
+def _outcome(tenant: str, name: str, notice: NotificationSpec, version: str) -> Outcome:
     return Outcome(
         outcome_id="",
         status=Status.ADMITTED.value,
@@ -229,22 +235,22 @@ def _word(tenant: str, name: str, notice: NotificationSpec, version: str) -> Out
     )
 
 
-def _fed(name: str, category: str, marketing: bool, counters: dict[str, Counter]) -> tuple[Counter, ...]:
+def _counted(name: str, category: str, marketing: bool, counters: dict[str, Counter]) -> tuple[Counter, ...]:
     """List the counters an admitted notification is counted on: only those that some cap reads."""
     names = [f"notification:{name}", f"category:{category}", *(["marketing"] if marketing else []), "user"]
     return tuple(counters[key] for key in names if key in counters)
 
 
-def _channel_plan(
+def _compile_channel(
     channel: str,
     when: Expression | None,
     category: str,
     caps: list[Cap],
     counters: dict[str, Counter],
     critical: bool,
-) -> ChannelPlan:
+) -> CompiledChannel:
     counter = f"channel:{channel}"
-    return ChannelPlan(
+    return CompiledChannel(
         name=channel,
         when=when,
         off_channel=switches.channel_key(channel),

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, TypeVar
 import pydantic
 
 from tocsin.catalog import spec as models
-from tocsin.catalog.compile import Plan, TenantPlan, tenant_plan
+from tocsin.catalog.compile import CompiledNotification, CompiledTenant, compile_tenant
 from tocsin.catalog.expressions import Expression, ExpressionError
 from tocsin.catalog.files import Document, Problem, Where, read
-from tocsin.catalog.matching import Chosen, fixed
+from tocsin.catalog.matching import Match, fixed
 from tocsin.catalog.spec import NotificationSpec, TenantSpec
 from tocsin.errors import CatalogError
 
@@ -35,27 +35,27 @@ _FIELDS = sorted(
 _Model = TypeVar("_Model", bound=pydantic.BaseModel)
 
 
-class Match(NamedTuple):
+class Candidates(NamedTuple):
     """The notifications of one tenant and event type.
 
     `needs` is what their expressions read; `fixed` are all of them, ready, if they have no expression.
     """
 
-    plans: tuple[Plan, ...]
+    notifications: tuple[CompiledNotification, ...]
     needs: frozenset[str]
-    fixed: tuple[Chosen, ...]
+    fixed: tuple[Match, ...]
 
 
 class Catalog:
     """A loaded catalog. Nothing in it changes; `version` names its content."""
 
-    def __init__(self, version: str, tenants: Mapping[str, TenantPlan]) -> None:
+    def __init__(self, version: str, tenants: Mapping[str, CompiledTenant]) -> None:
         self.version = version
         self._tenants = dict(tenants)
-        self._matches: dict[tuple[str, str], Match | None] = {}
+        self._candidates: dict[tuple[str, str], Candidates | None] = {}
 
     @property
-    def tenants(self) -> Mapping[str, TenantPlan]:
+    def tenants(self) -> Mapping[str, CompiledTenant]:
         """Every tenant by name."""
         return self._tenants
 
@@ -64,30 +64,30 @@ class Catalog:
         found = self._tenants.get(name)
         return found.spec if found else None
 
-    def match(self, tenant: str, event_type: str) -> Match | None:
+    def candidates(self, tenant: str, event_type: str) -> Candidates | None:
         """Notifications that ask for a type, in the catalog's order; None for a tenant there is not."""
         try:
-            return self._matches[tenant, event_type]
+            return self._candidates[tenant, event_type]
         except KeyError:
             return self._find(tenant, event_type)
 
-    def plan(self, tenant: str, notification: str) -> Plan | None:
+    def notification(self, tenant: str, notification: str) -> CompiledNotification | None:
         """Return one notification of a tenant."""
         found = self._tenants.get(tenant)
-        return found.plans.get(notification) if found else None
+        return found.notifications.get(notification) if found else None
 
-    def _find(self, tenant: str, event_type: str) -> Match | None:
+    def _find(self, tenant: str, event_type: str) -> Candidates | None:
         found = self._tenants.get(tenant)
-        match = None
+        candidates = None
         if found is not None:
-            plans = found.matching(event_type)
-            ready = tuple(chosen for plan in plans if (chosen := fixed(plan)) is not None)
-            needs = frozenset().union(*(plan.needs for plan in plans))
-            match = Match(plans, needs, ready if len(ready) == len(plans) else ())
-        if len(self._matches) >= _TYPES_CACHED:
-            self._matches.clear()  # types come from outside: a flood of invented ones must not pile up
-        self._matches[tenant, event_type] = match
-        return match
+            able = found.matching(event_type)
+            ready = tuple(match for one in able if (match := fixed(one)) is not None)
+            needs = frozenset().union(*(one.needs for one in able))
+            candidates = Candidates(able, needs, ready if len(ready) == len(able) else ())
+        if len(self._candidates) >= _TYPES_CACHED:
+            self._candidates.clear()  # types come from outside: a flood of invented ones must not pile up
+        self._candidates[tenant, event_type] = candidates
+        return candidates
 
 
 def load(path: Path) -> Catalog:
@@ -100,11 +100,11 @@ def load(path: Path) -> Catalog:
     if reading.problems:
         raise CatalogError("\n".join(str(problem) for problem in reading.problems))
     version = content_version(path)
-    plans = {
-        name: tenant_plan(name, spec, reading.notifications, version)
+    tenants = {
+        name: compile_tenant(name, spec, reading.notifications, version)
         for name, spec in reading.tenants.items()
     }
-    return Catalog(version, plans)
+    return Catalog(version, tenants)
 
 
 def check(path: Path) -> list[Problem]:

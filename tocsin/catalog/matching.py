@@ -1,40 +1,41 @@
-"""Which notifications an event means: expressions evaluated, all of them before anything is decided.
+"""Matches an event with notifications: all expressions are evaluated before anything is decided.
 
-So an event whose expression fails is dead as a whole, with nothing of it sent, and can be replayed.
+If one fails, the whole event is dead-lettered; nothing of it was sent, so it can be replayed.
 """
 
 from typing import NamedTuple
 
-from tocsin.catalog.compile import ChannelPlan, Plan
+from tocsin.catalog.compile import CompiledChannel, CompiledNotification
 from tocsin.catalog.expressions import Scope
 
 
-class Chosen(NamedTuple):
+class Match(NamedTuple):
     """A notification that an event means, with the channels and keys its expressions gave."""
 
-    plan: Plan
-    channels: tuple[ChannelPlan, ...]
+    notification: CompiledNotification
+    channels: tuple[CompiledChannel, ...]
     dedup_key: str = ""
     collapse_key: str = ""
 
 
-def fixed(plan: Plan) -> Chosen | None:
-    """Choose a notification without expressions once for all events; None if it has any."""
-    conditions = [plan.when, plan.dedup_key, plan.collapse_key, *(channel.when for channel in plan.channels)]
-    return Chosen(plan, plan.channels) if all(one is None for one in conditions) else None
+def fixed(notification: CompiledNotification) -> Match | None:
+    """Match a notification without expressions once for all events; None if it has any."""
+    expressions = [notification.when, notification.dedup_key, notification.collapse_key]
+    expressions += [channel.when for channel in notification.channels]
+    return Match(notification, notification.channels) if not any(expressions) else None
 
 
-def choose(plan: Plan, scope: Scope) -> Chosen | None:
+def choose(notification: CompiledNotification, scope: Scope) -> Match | None:
     """Evaluate a notification's expressions; None if its condition does not hold.
 
     Raises:
         ExpressionError: one of them failed on this event.
     """
-    if plan.when is not None and not plan.when.test(scope):
+    if notification.when is not None and not notification.when.test(scope):
         return None
-    return Chosen(
-        plan,
-        tuple(channel for channel in plan.channels if channel.when is None or channel.when.test(scope)),
-        plan.dedup_key.text(scope) if plan.dedup_key else "",
-        plan.collapse_key.text(scope) if plan.collapse_key else "",
+    return Match(
+        notification,
+        tuple(one for one in notification.channels if one.when is None or one.when.test(scope)),
+        notification.dedup_key.text(scope) if notification.dedup_key else "",
+        notification.collapse_key.text(scope) if notification.collapse_key else "",
     )

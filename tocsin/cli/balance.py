@@ -10,13 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from dashboards import store
-from operators.decode import ORIGIN_HEADER
 from sources.reader import TopicReader
 from tocsin.app.audit import Audit, Reconciliation
 from tocsin.app.settings import Settings
 from tocsin.cli.output import FAULT, console, errors, print_json
 from tocsin.errors import DecodeError
 from tocsin.formats.codec import decode_message, decode_outcome
+from tocsin.formats.forwarded import ORIGIN_HEADER
 from tocsin.model import topics
 from tocsin.model.outcome import Outcome
 from tocsin.model.raw import RawRecord

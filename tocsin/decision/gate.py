@@ -1,338 +1,397 @@
-"""The gate: what an event, a profile, a receipt, a handed-back message or a timer means for one user.
+"""The gate: what an event, a profile, a receipt, a returned message or a due timer means for one user.
 
-Pure: the same record, input, catalog and `now_ms` give the same step, byte for byte. Decisions are made in a
-fixed order (duplicate, known user, match, expiry, schedule, preferences, limits, quiet hours, channels), and
-every event ends in exactly one final word a notification, channel and target (law 1).
+Pure: the same record, input, catalog and `now_ms` give the same decision, byte for byte. Every event has
+exactly one final outcome a notification, channel and target (law 1). An event passes these steps: is it a
+duplicate, who is the recipient, which notifications match, what do the rules say, the handler of the verdict.
 
-A gate changes the record it is given; the caller writes it back as the step says.
+A gate changes the record that it is given; the caller writes it back as the decision says.
 """
 
-import msgspec
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
 
+from tocsin.catalog.compile import CompiledNotification
 from tocsin.catalog.expressions import ExpressionError, Scope
-from tocsin.catalog.loader import Catalog, Match
-from tocsin.catalog.matching import Chosen, choose
+from tocsin.catalog.loader import Candidates, Catalog
+from tocsin.catalog.matching import Match, choose
 from tocsin.catalog.spec import DefaultPreferences
-from tocsin.decision import dedup, handback, preferences, profiles, receipts, route
-from tocsin.decision.decide import NOTIFICATION_TIMER, Case, decide, say
+from tocsin.decision import dedup, profiles, receipts, returned, waiting
+from tocsin.decision.decider import dead_letter, decide, finish
+from tocsin.decision.effects import CancelTimer, DeadLetter, Decision, settled
+from tocsin.decision.evaluation import Evaluation, Stage
 from tocsin.decision.policy import GatePolicy
-from tocsin.decision.record import PROFILE_TIMER, HoldRef, UserRecord, Waiting
-from tocsin.decision.scope import scope_of
-from tocsin.decision.step import (
-    Dead,
-    HeldNotification,
-    HeldRetry,
-    Hold,
-    Step,
-    cloudevent,
-    decode_event,
-    decode_held,
-    encode_event,
+from tocsin.decision.recipient import (
+    Recipient,
+    TenantDefaults,
+    contact_point,
+    defaults_of,
+    for_event,
+    for_returned,
 )
-from tocsin.decision.words import Detail, event_word, held_word
-from tocsin.model import topics
-from tocsin.model.event import Event, Origin, Recipient
+from tocsin.decision.rules import ORDER, Entry, Rules, bind
+from tocsin.decision.scope import scope_of
+from tocsin.decision.subjects import EventSubject, HeldSubject, MessageSubject, WholeEvent
+from tocsin.decision.timers import HeldEvent, HeldMessage, TimerKind, decode_payload, event_of
+from tocsin.decision.user_state import PROFILE_TIMER, HoldRef, UserRecord
+from tocsin.decision.verdict import Cancel, Suppress
+from tocsin.errors import DecodeError
+from tocsin.model.event import Event
 from tocsin.model.message import Retry
-from tocsin.model.outcome import Outcome, ReceiptEvent
-from tocsin.model.profile import Preferences, Profile
-from tocsin.model.statuses import Reason, Status
+from tocsin.model.outcome import ReceiptEvent
+from tocsin.model.profile import Profile
+from tocsin.model.raw import RawRecord
+from tocsin.model.statuses import Reason
 
-__all__ = ["Gate", "GatePolicy", "Hold", "Step"]
-
-_NO_DEFAULTS = DefaultPreferences()
+_NO_DEFAULTS = TenantDefaults("", "", None, DefaultPreferences(), ())
 _NOTHING = Scope({})
 
 
-class Gate:
-    """All decisions under one catalog. Build a new one when the catalog changes: it keeps nothing else."""
+class DueTimer(NamedTuple):
+    """A timer that is due: the user's record, whose it is, and what was stored with it."""
 
-    def __init__(self, catalog: Catalog, policy: GatePolicy) -> None:
+    record: UserRecord | None
+    tenant: str
+    user: str
+    timer_id: str
+    payload: bytes
+    now_ms: int
+
+
+class Gate:
+    """All decisions under one catalog. Build a new one when the catalog changes: it keeps nothing else.
+
+    Args:
+        catalog: what is sent for which events.
+        policy: windows and bounds that are the same for all tenants.
+        order: the rules; the shipped ones unless given.
+    """
+
+    def __init__(self, catalog: Catalog, policy: GatePolicy, order: tuple[Entry, ...] = ORDER) -> None:
         self.catalog = catalog
         self.policy = policy
         self._version = catalog.version
+        self._defaults = {name: defaults_of(tenant.spec) for name, tenant in catalog.tenants.items()}
+        self._rules: dict[CompiledNotification, Mapping[Stage, Rules]] = {
+            notification: bind(notification, order)
+            for tenant in catalog.tenants.values()
+            for notification in tenant.notifications.values()
+        }
 
-    def on_event(self, record: UserRecord | None, event: Event, now_ms: int) -> Step:
-        """Decide an event; one whose user is not known yet waits for the profile."""
-        match = self.catalog.match(event.tenant, event.type)
-        if match is None:
-            return self._unknown_tenant(record, event, now_ms)
+    def on_event(self, record: UserRecord | None, event: Event, now_ms: int, raw: RawRecord) -> Decision:
+        """Decide an event; one whose user is not known yet waits for the profile.
+
+        Args:
+            record: the user's, or None.
+            event: the decoded event.
+            now_ms: the time of the decision.
+            raw: the record of the event as it was read: what is held keeps it, and a dead letter is it.
+        """
+        candidates = self.catalog.candidates(event.tenant, event.type)
+        if candidates is None:
+            return self._unknown_tenant(record, event, now_ms, raw)
+        policy, window_ms = self.policy, self.policy.dedup_window_ms
         key = dedup.key_of(event.source, event.id)
-        window_ms = self.policy.dedup_window_ms
         if record is None:
             record = UserRecord()
         elif record.seen and (first := dedup.original(record.seen, key, event.time_ms, window_ms, now_ms)):
-            return self._duplicate(record, event, now_ms, first)
-        step = Step(record, True)
-        if not record.version and event.recipient is None:
-            self._wait(step, record, event, key, now_ms)
-        elif self._decide_all(step, record, event, match, now_ms):
-            record.seen = self._remembered(record.seen, key, event, window_ms, now_ms)
-        return _settled(step, record)
+            decision = Decision(record)
+            self._duplicate(decision, event, now_ms, first)
+            return decision
+        decision = Decision(record, True)
+        recipient = for_event(record, event, self._defaults[event.tenant])
+        if recipient is None:
+            accepted = waiting.wait(decision, record, WholeEvent(event, now_ms, self._version), raw, policy)
+        else:
+            accepted = self._decide_all(decision, record, recipient, event, raw, candidates, now_ms)
+        if accepted:
+            record.seen = dedup.remember(
+                record.seen,
+                key,
+                event.time_ms,
+                policy.dedup_window_ms,
+                now_ms,
+                event.origin,
+                policy.dedup_max,
+            )
+        return settled(decision, record)
 
     def on_profile(
         self, record: UserRecord | None, tenant: str, user: str, profile: Profile | None, now_ms: int
-    ) -> Step:
+    ) -> Decision:
         """Take a profile over, and decide what waited for it; None erases the user and all that is held."""
         if profile is None:
             return self._erase(record, tenant, user, now_ms)
-        return self._adopt(record, tenant, user, profile, now_ms)
-
-    def on_receipt(self, record: UserRecord | None, receipt: ReceiptEvent, now_ms: int) -> Step:
-        """Log a receipt; one that says a target is dead or refuses blocks it."""
-        step = Step(record)
-        if receipt.kind not in receipts.KINDS:
-            error = f"unknown kind of receipt: send one of {', '.join(sorted(receipts.KINDS))}"
-            payload = msgspec.json.encode(receipt)
-            step.dead.append(Dead(payload, Reason.BAD_FIELD, error, _origin(receipt.origin), now_ms))
-            return step
-        if receipts.blocks(receipt):
-            step.record = record = record or UserRecord()
-            receipts.block(record, receipt, now_ms, self.policy.blocked_max)
-            step.touched = True
-        step.outcomes.append(receipts.receipt_word(receipt, now_ms, self._version))
-        return step
-
-    def on_retry(self, record: UserRecord | None, retry: Retry, now_ms: int) -> Step:
-        """Decide a handed-back message again: hold it until due, send it by the profile of now, or end it.
-
-        A pass through delivery hands back once; a copy of that record, as a crash may leave, says no more.
-        """
-        known = record is not None
         found = record if record is not None else UserRecord()
-        if known and not handback.is_first(found, retry, now_ms, self.policy):
-            return Step(record)
-        step = Step(found, known)
-        self._hand_back(step, found, HeldRetry(retry), now_ms)
-        step.record = found if step.touched else record
-        return step
+        decision = Decision(found)
+        defaults = self._defaults.get(tenant, _NO_DEFAULTS)
+        decision.touched = profiles.adopt(found, user, profile, defaults.preferences)
+        # Without a record nothing was ever sent to this user, so no message can be stale.
+        if decision.touched and record is not None:
+            decision.profile_version = found.version
+        waited, found.waiting = found.waiting, ()
+        if waited:
+            decision.touched = True
+            decision.cancelled_timers.append(CancelTimer(PROFILE_TIMER, waited[0].deadline_ms))
+        for one in waited:
+            self._decide_waiting(decision, found, waiting.read(one.event, tenant, user), now_ms)
+        return decision
+
+    def on_receipt(
+        self, record: UserRecord | None, receipt: ReceiptEvent, now_ms: int, raw: RawRecord
+    ) -> Decision:
+        """Log a receipt; it may block its contact point and cancel timers of its notification."""
+        decision = Decision(record)
+        kind = receipts.RECEIPTS.get(receipt.kind)
+        if kind is None:
+            error = f"unknown kind of receipt: send one of {', '.join(sorted(receipts.KINDS))}"
+            decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, error))
+            return decision
+        if receipts.blocks(receipt, kind):
+            decision.record = record = record or UserRecord()
+            receipts.block(record, receipt, now_ms, self.policy.blocked_max)
+            decision.touched = True
+        decision.outcomes.append(receipts.receipt_outcome(receipt, kind, now_ms, self._version))
+        for timer_id in receipts.cancelled(record, receipt, kind) if record else ():
+            assert record is not None, "only a record has timers"
+            self._cancel(decision, record, receipt, timer_id, now_ms)
+        return decision
+
+    def on_retry(self, record: UserRecord | None, retry: Retry, now_ms: int) -> Decision:
+        """Decide a returned message again: hold it until due, send it by the profile of now, or end it.
+
+        An admission is returned once. A copy of the record, as a crash may leave one, changes nothing.
+        """
+        found = record if record is not None else UserRecord()
+        message = retry.message
+        recipient = for_returned(found, retry, self._defaults.get(message.tenant, _NO_DEFAULTS))
+        if record is None and recipient is None:
+            # Nothing is kept of somebody who was erased.
+            decision = Decision(None)
+        elif returned.is_first(found, retry, now_ms, self.policy):
+            decision = Decision(found, True)
+        else:
+            return Decision(record)
+        self._decide_returned(decision, found, recipient, HeldMessage(retry), now_ms)
+        return decision
 
     def on_timer(
         self, record: UserRecord | None, tenant: str, user: str, timer_id: str, payload: bytes, now_ms: int
-    ) -> Step:
-        """Decide what was held again; `payload` is what the step that held it said."""
-        if timer_id == PROFILE_TIMER:
-            return self._give_up(record, now_ms)
-        held = decode_held(payload)
-        found = record if record is not None else UserRecord()
-        ref = found.holds.pop(timer_id, None)
-        step = Step(found, True)
-        if isinstance(held, HeldRetry):
-            self._hand_back(step, found, held, now_ms)
-        else:
-            self._decide_held(step, found, held, ref or _ref(timer_id, held), now_ms)
-        return _settled(step, found)
+    ) -> Decision:
+        """Decide what was held again; `payload` is the one of the decision that set the timer."""
+        due = DueTimer(record, tenant, user, timer_id, payload, now_ms)
+        return TIMERS[TimerKind(timer_id[0])](self, due)
 
-    def _unknown_tenant(self, record: UserRecord | None, event: Event, now_ms: int) -> Step:
-        step = Step(record)
-        error = "tenant: not in the catalog; add tenants/<tenant>.yaml or mend the event's `tenant`"
-        self._bury(step, event, Reason.BAD_FIELD, error, now_ms)
-        return step
-
-    def _duplicate(self, record: UserRecord, event: Event, now_ms: int, first: str) -> Step:
-        """Say that an event is a duplicate; a copy of the very same record has its words already."""
-        step = Step(record)
-        if first != str(event.origin):
-            detail: Detail = {"original": first}
-            word = event_word(event, Status.SUPPRESSED, Reason.DUPLICATE, now_ms, self._version, detail)
-            step.outcomes.append(word)
-        return step
-
-    def _remembered(self, seen: bytes, key: bytes, event: Event, window_ms: int, now_ms: int) -> bytes:
-        return dedup.remember(
-            seen, key, event.time_ms, window_ms, now_ms, event.origin, self.policy.dedup_max
-        )
-
-    def _decide_all(self, step: Step, record: UserRecord, event: Event, match: Match, now_ms: int) -> bool:
-        """Decide every notification an event means; False if an expression failed and the event is dead."""
-        person = record if record.version else self._inline(record, event)
-        try:
-            scope = scope_of(event, person, match.needs) if match.needs else _NOTHING
-            chosen = match.fixed or [
-                found for plan in match.plans if (found := choose(plan, scope)) is not None
-            ]
-        except ExpressionError as error:
-            self._bury(step, event, Reason.BAD_EXPRESSION, str(error), now_ms)
-            return False
-        if not chosen:
-            word = event_word(event, Status.SUPPRESSED, Reason.NO_MATCH, now_ms, self._version)
-            step.outcomes.append(word)
-        for one in chosen:
-            case = Case(step, person, event, one, now_ms, self.policy)
-            held = record.holds.get(NOTIFICATION_TIMER + case.notification_id) if record.holds else None
-            if held is not None:
-                # An id used again beyond the window: the notification it names is still to come.
-                step.outcomes += self._duplicate(record, event, now_ms, held.origin).outcomes
-            elif one.plan.dedup_key is None or self._is_first(record, case, one):
-                decide(case)
-        return True
-
-    def _is_first(self, record: UserRecord, case: Case, chosen: Chosen) -> bool:
-        """Look a catalog's dedup key up, and remember it."""
-        event, now_ms, window_ms = case.event, case.now_ms, chosen.plan.dedup_window_ms
-        key = dedup.key_of(chosen.plan.name, chosen.dedup_key)
-        first = dedup.original(record.keys, key, event.time_ms, window_ms, now_ms)
-        if first:
-            say(case, Status.SUPPRESSED, Reason.DUPLICATE_KEY, {"original": first})
-            return False
-        record.keys = self._remembered(record.keys, key, event, window_ms, now_ms)
-        return True
-
-    def _decide_held(
-        self, step: Step, record: UserRecord, held: HeldNotification, ref: HoldRef, now_ms: int
-    ) -> None:
+    def notification_due(self, due: DueTimer) -> Decision:
         """Decide a held notification again, unless its user, cause or place in the catalog is gone."""
-        event = held.event
-        plan = self.catalog.plan(event.tenant, held.notification)
-        if not record.version and event.recipient is None:
-            step.outcomes.append(self._last(event, ref, Status.SUPPRESSED, Reason.ERASED, now_ms))
-            return
-        person = record if record.version else self._inline(record, event)
+        record, now_ms = due.record or UserRecord(), due.now_ms
+        held = decode_payload(due.payload)
+        assert isinstance(held, HeldEvent), "a timer of this kind has the payload of an event"
+        ref = record.holds.pop(due.timer_id, None) or _ref(due, held)
+        decision = Decision(record, True)
+        gone = HeldSubject(ref, due.tenant, due.user, now_ms, self._version)
         try:
-            chosen = choose(plan, scope_of(event, person, plan.needs)) if plan else None
+            event = event_of(held)
+        except DecodeError as error:
+            dead_letter(decision, gone, held.raw, held, error.reason, str(error))
+            return settled(decision, record)
+        recipient = for_event(record, event, self._defaults.get(event.tenant, _NO_DEFAULTS))
+        notification = self.catalog.notification(event.tenant, held.notification)
+        if recipient is None:
+            finish(decision, gone, Suppress(Reason.ERASED))
+            return settled(decision, record)
+        try:
+            scope = scope_of(event, recipient, notification.needs) if notification else _NOTHING
+            match = choose(notification, scope) if notification else None
         except ExpressionError as error:
-            self._forget(record, event)
-            step.outcomes.append(self._last(event, ref, Status.DEAD, Reason.BAD_EXPRESSION, now_ms))
-            step.dead.append(_dead(event, Reason.BAD_EXPRESSION, str(error)))
-            return
-        if chosen is None:
-            step.outcomes.append(self._last(event, ref, Status.CANCELLED, Reason.NO_MATCH, now_ms))
-            return
-        decide(Case(step, person, event, chosen, now_ms, self.policy, held.round))
-
-    def _hand_back(self, step: Step, record: UserRecord, held: HeldRetry, now_ms: int) -> None:
-        message = held.retry.message
-        plan = self.catalog.plan(message.tenant, message.notification)
-        handback.decide_again(handback.HandBack(step, record, held, plan, now_ms, self._version, self.policy))
-
-    def _last(self, event: Event, ref: HoldRef, status: Status, reason: Reason, now_ms: int) -> Outcome:
-        return held_word(ref, event.tenant, event.user, status, reason, now_ms, self._version)
-
-    def _inline(self, record: UserRecord, event: Event) -> UserRecord:
-        """View of someone without a profile: contacts and the tenant's defaults over the record's windows."""
-        recipient = event.recipient or Recipient()
-        return UserRecord(
-            points=route.recipient_points(recipient),
-            locale=recipient.locale,
-            timezone=recipient.timezone,
-            off=preferences.switched_off(Preferences(), self._defaults(event.tenant)),
-            blocked=record.blocked,
-            counts=record.counts,
-            holds=record.holds,
-        )
-
-    def _defaults(self, tenant: str) -> DefaultPreferences:
-        spec = self.catalog.tenant(tenant)
-        return spec.preferences if spec else _NO_DEFAULTS
-
-    def _wait(self, step: Step, record: UserRecord, event: Event, key: bytes, now_ms: int) -> None:
-        """Hold an event for its user's profile; beyond the bounds it is dead at once."""
-        policy, waiting = self.policy, record.waiting
-        payload = encode_event(event)
-        size = sum(len(one.event) for one in waiting) + len(payload)
-        if len(waiting) >= policy.waiting_max or size > policy.waiting_bytes:
-            error = "user: not known, and too many events wait for the profile; publish profiles first"
-            self._bury(step, event, Reason.UNKNOWN_USER, error, now_ms)
-            return
-        record.seen = self._remembered(record.seen, key, event, policy.dedup_window_ms, now_ms)
-        deadline_ms = now_ms + policy.profile_wait_ms
-        record.waiting = (*waiting, Waiting(deadline_ms, payload))
-        if not waiting:
-            step.holds.append(Hold(PROFILE_TIMER, deadline_ms, b""))
-        detail: Detail = {"due_ms": deadline_ms}
-        word = event_word(event, Status.HELD, Reason.AWAITING_PROFILE, now_ms, self._version, detail)
-        step.outcomes.append(word)
-
-    def _give_up(self, record: UserRecord | None, now_ms: int) -> Step:
-        """End what waited for a profile too long; the rest waits on."""
-        step = Step(record)
-        if record is None or not record.waiting:
-            return step
-        step.touched = True
-        late = [one for one in record.waiting if one.deadline_ms <= now_ms]
-        record.waiting = record.waiting[len(late) :]
-        for one in late:
-            event = decode_event(one.event)
-            self._forget(record, event)
-            error = "subject: no profile of this user came in time; publish it, then replay"
-            self._bury(step, event, Reason.UNKNOWN_USER, error, now_ms)
-        if record.waiting:
-            step.holds.append(Hold(PROFILE_TIMER, record.waiting[0].deadline_ms, b""))
-        return _settled(step, record)
-
-    def _adopt(
-        self, record: UserRecord | None, tenant: str, user: str, profile: Profile, now_ms: int
-    ) -> Step:
-        found = record if record is not None else UserRecord()
-        step = Step(found)
-        step.touched = profiles.adopt(found, user, profile, self._defaults(tenant))
-        # Without a record nothing was ever sent to this user, so no message can be stale.
-        if step.touched and record is not None:
-            step.profile_version = found.version
-        waiting, found.waiting = found.waiting, ()
-        if waiting:
-            step.touched = True
-            step.releases.append((PROFILE_TIMER, waiting[0].deadline_ms))
-        for one in waiting:
-            self._decide_waiting(step, found, decode_event(one.event), now_ms)
-        return step
-
-    def _decide_waiting(self, step: Step, record: UserRecord, event: Event, now_ms: int) -> None:
-        match = self.catalog.match(event.tenant, event.type)
+            waiting.forget(record, event)
+            dead_letter(decision, gone, held.raw, held, Reason.BAD_EXPRESSION, str(error))
+            return settled(decision, record)
         if match is None:
+            finish(decision, gone, Cancel(Reason.NO_MATCH))
+        else:
+            subject = EventSubject(event, held.raw, match, now_ms, held.hold_count)
+            self._evaluate(decision, record, recipient, subject, Stage.TIMER)
+        return settled(decision, record)
+
+    def message_due(self, due: DueTimer) -> Decision:
+        """Decide a returned message again whose wait is over."""
+        record = due.record or UserRecord()
+        held = decode_payload(due.payload)
+        assert isinstance(held, HeldMessage), "a timer of this kind has the payload of a message"
+        record.holds.pop(due.timer_id, None)
+        decision = Decision(record, True)
+        recipient = for_returned(record, held.retry, self._defaults.get(due.tenant, _NO_DEFAULTS))
+        self._decide_returned(decision, record, recipient, held, due.now_ms)
+        return settled(decision, record)
+
+    def wait_over(self, due: DueTimer) -> Decision:
+        """End the wait of events whose profile did not come in time; the others wait on."""
+        return waiting.end_wait(due.record, due.tenant, due.user, due.now_ms, self._version)
+
+    def _unknown_tenant(
+        self, record: UserRecord | None, event: Event, now_ms: int, raw: RawRecord
+    ) -> Decision:
+        decision = Decision(record)
+        error = "tenant: not in the catalog; add tenants/<tenant>.yaml or correct the event's `tenant`"
+        whole = WholeEvent(event, now_ms, self._version)
+        dead_letter(decision, whole, raw, event, Reason.BAD_FIELD, error)
+        return decision
+
+    def _duplicate(self, decision: Decision, event: Event, now_ms: int, first: str) -> None:
+        """Suppress a duplicate; a copy of the very same record has its outcomes already."""
+        if first != str(event.origin):
+            whole = WholeEvent(event, now_ms, self._version)
+            finish(decision, whole, Suppress(Reason.DUPLICATE, {"original": first}))
+
+    def _decide_all(
+        self,
+        decision: Decision,
+        record: UserRecord,
+        recipient: Recipient,
+        event: Event,
+        raw: RawRecord,
+        candidates: Candidates,
+        now_ms: int,
+    ) -> bool:
+        """Decide every notification an event means; False if an expression failed and the event is dead."""
+        try:
+            matches = candidates.fixed or _matches(candidates, event, recipient)
+        except ExpressionError as error:
+            whole = WholeEvent(event, now_ms, self._version)
+            dead_letter(decision, whole, raw, event, Reason.BAD_EXPRESSION, str(error))
+            return False
+        if not matches:
+            finish(decision, WholeEvent(event, now_ms, self._version), Suppress(Reason.NO_MATCH))
+        for match in matches:
+            subject = EventSubject(event, raw, match, now_ms)
+            held = record.holds.get(subject.timer_id) if record.holds else None
+            if held is None:
+                self._evaluate(decision, record, recipient, subject, Stage.EVENT)
+            else:
+                # An id used again beyond the window: the notification it names is still to come.
+                self._duplicate(decision, event, now_ms, held.origin)
+        return True
+
+    def _evaluate(
+        self,
+        decision: Decision,
+        record: UserRecord,
+        recipient: Recipient,
+        subject: EventSubject,
+        stage: Stage,
+    ) -> None:
+        event, notification = subject.event, subject.match.notification
+        delay_ms, own_ms = notification.delay_ms, event.expires_ms or 0
+        expires_ms = notification.expires_ms
+        if expires_ms:
+            expires_ms += event.time_ms
+        if own_ms and (not expires_ms or own_ms < expires_ms):
+            expires_ms = own_ms
+        evaluation = Evaluation(
+            subject,
+            recipient,
+            notification,
+            record,
+            subject.now_ms,
+            stage,
+            expires_ms,
+            event.send_at_ms or (event.time_ms + delay_ms if delay_ms else 0),
+        )
+        decide(decision, evaluation, self._rules[notification][stage], self.policy)
+
+    def _decide_returned(
+        self,
+        decision: Decision,
+        record: UserRecord,
+        recipient: Recipient | None,
+        held: HeldMessage,
+        now_ms: int,
+    ) -> None:
+        retry, message = held.retry, held.retry.message
+        subject = MessageSubject(retry, now_ms, self._version, held.round)
+        if recipient is None:
+            return finish(decision, subject, Suppress(Reason.ERASED))
+        notification = self.catalog.notification(message.tenant, message.notification)
+        channel = notification.channel(message.channel) if notification else None
+        if notification is None or channel is None:
+            return finish(decision, subject, Cancel(Reason.NO_MATCH))
+        stale = retry.reason == Reason.STALE_PROFILE
+        evaluation = Evaluation(
+            subject,
+            recipient,
+            notification,
+            record,
+            now_ms,
+            Stage.RETURNED,
+            message.expires_ms,
+            0 if stale else retry.due_ms,
+            channel,
+            contact_point(recipient, message.channel, subject.target_key),
+        )
+        return decide(decision, evaluation, self._rules[notification][Stage.RETURNED], self.policy)
+
+    def _decide_waiting(
+        self, decision: Decision, record: UserRecord, waited: waiting.Waited, now_ms: int
+    ) -> None:
+        """Decide an event whose profile has come."""
+        event, raw = waited.event, waited.held.raw
+        candidates = self.catalog.candidates(event.tenant, event.type)
+        recipient = for_event(record, event, self._defaults.get(event.tenant, _NO_DEFAULTS))
+        assert recipient is not None, "the profile has come"
+        whole = WholeEvent(event, now_ms, self._version)
+        if waited.error is not None:
+            dead_letter(decision, whole, raw, event, waited.error.reason, str(waited.error))
+        elif candidates is None:
             error = "tenant: no longer in the catalog; add tenants/<tenant>.yaml again"
-            self._bury(step, event, Reason.BAD_FIELD, error, now_ms)
-        elif self._decide_all(step, record, event, match, now_ms):
+            dead_letter(decision, whole, raw, event, Reason.BAD_FIELD, error)
+        elif self._decide_all(decision, record, recipient, event, raw, candidates, now_ms):
             return
-        self._forget(record, event)
+        waiting.forget(record, event)
 
-    def _erase(self, record: UserRecord | None, tenant: str, user: str, now_ms: int) -> Step:
-        """Forget a user: every held thing gets its last word, and messages on their way come back to it."""
-        step = Step(None)
+    def _erase(self, record: UserRecord | None, tenant: str, user: str, now_ms: int) -> Decision:
+        """Forget a user: all that is held gets its final outcome, and queued messages will return to it."""
+        decision = Decision(None)
         if record is None:
-            return step
-        step.touched = True
-        step.profile_version = -now_ms
+            return decision
+        decision.touched = True
+        decision.profile_version = -now_ms
+        erased = Suppress(Reason.ERASED)
         if record.waiting:
-            step.releases.append((PROFILE_TIMER, record.waiting[0].deadline_ms))
+            decision.cancelled_timers.append(CancelTimer(PROFILE_TIMER, record.waiting[0].deadline_ms))
         for one in record.waiting:
-            event = decode_event(one.event)
-            word = event_word(event, Status.SUPPRESSED, Reason.ERASED, now_ms, self._version)
-            step.outcomes.append(word)
+            event = waiting.read(one.event, tenant, user).event
+            finish(decision, WholeEvent(event, now_ms, self._version), erased)
         for timer_id, ref in record.holds.items():
-            step.releases.append((timer_id, ref.due_ms))
-            word = held_word(ref, tenant, user, Status.SUPPRESSED, Reason.ERASED, now_ms, self._version)
-            step.outcomes.append(word)
-        return step
+            decision.cancelled_timers.append(CancelTimer(timer_id, ref.due_ms))
+            finish(decision, HeldSubject(ref, tenant, user, now_ms, self._version), erased)
+        return decision
 
-    def _bury(self, step: Step, event: Event, reason: Reason, error: str, now_ms: int) -> None:
-        """End an event as a dead letter, with its word in the log."""
-        step.dead.append(_dead(event, reason, error))
-        detail: Detail = {"error": error}
-        step.outcomes.append(event_word(event, Status.DEAD, reason, now_ms, self._version, detail))
-
-    def _forget(self, record: UserRecord, event: Event) -> None:
-        """Let a dead event come again: its replay is no duplicate."""
-        record.seen = dedup.forget(record.seen, dedup.key_of(event.source, event.id))
-
-
-def _settled(step: Step, record: UserRecord) -> Step:
-    """Erase a record with nothing left in it."""
-    step.record = None if record.is_empty() else record
-    return step
+    def _cancel(
+        self, decision: Decision, record: UserRecord, receipt: ReceiptEvent, timer_id: str, now_ms: int
+    ) -> None:
+        """Cancel a timer of a notification whose receipt makes it needless."""
+        ref = record.holds.pop(timer_id)
+        decision.touched = True
+        decision.cancelled_timers.append(CancelTimer(timer_id, ref.due_ms))
+        subject = HeldSubject(ref, receipt.tenant, receipt.user, now_ms, self._version)
+        finish(decision, subject, Cancel(Reason.NONE, {"receipt": receipt.kind}))
 
 
-def _dead(event: Event, reason: Reason, error: str) -> Dead:
-    return Dead(cloudevent(event), reason, error, event.origin, event.received_ms)
+TIMERS: Final[Mapping[TimerKind, Callable[[Gate, DueTimer], Decision]]] = {
+    TimerKind.NOTIFICATION: Gate.notification_due,
+    TimerKind.MESSAGE: Gate.message_due,
+    TimerKind.PROFILE: Gate.wait_over,
+}
+"""What is decided when a timer of each kind is due."""
 
 
-def _ref(timer_id: str, held: HeldNotification) -> HoldRef:
-    event = held.event
-    nid = timer_id.removeprefix(NOTIFICATION_TIMER)
-    return HoldRef(0, nid, held.notification, "", event.id, str(event.origin), attempt=held.round)
+def _matches(candidates: Candidates, event: Event, recipient: Recipient) -> Sequence[Match]:
+    """Evaluate the expressions of all candidates; raises `ExpressionError`."""
+    scope = scope_of(event, recipient, candidates.needs) if candidates.needs else _NOTHING
+    found = [choose(notification, scope) for notification in candidates.notifications]
+    return [match for match in found if match is not None]
 
 
-def _origin(text: str) -> Origin:
-    topic, _, place = text.partition("/")
-    partition, _, offset = place.partition("/")
-    numbers = [int(part) if part.isdecimal() and len(part) < 19 else 0 for part in (partition, offset)]
-    return Origin(topic or topics.RECEIPTS, *numbers)
+def _ref(due: DueTimer, held: HeldEvent) -> HoldRef:
+    nid = due.timer_id.removeprefix(TimerKind.NOTIFICATION)
+    return HoldRef(0, nid, held.notification, "", "", str(held.origin), attempt=held.hold_count)

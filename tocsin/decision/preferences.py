@@ -1,8 +1,8 @@
-"""What a user allows. Every switch that says no wins; only a required category passes them.
+"""Preferences: the choices of a user merged with the tenant's defaults, and what they refuse.
 
-A record keeps the switches that are off, as keys: `*` everything, `channel:<c>`, `notification:<n>`,
-`category:<k>`, `category:<k>:<c>` one channel of a category. Where the user has not chosen, the tenant's
-defaults hold; they are merged in when the profile comes.
+Every switch that is off refuses. A record keeps the keys of these switches: `*` everything, `channel:<c>`,
+`notification:<n>`, `category:<k>`, `category:<k>:<c>` one channel of a category. Where the user has not
+chosen, the tenant's defaults hold; they are merged in when the profile comes.
 """
 
 from collections.abc import Collection
@@ -16,7 +16,7 @@ Switch = bool | dict[str, bool]
 
 
 def switched_off(chosen: Preferences, defaults: DefaultPreferences) -> tuple[str, ...]:
-    """List what is off for a user, sorted: his own choice where he made one, else the default."""
+    """Return the keys of all that is off, sorted: the user's choice where there is one, else the default."""
     channels = {str(name): on for name, on in defaults.channels.items()} | chosen.channels
     notifications = {**defaults.notifications, **chosen.notifications}
     off = [channel_key(name) for name, on in channels.items() if not on]
@@ -49,7 +49,7 @@ def _on(switch: Switch, channel: str) -> bool:
 def refusal(
     off: Collection[str], snoozed_until_ms: int, now_ms: int, notification: str, category: str
 ) -> Reason:
-    """Why a notification may not go out at all; NONE if it may. Takes the keys of both."""
+    """Return why a notification may not be sent at all; NONE if it may. Takes the keys of both."""
     if ALL_OFF in off:
         return Reason.OPTED_OUT
     if snoozed_until_ms > now_ms:
@@ -60,7 +60,7 @@ def refusal(
 
 
 def channel_refusal(off: Collection[str], channel: str, category_channel: str) -> Reason:
-    """Why one channel may not be used; NONE if it may. Takes the keys of both."""
+    """Return why one channel may not be used; NONE if it may. Takes the keys of both."""
     if category_channel in off:
         return Reason.CATEGORY_OFF
     return Reason.CHANNEL_OFF if channel in off else Reason.NONE

@@ -1,8 +1,9 @@
-"""A profile, taken over into a user's record: contact points, wishes, and a version that always grows."""
+"""Takes a profile over into a user's record: contact points, preferences, and a version that always grows."""
 
 from tocsin.catalog.spec import DefaultPreferences, daily_minute
-from tocsin.decision import preferences, route
-from tocsin.decision.record import UserRecord
+from tocsin.decision.preferences import switched_off
+from tocsin.decision.recipient import profile_contact_points
+from tocsin.decision.user_state import UserRecord
 from tocsin.model.profile import Profile
 
 
@@ -16,14 +17,14 @@ def adopt(record: UserRecord, user: str, profile: Profile, defaults: DefaultPref
         Whether anything changed.
     """
     before = _content(record)
-    wishes = profile.preferences
-    snoozed = wishes.snoozed_until
+    chosen = profile.preferences
+    snoozed = chosen.snoozed_until
     hours = profile.quiet_hours
     after = (
-        route.profile_points(user, profile),
+        profile_contact_points(user, profile),
         profile.locale,
         profile.timezone,
-        preferences.switched_off(wishes, defaults),
+        switched_off(chosen, defaults),
         int(snoozed.timestamp() * 1000) if snoozed else 0,
         daily_minute(hours.start) if hours else -1,
         daily_minute(hours.end) if hours else -1,
@@ -31,10 +32,10 @@ def adopt(record: UserRecord, user: str, profile: Profile, defaults: DefaultPref
     if record.version and before == after:
         return False
     (
-        record.points,
+        record.contact_points,
         record.locale,
         record.timezone,
-        record.off,
+        record.switched_off,
         record.snoozed_until_ms,
         record.quiet_start_min,
         record.quiet_end_min,
@@ -45,10 +46,10 @@ def adopt(record: UserRecord, user: str, profile: Profile, defaults: DefaultPref
 
 def _content(record: UserRecord) -> tuple[object, ...]:
     return (
-        record.points,
+        record.contact_points,
         record.locale,
         record.timezone,
-        record.off,
+        record.switched_off,
         record.snoozed_until_ms,
         record.quiet_start_min,
         record.quiet_end_min,

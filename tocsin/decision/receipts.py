@@ -1,40 +1,73 @@
-"""Receipts: what became of a message after it was sent, as words of the log and as blocked targets."""
+"""Receipts: what became of a message after it was sent. One row of `RECEIPTS` for each kind.
 
+A receipt is logged. It may block its contact point, and cancel timers of its notification.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
-from tocsin.decision.record import UserRecord
+from tocsin.decision.timers import TimerKind
+from tocsin.decision.user_state import UserRecord
 from tocsin.model.ids import outcome_id
 from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.statuses import Reason, Status
 
 PERMANENT = frozenset({"permanent", Reason.RECIPIENT_GONE.value, Reason.RECIPIENT_OPTED_OUT.value})
-_WORDS = MappingProxyType(
+
+
+class Blocks(StrEnum):
+    """Whether nothing more may be sent to the contact point of a receipt."""
+
+    NEVER = "never"
+    IF_PERMANENT = "if permanent"
+    """Only where the receipt's reason is one of `PERMANENT`."""
+    ALWAYS = "always"
+
+
+class ReceiptKind(NamedTuple):
+    """How one kind of receipt is handled.
+
+    Attributes:
+        status: of its outcome.
+        reason: of its outcome; the receipt's own where this is `NONE`.
+        blocks: whether its contact point is blocked.
+        cancels: kinds of timers of the same notification that it cancels.
+    """
+
+    status: Status
+    reason: Reason = Reason.NONE
+    blocks: Blocks = Blocks.NEVER
+    cancels: frozenset[TimerKind] = frozenset()
+
+
+RECEIPTS: Mapping[str, ReceiptKind] = MappingProxyType(
     {
-        "delivered": (Status.DELIVERED, Reason.NONE),
-        "bounced": (Status.BOUNCED, Reason.NONE),
-        "gone": (Status.BOUNCED, Reason.RECIPIENT_GONE),
-        "opted_out": (Status.UNSUBSCRIBED, Reason.RECIPIENT_OPTED_OUT),
-        "complained": (Status.COMPLAINED, Reason.NONE),
-        "opened": (Status.OPENED, Reason.NONE),
-        "clicked": (Status.CLICKED, Reason.NONE),
-        "unsubscribed": (Status.UNSUBSCRIBED, Reason.NONE),
-        "read": (Status.READ, Reason.NONE),
+        "delivered": ReceiptKind(Status.DELIVERED),
+        "bounced": ReceiptKind(Status.BOUNCED, blocks=Blocks.IF_PERMANENT),
+        "gone": ReceiptKind(Status.BOUNCED, Reason.RECIPIENT_GONE, Blocks.ALWAYS),
+        "opted_out": ReceiptKind(Status.UNSUBSCRIBED, Reason.RECIPIENT_OPTED_OUT, Blocks.ALWAYS),
+        "complained": ReceiptKind(Status.COMPLAINED, blocks=Blocks.ALWAYS),
+        "opened": ReceiptKind(Status.OPENED),
+        "clicked": ReceiptKind(Status.CLICKED),
+        "unsubscribed": ReceiptKind(Status.UNSUBSCRIBED),
+        "read": ReceiptKind(Status.READ),
     }
 )
-KINDS = frozenset(_WORDS)
-_BLOCKING = frozenset({"gone", "opted_out", "complained"})
+KINDS = frozenset(RECEIPTS)
 
 
-def receipt_word(receipt: ReceiptEvent, now_ms: int, version: str) -> Outcome:
-    """Write a receipt into the log.
+def receipt_outcome(receipt: ReceiptEvent, kind: ReceiptKind, now_ms: int, version: str) -> Outcome:
+    """Write the outcome of a receipt.
 
-    Receipts of providers have ids of their own (a message may be opened twice); without one, a message has
-    each word once.
+    Receipts of providers have ids of their own, for a message may be opened twice. Without one, a message has
+    one outcome of each kind.
     """
-    status, reason = _WORDS[receipt.kind]
+    status = kind.status.value
     return Outcome(
-        outcome_id=outcome_id(receipt.receipt_id or receipt.message_id or receipt.origin, status.value),
-        status=status.value,
+        outcome_id=outcome_id(receipt.receipt_id or receipt.message_id or receipt.origin, status),
+        status=status,
         tenant=receipt.tenant,
         user=receipt.user,
         notification_id=receipt.notification_id,
@@ -44,7 +77,7 @@ def receipt_word(receipt: ReceiptEvent, now_ms: int, version: str) -> Outcome:
         category=receipt.category,
         channel=receipt.channel or "*",
         target=receipt.target,
-        reason=reason.value or receipt.reason,
+        reason=kind.reason.value or receipt.reason,
         catalog_version=version,
         provider=receipt.provider,
         provider_message_id=receipt.provider_message_id,
@@ -53,16 +86,29 @@ def receipt_word(receipt: ReceiptEvent, now_ms: int, version: str) -> Outcome:
     )
 
 
-def blocks(receipt: ReceiptEvent) -> bool:
-    """Whether nothing more may go to its target: gone, opted out, complained, or bounced for good."""
+def blocks(receipt: ReceiptEvent, kind: ReceiptKind) -> bool:
+    """Return whether nothing more may be sent to the receipt's contact point."""
     if not receipt.target:
         return False
-    return receipt.kind in _BLOCKING or (receipt.kind == "bounced" and receipt.reason in PERMANENT)
+    return kind.blocks is Blocks.ALWAYS or (
+        kind.blocks is Blocks.IF_PERMANENT and receipt.reason in PERMANENT
+    )
 
 
 def block(record: UserRecord, receipt: ReceiptEvent, now_ms: int, most: int) -> None:
-    """Block a target; beyond `most` the oldest block goes, which a user of a few addresses never reaches."""
+    """Block a contact point. Beyond `most` the oldest block is dropped; a usual user never has so many."""
     at_ms = max(record.blocked.pop(receipt.target, 0), receipt.at_ms or now_ms)
     if len(record.blocked) >= most:
         del record.blocked[next(iter(record.blocked))]
     record.blocked[receipt.target] = at_ms
+
+
+def cancelled(record: UserRecord, receipt: ReceiptEvent, kind: ReceiptKind) -> list[str]:
+    """Return the ids of the timers that a receipt cancels."""
+    if not kind.cancels or not receipt.notification_id:
+        return []
+    return [
+        timer_id
+        for timer_id, ref in record.holds.items()
+        if ref.notification_id == receipt.notification_id and timer_id[0] in kind.cancels
+    ]

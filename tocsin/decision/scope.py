@@ -1,18 +1,18 @@
-"""What the expressions of the catalog may read of an event and its user, and no more of it than they do."""
+"""Builds the variables that the expressions of the catalog read of an event and its recipient."""
 
 from typing import Any
 
 import msgspec
 
 from tocsin.catalog.expressions import ExpressionError, Scope
-from tocsin.decision.record import UserRecord
+from tocsin.decision.recipient import Recipient
 from tocsin.model.event import Event
 
 _parse = msgspec.json.Decoder().decode
 
 
-def scope_of(event: Event, person: UserRecord, needs: frozenset[str]) -> Scope:
-    """Build what expressions may read, and no more of it than they do.
+def scope_of(event: Event, recipient: Recipient, needs: frozenset[str]) -> Scope:
+    """Build the variables that are needed, and no others.
 
     Raises:
         ExpressionError: the data are not JSON.
@@ -32,10 +32,10 @@ def scope_of(event: Event, person: UserRecord, needs: frozenset[str]) -> Scope:
     if "user" in needs:
         scope["user"] = {
             "id": event.user,
-            "known": person.version > 0,
-            "locale": person.locale,
-            "timezone": person.timezone,
-            "channels": list(dict.fromkeys(point.channel for point in person.points)),
+            "known": recipient.version > 0,
+            "locale": recipient.own_locale,
+            "timezone": recipient.own_timezone,
+            "channels": list(dict.fromkeys(point.channel for point in recipient.contact_points)),
         }
     return Scope(scope)
 

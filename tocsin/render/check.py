@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 import msgspec
 
-from tocsin.catalog.compile import Plan, TenantPlan
+from tocsin.catalog.compile import CompiledNotification, CompiledTenant
 from tocsin.catalog.loader import load
 from tocsin.errors import CatalogError, RenderError
 from tocsin.model.event import Origin
@@ -48,7 +48,7 @@ def check_templates(catalog: Path) -> list[str]:
     return sorted(set(problems)) or sorted(set(_unrendered(templates, tenants, samples)))
 
 
-def sound_templates(folder: Path, tenants: Mapping[str, TenantPlan]) -> dict[str, str]:
+def sound_templates(folder: Path, tenants: Mapping[str, CompiledTenant]) -> dict[str, str]:
     """Read the templates of a catalog, and refuse what cannot be rendered whatever the event.
 
     It is what a process asks before it puts a catalog in force: `check_templates` without the samples, which
@@ -71,7 +71,7 @@ def sound_templates(folder: Path, tenants: Mapping[str, TenantPlan]) -> dict[str
 
 
 def _mistakes(
-    templates: Mapping[str, str], tenants: Mapping[str, TenantPlan], samples: Mapping[str, Samples]
+    templates: Mapping[str, str], tenants: Mapping[str, CompiledTenant], samples: Mapping[str, Samples]
 ) -> list[str]:
     """List wrong syntax; where there is none, wrong names and missing parts."""
     return list(_syntax(templates)) or [
@@ -81,8 +81,8 @@ def _mistakes(
     ]
 
 
-def _used(tenants: Mapping[str, TenantPlan]) -> set[str]:
-    return {plan.template for tenant in tenants.values() for plan in tenant.plans.values()}
+def _used(tenants: Mapping[str, CompiledTenant]) -> set[str]:
+    return {plan.template for tenant in tenants.values() for plan in tenant.notifications.values()}
 
 
 def _syntax(templates: Mapping[str, str]) -> Iterator[str]:
@@ -109,7 +109,7 @@ def _samples(folder: Path, used: set[str]) -> tuple[dict[str, Samples], list[str
     return samples, problems
 
 
-def _missing_parts(templates: Mapping[str, str], tenants: Mapping[str, TenantPlan]) -> Iterator[str]:
+def _missing_parts(templates: Mapping[str, str], tenants: Mapping[str, CompiledTenant]) -> Iterator[str]:
     """Find languages that lack a part, where there is a folder for them or nothing else to fall back to."""
     for tenant, plan, channel in _channels(tenants):
         folders = _locales(templates, plan.template)
@@ -141,15 +141,17 @@ def _locales(templates: Mapping[str, str], name: str) -> set[str]:
     return {steps[1] for steps in paths if len(steps) > 2}
 
 
-def _channels(tenants: Mapping[str, TenantPlan]) -> Iterator[tuple[TenantPlan, Plan, str]]:
+def _channels(
+    tenants: Mapping[str, CompiledTenant],
+) -> Iterator[tuple[CompiledTenant, CompiledNotification, str]]:
     for tenant in tenants.values():
-        for plan in tenant.plans.values():
+        for plan in tenant.notifications.values():
             for channel in plan.channels:
                 yield tenant, plan, channel.name
 
 
 def _unrendered(
-    templates: Mapping[str, str], tenants: Mapping[str, TenantPlan], samples: Mapping[str, Samples]
+    templates: Mapping[str, str], tenants: Mapping[str, CompiledTenant], samples: Mapping[str, Samples]
 ) -> Iterator[str]:
     renderer = Renderer(templates, {name: tenant.spec for name, tenant in tenants.items()}, _SECRET)
     for _, plan, channel in _channels(tenants):
@@ -162,7 +164,7 @@ def _unrendered(
                 yield f"{where}: {error}"
 
 
-def _message(plan: Plan, channel: str, locale: str, sample: Any) -> Message:
+def _message(plan: CompiledNotification, channel: str, locale: str, sample: Any) -> Message:
     """Build a message as the gate would, with a sample for its data."""
     return Message(
         message_id="0" * 32,

@@ -1,7 +1,7 @@
-"""Daily spans in a user's time zone: is it quiet now, and when does it end. DST-right, no clock.
+"""Daily spans in a time zone: whether a moment lies in one, and when it ends. Right at changes of the clock.
 
-A span's end is the first moment at which the local clock shows a time outside of it: where the clock leaps
-over the end, that is the leap; where an hour comes twice, quiet hours within it come twice too.
+A span ends at the first moment at which the local clock shows a time outside of it. Where the clock leaps
+over the end, the span ends at the leap. Where an hour comes twice, a span within it comes twice, too.
 """
 
 from datetime import UTC, datetime, tzinfo

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from tocsin.catalog.caps import Counter
 from tocsin.decision import dedup, limits
-from tocsin.decision.record import HoldRef, Point, RecordCodec, UserRecord, Waiting, expire
+from tocsin.decision.user_state import ContactPoint, HoldRef, RecordCodec, UserRecord, Waiting, expire
 from tocsin.errors import StateError
 from tocsin.model.event import Origin
 
 CODEC = RecordCodec()
 
 points = st.builds(
-    Point,
+    ContactPoint,
     channel=st.sampled_from(["email", "push"]),
     key=st.text(max_size=16),
     address=st.text(),
@@ -40,10 +40,10 @@ refs = st.builds(
 records = st.builds(
     UserRecord,
     version=st.integers(0, 2**62),
-    points=st.lists(points, max_size=3).map(tuple),
+    contact_points=st.lists(points, max_size=3).map(tuple),
     locale=st.text(max_size=5),
     timezone=st.text(max_size=5),
-    off=st.lists(st.text(max_size=5), max_size=3).map(tuple),
+    switched_off=st.lists(st.text(max_size=5), max_size=3).map(tuple),
     snoozed_until_ms=st.integers(0, 2**62),
     quiet_start_min=st.integers(-1, 1439),
     quiet_end_min=st.integers(-1, 1439),
@@ -73,13 +73,13 @@ def test_a_golden_record_of_version_1_still_loads() -> None:
 def golden() -> UserRecord:
     record = UserRecord(
         version=3,
-        points=(
-            Point("email", "0011223344556677", "ann@mail.example"),
-            Point("push", "8899aabbccddeeff", "token", "ios", "app", 1_700_000_000_000),
+        contact_points=(
+            ContactPoint("email", "0011223344556677", "ann@mail.example"),
+            ContactPoint("push", "8899aabbccddeeff", "token", "ios", "app", 1_700_000_000_000),
         ),
         locale="de-AT",
         timezone="Europe/Vienna",
-        off=("category:offers:sms", "channel:sms"),
+        switched_off=("category:offers:sms", "channel:sms"),
         snoozed_until_ms=5,
         quiet_start_min=1320,
         quiet_end_min=420,
@@ -108,7 +108,7 @@ def test_fields_of_later_releases_may_be_appended() -> None:
 
 def test_an_empty_record_is_empty_and_tiny() -> None:
     assert UserRecord().is_empty()
-    assert UserRecord(locale="en", off=("*",)).is_empty()
+    assert UserRecord(locale="en", switched_off=("*",)).is_empty()
     assert len(CODEC.encode(UserRecord())) <= 40
 
 

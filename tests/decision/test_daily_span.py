@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.decision import quiet_hours
+from tocsin.decision import daily_span
 
 MINUTE, DAY = 60_000, 86_400_000
 ZONES = [
@@ -23,7 +23,7 @@ ZONES = [
 
 
 def test_the_end_of_time_has_an_offset_too() -> None:
-    assert quiet_hours.offset_ms("Asia/Tokyo", 253_402_300_799_000) == 9 * 60 * MINUTE
+    assert daily_span.offset_ms("Asia/Tokyo", 253_402_300_799_000) == 9 * 60 * MINUTE
 
 
 def ms(text: str) -> int:
@@ -60,13 +60,13 @@ def minute(text: str) -> int:
     ],
 )
 def test_when_a_span_ends(zone: str, start: str, end: str, now: str, until: str | None) -> None:
-    found = quiet_hours.ends_at(zone, minute(start), minute(end), ms(now))
+    found = daily_span.ends_at(zone, minute(start), minute(end), ms(now))
     assert found == (ms(until) if until else 0)
 
 
 def test_an_unknown_zone_counts_as_utc() -> None:
-    assert quiet_hours.local_minute("Mars/Olympus", ms("2024-01-01T03:04:00+00:00")) == 184
-    assert quiet_hours.local_minute("../../etc/passwd", 0) == 0
+    assert daily_span.local_minute("Mars/Olympus", ms("2024-01-01T03:04:00+00:00")) == 184
+    assert daily_span.local_minute("../../etc/passwd", 0) == 0
 
 
 def moments() -> st.SearchStrategy[int]:
@@ -88,18 +88,18 @@ def moments() -> st.SearchStrategy[int]:
 
 @given(st.sampled_from(ZONES), moments())
 def test_the_minute_is_the_one_of_the_local_clock(zone: str, at_ms: int) -> None:
-    assert quiet_hours.local_minute(zone, at_ms) == clock(zone, at_ms)
+    assert daily_span.local_minute(zone, at_ms) == clock(zone, at_ms)
 
 
 @given(st.sampled_from(ZONES), st.integers(0, 1_439), st.integers(0, 1_439), moments())
 def test_the_end_is_the_first_minute_outside(zone: str, start: int, end: int, now_ms: int) -> None:
-    until = quiet_hours.ends_at(zone, start, end, now_ms)
-    if start == end or not quiet_hours.within(start, end, clock(zone, now_ms)):
+    until = daily_span.ends_at(zone, start, end, now_ms)
+    if start == end or not daily_span.within(start, end, clock(zone, now_ms)):
         assert until == 0
         return
     assert now_ms < until <= now_ms + DAY + 120 * MINUTE
-    assert not quiet_hours.within(start, end, clock(zone, until))
+    assert not daily_span.within(start, end, clock(zone, until))
     walk = now_ms - now_ms % MINUTE
-    while quiet_hours.within(start, end, clock(zone, walk)):
+    while daily_span.within(start, end, clock(zone, walk)):
         walk += MINUTE
     assert until == walk

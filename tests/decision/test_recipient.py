@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from tocsin.decision import route
-from tocsin.decision.record import Point
+from tocsin.decision import recipient as recipients
+from tocsin.decision.user_state import ContactPoint
 from tocsin.model.event import Recipient
 from tocsin.model.ids import target_id
 from tocsin.model.profile import Device, Profile
@@ -12,11 +12,11 @@ ENDPOINT = {"endpoint": "https://push.example/1", "p256dh": "k", "auth": "a"}
 
 
 def channels(profile: Profile) -> list[str]:
-    return [point.channel for point in route.profile_points("ann", profile)]
+    return [point.channel for point in recipients.profile_contact_points("ann", profile)]
 
 
 def test_in_app_is_always_there() -> None:
-    assert route.profile_points("ann", Profile()) == (Point("inapp", target_id("ann")),)
+    assert recipients.profile_contact_points("ann", Profile()) == (ContactPoint("inapp", target_id("ann")),)
 
 
 def test_each_contact_has_its_channel() -> None:
@@ -40,16 +40,16 @@ def test_the_same_device_twice_is_one() -> None:
 def test_a_target_says_all_that_delivery_needs() -> None:
     at = datetime(2024, 1, 1, tzinfo=UTC)
     devices = (Device("ios", token="a", app="app", registered_at=at), Device("web", subscription=ENDPOINT))
-    push, web, inapp = route.profile_points("ann", Profile(devices=devices))
-    target = route.target(push, "ann")
+    push, web, inapp = recipients.profile_contact_points("ann", Profile(devices=devices))
+    target = recipients.target(push, "ann")
     assert (target.address, target.platform, target.app) == ("a", "ios", "app")
     assert target.registered_ms == 1_704_067_200_000
-    assert route.target(web, "ann").subscription == ENDPOINT
-    assert route.target(inapp, "ann").address == "ann"
+    assert recipients.target(web, "ann").subscription == ENDPOINT
+    assert recipients.target(inapp, "ann").address == "ann"
     assert push.key == target_id("a")
 
 
 def test_inline_recipients_have_no_device_and_no_inbox() -> None:
-    points = route.recipient_points(Recipient(email="a@mail.example", phone="+12125550100"))
+    points = recipients.inline_contact_points(Recipient(email="a@mail.example", phone="+12125550100"))
     assert [point.channel for point in points] == ["email", "sms"]
-    assert route.recipient_points(Recipient()) == ()
+    assert recipients.inline_contact_points(Recipient()) == ()

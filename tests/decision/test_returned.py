@@ -7,7 +7,7 @@ from tests.decision.gate_world import HOUR, MINUTE, NOON, SECOND, World, profile
 from tocsin.decision.policy import GatePolicy
 from tocsin.model import ids
 from tocsin.model.event import Recipient
-from tocsin.model.message import Message
+from tocsin.model.message import Message, Target
 from tocsin.model.profile import Device, QuietHours
 
 
@@ -52,7 +52,7 @@ def test_a_copy_of_a_retry_is_not_decided_again(ann: World) -> None:
     assert len(ann.retry(message, due=0).messages) == 1
     ann.profile(wishes(categories={"updates": False}), at=1)
     copy = ann.retry(message, at=2, due=0)
-    assert (copy.messages, copy.outcomes, copy.holds) == ([], [], [])
+    assert (copy.messages, copy.outcomes, copy.set_timers) == ([], [], [])
 
 
 def test_a_copy_of_a_retry_that_is_held_is_not_held_again(ann: World) -> None:
@@ -182,7 +182,7 @@ def test_a_retry_that_waits_moves_no_decision_of_an_event(ann: World) -> None:
     message = first(ann, "few")
     ann.profile(profile(quiet_hours=QuietHours("12:30", "14:00")), at=SECOND)
     ann.retry(message, at=HOUR)
-    (hold,) = ann.event("few", at=HOUR + SECOND).holds
+    (hold,) = ann.event("few", at=HOUR + SECOND).set_timers
     assert hold.due_ms == NOON + 2 * HOUR
 
 
@@ -235,3 +235,48 @@ def test_each_hold_is_a_word_of_its_own_although_no_attempt_was_used_up(ann: Wor
         message = ann.messages[-1]
     assert [word.status for word in words] == ["held"] * 3
     assert len({word.outcome_id for word in words}) == 3
+
+
+TOKYO = Recipient(email="guest@mail.example", phone="+12125550199", timezone="Asia/Tokyo")
+EVENING = 2 * HOUR  # 23:00 in Tokyo, where noon UTC is 21:00
+
+
+def test_the_time_zone_of_an_inline_recipient_holds_a_retry_as_it_holds_an_event() -> None:
+    world = World("default")
+    message = world.event("offer.x", recipient=TOKYO).messages[0]
+    new = world.event("offer.y", at=EVENING, recipient=TOKYO)
+    returned = world.retry(message, at=EVENING)
+    assert said(new) == [("held", "quiet_hours", "*")]
+    assert said(returned) == [("held", "quiet_hours", "email")]
+    assert new.set_timers[0].due_ms == returned.set_timers[0].due_ms == NOON + 10 * HOUR
+    world.advance(10 * HOUR)
+    again = next(one for one in world.messages if one.attempt == 2)
+    assert (again.decided_ms, again.timezone) == (NOON + 10 * HOUR, "Asia/Tokyo")
+    assert again.target == message.target
+
+
+def test_the_tenants_defaults_refuse_a_retry_to_an_inline_recipient_as_they_refuse_an_event() -> None:
+    """They were not in force when it was admitted: a reload switched them on."""
+    world = World("default")
+    event = world.event("offer.x", recipient=TOKYO)
+    assert ("suppressed", "category_off", "sms") in said(event)
+    text = msgspec.structs.replace(
+        event.messages[0], channel="sms", target=Target("+12125550199"), message_id="sms"
+    )
+    assert said(world.retry(text, at=1)) == [("suppressed", "category_off", "sms")]
+
+
+def test_a_message_on_a_channel_that_left_the_notification_is_cancelled(ann: World) -> None:
+    """As a held notification is not sent on a channel that the catalog has dropped meanwhile."""
+    message = msgspec.structs.replace(first(ann), channel="sms", target=Target("+12125550100"))
+    assert said(ann.retry(message, at=1)) == [("cancelled", "no_match", "sms")]
+
+
+def test_a_copy_of_a_retry_to_a_guest_without_a_record_is_not_decided_again() -> None:
+    """A guest's record is erased when his windows have passed; his message may return later."""
+    world = World()
+    message = world.event("flight.landed", recipient=TOKYO).messages[0]
+    world.records.clear()
+    assert len(world.retry(message, at=1).messages) == 1
+    copy = world.retry(message, at=2)
+    assert (copy.messages, copy.outcomes, copy.touched) == ([], [], False)

@@ -1,8 +1,8 @@
-"""What the exact store keeps of a user: one flat record, encoded with msgpack.
+"""The state of one user: a flat record that the exact store keeps, encoded with msgpack.
 
-Contact points, wishes, and what the windows of dedup and limits still need. Windows are packed bytes: they
-cost nothing to decode, and the garbage collector does not follow them. Whatever is in a window expires; what
-is left of a quiet user is the profile.
+It holds contact points, preferences, and the windows of dedup and limits. Windows are packed bytes: they cost
+nothing to decode, and the garbage collector does not follow them. All that is in a window expires. A user
+without events costs only the profile.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from tocsin.decision import dedup, limits
 from tocsin.errors import StateError
 
 PROFILE_TIMER: Final = "profile"
-"""Timer of the first event that waits for its user's profile."""
+"""Id of the timer that ends the wait for a user's profile."""
 _VERSION: Final = b"\x01"
 
 
-class Point(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
-    """One contact point: an address or device on one channel. `key` names it without saying it."""
+class ContactPoint(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
+    """An address or device on one channel. `key` identifies it in outcomes and logs, without the address."""
 
     channel: str
     key: str
@@ -35,9 +35,10 @@ _QUEUE_MS = 1_000
 
 
 class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
-    """What must be known of a held thing without its payload: when it is due, and its last word if erased.
+    """What is known of a held notification or message without its payload.
 
-    `counter` is the limit it waits for, so that those who wait for one limit are spread over its windows.
+    It is enough to cancel the timer and to write the final outcome if the user is erased. `counter` is the
+    limit that it waits for: the queue of a limit is spread over the limit's next windows.
     """
 
     due_ms: int
@@ -53,11 +54,12 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     counter: str = ""
 
 
-def behind(holds: Mapping[str, HoldRef], due_ms: int, kind: str) -> int:
-    """When something held until `due_ms` is due so that it comes behind what is held for that moment already.
+def queued_behind(holds: Mapping[str, HoldRef], due_ms: int, kind: str) -> int:
+    """Return a due time behind all that is held for `due_ms` already.
 
-    Quiet hours end for all a user has at once: a millisecond apart, they leave in the order of their events.
-    Only timers whose ids begin with `kind` count: no decision of an event rests on what providers answered.
+    Quiet hours end at one moment for all that a user has held. Due a millisecond apart, it is sent in the
+    order of the events. Only timers whose ids begin with `kind` count: no decision about an event depends on
+    a provider's answer.
     """
     same = [
         ref.due_ms
@@ -68,7 +70,7 @@ def behind(holds: Mapping[str, HoldRef], due_ms: int, kind: str) -> int:
 
 
 class Waiting(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An event that waits for its user's profile, encoded, with the time it is given up."""
+    """An event that waits for its user's profile: its payload, and the time at which the wait ends."""
 
     deadline_ms: int
     event: bytes
@@ -79,23 +81,23 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
 
     Attributes:
         version: effective version of the profile, growing with each change; 0 without a profile.
-        points: contact points in the profile's order; in-app is always one.
-        off: what is switched off, as keys of `tocsin.decision.preferences`, the tenant's defaults merged in.
+        contact_points: in the profile's order; in-app is always one.
+        switched_off: keys of `tocsin.model.switches`; the tenant's defaults are merged in.
         quiet_start_min: start of the user's own quiet hours, minute of the day; -1: the tenant's apply.
-        blocked: contact points a provider reported dead or refusing -> when.
+        blocked: key of a contact point that a provider refused or reported dead -> the time of the report.
         seen: source + id of recent events (`tocsin.decision.dedup`).
         keys: recent dedup keys of notifications (`tocsin.decision.dedup`).
         counts: counter -> recent times (`tocsin.decision.limits`).
-        holds: timer id -> what is held (payloads are in the store, apart).
-        waiting: events of a user not known yet, in order of arrival. They stay in the record, for the
-            profile releases them at once and in order; their number and bytes are bounded.
+        holds: timer id -> what is held. The store keeps the payloads apart.
+        waiting: events that wait for the profile, in order of arrival. They are in the record, because the
+            profile releases all of them in order. Their number and bytes are bounded.
     """
 
     version: int = 0
-    points: tuple[Point, ...] = ()
+    contact_points: tuple[ContactPoint, ...] = ()
     locale: str = ""
     timezone: str = ""
-    off: tuple[str, ...] = ()
+    switched_off: tuple[str, ...] = ()
     snoozed_until_ms: int = 0
     quiet_start_min: int = -1
     quiet_end_min: int = -1
@@ -107,14 +109,14 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     waiting: tuple[Waiting, ...] = ()
 
     def first_due(self, now_ms: int) -> tuple[int, str] | None:
-        """Name the timer that is due first, if it is by `now_ms`: when, and its id."""
+        """Return the due time and the id of the earliest timer that is due by `now_ms`, or None."""
         due = [(ref.due_ms, timer_id) for timer_id, ref in self.holds.items() if ref.due_ms <= now_ms]
         if self.waiting and self.waiting[0].deadline_ms <= now_ms:
             due.append((self.waiting[0].deadline_ms, PROFILE_TIMER))
         return min(due, default=None)
 
     def is_empty(self) -> bool:
-        """Whether nothing is left that a later decision could need."""
+        """Return whether nothing is left that a later decision could need."""
         return not (
             self.version
             or self.blocked
@@ -127,10 +129,10 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
 
 
 def expire(record: UserRecord, now_ms: int) -> bool:
-    """Drop what has left every window by `now_ms`; never changes a later decision.
+    """Drop all that has left every window by `now_ms`. It never changes a later decision.
 
     Returns:
-        Whether anything was dropped, so that the record must be written (or, if empty, erased).
+        Whether anything was dropped. Then the record must be written, or erased if it is empty.
     """
     seen = dedup.pruned(record.seen, now_ms)
     keys = dedup.pruned(record.keys, now_ms)
@@ -140,7 +142,7 @@ def expire(record: UserRecord, now_ms: int) -> bool:
 
 
 class RecordCodec:
-    """Records to bytes and back: a version byte, then msgpack without field names.
+    """Encodes records: a version byte, then msgpack without field names.
 
     New fields are appended with a default, so older bytes stay readable; anything else raises the version.
     """

@@ -1,0 +1,166 @@
+"""Decides one evaluation: asks the rules, and has one handler for each kind of verdict.
+
+The handlers are the only place that writes outcomes, messages, timers and counters.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from tocsin.catalog.compile import CompiledChannel
+from tocsin.decision import dedup, limits
+from tocsin.decision.effects import DeadLetter, Decision, SetTimer
+from tocsin.decision.evaluation import Evaluation, Stage
+from tocsin.decision.evaluator import evaluate
+from tocsin.decision.policy import GatePolicy
+from tocsin.decision.routing import routes
+from tocsin.decision.rules import Rules
+from tocsin.decision.subjects import EventSubject, MessageSubject, Subject
+from tocsin.decision.timers import HeldEvent
+from tocsin.decision.user_state import ContactPoint, queued_behind
+from tocsin.decision.verdict import Cancel, Detail, Expire, FinalVerdict, Hold, Merge, Suppress, Verdict
+from tocsin.formats.forwarded import first_read
+from tocsin.model.event import Event
+from tocsin.model.raw import RawRecord
+from tocsin.model.statuses import Reason, Status
+
+_STATUS: Final[Mapping[type[FinalVerdict], Status]] = {
+    Suppress: Status.SUPPRESSED,
+    Expire: Status.EXPIRED,
+    Cancel: Status.CANCELLED,
+    Merge: Status.MERGED,
+}
+
+
+def decide(decision: Decision, evaluation: Evaluation, rules: Rules, policy: GatePolicy) -> None:
+    """Decide a notification or returned message; each final outcome is written exactly once (law 1).
+
+    Args:
+        decision: takes the effects.
+        evaluation: what is decided.
+        rules: the rules of the notification at the stage of the evaluation.
+        policy: bounds of the user's record.
+    """
+    verdict = evaluate(rules.whole, evaluation)
+    if evaluation.stage is Stage.EVENT and evaluation.notification.dedup_key is not None:
+        _remember_key(evaluation, verdict, policy)
+    if verdict is None:
+        _pass(decision, evaluation, rules)
+    elif isinstance(verdict, Hold):
+        _hold(decision, evaluation, verdict, policy)
+    else:
+        finish(decision, evaluation.subject, verdict)
+
+
+def finish(
+    decision: Decision,
+    subject: Subject,
+    verdict: FinalVerdict,
+    channel: CompiledChannel | None = None,
+    point: ContactPoint | None = None,
+) -> None:
+    """Write the final outcome of a subject, one of its channels, or one contact point."""
+    status = _STATUS[type(verdict)]
+    decision.outcomes.append(subject.outcome(status, verdict.reason, verdict.detail, channel, point))
+
+
+def dead_letter(
+    decision: Decision,
+    subject: Subject,
+    raw: RawRecord,
+    first: Event | HeldEvent,
+    reason: Reason,
+    error: str,
+) -> None:
+    """Dead-letter the record of an event, and write the outcome of its subject.
+
+    Args:
+        decision: takes the effects.
+        subject: what the outcome is about.
+        raw: the record as it was read.
+        first: has the place and time at which it was first read.
+        reason: why.
+        error: a sentence that names field and cure and has no content of the event.
+    """
+    letter = first_read(raw, first.origin, first.received_ms)
+    decision.dead_letters.append(DeadLetter(letter, reason, error))
+    decision.outcomes.append(subject.outcome(Status.DEAD, reason, {"error": error}))
+
+
+def _pass(decision: Decision, evaluation: Evaluation, rules: Rules) -> None:
+    if isinstance(evaluation.subject, MessageSubject):
+        _readmit(decision, evaluation, evaluation.subject)
+    else:
+        _route(decision, evaluation, evaluation.subject, rules)
+
+
+def _route(decision: Decision, evaluation: Evaluation, subject: EventSubject, rules: Rules) -> None:
+    """Admit a message to each contact point that passes, and count the notification once."""
+    counts, now_ms = evaluation.state.counts, evaluation.now_ms
+    admitted: set[str] = set()
+    for channel, point, verdict in routes(evaluation, subject.match.channels, rules):
+        if verdict is not None:
+            assert not isinstance(verdict, Hold), "a rule of a channel or target does not hold"
+            finish(decision, subject, verdict, channel, point)
+            continue
+        assert point is not None, "a target passes only where there is one"
+        message, outcome = subject.admitted(evaluation.recipient, evaluation.expires_ms, channel, point)
+        decision.messages.append(message)
+        decision.outcomes.append(outcome)
+        if channel.counter is not None and channel.name not in admitted:
+            limits.count(counts, channel.counter, now_ms)
+        admitted.add(channel.name)
+    if admitted:
+        for counter in evaluation.notification.counters:
+            limits.count(counts, counter, now_ms)
+    elif not subject.match.channels:
+        finish(decision, subject, Suppress(Reason.NO_MATCH))
+
+
+def _readmit(decision: Decision, evaluation: Evaluation, subject: MessageSubject) -> None:
+    """Send a returned message again.
+
+    The version is noted again where the ledger called a message stale that was not: when a user was erased
+    and came back, the ledger still has the erasure.
+    """
+    point = evaluation.contact_point
+    assert point is not None, "a target passes only where there is one"
+    retry, version = subject.retry, evaluation.recipient.version
+    if retry.reason == Reason.STALE_PROFILE and retry.message.profile_version >= version:
+        decision.profile_version = version
+    decision.messages.append(subject.readmitted(evaluation.recipient, point))
+
+
+def _hold(decision: Decision, evaluation: Evaluation, verdict: Hold, policy: GatePolicy) -> None:
+    """Set a timer behind all that is held until then; what would then be too late expires at once."""
+    subject, holds, due_ms = evaluation.subject, evaluation.state.holds, verdict.until_ms
+    if holds:
+        due_ms = queued_behind(holds, due_ms, subject.timer_kind.value)
+    if evaluation.expires_ms and due_ms >= evaluation.expires_ms:
+        return finish(decision, subject, Expire(detail={"held_for": verdict.reason.value}))
+    timer_id = subject.timer_id
+    if len(holds) >= policy.holds_max and timer_id not in holds:
+        detail: Detail = {"counter": "held", "limit": policy.holds_max, "count": len(holds)}
+        return finish(decision, subject, Suppress(Reason.LIMIT, detail))
+    holds[timer_id] = subject.hold_ref(due_ms, verdict.counter)
+    decision.touched = True
+    decision.set_timers.append(SetTimer(timer_id, due_ms, subject.payload()))
+    decision.outcomes.append(subject.outcome(Status.HELD, verdict.reason, {"due_ms": due_ms}))
+    return None
+
+
+def _remember_key(evaluation: Evaluation, verdict: Verdict, policy: GatePolicy) -> None:
+    """Remember a dedup key, unless it was remembered: a suppressed notification takes its key, too."""
+    if isinstance(verdict, Suppress) and verdict.reason is Reason.DUPLICATE_KEY:
+        return
+    subject, state = evaluation.subject, evaluation.state
+    assert isinstance(subject, EventSubject), "only the notification of an event has a dedup key"
+    event, window_ms = subject.event, evaluation.notification.dedup_window_ms
+    state.keys = dedup.remember(
+        state.keys,
+        subject.dedup_key,
+        event.time_ms,
+        window_ms,
+        evaluation.now_ms,
+        event.origin,
+        policy.dedup_max,
+    )

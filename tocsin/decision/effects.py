@@ -1,0 +1,68 @@
+"""Decisions: all effects of one input on one user, to be applied as a whole or not at all.
+
+A `Decision` is one struct with a list for each kind of effect, not a list of tagged effects. The operator
+writes each kind elsewhere, so it would have to take a tagged list apart again: that costs 1 µs an event.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from tocsin.decision.user_state import UserRecord
+from tocsin.model.message import Message
+from tocsin.model.outcome import Outcome
+from tocsin.model.raw import RawRecord
+from tocsin.model.statuses import Reason
+
+
+class SetTimer(NamedTuple):
+    """Wake at `due_ms` with this payload. A timer of the same user and id is replaced."""
+
+    timer_id: str
+    due_ms: int
+    payload: bytes
+
+
+class CancelTimer(NamedTuple):
+    """Drop a timer that is due at `due_ms`."""
+
+    timer_id: str
+    due_ms: int
+
+
+class DeadLetter(NamedTuple):
+    """Dead-letter a record: `raw` is the record as it was first read, byte for byte."""
+
+    raw: RawRecord
+    reason: Reason
+    error: str
+
+
+class Decision(msgspec.Struct):
+    """The effects of one input.
+
+    Attributes:
+        record: the user's record; None if nothing of the user is left.
+        touched: whether the record must be written (or, if None, erased).
+        messages: to be sent, one a contact point.
+        outcomes: to be logged.
+        set_timers: timers to set; `cancelled_timers` to cancel before.
+        dead_letters: records that nothing can be done with.
+        profile_version: what to note for the ledger (law 3): the profile's version, or minus the time (ms) of
+            an erasure; None for no note.
+    """
+
+    record: UserRecord | None
+    touched: bool = False
+    messages: list[Message] = []
+    outcomes: list[Outcome] = []
+    set_timers: list[SetTimer] = []
+    cancelled_timers: list[CancelTimer] = []
+    dead_letters: list[DeadLetter] = []
+    profile_version: int | None = None
+
+
+def settled(decision: Decision, record: UserRecord) -> Decision:
+    """Set the record of a decision; one with nothing left in it is erased."""
+    decision.record = None if record.is_empty() else record
+    return decision

@@ -1,0 +1,15 @@
+"""Runs rules in their order."""
+
+from collections.abc import Sequence
+
+from tocsin.decision.evaluation import Evaluation, Rule
+from tocsin.decision.verdict import PASS, Verdict
+
+
+def evaluate(rules: Sequence[Rule], evaluation: Evaluation) -> Verdict:
+    """Return the first verdict that is not a pass; a pass if there is none."""
+    for rule in rules:
+        verdict = rule(evaluation)
+        if verdict is not None:
+            return verdict
+    return PASS

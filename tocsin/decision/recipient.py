@@ -1,0 +1,191 @@
+"""Recipients: who may be reached where, built from a profile or from the event's inline contact.
+
+This is the only module that knows that there are inline recipients, defaults of a tenant, and time zones
+that a user leaves open. Rules and routing see a `Recipient` in which all of that is settled.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from tocsin.catalog.spec import DefaultPreferences, TenantSpec
+from tocsin.decision.preferences import switched_off
+from tocsin.decision.user_state import ContactPoint, UserRecord
+from tocsin.model.event import Event
+from tocsin.model.event import Recipient as InlineContact
+from tocsin.model.ids import target_id
+from tocsin.model.message import Message, Retry, Target
+from tocsin.model.profile import Device, Preferences, Profile
+from tocsin.model.statuses import Channel, Reason
+
+_EMAIL, _SMS, _INAPP = Channel.EMAIL.value, Channel.SMS.value, Channel.INAPP.value
+_PUSH, _WEBPUSH = Channel.PUSH.value, Channel.WEBPUSH.value
+
+
+class TenantDefaults(NamedTuple):
+    """What holds for the recipients of a tenant who have not chosen otherwise.
+
+    `switched_off` are the keys of the switches that are off for somebody without a profile.
+    """
+
+    locale: str
+    timezone: str
+    quiet_hours: tuple[int, int] | None
+    preferences: DefaultPreferences
+    switched_off: tuple[str, ...]
+
+
+def defaults_of(tenant: TenantSpec) -> TenantDefaults:
+    """Compile the defaults of a tenant."""
+    hours = tenant.quiet_hours
+    return TenantDefaults(
+        tenant.locale,
+        tenant.timezone,
+        (hours.start_min, hours.end_min) if hours else None,
+        tenant.preferences,
+        switched_off(Preferences(), tenant.preferences),
+    )
+
+
+class Recipient(msgspec.Struct, frozen=True, gc=False):
+    """A person as one decision sees him.
+
+    Attributes:
+        version: version of the profile; 0 without one.
+        contact_points: in order of preference.
+        locale: the recipient's, or else the tenant's; `own_locale` is empty where he has not chosen.
+        timezone: the recipient's, or else the tenant's; `own_timezone` is empty where he has not chosen.
+        quiet_hours: start and end in minutes of the day, the recipient's or else the tenant's; None for none.
+        switched_off: keys of `tocsin.model.switches`, defaults included.
+        snoozed_until_ms: nothing is wanted before; 0 without a snooze.
+        blocked: key of a refused contact point -> the time of the refusal.
+    """
+
+    version: int
+    contact_points: tuple[ContactPoint, ...]
+    own_locale: str
+    own_timezone: str
+    locale: str
+    timezone: str
+    quiet_hours: tuple[int, int] | None
+    switched_off: tuple[str, ...]
+    snoozed_until_ms: int
+    blocked: Mapping[str, int]
+
+
+def for_event(state: UserRecord, event: Event, defaults: TenantDefaults) -> Recipient | None:
+    """Return the recipient of an event; a profile wins over an inline contact. None if there is neither."""
+    if state.version:
+        return _known(state, defaults)
+    inline = event.recipient
+    if inline is None:
+        return None
+    return _inline(state, inline_contact_points(inline), inline.locale, inline.timezone, defaults)
+
+
+def for_returned(state: UserRecord, retry: Retry, defaults: TenantDefaults) -> Recipient | None:
+    """Return the recipient of a returned message; None if the user was erased since it was admitted."""
+    message = retry.message
+    if state.version:
+        return _known(state, defaults)
+    if message.profile_version or retry.reason == Reason.STALE_PROFILE:
+        return None
+    return _inline(state, (_contact_point(message),), message.locale, message.timezone, defaults)
+
+
+def _known(state: UserRecord, defaults: TenantDefaults) -> Recipient:
+    start_min = state.quiet_start_min
+    return Recipient(
+        state.version,
+        state.contact_points,
+        state.locale,
+        state.timezone,
+        state.locale or defaults.locale,
+        state.timezone or defaults.timezone,
+        (start_min, state.quiet_end_min) if start_min >= 0 else defaults.quiet_hours,
+        state.switched_off,
+        state.snoozed_until_ms,
+        state.blocked,
+    )
+
+
+def _inline(
+    state: UserRecord,
+    contact_points: tuple[ContactPoint, ...],
+    locale: str,
+    timezone: str,
+    defaults: TenantDefaults,
+) -> Recipient:
+    return Recipient(
+        0,
+        contact_points,
+        locale,
+        timezone,
+        locale or defaults.locale,
+        timezone or defaults.timezone,
+        defaults.quiet_hours,
+        defaults.switched_off,
+        0,
+        state.blocked,
+    )
+
+
+def contact_point(recipient: Recipient, channel: str, key: str) -> ContactPoint | None:
+    """Find a contact point by its key."""
+    for point in recipient.contact_points:
+        if point.channel == channel and point.key == key:
+            return point
+    return None
+
+
+def profile_contact_points(user: str, profile: Profile) -> tuple[ContactPoint, ...]:
+    """Return the contact points of a profile, each once: e-mail, phone, devices in order, always in-app."""
+    found = [*_contacts(profile.email, profile.phone)]
+    found += [point for device in profile.devices if (point := _device(device)) is not None]
+    found.append(ContactPoint(_INAPP, target_id(user)))
+    return tuple({(point.channel, point.key): point for point in found}.values())
+
+
+def inline_contact_points(contact: InlineContact) -> tuple[ContactPoint, ...]:
+    """Return the contact points of an inline recipient: there is no device, and no inbox."""
+    return tuple(_contacts(contact.email, contact.phone))
+
+
+def target(point: ContactPoint, user: str) -> Target:
+    """Return the target of a message to this contact point; an in-app message goes to the user."""
+    return Target(point.address or user, point.platform, point.app, point.registered_ms, point.subscription)
+
+
+def _contact_point(message: Message) -> ContactPoint:
+    to = message.target
+    key = target_id(to.address)
+    return ContactPoint(
+        message.channel, key, to.address, to.platform, to.app, to.registered_ms, to.subscription
+    )
+
+
+def _contacts(email: str, phone: str) -> list[ContactPoint]:
+    given = [(_EMAIL, email), (_SMS, phone)]
+    return [ContactPoint(channel, target_id(address), address) for channel, address in given if address]
+
+
+def _device(device: Device) -> ContactPoint | None:
+    web = device.platform == "web"
+    address = (device.subscription or {}).get("endpoint", "") if web else device.token
+    if not address:
+        return None
+    return ContactPoint(
+        channel=_WEBPUSH if web else _PUSH,
+        key=target_id(address),
+        address=address,
+        platform=device.platform,
+        app=device.app,
+        registered_ms=_ms(device.registered_at),
+        subscription=device.subscription if web else None,
+    )
+
+
+def _ms(moment: datetime | None) -> int:
+    return int(moment.timestamp() * 1000) if moment else 0

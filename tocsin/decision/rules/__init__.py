@@ -1,0 +1,91 @@
+"""The rules and their order. This table is the only place that has the order.
+
+For an event or a due timer, the rules of level `NOTIFICATION` are asked once, those of `CHANNEL` once a
+channel, and those of `TARGET` once a contact point. A returned message has one channel and one target, so it
+is asked all its rules in one go, in the order of the table: a message that nobody wants does not wait first.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from tocsin.catalog.compile import CompiledNotification
+from tocsin.decision.evaluation import Rule, Stage
+from tocsin.decision.rules.backoff import backoff
+from tocsin.decision.rules.contact_points import blocked, reachable
+from tocsin.decision.rules.duplicate_key import duplicate_key
+from tocsin.decision.rules.expiry import expiry
+from tocsin.decision.rules.limits import channel_limits, notification_limits
+from tocsin.decision.rules.preferences import channel_preferences, notification_preferences
+from tocsin.decision.rules.quiet_hours import quiet_hours
+from tocsin.decision.rules.schedule import schedule
+
+EVENT, TIMER, RETURNED = Stage
+ALL: Final = frozenset(Stage)
+NEW: Final = frozenset({EVENT, TIMER})
+"""Stages at which the notification is not admitted yet."""
+
+
+class Level(StrEnum):
+    """What a rule is asked about."""
+
+    NOTIFICATION = "notification"
+    CHANNEL = "channel"
+    TARGET = "target"
+
+
+def _always(notification: CompiledNotification) -> bool:
+    return True
+
+
+class Entry(NamedTuple):
+    """One rule in the order.
+
+    Attributes:
+        rule: reads an evaluation and returns a verdict.
+        level: what it is asked about. Rules of a channel or target suppress or expire; they do not hold.
+        stages: the stages at which it is asked.
+        applies: whether it can say anything but pass about a notification. It is asked once a catalog.
+    """
+
+    rule: Rule
+    level: Level
+    stages: frozenset[Stage] = ALL
+    applies: Callable[[CompiledNotification], bool] = _always
+
+
+ORDER: Final[tuple[Entry, ...]] = (
+    Entry(duplicate_key, Level.NOTIFICATION, frozenset({EVENT}), lambda n: n.dedup_key is not None),
+    Entry(expiry, Level.NOTIFICATION),
+    Entry(schedule, Level.NOTIFICATION, NEW),
+    Entry(notification_preferences, Level.NOTIFICATION, applies=lambda n: not n.required),
+    Entry(notification_limits, Level.NOTIFICATION, NEW, lambda n: bool(n.caps)),
+    Entry(channel_preferences, Level.CHANNEL, applies=lambda n: not n.required),
+    Entry(channel_limits, Level.CHANNEL, NEW, lambda n: any(channel.caps for channel in n.channels)),
+    Entry(reachable, Level.TARGET),
+    Entry(blocked, Level.TARGET),
+    Entry(backoff, Level.NOTIFICATION, frozenset({RETURNED})),
+    Entry(quiet_hours, Level.NOTIFICATION, applies=lambda n: not n.critical),
+)
+
+
+class Rules(NamedTuple):
+    """The rules that can apply to one notification at one stage, in order.
+
+    At stage `RETURNED` all are in `whole`, for a message is one channel and one target.
+    """
+
+    whole: tuple[Rule, ...]
+    channel: tuple[Rule, ...] = ()
+    target: tuple[Rule, ...] = ()
+
+
+def bind(notification: CompiledNotification, order: tuple[Entry, ...] = ORDER) -> Mapping[Stage, Rules]:
+    """Choose the rules that can apply to a notification, for each stage."""
+    able = [entry for entry in order if entry.applies(notification)]
+
+    def at(stage: Stage, *levels: Level) -> tuple[Rule, ...]:
+        return tuple(entry.rule for entry in able if stage in entry.stages and entry.level in levels)
+
+    by_level = {stage: Rules(*(at(stage, level) for level in Level)) for stage in NEW}
+    return {**by_level, RETURNED: Rules(at(RETURNED, *Level))}

@@ -1,0 +1,19 @@
+"""Duplicate keys: one notification for each dedup key of the catalog within its window of event time.
+
+`tocsin.decision.decider` remembers the key of everything else, whatever the other rules say about it.
+"""
+
+from tocsin.decision import dedup
+from tocsin.decision.evaluation import Evaluation
+from tocsin.decision.subjects import EventSubject
+from tocsin.decision.verdict import PASS, Suppress, Verdict
+from tocsin.model.statuses import Reason
+
+
+def duplicate_key(evaluation: Evaluation) -> Verdict:
+    """Suppress a notification whose key came before; the detail names the origin of the first."""
+    subject, window_ms = evaluation.subject, evaluation.notification.dedup_window_ms
+    assert isinstance(subject, EventSubject), "the registry asks this rule about events only"
+    keys, time_ms = evaluation.state.keys, subject.event.time_ms
+    first = dedup.original(keys, subject.dedup_key, time_ms, window_ms, evaluation.now_ms)
+    return Suppress(Reason.DUPLICATE_KEY, {"original": first}) if first else PASS

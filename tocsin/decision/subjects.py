@@ -1,0 +1,384 @@
+"""Subjects: the things that outcomes are about, and how each outcome, message and timer of them is written.
+
+Outcomes and messages copy a struct that has all that is common, with a few fields changed: with more than 14
+fields at once CPython 3.11 takes a call path that costs five times as much.
+"""
+
+from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from tocsin.catalog.compile import CompiledChannel
+from tocsin.catalog.matching import Match
+from tocsin.decision import dedup
+from tocsin.decision import recipient as recipients
+from tocsin.decision.recipient import Recipient
+from tocsin.decision.timers import HeldMessage, TimerKind, encode_event, encode_message
+from tocsin.decision.user_state import ContactPoint, HoldRef
+from tocsin.decision.verdict import Detail
+from tocsin.model.event import Event
+from tocsin.model.ids import hash_of, message_id, outcome_id, target_id
+from tocsin.model.message import Message, Retry
+from tocsin.model.outcome import Outcome
+from tocsin.model.raw import RawRecord
+from tocsin.model.statuses import Reason, Status
+
+_ADMITTED = Status.ADMITTED.value
+
+
+class Subject(Protocol):
+    """Anything that an outcome is about."""
+
+    def outcome(
+        self,
+        status: Status,
+        reason: Reason,
+        detail: Detail | None = None,
+        channel: CompiledChannel | None = None,
+        point: ContactPoint | None = None,
+    ) -> Outcome:
+        """Write an outcome about the whole, one channel, or one contact point of it."""
+        ...
+
+
+class WholeEvent(msgspec.Struct, gc=False):
+    """An event as a whole, where no notification is decided; its outcome is keyed by its origin."""
+
+    event: Event
+    now_ms: int
+    version: str
+
+    def outcome(
+        self,
+        status: Status,
+        reason: Reason,
+        detail: Detail | None = None,
+        channel: CompiledChannel | None = None,
+        point: ContactPoint | None = None,
+    ) -> Outcome:
+        """Write an outcome about the event."""
+        event, origin = self.event, str(self.event.origin)
+        return Outcome(
+            outcome_id=outcome_id(origin, status.value),
+            status=status.value,
+            tenant=event.tenant,
+            user=event.user,
+            event_id=event.id,
+            event_source=event.source,
+            event_type=event.type,
+            event_time_ms=event.time_ms,
+            origin=origin,
+            reason=reason.value,
+            detail=detail or {},
+            catalog_version=self.version,
+            at_ms=self.now_ms,
+            received_ms=event.received_ms,
+        )
+
+
+class HeldSubject(msgspec.Struct, gc=False):
+    """Something held that is not decided any more: the final outcome is written from its reference."""
+
+    ref: HoldRef
+    tenant: str
+    user: str
+    now_ms: int
+    version: str
+
+    def outcome(
+        self,
+        status: Status,
+        reason: Reason,
+        detail: Detail | None = None,
+        channel: CompiledChannel | None = None,
+        point: ContactPoint | None = None,
+    ) -> Outcome:
+        """Write the final outcome."""
+        ref = self.ref
+        return Outcome(
+            outcome_id=outcome_id(ref.message_id or ref.notification_id, status.value, ref.attempt),
+            status=status.value,
+            tenant=self.tenant,
+            user=self.user,
+            notification_id=ref.notification_id,
+            message_id=ref.message_id,
+            event_id=ref.event_id,
+            origin=ref.origin,
+            notification=ref.notification,
+            category=ref.category,
+            channel=ref.channel,
+            target=ref.target,
+            reason=reason.value,
+            detail=detail or {},
+            catalog_version=self.version,
+            attempt=ref.attempt,
+            at_ms=self.now_ms,
+        )
+
+
+class EventSubject(msgspec.Struct, gc=False):
+    """One notification that an event means to one user, not admitted yet.
+
+    Attributes:
+        raw: the record of the event as it was read; a hold keeps it.
+        match: the notification, with the channels and keys that its expressions gave.
+        hold_count: how often it has been held; it keeps the ids of its outcomes apart.
+    """
+
+    event: Event
+    raw: RawRecord
+    match: Match
+    now_ms: int
+    hold_count: int = 0
+    notification_id: str = ""
+    origin: str = ""
+    priority: str = ""
+    _outcome: Outcome | None = None
+    _message: Message | None = None
+
+    def __post_init__(self) -> None:
+        event, notification, origin = self.event, self.match.notification, self.event.origin
+        source, event_id, user = event.source, event.id, event.user
+        self.notification_id = hash_of(
+            f"{notification.spelled_head}{len(source)}:{source}{len(event_id)}:{event_id}{len(user)}:{user}"
+            f"{notification.spelled_tail}"
+        )
+        self.origin = f"{origin.topic}/{origin.partition}/{origin.offset}"
+        # Broadcasts travel with the low ones, so that they never delay events; critical ones do not wait.
+        self.priority = "low" if event.bulk and not notification.critical else notification.priority
+
+    @property
+    def timer_kind(self) -> TimerKind:
+        """Return the kind of timer that holds it."""
+        return TimerKind.NOTIFICATION
+
+    @property
+    def timer_id(self) -> str:
+        """Return the id of the timer that holds it."""
+        return f"n{self.notification_id}"
+
+    @property
+    def dedup_key(self) -> bytes:
+        """Return the hash of the notification's dedup key."""
+        return dedup.key_of(self.match.notification.name, self.match.dedup_key)
+
+    def outcome(
+        self,
+        status: Status,
+        reason: Reason,
+        detail: Detail | None = None,
+        channel: CompiledChannel | None = None,
+        point: ContactPoint | None = None,
+    ) -> Outcome:
+        """Write an outcome about the notification, one of its channels, or one contact point."""
+        nid = subject = self.notification_id
+        name, key, platform, about = "*", "", "", ""
+        if channel is not None:
+            name, subject = channel.name, message_id(nid, channel.name, "")
+        if point is not None:
+            key, platform = point.key, point.platform
+            subject = about = message_id(nid, name, key)
+        return replace(
+            self._outcome or self._common_outcome(),
+            outcome_id=outcome_id(subject, status.value, self.hold_count),
+            status=status.value,
+            message_id=about,
+            channel=name,
+            target=key,
+            platform=platform,
+            reason=reason.value,
+            detail=detail or {},
+        )
+
+    def admitted(
+        self, to: Recipient, expires_ms: int, channel: CompiledChannel, point: ContactPoint
+    ) -> tuple[Message, Outcome]:
+        """Write the message to a contact point, and its outcome.
+
+        Its ids are those of `tocsin.model.ids`, spelled out here: they are half of the cost.
+        """
+        key, name = point.key, channel.name
+        mid = hash_of(f"1:m32:{self.notification_id}{channel.spelled}{len(key)}:{key}1:0")
+        count = self.hold_count
+        oid = outcome_id(mid, _ADMITTED, count) if count else hash_of(f"1:o32:{mid}8:admitted1:0")
+        return replace(
+            self._message or self._common_message(to, expires_ms),
+            message_id=mid,
+            channel=name,
+            target=recipients.target(point, self.event.user),
+        ), replace(
+            self._outcome or self._common_outcome(),
+            outcome_id=oid,
+            message_id=mid,
+            channel=name,
+            target=key,
+            platform=point.platform,
+        )
+
+    def hold_ref(self, due_ms: int, counter: str) -> HoldRef:
+        """Describe it for the user's record."""
+        notification = self.match.notification
+        return HoldRef(
+            due_ms=due_ms,
+            notification_id=self.notification_id,
+            notification=notification.name,
+            category=notification.category,
+            event_id=self.event.id,
+            origin=self.origin,
+            attempt=self.hold_count,
+            counter=counter,
+        )
+
+    def payload(self) -> bytes:
+        """Encode it for the store."""
+        return encode_event(self.event, self.raw, self.match.notification.name, self.hold_count + 1)
+
+    def _common_message(self, to: Recipient, expires_ms: int) -> Message:
+        event, match = self.event, self.match
+        common = self._message = replace(
+            match.notification.message,
+            notification_id=self.notification_id,
+            user=event.user,
+            data=event.data,
+            locale=to.locale,
+            timezone=to.timezone,
+            profile_version=to.version,
+            event_id=event.id,
+            event_source=event.source,
+            event_type=event.type,
+            event_time_ms=event.time_ms,
+            received_ms=event.received_ms,
+            decided_ms=self.now_ms,
+            expires_ms=expires_ms,
+            origin=event.origin,
+        )
+        if match.collapse_key or self.priority != match.notification.priority:
+            common = self._message = replace(common, collapse_key=match.collapse_key, priority=self.priority)
+        return common
+
+    def _common_outcome(self) -> Outcome:
+        event = self.event
+        common = self._outcome = replace(
+            self.match.notification.outcome,
+            user=event.user,
+            notification_id=self.notification_id,
+            event_id=event.id,
+            event_source=event.source,
+            event_type=event.type,
+            event_time_ms=event.time_ms,
+            origin=self.origin,
+            priority=self.priority,
+            attempt=self.hold_count,
+            at_ms=self.now_ms,
+            received_ms=event.received_ms,
+        )
+        return common
+
+
+class MessageSubject(msgspec.Struct, gc=False):
+    """One message that delivery returned: it failed for now, or the profile has changed since.
+
+    Attributes:
+        retry: the message, and when its next attempt is due.
+        hold_count: how often it has been held for this attempt; it keeps the ids of its holds apart.
+        version: of the catalog that decides.
+    """
+
+    retry: Retry
+    now_ms: int
+    version: str
+    hold_count: int = 0
+
+    @property
+    def timer_kind(self) -> TimerKind:
+        """Return the kind of timer that holds it."""
+        return TimerKind.MESSAGE
+
+    @property
+    def timer_id(self) -> str:
+        """Return the id of the timer that holds it."""
+        return f"m{self.retry.message.message_id}"
+
+    @property
+    def target_key(self) -> str:
+        """Return the key of its contact point."""
+        return target_id(self.retry.message.target.address)
+
+    def outcome(
+        self,
+        status: Status,
+        reason: Reason,
+        detail: Detail | None = None,
+        channel: CompiledChannel | None = None,
+        point: ContactPoint | None = None,
+    ) -> Outcome:
+        """Write an outcome about the message; it has one channel and contact point in any case."""
+        message, subject = self.retry.message, self.retry.message.message_id
+        if status is Status.HELD:
+            # An attempt may be held again, for quiet hours or because no provider is up.
+            subject = f"{message.message_id}/{message.decided_ms}/{self.hold_count}"
+        common = Outcome(
+            outcome_id=outcome_id(subject, status.value, message.attempt),
+            status=status.value,
+            tenant=message.tenant,
+            user=message.user,
+            notification_id=message.notification_id,
+            message_id=message.message_id,
+            event_id=message.event_id,
+            event_source=message.event_source,
+            event_type=message.event_type,
+            event_time_ms=message.event_time_ms,
+            origin=str(message.origin),
+            at_ms=self.now_ms,
+            received_ms=message.received_ms,
+        )
+        return replace(
+            common,
+            notification=message.notification,
+            category=message.category,
+            channel=message.channel,
+            target=self.target_key,
+            platform=message.target.platform,
+            reason=reason.value,
+            detail=detail or {},
+            priority=message.priority,
+            catalog_version=self.version,
+            attempt=message.attempt,
+            generation=message.generation,
+        )
+
+    def readmitted(self, to: Recipient, point: ContactPoint) -> Message:
+        """Write the message again, for the profile of now."""
+        message = self.retry.message
+        return replace(
+            message,
+            target=recipients.target(point, message.user),
+            locale=to.locale,
+            timezone=to.timezone,
+            profile_version=to.version,
+            catalog_version=self.version,
+            # Later than before even where time stands still: the ledger tells admissions apart by it.
+            decided_ms=max(self.now_ms, message.decided_ms + 1),
+        )
+
+    def hold_ref(self, due_ms: int, counter: str) -> HoldRef:
+        """Describe it for the user's record."""
+        message = self.retry.message
+        return HoldRef(
+            due_ms=due_ms,
+            notification_id=message.notification_id,
+            notification=message.notification,
+            category=message.category,
+            event_id=message.event_id,
+            origin=str(message.origin),
+            message_id=message.message_id,
+            channel=message.channel,
+            target=self.target_key,
+            attempt=message.attempt,
+            counter=counter,
+        )
+
+    def payload(self) -> bytes:
+        """Encode it for the store."""
+        return encode_message(HeldMessage(self.retry, self.hold_count + 1))

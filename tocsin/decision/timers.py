@@ -1,0 +1,131 @@
+"""Timers: their kinds, and the payloads that the store keeps for them.
+
+A payload holds the record as it was read. It is decoded again when the timer is due, so a dead letter has the
+very bytes of the record. Payloads of releases before 0.2 hold a decoded event in JSON and are still read.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import msgspec
+from msgspec.structs import replace
+
+from tocsin.formats.cloudevents import EventLimits, decode_event
+from tocsin.formats.rfc3339 import LATEST_MS
+from tocsin.model.event import Event, Origin
+from tocsin.model.message import Retry
+from tocsin.model.raw import RawRecord
+
+
+class TimerKind(StrEnum):
+    """The kind of a timer: the first letter of its id."""
+
+    NOTIFICATION = "n"
+    """A held notification; the id goes on with its notification id."""
+    MESSAGE = "m"
+    """A returned message; the id goes on with its message id."""
+    PROFILE = "p"
+    """The end of the wait for a profile; its id is `PROFILE_TIMER`."""
+
+
+class HeldEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Payload of an event: the record as it was read, and the place and time at which it was first read.
+
+    Attributes:
+        notification: the held notification; empty where the event waits for its user's profile.
+        hold_count: how often this notification has been held.
+    """
+
+    raw: RawRecord
+    origin: Origin
+    received_ms: int
+    notification: str = ""
+    hold_count: int = 0
+
+
+class HeldMessage(msgspec.Struct, frozen=True, tag="retry"):
+    """Payload of a returned message that waits for its next attempt; `round` is its hold count."""
+
+    retry: Retry
+    round: int = 0
+
+
+class _OldNotification(msgspec.Struct, frozen=True, tag="notification"):
+    event: Event
+    notification: str
+    round: int
+
+
+_encode_event = msgspec.msgpack.Encoder().encode
+_decode_event = msgspec.msgpack.Decoder(HeldEvent).decode
+# JSON, because a message's data are JSON bytes that are copied and never parsed.
+encode_message = msgspec.json.Encoder().encode
+_decode_tagged = msgspec.json.Decoder(_OldNotification | HeldMessage).decode
+_decode_old_event = msgspec.json.Decoder(Event).decode
+# The record was accepted when it was read: neither a lower limit nor a later clock refuses it now.
+_ACCEPTED = EventLimits(max_bytes=1 << 62, max_past_s=0, max_future_s=0, check_time=False)
+
+
+def encode_event(event: Event, raw: RawRecord, notification: str = "", hold_count: int = 0) -> bytes:
+    """Encode the payload of an event."""
+    return _encode_event(HeldEvent(raw, event.origin, event.received_ms, notification, hold_count))
+
+
+def decode_payload(payload: bytes) -> HeldEvent | HeldMessage:
+    """Decode the payload of a held notification or message, of this release or an older one."""
+    if not payload.startswith(b"{"):
+        return _decode_event(payload)
+    held = _decode_tagged(payload)
+    if isinstance(held, HeldMessage):
+        return held
+    event = held.event
+    return HeldEvent(rewritten(event), event.origin, event.received_ms, held.notification, held.round)
+
+
+def decode_waiting(payload: bytes) -> HeldEvent:
+    """Decode the payload of an event that waits for a profile, of this release or an older one."""
+    if not payload.startswith(b"{"):
+        return _decode_event(payload)
+    event = _decode_old_event(payload)
+    return HeldEvent(rewritten(event), event.origin, event.received_ms)
+
+
+def event_of(held: HeldEvent) -> Event:
+    """Decode the event of a payload again.
+
+    Raises:
+        DecodeError: this release does not accept the record any more.
+    """
+    event = decode_event(held.raw, _ACCEPTED)
+    if event.origin == held.origin and event.received_ms == held.received_ms:
+        return event
+    return replace(event, origin=held.origin, received_ms=held.received_ms)
+
+
+def rewritten(event: Event) -> RawRecord:
+    """Write an event as a record of structured CloudEvents JSON that reads as the same event."""
+    fields: dict[str, object] = {
+        "specversion": "1.0",
+        "id": event.id,
+        "source": event.source,
+        "type": event.type,
+        "subject": event.user,
+        "time": _rfc3339(event.time_ms),
+        "tenant": event.tenant,
+        "recipient": event.recipient,
+        "tocsinsendat": _rfc3339(event.send_at_ms),
+        "tocsinexpires": _rfc3339(event.expires_ms),
+        "data": event.data,
+    }
+    value = msgspec.json.encode({name: value for name, value in fields.items() if value is not None})
+    topic, partition, offset = event.origin.topic, event.origin.partition, event.origin.offset
+    key = f"{event.tenant}/{event.user}".encode()
+    return RawRecord(topic, partition, offset, event.received_ms, key, value, ())
+
+
+def _rfc3339(at_ms: int | None) -> str | None:
+    if at_ms is None:
+        return None
+    at_ms = min(at_ms, LATEST_MS)
+    whole = datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{whole}.{at_ms % 1000:03d}Z"

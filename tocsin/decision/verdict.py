@@ -1,0 +1,68 @@
+"""Verdicts: the answers of a rule about one notification, channel or contact point.
+
+A rule returns a verdict and does nothing else. `tocsin.decision.decider` has one handler for each kind.
+"""
+
+from typing import Final, NamedTuple, TypeAlias
+
+from tocsin.model.outcome import Scalar
+from tocsin.model.statuses import Reason
+
+Detail: TypeAlias = dict[str, Scalar]
+"""The numbers that a decision rests on. They hold no address and no text of a message (law 7)."""
+
+
+class Suppress(NamedTuple):
+    """Send nothing, for `reason`. Final."""
+
+    reason: Reason
+    detail: Detail | None = None
+
+
+class Expire(NamedTuple):
+    """Send nothing, because it is too late. Final."""
+
+    reason: Reason = Reason.TOO_LATE
+    detail: Detail | None = None
+
+
+class Cancel(NamedTuple):
+    """Send nothing, because the cause of something held is gone. Final."""
+
+    reason: Reason
+    detail: Detail | None = None
+
+
+class Merge(NamedTuple):
+    """Send it as a part of another notification, which `group` names. Final for this one."""
+
+    group: str
+
+    @property
+    def reason(self) -> Reason:
+        """A merge has no reason but its group."""
+        return Reason.NONE
+
+    @property
+    def detail(self) -> Detail:
+        """Name the group."""
+        return {"into": self.group}
+
+
+class Hold(NamedTuple):
+    """Decide again at `until_ms`, from the first rule on.
+
+    `counter` is the limit that it waits for. The queue of a limit is counted by it.
+    """
+
+    until_ms: int
+    reason: Reason
+    counter: str = ""
+
+
+Pass: TypeAlias = None
+"""The rule has no objection. It is None, for most answers are this one and a test for None is cheapest."""
+
+FinalVerdict: TypeAlias = Suppress | Expire | Cancel | Merge
+Verdict: TypeAlias = Pass | Suppress | Expire | Merge | Hold
+PASS: Final = None
