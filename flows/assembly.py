@@ -99,7 +99,7 @@ class Assembly:
         self.consumer = self._open_consumer()
         self.decoder = decoder(settings, self.consumer)
         self.epochs = TimedEpochs(self.shard, self.runtime.monotonic_ms, signals.ready)
-        self.checks = shard_checks(self.consumer, self.content, self.writer, self.ledger)
+        self.checks = shard_checks(self.consumer, self.content, self.writer, self.ledger, self.channels)
         self.parts = self._parts(signals.stop)
         self._serve()
 

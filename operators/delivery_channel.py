@@ -5,6 +5,7 @@ runtime's clock. Keeps no durable state: what is not acknowledged is read from K
 tells what had been done.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
@@ -12,7 +13,7 @@ import msgspec
 
 from operators.delivery_attempt import AttemptPolicy, Attempts, Health, Job, Render, Stats, Step, Then
 from operators.delivery_records import expand
-from tocsin.delivery.breaker import Breaker, BreakerPolicy, BreakerState, Condition
+from tocsin.delivery.breaker import AccountState, Breaker, BreakerPolicy, BreakerState, Condition
 from tocsin.delivery.inflight import Inflight, InflightPolicy
 from tocsin.delivery.ledger import Ledger
 from tocsin.delivery.runtime import Runtime
@@ -27,6 +28,7 @@ from tocsin.providers.base import Provider
 ProvidersFor = Callable[[Message], Sequence[Provider]]
 Ack = tuple[str, int, int]
 _ACCUSED = "accused"
+_log = logging.getLogger("tocsin.delivery")
 
 
 class ChannelPolicy(msgspec.Struct, frozen=True):
@@ -199,6 +201,20 @@ class ChannelDelivery:
         if step.job.provider is None:
             return
         breaker, now_ms = self._breaker(step.job.provider.name), self._runtime.now_ms()
+        before = breaker.condition.state
+        self._tell(breaker, step, now_ms)
+        if before is not breaker.condition.state and AccountState.OK in (before, breaker.condition.state):
+            self._log_change(step.job.provider.name, breaker.condition)
+
+    def _log_change(self, name: str, condition: Condition) -> None:
+        """Write one line when an account closes and one when it is back."""
+        if condition.state is AccountState.OK:
+            _log.warning("account %s is back; %d messages wait", name, self._queues.total)
+        else:
+            _log.warning("account %s is %s; %d messages wait", name, condition.sentence(), self._queues.total)
+
+    def _tell(self, breaker: Breaker, step: Step, now_ms: int) -> None:
+        assert step.job.provider is not None, "asked above"
         if step.health is Health.TOOK:
             breaker.took()
         elif step.health is Health.GOOD:

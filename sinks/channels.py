@@ -7,10 +7,10 @@ from bytewax.operators import KeyedStream
 
 from operators.deliver import Done, deliver
 from operators.delivery_channel import ChannelDelivery
+from tocsin.model.channels import CHANNELS
 from tocsin.model.raw import OutRecord, RawRecord
-from tocsin.model.statuses import Channel
 
-DELIVERED = (Channel.EMAIL, Channel.SMS, Channel.PUSH, Channel.INAPP)
+DELIVERED = tuple(CHANNELS)
 """The channels that are delivered. How long a call may take is declared by its provider (`Limits`)."""
 
 

@@ -204,6 +204,7 @@ def test_a_mistake_of_a_notification(tmp_path: Path, line: str, number: int, tex
         ("category: news", "category: gone", 3, "tenant `default` has no category `gone`"),
         ("[email]", "[]", 4, "`channels` is wrong"),
         ("[email]", "[email, sms, email]", 4, "`email` appears twice, remove one"),
+        ("[email]", "[email, webpush]", 4, "`webpush` has no provider, so it would never be sent: use email"),
         ("[email]", "\n    - email\n    - {channel: sms, when: '1 +'}", 6, "`when` is wrong"),
         ("hello:", "hel lo:", 1, "`hel lo` is no name"),
     ],

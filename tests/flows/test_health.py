@@ -5,6 +5,7 @@ from typing import Any
 
 from flows.health import shard_checks
 from tocsin.app.health import Severity
+from tocsin.delivery.breaker import AccountState, Condition
 
 
 class Systems:
@@ -20,10 +21,11 @@ class Systems:
         self.content: Any = SimpleNamespace(problem="")
         self.writer: Any = SimpleNamespace(problem="")
         self.ledger: Any = SimpleNamespace(up=True)
+        self.channels: Any = {}
 
     def found(self, *, track: bool = True) -> dict[str, list[str]]:
         writer = self.writer if track else None
-        report = shard_checks(self.consumer, self.content, writer, self.ledger).report()
+        report = shard_checks(self.consumer, self.content, writer, self.ledger, self.channels).report()
         return {name: [fact.sentence for fact in facts] for name, facts in report.facts.items()}
 
 
@@ -49,6 +51,23 @@ def test_each_failure_is_found_by_its_own_check() -> None:
         "redis": ["Redis is away: the send ledger cannot be read"],
         "clickhouse": ["ClickHouse is away"],
     }
-    report = shard_checks(systems.consumer, systems.content, systems.writer, systems.ledger).report()
+    report = shard_checks(systems.consumer, systems.content, systems.writer, systems.ledger, {}).report()
     assert not report.healthy
     assert report.sentences(Severity.WARNING) == []
+
+
+def test_each_account_that_is_not_ok_is_named_with_its_code_and_since_when() -> None:
+    conditions = {
+        "mail": Condition(AccountState.DISABLED, "401", 1_000),
+        "text": Condition(AccountState.SUSPECT, "", 2_000),
+        "push": Condition(AccountState.OK),
+    }
+    systems = Systems()
+    gauges = SimpleNamespace(accounts=conditions)
+    systems.channels = {"any": SimpleNamespace(gauges=lambda: gauges)}
+    assert systems.found()["accounts"] == [
+        "account mail is disabled since 1970-01-01T00:00:01+00:00 (401):"
+        " fix its credentials, rights or settings",
+        "account text is suspect since 1970-01-01T00:00:02+00:00:"
+        " its calls fail, it is probed until one succeeds",
+    ]

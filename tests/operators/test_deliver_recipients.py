@@ -7,14 +7,16 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, TypeVar
 
 import msgspec
+import pytest
 
-from tests.operators.delivery import Rig, policy
+from tests.operators.delivery import Rig, ScriptedProvider, policy
 from tests.providers.messages import message, record
 from tests.providers.scripted_http import Answer, Request, ScriptedHttp, json_answer
 from tests.providers.scripted_smtp import ScriptedSmtp, SmtpFault
 from tests.providers.test_adapters import TOKEN, adapter
 from tocsin.delivery.breaker import AccountState, BreakerPolicy, Condition
 from tocsin.delivery.runtime import Runtime
+from tocsin.errors import Misconfigured
 from tocsin.model.content import Content, EmailContent, PushContent
 from tocsin.model.message import Message, Target
 from tocsin.providers.base import Provider
@@ -127,7 +129,9 @@ def test_one_bad_token_does_not_hold_another_users_push(rig: Build, runtime: Run
     assert [retry.reason for retry in made.retries()] == ["misconfigured"]
 
 
-def test_a_login_that_is_refused_still_closes_the_account(rig: Build, runtime: Runtime) -> None:
+def test_a_login_that_is_refused_still_closes_the_account_and_is_logged_once(
+    rig: Build, runtime: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
     with (
         running(ScriptedHttp(Answer(401))) as server,
         built(runtime, lambda: adapter("sendgrid", server.url)) as sendgrid,
@@ -136,3 +140,12 @@ def test_a_login_that_is_refused_still_closes_the_account(rig: Build, runtime: R
         made.feed(record(message(), 0)).until(lambda: made.channel.allowance("messages.email.now") == 0)
         condition = made.channel.gauges().accounts["main"]
     assert condition == Condition(AccountState.DISABLED, "401", condition.since_ms)
+    assert caplog.messages == [f"account main is {condition.sentence()}; 1 messages wait"]
+
+
+def test_an_account_that_works_again_is_logged_once(rig: Build, caplog: pytest.LogCaptureFixture) -> None:
+    provider = ScriptedProvider()
+    provider.script("ann", Misconfigured("bad key", code="401"))
+    rig([provider]).feed(record(message(), 0)).until_acked(1)
+    assert len(caplog.messages) == 2
+    assert caplog.messages[1] == "account first is back; 1 messages wait"

@@ -178,7 +178,10 @@ async def test_trusts_only_certificates_it_was_given(kind: Open) -> None:
     context, ca_pem = server_tls()
     strict, trusting = kind(HttpPolicy()), kind(HttpPolicy(ca_pem=ca_pem))
     async with ScriptedHttp(Answer(body=b"ok"), tls=context) as server:
-        assert isinstance(await failure(strict, server.url), Transient | Misconfigured)
+        refused = await failure(strict, server.url)
+        assert isinstance(refused, Misconfigured)
+        assert str(refused) == "certificate of 127.0.0.1: unable to get local issuer certificate"
+        assert refused.code == "certificate"
         assert await post(trusting, server.url) == b"ok"
         await strict.close()
         await trusting.close()

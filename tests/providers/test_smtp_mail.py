@@ -130,6 +130,7 @@ async def test_a_certificate_nobody_vouches_for_is_configuration(security: str) 
     context, _ = server_tls()
     error = await failed({}, {"tls": context, "implicit": security == "tls"}, security=security)
     assert (type(error), error.code) == (Misconfigured, "certificate")
+    assert str(error).startswith("certificate of 127.0.0.1: ")
 
 
 async def test_without_starttls_no_mail_and_no_password_leaves() -> None:

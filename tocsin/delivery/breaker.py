@@ -9,6 +9,7 @@ account that has taken no message since it opened is believed at its first `Misc
 must not be tried a thousand times. So is one that tells the same message so twice.
 """
 
+from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from typing import NamedTuple
 
@@ -53,6 +54,19 @@ class Condition(NamedTuple):
     state: AccountState
     code: str = ""
     since_ms: int = 0
+
+    def sentence(self) -> str:
+        """Say state, time, code and cure."""
+        since = datetime.fromtimestamp(self.since_ms / 1000, UTC).isoformat(timespec="seconds")
+        code = f" ({self.code})" if self.code else ""
+        return f"{self.state} since {since}{code}: {_CURES[self.state]}"
+
+
+_CURES = {
+    AccountState.OK: "it takes messages",
+    AccountState.SUSPECT: "its calls fail, it is probed until one succeeds",
+    AccountState.DISABLED: "fix its credentials, rights or settings",
+}
 
 
 class Breaker:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import httpx2
 
 from tocsin.errors import DeliveryError, Misconfigured, Transient, Unknown
-from tocsin.providers.http import HttpPolicy, Response
+from tocsin.providers.http import HttpPolicy, Response, untrusted
 
 
 class HttpxTransport:
@@ -34,7 +34,7 @@ class HttpxTransport:
                 )
             return Response(answer.status_code, answer.headers, answer.content)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
-            failure = Transient(f"no connection to the provider ({type(error).__name__})")
+            failure = _no_connection(error, url)
         except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, httpx2.InvalidURL, ValueError):
             failure = Misconfigured("the URL or a header of the request is not valid")
         except (httpx2.HTTPError, TimeoutError) as error:
@@ -56,6 +56,15 @@ class HttpxTransport:
     def _timeouts(self, timeout_s: float) -> httpx2.Timeout:
         policy = self._policy
         return httpx2.Timeout(timeout_s, connect=policy.connect_timeout_s, pool=policy.pool_timeout_s)
+
+
+def _no_connection(error: BaseException, url: str) -> DeliveryError:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return untrusted(httpx2.URL(url).host, cause.verify_message)
+        cause = cause.__cause__ or cause.__context__
+    return Transient(f"no connection to the provider ({type(error).__name__})")
 
 
 def _client(policy: HttpPolicy, inner: httpx2.AsyncBaseTransport | None) -> httpx2.AsyncClient:

@@ -9,6 +9,7 @@ from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 from pyreqwest.client import Client, ClientBuilder
@@ -28,6 +29,13 @@ _NOT_SENT = (
     "client error (Connect)",
     "refused stream before processing any application logic",
 )
+
+_CERTIFICATE = {
+    "UnknownIssuer": "unable to get local issuer certificate",
+    "Expired": "certificate has expired",
+    "NotValidYet": "certificate is not yet valid",
+}
+"""rustls's names of what is wrong, in the words OpenSSL uses; a wrong name rustls explains in a sentence."""
 
 
 class Response(NamedTuple):
@@ -103,7 +111,7 @@ class PyreqwestTransport:
             answer = await request.timeout(_timedelta(timeout_s)).build().send()
             return Response(answer.status, answer.headers, bytes(await answer.bytes()))
         except RequestError as error:
-            failure = _failure(error)
+            failure = _failure(error, url)
         except ValueError:
             failure = Misconfigured("the URL or a header of the request is not valid")
         raise failure
@@ -157,11 +165,19 @@ def _client(policy: HttpPolicy) -> Client:
     return builder.build()
 
 
-def _failure(error: RequestError) -> DeliveryError:
+def untrusted(host: str, why: str) -> Misconfigured:
+    """Make the error of a certificate that is not trusted: name the server and what failed."""
+    return Misconfigured(f"certificate of {host}: {why}", code="certificate")
+
+
+def _failure(error: RequestError, url: str) -> DeliveryError:
     kind = type(error).__name__
     causes = " ".join([cause["message"] for cause in error.details.get("causes") or ()])
     if isinstance(error, PoolTimeoutError | ClientClosedError):
         return Transient(f"no connection was free ({kind})")
+    _, refused, why = causes.partition("invalid peer certificate: ")
+    if refused:
+        return untrusted(urlsplit(url).hostname or "", _CERTIFICATE.get(why.split("(")[0].strip(), why))
     if any(proof in causes for proof in _NOT_SENT):
         return Transient(f"no connection to the provider ({kind})")
     return Unknown(f"cut off before the answer was complete ({kind})")

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httptools
 
 from tocsin.errors import DeliveryError, Misconfigured, Transient, Unknown
-from tocsin.providers.http import HttpPolicy, Response
+from tocsin.providers.http import HttpPolicy, Response, untrusted
 
 MAX_ANSWER_BYTES = 8 << 20
 """A longer answer is cut off: providers answer in kilobytes, and memory is shared by all calls in flight."""
@@ -303,7 +303,7 @@ class _Pool:
                 await loop.create_connection(lambda: connection, origin.host, origin.port, **tls)
             return connection
         except ssl.SSLCertVerificationError as error:
-            failure = Misconfigured(f"certificate of {origin.host}: {error.verify_message}")
+            failure = untrusted(origin.host, error.verify_message)
         except (OSError, TimeoutError) as error:
             failure = Transient(f"no connection to the provider ({type(error).__name__})")
         raise failure

@@ -18,6 +18,7 @@ from aiosmtplib import (
 from aiosmtplib.errors import SMTPAuthenticationError, SMTPConnectError
 
 from tocsin.errors import Misconfigured, Transient
+from tocsin.providers.http import untrusted
 
 
 class Stage(Enum):
@@ -221,7 +222,7 @@ class SmtpPool:
         except SMTPResponseException as error:
             raise SmtpRefusal(Stage.CONNECT, error.code, error.message) from None
         except (SMTPException, OSError) as error:
-            raise _unreachable(error) from None
+            raise _unreachable(error, self._policy.host) from None
         return SmtpSession(client, asyncio.get_running_loop().time())
 
     def _client(self) -> SMTP:
@@ -246,11 +247,11 @@ class SmtpPool:
         return self._tls
 
 
-def _unreachable(error: Exception) -> Transient | Misconfigured:
+def _unreachable(error: Exception, host: str) -> Transient | Misconfigured:
     """Class what stopped a connection before the first mail. What the library refuses itself is settings."""
     cause = error if isinstance(error, ssl.SSLError) else error.__cause__
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return Misconfigured("the server's certificate is not trusted", code="certificate")
+        return untrusted(host, cause.verify_message)
     if isinstance(error, SMTPConnectError | SMTPServerDisconnected | SMTPTimeoutError | OSError):
         return Transient(f"no connection to the server ({type(error).__name__})", code="connect")
     return Misconfigured("the server offers no STARTTLS or no login we know", code="starttls or auth")

@@ -5,20 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tocsin.errors import CatalogError
-from tocsin.model.statuses import Channel
+from tocsin.model.channels import CHANNELS
 
-REQUIRED_PARTS: Mapping[str, tuple[str, ...]] = {
-    Channel.EMAIL: ("subject", "text", "html"),
-    Channel.SMS: ("sms",),
-    Channel.PUSH: ("title", "body"),
-    Channel.WEBPUSH: ("title", "body"),
-    Channel.INAPP: ("title", "body"),
-}
-OPTIONAL_PARTS: Mapping[str, tuple[str, ...]] = {
-    Channel.PUSH: ("url",),
-    Channel.WEBPUSH: ("url",),
-    Channel.INAPP: ("url",),
-}
+REQUIRED_PARTS: Mapping[str, tuple[str, ...]] = {name: spec.parts for name, spec in CHANNELS.items()}
+OPTIONAL_PARTS: Mapping[str, tuple[str, ...]] = {name: spec.optional_parts for name, spec in CHANNELS.items()}
 LAYOUT = "_layout"
 LAST_LOCALE = "en"
 SUFFIX = ".j2"
