@@ -59,8 +59,11 @@ class Everyone:
 class Errors:
     """Decodes everything."""
 
-    def note(self, topic: str, partition: int, *, ok: bool) -> None:
-        assert ok, topic
+    def decoded(self, topic: str, partition: int, count: int) -> None:
+        """Nothing to watch."""
+
+    def failed(self, topic: str, partition: int) -> None:
+        raise AssertionError(topic)
 
 
 class Machine:

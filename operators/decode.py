@@ -5,7 +5,9 @@ own; what lies on a partition that is not its user's is forwarded once, marked, 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -22,6 +24,8 @@ from tocsin.model.outcome import Outcome
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.statuses import Reason, Status
 
+_TOPIC_PARTITION = itemgetter(0, 1)
+_TIMESTAMP = itemgetter(3)
 _EVENT_TOPICS = frozenset({topics.EVENTS, topics.BULK})
 
 
@@ -37,11 +41,15 @@ class Clocks(Protocol):
         ...
 
 
-class Badness(Protocol):
-    """Watches the share of undecodable records."""
+class ErrorLimit(Protocol):
+    """Watches the share of records of a partition that cannot be decoded."""
 
-    def note(self, topic: str, partition: int, *, ok: bool) -> None:
-        """Count one record."""
+    def decoded(self, topic: str, partition: int, count: int) -> None:
+        """Count records that were decoded, one after another."""
+        ...
+
+    def failed(self, topic: str, partition: int) -> None:
+        """Count one that was not."""
         ...
 
 
@@ -69,13 +77,42 @@ class Routed(NamedTuple):
     bundle: LaneBatch | list[RawRecord] | list[OutRecord]
 
 
+Parser = Callable[[RawRecord], tuple[str, Item]]
+Bundles = dict[str, list[GateInput]]
+_REMEMBERED = 1 << 16
+"""Users whose key group is remembered, at some 200 bytes each."""
+
+
+class Homes:
+    """Where users live, remembered for those seen lately: hashing the key twice takes a microsecond."""
+
+    def __init__(self, partitions: int, key_groups: int) -> None:
+        self._partitions = partitions
+        self._key_groups = key_groups
+        self.names = [[f"{p}.{n}" for n in range(key_groups)] for p in range(partitions)]
+        self._found: dict[str, tuple[int, str]] = {}
+
+    def of(self, user_key: str) -> tuple[int, str]:
+        """Return the partition of `tenant/user` and the name of its key group."""
+        return self._found.get(user_key) or self._find(user_key)
+
+    def _find(self, user_key: str) -> tuple[int, str]:
+        key = user_key.encode()
+        partition = partition_of(key, self._partitions)
+        if len(self._found) >= _REMEMBERED:
+            self._found.clear()
+        found = partition, self.names[partition][key_group_of(key, self._key_groups)]
+        self._found[user_key] = found
+        return found
+
+
 class Decoder:
     """Turns one batch of raw records into bundles; order is kept per user and topic.
 
     Args:
         policy: how records are read.
         clocks: the time of each partition, which decoding moves.
-        badness: watches the share of undecodable records.
+        errors: watches the share of records that cannot be decoded.
         wall_ms: the wall clock, if it bounds how far ahead a record's Kafka timestamp may be. One producer
             with a wrong clock must not move its partition's time, which never runs back, by years.
 
@@ -87,15 +124,15 @@ class Decoder:
         self,
         policy: DecodePolicy,
         clocks: Clocks,
-        badness: Badness,
+        errors: ErrorLimit,
         wall_ms: Callable[[], int] = lambda: LATEST_MS,
     ) -> None:
         self._policy = policy
         self._wall_ms = wall_ms
         self._clocks = clocks
-        self._badness = badness
-        self._lane_names = [[f"{p}.{n}" for n in range(policy.lanes)] for p in range(policy.partitions)]
-        self._parsers: dict[str, Callable[[RawRecord], tuple[str, Item]]] = {
+        self._errors = errors
+        self._homes = Homes(policy.partitions, policy.lanes)
+        self._parsers: dict[str, Parser] = {
             topics.EVENTS: self._event,
             topics.BULK: self._event,
             topics.PROFILES: _profile,
@@ -107,54 +144,75 @@ class Decoder:
 
     def __call__(self, records: list[RawRecord]) -> list[Routed]:
         """Decode and group a batch."""
-        gate: dict[str, list[GateInput]] = {}
-        lanes: dict[tuple[str, str], list[RawRecord]] = {}
+        gate: Bundles = {}
+        bundles: dict[tuple[str, str], list[RawRecord]] = {}
         out: list[OutRecord] = []
-        latest_ms = self._wall_ms() + self._policy.limits.max_future_s * 1000
-        for raw in records:
-            self.read[raw.topic] += 1
-            if raw.topic in self._parsers:
-                bounded = raw if raw.timestamp_ms <= latest_ms else raw._replace(timestamp_ms=latest_ms)
-                self._gate_input(bounded, gate, out)
-            else:
-                lanes.setdefault(self._lane(raw), []).append(raw)
-        routed = [Routed("gate", lane, LaneBatch(lane, inputs)) for lane, inputs in gate.items()]
-        routed += [Routed(step, lane, bundle) for (step, lane), bundle in lanes.items()]
+        for (topic, partition), run in groupby(records, _TOPIC_PARTITION):
+            raws = list(run)
+            self.read[topic] += len(raws)
+            parser = self._parsers.get(topic)
+            if parser is not None:
+                decoded = self._gate_inputs(parser, self._bounded(raws), gate, out)
+                self._errors.decoded(topic, partition, decoded)
+                continue
+            for raw in raws:
+                bundles.setdefault(self._step_and_key(raw), []).append(raw)
+        routed = [Routed("gate", key, LaneBatch(key, inputs)) for key, inputs in gate.items()]
+        routed += [Routed(step, key, bundle) for (step, key), bundle in bundles.items()]
         if out:
             routed.append(Routed("outbox", "outbox", out))
         return routed
 
     def wake(self, partitions: Iterator[int]) -> list[Routed]:
-        """Wake every lane of these partitions, so that those with timers are built."""
-        names = [name for partition in partitions for name in self._lane_names[partition]]
+        """Wake every key group of these partitions, so that those with timers are built."""
+        names = [name for partition in partitions for name in self._homes.names[partition]]
         return [Routed("gate", name, LaneBatch(name, [])) for name in names]
 
-    def _lane(self, raw: RawRecord) -> tuple[str, str]:
+    def _step_and_key(self, raw: RawRecord) -> tuple[str, str]:
         if raw.topic == topics.OUTCOMES:
             return "track", "track"
-        lane = key_group_of(raw.key or b"", self._policy.lanes)
-        return self._channels[raw.topic], self._lane_names[raw.partition][lane]
+        group = key_group_of(raw.key or b"", self._policy.lanes)
+        return self._channels[raw.topic], self._homes.names[raw.partition][group]
 
-    def _gate_input(self, raw: RawRecord, gate: dict[str, list[GateInput]], out: list[OutRecord]) -> None:
-        try:
-            user_key, item = self._parsers[raw.topic](raw)
-            key = user_key.encode()
-            home = partition_of(key, self._policy.partitions)
-            if home != raw.partition:
-                out.append(_forward(raw, home, key))
-                return
-        except DecodeError as error:
-            self._badness.note(raw.topic, raw.partition, ok=False)
-            out.extend(self._dead(raw, error))
-            return
-        self._badness.note(raw.topic, raw.partition, ok=True)
-        lane = self._lane_names[home][key_group_of(key, self._policy.lanes)]
-        now_ms = self._clocks.advance(home, self._time(raw, item))
-        gate.setdefault(lane, []).append(GateInput(now_ms, user_key, item, raw))
+    def _bounded(self, raws: list[RawRecord]) -> Iterable[RawRecord]:
+        latest_ms = self._wall_ms() + self._policy.limits.max_future_s * 1000
+        if max(map(_TIMESTAMP, raws)) <= latest_ms:
+            return raws
+        return [raw._replace(timestamp_ms=min(raw.timestamp_ms, latest_ms)) for raw in raws]
+
+    def _gate_inputs(
+        self, parser: Parser, raws: Iterable[RawRecord], gate: Bundles, out: list[OutRecord]
+    ) -> int:
+        """Decode records of one partition; return how many were decoded since the last that was not."""
+        home_of, advance = self._homes.of, self._clocks.advance
+        stream_clock = self._policy.stream_clock
+        decoded = 0
+        for raw in raws:
+            try:
+                user_key, item = parser(raw)
+                home, key_group = home_of(user_key)
+                if home != raw[1]:
+                    out.append(_forward(raw, home, user_key.encode()))
+                    continue
+            except DecodeError as error:
+                self._fail(raw, error, decoded, out)
+                decoded = 0
+                continue
+            decoded += 1
+            now_ms = advance(home, self._time(raw, item) if stream_clock else raw[3])
+            bundle = gate.get(key_group)
+            if bundle is None:
+                bundle = gate[key_group] = []
+            bundle.append(GateInput(now_ms, user_key, item, raw))
+        return decoded
+
+    def _fail(self, raw: RawRecord, error: DecodeError, decoded: int, out: list[OutRecord]) -> None:
+        self._errors.decoded(raw.topic, raw.partition, decoded)
+        self._errors.failed(raw.topic, raw.partition)
+        out.extend(self._dead(raw, error))
 
     def _time(self, raw: RawRecord, item: Item) -> int:
-        if not self._policy.stream_clock:
-            return raw.timestamp_ms
+        """Return what moves the stream clock: the time of events, and nothing else."""
         return item.time_ms if isinstance(item, Event) else self._clocks.now(raw.partition)
 
     def _event(self, raw: RawRecord) -> tuple[str, Item]:

@@ -45,18 +45,26 @@ class DecodeErrorLimit:
         self._pause = pause
         self._tallies: dict[tuple[str, int], _Tally] = {}
 
-    def note(self, topic: str, partition: int, *, ok: bool) -> None:
-        """Count one record; `ok` tells whether it was decoded."""
+    def decoded(self, topic: str, partition: int, count: int) -> None:
+        """Count records that were decoded, one after another; 0 changes nothing."""
+        if count:
+            tally = self._tally(topic, partition)
+            tally.seen += count
+            tally.run = 0
+
+    def failed(self, topic: str, partition: int) -> None:
+        """Count one record that could not be decoded."""
+        tally = self._tally(topic, partition)
+        tally.seen += 1
+        tally.run += 1
+        tally.failed.append(tally.seen)
+        self._compare(topic, partition, tally)
+
+    def _tally(self, topic: str, partition: int) -> _Tally:
         tally = self._tallies.get((topic, partition))
         if tally is None:
             tally = self._tallies[topic, partition] = _Tally()
-        tally.seen += 1
-        if ok:
-            tally.run = 0
-        else:
-            tally.run += 1
-            tally.failed.append(tally.seen)
-            self._compare(topic, partition, tally)
+        return tally
 
     def _compare(self, topic: str, partition: int, tally: _Tally) -> None:
         policy, failed = self._policy, tally.failed

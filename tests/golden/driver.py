@@ -68,7 +68,10 @@ class _Everyone:
 class _Errors:
     """Counts records that could not be decoded; it never pauses a partition."""
 
-    def note(self, topic: str, partition: int, *, ok: bool) -> None:
+    def decoded(self, topic: str, partition: int, count: int) -> None:
+        """Take note of records; the run reads on whatever comes."""
+
+    def failed(self, topic: str, partition: int) -> None:
         """Take note of one record; the run reads on whatever comes."""
 
 
@@ -234,7 +237,8 @@ def write_store(path: Path, folder: Path, stored: Stored) -> None:
 def read_store(path: Path, folder: Path) -> tuple[Path, Stored]:
     """Unpack a store that `write_store` archived; gives its folder and the rows."""
     with tarfile.open(path) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.4 and later
+        archive.extractall(folder)
     shard = folder / "shard"
     rows = shard / "rows"
     stored = Stored(*pickle.loads(rows.read_bytes()))

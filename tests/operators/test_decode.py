@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.decode import DecodePolicy, Decoder, Routed
+from operators.decode import DecodePolicy, Decoder, Homes, Routed
 from operators.gate import GateInput, LaneBatch
 from sources.partitioner import key_group_of, partition_of
 from tocsin.formats.codec import EventLimits, ProfileChange, read_dead_letter
@@ -44,8 +44,11 @@ class Notes:
     def __init__(self) -> None:
         self.seen: Counter[bool] = Counter()
 
-    def note(self, topic: str, partition: int, *, ok: bool) -> None:
-        self.seen[ok] += 1
+    def decoded(self, topic: str, partition: int, count: int) -> None:
+        self.seen[True] += count
+
+    def failed(self, topic: str, partition: int) -> None:
+        self.seen[False] += 1
 
 
 def decoder(notes: Notes | None = None, *, stream: bool = False) -> Decoder:
@@ -216,3 +219,39 @@ def test_any_bytes_leave_exactly_one_trace(value: bytes, partition: int) -> None
     routed = decoder()([RawRecord(topics.EVENTS, partition, 3, NOW, None, value, ())])
     letters = [one for one in outs(routed) if one.topic == topics.DEAD]
     assert len(inputs(routed)) + len(letters) == 1
+
+
+def test_a_home_is_remembered_and_right_beyond_what_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("operators.decode._REMEMBERED", 3)
+    homes = Homes(PARTITIONS, LANES)
+    users = [f"default/u{number}" for number in range(10)] * 2
+    for user in users:
+        key = user.encode()
+        partition = partition_of(key, PARTITIONS)
+        assert homes.of(user) == (partition, f"{partition}.{key_group_of(key, LANES)}")
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, PARTITIONS - 1)), max_size=40))
+def test_the_error_limit_hears_of_every_record_in_order(records: list[tuple[bool, int]]) -> None:
+    class Marks:
+        def __init__(self) -> None:
+            self.seen: dict[int, str] = {}
+
+        def decoded(self, topic: str, partition: int, count: int) -> None:
+            self.seen[partition] = self.seen.get(partition, "") + "+" * count
+
+        def failed(self, topic: str, partition: int) -> None:
+            self.seen[partition] = self.seen.get(partition, "") + "-"
+
+    marks = Marks()
+    users = {home(f"u{number}"): f"u{number}" for number in range(99)}
+    raws = [
+        event(users[partition], offset=at) if fine else event(users[partition])._replace(value=None)
+        for at, (fine, partition) in enumerate(records)
+    ]
+    Decoder(DecodePolicy(PARTITIONS, LANES, LIMITS), Clocks(), marks)(raws)
+    wanted = {
+        partition: "".join("+" if fine else "-" for fine, at in records if at == partition)
+        for partition in {at for _, at in records}
+    }
+    assert marks.seen == wanted

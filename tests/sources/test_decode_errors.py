@@ -21,7 +21,10 @@ class Pauses:
     def feed(self, marks: str, topic: str = "events", partition: int = 0) -> int | None:
         """Feed `+` and `-`; return after how many records the first pause came."""
         for count, mark in enumerate(marks, 1):
-            self.limit.note(topic, partition, ok=mark == "+")
+            if mark == "+":
+                self.limit.decoded(topic, partition, 1)
+            else:
+                self.limit.failed(topic, partition)
             if self.sentences:
                 return count
         return None

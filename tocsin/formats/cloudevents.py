@@ -244,30 +244,21 @@ def _event(raw: RawRecord, envelope: Envelope, limits: EventLimits) -> Event:
     time_ms = received_ms if envelope.time is None else _time("time", envelope.time)
     if time_ms != received_ms and limits.check_time:
         _check_time(time_ms, received_ms, limits)
-    event = Event(
-        tenant=tenant,
-        id=envelope.id,
-        source=envelope.source,
-        type=envelope.type,
-        user=user,
-        time_ms=time_ms,
-        data=envelope.data,
-        origin=Origin(topic, partition, offset),
-        received_ms=received_ms,
-        bulk=topic == topics.BULK,
-    )
-    return _with_options(event, envelope)
-
-
-def _with_options(event: Event, envelope: Envelope) -> Event:
     sends, expires, recipient = envelope.tocsinsendat, envelope.tocsinexpires, envelope.recipient
-    if sends is None and expires is None and recipient is None:
-        return event
-    return msgspec.structs.replace(
-        event,
-        recipient=None if recipient is None else _recipient(recipient),
-        send_at_ms=None if sends is None else _time("tocsinsendat", sends),
-        expires_ms=None if expires is None else _time("tocsinexpires", expires),
+    return Event(  # by position, in the order of its fields: by name it takes twice as long
+        tenant,
+        envelope.id,
+        envelope.source,
+        envelope.type,
+        user,
+        time_ms,
+        envelope.data,
+        Origin(topic, partition, offset),
+        received_ms,
+        None if recipient is None else _recipient(recipient),
+        None if sends is None else _time("tocsinsendat", sends),
+        None if expires is None else _time("tocsinexpires", expires),
+        topic == topics.BULK,
     )
 
 
