@@ -213,8 +213,8 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
         """Apply a decision as a whole: state and timers to the store, records to the outbox."""
         if decision.touched:
             lane.put(user_key, decision.record)
-        for timer_id, due_ms in decision.cancelled_timers:
-            lane.release(user_key, timer_id, due_ms)
+        for cancelled in decision.cancelled_timers:
+            lane.release(user_key, cancelled.timer_id, cancelled.due_ms)
         for timer in decision.set_timers:
             lane.hold(user_key, timer.timer_id, timer.due_ms, timer.payload)
         key = user_key.encode()

@@ -136,8 +136,8 @@ class World:
                 self.records[user] = self.codec.encode(step.record)
         else:
             assert step.record == self.record(user)
-        for timer_id, due_ms in step.cancelled_timers:
-            assert self.timers.pop((user, timer_id))[0] == due_ms
+        for cancelled in step.cancelled_timers:
+            assert self.timers.pop((user, cancelled.timer_id))[0] == cancelled.due_ms
         for timer in step.set_timers:
             self.timers[user, timer.timer_id] = (timer.due_ms, timer.payload)
         self.messages += step.messages

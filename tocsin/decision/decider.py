@@ -23,6 +23,8 @@ from tocsin.model.event import Event
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason, Status
 
+# Members of an enum are looked up by Python code in 3.11: hot ones are looked up once.
+_EVENT, _HELD, _DEAD = Stage.EVENT, Status.HELD, Status.DEAD
 _STATUS: Final[Mapping[type[FinalVerdict], Status]] = {
     Suppress: Status.SUPPRESSED,
     Expire: Status.EXPIRED,
@@ -41,7 +43,7 @@ def decide(decision: Decision, evaluation: Evaluation, rules: Rules, policy: Gat
         policy: bounds of the user's record.
     """
     verdict = evaluate(rules.whole, evaluation)
-    if evaluation.stage is Stage.EVENT and evaluation.notification.dedup_key is not None:
+    if evaluation.notification.dedup_key is not None and evaluation.stage is _EVENT:
         _remember_key(evaluation, verdict, policy)
     if verdict is None:
         _pass(decision, evaluation, rules)
@@ -83,7 +85,7 @@ def dead_letter(
     """
     letter = first_read(raw, first.origin, first.received_ms)
     decision.dead_letters.append(DeadLetter(letter, reason, error))
-    decision.outcomes.append(subject.outcome(Status.DEAD, reason, {"error": error}))
+    decision.outcomes.append(subject.outcome(_DEAD, reason, {"error": error}))
 
 
 def _pass(decision: Decision, evaluation: Evaluation, rules: Rules) -> None:
@@ -96,7 +98,7 @@ def _pass(decision: Decision, evaluation: Evaluation, rules: Rules) -> None:
 def _route(decision: Decision, evaluation: Evaluation, subject: EventSubject, rules: Rules) -> None:
     """Admit a message to each contact point that passes, and count the notification once."""
     counts, now_ms = evaluation.state.counts, evaluation.now_ms
-    admitted: set[str] = set()
+    admitted: CompiledChannel | None = None
     for channel, point, verdict in routes(evaluation, subject.match.channels, rules):
         if verdict is not None:
             assert not isinstance(verdict, Hold), "a rule of a channel or target does not hold"
@@ -106,10 +108,10 @@ def _route(decision: Decision, evaluation: Evaluation, subject: EventSubject, ru
         message, outcome = subject.admitted(evaluation.recipient, evaluation.expires_ms, channel, point)
         decision.messages.append(message)
         decision.outcomes.append(outcome)
-        if channel.counter is not None and channel.name not in admitted:
+        if channel.counter is not None and channel is not admitted:
             limits.count(counts, channel.counter, now_ms)
-        admitted.add(channel.name)
-    if admitted:
+        admitted = channel
+    if admitted is not None:
         for counter in evaluation.notification.counters:
             limits.count(counts, counter, now_ms)
     elif not subject.match.channels:
@@ -144,7 +146,7 @@ def _hold(decision: Decision, evaluation: Evaluation, verdict: Hold, policy: Gat
     holds[timer_id] = subject.hold_ref(due_ms, verdict.counter)
     decision.touched = True
     decision.set_timers.append(SetTimer(timer_id, due_ms, subject.payload()))
-    decision.outcomes.append(subject.outcome(Status.HELD, verdict.reason, {"due_ms": due_ms}))
+    decision.outcomes.append(subject.outcome(_HELD, verdict.reason, {"due_ms": due_ms}))
     return None
 
 

@@ -15,14 +15,18 @@ from tocsin.model.event import Origin
 # key, event time, remembered until, origin topic, partition, offset
 _ENTRY = Struct("<8sqqBHq")
 _SIZE = _ENTRY.size
+_pack = _ENTRY.pack
+# A copy of an empty hasher costs a third less than a new one.
+_fresh = blake2b(digest_size=8).copy
 _TOPICS = topics.ALL
 _TOPIC_NUMBER = {name: number for number, name in enumerate(_TOPICS)}
 
 
 def key_of(first: str, second: str) -> bytes:
     """Hash two fields to eight bytes; ("a", "bc") and ("ab", "c") differ."""
-    text = f"{len(first)}:{first}{second}"
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    hasher = _fresh()
+    hasher.update(f"{len(first)}:{first}{second}".encode("utf-8", "surrogatepass"))
+    return hasher.digest()
 
 
 def original(seen: bytes, key: bytes, time_ms: int, window_ms: int, now_ms: int) -> str:
@@ -49,7 +53,7 @@ def remember(
     """Add a key; drops what has expired at the front and, beyond `most`, the oldest."""
     until = (time_ms if time_ms > now_ms else now_ms) + window_ms
     topic = _TOPIC_NUMBER[origin.topic]
-    entry = _ENTRY.pack(key, time_ms, until, topic, origin.partition, origin.offset)
+    entry = _pack(key, time_ms, until, topic, origin.partition, origin.offset)
     size, start = len(seen), 0
     while start < size and _ENTRY.unpack_from(seen, start)[2] <= now_ms:
         start += _SIZE

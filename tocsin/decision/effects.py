@@ -4,8 +4,6 @@ A `Decision` is one struct with a list for each kind of effect, not a list of ta
 writes each kind elsewhere, so it would have to take a tagged list apart again: that costs 1 µs an event.
 """
 
-from typing import NamedTuple
-
 import msgspec
 
 from tocsin.decision.user_state import UserRecord
@@ -15,7 +13,7 @@ from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason
 
 
-class SetTimer(NamedTuple):
+class SetTimer(msgspec.Struct, frozen=True, gc=False):
     """Wake at `due_ms` with this payload. A timer of the same user and id is replaced."""
 
     timer_id: str
@@ -23,14 +21,14 @@ class SetTimer(NamedTuple):
     payload: bytes
 
 
-class CancelTimer(NamedTuple):
+class CancelTimer(msgspec.Struct, frozen=True, gc=False):
     """Drop a timer that is due at `due_ms`."""
 
     timer_id: str
     due_ms: int
 
 
-class DeadLetter(NamedTuple):
+class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     """Dead-letter a record: `raw` is the record as it was first read, byte for byte."""
 
     raw: RawRecord

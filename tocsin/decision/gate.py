@@ -44,6 +44,8 @@ from tocsin.model.statuses import Reason
 
 _NO_DEFAULTS = TenantDefaults("", "", None, DefaultPreferences(), ())
 _NOTHING = Scope({})
+# Members of an enum are looked up by Python code in 3.11: hot ones are looked up once.
+_EVENT = Stage.EVENT
 
 
 class DueTimer(NamedTuple):
@@ -266,7 +268,7 @@ class Gate:
             subject = EventSubject(event, raw, match, now_ms)
             held = record.holds.get(subject.timer_id) if record.holds else None
             if held is None:
-                self._evaluate(decision, record, recipient, subject, Stage.EVENT)
+                self._evaluate(decision, record, recipient, subject, _EVENT)
             else:
                 # An id used again beyond the window: the notification it names is still to come.
                 self._duplicate(decision, event, now_ms, held.origin)

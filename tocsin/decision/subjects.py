@@ -25,6 +25,7 @@ from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason, Status
 
 _ADMITTED = Status.ADMITTED.value
+_HELD = Status.HELD
 
 
 class Subject(Protocol):
@@ -60,8 +61,8 @@ class WholeEvent(msgspec.Struct, gc=False):
         """Write an outcome about the event."""
         event, origin = self.event, str(self.event.origin)
         return Outcome(
-            outcome_id=outcome_id(origin, status.value),
-            status=status.value,
+            outcome_id=outcome_id(origin, str(status)),
+            status=str(status),
             tenant=event.tenant,
             user=event.user,
             event_id=event.id,
@@ -69,7 +70,7 @@ class WholeEvent(msgspec.Struct, gc=False):
             event_type=event.type,
             event_time_ms=event.time_ms,
             origin=origin,
-            reason=reason.value,
+            reason=str(reason),
             detail=detail or {},
             catalog_version=self.version,
             at_ms=self.now_ms,
@@ -97,8 +98,8 @@ class HeldSubject(msgspec.Struct, gc=False):
         """Write the final outcome."""
         ref = self.ref
         return Outcome(
-            outcome_id=outcome_id(ref.message_id or ref.notification_id, status.value, ref.attempt),
-            status=status.value,
+            outcome_id=outcome_id(ref.message_id or ref.notification_id, str(status), ref.attempt),
+            status=str(status),
             tenant=self.tenant,
             user=self.user,
             notification_id=ref.notification_id,
@@ -109,7 +110,7 @@ class HeldSubject(msgspec.Struct, gc=False):
             category=ref.category,
             channel=ref.channel,
             target=ref.target,
-            reason=reason.value,
+            reason=str(reason),
             detail=detail or {},
             catalog_version=self.version,
             attempt=ref.attempt,
@@ -181,13 +182,13 @@ class EventSubject(msgspec.Struct, gc=False):
             subject = about = message_id(nid, name, key)
         return replace(
             self._outcome or self._common_outcome(),
-            outcome_id=outcome_id(subject, status.value, self.hold_count),
-            status=status.value,
+            outcome_id=outcome_id(subject, str(status), self.hold_count),
+            status=str(status),
             message_id=about,
             channel=name,
             target=key,
             platform=platform,
-            reason=reason.value,
+            reason=str(reason),
             detail=detail or {},
         )
 
@@ -315,12 +316,12 @@ class MessageSubject(msgspec.Struct, gc=False):
     ) -> Outcome:
         """Write an outcome about the message; it has one channel and contact point in any case."""
         message, subject = self.retry.message, self.retry.message.message_id
-        if status is Status.HELD:
+        if status is _HELD:
             # An attempt may be held again, for quiet hours or because no provider is up.
             subject = f"{message.message_id}/{message.decided_ms}/{self.hold_count}"
         common = Outcome(
-            outcome_id=outcome_id(subject, status.value, message.attempt),
-            status=status.value,
+            outcome_id=outcome_id(subject, str(status), message.attempt),
+            status=str(status),
             tenant=message.tenant,
             user=message.user,
             notification_id=message.notification_id,
@@ -340,7 +341,7 @@ class MessageSubject(msgspec.Struct, gc=False):
             channel=message.channel,
             target=self.target_key,
             platform=message.target.platform,
-            reason=reason.value,
+            reason=str(reason),
             detail=detail or {},
             priority=message.priority,
             catalog_version=self.version,

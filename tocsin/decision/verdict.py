@@ -3,7 +3,9 @@
 A rule returns a verdict and does nothing else. `tocsin.decision.decider` has one handler for each kind.
 """
 
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
+
+import msgspec
 
 from tocsin.model.outcome import Scalar
 from tocsin.model.statuses import Reason
@@ -12,28 +14,28 @@ Detail: TypeAlias = dict[str, Scalar]
 """The numbers that a decision rests on. They hold no address and no text of a message (law 7)."""
 
 
-class Suppress(NamedTuple):
+class Suppress(msgspec.Struct, frozen=True, gc=False):
     """Send nothing, for `reason`. Final."""
 
     reason: Reason
     detail: Detail | None = None
 
 
-class Expire(NamedTuple):
+class Expire(msgspec.Struct, frozen=True, gc=False):
     """Send nothing, because it is too late. Final."""
 
     reason: Reason = Reason.TOO_LATE
     detail: Detail | None = None
 
 
-class Cancel(NamedTuple):
+class Cancel(msgspec.Struct, frozen=True, gc=False):
     """Send nothing, because the cause of something held is gone. Final."""
 
     reason: Reason
     detail: Detail | None = None
 
 
-class Merge(NamedTuple):
+class Merge(msgspec.Struct, frozen=True, gc=False):
     """Send it as a part of another notification, which `group` names. Final for this one."""
 
     group: str
@@ -49,7 +51,7 @@ class Merge(NamedTuple):
         return {"into": self.group}
 
 
-class Hold(NamedTuple):
+class Hold(msgspec.Struct, frozen=True, gc=False):
     """Decide again at `until_ms`, from the first rule on.
 
     `counter` is the limit that it waits for. The queue of a limit is counted by it.

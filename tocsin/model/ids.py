@@ -7,6 +7,9 @@ out in one format, which takes a third of its time: they are the largest cost of
 
 from hashlib import blake2b
 
+# A copy of an empty hasher costs a third less than a new one.
+_fresh = blake2b(digest_size=16).copy
+
 
 def digest(*fields: str) -> str:
     """Hash the fields in order; 32 lower-case hex digits.
@@ -24,7 +27,12 @@ def spelled(*fields: str) -> str:
 
 def hash_of(text: str) -> str:
     """Hash fields that were spelled before; 32 lower-case hex digits."""
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    hasher = _fresh()
+    try:
+        hasher.update(text.encode())
+    except UnicodeEncodeError:
+        hasher.update(text.encode("utf-8", "surrogatepass"))
+    return hasher.hexdigest()
 
 
 def notification_id(
