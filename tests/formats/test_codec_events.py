@@ -1,5 +1,6 @@
 """CloudEvents: what is read, what is refused, and with which words."""
 
+import base64
 import contextlib
 import json
 from datetime import UTC, datetime, timedelta
@@ -155,6 +156,10 @@ class TestStructured:
     @pytest.mark.parametrize("text", ["e30", "%%%%", "/w==", "eA==", "W10=", "OTk5ZTk5OQ=="])
     def test_base64_of_anything_else_is_refused(self, text: str) -> None:
         assert "data" in str(refusal(body(data=..., data_base64=text)))
+
+    def test_nesting_in_base64_is_bounded_too(self) -> None:
+        packed = base64.b64encode(json.dumps(nested_objects(400)).encode()).decode()
+        assert "data: nested" in str(refusal(body(data=..., data_base64=packed)))
 
     @pytest.mark.parametrize("value", [None, b""])
     def test_a_tombstone_is_named_as_such(self, value: bytes | None) -> None:
@@ -368,10 +373,23 @@ class TestTimes:
         assert rfc3339_ms(text) == rfc3339_ms("2017-01-01T00:00:00Z")
 
     @pytest.mark.parametrize(
+        "text", ["2026-01-01t09:30:00z", "2026-01-01 09:30:00Z", "2026-01-01T09:30:00-00:00"]
+    )
+    def test_spellings_that_the_standard_allows(self, text: str) -> None:
+        assert rfc3339_ms(text) == rfc3339_ms("2026-01-01T09:30:00Z")
+
+    @pytest.mark.parametrize("digits", range(1, 13))
+    def test_digits_beyond_the_millisecond_are_cut_off(self, digits: int) -> None:
+        fraction = "999999999999"[:digits]
+        assert rfc3339_ms(f"1970-01-01T00:00:00.{fraction}Z") == int(fraction.ljust(3, "0")[:3])
+
+    @pytest.mark.parametrize(
         "text",
         ["", "2026", "2026-01-01", "2026-01-01T00:00", "2026-01-01T00:00:00", "2026-01-01T00:00:00+0100",
          "2026-01-01T00:00:00+01", "2026-01-01T24:00:00Z", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z",
-         "2026-01-01T00:00:61Z", "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00.5", "2026-01-01T00:00:00.٣Z",
+         "2026-01-01T00:00:61Z", "2026-02-30T00:00Z", "2026-01-01T24:00Z", "2026-01-01T00:00+0100",
+         "2026-01-01T00:00:00.Z", "20260101T000000Z", "2026-W05-6T00:00:00Z", "2026-01-01T00:00:00Z\x00",
+         "2026-01-01T00:00:00.5", "2026-01-01T00:00:00.٣Z",
          "2026-01-01T00:00:00,5Z", "2026-01-01T00:00:00ZZ", "2026-01-01T00:00:00.5ZZ",
          " 2026-01-01T00:00:00Z",
          "2026-01-01T00:00:00+24:00", "2026-01-01T00:00:00.-1Z", "2026-01-01T00:00:00.5+1:000"],

@@ -98,7 +98,7 @@ def decode_event(raw: RawRecord, limits: EventLimits) -> Event:
     try:
         envelope = _from_headers(raw, value) if raw.headers else _structured(value)
         parsed = None if envelope.data is _NO_DATA else _parsed(envelope)
-        if len(value) > _SHALLOW_BYTES and _is_deep(value, parsed):
+        if len(value) > _SHALLOW_BYTES and _is_deep(bytes(envelope.data), parsed):
             _refuse("data", f"nested more than {_MAX_DEPTH} deep")
         return _event(raw, envelope, limits)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -221,8 +221,8 @@ def _hint(parsed: object) -> str:
     return " that holds JSON: send it unquoted" if inside else ", not an object"
 
 
-def _is_deep(value: bytes, parsed: object) -> bool:
-    if value.count(b"[") + value.count(b"{") <= _MAX_DEPTH:
+def _is_deep(data: bytes, parsed: object) -> bool:
+    if data.count(b"[") + data.count(b"{") <= _MAX_DEPTH:
         return False
     depth, level = 0, [parsed]
     while level := [item for item in level if isinstance(item, dict | list)]:
