@@ -1,8 +1,8 @@
 """RFC 3339 times to milliseconds: ciso8601, and two forms that it refuses.
 
-ciso8601 is the fastest of the strict parsers, with any times in any order: 0.4 µs, against 0.8 to 3.2 of msgspec
-behind a cache of seconds, 1.5 of pydantic and 2.1 of whenever. `datetime.fromisoformat` is as fast, but accepts
-week dates, commas and times without offset.
+ciso8601 is the fastest of the strict parsers, with any times in any order: 0.4 µs a time. msgspec takes 0.8
+to 3.2 µs behind a cache of seconds, pydantic 1.5 and whenever 2.1. `datetime.fromisoformat` is as fast as
+ciso8601, but accepts week dates, commas and times without an offset.
 """
 
 import re
