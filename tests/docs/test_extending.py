@@ -43,7 +43,7 @@ def rule(tmp_path: Path) -> Iterator[ModuleType]:
 
 def with_entry(built: ModuleType) -> Gate:
     """A gate whose order has the page's registry entry behind `expiry`, as the page says."""
-    line = block("A rule", 1).strip().removesuffix(",")
+    line = block("A rule", 1)
     entry = eval(line, {**vars(rules), "stale_events": built.stale_events})  # the page's own line
     place = [each.rule for each in rules.ORDER].index(expiry) + 1
     return Gate(CATALOG, GatePolicy(), (*rules.ORDER[:place], entry, *rules.ORDER[place:]))
