@@ -25,6 +25,7 @@ VARIABLES = {
         ("2 in data.items", True),
         ("data.deep.x.y == 1", True),
         ("data.none is none", True),
+        ("data.missing is none", True),
         ("data.flight.startswith('UA')", True),
         ("data.flight | upper == 'UA 1' and user.locale != 'en' and event.type == 'a'", True),
         ("data.items | map('string') | join(',') == '1,2'", True),

@@ -94,7 +94,8 @@ def test_several_samples_show_the_fields_together(check: Check) -> None:
     assert check(changes) == []
     (problem,) = check(changes | {"templates/hello/en/body.j2": "{{ data.gate }}"})
     assert problem == (
-        "templates/hello/sample.json:1: sample 0, push, en: template hello/en/body: variable gate is missing"
+        "templates/hello/sample.json:1: sample 0, push, en: template hello/en/body: "
+        "variable gate is missing or null; send it, or use `default`"
     )
 
 
@@ -113,6 +114,40 @@ def test_a_missing_sample(check: Check) -> None:
 def test_a_broken_sample(check: Check, broken: bytes) -> None:
     (problem,) = check({"templates/hello/sample.json": broken})
     assert problem.startswith("templates/hello/sample.json:1: not JSON: ")
+
+
+def test_byte_order_marks_are_skipped(check: Check) -> None:
+    mark = b"\xef\xbb\xbf"
+    marked = {name: mark + text.encode() for name, text in FILES.items()}
+    assert check(marked) == []
+
+
+def test_a_field_that_is_optional_in_one_part_is_tried_as_null_in_all(check: Check) -> None:
+    changes = {"templates/hello/en/title.j2": "Hello {{ data.name | default('you') }}"}
+    problems = check(changes)
+    assert problems
+    assert {problem.partition(": ")[0] for problem in problems} == {"templates/hello/sample.json:1"}
+    assert problems[0].startswith("templates/hello/sample.json:1: sample 0 with `data.name` null, ")
+    assert "variable name is missing or null" in problems[0]
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "{{ data.deep.a | default('') }}",
+        "{% if data.deep.a is defined %}{{ data.deep.a }}{% endif %}",
+        "{% if data.deep.a is not none %}{{ data.deep.a }}{% endif %}",
+    ],
+)
+def test_a_field_that_is_optional_wherever_it_is_used_is_fine(check: Check, choice: str) -> None:
+    assert check({"templates/hello/en/title.j2": choice}) == []
+
+
+def test_a_field_that_is_null_in_every_sample_is_in_none(check: Check) -> None:
+    samples = json.dumps({"name": "Ada", "at": 0, "deep": {}, "gate": None})
+    body = "{% if data.gate is defined %}{{ data.gate }}{% endif %}"
+    changes = {"templates/hello/sample.json": samples, "templates/hello/en/body.j2": body}
+    assert set(check(changes)) == {"templates/hello/en/body.j2:1: no sample has `data.gate`"}
 
 
 def test_a_language_that_lacks_a_part(check: Check) -> None:

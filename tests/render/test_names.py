@@ -44,7 +44,7 @@ def test_known_names(source: str) -> None:
         ("{{ data.b }}", "no sample has `data.b`"),
         ("{{ data.a.c }}", "no sample has `data.a.c`"),
         ("{{ data['a'].c }}", "no sample has `data.a.c`"),
-        ("{{ data.none.x }}", "no sample has `data.none.x`"),
+        ("{{ data.none }}", "no sample has `data.none`"),
         ("{% extends 'l' %}", "no template `l`"),
         ("{% include 'l' %}", "no template `l`"),
         ("{% import 'l' as l %}", "no template `l`"),

@@ -275,9 +275,12 @@ def test_a_link_that_must_not_be_followed_is_an_error(name: str) -> None:
 
 def test_a_missing_variable_is_named_without_any_value() -> None:
     secret = {"name": "Ada Lovelace"}
-    assert failure(HELLO, secret) == "template hello/en/body: variable at is missing"
+    assert (
+        failure(HELLO, secret)
+        == "template hello/en/body: variable at is missing or null; send it, or use `default`"
+    )
     deep = failure(HELLO | {"hello/en/body": "{{ data.a.b.c }}"}, {"name": "x", "a": {"b": {"z": "tell"}}})
-    assert deep == "template hello/en/body: variable c is missing"
+    assert deep == "template hello/en/body: variable c is missing or null; send it, or use `default`"
 
 
 @pytest.mark.parametrize(
@@ -373,3 +376,42 @@ def test_one_renderer_keeps_nothing_of_a_message_for_the_next() -> None:
         content = shared.render(message("push", {"name": name}))
         assert isinstance(content, PushContent)
         assert (content.title, content.body) == (name, "False")
+
+
+@pytest.mark.parametrize(
+    "source", ["Dear {{ data.name }}", "Dear {{ data['name'] }}", "{{ data.name ~ '!' }}"]
+)
+def test_a_null_is_refused_with_the_name_of_its_field(source: str) -> None:
+    said = failure(HELLO | {"hello/en/title": source}, {"name": None, "at": 0})
+    assert said == "template hello/en/title: variable name is missing or null; send it, or use `default`"
+
+
+def test_a_null_deep_in_the_data_is_refused_too() -> None:
+    templates = HELLO | {"hello/en/title": "{% for leg in data.legs %}{{ leg.seat }}{% endfor %}"}
+    said = failure(templates, DATA | {"legs": [{"seat": "1A"}, {"seat": None}]})
+    assert said.startswith("template hello/en/title: variable seat is missing or null")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ data.tags | join(', ') }}",
+        "{% for tag in data.tags %}{{ tag }}{% endfor %}",
+        "{{ data.tags | first }}",
+    ],
+)
+def test_a_null_in_a_list_is_never_printed(source: str) -> None:
+    said = failure(HELLO | {"hello/en/title": source}, DATA | {"tags": [None, "a"]})
+    assert said.startswith("template hello/en/title: variable list_item is missing or null")
+
+
+@pytest.mark.parametrize("source", ["{{ none }}", "{{ data.gone | default(none) }}"])
+def test_a_null_that_the_template_makes_is_never_printed(source: str) -> None:
+    said = failure(HELLO | {"hello/en/title": source})
+    assert said.startswith("template hello/en/title: variable (computed) is missing or null")
+
+
+@pytest.mark.parametrize("data", [{"at": 0, "gate": None}, {"at": 0}])
+def test_null_and_missing_are_the_same(data: dict[str, Any]) -> None:
+    title = "{{ data.gate is defined }} {{ data.gate is none }} {{ data.gate | default('-') }}"
+    assert push(HELLO | {"hello/en/title": title, "hello/url": ""}, data).title == "False True -"

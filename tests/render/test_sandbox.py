@@ -60,7 +60,9 @@ def test_the_data_stays_as_it_was() -> None:
     ],
 )
 def test_a_missing_variable_is_always_an_error(source: str) -> None:
-    with pytest.raises(RenderError, match=r"^template t/sms: variable gone is missing$"):
+    with pytest.raises(
+        RenderError, match=r"^template t/sms: variable gone is missing or null; send it, or use `default`$"
+    ):
         run(source, {"here": 1})
 
 
@@ -69,7 +71,9 @@ def test_a_missing_variable_may_be_asked_for() -> None:
 
 
 def test_a_computed_name_is_not_told() -> None:
-    with pytest.raises(RenderError, match=r"variable \(computed\) is missing"):
+    with pytest.raises(
+        RenderError, match=r"variable \(computed\) is missing or null; send it, or use `default`"
+    ):
         run("{{ data[data.key] }}", {"key": "ada@example.com"})
 
 

@@ -65,7 +65,7 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
 def read(path: Path, name: str) -> tuple[Document, list[Problem]]:
     """Read one file; mistakes of syntax, doubled keys and strange tags are problems, never exceptions."""
     try:
-        root = yaml.compose(path.read_text("utf-8"), Loader=_Loader)
+        root = yaml.compose(path.read_text("utf-8-sig"), Loader=_Loader)
     except UnicodeDecodeError:
         return Document(name, None, {}), [Problem(name, 1, "not UTF-8, save the file as UTF-8")]
     except yaml.MarkedYAMLError as error:

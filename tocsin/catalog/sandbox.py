@@ -5,7 +5,7 @@ One set of rules for both:
 - Fields before methods: `data.items` is the event's field. A dict has no methods; use the filter `items`.
 - Nothing random, and no clock: the same input gives the same text (law 2).
 - Nothing whose size an event decides: no products of texts, no padding, no huge powers, no long ranges.
-- What is missing is an error, unless it is tested with `is defined`.
+- What is missing is an error, unless it is tested with `is defined` or has a `default`. Null is missing.
 """
 
 from typing import Any, Final
@@ -44,6 +44,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             self.filters.pop(name)
         for name in _REMOVED_GLOBALS:
             self.globals.pop(name)
+        self.tests["none"] = _is_none
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Look up a field of a dict, and nothing else of it."""
@@ -63,6 +64,27 @@ class Sandbox(ImmutableSandboxedEnvironment):
             msg = f"powers above {MAX_POWER} are refused"
             raise OverflowError(msg)
         return super().call_binop(context, operator, left, right)
+
+
+def _is_none(value: Any) -> bool:
+    return value is None or isinstance(value, jinja2.Undefined)
+
+
+def without_nulls(value: Any, item: Any = None) -> Any:
+    """Drop the members of objects that are null, at any depth, so that null is the same as missing.
+
+    Args:
+        value: parsed JSON.
+        item: stands for a null in a list, which keeps its place.
+
+    >>> without_nulls({"gate": None, "legs": [{"seat": None}, None]})
+    {'legs': [{}, None]}
+    """
+    if isinstance(value, dict):
+        return {name: without_nulls(member, item) for name, member in value.items() if member is not None}
+    if isinstance(value, list):
+        return [item if member is None else without_nulls(member, item) for member in value]
+    return value
 
 
 def short_range(*bounds: int) -> range:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from tocsin.catalog.expressions import ExpressionError, Scope
+from tocsin.catalog.sandbox import without_nulls
 from tocsin.decision.recipient import Recipient
 from tocsin.model.event import Event
 
@@ -41,8 +42,10 @@ def scope_of(event: Event, recipient: Recipient, needs: frozenset[str]) -> Scope
 
 
 def _data(event: Event) -> Any:
+    raw = bytes(event.data)
     try:
-        return _parse(event.data)
+        data = _parse(raw)
     except msgspec.DecodeError as error:
         msg = "the event's data are not JSON"
         raise ExpressionError(msg) from error
+    return without_nulls(data) if b"null" in raw else data

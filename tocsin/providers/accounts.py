@@ -179,7 +179,7 @@ class _Filler:
 
     def _read(self, name: str, place: str) -> str:
         try:
-            return (self._path.parent / name).read_text(encoding="utf-8").strip()
+            return (self._path.parent / name).read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError):
             msg = f"{self._path}: {place.lstrip('.')}: the file named cannot be read; correct the path"
             raise SettingsError(msg) from None

@@ -1,5 +1,6 @@
 """Finds at check time what would fail at send time: templates, parts, languages and samples of a catalog."""
 
+import codecs
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
@@ -13,7 +14,7 @@ from tocsin.catalog.loader import load
 from tocsin.errors import CatalogError, RenderError
 from tocsin.model.event import Origin
 from tocsin.model.message import Message, Target
-from tocsin.render.names import Samples, name_problems, place
+from tocsin.render.names import Samples, holds, name_problems, optional_fields, place
 from tocsin.render.renderer import Renderer
 from tocsin.render.sandbox import sandbox
 from tocsin.render.templates import (
@@ -100,7 +101,7 @@ def _samples(folder: Path, used: set[str]) -> tuple[dict[str, Samples], list[str
     for name in sorted(used):
         file = folder / name / SAMPLE
         try:
-            sample = msgspec.json.decode(file.read_bytes())
+            sample = msgspec.json.decode(file.read_bytes().removeprefix(codecs.BOM_UTF8))
             samples[name] = sample if isinstance(sample, list) else [sample]
         except FileNotFoundError:
             problems.append(f"templates/{name}/{SAMPLE}:1: missing, write the `data` of an event there")
@@ -154,14 +155,31 @@ def _unrendered(
     templates: Mapping[str, str], tenants: Mapping[str, CompiledTenant], samples: Mapping[str, Samples]
 ) -> Iterator[str]:
     renderer = Renderer(templates, {name: tenant.spec for name, tenant in tenants.items()}, _SECRET)
+    optional = optional_fields(templates)
     for _, plan, channel in _channels(tenants):
-        cases = product(sorted(_locales(templates, plan.template)), enumerate(samples[plan.template]))
-        for locale, (number, sample) in cases:
+        tried = _tried(samples[plan.template], sorted(optional.get(plan.template, ())))
+        for locale, (what, sample) in product(sorted(_locales(templates, plan.template)), tried):
             try:
                 renderer.render(_message(plan, channel, locale, sample))
             except RenderError as error:
-                where = f"templates/{plan.template}/{SAMPLE}:1: sample {number}, {channel}, {locale}"
-                yield f"{where}: {error}"
+                yield f"templates/{plan.template}/{SAMPLE}:1: {what}, {channel}, {locale}: {error}"
+
+
+def _tried(samples: Samples, optional: list[tuple[str, ...]]) -> Iterator[tuple[str, Any]]:
+    """Give each sample, and again with a null in each field that a template expects to be missing."""
+    for number, sample in enumerate(samples):
+        yield f"sample {number}", sample
+        for path in optional:
+            if holds(sample, path):
+                yield f"sample {number} with `data.{'.'.join(path)}` null", _with_null(sample, path)
+
+
+def _with_null(sample: Any, path: tuple[str, ...]) -> Any:
+    if not path:
+        return None
+    if not isinstance(sample, dict):
+        return sample  # a method of a text or list, which has no fields
+    return {**sample, path[0]: _with_null(sample.get(path[0]), path[1:])}
 
 
 def _message(plan: CompiledNotification, channel: str, locale: str, sample: Any) -> Message:

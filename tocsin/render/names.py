@@ -12,6 +12,9 @@ from tocsin.render.templates import LAYOUT, OPTIONAL_PARTS, REQUIRED_PARTS, SUFF
 _PARTS = {part for parts in (*REQUIRED_PARTS.values(), *OPTIONAL_PARTS.values()) for part in parts}
 _REFERENCES = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
 
+_DEFAULTS = {"default", "d"}
+_TESTS = {"defined", "undefined", "none"}
+
 Samples = list[Any]
 
 
@@ -40,6 +43,23 @@ def name_problems(templates: Mapping[str, str], samples: Mapping[str, Samples]) 
     return problems
 
 
+def optional_fields(templates: Mapping[str, str]) -> dict[str, set[tuple[str, ...]]]:
+    """List the fields of `data` that a template expects to be missing: it tests them or gives a default.
+
+    Returns:
+        template folder -> paths of fields.
+    """
+    environment = sandbox(templates)
+    found: dict[str, set[tuple[str, ...]]] = {}
+    for name, source in templates.items():
+        fields = found.setdefault(name.split("/")[0], set())
+        for node in environment.parse(source, name).find_all((nodes.Filter, nodes.Test)):
+            asks = node.name in (_DEFAULTS if isinstance(node, nodes.Filter) else _TESTS)
+            path = _path(node.node) if asks and node.node is not None else ()
+            fields |= {path} if path else set()
+    return found
+
+
 def _unknown_variables(environment: jinja2.Environment, name: str, tree: nodes.Template) -> Iterator[str]:
     unknown = meta.find_undeclared_variables(tree) - CONTEXT_NAMES - environment.globals.keys()
     for node in tree.find_all(nodes.Name):
@@ -57,7 +77,7 @@ def _unknown_templates(templates: Mapping[str, str], name: str, tree: nodes.Temp
 def _unknown_fields(name: str, tree: nodes.Template, samples: Samples) -> Iterator[str]:
     for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
         path = _path(node)
-        if path and not any(_holds(sample, path) for sample in samples):
+        if path and not any(holds(sample, path) for sample in samples):
             yield f"{place(name, node.lineno)}: no sample has `data.{'.'.join(path)}`"
 
 
@@ -83,10 +103,11 @@ def _constant(node: nodes.Node) -> Any:
     return node.value if isinstance(node, nodes.Const) else None
 
 
-def _holds(sample: Any, path: tuple[str, ...]) -> bool:
+def holds(sample: Any, path: tuple[str, ...]) -> bool:
+    """Tell whether a sample has a field that is not null."""
     for step in path:
         if not isinstance(sample, dict) or step not in sample:
             # What is no object has methods (`data.tags.count`): only rendering can tell.
             return sample is not None and not isinstance(sample, dict)
         sample = sample[step]
-    return True
+    return sample is not None

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jinja2
 import msgspec
 
+from tocsin.catalog.sandbox import without_nulls
 from tocsin.catalog.spec import Senders, TenantSpec
 from tocsin.errors import RenderError
 from tocsin.model.content import Content
@@ -21,7 +22,7 @@ from tocsin.render.content import (
     sms_content,
 )
 from tocsin.render.formats import knows_locale, zone_or
-from tocsin.render.sandbox import compiled, rendered, sandbox
+from tocsin.render.sandbox import NULL_ITEM, compiled, rendered, sandbox
 from tocsin.render.templates import LAST_LOCALE, REQUIRED_PARTS, family, find_parts
 from tocsin.render.unsubscribe import Subscription, UnsubscribeTokens
 
@@ -106,10 +107,13 @@ def _required(message: Message, tenant: _Tenant) -> bool:
 
 def _context(message: Message, tenant: _Tenant, locale: str, unsubscribe_url: str) -> dict[str, Any]:
     try:
-        data = msgspec.json.decode(message.data)
+        raw = bytes(message.data)
+        data = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         msg = f"template {message.template}: the data of the event is not JSON"
         raise RenderError(msg) from None
+    if b"null" in raw:
+        data = without_nulls(data, NULL_ITEM)
     timezone = zone_or(message.timezone, tenant.spec.timezone)
     return {
         "data": data,

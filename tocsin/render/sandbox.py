@@ -16,6 +16,7 @@ CONTEXT_NAMES = frozenset(
     | {"brand", "locale", "timezone", "unsubscribe_url"}
 )
 
+_NULL = "(computed)"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -34,13 +35,24 @@ class _Undefined(jinja2.StrictUndefined):
         exc: type[jinja2.TemplateRuntimeError] = jinja2.UndefinedError,
     ) -> None:
         # A computed name may be a value of somebody's: only what looks like an identifier is repeated.
-        shown = name if isinstance(name, str) and _NAME.fullmatch(name) else "(computed)"
+        shown = name if isinstance(name, str) and _NAME.fullmatch(name) else _NULL
         super().__init__(shown, obj, name, MissingVariableError if exc is jinja2.UndefinedError else exc)
+
+
+NULL_ITEM = _Undefined(name="list_item")
+"""Stands for a null in a list of the data: an error where a template prints it."""
 
 
 def _found(templates: Mapping[str, str], name: str) -> tuple[str, str, None] | None:
     source = templates.get(name)
     return None if source is None else (source, name + SUFFIX, None)
+
+
+def _not_none(value: Any) -> Any:
+    """Refuse a null that an expression gave: nobody wants to read "Dear None"."""
+    if value is None:
+        raise MissingVariableError(_NULL)
+    return value
 
 
 def is_html(name: str | None) -> bool:
@@ -58,6 +70,7 @@ def sandbox(templates: Mapping[str, str]) -> jinja2.Environment:
         loader=jinja2.FunctionLoader(lambda name: _found(templates, name)),
         undefined=_Undefined,
         autoescape=is_html,
+        finalize=_not_none,
         trim_blocks=True,
         lstrip_blocks=True,
         cache_size=-1,
@@ -100,7 +113,8 @@ def rendered(template: jinja2.Template, context: dict[str, Any]) -> str:
         own = environment.context_class(environment, context, template.name, template.blocks)
         return environment.concat(template.root_render_func(own))
     except MissingVariableError as error:
-        msg = f"template {template.name}: variable {error.message} is missing"
+        what = f"variable {error.message} is missing or null"
+        msg = f"template {template.name}: {what}; send it, or use `default`"
         raise RenderError(msg) from None
     except FAILURES as error:
         # The texts of other errors may quote values, so only their kind is told.

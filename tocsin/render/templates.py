@@ -31,7 +31,7 @@ def load_templates(folder: Path) -> dict[str, str]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")  # some editors write a byte order mark
     except UnicodeDecodeError as error:
         msg = f"{path}:1: not UTF-8, save it as such"
         raise CatalogError(msg) from error
