@@ -31,8 +31,8 @@ from pydantic import SecretStr
 
 from bench.reference import Reference
 from operators.deliver import deliver
-from operators.delivery_channel import ChannelDelivery, channel_policy
 from tocsin.catalog.loader import load
+from tocsin.delivery.channel import ChannelDelivery, channel_policy
 from tocsin.delivery.ledger import Ledger, LedgerPolicy
 from tocsin.delivery.runtime import Runtime
 from tocsin.devkit.demo_data import DemoData

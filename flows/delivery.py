@@ -8,9 +8,9 @@ import msgspec
 from redis.asyncio import Redis
 
 from flows.content import CatalogInForce, provider_order
-from operators.delivery_channel import ChannelDelivery, ChannelPolicy, channel_policy
 from tocsin.app.metrics import Meters
 from tocsin.app.settings import Settings, environment
+from tocsin.delivery.channel import ChannelDelivery, ChannelPolicy, channel_policy
 from tocsin.delivery.ledger import Ledger, LedgerPolicy
 from tocsin.delivery.runtime import Runtime
 from tocsin.model.statuses import Channel

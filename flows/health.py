@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 
 from flows.content import CatalogInForce
-from operators.delivery_channel import ChannelDelivery
 from sinks.clickhouse import OutcomeWriter
 from sources.consumer import KafkaConsumer
 from tocsin.app.health import Check, Fact, HealthChecks, Severity
 from tocsin.delivery.breaker import AccountState
+from tocsin.delivery.channel import ChannelDelivery
 from tocsin.delivery.ledger import Ledger
 
 

@@ -9,12 +9,12 @@ from bytewax.operators import KeyedStream
 
 from flows import steps
 from operators.decode import Routed
-from operators.delivery_channel import ChannelDelivery
 from operators.gate import GateParts, Timing, decide
 from operators.track import Writer, track
 from sinks.channels import channel_sink
 from sinks.outbox import OutboxSink
 from sources.source import ShardSource
+from tocsin.delivery.channel import ChannelDelivery
 from tocsin.model.raw import RawRecord
 
 Done = Callable[[str, int, int], None]

@@ -15,7 +15,7 @@ import bytewax.operators as op
 from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from operators.delivery_channel import ChannelDelivery
+from tocsin.delivery.channel import ChannelDelivery
 from tocsin.formats.rfc3339 import LATEST_MS
 from tocsin.model.raw import OutRecord, RawRecord
 

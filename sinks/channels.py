@@ -6,7 +6,7 @@ from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream
 
 from operators.deliver import Done, deliver
-from operators.delivery_channel import ChannelDelivery
+from tocsin.delivery.channel import ChannelDelivery
 from tocsin.model.channels import CHANNELS
 from tocsin.model.raw import OutRecord, RawRecord
 

@@ -12,7 +12,8 @@ import redis
 
 from tests.providers.messages import message
 from tests.providers.valkey import OwnValkey, free_port
-from tocsin.delivery.ledger import Answer, Claim, Ledger, LedgerPolicy, Output, check, version_key
+from tocsin.delivery.claim import Claim, ClaimResult, Output
+from tocsin.delivery.ledger import Ledger, LedgerPolicy, check, version_key
 from tocsin.model.message import Message
 
 FIRST, SECOND = "1" * 16, "2" * 16
@@ -36,51 +37,55 @@ async def open_ledger(redis_db: str) -> AsyncIterator[Open]:
 
 
 async def test_a_fresh_message_is_claimed(open_ledger: Open) -> None:
-    assert await open_ledger().claim(message()) == Claim(Answer.FRESH, attempt=1)
+    assert await open_ledger().claim(message()) == Claim(ClaimResult.FRESH, attempt=1)
 
 
 async def test_a_repeated_claim_of_the_same_incarnation_is_not_an_open_one(open_ledger: Open) -> None:
     ledger = open_ledger()
     await ledger.claim(message())
-    assert (await ledger.claim(message())).answer is Answer.CONTINUE
+    assert (await ledger.claim(message())).result is ClaimResult.CONTINUE
 
 
 async def test_a_claim_left_by_another_incarnation_is_open(open_ledger: Open) -> None:
     await open_ledger(FIRST).claim(message())
-    assert await open_ledger(SECOND).claim(message()) == Claim(Answer.OPEN, attempt=1)
+    assert await open_ledger(SECOND).claim(message()) == Claim(ClaimResult.OPEN, attempt=1)
 
 
 async def test_looking_leaves_no_open_claim(open_ledger: Open) -> None:
-    assert (await open_ledger(FIRST).claim(message(), only_look=True)).answer is Answer.FRESH
-    assert (await open_ledger(SECOND).claim(message())).answer is Answer.FRESH
+    assert (await open_ledger(FIRST).claim(message(), only_look=True)).result is ClaimResult.FRESH
+    assert (await open_ledger(SECOND).claim(message())).result is ClaimResult.FRESH
 
 
 async def test_a_recorded_attempt_is_continued_with_its_outputs(open_ledger: Open) -> None:
     first = open_ledger(FIRST)
     await first.claim(message())
     await first.record(message(), 2, [LINE], unknown=False)
-    assert await open_ledger(SECOND).claim(message()) == Claim(Answer.CONTINUE, 2, (LINE,))
-    assert await open_ledger("3" * 16).claim(message()) == Claim(Answer.OPEN, 2, (LINE,)), "claimed by two"
+    assert await open_ledger(SECOND).claim(message()) == Claim(ClaimResult.CONTINUE, 2, (LINE,))
+    assert await open_ledger("3" * 16).claim(message()) == Claim(ClaimResult.OPEN, 2, (LINE,)), (
+        "claimed by two"
+    )
 
 
 async def test_a_finished_message_gives_its_outputs_back_to_everyone(open_ledger: Open) -> None:
     first = open_ledger(FIRST)
     await first.claim(message())
-    await first.finish(message(), 1, [LINE, LETTER], handed_back=False, unknown=False)
+    await first.finish(message(), 1, [LINE, LETTER], returned=False, unknown=False)
     for incarnation in (FIRST, SECOND):
         claim = await open_ledger(incarnation).claim(message())
-        assert claim == Claim(Answer.DONE, 1, (LINE, LETTER))
+        assert claim == Claim(ClaimResult.DONE, 1, (LINE, LETTER))
 
 
 async def test_what_was_handed_back_starts_again_with_the_next_pass(open_ledger: Open) -> None:
     ledger = open_ledger()
     await ledger.claim(message())
-    await ledger.finish(message(), 4, [LINE], handed_back=True, unknown=True)
+    await ledger.finish(message(), 4, [LINE], returned=True, unknown=True)
     later = message(attempt=4, decided_ms=9_000)
-    assert await ledger.claim(message()) == Claim(Answer.DONE, 4, (LINE,), unknown=True)
-    assert await ledger.claim(later) == Claim(Answer.CONTINUE, 4, (), unknown=True), "remembers the doubt"
-    assert (await ledger.claim(message())).answer is Answer.OLD, "all it put out is out"
-    await ledger.finish(later, 4, [LETTER], handed_back=False, unknown=False)
+    assert await ledger.claim(message()) == Claim(ClaimResult.DONE, 4, (LINE,), unknown=True)
+    assert await ledger.claim(later) == Claim(ClaimResult.CONTINUE, 4, (), unknown=True), (
+        "remembers the doubt"
+    )
+    assert (await ledger.claim(message())).result is ClaimResult.OLD, "all it put out is out"
+    await ledger.finish(later, 4, [LETTER], returned=False, unknown=False)
     assert (await ledger.claim(message())).outputs == (LETTER,)
 
 
@@ -90,46 +95,52 @@ async def test_what_was_handed_back_starts_again_with_the_next_pass(open_ledger:
 )
 async def test_a_later_decision_is_a_later_pass(open_ledger: Open, later: dict[str, Any]) -> None:
     ledger = open_ledger()
-    await ledger.finish(message(), 1, [], handed_back=True, unknown=False)
-    assert (await ledger.claim(message(**later))).answer is Answer.CONTINUE
+    await ledger.finish(message(), 1, [], returned=True, unknown=False)
+    assert (await ledger.claim(message(**later))).result is ClaimResult.CONTINUE
 
 
 @pytest.mark.parametrize(
     ("version", "answer"),
-    [(2, Answer.FRESH), (3, Answer.FRESH), (4, Answer.STALE), (10, Answer.STALE), (-1, Answer.STALE)],
+    [
+        (2, ClaimResult.FRESH),
+        (3, ClaimResult.FRESH),
+        (4, ClaimResult.STALE),
+        (10, ClaimResult.STALE),
+        (-1, ClaimResult.STALE),
+    ],
 )
 async def test_a_newer_profile_stops_the_message(
-    open_ledger: Open, redis_db: str, version: int, answer: Answer
+    open_ledger: Open, redis_db: str, version: int, answer: ClaimResult
 ) -> None:
     with redis.Redis.from_url(redis_db) as client:
         client.set(version_key("t:", "acme/ann"), version)
     claim = await open_ledger(FIRST).claim(message(profile_version=3))
-    assert claim.answer is answer
-    if answer is Answer.STALE:
-        assert (await open_ledger(SECOND).claim(message(profile_version=99))).answer is not Answer.OPEN
+    assert claim.result is answer
+    if answer is ClaimResult.STALE:
+        assert (await open_ledger(SECOND).claim(message(profile_version=99))).result is not ClaimResult.OPEN
 
 
 @pytest.mark.parametrize(
     ("known", "version", "decided_ms", "answer"),
     [
-        ("0/5000", 3, 4_999, Answer.STALE),
-        ("0/5000", 0, 4_999, Answer.STALE),
-        ("0/5000", 3, 5_000, Answer.STALE),
-        ("0/5000", 0, 5_000, Answer.FRESH),  # to an inline recipient: a farewell may follow at once
-        ("0/5000", 1, 5_001, Answer.FRESH),
-        ("2/5000", 5, 4_999, Answer.STALE),  # came back with a version below the old one
-        ("2/5000", 1, 5_001, Answer.STALE),
-        ("2/5000", 2, 5_001, Answer.FRESH),
-        (str((1 << 53) - 1), (1 << 53) - 2, 5_000, Answer.STALE),
+        ("0/5000", 3, 4_999, ClaimResult.STALE),
+        ("0/5000", 0, 4_999, ClaimResult.STALE),
+        ("0/5000", 3, 5_000, ClaimResult.STALE),
+        ("0/5000", 0, 5_000, ClaimResult.FRESH),  # to an inline recipient: a farewell may follow at once
+        ("0/5000", 1, 5_001, ClaimResult.FRESH),
+        ("2/5000", 5, 4_999, ClaimResult.STALE),  # came back with a version below the old one
+        ("2/5000", 1, 5_001, ClaimResult.STALE),
+        ("2/5000", 2, 5_001, ClaimResult.FRESH),
+        (str((1 << 53) - 1), (1 << 53) - 2, 5_000, ClaimResult.STALE),
     ],
 )
 async def test_what_was_decided_before_an_erasure_is_stale(
-    open_ledger: Open, redis_db: str, known: str, version: int, decided_ms: int, answer: Answer
+    open_ledger: Open, redis_db: str, known: str, version: int, decided_ms: int, answer: ClaimResult
 ) -> None:
     with redis.Redis.from_url(redis_db) as client:
         client.set(version_key("t:", "acme/ann"), known)
     claim = await open_ledger().claim(message(profile_version=version, decided_ms=decided_ms))
-    assert claim.answer is answer
+    assert claim.result is answer
 
 
 async def test_a_profile_change_between_attempts_stops_the_next(open_ledger: Open, redis_db: str) -> None:
@@ -138,21 +149,21 @@ async def test_a_profile_change_between_attempts_stops_the_next(open_ledger: Ope
     await ledger.record(message(), 2, [LINE], unknown=False)
     with redis.Redis.from_url(redis_db) as client:
         client.set(version_key("t:", "acme/ann"), 4)
-    assert await ledger.claim(message()) == Claim(Answer.STALE, 2, (LINE,))
+    assert await ledger.claim(message()) == Claim(ClaimResult.STALE, 2, (LINE,))
 
 
 async def test_a_sent_message_is_done_although_the_profile_is_newer(open_ledger: Open, redis_db: str) -> None:
     ledger = open_ledger()
-    await ledger.finish(message(), 1, [LINE], handed_back=False, unknown=False)
+    await ledger.finish(message(), 1, [LINE], returned=False, unknown=False)
     with redis.Redis.from_url(redis_db) as client:
         client.set(version_key("t:", "acme/ann"), -1)
-    assert (await ledger.claim(message())).answer is Answer.DONE
+    assert (await ledger.claim(message())).result is ClaimResult.DONE
 
 
 async def test_keys_expire(open_ledger: Open, redis_db: str) -> None:
     ledger = open_ledger(ttl_s=77)
     await ledger.claim(message(number=1))
-    await ledger.finish(message(number=2), 1, [], handed_back=False, unknown=False)
+    await ledger.finish(message(number=2), 1, [], returned=False, unknown=False)
     with redis.Redis.from_url(redis_db) as client:
         ttls = [client.ttl(key) for key in client.scan_iter("t:ledger:*")]
     assert len(ttls) == 2
@@ -167,7 +178,7 @@ async def test_calls_are_gathered_into_few_commands(open_ledger: Open, redis_db:
         client.echo("end")
         database = client.get_connection_kwargs()["db"]
         heard = [said["command"] for said in commands_until(monitor, "ECHO end") if said["db"] == database]
-    assert {claim.answer for claim in claims} == {Answer.FRESH}
+    assert {claim.result for claim in claims} == {ClaimResult.FRESH}
     assert 1 <= sum(command.startswith("EVALSHA") for command in heard) <= 4
 
 
@@ -184,7 +195,7 @@ async def test_a_server_without_the_script_is_given_it_again(open_ledger: Open, 
     await ledger.claim(message(number=1))
     with redis.Redis.from_url(redis_db) as client:
         client.script_flush()
-    assert (await ledger.claim(message(number=2))).answer is Answer.FRESH
+    assert (await ledger.claim(message(number=2))).result is ClaimResult.FRESH
 
 
 def test_an_incarnation_has_a_fixed_length() -> None:
@@ -203,7 +214,7 @@ async def test_with_wait_calls_last_until_redis_is_back(own_valkey: OwnValkey) -
     assert not waiting.done()
     assert not writing.done()
     await asyncio.to_thread(own_valkey.start)
-    assert (await asyncio.wait_for(waiting, 5)).answer is Answer.FRESH
+    assert (await asyncio.wait_for(waiting, 5)).result is ClaimResult.FRESH
     await asyncio.wait_for(writing, 5)
     assert not ledger.away
     again = Ledger(LedgerPolicy(url=own_valkey.url), SECOND)
@@ -216,16 +227,16 @@ async def test_with_send_nobody_waits_and_ends_are_written_later(own_valkey: Own
     ledger = Ledger(LedgerPolicy(url=own_valkey.url, without_redis="send", timeout_s=0.3), FIRST)
     await ledger.claim(message(number=1))
     own_valkey.kill()
-    assert (await asyncio.wait_for(ledger.claim(message(number=2)), 2)).answer is Answer.FRESH
+    assert (await asyncio.wait_for(ledger.claim(message(number=2)), 2)).result is ClaimResult.FRESH
     assert not ledger.away, "the channel goes on"
-    await asyncio.wait_for(ledger.finish(message(number=2), 1, [LINE], handed_back=False, unknown=False), 2)
+    await asyncio.wait_for(ledger.finish(message(number=2), 1, [LINE], returned=False, unknown=False), 2)
     await asyncio.to_thread(own_valkey.start)
     for _ in range(100):
         await asyncio.sleep(0.05)
         if ledger.up:
             break
     again = Ledger(LedgerPolicy(url=own_valkey.url), SECOND)
-    assert await again.claim(message(number=2)) == Claim(Answer.DONE, 1, (LINE,))
+    assert await again.claim(message(number=2)) == Claim(ClaimResult.DONE, 1, (LINE,))
     await ledger.close()
     await again.close()
 
@@ -238,7 +249,7 @@ async def test_a_claim_survives_kill_of_the_server(own_valkey: OwnValkey) -> Non
     own_valkey.kill()
     await asyncio.to_thread(own_valkey.start)
     again = Ledger(LedgerPolicy(url=own_valkey.url), SECOND)
-    assert (await again.claim(message())).answer is Answer.OPEN
+    assert (await again.claim(message())).result is ClaimResult.OPEN
     await ledger.close()
     await again.close()
 
@@ -269,7 +280,7 @@ def body_of(value: bytes) -> object:
 async def test_the_stored_form_is_fixed(open_ledger: Open, redis_db: str) -> None:
     """Golden: an older release's entries must be readable; a change here needs a migration."""
     stored = message(attempt=2, decided_ms=5)
-    await open_ledger().finish(stored, 3, [LETTER], handed_back=True, unknown=True)
+    await open_ledger().finish(stored, 3, [LETTER], returned=True, unknown=True)
     with redis.Redis.from_url(redis_db) as client:
         value = client.get(f"t:ledger:{stored.message_id}")
     assert value[:38] == b"H1" + b"1" * 16 + b"0002" + b"0000000000000005"
@@ -281,8 +292,8 @@ async def test_passes_compare_like_numbers(open_ledger: Open) -> None:
     ledger = open_ledger()
 
     async def later(a: Message, b: Message) -> bool:
-        await ledger.finish(a, 1, [], handed_back=True, unknown=False)
-        return (await ledger.claim(b, only_look=True)).answer is not Answer.OLD
+        await ledger.finish(a, 1, [], returned=True, unknown=False)
+        return (await ledger.claim(b, only_look=True)).result is not ClaimResult.OLD
 
     numbers = [0, 9, 10, 15, 16, 255, 256, 2**31, struct.unpack(">q", b"\x7f" + b"\xff" * 7)[0]]
     for number, (low, high) in enumerate(pairwise(numbers)):

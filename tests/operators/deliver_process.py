@@ -21,12 +21,12 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.recovery import RecoveryConfig
 from bytewax.run import cli_main
 
-from operators.delivery_channel import ChannelDelivery
 from sinks.channels import channel_sink
 from sources.acks import AckTracker
 from tests.operators.delivery import NoStats, plain, policy
-from tocsin.delivery.inflight import InflightPolicy
+from tocsin.delivery.channel import ChannelDelivery
 from tocsin.delivery.ledger import Ledger, LedgerPolicy
+from tocsin.delivery.queue import QueuePolicy
 from tocsin.delivery.runtime import Runtime
 from tocsin.errors import Rejected, Transient
 from tocsin.model.content import Outgoing
@@ -159,7 +159,7 @@ def main(folder: Path, redis_url: str, incarnation: str) -> None:
     runtime.start()
     witness = WitnessProvider(folder / "calls")
     channel = ChannelDelivery(
-        policy(inflight=InflightPolicy(credits=24, buffered=100)),
+        policy(queue=QueuePolicy(credits=24, buffered=100)),
         runtime=runtime,
         ledger=Ledger(LedgerPolicy(url=redis_url, prefix="t:"), incarnation),
         render=plain,

@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from operators.delivery_attempt import AttemptPolicy
-from operators.delivery_channel import ChannelDelivery, ChannelPolicy
+from tocsin.delivery.attempt import AttemptPolicy
 from tocsin.delivery.breaker import BreakerPolicy
-from tocsin.delivery.inflight import InflightPolicy
+from tocsin.delivery.channel import ChannelDelivery, ChannelPolicy
 from tocsin.delivery.ledger import Ledger, LedgerPolicy
+from tocsin.delivery.queue import QueuePolicy
 from tocsin.delivery.retry import RetryPolicy
 from tocsin.delivery.runtime import Runtime
 from tocsin.errors import DeliveryError
@@ -97,7 +97,7 @@ def plain(message: Message) -> Content:
 def policy(**changes: Any) -> ChannelPolicy:
     base: dict[str, Any] = {
         "channel": Channel.EMAIL,
-        "inflight": InflightPolicy(credits=16, buffered=200),
+        "queue": QueuePolicy(credits=16, buffered=200),
         "breaker": BreakerPolicy(threshold=3, cooldown_ms=60, longest_ms=200),
         "attempt": AttemptPolicy(retry=QUICK),
         "second_look_ms": 100,

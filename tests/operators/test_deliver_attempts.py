@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from operators.delivery_attempt import AttemptPolicy
 from tests.operators.delivery import QUICK, Rig, ScriptedProvider, policy
 from tests.providers.messages import encode, message, record
+from tocsin.delivery.attempt import AttemptPolicy
 from tocsin.delivery.ledger import version_key
 from tocsin.errors import (
     Misconfigured,

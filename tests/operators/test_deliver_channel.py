@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from operators.deliver import DeliverLogic
-from operators.delivery_attempt import AttemptPolicy
 from tests.operators.delivery import QUICK, Answer, Rig, ScriptedProvider, policy
 from tests.providers.messages import message, record
 from tests.providers.valkey import OwnValkey
+from tocsin.delivery.attempt import AttemptPolicy
 from tocsin.delivery.breaker import BreakerPolicy, BreakerState
-from tocsin.delivery.inflight import InflightPolicy
 from tocsin.delivery.ledger import LedgerPolicy
+from tocsin.delivery.queue import QueuePolicy
 from tocsin.delivery.retry import RetryPolicy
 from tocsin.delivery.runtime import Runtime
 from tocsin.errors import Declined, Misconfigured, RecipientGone, Rejected, Throttled, Transient, Unknown
@@ -60,7 +60,7 @@ def test_a_crowd_behind_a_waiting_head_hands_it_back_at_once(rig: Build) -> None
     provider.script("ann", Transient("busy"))
     slow = policy(
         attempt=AttemptPolicy(retry=RetryPolicy(quick_s=(5.0,), jitter=0)),
-        inflight=InflightPolicy(credits=4, behind=3),
+        queue=QueuePolicy(credits=4, backlog_limit=3),
     )
     made = rig([provider], settings=slow).feed(record(message("ann", 0), 0))
     made.until(lambda: len(made.outcomes()) == 1)
@@ -72,7 +72,7 @@ def test_a_crowd_behind_a_waiting_head_hands_it_back_at_once(rig: Build) -> None
 
 def test_credits_bound_the_calls_and_allowance_shrinks_with_what_is_held(rig: Build) -> None:
     provider = ScriptedProvider(delay_s=0.05)
-    small = policy(inflight=InflightPolicy(credits=4, buffered=30, user_share=2))
+    small = policy(queue=QueuePolicy(credits=4, buffered=30, user_share=2))
     made = rig([provider], settings=small)
     assert (made.channel.allowance(NOW), made.channel.allowance(BULK)) == (30, 4)
     made.feed(*[record(message(f"u{i}", i), i) for i in range(20)])
@@ -199,7 +199,7 @@ def test_one_tenants_dead_provider_does_not_fill_the_channel_for_another(rig: Bu
         return [dead] if letter.tenant == "broken" else [good]
 
     small = policy(
-        inflight=InflightPolicy(credits=4, buffered=20),
+        queue=QueuePolicy(credits=4, buffered=20),
         breaker=BreakerPolicy(cooldown_ms=60_000, longest_ms=60_000),
     )
     made = rig(providers_for, settings=small).feed(record(message("x", 99), 99)).until_acked(1)
@@ -268,7 +268,7 @@ def test_a_message_that_never_expires_stops_nothing(rig: Build) -> None:
 def test_the_end_of_input_waits_for_calls_that_are_out_and_for_no_more(rig: Build) -> None:
     provider = ScriptedProvider(delay_s=0.1)
     provider.script("ann", Transient("busy"))
-    made, acks = rig([provider], settings=policy(inflight=InflightPolicy(credits=2))), []
+    made, acks = rig([provider], settings=policy(queue=QueuePolicy(credits=2))), []
     logic = DeliverLogic(made.channel, lambda *ack: acks.append(ack), lambda: False)
     users = ("ann", "bob", "eve", "joe")
     logic.on_batch([[record(message(user, i), i) for i, user in enumerate(users)]])
@@ -325,7 +325,7 @@ def test_whatever_providers_answer(
     for provider, answers in zip(providers, (first, second), strict=True):
         for user, name in zip(users * 40, answers, strict=False):
             provider.script(user, ANSWERS[name]())
-    bounds = policy(inflight=InflightPolicy(credits=credits_), breaker=BreakerPolicy(3, 5, 10))
+    bounds = policy(queue=QueuePolicy(credits=credits_), breaker=BreakerPolicy(3, 5, 10))
     made = rig(providers, settings=bounds)
     example = str(time.monotonic_ns())
     letters = [message(user, i, message_id=digest(example, str(i))) for i, user in enumerate(users)]

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from pydantic import SecretStr
 
-from operators.delivery_attempt import AttemptPolicy
-from operators.delivery_channel import channel_policy
 from tests.operators.delivery import QUICK, Rig, policy
 from tests.providers.messages import message, record
 from tests.providers.scripted_http import Answer, Fault, Request, ScriptedHttp, Step
 from tests.providers.test_adapters import TOKEN, adapter
+from tocsin.delivery.attempt import AttemptPolicy
+from tocsin.delivery.channel import channel_policy
 from tocsin.delivery.runtime import Runtime
 from tocsin.model.content import Content, EmailContent, PushContent
 from tocsin.model.message import Message, Target

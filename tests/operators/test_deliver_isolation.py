@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from operators.delivery_attempt import AttemptPolicy
-from operators.delivery_channel import ChannelPolicy
 from tests.operators.delivery import QUICK, Rig, ScriptedProvider, policy
 from tests.providers.messages import message, record
+from tocsin.delivery.attempt import AttemptPolicy
 from tocsin.delivery.breaker import BreakerPolicy, BreakerState
-from tocsin.delivery.inflight import InflightPolicy
+from tocsin.delivery.channel import ChannelPolicy
+from tocsin.delivery.queue import QueuePolicy
 from tocsin.delivery.retry import RetryPolicy
 from tocsin.errors import Declined, Misconfigured, RecipientGone, Transient
 from tocsin.model import topics
@@ -92,7 +92,7 @@ def test_poison_that_is_held_alone_does_not_keep_the_channel_closed(rig: Build) 
 
 def test_for_a_probe_tenants_take_turns(rig: Build) -> None:
     provider = Poisoned()
-    one = bounds(inflight=InflightPolicy(credits=1, buffered=100))
+    one = bounds(queue=QueuePolicy(credits=1, buffered=100))
     made = rig([provider], settings=one)
     made.feed(*[record(message(f"bad{i}", i, tenant="poison"), i) for i in range(20)])
     made.until(lambda: bool(made.outcomes()))

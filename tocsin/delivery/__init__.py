@@ -1,1 +1,4 @@
-"""From an admitted message to a provider's answer: queue, breaker, retry, ledger, runtime."""
+"""From an admitted message to a provider's answer.
+
+Pure: `attempt`, `queue`, `breaker`, `retry`. Beside them: `channel`, `executor`, `ledger`, `runtime`.
+"""

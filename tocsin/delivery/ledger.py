@@ -18,7 +18,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
-from enum import Enum
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -28,6 +27,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from tocsin.delivery.claim import Claim, ClaimResult, Output
 from tocsin.model.message import Message
 
 _log = logging.getLogger(__name__)
@@ -83,38 +83,6 @@ for i, call in ipairs(cmsgpack.unpack(ARGV[3])) do
 end
 return replies
 """
-
-Output = tuple[str, bytes, tuple[tuple[str, bytes], ...]]
-"""One thing a message put out, as its operator wrote it: kind, value, headers. Free of addresses."""
-
-
-class Answer(Enum):
-    """What a claim found."""
-
-    FRESH = "F"
-    CONTINUE = "W"
-    OPEN = "U"
-    DONE = "D"
-    OLD = "O"
-    STALE = "S"
-
-
-class Claim(NamedTuple):
-    """A claim's answer.
-
-    Attributes:
-        answer: FRESH and CONTINUE are claimed now; OPEN was left by another incarnation and may have been
-            sent; DONE has ended with these outputs; OLD is an earlier pass, all of whose outputs are out;
-            STALE was not claimed since the profile is newer than the message.
-        attempt: number of the attempt to make (OPEN: of the one left open).
-        outputs: what the pass put out so far (DONE: all of it).
-        unknown: an earlier attempt may have been sent.
-    """
-
-    answer: Answer
-    attempt: int
-    outputs: tuple[Output, ...] = ()
-    unknown: bool = False
 
 
 class _Body(msgspec.Struct, array_like=True, frozen=True):
@@ -201,10 +169,10 @@ class Ledger:
         await self._write("W", message, _Body(attempt, tuple(outputs)), unknown)
 
     async def finish(
-        self, message: Message, attempt: int, outputs: Sequence[Output], *, handed_back: bool, unknown: bool
+        self, message: Message, attempt: int, outputs: Sequence[Output], *, returned: bool, unknown: bool
     ) -> None:
-        """Write the end: of the message, or of this pass if it was handed back to the gate."""
-        await self._write("H" if handed_back else "D", message, _Body(attempt, tuple(outputs)), unknown)
+        """Write the end: of the message, or of this pass if it returned to the gate."""
+        await self._write("H" if returned else "D", message, _Body(attempt, tuple(outputs)), unknown)
 
     async def close(self) -> None:
         """Give the connection back."""
@@ -293,11 +261,11 @@ def _cause(error: Exception) -> str:
 
 
 def _read_claim(reply: bytes, first: _Body) -> Claim:
-    answer, value = Answer(reply[:1].decode()), reply[1:]
+    result, value = ClaimResult(reply[:1].decode()), reply[1:]
     if not value:
-        return Claim(answer, first.attempt)
+        return Claim(result, first.attempt)
     body = _bodies.decode(value[_HEADER:])
-    return Claim(answer, body.attempt, body.outputs, value[1:2] == b"1")
+    return Claim(result, body.attempt, body.outputs, value[1:2] == b"1")
 
 
 def _pass_of(message: Message) -> str:

@@ -15,7 +15,7 @@ import msgspec
 J = TypeVar("J")
 
 
-class InflightPolicy(msgspec.Struct, frozen=True):
+class QueuePolicy(msgspec.Struct, frozen=True):
     """Bounds of one channel.
 
     Attributes:
@@ -23,14 +23,14 @@ class InflightPolicy(msgspec.Struct, frozen=True):
         buffered: messages held in all; of one user only the first `user_share` count.
         user_share: so a single user's backlog cannot use up the bound.
         hard_factor: `buffered` times this is the bound with every message counted (memory).
-        behind: more messages than this behind a waiting head hand the head back at once.
+        backlog_limit: more messages than this behind a waiting head return the head to the gate at once.
     """
 
     credits: int = 512
     buffered: int = 4_096
     user_share: int = 16
     hard_factor: int = 4
-    behind: int = 64
+    backlog_limit: int = 64
 
 
 class _Head(Enum):
@@ -53,13 +53,13 @@ class _Queue(Generic[J]):
         self.due_ms = 0
 
 
-class Inflight(Generic[J]):
+class DeliveryQueue(Generic[J]):
     """Queues by user. Every call is O(1) or O(log waiting) except where it returns a list.
 
     Guarantees: jobs of a user start in the order they were added, one at a time; never more than
     `credits` are active; no job is forgotten: `total` counts those added and not finished.
 
-    >>> queues = Inflight[str](InflightPolicy(credits=1))
+    >>> queues = DeliveryQueue[str](QueuePolicy(credits=1))
     >>> queues.add("t", "ann", "first"); queues.add("t", "ann", "second"); queues.take()
     'first'
     >>> queues.take() is None
@@ -68,7 +68,7 @@ class Inflight(Generic[J]):
     'second'
     """
 
-    def __init__(self, policy: InflightPolicy) -> None:
+    def __init__(self, policy: QueuePolicy) -> None:
         self.policy = policy
         self.active = 0
         self.total = 0
@@ -146,10 +146,12 @@ class Inflight(Generic[J]):
             if queue.head in (_Head.WAITING, _Head.PARKED) and queue.due_ms == due_ms:
                 self._make_ready(queue)
 
-    def crowded(self, user: str) -> J | None:
+    def over_backlog_limit(self, user: str) -> J | None:
         """If too many messages stand behind this user's waiting head, make it ready and return it."""
         queue = self._queues.get(user)
-        if queue is None or queue.head is not _Head.WAITING or len(queue.jobs) - 1 <= self.policy.behind:
+        if queue is None or queue.head is not _Head.WAITING:
+            return None
+        if len(queue.jobs) - 1 <= self.policy.backlog_limit:
             return None
         self._make_ready(queue)
         return queue.jobs[0]

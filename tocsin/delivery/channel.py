@@ -11,11 +11,12 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from operators.delivery_attempt import AttemptPolicy, Attempts, Health, Job, Render, Stats, Step, Then
-from operators.delivery_records import expand
+from tocsin.delivery.attempt import AttemptPolicy, Health, Then
 from tocsin.delivery.breaker import AccountState, Breaker, BreakerPolicy, BreakerState, Condition
-from tocsin.delivery.inflight import Inflight, InflightPolicy
+from tocsin.delivery.executor import AttemptResult, Delivery, Executor, Render, Stats
 from tocsin.delivery.ledger import Ledger
+from tocsin.delivery.queue import DeliveryQueue, QueuePolicy
+from tocsin.delivery.records import expand
 from tocsin.delivery.runtime import Runtime
 from tocsin.errors import DecodeError
 from tocsin.formats.codec import dead_letter, decode_message
@@ -36,10 +37,10 @@ class ChannelPolicy(msgspec.Struct, frozen=True):
 
     Attributes:
         channel: its name; `messages.<channel>.now` and `.bulk` are its topics.
-        inflight: credits and buffers.
+        queue: credits and buffers.
         breaker: when a provider counts as down.
         attempt: retries and unknown outcomes.
-        hand_back_ms: with the buffer full of messages whose providers are down while other providers of
+        return_ms: with the buffer full of messages whose providers are down while other providers of
             the channel are up, the former go back to the gate for this long.
         second_look_ms: a message that was told that its account does not work waits this long before it asks
             again, if the breaker did not believe it.
@@ -50,10 +51,10 @@ class ChannelPolicy(msgspec.Struct, frozen=True):
     """
 
     channel: str
-    inflight: InflightPolicy = InflightPolicy()
+    queue: QueuePolicy = QueuePolicy()
     breaker: BreakerPolicy = BreakerPolicy()
     attempt: AttemptPolicy = AttemptPolicy()
-    hand_back_ms: int = 30_000
+    return_ms: int = 30_000
     second_look_ms: int = 5_000
     poll_ms: int = 2
     drain_ms: int = 5_000
@@ -100,9 +101,9 @@ class ChannelDelivery:
         self._runtime = runtime
         self._ledger = ledger
         self._providers_for = providers_for
-        attempts = Attempts(policy.attempt, runtime, ledger, render, stats)
-        self._tasks = runtime.tasks(attempts.run, attempts.failed)
-        self._queues = Inflight[Job](policy.inflight)
+        executor = Executor(policy.attempt, runtime, ledger, render, stats)
+        self._tasks = runtime.tasks(executor.run, executor.failed)
+        self._queues = DeliveryQueue[Delivery](policy.queue)
         self._breakers = {name: Breaker(policy.breaker) for name in known_providers}
         self._probed_ms: dict[str, int] = {}
         self._bulk = topics.messages(policy.channel, bulk=True)
@@ -121,8 +122,8 @@ class ChannelDelivery:
             self._queues.add(job.message.tenant, job.user_key, job)
             self._relieve(job.user_key)
 
-    def _job(self, record: RawRecord) -> Job:
-        job = Job(record, decode_message(record))
+    def _job(self, record: RawRecord) -> Delivery:
+        job = Delivery(record, decode_message(record))
         if self.policy.stream_clock and job.expires_ms:
             job.expires_ms += record.timestamp_ms - job.message.decided_ms
         return job
@@ -181,12 +182,12 @@ class ChannelDelivery:
         return Gauges(self._queues.active, self._queues.total, states, conditions)
 
     def _take_in(self) -> None:
-        for step in self._tasks.drain():
-            self._note(step)
-            self._apply(step)
+        for result in self._tasks.drain():
+            self._note(result)
+            self._apply(result)
 
-    def _apply(self, step: Step) -> None:
-        job = step.job
+    def _apply(self, result: AttemptResult) -> None:
+        job, step = result
         self._out += expand(job.record, job.message, step.outputs)
         if step.then is Then.FINISHED:
             self._acks.append((job.record.topic, job.record.partition, job.record.offset))
@@ -196,15 +197,30 @@ class ChannelDelivery:
         else:
             self._wait(job, step.due_ms)
 
-    def _note(self, step: Step) -> None:
-        """Tell the provider's breaker what its call came to."""
-        if step.job.provider is None:
+    def _note(self, result: AttemptResult) -> None:
+        """Tell the breaker of the account what its call came to, and the log if that changes its state."""
+        provider = result.job.provider
+        if provider is None:
             return
-        breaker, now_ms = self._breaker(step.job.provider.name), self._runtime.now_ms()
+        breaker = self._breaker(provider.name)
         before = breaker.condition.state
-        self._tell(breaker, step, now_ms)
+        self._tell(breaker, provider.name, result)
         if before is not breaker.condition.state and AccountState.OK in (before, breaker.condition.state):
-            self._log_change(step.job.provider.name, breaker.condition)
+            self._log_change(provider.name, breaker.condition)
+
+    def _tell(self, breaker: Breaker, name: str, result: AttemptResult) -> None:
+        (job, step), now_ms = result, self._runtime.now_ms()
+        if step.health is Health.TOOK:
+            breaker.took()
+        elif step.health is Health.GOOD:
+            breaker.succeeded()
+        elif step.health is Health.FAILED:
+            breaker.failed(job.user_key, now_ms, step.retry_after_s, step.code)
+        elif step.health is Health.MISCONFIGURED:
+            breaker.misconfigured(job.user_key, now_ms, step.code, again=name in job.accused)
+            job.accused = {**job.accused, name: breaker.taken}
+        else:
+            breaker.abandoned()
 
     def _log_change(self, name: str, condition: Condition) -> None:
         """Write one line when an account closes and one when it is back."""
@@ -213,34 +229,18 @@ class ChannelDelivery:
         else:
             _log.warning("account %s is %s; %d messages wait", name, condition.sentence(), self._queues.total)
 
-    def _tell(self, breaker: Breaker, step: Step, now_ms: int) -> None:
-        assert step.job.provider is not None, "asked above"
-        if step.health is Health.TOOK:
-            breaker.took()
-        elif step.health is Health.GOOD:
-            breaker.succeeded()
-        elif step.health is Health.FAILED:
-            breaker.failed(step.job.user_key, now_ms, step.retry_after_s, step.code)
-        elif step.health is Health.MISCONFIGURED:
-            name = step.job.provider.name
-            again = name in step.job.accused
-            breaker.misconfigured(step.job.user_key, now_ms, step.code, again=again)
-            step.job.accused = {**step.job.accused, name: breaker.taken}
-        else:
-            breaker.abandoned()
-
     def _relieve(self, user: str) -> None:
-        """Hand a waiting head back at once if too many stand behind it."""
-        job = self._queues.crowded(user)
+        """Return a waiting message to the gate at once if too many stand behind it."""
+        job = self._queues.over_backlog_limit(user)
         if job is not None:
-            job.given_back = max(job.due_ms, self._runtime.now_ms())
+            job.return_due_ms = max(job.due_ms, self._runtime.now_ms())
 
-    def _start(self, now_ms: int) -> list[Job]:
-        started: list[Job] = []
+    def _start(self, now_ms: int) -> list[Delivery]:
+        started: list[Delivery] = []
         while (job := self._queues.take()) is not None:
             providers = self._providers(job)
             job.expired = 0 < job.expires_ms < now_ms
-            if not providers or job.given_back is not None or job.expired:
+            if not providers or job.return_due_ms is not None or job.expired:
                 job.provider = None
                 started.append(job)
             elif self._pick(job, providers, now_ms):
@@ -249,13 +249,13 @@ class ChannelDelivery:
                 self._park(job)
         return started
 
-    def _providers(self, job: Job) -> list[Provider]:
+    def _providers(self, job: Delivery) -> list[Provider]:
         named = self._providers_for(job.message)
-        return [provider for provider in named if provider.name not in job.declined]
+        return [provider for provider in named if provider.name not in job.state.declined]
 
-    def _pick(self, job: Job, providers: Sequence[Provider], now_ms: int) -> bool:
+    def _pick(self, job: Delivery, providers: Sequence[Provider], now_ms: int) -> bool:
         """Give the job the first provider that is up, best one that it has not tried in this attempt."""
-        untried = [provider for provider in providers if provider.name not in job.tried]
+        untried = [provider for provider in providers if provider.name not in job.state.tried]
         for provider in (*untried, *providers):
             breaker = self._breaker(provider.name)
             if breaker.begin(now_ms):
@@ -263,18 +263,18 @@ class ChannelDelivery:
                     self._probed_ms[job.message.tenant] = now_ms
                 job.provider = provider
                 job.others = len(providers) > 1
-                job.at_fault = breaker.taken > job.accused.get(provider.name, breaker.taken)
+                job.message_at_fault = breaker.taken > job.accused.get(provider.name, breaker.taken)
                 others = [other for other in untried if other.name != provider.name]
                 job.fallback = any(self._breaker(other.name).slots(now_ms, 1) for other in others)
                 return True
         return False
 
-    def _wait(self, job: Job, due_ms: int) -> None:
+    def _wait(self, job: Delivery, due_ms: int) -> None:
         job.due_ms = due_ms
         self._queues.wait(job.user_key, due_ms)
         self._relieve(job.user_key)
 
-    def _park(self, job: Job) -> None:
+    def _park(self, job: Delivery) -> None:
         """Wait for a provider; for a while, if those that are up have just told it that they do not work."""
         names, now_ms = [provider.name for provider in self._providers(job)], self._runtime.now_ms()
         until_ms = job.expires_ms + 1 if job.expires_ms else 0
@@ -291,16 +291,16 @@ class ChannelDelivery:
         return self.policy.breaker.cooldown_ms if mark == _ACCUSED else 0
 
     def _unpark(self, now_ms: int) -> None:
-        most = self.policy.inflight.credits
-        crowded = self._queues.room() == 0 and not self._down(now_ms)
+        most = self.policy.queue.credits
+        full = self._queues.room() == 0 and not self._down(now_ms)
         for group in sorted(self._queues.parked_groups, key=self._turn):
             _, mark, *names = group
             asked_ms = now_ms - self._late_ms(mark)
             slots = max([self._breaker(name).slots(asked_ms, most) for name in names], default=most)
             freed = self._queues.unpark(group, slots)
-            if crowded and not freed:
+            if full and not freed:
                 for job in self._queues.unpark(group, most):
-                    job.given_back = now_ms + self.policy.hand_back_ms
+                    job.return_due_ms = now_ms + self.policy.return_ms
 
     def _turn(self, group: tuple[str, ...]) -> tuple[str, int]:
         """Order groups for a probe: tenants take turns, or one tenant's poison would keep others from it."""
@@ -333,6 +333,6 @@ def channel_policy(
     """Build a channel's policy from what is set; it buffers eight messages a credit."""
     return ChannelPolicy(
         channel=channel,
-        inflight=InflightPolicy(credits=in_flight, buffered=8 * in_flight),
+        queue=QueuePolicy(credits=in_flight, buffered=8 * in_flight),
         attempt=AttemptPolicy(on_unknown=on_unknown),
     )

@@ -6,7 +6,7 @@ both are put together again from the record that is read, byte for byte the same
 
 import msgspec
 
-from tocsin.delivery.ledger import Output
+from tocsin.delivery.claim import Output
 from tocsin.formats.codec import dead_letter
 from tocsin.model import ids, topics
 from tocsin.model.message import Message, Retry
@@ -34,7 +34,7 @@ _notes = msgspec.json.Decoder(_RetryNote)
 _ids = msgspec.json.Decoder(_Id)
 
 
-class Call(msgspec.Struct, frozen=True):
+class ProviderCall(msgspec.Struct, frozen=True):
     """What is known of one provider call when its outcome is written."""
 
     at_ms: int
@@ -45,7 +45,13 @@ class Call(msgspec.Struct, frozen=True):
 
 
 def outcome(
-    message: Message, status: Status, reason: Reason, attempt: int, call: Call, *, failed_over: bool = False
+    message: Message,
+    status: Status,
+    reason: Reason,
+    attempt: int,
+    call: ProviderCall,
+    *,
+    failed_over: bool = False,
 ) -> Output:
     """Write the outcome of an attempt.
 
@@ -93,7 +99,7 @@ def repeats(line: Output, outputs: tuple[Output, ...]) -> bool:
     return any(kind == _OUTCOME and _ids.decode(value) == name for kind, value, _ in outputs)
 
 
-def receipt(message: Message, kind: str, reason: Reason, call: Call) -> Output:
+def receipt(message: Message, kind: str, reason: Reason, call: ProviderCall) -> Output:
     """Write what the provider said of the recipient: `gone` or `opted_out`."""
     event = ReceiptEvent(
         tenant=message.tenant,
@@ -115,7 +121,7 @@ def receipt(message: Message, kind: str, reason: Reason, call: Call) -> Output:
     return _RECEIPT, _encode(event), ()
 
 
-def hand_back(
+def return_to_gate(
     attempt: int, reason: str, due_ms: int, *, provider: str = "", first_failed_ms: int = 0
 ) -> Output:
     """Write a retry: attempt number `attempt` is to be decided again at `due_ms`."""

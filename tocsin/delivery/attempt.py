@@ -1,0 +1,331 @@
+"""The state machine of one message: what follows a claim, and what follows a provider's answer. Pure.
+
+`transition(policy, state, event)` reads no clock, no ledger and no provider. It returns the next state and
+the effects: what the ledger has to write before anything is emitted, whether the provider is called, when the
+message goes on, and what the call said of the account. `tocsin.delivery.executor` carries them out.
+
+| event | case | what follows |
+|---|---|---|
+| Claimed | ended before | emit the same outputs again |
+| Claimed | left open by a crash | next attempt, or dead as `unknown` |
+| Claimed | the profile is newer | return to gate |
+| Claimed | expired, or cannot be rendered | expired, or dead |
+| Claimed | free | call the provider |
+| Answered | sent | sent |
+| Answered | about the recipient or message, for good | dead; the gate is told of a recipient who is gone |
+| Answered | another account may carry it | fail over within the attempt |
+| Answered | the account does not work | wait for it without using an attempt |
+| Answered | for now | retry in the operator, then return to gate, then dead |
+"""
+
+from enum import Enum
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from tocsin.delivery import records
+from tocsin.delivery.claim import Claim, ClaimResult, Output
+from tocsin.delivery.records import ProviderCall
+from tocsin.delivery.retry import Next, RetryPolicy, after_failure
+from tocsin.errors import About, Declined, DeliveryError, OptedOut, RecipientGone, Unknown
+from tocsin.model.message import Message
+from tocsin.model.raw import RawRecord
+from tocsin.model.statuses import Reason, Status
+from tocsin.providers.base import Receipt
+
+_NO_NAMES: frozenset[str] = frozenset()
+
+
+class AttemptPolicy(msgspec.Struct, frozen=True):
+    """How attempts end.
+
+    Attributes:
+        retry: the schedule.
+        on_unknown: a send that may have happened: `resend` and say so, or `drop` it as dead.
+    """
+
+    retry: RetryPolicy = RetryPolicy()
+    on_unknown: Literal["resend", "drop"] = "resend"
+
+
+class AttemptState(msgspec.Struct, frozen=True):
+    """What is known of one message.
+
+    Attributes:
+        record: the record that was read.
+        message: what it holds.
+        attempt: number of the attempt to make, from 1.
+        outputs: what the ledger has of this admission by the gate.
+        unknown: an earlier attempt may have been sent.
+        tried: accounts called in this attempt.
+        used: another account's call has used this attempt, so that its end uses it up.
+        declined: accounts that cannot carry the message.
+        first_failed_ms: when the first call failed; 0 before.
+        last_reason: why the last call failed.
+    """
+
+    record: RawRecord
+    message: Message
+    attempt: int
+    outputs: tuple[Output, ...] = ()
+    unknown: bool = False
+    tried: frozenset[str] = _NO_NAMES
+    used: bool = False
+    declined: frozenset[str] = _NO_NAMES
+    first_failed_ms: int = 0
+    last_reason: Reason = Reason.TRANSIENT
+
+
+class Claimed(NamedTuple):
+    """The ledger answered.
+
+    Attributes:
+        claim: what it has of the message.
+        now_ms: wall time.
+        expired: the message came too late.
+        fault: reason and text of what keeps it from ever being sent.
+        return_due_ms: set if it must return to the gate without a call; when it is due there.
+    """
+
+    claim: Claim
+    now_ms: int
+    expired: bool = False
+    fault: tuple[Reason, str] | None = None
+    return_due_ms: int | None = None
+
+
+class Answered(NamedTuple):
+    """The provider answered, or did not.
+
+    Attributes:
+        answer: its receipt or error.
+        call: what is known of the call.
+        now_ms: wall time.
+        fallback: another account that was not tried is up.
+        others: another account can carry the message.
+        message_at_fault: the account took others' messages since it first refused this one.
+    """
+
+    answer: Receipt | DeliveryError
+    call: ProviderCall
+    now_ms: int
+    fallback: bool = False
+    others: bool = False
+    message_at_fault: bool = False
+
+
+class Then(Enum):
+    """Where the message goes next."""
+
+    CALL = "call"
+    FINISHED = "finished"
+    AGAIN = "again"
+    PARK = "park"
+
+
+class Write(Enum):
+    """What the ledger writes before anything is emitted."""
+
+    NOTHING = "nothing"
+    ATTEMPT = "attempt"
+    END = "end"
+    RETURN = "return"
+    """The end of this admission: the gate decides again."""
+
+
+class Health(Enum):
+    """What a step says about its account."""
+
+    UNTOUCHED = "untouched"
+    GOOD = "good"
+    TOOK = "took"
+    FAILED = "failed"
+    MISCONFIGURED = "misconfigured"
+
+
+HEALTH = {
+    About.RECIPIENT: Health.GOOD,
+    About.MESSAGE: Health.UNTOUCHED,
+    About.ACCOUNT: Health.MISCONFIGURED,
+    About.MOMENT: Health.FAILED,
+}
+"""What a failure that is about one of these says of the account."""
+
+
+class Transition(NamedTuple):
+    """The next state and the effects; `outputs` may be emitted once the ledger has written."""
+
+    state: AttemptState
+    then: Then
+    outputs: tuple[Output, ...] = ()
+    write: Write = Write.NOTHING
+    due_ms: int = 0
+    health: Health = Health.UNTOUCHED
+    retry_after_s: float | None = None
+    code: str = ""
+
+
+def transition(policy: AttemptPolicy, state: AttemptState, event: Claimed | Answered) -> Transition:
+    """Decide what follows an event."""
+    if isinstance(event, Claimed):
+        adopted, shown = _adopt(state, event.claim)
+        step = _claimed(policy, adopted, event)
+        return step._replace(outputs=shown + step.outputs) if shown else step
+    step = _answered(policy, state, event)
+    return step._replace(code=event.call.code)
+
+
+def _adopt(state: AttemptState, claim: Claim) -> tuple[AttemptState, tuple[Output, ...]]:
+    """Take over what an earlier process wrote; returns also what must be emitted once more."""
+    unknown = state.unknown or claim.unknown
+    if claim.result is ClaimResult.FRESH or len(claim.outputs) <= len(state.outputs):
+        return (state if unknown == state.unknown else _changed(state, unknown=unknown)), ()
+    shown = claim.outputs[len(state.outputs) :]
+    return _changed(state, unknown=unknown, attempt=claim.attempt, outputs=claim.outputs), shown
+
+
+def _claimed(policy: AttemptPolicy, state: AttemptState, event: Claimed) -> Transition:
+    result, no_call = event.claim.result, ProviderCall(at_ms=event.now_ms)
+    if result in (ClaimResult.DONE, ClaimResult.OLD):
+        return Transition(state, Then.FINISHED)
+    if result is ClaimResult.OPEN:
+        return _left_open(policy, state, no_call)
+    if result is ClaimResult.STALE:
+        return _stale(state)
+    if event.return_due_ms is not None:
+        return _return_to_gate(state, state.last_reason, event.return_due_ms)
+    if event.expired:
+        return _end(state, _outcome(state, Status.EXPIRED, Reason.TOO_LATE, no_call))
+    if event.fault is not None:
+        return _dead_letter(state, *event.fault, no_call)
+    return Transition(state, Then.CALL)
+
+
+def _left_open(policy: AttemptPolicy, state: AttemptState, call: ProviderCall) -> Transition:
+    """Make the attempt that a crash left open again under the next number, or end it, by policy."""
+    if policy.on_unknown == "drop" or state.attempt >= policy.retry.attempts:
+        text = "a crash left the attempt open: it may have been sent"
+        return _dead_letter(state, Reason.UNKNOWN, text, call)
+    line = _outcome(state, Status.RETRYING, Reason.UNKNOWN, call)
+    return _go_on(_changed(state, attempt=state.attempt + 1, unknown=True), (line,), call.at_ms)
+
+
+def _stale(state: AttemptState) -> Transition:
+    """Ask the gate at once. Not written down: read again, it says the same while the profile is newer."""
+    retry = records.return_to_gate(state.attempt, Reason.STALE_PROFILE, state.message.decided_ms)
+    return Transition(state, Then.FINISHED, (retry,))
+
+
+def _answered(policy: AttemptPolicy, state: AttemptState, event: Answered) -> Transition:
+    error, call = event.answer, event.call
+    if isinstance(error, Receipt):
+        reason = Reason.RESENT_AFTER_UNKNOWN if state.unknown else Reason.NONE
+        return _end(state, _outcome(state, Status.SENT, reason, call), health=Health.TOOK)
+    if isinstance(error, Declined):
+        return _declined(state, event, error)
+    state = _changed(
+        state,
+        last_reason=error.reason,
+        unknown=state.unknown or isinstance(error, Unknown),
+        first_failed_ms=state.first_failed_ms or call.at_ms,
+    )
+    if error.permanent:
+        return _refused(state, error, call)
+    if isinstance(error, Unknown) and policy.on_unknown == "drop":
+        return _dead_letter(state, Reason.UNKNOWN, str(error), call, Health.FAILED)
+    if error.about is About.ACCOUNT:
+        return _misconfigured(policy, state, event, error)
+    if error.failover and event.fallback:
+        return _fail_over(_changed(state, used=True), error.reason, call, HEALTH[error.about])
+    return _retry(policy, state, event, error, HEALTH[error.about])
+
+
+def _declined(state: AttemptState, event: Answered, error: Declined) -> Transition:
+    """Leave it to the accounts that are left; one that is down is waited for."""
+    state = _changed(state, declined=state.declined | {event.call.provider})
+    if not event.others:
+        return _dead_letter(state, error.reason, str(error), event.call)
+    return _fail_over(state, error.reason, event.call, Health.UNTOUCHED)
+
+
+def _misconfigured(
+    policy: AttemptPolicy, state: AttemptState, event: Answered, error: DeliveryError
+) -> Transition:
+    """Use up no attempt while the account may be to blame: somebody will fix it."""
+    health = Health.UNTOUCHED if event.message_at_fault else Health.MISCONFIGURED
+    if not event.fallback and (state.used or event.message_at_fault):
+        return _retry(policy, state, event, error, health)
+    step = _fail_over(state, error.reason, event.call, health)
+    return step if event.fallback else step._replace(then=Then.PARK)
+
+
+def _fail_over(state: AttemptState, reason: Reason, call: ProviderCall, health: Health) -> Transition:
+    """Write this call down without using up the attempt; of calls that repeat only the first shows."""
+    line = records.outcome(state.message, Status.RETRYING, reason, state.attempt, call, failed_over=True)
+    outputs = () if records.repeats(line, state.outputs) else (line,)
+    return _go_on(_changed(state, tried=state.tried | {call.provider}), outputs, call.at_ms, health)
+
+
+def _refused(state: AttemptState, error: DeliveryError, call: ProviderCall) -> Transition:
+    if not isinstance(error, OptedOut | RecipientGone):
+        return _dead_letter(state, error.reason, str(error), call, Health.GOOD)
+    kind = "opted_out" if isinstance(error, OptedOut) else "gone"
+    receipt = records.receipt(state.message, kind, error.reason, call)
+    return _end(state, _outcome(state, Status.DEAD, error.reason, call), receipt, health=Health.GOOD)
+
+
+def _retry(
+    policy: AttemptPolicy, state: AttemptState, event: Answered, error: DeliveryError, health: Health
+) -> Transition:
+    """Follow the schedule: wait in the operator, return to the gate, or give up."""
+    call, message_id = event.call, state.message.message_id
+    after = after_failure(policy.retry, message_id, state.attempt, event.now_ms, error.retry_after_s)
+    if after.next is Next.GIVE_UP:
+        text = f"{state.attempt} attempts failed, the last as {error.reason}: {error}"
+        reason = error.reason if health is Health.UNTOUCHED else Reason.OUT_OF_ATTEMPTS
+        step = _dead_letter(state, reason, text, call, health)
+    else:
+        line = _outcome(state, Status.RETRYING, error.reason, call)
+        state = _changed(state, attempt=state.attempt + 1, tried=_NO_NAMES, used=False)
+        if after.next is Next.AGAIN:
+            step = _go_on(state, (line,), after.due_ms, health)
+        else:
+            step = _return_to_gate(state, error.reason, after.due_ms, line, provider=call.provider)
+    return step._replace(health=health, retry_after_s=error.retry_after_s)
+
+
+def _return_to_gate(
+    state: AttemptState, reason: Reason, due_ms: int, *lines: Output, provider: str = ""
+) -> Transition:
+    retry = records.return_to_gate(
+        state.attempt, reason, due_ms, provider=provider, first_failed_ms=state.first_failed_ms
+    )
+    return _end(state, *lines, retry, write=Write.RETURN)
+
+
+def _dead_letter(
+    state: AttemptState, reason: Reason, text: str, call: ProviderCall, health: Health = Health.UNTOUCHED
+) -> Transition:
+    letter = records.dead(state.record, reason, text, attempts=state.attempt, at_ms=call.at_ms)
+    return _end(state, _outcome(state, Status.DEAD, reason, call), letter, health=health)
+
+
+def _go_on(
+    state: AttemptState, outputs: tuple[Output, ...], due_ms: int, health: Health = Health.UNTOUCHED
+) -> Transition:
+    written = _changed(state, outputs=state.outputs + outputs)
+    return Transition(written, Then.AGAIN, outputs, Write.ATTEMPT, due_ms, health)
+
+
+def _end(
+    state: AttemptState, *outputs: Output, write: Write = Write.END, health: Health = Health.UNTOUCHED
+) -> Transition:
+    written = _changed(state, outputs=state.outputs + outputs)
+    return Transition(written, Then.FINISHED, outputs, write, health=health)
+
+
+def _outcome(state: AttemptState, status: Status, reason: Reason, call: ProviderCall) -> Output:
+    return records.outcome(state.message, status, reason, state.attempt, call)
+
+
+_changed = msgspec.structs.replace

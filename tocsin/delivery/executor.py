@@ -1,0 +1,177 @@
+"""Carries out attempts on the runtime's loop: render, claim, call, write.
+
+Nothing is emitted before the ledger has it; nothing is sent before the ledger has the claim. What follows is
+decided in `tocsin.delivery.attempt`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+from tocsin.delivery.attempt import (
+    Answered,
+    AttemptPolicy,
+    AttemptState,
+    Claimed,
+    Then,
+    Transition,
+    Write,
+    transition,
+)
+from tocsin.delivery.claim import Output
+from tocsin.delivery.deadlines import Deadlines
+from tocsin.delivery.ledger import Ledger
+from tocsin.delivery.records import ProviderCall
+from tocsin.delivery.runtime import Runtime
+from tocsin.errors import DeliveryError, RenderError, Unknown
+from tocsin.model.content import Content, Outgoing
+from tocsin.model.message import Message
+from tocsin.model.raw import RawRecord
+from tocsin.model.statuses import Reason, Status
+from tocsin.providers.base import Provider, Receipt
+
+Render = Callable[[Message], Content]
+
+
+class Delivery:
+    """One message in a channel: its state, and what the channel decided for its next step."""
+
+    __slots__ = (
+        "accused",
+        "content",
+        "due_ms",
+        "expired",
+        "expires_ms",
+        "fallback",
+        "message",
+        "message_at_fault",
+        "others",
+        "provider",
+        "record",
+        "return_due_ms",
+        "state",
+        "user_key",
+    )
+
+    def __init__(self, record: RawRecord, message: Message) -> None:
+        self.record = record
+        self.message = message
+        self.user_key = f"{message.tenant}/{message.user}"
+        self.state = AttemptState(record, message, message.attempt)
+        self.content: Content | None = None
+        # Of the step that is on: who makes the call, whether another could take over, whether any is left
+        # beside it, and whether it took others' messages since it refused this one.
+        self.provider: Provider | None = None
+        self.fallback = False
+        self.others = False
+        self.message_at_fault = False
+        # Accounts that it was told do not work, with the number of messages they had taken by then.
+        self.accused: Mapping[str, int] = {}
+        # Set to the due time when the message must return to the gate without another call.
+        self.return_due_ms: int | None = None
+        self.due_ms = 0
+        self.expired = False
+        self.expires_ms = message.expires_ms
+
+
+class AttemptResult(NamedTuple):
+    """What one step of a message came to: the ledger has the outputs, so they may be emitted."""
+
+    job: Delivery
+    step: Transition
+
+
+class Stats(Protocol):
+    """Where provider calls are counted; called on the runtime's thread."""
+
+    def call(self, channel: str, provider: str, result: str, provider_ms: int) -> None:
+        """Count one call: `result` is `sent` or the reason of the failure."""
+        ...
+
+
+class Executor:
+    """Carries out attempts. `run` raises nothing but what is a fault of ours."""
+
+    def __init__(
+        self, policy: AttemptPolicy, runtime: Runtime, ledger: Ledger, render: Render, stats: Stats
+    ) -> None:
+        self._policy = policy
+        self._stats = stats
+        self._runtime = runtime
+        self._ledger = ledger
+        self._render = render
+        self._deadlines = Deadlines()
+
+    async def run(self, job: Delivery) -> AttemptResult:
+        """Take one message one step further: at most one provider call."""
+        now_ms = self._runtime.now_ms()
+        fault = self._fault(job)
+        job.expired |= 0 < job.expires_ms < now_ms
+        only_look = job.expired or fault is not None or job.return_due_ms is not None
+        claim = await self._ledger.claim(job.message, only_look=only_look)
+        event = Claimed(claim, self._runtime.now_ms(), job.expired, fault, job.return_due_ms)
+        step = transition(self._policy, job.state, event)
+        if step.then is Then.CALL:
+            job.state, shown = step.state, step.outputs
+            step = transition(self._policy, job.state, await self._call(job))
+            return await self._apply(job, step, shown)
+        return await self._apply(job, step)
+
+    def failed(self, job: Delivery) -> AttemptResult:
+        """Say what follows when `run` raised: the same again, a little later."""
+        return AttemptResult(job, Transition(job.state, Then.AGAIN, due_ms=self._runtime.now_ms() + 1_000))
+
+    def _fault(self, job: Delivery) -> tuple[Reason, str] | None:
+        """Render once; say what keeps this message from ever being sent."""
+        if job.return_due_ms is not None:
+            return None
+        if job.provider is None:
+            return Reason.MISCONFIGURED, "no provider account can carry it: add one and replay"
+        if job.content is not None:
+            return None
+        try:
+            job.content = self._render(job.message)
+        except RenderError as error:
+            return Reason.RENDER_ERROR, str(error)
+        except Exception as error:  # the flow's edge: a template must not stop those behind it
+            return Reason.RENDER_ERROR, f"the renderer failed ({type(error).__name__})"
+        return None
+
+    async def _call(self, job: Delivery) -> Answered:
+        assert job.provider is not None, "the channel picks a provider before it submits"
+        assert job.content is not None, "rendered before the claim"
+        at_ms, started = self._runtime.now_ms(), self._runtime.monotonic_ms()
+        answer = await self._send(job.provider, Outgoing(job.message, job.content))
+        call = ProviderCall(
+            at_ms=at_ms,
+            provider=job.provider.name,
+            provider_ms=round(self._runtime.monotonic_ms() - started),
+            code=answer.code,
+            provider_message_id=answer.provider_message_id if isinstance(answer, Receipt) else "",
+        )
+        result = Status.SENT if isinstance(answer, Receipt) else answer.reason
+        self._stats.call(job.message.channel, call.provider, result, call.provider_ms)
+        now_ms = self._runtime.now_ms()
+        return Answered(answer, call, now_ms, job.fallback, job.others, job.message_at_fault)
+
+    async def _send(self, provider: Provider, outgoing: Outgoing) -> Receipt | DeliveryError:
+        try:
+            return await self._deadlines.within(provider.limits.timeout_s, provider.send(outgoing))
+        except DeliveryError as error:
+            return error
+        except TimeoutError:
+            return Unknown("no answer within the deadline", code="timeout")
+        except Exception as error:  # the flow's edge: a fault of an adapter leaves the outcome unknown
+            return Unknown("the adapter failed", code=type(error).__name__)
+
+    async def _apply(self, job: Delivery, step: Transition, shown: tuple[Output, ...] = ()) -> AttemptResult:
+        """Write what the step says, then take over its state."""
+        state, ledger = step.state, self._ledger
+        if step.write is Write.ATTEMPT:
+            await ledger.record(state.message, state.attempt, state.outputs, unknown=state.unknown)
+        elif step.write is not Write.NOTHING:
+            returned = step.write is Write.RETURN
+            await ledger.finish(
+                state.message, state.attempt, state.outputs, returned=returned, unknown=state.unknown
+            )
+        job.state = state
+        return AttemptResult(job, step._replace(outputs=shown + step.outputs) if shown else step)
