@@ -265,6 +265,18 @@ def _says_why(file: Path, node: ast.ExceptHandler) -> bool:
     return at_the_edge and "#" in line
 
 
+def test_what_runs_in_production_imports_nothing_of_the_devkit() -> None:
+    """Only the devkit and the demo may: an installation without the extra `local` lacks its libraries."""
+    wrong = (
+        f"{name(file)}: {module}"
+        for file in files()
+        if home(file) != "tocsin.devkit" and not name(file).startswith("tocsin/cli/demo")
+        for module in imports(file)
+        if package_of(module) == "tocsin.devkit" or module.startswith("tocsin.cli.demo")
+    )
+    assert not offences(wrong)
+
+
 def test_every_test_can_fail() -> None:
     wrong = (
         f"{name(file)}:{node.lineno}: {node.name}"
