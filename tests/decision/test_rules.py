@@ -15,7 +15,7 @@ from tocsin.decision.evaluator import evaluate
 from tocsin.decision.recipient import Recipient
 from tocsin.decision.rules import ORDER, Entry, Level, Rules, bind
 from tocsin.decision.rules.backoff import backoff
-from tocsin.decision.rules.contact_points import blocked, reachable
+from tocsin.decision.rules.contact_points import usable
 from tocsin.decision.rules.duplicate_key import duplicate_key
 from tocsin.decision.rules.expiry import expiry
 from tocsin.decision.rules.limits import channel_limits, notification_limits
@@ -118,8 +118,8 @@ CAUSES = (
           changes={"recipient": ann(switched_off=("category:updates:email",))}),
     Cause(channel_limits, Suppress(Reason.LIMIT, FULL_SMS), NEW, "few",
           {"state": counted("few", 1), "channel": "sms"}),
-    Cause(reachable, Suppress(Reason.NO_CHANNEL), ALL, changes={"contact_point": None}),
-    Cause(blocked, Suppress(Reason.TARGET_BLOCKED), ALL, changes={"recipient": ann(blocked={"key": NOON})}),
+    Cause(usable, Suppress(Reason.NO_CHANNEL), ALL, changes={"contact_point": None}),
+    Cause(usable, Suppress(Reason.TARGET_BLOCKED), ALL, changes={"recipient": ann(blocked={"key": NOON})}),
     Cause(backoff, Hold(NOON + 1, Reason.RETRY_LATER), (RETURNED,), changes={"not_before_ms": NOON + 1}),
     Cause(quiet_hours, Hold(NOON + HOUR, Reason.QUIET_HOURS), ALL,
           changes={"recipient": ann(quiet_hours=(11 * 60, 13 * 60))}),
@@ -180,18 +180,18 @@ def test_the_order_of_a_new_notification_and_of_a_returned_message() -> None:
     assert bound[EVENT] == Rules(
         (expiry, schedule, notification_preferences, notification_limits, quiet_hours),
         (channel_preferences, channel_limits),
-        (reachable, blocked),
+        (usable,),
     )
     assert bound[TIMER] == bound[EVENT]
     assert bound[RETURNED].whole == (
-        expiry, notification_preferences, channel_preferences, reachable, blocked, backoff, quiet_hours
+        expiry, notification_preferences, channel_preferences, usable, backoff, quiet_hours
     )  # fmt: skip
 
 
 def test_only_rules_that_can_apply_are_asked() -> None:
     cancelled = CATALOG.notification("quiet", "cancelled")
     assert cancelled is not None, "of a required category, and critical"
-    assert bind(cancelled)[EVENT] == Rules((expiry, schedule), (), (reachable, blocked))
+    assert bind(cancelled)[EVENT] == Rules((expiry, schedule), (), (usable,))
 
 
 def test_a_rule_that_is_added_is_asked_in_its_place() -> None:

@@ -20,19 +20,17 @@ def routes(evaluation: Evaluation, channels: Sequence[CompiledChannel], rules: R
     A channel without a contact point is asked once, so that there is an outcome for it.
     """
     found: list[Route] = []
-    of_channel, of_target = rules.channel, rules.target
-    everywhere = evaluation.recipient.contact_points
+    everywhere, of_channel, of_target = evaluation.recipient.contact_points, rules.channel, rules.target
     for channel in channels:
         evaluation.channel, evaluation.contact_point = channel, None
         if of_channel and (verdict := evaluate(of_channel, evaluation)) is not None:
             found.append((channel, None, verdict))
             continue
-        name, reached = channel.name, False
+        name, before = channel.name, len(found)
         for point in everywhere:
             if point.channel == name:
                 evaluation.contact_point = point
                 found.append((channel, point, evaluate(of_target, evaluation)))
-                reached = True
-        if not reached:
+        if len(found) == before:
             found.append((channel, None, evaluate(of_target, evaluation)))
     return found

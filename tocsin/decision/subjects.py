@@ -24,7 +24,6 @@ from tocsin.model.outcome import Outcome
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason, Status
 
-_ADMITTED = Status.ADMITTED.value
 _HELD = Status.HELD
 
 
@@ -199,10 +198,9 @@ class EventSubject(msgspec.Struct, gc=False):
 
         Its ids are those of `tocsin.model.ids`, spelled out here: they are half of the cost.
         """
-        key, name = point.key, channel.name
+        key, name, count = point.key, channel.name, str(self.hold_count)
         mid = hash_of(f"1:m32:{self.notification_id}{channel.spelled}{len(key)}:{key}1:0")
-        count = self.hold_count
-        oid = outcome_id(mid, _ADMITTED, count) if count else hash_of(f"1:o32:{mid}8:admitted1:0")
+        oid = hash_of(f"1:o32:{mid}8:admitted{len(count)}:{count}")
         return replace(
             self._message or self._common_message(to, expires_ms),
             message_id=mid,

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from tocsin.catalog.compile import CompiledNotification
 from tocsin.decision.evaluation import Rule, Stage
 from tocsin.decision.rules.backoff import backoff
-from tocsin.decision.rules.contact_points import blocked, reachable
+from tocsin.decision.rules.contact_points import usable
 from tocsin.decision.rules.duplicate_key import duplicate_key
 from tocsin.decision.rules.expiry import expiry
 from tocsin.decision.rules.limits import channel_limits, notification_limits
@@ -62,8 +62,7 @@ ORDER: Final[tuple[Entry, ...]] = (
     Entry(notification_limits, Level.NOTIFICATION, NEW, lambda n: bool(n.caps)),
     Entry(channel_preferences, Level.CHANNEL, applies=lambda n: not n.required),
     Entry(channel_limits, Level.CHANNEL, NEW, lambda n: any(channel.caps for channel in n.channels)),
-    Entry(reachable, Level.TARGET),
-    Entry(blocked, Level.TARGET),
+    Entry(usable, Level.TARGET),
     Entry(backoff, Level.NOTIFICATION, frozenset({RETURNED})),
     Entry(quiet_hours, Level.NOTIFICATION, applies=lambda n: not n.critical),
 )
