@@ -124,15 +124,19 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
     def on_batch(self, values: list[LaneBatch]) -> tuple[list[list[Out]], bool]:
         """Decide bundles in order; an empty one only wakes the lane."""
         out: list[Out] = []
-        room = _TIMERS_A_TURN
+        room, gate = _TIMERS_A_TURN, self._gate()
         for batch in values:
             lane = self._lane or self._open(batch.lane, None)
+            due_ms = lane.next_due()
             for entry in batch.inputs:
-                self._now_ms = max(self._now_ms, entry.now_ms)
-                room -= self._fire(lane, self._now_ms, out, room)
-                if not room:
-                    self._fire_own(lane, entry.user_key, out)
-                self._apply(lane, entry.user_key, self._decide(lane, entry), self._now_ms, out)
+                now_ms = self._now_ms = max(self._now_ms, entry.now_ms)
+                if due_ms is not None and due_ms <= now_ms:
+                    room = self._fire_before(lane, entry, out, room)
+                    due_ms = lane.next_due()
+                decision = _decided(gate, lane.get(entry.user_key), entry, self._now_ms)
+                self._apply(lane, entry.user_key, decision, self._now_ms, out)
+                if decision.set_timers or decision.cancelled_timers:
+                    due_ms = lane.next_due()
         return ([out] if out else []), False
 
     def on_notify(self) -> tuple[list[list[Out]], bool]:
@@ -171,15 +175,12 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
         assert lane is not None, "Bytewax builds a logic only for an item or a stored row"
         return self._key, lane.snapshot()
 
-    def _decide(self, lane: Lane[UserRecord], entry: GateInput) -> Decision:
-        gate, record, item = self._gate(), lane.get(entry.user_key), entry.item
-        if isinstance(item, Event):
-            return gate.on_event(record, item, self._now_ms, entry.raw)
-        if isinstance(item, ProfileChange):
-            return gate.on_profile(record, item.tenant, item.user, item.profile, self._now_ms)
-        if isinstance(item, Retry):
-            return gate.on_retry(record, item, self._now_ms)
-        return gate.on_receipt(record, item, self._now_ms, entry.raw)
+    def _fire_before(self, lane: Lane[UserRecord], entry: GateInput, out: list[Out], room: int) -> int:
+        """Fire what is due before an input, at most `room` timers of other users; return the room left."""
+        room -= self._fire(lane, self._now_ms, out, room)
+        if not room:
+            self._fire_own(lane, entry.user_key, out)
+        return room
 
     def _fire(self, lane: Lane[UserRecord], until_ms: int, out: list[Out], most: int) -> int:
         """Fire timers due by `until_ms` in order of due time, each at its own time; tell how many."""
@@ -234,6 +235,18 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
 _TOPICS = {
     (channel, bulk): topics.messages(channel, bulk=bulk) for channel in CHANNELS for bulk in (False, True)
 }
+
+
+def _decided(gate: Gate, record: UserRecord | None, entry: GateInput, now_ms: int) -> Decision:
+    """Decide one input."""
+    item = entry.item
+    if isinstance(item, Event):
+        return gate.on_event(record, item, now_ms, entry.raw)
+    if isinstance(item, ProfileChange):
+        return gate.on_profile(record, item.tenant, item.user, item.profile, now_ms)
+    if isinstance(item, Retry):
+        return gate.on_retry(record, item, now_ms)
+    return gate.on_receipt(record, item, now_ms, entry.raw)
 
 
 def _topic(message: Message) -> str:
