@@ -1,8 +1,9 @@
-"""Gate: the pure decisions of `tocsin.decision.gate` over the exact store, one lane at a time.
+"""Gate: the pure decisions of `tocsin.decision.gate` over the exact store, one key group at a time.
 
-Before a record at *t* is decided, the lane's timers due by *t* fire, each with its due time as `now` (law 2).
-Where a whole morning's worth is due, only so many fire at once, for an epoch must stay small: of the record's
-own user all do, and no decision of the others can tell. Between records timers fire by what `Timing` allows.
+Before a record at *t* is decided, the key group's timers due by *t* fire, each with its due time as `now`
+(law 2). An epoch must stay small, so where very many are due, only so many fire at once. All timers of the
+record's own user fire, and the others change no decision about that user. Between records, `Timing` says how
+far timers may fire.
 Nothing is emitted between the end of an epoch and its durability (docs/engine.md, fact 11).
 """
 
@@ -32,7 +33,7 @@ from tocsin.store.timers import Timer
 
 Out = OutRecord | VersionNote
 _POLL_S = 0.002
-# Between records a lane looks this often whether time has passed its next timer.
+# Between records a key group looks this often whether time has passed its next timer.
 _IDLE_POLL_S = 0.05
 _TIMERS_A_TURN = 200
 
@@ -57,7 +58,7 @@ class GateInput(NamedTuple):
 
 
 class Timing(Protocol):
-    """What a lane may know of time between records."""
+    """The time between records, as a key group may know it."""
 
     def fire_until(self, partition: int) -> int:
         """Timers due by this time (ms) may fire now although no record came."""
@@ -73,7 +74,7 @@ class Timing(Protocol):
 
 
 class LaneBatch(NamedTuple):
-    """A bundle for one lane. Bytewax does not tell a logic its key, so the bundle does."""
+    """A bundle for one key group. Bytewax does not tell a logic its key, so the bundle does."""
 
     lane: str
     inputs: list[GateInput]
@@ -87,9 +88,9 @@ class GateParts(NamedTuple):
     """What the gate works with.
 
     Attributes:
-        lane: builds a lane's view of the store from its stored delta (`tocsin.store.shard.Shard.lane`).
+        lane: builds a key group's view of the store from its stored delta (`tocsin.store.shard.Shard.lane`).
         gate: gives the gate of the catalog in force.
-        timing: what a lane may know of time between records.
+        timing: the time between records.
         tally: counts outcomes by (status, channel, reason), for metrics.
     """
 
@@ -100,7 +101,7 @@ class GateParts(NamedTuple):
 
 
 class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
-    """One lane: fires timers, decides inputs, applies steps to the store."""
+    """One key group: fires timers, decides inputs, applies decisions to the store."""
 
     def __init__(self, stored: Stored | None, parts: GateParts) -> None:
         self._open_lane = parts.lane
@@ -122,7 +123,7 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
         return self._lane
 
     def on_batch(self, values: list[LaneBatch]) -> tuple[list[list[Out]], bool]:
-        """Decide bundles in order; an empty one only wakes the lane."""
+        """Decide bundles in order; an empty one only wakes the key group."""
         out: list[Out] = []
         room, gate = _TIMERS_A_TURN, self._gate()
         for batch in values:
@@ -264,7 +265,7 @@ def decide(
 
     Args:
         step_id: names the step in the recovery store: never change it.
-        up: bundles keyed by lane (`<partition>.<lane>`); an empty bundle wakes a lane at start.
+        up: bundles by key group (`<partition>.<number>`); an empty bundle wakes a key group at start.
         parts: the store, the gate and the time.
     """
     return op.stateful_batch("lanes", up, lambda stored: GateLogic(stored, parts))
