@@ -224,7 +224,9 @@ def provider_of(channel: str, port: int, in_flight: int) -> Provider:
     if channel == "email":
         mail = SendGridAccount(vendor="sendgrid", api_key=SecretStr("x"), base_url=url)
         return SendGrid("bench", mail, transport, time.time)
-    sms = TwilioAccount(vendor="twilio", account_sid="AC" + "0" * 32, auth_token=SecretStr("x"), base_url=url)
+    sms = TwilioAccount(
+        vendor="twilio", account_sid="AC" + "0" * 32, auth_token=SecretStr("x"), base_url=url, rate_per_s=1e6
+    )
     return TwilioSms("bench", sms, transport, time.time)
 
 

@@ -39,6 +39,7 @@ class ScriptedProvider:
         self.name = name
         self.channel = channel
         self.limits = Limits(timeout_s=0.3)
+        self.called_s: list[float] = []
         self.delay_s = delay_s
         self.scripts: dict[str, deque[Answer]] = defaultdict(deque)
         self.always: Answer = None
@@ -56,6 +57,7 @@ class ScriptedProvider:
     async def send(self, outgoing: Outgoing) -> Receipt:
         message = outgoing.message
         self.calls.append(message)
+        self.called_s.append(time.monotonic())
         self._now += 1
         self.most_at_once = max(self.most_at_once, self._now)
         try:

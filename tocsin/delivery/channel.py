@@ -16,6 +16,7 @@ from tocsin.delivery.breaker import AccountState, Breaker, BreakerPolicy, Breake
 from tocsin.delivery.executor import AttemptResult, Delivery, Executor, Render, Stats
 from tocsin.delivery.ledger import Ledger
 from tocsin.delivery.queue import DeliveryQueue, QueuePolicy
+from tocsin.delivery.rate import Rate
 from tocsin.delivery.records import expand
 from tocsin.delivery.runtime import Runtime
 from tocsin.errors import DecodeError
@@ -105,6 +106,7 @@ class ChannelDelivery:
         self._tasks = runtime.tasks(executor.run, executor.failed)
         self._queues = DeliveryQueue[Delivery](policy.queue)
         self._breakers = {name: Breaker(policy.breaker) for name in known_providers}
+        self._rates: dict[str, Rate] = {}
         self._probed_ms: dict[str, int] = {}
         self._bulk = topics.messages(policy.channel, bulk=True)
         self._out: list[OutRecord] = []
@@ -157,7 +159,7 @@ class ChannelDelivery:
             return soon_ms
         dues = [self._queues.next_due()]
         dues += [
-            self._breaker(name).until_ms + self._late_ms(mark)
+            self._due_ms(name, now_ms, self._late_ms(mark))
             for _, mark, *names in self._queues.parked_groups
             for name in names
         ]
@@ -257,8 +259,11 @@ class ChannelDelivery:
         """Give the job the first provider that is up, best one that it has not tried in this attempt."""
         untried = [provider for provider in providers if provider.name not in job.state.tried]
         for provider in (*untried, *providers):
-            breaker = self._breaker(provider.name)
+            breaker, rate = self._breaker(provider.name), self._rate(provider)
+            if breaker.slots(now_ms, 1) and not rate.free(now_ms):
+                return False  # it works, so its messages wait for their turn
             if breaker.begin(now_ms):
+                rate.take()
                 if breaker.state(now_ms) is BreakerState.HALF_OPEN:
                     self._probed_ms[job.message.tenant] = now_ms
                 job.provider = provider
@@ -268,6 +273,24 @@ class ChannelDelivery:
                 job.fallback = any(self._breaker(other.name).slots(now_ms, 1) for other in others)
                 return True
         return False
+
+    def _rate(self, provider: Provider) -> Rate:
+        rate = self._rates.get(provider.name)
+        if rate is None:
+            rate = self._rates[provider.name] = Rate(provider.limits.rate_per_s)
+        return rate
+
+    def _free(self, name: str, now_ms: int, late_ms: int) -> int:
+        """Calls that an account may start now, by its breaker and its rate."""
+        most = self.policy.queue.credits
+        slots = self._breaker(name).slots(now_ms - late_ms, most)
+        rate = self._rates.get(name)
+        return min(slots, rate.free(now_ms)) if rate and slots else slots
+
+    def _due_ms(self, name: str, now_ms: int, late_ms: int) -> int:
+        """When an account may start its next call."""
+        rate = self._rates.get(name)
+        return max(self._breaker(name).until_ms + late_ms, rate.due_ms(now_ms) if rate else 0)
 
     def _wait(self, job: Delivery, due_ms: int) -> None:
         job.due_ms = due_ms
@@ -295,12 +318,16 @@ class ChannelDelivery:
         full = self._queues.room() == 0 and not self._down(now_ms)
         for group in sorted(self._queues.parked_groups, key=self._turn):
             _, mark, *names = group
-            asked_ms = now_ms - self._late_ms(mark)
-            slots = max([self._breaker(name).slots(asked_ms, most) for name in names], default=most)
+            late_ms = self._late_ms(mark)
+            slots = max([self._free(name, now_ms, late_ms) for name in names], default=most)
             freed = self._queues.unpark(group, slots)
-            if full and not freed:
+            if full and not freed and self._others_free(names, now_ms):
                 for job in self._queues.unpark(group, most):
                     job.return_due_ms = now_ms + self.policy.return_ms
+
+    def _others_free(self, names: Sequence[str], now_ms: int) -> bool:
+        """Whether the messages of these accounts keep room from an account that works."""
+        return any(self._free(name, now_ms, 0) for name in self._breakers if name not in names)
 
     def _turn(self, group: tuple[str, ...]) -> tuple[str, int]:
         """Order groups for a probe: tenants take turns, or one tenant's poison would keep others from it."""

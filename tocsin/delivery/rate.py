@@ -1,0 +1,41 @@
+"""A token bucket: how many calls an account may start now. Pure, time is passed in."""
+
+_BURST_S = 0.1
+
+
+class Rate:
+    """Limits calls to `per_s` a second, after a burst of a tenth of a second's calls (at least one).
+
+    >>> rate = Rate(10)
+    >>> rate.free(now_ms=0), rate.take(), rate.free(now_ms=99), rate.due_ms(now_ms=99), rate.free(now_ms=100)
+    (1, None, 0, 100, 1)
+
+    Args:
+        per_s: calls a second; 0 for no limit.
+    """
+
+    def __init__(self, per_s: float) -> None:
+        self._per_ms = per_s / 1000
+        self._burst = max(1.0, per_s * _BURST_S)
+        self._tokens = self._burst
+        self._at_ms = 0
+
+    def free(self, now_ms: int) -> int:
+        """Calls that may start now."""
+        if not self._per_ms:
+            return 1 << 30
+        if now_ms > self._at_ms:
+            since_ms = now_ms - self._at_ms
+            self._tokens = min(self._burst, self._tokens + since_ms * self._per_ms)
+            self._at_ms = now_ms
+        return int(self._tokens + 1e-9)
+
+    def take(self) -> None:
+        """Start one call."""
+        self._tokens -= 1
+
+    def due_ms(self, now_ms: int) -> int:
+        """When the next call may start; `now_ms` if one may now."""
+        if self.free(now_ms):
+            return now_ms
+        return now_ms + max(1, round((1 - self._tokens) / self._per_ms))
