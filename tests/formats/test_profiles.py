@@ -1,0 +1,159 @@
+"""Profiles as others write them: an opt-out is never lost, and every fault is named with its cure."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.formats.test_codec import raw
+from tocsin.errors import DecodeError
+from tocsin.formats.profiles import ProfileChange, decode_profile
+from tocsin.model.profile import Device, Preferences, Profile
+from tocsin.model.statuses import Reason
+
+
+def read(document: object, key: bytes = b"acme/ann") -> ProfileChange:
+    return decode_profile(raw(json.dumps(document).encode(), key))
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        ({"email": "ann"}, "email"),
+        ({"email": "a b@example.org"}, "email"),
+        ({"email": "ann@example.org\nBcc: x@example.org"}, "email"),
+        ({"email": "x" * 65 + "@example.org"}, "email"),
+        ({"phone": "0151"}, "phone"),
+        ({"phone": "+0151"}, "phone"),
+        ({"phone": "+1234567890123456"}, "phone"),
+        ({"phone": "+491511\n"}, "phone"),
+        ({"phone": 491511}, "phone"),
+        ({"locale": "german!"}, "locale"),
+        ({"timezone": "../../etc"}, "timezone"),
+        ({"quiet_hours": {"start": "22:00"}}, "quiet_hours"),
+        ({"quiet_hours": {"start": "24:00", "end": "07:00"}}, "quiet_hours"),
+        ({"quiet_hours": {"start": "9:00", "end": "07:00"}}, "quiet_hours"),
+        ({"devices": [{"platform": "ios"}]}, "devices[0]"),
+        ({"devices": [{"platform": "ios", "token": "ok"}, {"platform": "web"}]}, "devices[1]"),
+        ({"devices": [{"platform": "web", "subscription": {"p256dh": "x"}}]}, "devices[0]"),
+        ({"devices": [{"platform": "android", "token": "a\r\nb"}]}, "devices[0]"),
+        ({"devices": [{"platform": "secret-token", "token": "x"}]}, "devices"),
+        ({"devices": [{"platform": "ios", "token": "x", "registered_at": "today"}]}, "devices"),
+        ({"devices": [{"platform": "ios", "token": "x", "registered_at": "0001-01-01T00:00:00"}]}, "devices"),
+        ({"preferences": {"snoozed_until": "2026-01-01T00:00:00"}}, "preferences"),
+        ({"preferences": {"enabled": "yes"}}, "preferences"),
+        ({"preferences": {"categories": {"ads": 1}}}, "preferences"),
+        ({"version": -1}, "version"),
+        ({"version": 1 << 70}, "version"),
+        ({"version": 1 << 53}, "version"),
+        ({"version": "3"}, "version"),
+    ],
+)  # fmt: skip
+def test_a_bad_field_is_named_and_the_rest_is_applied(profile: Any, said: str) -> None:
+    rest = {"email": "ann@example.org", "phone": "+4915112345678"}
+    opt_out = {"channels": {"sms": False}}
+    given = {**rest, **profile, "preferences": {**opt_out, **profile.get("preferences", {})}}
+    found = read(given)
+    assert found.profile is not None
+    for name, value in rest.items():
+        assert getattr(found.profile, name) == (value if name not in profile else "")
+    assert found.profile.preferences.channels == {"sms": False}
+    (fault,) = found.faults
+    assert fault.startswith(said)
+    assert ";" in fault, "no cure"
+    assert "secret" not in fault
+
+
+@pytest.mark.parametrize("value", [None, b"", b"null", b" null ", b'{"schema":null,"payload":null}'])
+def test_nothing_however_it_is_written_erases(value: bytes | None) -> None:
+    assert decode_profile(raw(value, b"acme/ann")) == ProfileChange("acme", "ann", None)
+
+
+def test_an_envelope_of_connect_is_opened() -> None:
+    inside = {"email": "ann@example.org", "preferences": {"enabled": False}}
+    schema = {"type": "struct", "fields": [], "optional": False}
+    assert read({"schema": schema, "payload": inside}) == read(inside)
+    assert read({"schema": None, "payload": inside}) == read(inside)
+
+
+@pytest.mark.parametrize("key", [b'"acme/ann"', b'"acme\\/ann"'])
+def test_a_key_in_quotes_names_the_same_user(key: bytes) -> None:
+    """Connect, ksqlDB and REST bridges write keys as JSON; a ghost user would take the opt-out with him."""
+    assert decode_profile(raw(b"{}", key))[:2] == ("acme", "ann")
+
+
+@pytest.mark.parametrize("key", [b'"acme/ann', b'"acme"', b'"', b'a"c/ann', b'"\xff/a"'])
+def test_a_key_with_half_its_quotes_names_nobody(key: bytes) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode_profile(raw(b"{}", key))
+    assert caught.value.reason in {Reason.BAD_FIELD, Reason.BAD_UTF8}
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    assert decode_profile(raw(b'\xef\xbb\xbf{"email":"a@b.example"}', b"acme/ann")).profile == Profile(
+        "a@b.example"
+    )
+
+
+@pytest.mark.parametrize("switch", ["false", "no", 0, 1, "yes", [], {}])
+def test_a_switch_that_cannot_be_read_counts_as_off(switch: Any) -> None:
+    found = read(
+        {"preferences": {"enabled": switch, "channels": {"email": switch}, "categories": {"ads": switch}}}
+    )
+    assert found.profile is not None
+    wishes = found.profile.preferences
+    assert not wishes.enabled
+    assert wishes.channels == {"email": False}
+    assert wishes.categories in ({"ads": False}, {"ads": {}})
+    assert all(
+        fault.endswith("send switches as true and false, and times with an offset") for fault in found.faults
+    )
+
+
+@pytest.mark.parametrize(
+    "wishes", ["off", 7, [], {"channels": "none"}, {"categories": []}, {"notifications": 1}]
+)
+def test_preferences_that_cannot_be_read_allow_nothing(wishes: Any) -> None:
+    found = read({"preferences": wishes})
+    assert found.profile is not None
+    assert not found.profile.preferences.enabled
+    assert found.faults
+
+
+def test_one_bad_device_loses_no_other() -> None:
+    found = read({"devices": [{"platform": "ios", "token": "t"}, {"platform": "fax"}, {"platform": "ios"}]})
+    assert found.profile is not None
+    assert found.profile.devices == (Device("ios", "t"),)
+    assert [fault.partition(":")[0] for fault in found.faults] == ["devices[1]", "devices[2]"]
+
+
+def test_null_fields_are_absent_ones() -> None:
+    nulls = dict.fromkeys(("email", "phone", "locale", "timezone", "devices", "preferences", "quiet_hours"))
+    assert read(nulls) == ProfileChange("acme", "ann", Profile())
+    assert read({"preferences": dict.fromkeys(("enabled", "channels", "snoozed_until"))}).faults == ()
+
+
+@pytest.mark.parametrize("value", [b"[]", b"7", b'"text"', b"true"])
+def test_what_is_no_object_is_refused(value: bytes) -> None:
+    with pytest.raises(DecodeError, match="value"):
+        decode_profile(raw(value, b"acme/ann"))
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 1 << 60) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+fields = st.sampled_from([*Profile.__struct_fields__, "unknown"])
+
+
+@given(st.dictionaries(fields, anything))
+def test_whatever_stands_in_the_fields_an_opt_out_beside_it_counts(document: dict[str, Any]) -> None:
+    found = read({**document, "preferences": {"enabled": False}})
+    assert found.profile is not None
+    assert found.profile.preferences == Preferences(enabled=False)
+    again = decode_profile(raw(msgspec.json.encode(found.profile), b"acme/ann"))
+    assert (again.profile, again.faults) == (found.profile, ()), "what was applied is sound"
