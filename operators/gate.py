@@ -244,7 +244,7 @@ def _decided(gate: Gate, record: UserRecord | None, entry: GateInput, now_ms: in
     if isinstance(item, Event):
         return gate.on_event(record, item, now_ms, entry.raw)
     if isinstance(item, ProfileChange):
-        return gate.on_profile(record, item.tenant, item.user, item.profile, now_ms)
+        return gate.on_profile_change(record, item, now_ms, entry.raw)
     if isinstance(item, Retry):
         return gate.on_retry(record, item, now_ms)
     return gate.on_receipt(record, item, now_ms, entry.raw)

@@ -306,3 +306,22 @@ def test_messages_go_to_their_channels_topic_on_their_users_partition(process: P
         bulk = message.priority == "low"
         assert one.topic == topics.messages(message.channel, bulk=bulk)
         assert (one.partition, one.key) == (0, b"quiet/ann")
+
+
+def test_a_profile_of_a_tenant_that_is_not_in_the_catalog_is_refused_and_not_stored(process: Process) -> None:
+    ghost = ProfileChange("nobody", "ann", profile(version=1))
+    (letter,) = process.give(GateInput(NOON, "nobody/ann", ghost, RAW))
+    assert _letter(letter).reason == "bad_field"
+    assert _letter(letter).error.startswith("tenant: not in the catalog")
+    assert letter.value == RAW.value
+    process.epoch()
+    gone = ProfileChange("nobody", "ann", None)
+    assert process.give(GateInput(NOON, "nobody/ann", gone, RAW)) == []
+
+
+def test_what_is_left_out_of_a_profile_is_dead_lettered_and_its_opt_out_counts(process: Process) -> None:
+    opted_out = profile(version=1, preferences=Preferences(enabled=False))
+    change = ProfileChange("quiet", "ann", opted_out, ("phone: wrong form, left out; send E.164",))
+    (letter,) = process.give(GateInput(NOON, USER, change, RAW))
+    assert _letter(letter).error.startswith("phone: wrong form")
+    assert words(process.give(event(SECOND, kind="offer.new"))) == [("suppressed", "opted_out")]

@@ -35,6 +35,7 @@ from tocsin.decision.timers import HeldEvent, HeldMessage, TimerKind, decode_pay
 from tocsin.decision.user_state import PROFILE_TIMER, HoldRef, UserRecord
 from tocsin.decision.verdict import Cancel, Suppress
 from tocsin.errors import DecodeError
+from tocsin.formats.profiles import ProfileChange
 from tocsin.model.event import Event
 from tocsin.model.message import Retry
 from tocsin.model.outcome import ReceiptEvent
@@ -116,6 +117,23 @@ class Gate:
                 policy.dedup_max,
             )
         return settled(decision, record)
+
+    def on_profile_change(
+        self, record: UserRecord | None, change: ProfileChange, now_ms: int, raw: RawRecord
+    ) -> Decision:
+        """Apply what is sound of a record of `profiles`; what is not is dead-lettered with its cure.
+
+        A profile of a tenant that is not in the catalog is refused and not stored. Its erasure is applied.
+        """
+        tenant = change.tenant
+        if change.profile is not None and tenant not in self._defaults:
+            error = "tenant: not in the catalog; add tenants/<tenant>.yaml or correct the key, then replay"
+            return Decision(record, dead_letters=[DeadLetter(raw, Reason.BAD_FIELD, error)])
+        decision = self.on_profile(record, tenant, change.user, change.profile, now_ms)
+        if change.faults:
+            error = f"{' | '.join(change.faults)} (the rest of the profile is applied)"
+            decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, error))
+        return decision
 
     def on_profile(
         self, record: UserRecord | None, tenant: str, user: str, profile: Profile | None, now_ms: int
