@@ -2,10 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from contextvars import Context
+from typing import TypeVarTuple
 
 import pytest
 
 from tocsin.delivery.deadlines import LOOK_S, Deadlines
+
+Args = TypeVarTuple("Args")
 
 
 async def answer(after_s: float) -> str:
@@ -64,13 +69,31 @@ async def test_a_cancellation_from_outside_stays_one() -> None:
         await task
 
 
-async def test_an_error_of_the_work_comes_through_and_nothing_looks_on() -> None:
+class CountingLoop(asyncio.SelectorEventLoop):
+    """Counts the timers set."""
+
+    timers = 0
+
+    def call_at(
+        self, when: float, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        self.timers += 1
+        return super().call_at(when, callback, *args, context=context)
+
+
+def test_an_error_of_the_work_comes_through_and_nothing_looks_on() -> None:
     deadlines = Deadlines()
 
     async def fails() -> None:
         raise LookupError
 
-    with pytest.raises(LookupError):
-        await deadlines.within(5, fails())
-    await asyncio.sleep(3 * LOOK_S)
-    assert deadlines._looking is False
+    async def work() -> None:
+        with pytest.raises(LookupError):
+            await deadlines.within(5, fails())
+        await asyncio.sleep(3 * LOOK_S)
+
+    with asyncio.Runner(loop_factory=CountingLoop) as runner:
+        runner.run(work())
+        loop = runner.get_loop()
+    assert isinstance(loop, CountingLoop)
+    assert loop.timers == 2, "one look and the sleep"

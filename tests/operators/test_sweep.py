@@ -10,7 +10,6 @@ from operators.gate import GateInput
 from tests.decision.gate_world import HOUR, NOON, SECOND
 from tests.operators.test_gate_logic import LANE, USER, Process, change, event, words
 from tocsin.model.event import Event, Recipient
-from tocsin.store.keys import lane_keys
 
 _DAY = 24 * HOUR
 
@@ -30,10 +29,8 @@ def guest(number: int, at: int = 0) -> GateInput:
 
 
 def stored(process: Process) -> list[str]:
-    """List the users in the base."""
-    keys = lane_keys(LANE)
-    rows = process.shard._base.scan(keys.record, keys.after_records)
-    return [key[len(keys.record) :].decode() for key, _ in rows]
+    """List the users in the base that have not been erased since."""
+    return [user for user, _ in process.shard.lane(LANE).sweep(1_000)]
 
 
 def sweep(process: Process, at: int, turns: int = 20) -> None:
@@ -51,7 +48,7 @@ def test_one_off_recipients_leave_nothing_behind_and_a_profile_stays(process: Pr
     assert len(stored(process)) == 101
     sweep(process, at=3 * _DAY)
     assert stored(process) == [USER]
-    record = process.logic._lane.get(USER)  # type: ignore[union-attr]  # a lane is built by now
+    record = process.shard.lane(LANE).get(USER)
     assert record is not None
     assert (record.version, record.seen, record.keys, record.counts) == (1, b"", b"", {})
 

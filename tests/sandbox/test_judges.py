@@ -4,9 +4,12 @@ import base64
 import contextlib
 import copy
 import json
+import time
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
+import jwt
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -19,7 +22,8 @@ from tocsin.devkit.sandbox.console import Console
 from tocsin.devkit.sandbox.desk import Accepted, Desk, Vendor
 from tocsin.devkit.sandbox.faults import Faults
 from tocsin.devkit.sandbox.fcm_v1 import Fcm
-from tocsin.devkit.sandbox.google_oauth import Tokens
+from tocsin.devkit.sandbox.google_oauth import GRANT, SCOPE, Tokens
+from tocsin.devkit.sandbox.keys import APNS_KEY_ID, APNS_TEAM_ID
 from tocsin.devkit.sandbox.mails import Head, read
 from tocsin.devkit.sandbox.people import People
 from tocsin.devkit.sandbox.sendgrid_v3 import SendGrid
@@ -118,27 +122,43 @@ def message(body: bytes) -> Request:
     return post(path, body, authorization=login, content_type="application/x-www-form-urlencoded")
 
 
-@pytest.fixture(scope="module")
-def fcm() -> Fcm:
+@cache
+def google() -> tuple[Fcm, str]:
+    """The push endpoint, and a token that its token endpoint gave."""
     key = rsa.generate_private_key(65537, 2048)
     tokens = Tokens(key.public_key(), "http://x/token", clock_ms)
-    tokens._live["ya29.x"] = 2**60
-    return Fcm(tokens, "p")
+    now_s = int(time.time())
+    claims = {"iss": "x", "aud": "http://x/token", "iat": now_s, "exp": now_s + 3600, "scope": SCOPE}
+    form = {"grant_type": GRANT, "assertion": jwt.encode(claims, key, "RS256")}
+    reply = tokens.grant(Request("POST", "/token", "", {}, urlencode(form).encode()))
+    return Fcm(tokens, "p"), json.loads(reply.body)["access_token"]
+
+
+@pytest.fixture(scope="module")
+def fcm() -> Fcm:
+    return google()[0]
 
 
 def push(body: object) -> Request:
-    return post("/v1/projects/p/messages:send", body, authorization="Bearer ya29.x")
+    return post("/v1/projects/p/messages:send", body, authorization=f"Bearer {google()[1]}")
+
+
+@cache
+def apple() -> tuple[Apns, str]:
+    """The device endpoint, and a token that it takes."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    claims = {"iss": APNS_TEAM_ID, "iat": clock_ms() // 1000}
+    token = jwt.encode(claims, key, "ES256", headers={"kid": APNS_KEY_ID})
+    return Apns(ProviderTokens(key.public_key(), clock_ms), clock_ms), token
 
 
 @pytest.fixture(scope="module")
 def apns() -> Apns:
-    tokens = ProviderTokens(ec.generate_private_key(ec.SECP256R1()).public_key(), clock_ms)
-    tokens._issued["known"] = clock_ms() // 1000
-    return Apns(tokens, clock_ms)
+    return apple()[0]
 
 
 def device(body: object, **headers: str) -> Request:
-    named = {"authorization": "bearer known", "apns_topic": "x"} | headers
+    named = {"authorization": f"bearer {apple()[1]}", "apns_topic": "x"} | headers
     return post(f"/3/device/{DEVICE}", body, **named)
 
 

@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from sinks.fan_out import FanOutPublisher
 from sinks.kafka import KafkaPublisher, PublisherPolicy
+from sources.errors import EOF
 from sources.topics import TopicAdmin, TopicPlan
 from tests.sources.mock_kafka import PRODUCE, MockCluster
 from tocsin.errors import SinkError
@@ -45,7 +46,7 @@ def read_partition(policy: PublisherPolicy, topic: str, partition: int) -> list[
         if message is None:
             continue
         error = message.error()
-        if error is not None and error.code() == KafkaError._PARTITION_EOF:
+        if error is not None and error.code() == EOF:
             break
         assert error is None, error
         pairs = cast(list[tuple[str, bytes]], message.headers() or [])

@@ -9,6 +9,9 @@ from sources.offsets import committed_offsets, offset_ranges
 from tests.sources.mock_kafka import OFFSET_FETCH, MockCluster
 from tocsin.errors import SourceError
 
+_ALL_BROKERS_DOWN: int = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 -- librdkafka's names for its own errors
+_AUTO_OFFSET_RESET: int = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001
+
 POLICY = ConsumerPolicy("127.0.0.1:9092", "tocsin.", ("events",), (0, 1))
 
 
@@ -38,7 +41,7 @@ def test_options_of_the_operator_win() -> None:
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, "correct the ACL"),
         (KafkaError.SASL_AUTHENTICATION_FAILED, "TOCSIN_KAFKA_OPTIONS"),
         (KafkaError.UNKNOWN_TOPIC_OR_PART, "tocsin topics create"),
-        (KafkaError._ALL_BROKERS_DOWN, "goes on when Kafka answers"),
+        (_ALL_BROKERS_DOWN, "goes on when Kafka answers"),
         (KafkaError.NOT_LEADER_FOR_PARTITION, "goes on when Kafka answers"),
     ],
 )
@@ -50,7 +53,7 @@ def test_each_error_names_its_topic_and_cure(code: int, cure: str) -> None:
 
 def test_only_a_missing_offset_is_out_of_range() -> None:
     assert is_out_of_range(KafkaError(KafkaError.OFFSET_OUT_OF_RANGE))
-    assert is_out_of_range(KafkaError(KafkaError._AUTO_OFFSET_RESET))
+    assert is_out_of_range(KafkaError(_AUTO_OFFSET_RESET))
     assert not is_out_of_range(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
 
 

@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tocsin.store import Identity, Lane, Shard
+from rocksdict import Rdict
+
+from tocsin.store import Codec, Identity, Lane, Shard
+from tocsin.store.base import Base
+from tocsin.store.directory import base_dir, prepare
+from tocsin.store.outbox import AS_IT_IS
+from tocsin.store.rocks import options
 
 IDENTITY = Identity(cluster="c1", topics={"events": "t1"}, partitions=2, lanes=2)
 LANES = ("0.0", "0.1", "1.0", "1.1")
@@ -55,21 +61,49 @@ class Store:
     outbox: bytes | None = None
 
 
-class Rig:
-    """One process after another on one directory."""
+def overwrite(base: Path, key: bytes, value: bytes | None) -> None:
+    """Change one row of a closed base, as damage or another release would; None removes it."""
+    db = Rdict(str(base), options())
+    if value is None:
+        del db[key]
+    else:
+        db[key] = value
+    db.close()
 
-    def __init__(self, path: Path, *, world: World | None = None, store: Store | None = None) -> None:
+
+class Rig:
+    """One process after another on one directory. The shard is built from its parts: tests see its base."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        world: World | None = None,
+        store: Store | None = None,
+        codec: Codec[str] | None = None,
+    ) -> None:
         self.path = path
         self.world = world or World()
         self.store = store or Store()
+        self.codec = codec or Text()
         self._awoken: dict[str, None] = {}
         self._sink_awoken = False
+        self.base: Base
         self.shard: Shard[str]
         self.start()
 
     def _open(self) -> Shard[str]:
-        return Shard.open(
-            self.path, identity=IDENTITY, codec=Text(), cache_users=CACHED * len(LANES), publish=self.world
+        prepare(self.path, IDENTITY)
+        self.base = Base(base_dir(self.path), IDENTITY)
+        return Shard(
+            self.path,
+            self.base,
+            identity=IDENTITY,
+            codec=self.codec,
+            cache_users=CACHED * len(LANES),
+            publish=self.world,
+            form=AS_IT_IS,
+            patience_s=30.0,
         )
 
     def start(self, *, lanes_first: bool = False) -> None:

@@ -37,7 +37,7 @@ def test_a_refused_write_stops_the_shard_and_loses_nothing(tmp_path: Path) -> No
     number, _, told = done.stdout.partition(" ")
     assert TELLS_CURE in told
     rig = Rig(tmp_path / "shard", store=pickle.loads((tmp_path / "store").read_bytes()))
-    assert (rig.store.epoch or 0) == rig.shard._base.meta.applied + 1 == int(number)
+    assert (rig.store.epoch or 0) == rig.base.meta.applied + 1 == int(number)
     found = [rig.lane().get(f"t/u{user}") for user in range(int(number) + 1)]
     assert found == [f"{user}".ljust(20_000, "x") for user in range(int(number))] + [None]
     rig.shard.close()

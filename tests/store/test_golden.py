@@ -54,7 +54,7 @@ def test_a_golden_store_loads(name: str, tmp_path: Path) -> None:
         archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.4 and later
         archive.extractall(tmp_path)
     rig = Rig(tmp_path / "shard", store=stored(tmp_path / "rows"))
-    assert rig.shard._base.meta.applied == 3
+    assert rig.base.meta.applied == 3
     anna, bert, carl = (rig.lane("0.0").get("acme/anna"), rig.lane("0.0").get("acme/bert"), rig.lane("1.1"))
     assert (anna, bert, carl.get("acme/carl")) == ("newer record of anna", None, "record of carl")
     assert carl.held() == 2

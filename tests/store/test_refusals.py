@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.store.rig import IDENTITY, Rig, Text, World
+from tests.store.rig import IDENTITY, Rig, Text, World, overwrite
 from tocsin.errors import StateError
 from tocsin.store import Identity, Lane, Shard
 from tocsin.store.base import Base
@@ -181,23 +181,19 @@ def test_a_row_of_a_newer_format_is_refused(used_rig: Rig) -> None:
 
 def test_a_base_of_a_newer_format_is_refused(used: Path) -> None:
     base = Base(used / "base", IDENTITY)
-    base._db[META] = encode_meta(msgspec.structs.replace(base.meta, format=2))
     base.close()
+    overwrite(used / "base", META, encode_meta(msgspec.structs.replace(base.meta, format=2)))
     assert "has format 2, this release reads 1" in refusal(used)
 
 
 @pytest.mark.parametrize("meta", [b"\x01{", b"\x01[]", b""])
 def test_a_damaged_meta_record_is_refused(used: Path, meta: bytes) -> None:
-    base = Base(used / "base", IDENTITY)
-    base._db[META] = meta
-    base.close()
+    overwrite(used / "base", META, meta)
     assert "run the release" in refusal(used) or "damaged" in refusal(used)
 
 
 def test_a_base_without_meta_record_is_refused(used: Path) -> None:
-    base = Base(used / "base", IDENTITY)
-    del base._db[META]
-    base.close()
+    overwrite(used / "base", META, None)
     assert "no record of its own" in refusal(used)
 
 

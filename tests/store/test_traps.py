@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.store.rig import IDENTITY, Rig
+from tests.store.rig import IDENTITY, Rig, overwrite
 from tocsin.errors import SinkError, StateError
 from tocsin.store import Identity, Timer
 from tocsin.store.base import Base
@@ -145,7 +145,7 @@ def test_trap_5_a_failed_apply_stops_the_shard_before_a_row_is_replaced(rig: Rig
     """Closing the base under the thread stands for any write that fails; `test_disk_full` has a real one."""
     rig.lane().put("t/a", "only copy")
     rig.commit()
-    rig.shard._base.close()
+    rig.base.close()
     rig.shard.durable()
     rig.lane().put("t/a", "newer")
     for _ in range(2):
@@ -234,8 +234,9 @@ def test_trap_9_a_partition_is_one_range_and_every_value_has_a_version(rig: Rig)
 def test_trap_9_a_value_of_a_newer_release_is_not_guessed_at(rig: Rig) -> None:
     rig.lane().put("t/a", "record")
     rig.settled()
-    rig.restart()
-    rig.shard._base._db[lane_keys("0.0").record + b"t/a"] = b"\x02record"
+    rig.shard.close()
+    overwrite(rig.path / "base", lane_keys("0.0").record + b"t/a", b"\x02record")
+    rig.start()
     with pytest.raises(StateError, match="version 02"):
         rig.lane().get("t/a")
 

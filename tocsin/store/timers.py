@@ -46,6 +46,10 @@ class NearTimers:
         self._heap: list[bytes] = []
         self._due: dict[bytes, bytes] = {}
 
+    def __len__(self) -> int:
+        """Count the entries in memory, cancelled ones included."""
+        return len(self._heap)
+
     def add(self, entry: bytes) -> None:
         """Take a timer, unless it is behind the horizon."""
         if entry > self.horizon:
@@ -97,6 +101,11 @@ class LaneTimers:
         self._size = near
         self._near = NearTimers(due_bytes(floor_ms) if held else _END, near)
         self.changes: Unapplied[bytes] = Unapplied()
+
+    @property
+    def in_memory(self) -> int:
+        """How many timers are in memory; the others are in the base."""
+        return len(self._near)
 
     def hold(self, user: str, timer_id: str, due_ms: int, payload: bytes) -> None:
         """Set a timer; one of the same user and id is replaced, whenever it was due."""
