@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sources.partitioner import partition_of
 from sources.topics import TopicAdmin, TopicPlan
 from tocsin.app.settings import Settings, environment
-from tocsin.cli.demo_stage import free_row, settings_from
+from tocsin.cli.demo_environment import free_row, settings_from
 from tocsin.cli.run import command
 from tocsin.devkit.servers import KAFKA, Servers
 from tocsin.model import topics

@@ -1,4 +1,4 @@
-"""The books read from topics: what nobody can decode, and what retention took."""
+"""The audit of topics: records that nobody can decode, and records that retention has removed."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The commands as a person uses them, one after another, on one stage."""
+"""The commands as a person uses them, one after another, on one demo."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.cli.demo_stage import Stage
+from tocsin.cli.demo_environment import DemoEnvironment
 from tocsin.cli.main import main
 from tocsin.cli.send import write
 from tocsin.model import topics
@@ -30,11 +30,11 @@ pytestmark = [pytest.mark.loopback, pytest.mark.timeout(240)]
 
 
 class Terminal:
-    """A shell with the stage's settings."""
+    """A shell with the demo's settings."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.settings = stage.settings
-        self.env = stage.env | {"TOCSIN_CLOCK": "wall", "TOCSIN_PROFILE_WAIT_S": "1"}
+    def __init__(self, demo: DemoEnvironment) -> None:
+        self.settings = demo.settings
+        self.env = demo.env | {"TOCSIN_CLOCK": "wall", "TOCSIN_PROFILE_WAIT_S": "1"}
 
     def start(self, *words: str, **more: str) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "tocsin.cli.main", *words]
@@ -59,8 +59,8 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
-    with Stage(tmp_path_factory.mktemp("stage"), partitions=4, keep=True) as stage:
-        yield Terminal(stage)
+    with DemoEnvironment(tmp_path_factory.mktemp("demo"), partitions=4, keep=True) as demo:
+        yield Terminal(demo)
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +121,9 @@ def test_the_books_balance(terminal: Terminal, running: object) -> None:
     terminal.why("asked-by-nobody", "suppressed")
     time.sleep(2)  # until the group's offsets are committed
     code, out, err = terminal.tocsin("balance", "--json")
-    books = json.loads(out)
-    assert (code, books["balance_error"]) == (0, 0), out + err
-    assert books["events"] == books["settled"] + books["held"] + books["in_flight"] + books["unread"]
+    audit = json.loads(out)
+    assert (code, audit["balance_error"]) == (0, 0), out + err
+    assert audit["events"] == audit["settled"] + audit["held"] + audit["in_flight"] + audit["unread"]
 
 
 def test_named_queries_answer(terminal: Terminal, running: object) -> None:

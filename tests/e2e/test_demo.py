@@ -1,4 +1,4 @@
-"""The whole of it, from one command: real flights in, messages out, the books balanced, shards killed.
+"""The whole of it, from one command: real flights in, messages out, the audit balanced, shards killed.
 
 Where TOCSIN_TEST_KAFKA names a broker, the demo runs on Apache Kafka too, in a node of its own.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tocsin.cli.demo_stage import sends
+from tocsin.cli.demo_environment import sends
 
 ROOT = Path(__file__).parent.parent.parent
 NOBODY = "http://127.0.0.1:9"
@@ -67,8 +67,8 @@ def test_a_day_of_flights_balances_and_every_word_is_in_clickhouse(tmp_path: Pat
         "expired", 0
     )
     assert all(report["channels"][name]["sent"] for name in ("email", "sms", "push", "inapp"))
-    witnessed = sends(tmp_path / "demo/servers/sandbox")
-    assert len(witnessed) == sum(
+    recorded = sends(tmp_path / "demo/servers/sandbox")
+    assert len(recorded) == sum(
         counts["sent"] for name, counts in report["channels"].items() if name != "inapp"
     )
     lines = (tmp_path / "demo/servers/sandbox/sent.jsonl").read_text().splitlines()

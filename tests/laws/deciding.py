@@ -14,8 +14,8 @@ from sources.topics import TopicAdmin, TopicPlan
 from tests.laws.acts import KEY_GROUPS, PARTITIONS, Act
 from tocsin.app.examples import example_catalog
 from tocsin.app.settings import Settings, environment
+from tocsin.cli.demo_environment import settings_from
 from tocsin.cli.demo_player import Player
-from tocsin.cli.demo_stage import settings_from
 from tocsin.cli.run import command
 from tocsin.formats.dead_letters import read_dead_letter
 from tocsin.model import topics

@@ -16,8 +16,8 @@ from flows.supervisor import Supervisor
 from sources.topics import TopicAdmin, TopicPlan
 from tests.laws.acts import PARTITIONS, Act
 from tests.laws.deciding import Marks
+from tocsin.cli.demo_environment import DemoEnvironment, sends, settings_from
 from tocsin.cli.demo_player import Player
-from tocsin.cli.demo_stage import Stage, sends, settings_from
 from tocsin.cli.demo_stats import DemoStats
 from tocsin.cli.demo_watch import Watch
 from tocsin.cli.run import command
@@ -195,14 +195,16 @@ class Siege:
         sent: how often the sandbox accepted each message.
     """
 
-    def __init__(self, stage: Stage, env: Mapping[str, str], kills: int, every_s: float, seed: int) -> None:
+    def __init__(
+        self, demo: DemoEnvironment, env: Mapping[str, str], kills: int, every_s: float, seed: int
+    ) -> None:
         self.settings = settings_from(env)
         TopicAdmin(self.settings.kafka, self.settings.topic_prefix).create(TopicPlan(PARTITIONS))
         store.migrate(self.settings.clickhouse)
-        logs = stage.folder / f"logs-{self.settings.topic_prefix}"
+        logs = demo.folder / f"logs-{self.settings.topic_prefix}"
         logs.mkdir()
-        self._sandbox = stage.folder / "servers/sandbox"
-        self._processes = Processes(stage.servers, env, logs)
+        self._sandbox = demo.folder / "servers/sandbox"
+        self._processes = Processes(demo.servers, env, logs)
         self._killer = Killer(self._processes, kills, every_s, seed)
         self._tally = Tally()
         self._kills = kills

@@ -30,7 +30,7 @@ from tests.laws.deciding import Decisions, decide, decisions, read_all
 from tests.laws.judging import copies_that_differ, decided_by_events, sent_by_provider, unanswered_forms
 from tests.laws.killing import Siege
 from tests.laws.test_determinism import differing
-from tocsin.cli.demo_stage import Stage
+from tocsin.cli.demo_environment import DemoEnvironment
 from tocsin.devkit.demo_data import DemoData
 from tocsin.devkit.flights import chosen_days
 from tocsin.devkit.servers import APACHE_KAFKA
@@ -51,39 +51,41 @@ HOURS = 18  # later than the last retry of anything, and than the quiet hours it
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoEnvironment]:
     folder = tmp_path_factory.mktemp("laws")
-    with Stage(
+    with DemoEnvironment(
         folder,
         partitions=PARTITIONS,
         keep=False,
         broker=APACHE_KAFKA,
         redis_fsync="always",
         sandbox_latency_ms=LATENCY_MS,
-    ) as stage:
-        yield stage
+    ) as demo:
+        yield demo
 
 
-def environment_of(stage: Stage, name: str, **more: str) -> dict[str, str]:
+def environment_of(demo: DemoEnvironment, name: str, **more: str) -> dict[str, str]:
     """Settings of a run with topics, state and tables of its own."""
-    clickhouse = stage.env["TOCSIN_CLICKHOUSE"].rsplit("/", 1)[0]
+    clickhouse = demo.env["TOCSIN_CLICKHOUSE"].rsplit("/", 1)[0]
     return {
-        **stage.env,
+        **demo.env,
         "TOCSIN_KEY_GROUPS": str(KEY_GROUPS),
         # Two days of flights pass in two minutes: a copy may come a day late, and is still a copy.
         "TOCSIN_DEDUP_WINDOW_S": str(30 * 86_400),
         "TOCSIN_TOPIC_PREFIX": f"{name}.",
-        "TOCSIN_STATE_DIR": str(stage.folder / f"state-{name}"),
+        "TOCSIN_STATE_DIR": str(demo.folder / f"state-{name}"),
         "TOCSIN_CLICKHOUSE": f"{clickhouse}/{name}",
         **more,
     }
 
 
-def besieged(stage: Stage, acts: list[Act], name: str, kills: int, stamp_ms: int, **more: str) -> Siege:
+def besieged(
+    demo: DemoEnvironment, acts: list[Act], name: str, kills: int, stamp_ms: int, **more: str
+) -> Siege:
     """Run acts under kills, which they outlast a little; then the epilogue."""
     seconds = kills * EVERY_S * SLACK
     total = sum(len(one.event_records) for one in acts)
-    siege = Siege(stage, environment_of(stage, name, **more), kills, EVERY_S, SEED)
+    siege = Siege(demo, environment_of(demo, name, **more), kills, EVERY_S, SEED)
     spread = [paced(one, seconds * len(one.event_records) / total) for one in acts]
     siege.run([*spread, epilogue(acts[-1], HOURS)], stamp_ms)
     killed, claims = dict(siege.killed), len(siege.claims)
@@ -92,10 +94,10 @@ def besieged(stage: Stage, acts: list[Act], name: str, kills: int, stamp_ms: int
     return siege
 
 
-def balance(stage: Stage, name: str) -> dict[str, object]:
+def balance(demo: DemoEnvironment, name: str) -> dict[str, object]:
     """Ask the command, as a person would."""
     command = [sys.executable, "-m", "tocsin.cli.main", "balance", "--json"]
-    env = environment_of(stage, name)
+    env = environment_of(demo, name)
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, object] = json.loads(done.stdout)
@@ -108,18 +110,18 @@ class Besieged(NamedTuple):
     siege: Siege
     unbroken: Decisions
     events: int
-    books: dict[str, object]
+    audit: dict[str, object]
 
 
 @pytest.fixture(scope="module")
-def run(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Besieged:
+def run(demo: DemoEnvironment, tmp_path_factory: pytest.TempPathFactory) -> Besieged:
     acts, stamp_ms = two_acts(DemoData(BLIZZARD, 300, seed=2013), NIGHT), int(time.time() * 1000)
-    env = environment_of(stage, "unbroken")
+    env = environment_of(demo, "unbroken")
     whole = [*acts, epilogue(acts[-1], HOURS)]
     unbroken = decide(env, tmp_path_factory.mktemp("unbroken"), whole, 1, stamp_ms)
-    siege = besieged(stage, acts, "tocsin", KILLS, stamp_ms)
+    siege = besieged(demo, acts, "tocsin", KILLS, stamp_ms)
     events = sum(len(one.event_records) for one in whole)
-    return Besieged(siege, unbroken, events, balance(stage, "tocsin"))
+    return Besieged(siege, unbroken, events, balance(demo, "tocsin"))
 
 
 def test_all_of_them_were_killed(run: Besieged) -> None:
@@ -132,10 +134,10 @@ def test_all_of_them_were_killed(run: Besieged) -> None:
 
 
 def test_no_event_is_lost_and_the_books_balance(run: Besieged) -> None:
-    assert run.books["balance_error"] == 0
-    assert run.books["events"] == run.events
-    assert run.books["unread"] == 0
-    assert run.books["in_flight"] == 0
+    assert run.audit["balance_error"] == 0
+    assert run.audit["events"] == run.events
+    assert run.audit["unread"] == 0
+    assert run.audit["in_flight"] == 0
 
 
 def test_no_decision_differs_from_an_unbroken_run(run: Besieged) -> None:
@@ -163,13 +165,13 @@ def test_sends_are_doubled_only_where_a_claim_was_open(run: Besieged) -> None:
     sys.stdout.write(f"{len(doubled)} messages were sent twice\n")
 
 
-def test_with_drop_no_message_is_sent_twice(stage: Stage) -> None:
+def test_with_drop_no_message_is_sent_twice(demo: DemoEnvironment) -> None:
     acts = two_acts(DemoData(BLIZZARD[1:], 300, seed=7), datetime(2013, 2, 9, 17, tzinfo=UTC))
     stamp_ms = int(time.time() * 1000)
-    siege = besieged(stage, acts, "dropped", FEWER_KILLS, stamp_ms, TOCSIN_ON_UNKNOWN="drop")
+    siege = besieged(demo, acts, "dropped", FEWER_KILLS, stamp_ms, TOCSIN_ON_UNKNOWN="drop")
     assert siege.under_input >= FEWER_KILLS
     assert siege.claims, "no kill hit a call: the test proves nothing"
     assert [name for name, count in siege.sent.items() if count > 1] == []
-    books = balance(stage, "dropped")
-    assert books["balance_error"] == 0
-    assert books["in_flight"] == 0
+    audit = balance(demo, "dropped")
+    assert audit["balance_error"] == 0
+    assert audit["in_flight"] == 0

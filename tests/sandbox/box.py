@@ -31,7 +31,7 @@ class Box:
         self.http = httpx2.Client(base_url=self.url, timeout=10)
         self._access_token = ""
 
-    def witnesses(self) -> list[dict[str, Any]]:
+    def send_log(self) -> list[dict[str, Any]]:
         """Read the sent log."""
         return [json.loads(line) for line in (self.folder / "sent.jsonl").read_text().splitlines()]
 

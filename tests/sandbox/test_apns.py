@@ -59,12 +59,12 @@ def apple(box: Box) -> Iterator[Apple]:
         yield client
 
 
-def test_a_right_push_is_accepted_and_witnessed(box: Box, apple: Apple) -> None:
+def test_a_right_push_is_accepted_and_recorded(box: Box, apple: Apple) -> None:
     answer = apple.push()
     assert (answer.http_version, answer.status_code, answer.content) == ("HTTP/2", 200, b"")
     assert answer.headers["apns-id"] == str(uuid.UUID(MESSAGE_ID))
-    (witness,) = box.witnesses()
-    assert (witness["message_id"], witness["recipient"], witness["provider"]) == (MESSAGE_ID, DEVICE, "apns")
+    (record,) = box.send_log()
+    assert (record["message_id"], record["recipient"], record["provider"]) == (MESSAGE_ID, DEVICE, "apns")
 
 
 def test_the_push_is_shown_as_the_phone_would(box: Box, apple: Apple) -> None:
@@ -112,7 +112,7 @@ def test_a_wrong_push_is_refused_with_its_reason(
 ) -> None:
     answer = apple.push(**changes)
     assert (answer.status_code, answer.json()["reason"]) == (status, reason)
-    assert box.witnesses() == []
+    assert box.send_log() == []
 
 
 def test_a_voip_push_may_be_larger(apple: Apple) -> None:
@@ -187,7 +187,7 @@ def test_a_connection_can_be_cut(box: Box, apple: Apple) -> None:
     box.order({"kind": "drop_after"}, count=1)
     with pytest.raises(httpx2.TransportError):
         apple.push()
-    assert len(box.witnesses()) == 1
+    assert len(box.send_log()) == 1
     assert apple.push().status_code == 200
 
 
@@ -198,7 +198,7 @@ async def test_a_client_is_asked_to_leave_and_goes_on_elsewhere(box: Box) -> Non
         for _ in range(4):
             answer = await _sent(client, f"{box.h2}/3/device/{DEVICE}", headers)
             assert answer.status == 200
-    assert len(box.witnesses()) == 4
+    assert len(box.send_log()) == 4
 
 
 async def _sent(client: Client, url: str, headers: dict[str, str]) -> Response:
@@ -243,7 +243,7 @@ async def test_many_streams_share_a_connection_and_answer_as_they_are_done(box: 
     streams = await _streams(box, [slow, *[quick] * 20], order)
     assert set(streams.values()) == {b"200"}
     assert order[-1] == 1
-    assert len(box.witnesses()) == 21
+    assert len(box.send_log()) == 21
 
 
 async def test_a_large_payload_comes_in_parts(box: Box) -> None:

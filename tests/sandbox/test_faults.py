@@ -16,28 +16,28 @@ def call(recipient: str = "ada@example.com", provider: str = "sendgrid", channel
     return Call(provider=provider, channel=channel, recipient=recipient)
 
 
-def test_a_dropped_connection_before_processing_leaves_no_witness(box: Box) -> None:
+def test_a_dropped_connection_before_processing_leaves_no_record(box: Box) -> None:
     box.order({"kind": "drop_before"}, count=1)
     with pytest.raises(httpx2.TransportError):
         box.twilio()
-    assert box.witnesses() == []
+    assert box.send_log() == []
     assert box.sent(status="any") == []
 
 
-def test_a_dropped_connection_after_processing_leaves_a_witness(box: Box) -> None:
+def test_a_dropped_connection_after_processing_leaves_a_record(box: Box) -> None:
     box.order({"kind": "drop_after"}, count=1)
     with pytest.raises(httpx2.TransportError):
         box.sendgrid()
-    assert [witness["message_id"] for witness in box.witnesses()] == [MESSAGE_ID]
+    assert [record["message_id"] for record in box.send_log()] == [MESSAGE_ID]
 
 
-def test_latency_delays_the_answer_not_the_witness(box: Box) -> None:
+def test_latency_delays_the_answer_not_the_record(box: Box) -> None:
     box.order({"kind": "latency", "latency_ms": 400}, count=1)
     with httpx2.Client(timeout=0.1) as impatient, pytest.raises(httpx2.ReadTimeout):
         impatient.post(
             f"{box.url}/sendgrid/v3/mail/send", json=mail_document(), headers={"authorization": "Bearer SG.x"}
         )
-    assert len(box.witnesses()) == 1
+    assert len(box.send_log()) == 1
     began = time.monotonic()
     box.order({"kind": "latency", "latency_ms": 400}, count=1)
     assert box.sendgrid().status_code == 202

@@ -51,14 +51,14 @@ def test_another_grant_type_is_not_supported(box: Box) -> None:
     assert (answer.status_code, answer.json()["error"]) == (400, "unsupported_grant_type")
 
 
-def test_a_right_push_is_accepted_and_witnessed(box: Box) -> None:
+def test_a_right_push_is_accepted_and_recorded(box: Box) -> None:
     answer = box.fcm()
     assert answer.status_code == 200
     name = answer.json()["name"]
     assert name.startswith("projects/tocsin-sandbox/messages/0:")
-    (witness,) = box.witnesses()
-    assert (witness["message_id"], witness["provider_id"]) == (MESSAGE_ID, name)
-    assert (witness["recipient"], witness["channel"]) == (TOKEN, "push")
+    (record,) = box.send_log()
+    assert (record["message_id"], record["provider_id"]) == (MESSAGE_ID, name)
+    assert (record["recipient"], record["channel"]) == (TOKEN, "push")
 
 
 def test_the_push_is_shown_as_the_phone_would(box: Box) -> None:
@@ -83,7 +83,7 @@ def test_camel_case_is_taken_too(box: Box) -> None:
 
 def test_validate_only_sends_nothing(box: Box) -> None:
     assert box.fcm(validate_only=True).status_code == 200
-    assert box.witnesses() == []
+    assert box.send_log() == []
 
 
 def violation(answer: Any) -> str:
@@ -116,7 +116,7 @@ def test_a_wrong_push_is_an_invalid_argument(box: Box, changes: dict[str, Any], 
     answer = box.fcm(push_document(**changes))
     assert (answer.status_code, answer.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
     assert violation(answer) == field
-    assert box.witnesses() == []
+    assert box.send_log() == []
 
 
 def test_a_made_up_token_is_not_a_dead_one(box: Box) -> None:

@@ -48,7 +48,7 @@ async def test_entries_are_shown_as_they_are_added(tmp_path: Path, redis_db: str
                 ("Landed 2", True),
                 ("Landed 1", False),
             ]
-        assert box.witnesses() == []
+        assert box.send_log() == []
 
 
 async def _until_followed(redis: Redis, pattern: str) -> None:

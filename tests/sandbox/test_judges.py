@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from tests.sandbox.box import ACCOUNT, DEVICE, MESSAGE_ID, mail_document, push_document
 from tocsin.devkit.sandbox.apns_h2 import Apns, ProviderTokens
 from tocsin.devkit.sandbox.console import Console
-from tocsin.devkit.sandbox.desk import Accepted, Desk, Vendor
 from tocsin.devkit.sandbox.faults import Faults
 from tocsin.devkit.sandbox.fcm_v1 import Fcm
 from tocsin.devkit.sandbox.google_oauth import GRANT, SCOPE, Tokens
 from tocsin.devkit.sandbox.keys import APNS_KEY_ID, APNS_TEAM_ID
 from tocsin.devkit.sandbox.mails import Head, read
 from tocsin.devkit.sandbox.people import People
+from tocsin.devkit.sandbox.request_handler import Accepted, RequestHandler, Vendor
 from tocsin.devkit.sandbox.sendgrid_v3 import SendGrid
 from tocsin.devkit.sandbox.sent import Call, Log, Sent
 from tocsin.devkit.sandbox.twilio_2010 import Twilio
@@ -265,9 +265,9 @@ def test_the_console_never_falls_over(
     tmp_path_factory: pytest.TempPathFactory, path: str, query: dict[str, str]
 ) -> None:
     sent = Sent(Log(tmp_path_factory.mktemp("sent") / "sent.jsonl"), keep=10, keep_bytes=1000)
-    desk = Desk(sent, Faults(0), People(), clock_ms=clock_ms, soon=print, later=print)
+    handler = RequestHandler(sent, Faults(0), People(), clock_ms=clock_ms, soon=print, later=print)
     sent.accept(Call(provider="p", channel="c", recipient="r"), "r", 1, provider_id="")
     for method in ("GET", "DELETE"):
-        if route := Console(desk, lambda: None).routes.get((method, path)):
+        if route := Console(handler, lambda: None).routes.get((method, path)):
             with contextlib.suppress(Refusal):
                 assert route(Request(method, path, urlencode(query), {}, b"")).status < 300

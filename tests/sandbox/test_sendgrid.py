@@ -10,14 +10,14 @@ from tests.sandbox.box import MESSAGE_ID, Box, mail_document
 Mail = dict[str, Any]
 
 
-def test_a_right_mail_is_accepted_and_witnessed(box: Box) -> None:
+def test_a_right_mail_is_accepted_and_recorded(box: Box) -> None:
     answer = box.sendgrid()
     assert (answer.status_code, answer.content) == (202, b"")
-    (witness,) = box.witnesses()
-    assert witness["message_id"] == MESSAGE_ID
-    assert witness["provider_id"] == answer.headers["x-message-id"]
-    assert (witness["provider"], witness["channel"]) == ("sendgrid", "email")
-    assert (witness["recipient"], witness["user"]) == ("ada@example.com", "default/ada")
+    (record,) = box.send_log()
+    assert record["message_id"] == MESSAGE_ID
+    assert record["provider_id"] == answer.headers["x-message-id"]
+    assert (record["provider"], record["channel"]) == ("sendgrid", "email")
+    assert (record["recipient"], record["user"]) == ("ada@example.com", "default/ada")
 
 
 def test_the_mail_is_shown_as_it_was_sent(box: Box) -> None:
@@ -34,8 +34,8 @@ def test_each_personalization_is_a_message(box: Box) -> None:
         {"to": [{"email": f"p{n}@example.com"}], "custom_args": {"message_id": f"{n:032x}"}} for n in range(3)
     ]
     assert box.sendgrid(mail_document(personalizations=parts)).status_code == 202
-    assert [witness["message_id"] for witness in box.witnesses()] == [f"{n:032x}" for n in range(3)]
-    assert len({witness["provider_id"] for witness in box.witnesses()}) == 1
+    assert [record["message_id"] for record in box.send_log()] == [f"{n:032x}" for n in range(3)]
+    assert len({record["provider_id"] for record in box.send_log()}) == 1
 
 
 @pytest.mark.parametrize("key", ["none", "wrong", "SG.bad-revoked"])
@@ -92,7 +92,7 @@ def test_a_wrong_mail_is_400_and_names_the_field(box: Box, wrong: Callable[[Mail
     wrong(mail)
     answer = box.sendgrid(mail)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field)
-    assert box.witnesses() == []
+    assert box.send_log() == []
 
 
 def test_a_thousand_recipients_are_the_limit(box: Box) -> None:
@@ -118,7 +118,7 @@ def test_the_wrong_type_or_method_is_refused(box: Box) -> None:
 def test_sandbox_mode_checks_and_sends_nothing(box: Box) -> None:
     answer = box.sendgrid(mail_document(mail_settings={"sandbox_mode": {"enable": True}}))
     assert answer.status_code == 200
-    assert box.witnesses() == []
+    assert box.send_log() == []
 
 
 def test_a_template_needs_neither_subject_nor_content(box: Box) -> None:
@@ -141,4 +141,4 @@ def test_a_bounce_is_accepted_first(box: Box) -> None:
     mail["personalizations"][0]["to"] = [{"email": "bounce+1@example.com"}]
     assert box.sendgrid(mail).status_code == 202
     assert box.sent(status="bounced")[0]["recipient"] == "bounce+1@example.com"
-    assert len(box.witnesses()) == 1
+    assert len(box.send_log()) == 1

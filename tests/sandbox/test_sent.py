@@ -1,4 +1,4 @@
-"""The sent log: the file as witness, the ring and its index in memory, and how they are asked."""
+"""The sent log: the file as record, the ring and its index in memory, and how they are asked."""
 
 import json
 import signal
@@ -27,10 +27,10 @@ def test_a_line_is_in_the_file_before_the_answer(box: Box) -> None:
     for number in range(20):
         parts = [{"to": [{"email": "a@example.com"}], "custom_args": {"message_id": f"{number:032x}"}}]
         assert box.sendgrid(mail_document(personalizations=parts)).status_code == 202
-        assert box.witnesses()[-1]["message_id"] == f"{number:032x}"
+        assert box.send_log()[-1]["message_id"] == f"{number:032x}"
 
 
-def test_a_killed_sandbox_keeps_its_witnesses_and_goes_on_counting(tmp_path: Path) -> None:
+def test_a_killed_sandbox_keeps_its_send_log_and_goes_on_counting(tmp_path: Path) -> None:
     with start(tmp_path) as first:
         for _ in range(5):
             first.twilio()
@@ -120,7 +120,7 @@ def test_a_wrong_query_is_refused(box: Box, query: dict[str, int | str]) -> None
 def test_everything_can_be_forgotten(box: Box) -> None:
     box.fcm()
     assert box.http.delete("/sent").status_code == 204
-    assert box.witnesses() == []
+    assert box.send_log() == []
     assert box.http.get("/count").json() == {"accepted": 0, "counts": [], "invalid": []}
 
 
@@ -175,7 +175,7 @@ def test_the_index_agrees_with_the_ring(
     assert {user: count for user, count, _ in sent.users()} == {
         user: len(seqs) for user, seqs in by_user.items()
     }
-    assert sum(sent.totals.values()) == sent.accepted == len(calls) == len(list(sent.witnesses()))
+    assert sum(sent.totals.values()) == sent.accepted == len(calls) == len(list(sent.send_log()))
 
 
 @given(count=st.integers(0, 30), before=st.integers(0, 40))

@@ -36,18 +36,18 @@ def client(box: Box) -> Iterator[smtplib.SMTP]:
         yield session
 
 
-async def test_a_mail_is_taken_and_witnessed(box: Box) -> None:
+async def test_a_mail_is_taken_and_recorded(box: Box) -> None:
     refused, answer = await aiosmtplib.send(mail(), hostname="127.0.0.1", port=box.smtp_port)
     assert refused == {}
-    (witness,) = box.witnesses()
-    assert witness["provider_id"] in answer
-    assert (witness["message_id"], witness["recipient"]) == (MESSAGE_ID, "ada@example.com")
+    (record,) = box.send_log()
+    assert record["provider_id"] in answer
+    assert (record["message_id"], record["recipient"]) == (MESSAGE_ID, "ada@example.com")
 
 
 def test_our_own_header_names_message_and_user(box: Box, client: smtplib.SMTP) -> None:
     client.send_message(mail(X_Tocsin_Message_Id="f" * 32, X_Tocsin_Tenant="acme", X_Tocsin_User="ada"))
-    (witness,) = box.witnesses()
-    assert (witness["message_id"], witness["user"]) == ("f" * 32, "acme/ada")
+    (record,) = box.send_log()
+    assert (record["message_id"], record["user"]) == ("f" * 32, "acme/ada")
 
 
 def test_the_mail_is_read_as_a_mail_program_does(box: Box, client: smtplib.SMTP) -> None:
@@ -65,14 +65,14 @@ def test_the_mail_is_read_as_a_mail_program_does(box: Box, client: smtplib.SMTP)
 def test_several_mails_share_a_connection(box: Box, client: smtplib.SMTP) -> None:
     for _ in range(3):
         client.send_message(mail())
-    assert len(box.witnesses()) == 3
+    assert len(box.send_log()) == 3
 
 
 def test_each_recipient_is_answered_alone(box: Box, client: smtplib.SMTP) -> None:
     to = ["ada@example.com", "bounce+1@example.com", "bob@example.com"]
     refused = client.send_message(mail(), to_addrs=to)
     assert {address: answer[0] for address, answer in refused.items()} == {"bounce+1@example.com": 550}
-    assert [witness["recipient"] for witness in box.witnesses()] == ["ada@example.com", "bob@example.com"]
+    assert [record["recipient"] for record in box.send_log()] == ["ada@example.com", "bob@example.com"]
     assert box.sent(status="refused")[0]["code"] == "5.1.1"
 
 
@@ -92,20 +92,20 @@ def test_refusals_are_scripted(box: Box, client: smtplib.SMTP, fault: dict[str, 
     with pytest.raises(smtplib.SMTPException) as refused:
         client.send_message(mail())
     assert str(code) in str(refused.value)
-    assert box.witnesses() == []
+    assert box.send_log() == []
     with smtplib.SMTP("127.0.0.1", box.smtp_port, timeout=10) as again:
         again.send_message(mail())
-    assert len(box.witnesses()) == 1
+    assert len(box.send_log()) == 1
 
 
-@pytest.mark.parametrize(("kind", "witnesses"), [("drop_before", 0), ("drop_after", 1)])
+@pytest.mark.parametrize(("kind", "recorded"), [("drop_before", 0), ("drop_after", 1)])
 def test_the_connection_can_be_cut_at_the_final_dot(
-    box: Box, client: smtplib.SMTP, kind: str, witnesses: int
+    box: Box, client: smtplib.SMTP, kind: str, recorded: int
 ) -> None:
     box.order({"kind": kind}, count=1)
     with pytest.raises((smtplib.SMTPServerDisconnected, ConnectionResetError)):
         client.send_message(mail())
-    assert len(box.witnesses()) == witnesses
+    assert len(box.send_log()) == recorded
     client.close()
 
 
@@ -119,14 +119,14 @@ def test_a_mail_without_a_field_that_must_be_there_is_refused(
         client.sendmail("fly@example.org", ["ada@example.com"], message.as_bytes(policy=SMTP))
     assert refused.value.smtp_code == 550
     assert missing.lower() in str(refused.value.smtp_error).lower()
-    assert box.witnesses() == []
+    assert box.send_log() == []
 
 
 def test_bare_line_feeds_are_refused(box: Box, client: smtplib.SMTP) -> None:
     with pytest.raises(smtplib.SMTPDataError) as refused:
         client.sendmail("fly@example.org", ["ada@example.com"], mail().as_bytes())
     assert b"CRLF" in refused.value.smtp_error
-    assert box.witnesses() == []
+    assert box.send_log() == []
 
 
 def test_a_bcc_in_the_header_is_refused(client: smtplib.SMTP) -> None:
@@ -156,4 +156,4 @@ def test_mail_needs_a_login_over_tls_where_it_is_asked_for(tmp_path: Path) -> No
             assert refused.value.smtp_code == 530
             client.login("user", "secret")
             client.send_message(mail())
-        assert len(box.witnesses()) == 1
+        assert len(box.send_log()) == 1

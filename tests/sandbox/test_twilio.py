@@ -42,9 +42,9 @@ def test_the_sdk_sends_and_reads_the_answer(box: Box, sdk: Client) -> None:
     assert (made.status, made.num_segments, made.num_media, made.price) == ("queued", "1", "0", None)
     assert made.to == "+4915112345678"
     assert made.date_created is not None
-    (witness,) = box.witnesses()
-    assert (witness["message_id"], witness["provider_id"]) == (MESSAGE_ID, made.sid)
-    assert (witness["channel"], witness["user"]) == ("sms", "acme/ada")
+    (record,) = box.send_log()
+    assert (record["message_id"], record["provider_id"]) == (MESSAGE_ID, made.sid)
+    assert (record["channel"], record["user"]) == ("sms", "acme/ada")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_sdk_raises_for_magic_numbers(box: Box, sdk: Client, to: str, sender
     with pytest.raises(TwilioRestException) as refused:
         sdk.messages.create(to=to, from_=sender, body="Hello")
     assert (refused.value.code, refused.value.status) == (code, 400)
-    assert box.witnesses() == []
+    assert box.send_log() == []
 
 
 WRONG: list[tuple[dict[str, Any], int]] = [
@@ -95,7 +95,7 @@ def test_a_wrong_message_is_refused_with_its_code(box: Box, form: dict[str, Any]
     assert answer.status_code == 400
     assert answer.json()["code"] == code
     assert answer.json()["more_info"].endswith(str(code))
-    assert box.witnesses() == []
+    assert box.send_log() == []
 
 
 def test_json_is_not_a_form(box: Box) -> None:

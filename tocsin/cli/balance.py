@@ -33,7 +33,7 @@ _OF_ORIGINS = "origin IN %(ids)s AND (received_ms = 0 OR received_ms >= %(since_
 _OF_MESSAGES = "message_id IN %(ids)s"
 
 
-def fill(books: Audit, reader: TopicReader, group: str, say: "Progress | None" = None) -> int:
+def fill(audit: Audit, reader: TopicReader, group: str, say: "Progress | None" = None) -> int:
     """Enter all that the topics hold; Kafka's time of the oldest event.
 
     Positions are read first and outcomes last: an event read before its outcome was written is then never
@@ -47,28 +47,28 @@ def fill(books: Audit, reader: TopicReader, group: str, say: "Progress | None" =
         if not any(header == ORIGIN_HEADER for header, _ in record.headers):
             read = record.offset < durable[record.topic].get(record.partition, 0)
             oldest_ms = min(oldest_ms, record.timestamp_ms)
-            books.event(f"{record.topic}/{record.partition}/{record.offset}", read=read)
+            audit.event(f"{record.topic}/{record.partition}/{record.offset}", read=read)
     _advance(say, "messages")
     for record in reader.read(*topics.MESSAGES):
-        _enter_message(books, record)
+        _enter_message(audit, record)
     _advance(say, "outcomes")
     for record in reader.read(topics.OUTCOMES):
-        _enter_outcome(books, record, tracked=record.offset < stored.get(record.partition, 0))
+        _enter_outcome(audit, record, tracked=record.offset < stored.get(record.partition, 0))
     return oldest_ms
 
 
-def _enter_message(books: Audit, record: RawRecord) -> None:
+def _enter_message(audit: Audit, record: RawRecord) -> None:
     try:
-        books.message(decode_message(record).message_id)
+        audit.message(decode_message(record).message_id)
     except DecodeError:
-        books.undecodable()
+        audit.undecodable()
 
 
-def _enter_outcome(books: Audit, record: RawRecord, *, tracked: bool) -> None:
+def _enter_outcome(audit: Audit, record: RawRecord, *, tracked: bool) -> None:
     try:
-        books.outcome(decode_outcome(record), tracked=tracked)
+        audit.outcome(decode_outcome(record), tracked=tracked)
     except DecodeError:
-        books.undecodable()
+        audit.undecodable()
 
 
 def _advance(say: "Progress | None", what: str) -> None:
@@ -76,14 +76,14 @@ def _advance(say: "Progress | None", what: str) -> None:
         say.update(say.task_ids[0], description=f"reading {what}")
 
 
-def recall(books: Audit, client: Client, since_ms: int) -> None:
+def recall(audit: Audit, client: Client, since_ms: int) -> None:
     """Enter what ClickHouse holds of what the topics leave unexplained; the oldest event is of `since_ms`."""
-    origins, messages = books.unexplained()
+    origins, messages = audit.unexplained()
     for condition, ids in ((_OF_ORIGINS, sorted(origins)), (_OF_MESSAGES, sorted(messages))):
         for at in range(0, len(ids), _AT_ONCE):
             bound = {"ids": tuple(ids[at : at + _AT_ONCE]), "since_ms": since_ms}
             for row in client.query(_RECALLED.format(condition=condition), parameters=bound).named_results():
-                books.recall(Outcome(**row))
+                audit.recall(Outcome(**row))
 
 
 def stored_ids(client: Client) -> set[str]:
@@ -104,16 +104,16 @@ def draw(settings: Settings, *, clickhouse: bool = True, say: "Progress | None" 
     Topics lose their oldest records at different times. If some outcomes are gone, ClickHouse is asked for
     the words of events and messages that are left without one; unasked, it is those that are not judged.
     """
-    books = Audit()
+    audit = Audit()
     with TopicReader(settings.kafka, settings.topic_prefix, settings.kafka_options) as reader:
-        since_ms = fill(books, reader, topics.shard_group(settings.topic_prefix), say)
+        since_ms = fill(audit, reader, topics.shard_group(settings.topic_prefix), say)
         whole = all(first == 0 for first, _ in reader.bounds(topics.OUTCOMES).values())
     if not clickhouse:
-        return books.reconcile(whole=whole)
+        return audit.reconcile(whole=whole)
     with store.connect(settings.clickhouse) as client:
         if not whole:
-            recall(books, client, since_ms)
-        return books.reconcile(stored_ids(client))
+            recall(audit, client, since_ms)
+        return audit.reconcile(stored_ids(client))
 
 
 def balance(

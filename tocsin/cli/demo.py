@@ -16,11 +16,11 @@ from rich.live import Live
 
 from flows.supervisor import Supervisor
 from tocsin.app.audit import Reconciliation
-from tocsin.cli import balance as books
+from tocsin.cli import balance
+from tocsin.cli.demo_environment import DemoEnvironment, sends
 from tocsin.cli.demo_player import Player
-from tocsin.cli.demo_stage import Stage, sends
 from tocsin.cli.demo_stats import DemoStats, percentile
-from tocsin.cli.demo_view import Scene, render
+from tocsin.cli.demo_view import DemoView, render
 from tocsin.cli.demo_watch import Watch
 from tocsin.cli.output import FAULT, complain, console, fail, print_json
 from tocsin.cli.run import command
@@ -83,9 +83,11 @@ def demo(
     began = time.monotonic()
     with (
         _stopping() as stop,
-        Stage(folder, partitions=plan.partitions, keep=keep is not None, broker=_BROKERS[broker]) as stage,
+        DemoEnvironment(
+            folder, partitions=plan.partitions, keep=keep is not None, broker=_BROKERS[broker]
+        ) as environment,
     ):
-        report = Show(stage, plan, stop, began).run(live=not headless)
+        report = Show(environment, plan, stop, began).run(live=not headless)
     if json:
         print_json(report)
     if report["balance_error"] or report["doubled_beyond_claims"]:
@@ -125,24 +127,24 @@ def _stopping() -> Iterator[threading.Event]:
 class Show:
     """One run of the demo, from the first shard's start to the balance."""
 
-    def __init__(self, stage: Stage, plan: Plan, stop: threading.Event, began: float) -> None:
-        self._stage = stage
+    def __init__(self, environment: DemoEnvironment, plan: Plan, stop: threading.Event, began: float) -> None:
+        self._environment = environment
         self._plan = plan
         self._stop = stop
         self._began = began
         days = chosen_days(plan.days)
         self._data = DemoData(days, plan.passengers, plan.seed)
-        self._player = Player(stage.settings, self._data, plan.speed, _span_ms(days))
-        logs = stage.folder / "logs"
+        self._player = Player(environment.settings, self._data, plan.speed, _span_ms(days))
+        logs = environment.folder / "logs"
         logs.mkdir(exist_ok=True)
         self._supervisor = Supervisor(
-            plan.shards, lambda number: command(number, plan.shards), stage.env, logs
+            plan.shards, lambda number: command(number, plan.shards), environment.env, logs
         )
         self._stats = DemoStats()
-        self._scene = Scene(shards=plan.shards, addresses=stage.addresses)
+        self._view = DemoView(shards=plan.shards, addresses=environment.addresses)
         self._claims: set[str] = set()
         self._killer = Killer(plan.kill_every_s, self._supervisor, self._note_claims)
-        settings = stage.settings
+        settings = environment.settings
         self._ledger = LedgerPolicy(settings.redis, settings.topic_prefix)
 
     def _note_claims(self) -> None:
@@ -150,13 +152,13 @@ class Show:
 
     def run(self, *, live: bool) -> dict[str, Any]:
         """Play, wait until everything is delivered (or Ctrl-C), stop in order, balance."""
-        self._stage.introduce(self._data.passengers)
+        self._environment.introduce(self._data.passengers)
         self._player.publish_profiles()
         self._supervisor.start()
         try:
             self._await_shards()
             self._player.start()
-            with Watch(self._stage.settings) as watch, self._screen(live=live) as refresh:
+            with Watch(self._environment.settings) as watch, self._screen(live=live) as refresh:
                 self._follow(watch, refresh, stay=live)
         finally:
             self._player.stop()
@@ -169,25 +171,25 @@ class Show:
         if not live:
             yield lambda: None
             return
-        with Live(render(self._scene, self._stats), console=console, refresh_per_second=4) as screen:
-            yield lambda: screen.update(render(self._scene, self._stats))
+        with Live(render(self._view, self._stats), console=console, refresh_per_second=4) as screen:
+            yield lambda: screen.update(render(self._view, self._stats))
 
     def _await_shards(self) -> None:
         """Wait until every shard answers, so that latency is not that of its start."""
-        port = self._stage.settings.http_port
+        port = self._environment.settings.http_port
         waiting = set(range(self._plan.shards))
         until = time.monotonic() + _START_S
         while waiting and not self._stop.wait(_TICK_S):
             waiting = {number for number in waiting if not http_answers(port + number, "/healthz")}
             self._watch_over()
             if time.monotonic() > until:
-                logs = self._stage.folder / "logs"
+                logs = self._environment.folder / "logs"
                 fail(f"shards {sorted(waiting)} did not start within {_START_S:.0f} s; see {logs}")
 
     def _watch_over(self) -> None:
         code = self._supervisor.check()
         if code is not None:
-            fail(f"a shard refused to start; its log is in {self._stage.folder / 'logs'}", code)
+            fail(f"a shard refused to start; its log is in {self._environment.folder / 'logs'}", code)
 
     def _follow(self, watch: Watch, refresh: Callable[[], None], *, stay: bool) -> None:
         """Watch until all is delivered; live, stay for the visitor until Ctrl-C."""
@@ -216,30 +218,32 @@ class Show:
         self._describe(watch)
 
     def _describe(self, watch: Watch) -> None:
-        scene, player = self._scene, self._player
-        scene.elapsed_s = time.monotonic() - self._began
-        scene.published = player.events
-        scene.share = 1.0 if player.done else player.share
-        scene.phase = "playing" if player.events else "publishing profiles"
+        view, player = self._view, self._player
+        view.elapsed_s = time.monotonic() - self._began
+        view.published = player.events
+        view.share = 1.0 if player.done else player.share
+        view.phase = "playing" if player.events else "publishing profiles"
         if player.done:
-            scene.phase = "all delivered" if self._drained(watch) else "delivering the rest"
-        scene.restarts = sum(shard.restarts for shard in self._supervisor.shards)
-        scene.lag = watch.lag
-        scene.events_per_s, scene.outcomes_per_s = watch.rates(player.events, self._stats.outcomes)
+            view.phase = "all delivered" if self._drained(watch) else "delivering the rest"
+        view.restarts = sum(shard.restarts for shard in self._supervisor.shards)
+        view.lag = watch.lag
+        view.events_per_s, view.outcomes_per_s = watch.rates(player.events, self._stats.outcomes)
 
     def _close(self, *, live: bool) -> dict[str, Any]:
         """Audit the result, count the sandbox's copies, report."""
-        drawn = books.draw(self._stage.settings)
+        drawn = balance.draw(self._environment.settings)
         report = self._report(drawn)
         if live:
-            books.show(drawn)
+            balance.show(drawn)
         elif drawn.error:
             for sentence in drawn.sentences():
                 complain(sentence)
         return report
 
     def _report(self, drawn: Reconciliation) -> dict[str, Any]:
-        copies = {name for name, count in sends(self._stage.folder / "servers/sandbox").items() if count > 1}
+        copies = {
+            name for name, count in sends(self._environment.folder / "servers/sandbox").items() if count > 1
+        }
         channels = {
             name: {"sent": channel.words["sent"], "failed": channel.words["dead"]}
             for name, channel in self._stats.channels.items()
@@ -259,10 +263,10 @@ class Show:
                 "p99": percentile(self._stats.latencies, 0.99),
             },
             "seconds": round(time.monotonic() - self._began, 1),
-            "clickhouse_rows": books.stored_rows(self._stage.settings.clickhouse),
+            "clickhouse_rows": balance.stored_rows(self._environment.settings.clickhouse),
             "published": msgspec.to_builtins(self._data.published),
             "kills": self._killer.kills,
-            "restarts": self._scene.restarts,
+            "restarts": self._view.restarts,
             "sent_twice": len(copies),
             "open_claims": len(self._claims),
             "unknown_answers": len(self._stats.unknown),

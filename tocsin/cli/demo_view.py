@@ -14,7 +14,7 @@ _NAMES = {"email": "e-mail", "sms": "SMS", "push": "push", "webpush": "web push"
 
 
 @dataclass
-class Scene:
+class DemoView:
     """What the view shows beside the counts; rates are per second."""
 
     share: float = 0
@@ -29,50 +29,50 @@ class Scene:
     addresses: dict[str, str] = field(default_factory=dict)
 
 
-def render(scene: Scene, stats: DemoStats) -> RenderableType:
-    """Lay the scene out."""
+def render(view: DemoView, stats: DemoStats) -> RenderableType:
+    """Lay out the view."""
     return Group(
-        _headline(scene),
-        _progress(scene, stats),
+        _headline(view),
+        _progress(view, stats),
         Text(),
-        _figures(scene, stats),
+        _figures(view, stats),
         Text(),
         _channels(stats),
         Text(),
         _reasons(stats),
-        _addresses(scene),
+        _addresses(view),
     )
 
 
-def _headline(scene: Scene) -> Text:
-    minutes, seconds = divmod(int(scene.elapsed_s), 60)
-    restarts = f", {scene.restarts} restarts" if scene.restarts else ""
+def _headline(view: DemoView) -> Text:
+    minutes, seconds = divmod(int(view.elapsed_s), 60)
+    restarts = f", {view.restarts} restarts" if view.restarts else ""
     line = Text("Tocsin", style="bold")
-    line.append(f"  flights become messages · {scene.phase}", style="not bold")
-    line.append(f" · {scene.shards} shards{restarts} · {minutes:02d}:{seconds:02d}", style="not bold dim")
+    line.append(f"  flights become messages · {view.phase}", style="not bold")
+    line.append(f" · {view.shards} shards{restarts} · {minutes:02d}:{seconds:02d}", style="not bold dim")
     line.truncate(79, overflow="ellipsis")
     return line
 
 
-def _progress(scene: Scene, stats: DemoStats) -> Table:
+def _progress(view: DemoView, stats: DemoStats) -> Table:
     clock = datetime.fromtimestamp(stats.stream_ms / 1000, UTC) if stats.stream_ms else None
     grid = Table.grid(padding=(0, 1))
     grid.add_row(
         f"{clock:%Y-%m-%d %H:%M}" if clock else " " * 16,
-        ProgressBar(total=1.0, completed=scene.share, width=30),
-        f"{scene.share:4.0%}",
-        f"{scene.published:,} events",
+        ProgressBar(total=1.0, completed=view.share, width=30),
+        f"{view.share:4.0%}",
+        f"{view.published:,} events",
     )
     return grid
 
 
-def _figures(scene: Scene, stats: DemoStats) -> Table:
+def _figures(view: DemoView, stats: DemoStats) -> Table:
     recent = stats.recent()
     grid = Table.grid(padding=(0, 3))
     grid.add_row(
-        f"events/s {scene.events_per_s:7,.0f}",
-        f"outcomes/s {scene.outcomes_per_s:7,.0f}",
-        f"lag {scene.lag:8,}",
+        f"events/s {view.events_per_s:7,.0f}",
+        f"outcomes/s {view.outcomes_per_s:7,.0f}",
+        f"lag {view.lag:8,}",
         f"p50 {percentile(recent, 0.5):5,} ms",
     )
     grid.add_row(
@@ -107,6 +107,6 @@ def _reasons(stats: DemoStats) -> Text:
     return text
 
 
-def _addresses(scene: Scene) -> Text:
-    lines = [f"{name:11} {address}" for name, address in scene.addresses.items()]
+def _addresses(view: DemoView) -> Text:
+    lines = [f"{name:11} {address}" for name, address in view.addresses.items()]
     return Text("\n" + "\n".join([*lines, "Ctrl-C ends it in order and prints the audit"]), style="dim")

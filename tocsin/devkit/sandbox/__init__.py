@@ -1,8 +1,9 @@
 """The provider sandbox: one local server that speaks the providers' APIs and shows what recipients got.
 
-It judges strictly (a wrong request gets the provider's own error), takes faults to order, and is the witness
-of tests: every accepted call stands in `sent.jsonl` before it is answered. `sandbox.json` in the same folder
-says where it listens; `fcm-service-account.json` and `apns.p8` are the keys it accepts.
+It judges strictly: a wrong request gets the provider's own error. It injects the faults that are ordered. It
+keeps the send log that tests read: every accepted call is in `sent.jsonl` before it is answered.
+`sandbox.json` in the same folder says where it listens; `fcm-service-account.json` and `apns.p8` are the keys
+that it accepts.
 
 | on the HTTP port | what |
 |---|---|

@@ -10,9 +10,9 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from tocsin.devkit.sandbox.content import Push, encode, preview
-from tocsin.devkit.sandbox.desk import Accepted
 from tocsin.devkit.sandbox.faults import Fault
 from tocsin.devkit.sandbox.keys import APNS_KEY_ID, APNS_TEAM_ID
+from tocsin.devkit.sandbox.request_handler import Accepted
 from tocsin.devkit.sandbox.sent import Call, user_key
 from tocsin.devkit.sandbox.wire import Refusal, Reply, Request, json_reply
 

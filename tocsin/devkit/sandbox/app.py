@@ -4,8 +4,8 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from tocsin.devkit.sandbox.console import Console, refuse
-from tocsin.devkit.sandbox.desk import Desk, Vendor
 from tocsin.devkit.sandbox.google_oauth import Tokens
+from tocsin.devkit.sandbox.request_handler import RequestHandler, Vendor
 from tocsin.devkit.sandbox.viewer import Viewer
 from tocsin.devkit.sandbox.wire import Refusal, Reply, Request, Streaming
 
@@ -16,9 +16,14 @@ class App:
     """Routes requests; nothing here blocks, and no request can make it raise."""
 
     def __init__(
-        self, desk: Desk, vendors: dict[str, Vendor], tokens: Tokens, console: Console, viewer: Viewer
+        self,
+        handler: RequestHandler,
+        vendors: dict[str, Vendor],
+        tokens: Tokens,
+        console: Console,
+        viewer: Viewer,
     ) -> None:
-        self._desk = desk
+        self._handler = handler
         self._vendors = vendors
         self._console = console
         self._viewer = viewer
@@ -35,7 +40,7 @@ class App:
         if route is not None:
             exchange.answer(self._ask(route, request))
         elif vendor is not None:
-            self._desk.serve(vendor, _under(request, rest), exchange)
+            self._handler.serve(vendor, _under(request, rest), exchange)
         else:
             self._viewer.serve(request, exchange)
 

@@ -7,9 +7,9 @@ from typing import NoReturn, TypeVar
 
 import msgspec
 
-from tocsin.devkit.sandbox.desk import Desk
 from tocsin.devkit.sandbox.faults import Order
 from tocsin.devkit.sandbox.people import Person
+from tocsin.devkit.sandbox.request_handler import RequestHandler
 from tocsin.devkit.sandbox.sent import REFUSED, Entry
 from tocsin.devkit.sandbox.wire import Refusal, Reply, Request, json_reply
 
@@ -78,8 +78,8 @@ def query_of(request: Request, shape: type[Q]) -> Q:
 class Console:
     """Routes of the API by method and path."""
 
-    def __init__(self, desk: Desk, on_clear: Callable[[], None]) -> None:
-        self._desk = desk
+    def __init__(self, handler: RequestHandler, on_clear: Callable[[], None]) -> None:
+        self._handler = handler
         self._on_clear = on_clear
         self.routes: dict[tuple[str, str], Callable[[Request], Reply]] = {
             ("GET", "/healthz"): lambda _request: json_reply({"status": "ok"}),
@@ -100,20 +100,20 @@ class Console:
         page = list(islice(self._matching(wanted), wanted.limit + 1))
         shown = page[: wanted.limit]
         more = shown[-1].seq if len(page) > wanted.limit else None
-        describe = self._desk.full if wanted.content else self._desk.summary
+        describe = self._handler.full if wanted.content else self._handler.summary
         messages = [describe(entry) for entry in shown]
-        return json_reply({"messages": messages, "before": more, "kept": len(self._desk.sent)})
+        return json_reply({"messages": messages, "before": more, "kept": len(self._handler.sent)})
 
     def _matching(self, wanted: Filter) -> Iterator[Entry]:
-        for entry in self._desk.sent.newest(user=wanted.user, before=wanted.before):
+        for entry in self._handler.sent.newest(user=wanted.user, before=wanted.before):
             if entry.at_ms < wanted.since:
                 return
             if wanted.takes(entry):
                 yield entry
 
     def _clear(self, _request: Request) -> Reply:
-        self._desk.sent.clear()
-        self._desk.invalid.clear()
+        self._handler.sent.clear()
+        self._handler.invalid.clear()
         self._on_clear()
         return Reply(204)
 
@@ -121,11 +121,11 @@ class Console:
         """Totals; with `messages=1` the file is counted by message id, to find what was sent twice."""
         invalid = [
             {"provider": provider, "code": code, "calls": calls}
-            for (provider, code), calls in sorted(self._desk.invalid.items())
+            for (provider, code), calls in sorted(self._handler.invalid.items())
         ]
         body: dict[str, object] = {
-            "accepted": self._desk.sent.accepted,
-            "counts": self._desk.sent.counts(),
+            "accepted": self._handler.sent.accepted,
+            "counts": self._handler.sent.counts(),
             "invalid": invalid,
         }
         if request.parameters().get("messages") == "1":
@@ -133,7 +133,7 @@ class Console:
         return json_reply(body)
 
     def _by_message(self) -> dict[str, object]:
-        ids = Counter(witness.message_id for witness in self._desk.sent.witnesses())
+        ids = Counter(record.message_id for record in self._handler.sent.send_log())
         unnamed = ids.pop("", 0)
         doubled = [{"message_id": name, "calls": calls} for name, calls in ids.items() if calls > 1]
         return {
@@ -147,41 +147,43 @@ class Console:
         """Users with messages, the newest first; `q` looks in id, name and addresses."""
         asked = query_of(request, Search)
         needle = asked.q.casefold()
-        found = (self._user(*found) for found in self._desk.sent.users() if self._is(found[0], needle))
-        return json_reply({"users": list(islice(found, asked.limit)), "kept": self._desk.sent.user_count()})
+        found = (self._user(*found) for found in self._handler.sent.users() if self._is(found[0], needle))
+        return json_reply(
+            {"users": list(islice(found, asked.limit)), "kept": self._handler.sent.user_count()}
+        )
 
     def _user(self, user: str, messages: int, newest: int) -> dict[str, object]:
-        entry = self._desk.sent.get(newest)
+        entry = self._handler.sent.get(newest)
         return {
             "user": user,
-            "name": self._desk.people.name_of(user),
+            "name": self._handler.people.name_of(user),
             "messages": messages,
             "at_ms": entry.at_ms if entry else 0,
         }
 
     def _is(self, user: str, needle: str) -> bool:
-        people = self._desk.people
+        people = self._handler.people
         places = (user, people.name_of(user), *people.addresses_of(user))
         return not needle or any(needle in place.casefold() for place in places)
 
     def _faults(self, _request: Request) -> Reply:
-        return json_reply({"faults": self._desk.faults.list()})
+        return json_reply({"faults": self._handler.faults.list()})
 
     def _order(self, request: Request) -> Reply:
         try:
             order = _order.decode(request.body)
         except msgspec.DecodeError as error:
             refuse(400, str(error))
-        return json_reply(self._desk.faults.order(order), 201)
+        return json_reply(self._handler.faults.order(order), 201)
 
     def _lift(self, request: Request) -> Reply:
         asked = request.parameters().get("id")
         if asked is not None and not asked.isdecimal():
             refuse(400, "id must be a number")
-        return json_reply({"lifted": self._desk.faults.lift(int(asked) if asked else None)})
+        return json_reply({"lifted": self._handler.faults.lift(int(asked) if asked else None)})
 
     def _forget_people(self, _request: Request) -> Reply:
-        self._desk.people.clear()
+        self._handler.people.clear()
         return Reply(204)
 
     def _take_people(self, request: Request) -> Reply:
@@ -189,4 +191,4 @@ class Console:
             people = _people.decode(request.body)
         except msgspec.DecodeError as error:
             refuse(400, str(error))
-        return json_reply({"new": self._desk.people.add(people)})
+        return json_reply({"new": self._handler.people.add(people)})

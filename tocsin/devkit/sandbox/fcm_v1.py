@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 import msgspec
 
 from tocsin.devkit.sandbox.content import Push, encode, preview
-from tocsin.devkit.sandbox.desk import Accepted
 from tocsin.devkit.sandbox.faults import Fault
 from tocsin.devkit.sandbox.google_oauth import Tokens
+from tocsin.devkit.sandbox.request_handler import Accepted
 from tocsin.devkit.sandbox.sent import Call, user_key
 from tocsin.devkit.sandbox.wire import Refusal, Request, json_reply, place_of
 

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from tocsin.devkit.sandbox.content import Inbox as Shown
 from tocsin.devkit.sandbox.content import encode, preview
-from tocsin.devkit.sandbox.desk import Desk
+from tocsin.devkit.sandbox.request_handler import RequestHandler
 from tocsin.devkit.sandbox.sent import Call
 from tocsin.devkit.sandbox.wire import Reply, json_reply
 from tocsin.providers.inbox import Change, Inbox, InboxPolicy
@@ -24,10 +24,10 @@ _decode = msgspec.json.Decoder(Change).decode
 class Inboxes:
     """Reader of all inboxes under one prefix; without a Redis there are none."""
 
-    def __init__(self, redis: Redis | None, prefix: str, desk: Desk) -> None:
+    def __init__(self, redis: Redis | None, prefix: str, handler: RequestHandler) -> None:
         self._redis = redis
         self._prefix = prefix
-        self._desk = desk
+        self._handler = handler
         self._inbox = Inbox(redis, InboxPolicy(prefix)) if redis is not None else None
 
     async def read(self, user: str) -> Reply:
@@ -86,4 +86,4 @@ class Inboxes:
             text=preview(entry.body),
             content=encode(Shown(entry.title, entry.body, entry.url)),
         )
-        self._desk.sent.show(call, user, self._desk.clock_ms())
+        self._handler.sent.show(call, user, self._handler.clock_ms())

@@ -38,7 +38,7 @@ def user_key(tenant: str, user: str) -> str:
     return f"{tenant or 'default'}/{user}" if user else ""
 
 
-class Witness(msgspec.Struct, frozen=True, gc=False):
+class SendRecord(msgspec.Struct, frozen=True, gc=False):
     """One line of `sent.jsonl`: an accepted call."""
 
     at_ms: int
@@ -101,7 +101,7 @@ class Tally(msgspec.Struct, gc=False):
 
 
 class Log:
-    """The append-only file of witnesses.
+    """The append-only send log.
 
     What was appended is handed to the kernel by `flush`, many lines in one write: a kill of a sender or of
     the sandbox after it loses none; a power cut may.
@@ -112,17 +112,17 @@ class Log:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         self._encode = msgspec.json.Encoder().encode
         self._lines: list[bytes] = []
-        self._mend()
+        self._cut_torn_line()
 
-    def _mend(self) -> None:
+    def _cut_torn_line(self) -> None:
         """End a line that a kill tore, so that the next one stands alone."""
         size = os.fstat(self._file).st_size
         if size and os.pread(self._file, 1, size - 1) != b"\n":
             os.write(self._file, b"\n")
 
-    def append(self, witness: Witness) -> None:
+    def append(self, record: SendRecord) -> None:
         """Take one line."""
-        self._lines.append(self._encode(witness))
+        self._lines.append(self._encode(record))
 
     def flush(self) -> None:
         """Write the lines taken."""
@@ -132,10 +132,10 @@ class Log:
             while data:
                 data = data[os.write(self._file, data) :]
 
-    def read(self) -> Iterator[Witness]:
+    def read(self) -> Iterator[SendRecord]:
         """Give every whole line from the start."""
         self.flush()
-        decode = msgspec.json.Decoder(Witness).decode
+        decode = msgspec.json.Decoder(SendRecord).decode
         with self.path.open("rb") as lines:
             for line in lines:
                 try:
@@ -167,8 +167,8 @@ class Sent:
         self.seq = 0
         self._listeners: list[Callable[[Entry], None]] = []
         self._empty()
-        for witness in log.read():
-            self._restore(witness)
+        for record in log.read():
+            self._restore(record)
 
     def _empty(self) -> None:
         self._ring: deque[Entry] = deque()
@@ -177,15 +177,15 @@ class Sent:
         self.accepted = 0
         self.totals: Counter[tuple[str, str, str]] = Counter()
 
-    def _restore(self, witness: Witness) -> None:
+    def _restore(self, record: SendRecord) -> None:
         self.accepted += 1
         call = Call(
-            provider=witness.provider,
-            channel=witness.channel,
-            recipient=witness.recipient,
-            message_id=witness.message_id,
+            provider=record.provider,
+            channel=record.channel,
+            recipient=record.recipient,
+            message_id=record.message_id,
         )
-        self._add(call, witness.user, witness.at_ms, ACCEPTED, "", witness.provider_id)
+        self._add(call, record.user, record.at_ms, ACCEPTED, "", record.provider_id)
 
     def listen(self, listener: Callable[[Entry], None]) -> None:
         """Call the listener with every new message."""
@@ -197,7 +197,9 @@ class Sent:
         """Record an accepted call in the file and in memory; `flush` before it is answered."""
         self.accepted += 1
         self._log.append(
-            Witness(now_ms, call.provider, call.channel, call.recipient, call.message_id, provider_id, user)
+            SendRecord(
+                now_ms, call.provider, call.channel, call.recipient, call.message_id, provider_id, user
+            )
         )
         return self._tell(self._add(call, user, now_ms, status, code, provider_id))
 
@@ -206,11 +208,11 @@ class Sent:
         self._log.flush()
 
     def show(self, call: Call, user: str, now_ms: int) -> Entry:
-        """Record a message that went no provider's way (in-app): in memory only, it is no witness."""
+        """Record a message that went no provider's way (in-app): in memory only, not in the send log."""
         return self._tell(self._add(call, user, now_ms, ACCEPTED, "", ""))
 
     def refuse(self, call: Call, user: str, now_ms: int, code: str) -> Entry:
-        """Record a refused call: in memory only, it is no witness of a send."""
+        """Record a refused call: in memory only, not in the send log."""
         return self._tell(self._add(call, user, now_ms, REFUSED, code, ""))
 
     def _tell(self, entry: Entry) -> Entry:
@@ -283,7 +285,7 @@ class Sent:
             for (provider, channel, status), calls in sorted(self.totals.items())
         ]
 
-    def witnesses(self) -> Iterator[Witness]:
+    def send_log(self) -> Iterator[SendRecord]:
         """Walk the file, every accepted call since it was begun."""
         return self._log.read()
 

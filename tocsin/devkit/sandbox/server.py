@@ -19,7 +19,6 @@ from tocsin.devkit.sandbox import keys
 from tocsin.devkit.sandbox.apns_h2 import Apns, ProviderTokens
 from tocsin.devkit.sandbox.app import App
 from tocsin.devkit.sandbox.console import Console
-from tocsin.devkit.sandbox.desk import Desk, Vendor
 from tocsin.devkit.sandbox.faults import Faults
 from tocsin.devkit.sandbox.fcm_v1 import Fcm
 from tocsin.devkit.sandbox.google_oauth import Tokens
@@ -27,6 +26,7 @@ from tocsin.devkit.sandbox.http1 import Connection
 from tocsin.devkit.sandbox.http2 import Http2Connection
 from tocsin.devkit.sandbox.inapp import Inboxes
 from tocsin.devkit.sandbox.people import People
+from tocsin.devkit.sandbox.request_handler import RequestHandler, Vendor
 from tocsin.devkit.sandbox.sendgrid_v3 import SendGrid
 from tocsin.devkit.sandbox.sent import Log, Sent
 from tocsin.devkit.sandbox.smtp import MailHandler, authenticate
@@ -83,7 +83,7 @@ async def running(policy: Policy) -> AsyncIterator[Addresses]:
     policy.folder.mkdir(parents=True, exist_ok=True)
     log = Log(policy.folder / LOG_FILE)
     sent = Sent(log, keep=policy.keep, keep_bytes=policy.keep_bytes)
-    desk = Desk(
+    handler = RequestHandler(
         sent,
         Faults(policy.latency_ms, policy.seed),
         People(),
@@ -93,20 +93,20 @@ async def running(policy: Policy) -> AsyncIterator[Addresses]:
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(log.close)
-        yield await _open(policy, desk, loop, stack)
+        yield await _open(policy, handler, loop, stack)
 
 
 async def _open(
-    policy: Policy, desk: Desk, loop: asyncio.AbstractEventLoop, stack: contextlib.AsyncExitStack
+    policy: Policy, handler: RequestHandler, loop: asyncio.AbstractEventLoop, stack: contextlib.AsyncExitStack
 ) -> Addresses:
-    http_port = await _open_http(policy, desk, loop, stack)
+    http_port = await _open_http(policy, handler, loop, stack)
     tls = keys.tls_context(policy.folder) if policy.tls else None
-    mail = partial(_smtp, desk, tls, auth_required=policy.smtp_auth)
+    mail = partial(_smtp, handler, tls, auth_required=policy.smtp_auth)
     smtp_port = await _listen(mail, policy.smtp_port, stack)
     h2 = ""
     if policy.h2_port is not None:
         scheme = "https" if policy.tls else "http"
-        h2 = f"{scheme}://{HOST}:{await _open_apns(policy, desk, stack)}"
+        h2 = f"{scheme}://{HOST}:{await _open_apns(policy, handler, stack)}"
     addresses = Addresses(f"http://{HOST}:{http_port}", smtp_port, h2)
     (policy.folder / ADDRESSES_FILE).write_bytes(msgspec.json.encode(addresses) + b"\n")
     return addresses
@@ -119,37 +119,37 @@ async def _listen(factory: Any, port: int, stack: contextlib.AsyncExitStack, **o
 
 
 async def _open_http(
-    policy: Policy, desk: Desk, loop: asyncio.AbstractEventLoop, stack: contextlib.AsyncExitStack
+    policy: Policy, handler: RequestHandler, loop: asyncio.AbstractEventLoop, stack: contextlib.AsyncExitStack
 ) -> int:
     connections: set[Connection] = set()
     apps: list[App] = []
     port = await _listen(lambda: Connection(apps[0], connections), policy.http_port, stack)
     token_uri = f"http://{HOST}:{port}/fcm/token"
-    tokens = Tokens(keys.service_account(policy.folder, token_uri), token_uri, desk.clock_ms)
-    feed = Feed(desk, loop.call_later)
+    tokens = Tokens(keys.service_account(policy.folder, token_uri), token_uri, handler.clock_ms)
+    feed = Feed(handler, loop.call_later)
     redis = Redis.from_url(policy.redis) if policy.redis else None
-    inboxes = Inboxes(redis, policy.inapp_prefix, desk)
+    inboxes = Inboxes(redis, policy.inapp_prefix, handler)
     await stack.enter_async_context(inboxes.following())
     vendors: dict[str, Vendor] = {
         "sendgrid": SendGrid(),
         "twilio": Twilio(),
         "fcm": Fcm(tokens, keys.PROJECT),
     }
-    apps.append(App(desk, vendors, tokens, Console(desk, feed.cleared), Viewer(desk, feed, inboxes)))
+    apps.append(App(handler, vendors, tokens, Console(handler, feed.cleared), Viewer(handler, feed, inboxes)))
     stack.callback(_cut, connections)
     return port
 
 
-async def _open_apns(policy: Policy, desk: Desk, stack: contextlib.AsyncExitStack) -> int:
+async def _open_apns(policy: Policy, handler: RequestHandler, stack: contextlib.AsyncExitStack) -> int:
     assert policy.h2_port is not None
-    tokens = ProviderTokens(keys.signing_key(policy.folder), desk.clock_ms)
-    apns = Apns(tokens, desk.clock_ms)
+    tokens = ProviderTokens(keys.signing_key(policy.folder), handler.clock_ms)
+    apns = Apns(tokens, handler.clock_ms)
     connections: set[Http2Connection] = set()
-    handler = partial(desk.serve, apns)
+    serve_push = partial(handler.serve, apns)
     tls = keys.tls_context(policy.folder, "h2") if policy.tls else None
     stack.callback(_cut, connections)
     return await _listen(
-        lambda: Http2Connection(handler, connections, tokens.forget), policy.h2_port, stack, ssl=tls
+        lambda: Http2Connection(serve_push, connections, tokens.forget), policy.h2_port, stack, ssl=tls
     )
 
 
@@ -158,9 +158,9 @@ def _cut(connections: Iterable[Connection | Http2Connection]) -> None:
         connection.drop()
 
 
-def _smtp(desk: Desk, tls: ssl.SSLContext | None, *, auth_required: bool) -> SMTP:
+def _smtp(handler: RequestHandler, tls: ssl.SSLContext | None, *, auth_required: bool) -> SMTP:
     return SMTP(
-        MailHandler(desk),
+        MailHandler(handler),
         hostname="sandbox.tocsin.test",
         ident="Tocsin sandbox",
         enable_SMTPUTF8=True,

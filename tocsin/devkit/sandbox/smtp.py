@@ -7,9 +7,9 @@ from typing import cast
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from tocsin.devkit.sandbox.desk import Desk
 from tocsin.devkit.sandbox.faults import Fault
 from tocsin.devkit.sandbox.mails import Head
+from tocsin.devkit.sandbox.request_handler import RequestHandler
 from tocsin.devkit.sandbox.sent import Call, user_key
 
 _THROTTLED = "421 4.7.0 Too much mail, slow down"
@@ -21,8 +21,8 @@ _GONE = ("dead_token", "refused_number", "bounce")
 class MailHandler:
     """aiosmtpd's hooks: each recipient is judged at RCPT, the mail is recorded before its 250."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, handler: RequestHandler) -> None:
+        self._handler = handler
         self._ids = count()
         self._run = secrets.token_hex(4).upper()
 
@@ -31,7 +31,7 @@ class MailHandler:
     ) -> str:
         """Answer MAIL FROM."""
         call = Call(provider="smtp", channel="email", recipient="")
-        fault = self._desk.faults.rule(call, self._desk.clock_ms(), at="mail").fault
+        fault = self._handler.faults.rule(call, self._handler.clock_ms(), at="mail").fault
         if fault is not None:
             return fault.reply or _LATER
         envelope.mail_from = address
@@ -43,11 +43,11 @@ class MailHandler:
     ) -> str:
         """Answer RCPT TO: each recipient alone."""
         call = Call(provider="smtp", channel="email", recipient=address)
-        now_ms = self._desk.clock_ms()
-        ruling = self._desk.faults.rule(call, now_ms)
+        now_ms = self._handler.clock_ms()
+        ruling = self._handler.faults.rule(call, now_ms)
         refusal = _refusal_at_rcpt(ruling.fault)
         if refusal:
-            self._desk.refuse([call], _code(refusal), now_ms)
+            self._handler.refuse([call], _code(refusal), now_ms)
             return refusal
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
@@ -55,11 +55,11 @@ class MailHandler:
         return "250 2.1.5 OK"
 
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
-        """Record the mail, one witness a recipient, and answer."""
+        """Record the mail, one record a recipient, and answer."""
         rulings = _rulings(envelope)
         fault = next((fault for _, fault in rulings if fault is not None), None)
         raw = envelope.original_content or b""
-        now_ms, latency_ms = self._desk.clock_ms(), max(latency for latency, _ in rulings)
+        now_ms, latency_ms = self._handler.clock_ms(), max(latency for latency, _ in rulings)
         reply = self._take(raw, list(envelope.rcpt_tos), fault, now_ms)
         if latency_ms:
             await asyncio.sleep(latency_ms / 1000)
@@ -74,11 +74,11 @@ class MailHandler:
             return _LATER
         refusal = _refusal_of(raw, head) or _refusal_at_data(fault)
         if refusal:
-            self._desk.refuse(calls, _code(refusal), now_ms)
+            self._handler.refuse(calls, _code(refusal), now_ms)
             return refusal
         queue_id = f"{self._run}{next(self._ids):08X}"
-        self._desk.accept(calls, queue_id, now_ms)
-        self._desk.sent.flush()
+        self._handler.accept(calls, queue_id, now_ms)
+        self._handler.sent.flush()
         return f"250 2.0.0 Ok: queued as {queue_id}"
 
 

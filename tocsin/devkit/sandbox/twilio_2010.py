@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tocsin.devkit.sandbox.content import Text, encode, preview
-from tocsin.devkit.sandbox.desk import Accepted
 from tocsin.devkit.sandbox.faults import Fault
+from tocsin.devkit.sandbox.request_handler import Accepted
 from tocsin.devkit.sandbox.segments import bill
 from tocsin.devkit.sandbox.sent import Call, user_key
 from tocsin.devkit.sandbox.wire import Form, Refusal, Reply, Request, form_of, json_reply

@@ -7,8 +7,8 @@ from importlib.resources import files
 
 import msgspec
 
-from tocsin.devkit.sandbox.desk import Desk
 from tocsin.devkit.sandbox.inapp import Inboxes
+from tocsin.devkit.sandbox.request_handler import RequestHandler
 from tocsin.devkit.sandbox.sent import Entry
 from tocsin.devkit.sandbox.wire import Exchange, Reply, Request, Streaming, json_reply
 
@@ -25,14 +25,14 @@ _encode = msgspec.json.Encoder().encode
 class Feed:
     """Server-sent events, gathered: however fast messages come, a browser gets four small parts a second."""
 
-    def __init__(self, desk: Desk, later: Callable[[float, Callable[[], None]], object]) -> None:
-        self._desk = desk
+    def __init__(self, handler: RequestHandler, later: Callable[[float, Callable[[], None]], object]) -> None:
+        self._handler = handler
         self._later = later
         self._writers: list[Callable[[bytes], bool]] = []
         self._new: list[Entry] = []
         self._missed = 0
         self._due = False
-        desk.sent.listen(self._on_entry)
+        handler.sent.listen(self._on_entry)
 
     def join(self, writer: Callable[[bytes], bool]) -> None:
         """Add a browser; it is told at once where the feed stands."""
@@ -40,7 +40,7 @@ class Feed:
             self._writers.append(writer)
 
     def _standing(self) -> dict[str, object]:
-        sent = self._desk.sent
+        sent = self._handler.sent
         return {"seq": sent.seq, "kept": len(sent), "counts": sent.counts()}
 
     def _on_entry(self, entry: Entry) -> None:
@@ -56,7 +56,7 @@ class Feed:
 
     def _beat(self) -> None:
         self._due = False
-        messages = [self._desk.summary(entry) for entry in self._new]
+        messages = [self._handler.summary(entry) for entry in self._new]
         part = {"messages": messages, "missed": self._missed, **self._standing()}
         self._new, self._missed = [], 0
         self._tell(_event("sent", part))
@@ -76,8 +76,8 @@ def _event(name: str, value: object) -> bytes:
 class Viewer:
     """Serves the page. Its files are read once, at the start."""
 
-    def __init__(self, desk: Desk, feed: Feed, inboxes: Inboxes) -> None:
-        self._desk = desk
+    def __init__(self, handler: RequestHandler, feed: Feed, inboxes: Inboxes) -> None:
+        self._handler = handler
         self._feed = feed
         self._inboxes = inboxes
         self._files = dict(_static_files())
@@ -102,10 +102,10 @@ class Viewer:
     def _page(self, path: str) -> Reply:
         kind, _, rest = path[1:].partition("/")
         if kind in ("sent", "mail") and rest.isdecimal():
-            entry = self._desk.sent.get(int(rest))
+            entry = self._handler.sent.get(int(rest))
             if entry is None:
                 return _not_found()
-            return json_reply(self._desk.full(entry)) if kind == "sent" else _mail(entry)
+            return json_reply(self._handler.full(entry)) if kind == "sent" else _mail(entry)
         return self._files.get(path) or _not_found()
 
 

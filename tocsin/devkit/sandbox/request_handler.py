@@ -1,4 +1,4 @@
-"""The desk every provider call passes: judge it, look whether it goes wrong, record it, answer it."""
+"""Handles each provider call: judges it, applies an ordered fault, records it and answers it."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class Accepted(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """An answer that waits for its witness to be written; without a reply the connection is cut."""
+    """An answer that waits until its records are written; without a reply the connection is cut."""
 
     exchange: Exchange
     reply: Reply | None
@@ -50,8 +50,8 @@ class Vendor(Protocol):
         ...
 
 
-class Desk:
-    """Where accepted calls become witnesses: each stands in the file before its answer leaves.
+class RequestHandler:
+    """Writes each accepted call to the send log before its answer leaves.
 
     Calls that arrive together are written together, once a turn of the loop.
     """
@@ -121,7 +121,7 @@ class Desk:
         return {**self.summary(entry), "content": entry.content()}
 
     def accept(self, calls: list[Call], provider_id: str, now_ms: int, *, bounced: bool = False) -> None:
-        """Record accepted calls, each as a witness."""
+        """Record accepted calls, each as a record."""
         status = BOUNCED if bounced else ACCEPTED
         for call in calls:
             user = self.people.user_of(call.recipient, call.user)
@@ -133,7 +133,7 @@ class Desk:
             self.sent.refuse(call, self.people.user_of(call.recipient, call.user), now_ms, code)
 
     def _settle(self) -> None:
-        """Write the witnesses of this turn, then let their answers go."""
+        """Write the records of this turn, then let their answers go."""
         self.sent.flush()
         ready, self._ready = self._ready, []
         for answer in ready:

@@ -1,4 +1,4 @@
-"""The demo's stage: embedded servers, settings that point at them, topics, schema, accounts."""
+"""The demo's environment: embedded servers, settings that point at them, topics, schema, accounts."""
 
 import os
 import shlex
@@ -32,7 +32,7 @@ _PEOPLE_A_CALL = 5_000
 _MARK = "servers/lock"  # the first file of every demo
 
 
-class Stage:
+class DemoEnvironment:
     """Everything the demo runs on, in one folder, gone (or kept on disk) when it is left.
 
     What an earlier demo left in the folder is begun anew. A folder that is neither empty nor a demo's is

@@ -1,11 +1,11 @@
-"""The demo's stage: whose folder it takes, and what its witness counts."""
+"""The environment of the demo: which folder it takes, and what its send log counts."""
 
 from pathlib import Path
 
 import pytest
 import typer
 
-from tocsin.cli.demo_stage import Stage, refuse_foreign, sends, settings_from
+from tocsin.cli.demo_environment import DemoEnvironment, refuse_foreign, sends, settings_from
 
 # Loading a client of ClickHouse asks the machine whether it speaks IPv6.
 pytestmark = pytest.mark.loopback
@@ -18,7 +18,7 @@ def test_a_folder_that_is_not_a_demo_s_is_refused_and_left_alone(
     file = tmp_path / foreign
     file.parent.mkdir(exist_ok=True)
     file.write_text("mine")
-    with pytest.raises(typer.Exit) as ended, Stage(tmp_path, partitions=1, keep=True):
+    with pytest.raises(typer.Exit) as ended, DemoEnvironment(tmp_path, partitions=1, keep=True):
         pytest.fail("it was taken")
     said = capfd.readouterr().err
     assert (ended.value.exit_code, str(tmp_path) in said, "empty folder" in said) == (2, True, True)
