@@ -32,7 +32,7 @@ from tocsin.decision.policy import GatePolicy
 from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.formats.cloudevents import EventLimits
 from tocsin.model import topics
-from tocsin.model.raw import RawRecord, restored
+from tocsin.model.raw import RawRecord, packed, unpacked, unpacked_1
 from tocsin.store import Identity, Shard
 from tocsin.store.outbox import Form
 
@@ -78,7 +78,7 @@ class Machine:
             codec=RecordCodec(),
             cache_users=cache_users,
             publish=self.everyone,
-            form=Form(plain=tuple, restored=restored),
+            form=Form(packed, unpacked, unpacked_1),
         )
         self.shard.resume(None)
         self.clocks = PartitionClocks()

@@ -32,7 +32,7 @@ from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.delivery.runtime import Runtime
 from tocsin.delivery.versions import VersionWriter
 from tocsin.model import topics
-from tocsin.model.raw import restored
+from tocsin.model.raw import packed, unpacked, unpacked_1
 from tocsin.providers.accounts import inbox_policies
 from tocsin.store.identity import Identity
 from tocsin.store.outbox import Form
@@ -125,7 +125,7 @@ class Assembly:
             codec=RecordCodec(),
             cache_users=settings.cache_users,
             publish=FanOutPublisher(kafka, versions),
-            form=Form(plain=tuple, restored=restored),
+            form=Form(packed, unpacked, unpacked_1),
         )
         self._stack.callback(shard.close)
         return shard

@@ -29,7 +29,7 @@ from tocsin.devkit.demo_events import flight_events, offer_events
 from tocsin.devkit.flights import chosen_days, read_flights
 from tocsin.formats.cloudevents import EventLimits
 from tocsin.model import statuses, topics
-from tocsin.model.raw import OutRecord, RawRecord, VersionNote, restored
+from tocsin.model.raw import OutRecord, RawRecord, VersionNote, packed, unpacked, unpacked_1
 from tocsin.store import Identity, Shard
 from tocsin.store.outbox import Form
 
@@ -119,7 +119,7 @@ class Machine:
             codec=RecordCodec(),
             cache_users=_CACHED_USERS,
             publish=self._everyone,
-            form=Form(plain=tuple, restored=restored),
+            form=Form(packed, unpacked, unpacked_1),
         )
         self._clocks = PartitionClocks()
         self._shard.resume(stored.epoch if stored else None)

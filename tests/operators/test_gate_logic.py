@@ -22,7 +22,7 @@ from tocsin.model.event import Event, Origin
 from tocsin.model.message import Message
 from tocsin.model.outcome import Outcome
 from tocsin.model.profile import Preferences
-from tocsin.model.raw import OutRecord, RawRecord, VersionNote, restored
+from tocsin.model.raw import OutRecord, RawRecord, VersionNote, packed, unpacked, unpacked_1
 from tocsin.store import Identity, Shard
 from tocsin.store.outbox import Form
 
@@ -72,7 +72,7 @@ class Process:
         self.tally: Counter[tuple[str, str, str]] = Counter()
         self.shard: Shard[UserRecord] = Shard.open(
             path, identity=IDENTITY, codec=RecordCodec(), cache_users=10, publish=self.shown,
-            form=Form(plain=tuple, restored=restored),
+            form=Form(packed, unpacked, unpacked_1),
         )  # fmt: skip
         self.shard.resume(stored.get("epoch"))
         self.shard.outbox_resume(stored.get("outbox"))

@@ -25,9 +25,10 @@ from sources.queues import BatchLimits
 from sources.source import Item, ShardSource, Wake, wake_all
 from tests.sources.rig import PARTITIONS
 from tocsin.model import topics
-from tocsin.model.raw import OutRecord
+from tocsin.model.raw import OutRecord, packed, unpacked, unpacked_1
 from tocsin.store import Shard
 from tocsin.store.identity import Identity
+from tocsin.store.outbox import Form
 
 KEY_GROUPS = 2
 EPOCH = timedelta(milliseconds=30)
@@ -65,6 +66,7 @@ def build(kafka: str, prefix: str, folder: Path, stop: threading.Event) -> tuple
         codec=Text(),
         cache_users=100,
         publish=KafkaPublisher(PublisherPolicy(kafka, prefix)),
+        form=Form(packed, unpacked, unpacked_1),
     )
     consumer = KafkaConsumer(
         ConsumerPolicy(kafka, prefix, (topics.EVENTS,), partitions), limits=BatchLimits(urgent=20)

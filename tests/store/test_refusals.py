@@ -179,6 +179,11 @@ def test_a_row_of_a_newer_format_is_refused(used_rig: Rig) -> None:
         used_rig.shard.lane("0.1", (2, *row[1:]))
 
 
+def test_an_outbox_of_a_newer_format_is_refused(used_rig: Rig) -> None:
+    with pytest.raises(StateError, match=r"rows of format 3, this release reads 2: run the release"):
+        used_rig.shard.outbox_resume((3, "lineage", 1, b""))
+
+
 def test_a_base_of_a_newer_format_is_refused(used: Path) -> None:
     base = Base(used / "base", IDENTITY)
     base.close()

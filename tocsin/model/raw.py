@@ -1,6 +1,9 @@
 """Kafka records on their way in and out, as plain tuples: the cheapest thing that has names."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+import msgspec
 
 
 class RawRecord(NamedTuple):
@@ -38,6 +41,24 @@ class VersionNote(NamedTuple):
     version: int
 
 
-def restored(fields: tuple[Any, ...]) -> OutRecord | VersionNote:
-    """Make the record whose plain tuple was stored."""
-    return VersionNote(*fields) if len(fields) == len(VersionNote._fields) else OutRecord(*fields)
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[list[VersionNote], list[OutRecord]]).decode
+_FIELDS_OF_A_NOTE = 2
+
+
+def packed(records: Sequence[OutRecord | VersionNote]) -> bytes:
+    """Encode the records of an epoch; notes and records each keep their order."""
+    notes = [record for record in records if type(record) is VersionNote]
+    others = [record for record in records if type(record) is not VersionNote] if notes else records
+    return _encode((notes, others))
+
+
+def unpacked(data: bytes) -> list[OutRecord | VersionNote]:
+    """Decode what `packed` encoded, the notes first."""
+    notes, records = _decode(data)
+    return [*notes, *records]
+
+
+def unpacked_1(rows: Sequence[tuple[Any, ...]]) -> list[OutRecord | VersionNote]:
+    """Make the records that 0.1.0 stored as plain tuples, told apart by their length."""
+    return [VersionNote(*row) if len(row) == _FIELDS_OF_A_NOTE else OutRecord(*row) for row in rows]

@@ -1,5 +1,6 @@
 """What one epoch changed in a lane: the row Bytewax stores, and what is applied to the base."""
 
+from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from tocsin.errors import StateError
@@ -45,11 +46,11 @@ class Changes(NamedTuple):
         return not self.records and not self.timers
 
 
-def check_row(row: Row, lineage: str) -> None:
-    """Refuse a stored row of a newer format or of another base."""
-    if row[0] != FORMAT:
+def check_row(row: Row, lineage: str, readable: Sequence[int] = (FORMAT,)) -> None:
+    """Refuse a stored row of a format that is not `readable`, or of another base."""
+    if row[0] not in readable:
         msg = (
-            f"the recovery store holds rows of format {row[0]}, this release reads {FORMAT}: "
+            f"the recovery store holds rows of format {row[0]}, this release reads {max(readable)}: "
             "run the release that wrote it"
         )
         raise StateError(msg)

@@ -15,7 +15,7 @@ from tocsin.store.epochs import EpochLog, Publisher
 from tocsin.store.identity import Identity
 from tocsin.store.keys import parse_lane
 from tocsin.store.lane import Codec, Lane
-from tocsin.store.outbox import AS_IT_IS, Form, Outbox
+from tocsin.store.outbox import AS_THEY_ARE, Form, Outbox
 
 R = TypeVar("R")
 
@@ -62,7 +62,7 @@ class Shard(Generic[R]):
         codec: Codec[R],
         cache_users: int,
         publish: Publisher,
-        form: Form = AS_IT_IS,
+        form: Form = AS_THEY_ARE,
         patience_s: float = 30.0,
     ) -> "Shard[R]":
         """Open the directory of a shard, or make it on a first start.
