@@ -10,6 +10,7 @@ TocsinError
 ├── SettingsError               a setting that is missing or wrong
 └── DeliveryError               one attempt at a provider failed
     ├── Throttled               slow down (retry_after_s)
+    │   └── LimitReached        this account has sent all it may for now: another may carry it
     ├── Transient               failed for now
     ├── Unknown                 cut off after the request was written: may be sent
     ├── Rejected                this message is refused for good
@@ -106,6 +107,12 @@ class Throttled(DeliveryError):
     """The provider asks to slow down; the request was not processed."""
 
     reason = Reason.THROTTLED
+
+
+class LimitReached(Throttled):
+    """This account has sent all it may for now. Another account is tried; with none left it waits."""
+
+    failover = True
 
 
 class Transient(DeliveryError):

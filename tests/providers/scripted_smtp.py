@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import Enum
 from typing import Any, AnyStr, NamedTuple, Self
 
@@ -66,7 +67,8 @@ class ScriptedSmtp:
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
         for transport in list(self.open):
-            transport.abort()  # closing waits for the peer's farewell, where it speaks TLS
+            with suppress(AttributeError):  # Python 3.11.2 forgets the protocol of a TLS transport that ended
+                transport.abort()  # closing waits for the peer's farewell, where it speaks TLS
         await self._server.wait_closed()
         await asyncio.sleep(0.02)
 

@@ -15,13 +15,23 @@ from tests.providers.certificates import server_tls
 from tests.providers.samples import CONTENTS, EMAIL, leaks, outgoing
 from tests.providers.scripted_http import Refusing
 from tests.providers.scripted_smtp import Script, ScriptedSmtp, SmtpFault
-from tocsin.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Transient, Unknown
+from tocsin.errors import (
+    About,
+    DeliveryError,
+    LimitReached,
+    Misconfigured,
+    RecipientGone,
+    Rejected,
+    Transient,
+    Unknown,
+)
 from tocsin.model.content import EmailContent
 from tocsin.model.message import Target
 from tocsin.model.statuses import Channel
 from tocsin.providers.base import Receipt
-from tocsin.providers.smtp_mail import SmtpAccount, SmtpMail, classify
-from tocsin.providers.smtp_session import Stage
+from tocsin.providers.smtp_mail import MEANINGS, SmtpAccount, SmtpMail
+from tocsin.providers.smtp_replies import read_reply, rule_of
+from tocsin.providers.smtp_stages import Stage
 
 PASSWORD = "p4ssw0rd-s3cret"
 
@@ -183,11 +193,12 @@ ANSWERS: list[tuple[str, str, type[DeliveryError], str]] = [
     ("RCPT", "551 5.1.6 moved", RecipientGone, "5.1.6"),
     ("RCPT", "550 5.1.10 null MX", RecipientGone, "5.1.10"),
     ("RCPT", "550 5.2.1 mailbox disabled", RecipientGone, "5.2.1"),
+    ("RCPT", "550 5.2.1 not now", Rejected, "5.2.1"),
     ("RCPT", "550 No such user here", Rejected, "550"),
     # policy and content
     ("RCPT", "550 5.7.1 refused", Rejected, "5.7.1"),
     ("DATA", "554 5.7.1 refused", Rejected, "5.7.1"),
-    ("END", "550 5.7.26 unauthenticated mail", Rejected, "5.7.26"),
+    ("END", "550 5.7.26 unauthenticated mail", Misconfigured, "5.7.26"),
     ("END", "554 5.6.0 malformed", Rejected, "5.6.0"),
     ("END", "554 transaction failed", Rejected, "554"),
     ("MAIL", "552 5.3.4 too big", Rejected, "5.3.4"),
@@ -205,7 +216,7 @@ ANSWERS: list[tuple[str, str, type[DeliveryError], str]] = [
     ("DATA", "451 busy", Transient, "451"),
     ("END", "451 4.3.0 queue down", Transient, "4.3.0"),
     ("END", "421 4.3.2 shutting down", Transient, "4.3.2"),
-    ("MAIL", "454 Throttling failure: Maximum sending rate exceeded.", Transient, "454"),
+    ("MAIL", "454 Throttling failure: Maximum sending rate exceeded.", LimitReached, "454"),
     ("GREETING", "421 too many connections", Transient, "421"),
     # configuration
     ("GREETING", "554 no service for you", Misconfigured, "554"),
@@ -227,6 +238,35 @@ ANSWERS: list[tuple[str, str, type[DeliveryError], str]] = [
 async def test_answers(stage: str, answer: str, kind: type[DeliveryError], code: str) -> None:
     error = await failed({stage: answer})
     assert (type(error), error.code) == (kind, code)
+
+
+async def test_exim_s_receipt_has_its_message_id() -> None:
+    async with post_office({"END": "250 OK id=1xX8oK-0000000000-1abc"}) as (_, mail):
+        assert (await mail.send(outgoing("email"))).provider_message_id == "1xX8oK-0000000000-1abc"
+
+
+async def test_a_quoted_local_part_is_an_address() -> None:
+    async with post_office() as (smtp, mail):
+        await mail.send(outgoing("email", target=Target('"a  b"@example.org')))
+        assert "RCPT" in smtp.commands
+        assert smtp.mails[0].recipients == ['"a  b"@example.org']
+        assert email.message_from_bytes(smtp.mails[0].content)["to"] == '"a  b"@example.org'
+
+
+async def test_a_limit_of_the_account_waits_for_hours_and_tries_another_account() -> None:
+    error = await failed({"RCPT": "550 5.4.5 Daily user sending limit exceeded"})
+    assert (type(error), error.failover, error.permanent) == (LimitReached, True, False)
+    assert error.retry_after_s == 14_400
+    hourly = await failed(
+        {"END": "554 5.7.0 The limit on the number of allowed outgoing messages was exceeded"}
+    )
+    assert (type(hourly), hourly.retry_after_s) == (LimitReached, 3_600)
+
+
+async def test_what_one_destination_holds_against_our_server_closes_no_account() -> None:
+    said = "undeliverable address: host mx.example said: 550 5.7.1 blocked (in reply to RCPT TO command)"
+    error = await failed({"RCPT": f"550 5.1.1 <{EMAIL}>: Recipient address rejected: {said}"})
+    assert (type(error), error.about, error.code) == (Misconfigured, About.MESSAGE, "5.7.1")
 
 
 async def test_greylisting_asks_for_minutes() -> None:
@@ -263,10 +303,10 @@ async def test_no_smtp_at_all_is_an_error_of_ours_all_the_same(answer: str) -> N
 
 
 @pytest.mark.parametrize("stage", list(Stage))
-def test_classify_covers_every_code(stage: Stage) -> None:
+def test_every_code_has_a_verdict(stage: Stage) -> None:
     for code in range(100, 600):
-        for status in ("", "5.1.1", "4.2.2", "5.7.1", "5.0.0"):
-            kind = classify(stage, code, status, "")
+        for status in ("", "5.1.1 x", "4.2.2 x", "5.7.1 x", "5.0.0 x"):
+            kind = MEANINGS[rule_of(read_reply(stage, code, status)).verdict].error
             assert kind in (Transient, Rejected, RecipientGone, Misconfigured)
             assert kind is not RecipientGone or stage is Stage.RCPT
             assert kind is Transient or code >= 500

@@ -14,6 +14,7 @@ from tests.providers.samples import NOW_S, PHONE, message, outgoing
 from tests.providers.scripted_http import Answer, Request, json_answer
 from tests.providers.test_adapters import CASES, SID, refused, served
 from tocsin.errors import (
+    About,
     Declined,
     DeliveryError,
     Misconfigured,
@@ -114,8 +115,9 @@ async def test_validity_stays_within_twilio_s_bounds(left_s: float, validity: st
 
 async def test_a_sender_must_come_from_somewhere() -> None:
     async with served("twilio", GOOD) as (server, provider):
-        with pytest.raises(Declined):
+        with pytest.raises(Misconfigured) as caught:
             await provider.send(outgoing("sms", sms(sender="")))
+        assert not caught.value.permanent, "the message waits for a sender"
         assert server.requests == []
     async with served("twilio", GOOD, sender="Tocsin") as (server, provider):
         await provider.send(outgoing("sms", sms(sender="")))
@@ -129,12 +131,12 @@ async def test_a_text_of_1600_characters_passes() -> None:
 
 
 SHEET: dict[type[DeliveryError], list[int]] = {
-    RecipientGone: [21211, 21604, 21612, 21614],
+    RecipientGone: [21211, 21604, 21614],
     OptedOut: [21610],
     Rejected: [21602, 21617, 21619, 21620, 21623, 21654, 21655, 21656],
-    # The sheet calls these configuration; but they are of one message, and the account works for others.
-    Declined: [21408, 21603, 21608],
-    Misconfigured: [20003, 20008, 20404, 21212, 21606, 21703, 21704, 21705, 21910],
+    # The sheet calls it an address; but it is about the pair of numbers, and another account has another.
+    Declined: [21612],
+    Misconfigured: [20003, 20008, 20404, 21212, 21408, 21603, 21606, 21608, 21703, 21704, 21705, 21910],
     Throttled: [20429],
     Transient: [14107, 20500, 20503, 21611],
 }
@@ -149,6 +151,15 @@ async def test_every_code_of_the_table(code: int) -> None:
     error = await refused("twilio", json_answer(400, {"code": code, "message": "no", "status": 400}))
     assert type(error) is ERRORS[code]
     assert (str(error), error.code) == ("no", str(code))
+
+
+@pytest.mark.parametrize(
+    ("code", "about"),
+    [(21408, About.MESSAGE), (21608, About.MESSAGE), (21603, About.ACCOUNT), (21612, About.MESSAGE)],
+)
+async def test_one_number_closes_no_account(code: int, about: About) -> None:
+    error = await refused("twilio", json_answer(400, {"code": code, "message": "no", "status": 400}))
+    assert (error.about, error.failover) == (about, True)
 
 
 @pytest.mark.parametrize(

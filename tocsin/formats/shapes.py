@@ -4,7 +4,10 @@ import re
 
 MAX_TEXT = 512
 _NOT_IN_ADDRESS = r"\s\x00-\x1f\x7f@<>()\[\],;:\\\""
-_EMAIL = re.compile(rf"[^{_NOT_IN_ADDRESS}]{{1,64}}@[^{_NOT_IN_ADDRESS}]{{1,253}}")
+_QUOTED = r'(?=.{3,64}@)"(?:[^"\\\r\n\x00-\x1f\x7f]|\\[ -~])+"'
+_EMAIL = re.compile(
+    rf"(?:[^{_NOT_IN_ADDRESS}]{{1,64}}|{_QUOTED})@(?:[^{_NOT_IN_ADDRESS}]{{1,253}}|\[[0-9A-Za-z.:]{{2,64}}\])"
+)
 _PHONE = re.compile(r"\+[1-9][0-9]{1,14}")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,6}")
 _TIMEZONE = re.compile(r"[A-Za-z0-9_+\-]{1,40}(/[A-Za-z0-9_+\-]{1,40}){0,3}")
@@ -16,6 +19,8 @@ def is_email(text: str) -> bool:
 
     >>> is_email("ada@example.org"), is_email("Ada <ada@example.org>")
     (True, False)
+    >>> is_email('"a b"@example.org'), is_email("ada@[192.0.2.1]")  # RFC 5321, 4.1.2
+    (True, True)
     """
     return _EMAIL.fullmatch(text) is not None
 

@@ -58,7 +58,7 @@ def ascii_domain(address: str) -> str:
     >>> ascii_domain("post@bücher.example")
     'post@xn--bcher-kva.example'
     """
-    address = one_line(address)
+    address = address.strip() if address.isprintable() else one_line(address)  # blanks count in quotes
     if address.isascii():
         return address
     local, at, domain = address.rpartition("@")

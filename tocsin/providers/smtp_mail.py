@@ -3,62 +3,66 @@
 import asyncio
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field, SecretStr, model_validator
 
-from tocsin.errors import About, DeliveryError, Misconfigured, RecipientGone, Rejected, Transient, Unknown
+from tocsin.errors import (
+    About,
+    DeliveryError,
+    LimitReached,
+    Misconfigured,
+    RecipientGone,
+    Rejected,
+    Transient,
+    Unknown,
+)
 from tocsin.model.content import EmailContent, Outgoing
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
 from tocsin.providers.base import Limits, Receipt
 from tocsin.providers.clean import clean
 from tocsin.providers.mime import ascii_domain, mime_bytes
-from tocsin.providers.smtp_session import SmtpCut, SmtpPolicy, SmtpPool, SmtpRefusal, SmtpSession, Stage
+from tocsin.providers.smtp_replies import Verdict, read_reply, rule_of
+from tocsin.providers.smtp_session import SmtpCut, SmtpPolicy, SmtpPool, SmtpRefusal, SmtpSession
+from tocsin.providers.smtp_stages import Stage
 from tocsin.providers.vendor import Account, check_size, content_of
 
 LIMITS = Limits(timeout_s=30)
 
 PORTS: Mapping[str, int] = {"starttls": 587, "tls": 465, "plain": 25}
 
-DEAD_ADDRESS = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
-"""Enhanced statuses that, with 550, 551 or 553 at RCPT, prove the address dead."""
-
-FULL_MAILBOX = frozenset({"5.2.2", "4.2.2"})
-"""Passes, also when the server calls it permanent."""
-
-CONFIGURATION = frozenset({530, 534, 535, 538})
-"""Codes about our login or its encryption, at any stage."""
-
-TOO_BIG = 552
-SHUTTING_DOWN = 421
-
-BY_STATUS: Mapping[str, type[DeliveryError]] = {
-    "5.7.60": Misconfigured,
-    "5.3.4": Rejected,
-}
-"""Enhanced status to error, at any stage."""
-
-BY_STAGE: Mapping[Stage, type[DeliveryError]] = {
-    Stage.CONNECT: Misconfigured,
-    Stage.AUTH: Misconfigured,
-    Stage.MAIL: Misconfigured,
-    Stage.RCPT: Rejected,
-    Stage.DATA: Rejected,
-    Stage.END: Rejected,
-}
-"""What a permanent answer is about where its code says no more.
-
-Of 5.6 and 5.7 too: policy about this mail once a recipient is named, before that about us (a client that is
-blocked, an account that is suspended, a sender that is not ours).
-"""
-
-WAIT_S: Mapping[str, float] = {"4.2.0": 300.0}
+GREYLISTED_S = 300.0
 """Greylisting lets the second try pass after 5 to 15 minutes."""
 
-_ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
-_UNVERIFIED = re.compile(r"address is not verified", re.IGNORECASE)  # Amazon SES, as a 554 after the data
-_ADDRESS = re.compile(r"[^\s<>@\x00-\x1f\x7f]+@[^\s<>@\x00-\x1f\x7f]+")
+
+class Meaning(NamedTuple):
+    """What follows from a verdict."""
+
+    error: type[DeliveryError]
+    about: About
+    wait_s: float | None = None
+
+
+MEANINGS: Mapping[Verdict, Meaning] = {
+    Verdict.GONE: Meaning(RecipientGone, About.RECIPIENT),
+    Verdict.REFUSED: Meaning(Rejected, About.RECIPIENT),
+    Verdict.RECIPIENT_LATER: Meaning(Transient, About.RECIPIENT),
+    Verdict.CONTENT: Meaning(Rejected, About.MESSAGE),
+    Verdict.SERVER_LATER: Meaning(Transient, About.MOMENT),
+    Verdict.ACCOUNT: Meaning(Misconfigured, About.ACCOUNT),
+    Verdict.ACCOUNT_LIMIT: Meaning(LimitReached, About.MOMENT, 3_600),
+    Verdict.ACCOUNT_DAY_LIMIT: Meaning(LimitReached, About.MOMENT, 14_400),
+}
+"""The waits give a mail 6 hours under an hourly limit and 24 hours under a daily one, with 7 attempts."""
+
+ABOUT_INNER: Mapping[About, About] = {About.ACCOUNT: About.MESSAGE, About.MOMENT: About.RECIPIENT}
+"""What one destination holds against our server closes no account: other destinations take its mail."""
+
+_WORD = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")
+_ADDRESS = re.compile(
+    r"""(?:[^\s<>@"\x00-\x1f\x7f]+|"(?:[^"\\\x00-\x1f\x7f]|\\[ -~])+")@[^\s<>@\x00-\x1f\x7f]+"""
+)
 
 MARGIN = 0.9
 """Share of the deadline we use ourselves: what we cut off we can class by its stage, our caller cannot."""
@@ -179,43 +183,28 @@ def _mailbox(address: str, wrong: type[DeliveryError]) -> str:
 
 
 def _queue_id(text: str) -> str:
-    """Take the server's name of the mail: the last word of its answer that has a digit (`queued as 4F2A`)."""
-    words = [word.strip("<>.,;()") for word in text.split()]
-    named = [word for word in words if any(char.isdigit() for char in word) and not _ENHANCED.match(word)]
+    """Take the server's name of the mail: the last word of its answer that has a digit.
+
+    Postfix writes `queued as 4F2A`, Exim `id=1xX8oK-…`.
+    """
+    words = [word.strip("<>.,;()").removeprefix("id=") for word in text.split()]
+    named = [word for word in words if any(char.isdigit() for char in word) and not _WORD.match(word)]
     return named[-1][:100] if named and "@" not in named[-1] else ""
 
 
 def _refused(refusal: SmtpRefusal, outgoing: Outgoing) -> DeliveryError:
-    match = _ENHANCED.match(refusal.text)
-    status = match.group(1) if match else ""
-    kind = classify(refusal.stage, refusal.code, status, refusal.text)
+    """Class a reply by the table; the code shown is that of the reply that decided."""
+    reply = read_reply(refusal.stage, refusal.code, refusal.text)
+    verdict = rule_of(reply).verdict
+    meaning = MEANINGS[verdict]
     text = f"{refusal.code} at {refusal.stage.value}: {clean(refusal.text, outgoing)}"
-    wait_s = WAIT_S.get(status) if kind is Transient else None
-    about = subject_of(refusal.stage, refusal.code, status) if kind is Transient else None
-    return kind(text, code=status or str(refusal.code), retry_after_s=wait_s, about=about)
-
-
-def subject_of(stage: Stage, code: int, status: str) -> About:
-    """Tell what a transient answer is about.
-
-    Greylisting, a full mailbox and an unknown domain are about one recipient. 421 closes the connection, and
-    4.3.x is about the mail system (RFC 3463): both say something of the server.
-    """
-    if code == SHUTTING_DOWN or status.startswith("4.3."):
-        return About.MOMENT
-    about_mailbox = stage is Stage.RCPT or status[1:].startswith((".1.", ".2."))
-    return About.RECIPIENT if about_mailbox else About.MOMENT
-
-
-def classify(stage: Stage, code: int, status: str, text: str) -> type[DeliveryError]:
-    """Class an answer by code, enhanced status (empty if the server gave none) and stage."""
-    if status in FULL_MAILBOX or code // 100 != 5:
-        return Transient
-    if code in CONFIGURATION or _UNVERIFIED.search(text):
-        return Misconfigured
-    if stage is Stage.RCPT and code in (550, 551, 553) and status in DEAD_ADDRESS:
-        return RecipientGone
-    return BY_STATUS.get(status) or (Rejected if code == TOO_BIG else BY_STAGE[stage])
+    greylisted = verdict is Verdict.RECIPIENT_LATER and reply.status == "4.2.0"
+    return meaning.error(
+        text,
+        code=reply.status or str(reply.code),
+        retry_after_s=GREYLISTED_S if greylisted else meaning.wait_s,
+        about=ABOUT_INNER.get(meaning.about, meaning.about) if reply.inner else meaning.about,
+    )
 
 
 def _cut(cut: SmtpCut) -> DeliveryError:

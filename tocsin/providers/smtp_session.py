@@ -4,7 +4,6 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from enum import Enum
 
 import msgspec
 from aiosmtplib import (
@@ -19,17 +18,7 @@ from aiosmtplib.errors import SMTPAuthenticationError, SMTPConnectError
 
 from tocsin.errors import Misconfigured, Transient
 from tocsin.providers.http import untrusted
-
-
-class Stage(Enum):
-    """What a session is at; it tells what a refusal is about."""
-
-    CONNECT = "connect"
-    AUTH = "auth"
-    MAIL = "mail"
-    RCPT = "rcpt"
-    DATA = "data"
-    END = "end of data"
+from tocsin.providers.smtp_stages import Stage
 
 
 class SmtpPolicy(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ import msgspec
 from pydantic import Field, SecretStr
 
 from tocsin.errors import (
+    About,
     Declined,
     DeliveryError,
     Misconfigured,
@@ -36,7 +37,6 @@ ERRORS: Mapping[int, type[DeliveryError]] = {
     # the address
     21211: RecipientGone,
     21604: RecipientGone,
-    21612: RecipientGone,
     21614: RecipientGone,
     # opt-out
     21610: OptedOut,
@@ -49,16 +49,17 @@ ERRORS: Mapping[int, type[DeliveryError]] = {
     21654: Rejected,
     21655: Rejected,
     21656: Rejected,
-    # this message, by this account: the recipient's country, an unverified number, no sender
-    21408: Declined,
-    21603: Declined,
-    21608: Declined,
+    # the pair of numbers: another account has another sender
+    21612: Declined,
     # configuration
     20003: Misconfigured,
     20008: Misconfigured,
     20404: Misconfigured,
     21212: Misconfigured,
+    21408: Misconfigured,
+    21603: Misconfigured,
     21606: Misconfigured,
+    21608: Misconfigured,
     21703: Misconfigured,
     21704: Misconfigured,
     21705: Misconfigured,
@@ -71,6 +72,12 @@ ERRORS: Mapping[int, type[DeliveryError]] = {
     21611: Transient,
 }
 """Twilio's `code` to error; other codes are classed by HTTP status."""
+
+ABOUT: Mapping[int, About] = {21408: About.MESSAGE, 21608: About.MESSAGE}
+"""Code to what it is about, where its error's class says otherwise.
+
+A country that is not enabled and a number that a trial account has not verified: other numbers are served.
+"""
 
 _SERVICE = re.compile(r"MG[0-9a-fA-F]{32}")
 
@@ -137,7 +144,7 @@ class TwilioSms:
         sender = content.sender or self._account.sender
         if not sender:
             msg = "neither the message nor the account names a sender"
-            raise Declined(msg, code="21603")
+            raise Misconfigured(msg, code="21603")
         name = "MessagingServiceSid" if _SERVICE.fullmatch(sender) else "From"
         form = {"To": message.target.address, name: sender, "Body": content.text}
         if self._account.status_callback:
@@ -180,7 +187,7 @@ def _error(answer: Response, outgoing: Outgoing, now_s: float) -> DeliveryError:
     text = clean(refusal.message or "", outgoing) or f"HTTP {answer.status}"
     code = str(refusal.code or answer.status)
     wait_s = retry_after_s(answer.headers, now_s) if kind in (Throttled, Transient) else None
-    return kind(text, code=code, retry_after_s=wait_s)
+    return kind(text, code=code, retry_after_s=wait_s, about=ABOUT.get(refusal.code or 0))
 
 
 def _by_status(status: int, *, refused: bool) -> type[DeliveryError]:

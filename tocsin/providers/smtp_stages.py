@@ -1,0 +1,14 @@
+"""Stages of an SMTP transaction."""
+
+from enum import Enum
+
+
+class Stage(Enum):
+    """Step of the session that a reply answers."""
+
+    CONNECT = "connect"
+    AUTH = "auth"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
+    END = "end of data"
