@@ -20,7 +20,8 @@ _log = logging.getLogger("tocsin.supervisor")
 REFUSED = 78  # EX_CONFIG of sysexits.h
 PARENT = "TOCSIN_SUPERVISOR"
 """Variable with the supervisor's process id: a shard whose supervisor has died finds another parent."""
-_STOP_S = 20.0
+STOP_S = 20.0
+"""How long a shard may take to stop before it is killed."""
 
 
 class RestartBackoff:
@@ -145,7 +146,9 @@ class Supervisor:
         command: Callable[[int], list[str]],
         env: Mapping[str, str],
         logs: Path | None = None,
+        stop_s: float = STOP_S,
     ) -> None:
+        self._stop_s = stop_s
         self.shards = [
             ShardProcess(number, command(number), env, logs / f"shard-{number}.log" if logs else None)
             for number in range(shards)
@@ -180,7 +183,7 @@ class Supervisor:
         for shard in self.shards:
             shard.ask_to_stop()
         for shard in self.shards:
-            shard.wait(_STOP_S)
+            shard.wait(self._stop_s)
 
     def _ask(self, _signal: int, _frame: FrameType | None) -> None:
         self._stopping = True

@@ -79,14 +79,15 @@ class Routed(NamedTuple):
 
 Parser = Callable[[RawRecord], tuple[str, Item]]
 Bundles = dict[str, list[GateInput]]
-_REMEMBERED = 1 << 16
+REMEMBERED = 1 << 16
 """Users whose key group is remembered, at some 200 bytes each."""
 
 
 class Homes:
     """Where users live, remembered for those seen lately: hashing the key twice takes a microsecond."""
 
-    def __init__(self, partitions: int, key_groups: int) -> None:
+    def __init__(self, partitions: int, key_groups: int, remembered: int = REMEMBERED) -> None:
+        self._remembered = remembered
         self._partitions = partitions
         self._key_groups = key_groups
         self.names = [[f"{p}.{n}" for n in range(key_groups)] for p in range(partitions)]
@@ -99,7 +100,7 @@ class Homes:
     def _find(self, user_key: str) -> tuple[int, str]:
         key = user_key.encode()
         partition = partition_of(key, self._partitions)
-        if len(self._found) >= _REMEMBERED:
+        if len(self._found) >= self._remembered:
             self._found.clear()
         found = partition, self.names[partition][key_group_of(key, self._key_groups)]
         self._found[user_key] = found

@@ -12,6 +12,7 @@ import redis
 
 from tests.providers.messages import message
 from tests.providers.valkey import OwnValkey, free_port
+from tests.waiting import PATIENCE_S, soon
 from tocsin.delivery.claim import Claim, ClaimResult, Output
 from tocsin.delivery.ledger import Ledger, LedgerPolicy, check, version_key
 from tocsin.model.message import Message
@@ -209,13 +210,12 @@ async def test_with_wait_calls_last_until_redis_is_back(own_valkey: OwnValkey) -
     own_valkey.kill()
     waiting = asyncio.create_task(ledger.claim(message(number=2)))
     writing = asyncio.create_task(ledger.record(message(number=1), 2, [LINE], unknown=False))
-    await asyncio.sleep(0.3)
-    assert ledger.away
+    await soon(lambda: ledger.away)
     assert not waiting.done()
     assert not writing.done()
     await asyncio.to_thread(own_valkey.start)
-    assert (await asyncio.wait_for(waiting, 5)).result is ClaimResult.FRESH
-    await asyncio.wait_for(writing, 5)
+    assert (await asyncio.wait_for(waiting, PATIENCE_S)).result is ClaimResult.FRESH
+    await asyncio.wait_for(writing, PATIENCE_S)
     assert not ledger.away
     again = Ledger(LedgerPolicy(url=own_valkey.url), SECOND)
     assert (await again.claim(message(number=1))).outputs == (LINE,)
@@ -231,10 +231,7 @@ async def test_with_send_nobody_waits_and_ends_are_written_later(own_valkey: Own
     assert not ledger.away, "the channel goes on"
     await asyncio.wait_for(ledger.finish(message(number=2), 1, [LINE], returned=False, unknown=False), 2)
     await asyncio.to_thread(own_valkey.start)
-    for _ in range(100):
-        await asyncio.sleep(0.05)
-        if ledger.up:
-            break
+    await soon(lambda: ledger.up)
     again = Ledger(LedgerPolicy(url=own_valkey.url), SECOND)
     assert await again.claim(message(number=2)) == Claim(ClaimResult.DONE, 1, (LINE,))
     await ledger.close()

@@ -8,12 +8,13 @@ import time
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from tocsin.delivery.runtime import Runtime, Tasks
 
 
 def collect(tasks: Tasks[int, str], count: int) -> list[str]:
     results: list[str] = []
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while len(results) < count and time.monotonic() < deadline:
         tasks.wait(0.1)
         results += tasks.drain()
@@ -25,13 +26,20 @@ def failed(job: int) -> str:
 
 
 def test_every_job_comes_back_once_in_order_of_completion(runtime: Runtime) -> None:
+    ended = {job: asyncio.Event() for job in (1, 2, 3, 4)}
+
     async def work(job: int) -> str:
-        await asyncio.sleep(0.02 * (3 - job))
+        await ended[job + 1].wait()
+        asyncio.get_running_loop().call_soon(ended[job].set)
         return f"done {job}"
+
+    async def begin() -> None:
+        ended[4].set()
 
     tasks = runtime.tasks(work, failed)
     tasks.submit([1, 2, 3])
     assert tasks.pending == 3
+    runtime.run(begin(), PATIENCE_S)
     assert collect(tasks, 3) == ["done 3", "done 2", "done 1"]
     assert tasks.pending == 0
     assert tasks.drain() == []
@@ -53,15 +61,20 @@ def test_a_job_that_raises_comes_back_as_failed_and_is_logged_without_its_text(
 
 
 def test_submit_does_not_wait(runtime: Runtime) -> None:
+    allowed = asyncio.Event()
+
     async def work(job: int) -> str:
-        await asyncio.sleep(0.2)
+        await allowed.wait()
         return ""
 
+    async def allow() -> None:
+        allowed.set()
+
     tasks = runtime.tasks(work, failed)
-    started = time.monotonic()
-    tasks.submit(range(100))
-    assert time.monotonic() - started < 0.1
-    assert tasks.drain() == []
+    tasks.submit(range(100))  # would hang here
+    assert (tasks.pending, tasks.drain()) == (100, [])
+    runtime.run(allow(), PATIENCE_S)
+    assert len(collect(tasks, 100)) == 100
 
 
 def test_mailboxes_do_not_mix(runtime: Runtime) -> None:
@@ -88,19 +101,20 @@ def test_an_empty_submit_wakes_nobody(runtime: Runtime) -> None:
 
 
 def test_stop_cancels_what_runs_and_ends_the_thread() -> None:
-    runtime, cancelled = Runtime(), threading.Event()
+    runtime, started, cancelled = Runtime(), threading.Event(), threading.Event()
     runtime.start()
 
     async def work(job: int) -> str:
+        started.set()
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             cancelled.set()
             raise
         return ""
 
     runtime.tasks(work, failed).submit([1])
-    time.sleep(0.05)
+    assert started.wait(PATIENCE_S)
     runtime.stop()
     assert cancelled.is_set()
     assert not any(thread.name == "tocsin-loop" for thread in threading.enumerate())

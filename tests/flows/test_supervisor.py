@@ -5,25 +5,27 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from flows.readiness import READY_FD
-from flows.supervisor import PARENT, REFUSED, RestartBackoff, ShardProcess, Supervisor
+from flows.supervisor import PARENT, REFUSED, STOP_S, RestartBackoff, ShardProcess, Supervisor
+from tests.waiting import PATIENCE_S, until
 
 SLEEPER = "import time; time.sleep(60)"
 READY = f"import os; os.write(int(os.environ[{READY_FD!r}]), b'1'); "
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    "print('deaf', flush=True); time.sleep(600)"
+)
 
 
-def supervisor(*programs: str, logs: Path | None = None) -> Supervisor:
+def supervisor(*programs: str, logs: Path | None = None, stop_s: float = STOP_S) -> Supervisor:
     made = Supervisor(
-        len(programs), lambda number: [sys.executable, "-c", programs[number]], os.environ, logs
+        len(programs), lambda number: [sys.executable, "-c", programs[number]], os.environ, logs, stop_s
     )
     made.start()
     return made
 
 
-def check_until(made: Supervisor, seen: int, within_s: float = 20) -> int | None:
+def check_until(made: Supervisor, seen: int, within_s: float = PATIENCE_S) -> int | None:
     """Check until the first shard was restarted `seen` times, or all must end."""
     end = time.monotonic() + within_s
     code = None
@@ -123,11 +125,10 @@ def test_output_of_a_shard_goes_to_its_log(tmp_path: Path) -> None:
     assert (tmp_path / "shard-0.log").read_text() == "said\n"
 
 
-def test_a_stubborn_shard_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.supervisor._STOP_S", 0.5)
-    made = supervisor(STUBBORN)
+def test_a_stubborn_shard_is_killed(tmp_path: Path) -> None:
+    made = supervisor(STUBBORN, logs=tmp_path, stop_s=0.2)
     process = made.shards[0].process
-    time.sleep(0.5)
+    until(lambda: (tmp_path / "shard-0.log").read_text() == "deaf\n")
     made.stop()
     assert process is not None
     assert process.returncode == -9

@@ -221,9 +221,8 @@ def test_any_bytes_leave_exactly_one_trace(value: bytes, partition: int) -> None
     assert len(inputs(routed)) + len(letters) == 1
 
 
-def test_a_home_is_remembered_and_right_beyond_what_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("operators.decode._REMEMBERED", 3)
-    homes = Homes(PARTITIONS, LANES)
+def test_a_home_is_remembered_and_right_beyond_what_is_remembered() -> None:
+    homes = Homes(PARTITIONS, LANES, remembered=3)
     users = [f"default/u{number}" for number in range(10)] * 2
     for user in users:
         key = user.encode()

@@ -378,7 +378,7 @@ async def test_some_reasons_need_a_new_connection(reason: str) -> None:
     answers = [refusal(503, reason)._replace(delay_s=0.05 * number) for number in range(5)]
     async with apple(lambda _request: answers.pop() if answers else OK) as (server, apns):
         refused = [asyncio.ensure_future(apns.send(ios())) for _ in range(5)]
-        await asyncio.sleep(0.02)
+        await asyncio.wait(refused, return_when=asyncio.FIRST_COMPLETED)
         await apns.send(ios())  # the first refusal is here, the others are still to come
         assert all(isinstance(each, DeliveryError) for each in await gathered(refused))
         await apns.send(ios())

@@ -13,6 +13,7 @@ from tests.providers.samples import ANDROID, IOS, NOW_S, SteppingClock, leaks, o
 from tests.providers.scripted_http import Answer, Fault, Request, ScriptedHttp, Step, json_answer
 from tests.providers.test_adapters import CASES, SERVICE_ACCOUNT, refused, sends, served
 from tests.providers.test_sendgrid import mismatches
+from tests.waiting import soon
 from tocsin.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient
 from tocsin.model.content import PushContent
 from tocsin.providers.fcm import ERRORS, Fcm, FcmAccount
@@ -202,12 +203,13 @@ async def test_while_a_token_holds_a_renewal_delays_only_who_started_it() -> Non
         provider = fcm(server, clock)
         await provider.send(outgoing("push"))
         clock.now_s += 3599 - RENEW_EARLY_S + 1
-        google.delay_s = 0.5
+        google.delay_s = 60
         first = asyncio.ensure_future(provider.send(outgoing("push")))
-        await asyncio.sleep(0.1)
-        await asyncio.wait_for(provider.send(outgoing("push")), 0.3)
+        await soon(lambda: len(google.asked) == 2)
+        await provider.send(outgoing("push"))
         assert not first.done()
-        await first
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
         await provider.close()
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.providers.certificates import server_tls
 from tests.providers.scripted_http import Answer, Fault, Refusing, ScriptedHttp
+from tests.waiting import soon
 from tocsin.devkit.httpx_transport import HttpxTransport
 from tocsin.errors import DeliveryError, Misconfigured, Transient, Unknown
 from tocsin.providers.http import MAX_RETRY_AFTER_S, HttpPolicy, PyreqwestTransport, Transport, retry_after_s
@@ -113,7 +114,7 @@ async def test_after_the_request_was_written_the_outcome_is_unknown(
         started = time.monotonic()
         error = await failure(transport, server.url, 0.4)
         assert isinstance(error, Unknown)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 8, "the default of 10 s held, not the 0.4 s asked for"
         assert len(server.requests) == 1, "a transport never repeats by itself"
 
 
@@ -127,12 +128,14 @@ async def test_a_server_that_never_reads_leaves_it_unknown(transport: Transport)
 
 @BOTH
 async def test_waits_for_a_slot_only_so_long(transport: Transport) -> None:
-    async with ScriptedHttp(Answer(delay_s=1)) as server:
-        busy = [asyncio.ensure_future(post(transport, server.url, 2)) for _ in range(POLICY.max_connections)]
-        await asyncio.sleep(0.1)
+    async with ScriptedHttp(Answer(delay_s=60)) as server:
+        busy = [asyncio.ensure_future(post(transport, server.url, 60)) for _ in range(POLICY.max_connections)]
+        await soon(lambda: len(server.requests) == POLICY.max_connections)
         assert isinstance(await failure(transport, server.url), Transient)
         assert len(server.requests) == POLICY.max_connections
-        await asyncio.gather(*busy)
+        for call in busy:
+            call.cancel()
+        await asyncio.gather(*busy, return_exceptions=True)
 
 
 @BOTH

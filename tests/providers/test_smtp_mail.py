@@ -15,6 +15,7 @@ from tests.providers.certificates import server_tls
 from tests.providers.samples import CONTENTS, EMAIL, leaks, outgoing
 from tests.providers.scripted_http import Refusing
 from tests.providers.scripted_smtp import Script, ScriptedSmtp, SmtpFault
+from tests.waiting import soon
 from tocsin.errors import (
     About,
     DeliveryError,
@@ -409,6 +410,7 @@ async def test_a_connection_the_server_closed_is_replaced() -> None:
         await mail.send(outgoing("email"))
         for transport in list(smtp.open):
             transport.close()
+        await soon(lambda: not smtp.open)
         await asyncio.sleep(0.05)
         await mail.send(outgoing("email"))
         assert (smtp.connections, len(smtp.mails)) == (2, 2)
@@ -432,11 +434,10 @@ async def test_waiting_for_a_connection_has_an_end() -> None:
 async def test_a_cancelled_send_gives_its_slot_back_and_not_its_connection() -> None:
     async with post_office([{"MAIL": SmtpFault.HANG}, {}], max_connections=1) as (smtp, mail):
         call = asyncio.ensure_future(mail.send(outgoing("email")))
-        await asyncio.sleep(0.1)
+        await soon(lambda: "MAIL" in smtp.commands)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        await asyncio.sleep(0.05)
-        assert not smtp.open, "nobody knows what it would answer next"
+        await soon(lambda: not smtp.open, "the end of a connection whose next answer nobody knows")
         await mail.send(outgoing("email"))
         assert (smtp.connections, len(smtp.mails)) == (2, 1)

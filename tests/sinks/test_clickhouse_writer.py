@@ -8,6 +8,7 @@ import pytest
 
 from operators.track import Finished
 from sinks.clickhouse import LineStore, OutcomeWriter
+from tests.waiting import PATIENCE_S, until
 from tocsin.errors import SinkError
 from tocsin.model.outcome import Outcome
 from tocsin.model.raw import RawRecord
@@ -44,7 +45,7 @@ def store() -> Memory:
     return Memory()
 
 
-def collect(writer: OutcomeWriter, count: int, within_s: float = 10) -> list[Finished]:
+def collect(writer: OutcomeWriter, count: int, within_s: float = PATIENCE_S) -> list[Finished]:
     done: list[Finished] = []
     end = time.monotonic() + within_s
     while len(done) < count and time.monotonic() < end:
@@ -71,7 +72,7 @@ def test_two_stores_share_the_records_and_store_each_once() -> None:
     stores = Memory(), Memory()
     writer = OutcomeWriter(*stores, capacity=100_000)
     writer.submit([record(n) for n in range(60_000)])
-    done = collect(writer, 60_000, within_s=30)
+    done = collect(writer, 60_000)
     assert sorted(one.record.offset for one in done) == list(range(60_000))
     assert all(store.lines for store in stores)
     lines = [line for store in stores for line in store.lines]
@@ -81,7 +82,7 @@ def test_two_stores_share_the_records_and_store_each_once() -> None:
 
 def test_two_threads_do_not_halve_each_others_batches() -> None:
     stores = Memory(), Memory()
-    writer = writer_over(*stores, linger_s=0.5)
+    writer = writer_over(*stores, linger_s=2)
     writer.submit([record(1)])
     time.sleep(0.1)
     writer.submit([record(2)])
@@ -93,7 +94,7 @@ def test_two_threads_do_not_halve_each_others_batches() -> None:
 def test_a_full_batch_does_not_wait_for_company(store: Memory) -> None:
     writer = writer_over(store, capacity=100_000, linger_s=60)
     writer.submit([record(n) for n in range(25_001)])
-    assert len(collect(writer, 25_000, within_s=20)) == 25_000
+    assert len(collect(writer, 25_000)) == 25_000
     writer.close()
 
 
@@ -109,8 +110,8 @@ def test_nothing_is_done_while_the_store_is_away_and_all_is_when_it_comes_back(s
     store.away.set()
     writer = writer_over(store)
     writer.submit([record(1), record(2)])
-    assert collect(writer, 1, within_s=0.8) == []
-    assert writer.problem == "away"
+    until(lambda: writer.problem == "away")
+    assert writer.finished() == []
     assert writer.room() == 0
     store.away.clear()
     assert len(collect(writer, 2)) == 2
@@ -141,28 +142,29 @@ class Refusing:
 def test_well_formed_outcomes_that_are_refused_wait_and_say_what_to_do() -> None:
     writer = writer_over(Refusing())
     writer.submit([record(1)])
-    assert collect(writer, 1, within_s=0.8) == []
-    assert "tocsin migrate" in writer.problem
+    until(lambda: "tocsin migrate" in writer.problem)
+    assert writer.finished() == []
     writer.close()
 
 
 class Broken:
-    """A store that fails as nobody foresaw, then does not."""
+    """A store that fails as nobody foresaw, until it is mended."""
 
-    def __init__(self, failures: int) -> None:
-        self._failures = failures
+    def __init__(self) -> None:
+        self.mended = threading.Event()
 
     def insert(self, lines: bytes) -> None:
-        if self._failures:
-            self._failures -= 1
+        if not self.mended.is_set():
             raise KeyError("ann@mail.example")
 
 
 def test_a_failure_nobody_foresaw_is_told_without_content_and_tried_again() -> None:
-    writer = writer_over(Broken(failures=4))
+    store = Broken()
+    writer = writer_over(store)
     writer.submit([record(1)])
-    assert collect(writer, 1, within_s=0.8) == []
-    assert writer.problem == "ClickHouse cannot take outcomes (KeyError)"
+    until(lambda: writer.problem == "ClickHouse cannot take outcomes (KeyError)")
+    assert writer.finished() == []
+    store.mended.set()
     assert len(collect(writer, 1)) == 1
     assert writer.problem == ""
     writer.close()
@@ -181,7 +183,7 @@ def test_close_leaves_what_is_not_stored_unreported(store: Memory) -> None:
     store.away.set()
     writer = writer_over(store)
     writer.submit([record(1)])
-    time.sleep(0.3)
+    until(lambda: writer.problem == "away")
     writer.close()
     assert writer.finished() == []
     assert store.lines == []

@@ -130,7 +130,7 @@ class TestFailures:
             before = time.monotonic()
             with pytest.raises(SinkError, match=r"10 records not acknowledged within 0\.5 s"):
                 publisher.confirm(0.5)
-            assert time.monotonic() - before < 5
+            assert time.monotonic() - before < 25, "the 30 s of the client held, not the 0.5 s asked for"
 
     def test_a_broker_that_comes_back_gets_everything_in_order(self) -> None:
         with MockCluster() as cluster:

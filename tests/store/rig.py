@@ -17,7 +17,7 @@ from rocksdict import Rdict
 from tocsin.store import Codec, Identity, Lane, Shard
 from tocsin.store.base import Base
 from tocsin.store.directory import base_dir, prepare
-from tocsin.store.outbox import AS_IT_IS
+from tocsin.store.outbox import AS_THEY_ARE
 from tocsin.store.rocks import options
 
 IDENTITY = Identity(cluster="c1", topics={"events": "t1"}, partitions=2, lanes=2)
@@ -102,7 +102,7 @@ class Rig:
             codec=self.codec,
             cache_users=CACHED * len(LANES),
             publish=self.world,
-            form=AS_IT_IS,
+            form=AS_THEY_ARE,
             patience_s=30.0,
         )
 
