@@ -1,6 +1,10 @@
 """YAML files of the catalog as plain data that remembers its lines. Reads YAML 1.2's core schema.
 
 So `on:` is a name and `22:00` a text, which YAML 1.1 would read as `true` and 1320.
+
+PyYAML parses; this module walks its nodes. No library does all that a catalog needs. ruamel.yaml's round trip
+has lines too, but turns `2026-01-31` into a date, lets unknown tags pass, stops at the first doubled key and
+takes twice the time. strictyaml refuses flow mappings (`on: {type: order.shipped}`).
 """
 
 import re

@@ -1,4 +1,8 @@
-"""HTTP/2 for the one provider that speaks nothing else, over h2; with or without TLS."""
+"""Serves HTTP/2 for APNs, which speaks nothing else, over h2; with or without TLS.
+
+An ASGI server such as hypercorn, which uses h2 too, gives an application no way to send GOAWAY after a chosen
+answer or to cut a connection: the faults that clients of APNs must stand.
+"""
 
 import asyncio
 from collections.abc import Callable

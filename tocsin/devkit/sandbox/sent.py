@@ -112,9 +112,9 @@ class Log:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         self._encode = msgspec.json.Encoder().encode
         self._lines: list[bytes] = []
-        self._cut_torn_line()
+        self._end_torn_line()
 
-    def _cut_torn_line(self) -> None:
+    def _end_torn_line(self) -> None:
         """End a line that a kill tore, so that the next one stands alone."""
         size = os.fstat(self._file).st_size
         if size and os.pread(self._file, 1, size - 1) != b"\n":
