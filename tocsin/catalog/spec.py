@@ -49,9 +49,10 @@ subject, tenant, time_ms) and `user` (id, known, locale, timezone, channels).
 
 import re
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from tocsin.model.zones import zone
 
 _DURATION = re.compile(r"^(\d{1,9})(ms|s|m|h|d)$")
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -76,11 +77,9 @@ def daily_minute(value: object) -> int:
 
 
 def _zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (KeyError, ValueError, OSError):
+    if zone(value) is None:
         msg = "not an IANA time zone: write a name such as Europe/Berlin"
-        raise ValueError(msg) from None
+        raise ValueError(msg)
     return value
 
 

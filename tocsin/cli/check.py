@@ -15,6 +15,7 @@ from tocsin.catalog.loader import check as check_catalog
 from tocsin.cli.output import FAULT, console, print_json
 from tocsin.delivery.ledger import check as check_redis
 from tocsin.errors import SettingsError, SinkError, TocsinError
+from tocsin.model.zones import ZONE_DATA
 from tocsin.providers.accounts import load_accounts
 from tocsin.providers.apns import Apns
 from tocsin.providers.fcm import Fcm
@@ -57,6 +58,7 @@ def check(
     else:
         for finding in findings:
             _show(finding)
+        console.print(f"  time zones of {ZONE_DATA}, from the tzdata package")
         _show_notes(settings, findings)
     if any(finding.problems for finding in findings):
         raise typer.Exit(FAULT)

@@ -4,11 +4,11 @@ A span ends at the first moment at which the local clock shows a time outside of
 over the end, the span ends at the leap. Where an hour comes twice, a span within it comes twice, too.
 """
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 from tocsin.formats.rfc3339 import LATEST_MS
+from tocsin.model.zones import zone as find_zone
 
 _MINUTE_MS = 60_000
 _DAY_MIN = 1_440
@@ -16,16 +16,8 @@ _DAY_MIN = 1_440
 _QUARTER_MS = 15 * _MINUTE_MS
 
 
-@lru_cache(maxsize=1_024)
-def _zone(name: str) -> tzinfo:
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return UTC
-
-
 def _offset_ms(name: str, at_ms: int) -> int:
-    offset = datetime.fromtimestamp(min(at_ms, LATEST_MS) / 1000, _zone(name)).utcoffset()
+    offset = datetime.fromtimestamp(min(at_ms, LATEST_MS) / 1000, find_zone(name) or UTC).utcoffset()
     assert offset is not None, "an aware datetime has an offset"
     return int(offset.total_seconds() * 1000)
 

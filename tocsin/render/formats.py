@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import jinja2
 from babel import Locale, UnknownLocaleError
@@ -18,6 +17,7 @@ from babel.numbers import format_currency, format_decimal
 from babel.units import format_unit
 from jinja2.runtime import Context
 
+from tocsin.model.zones import zone as find_zone
 from tocsin.render.text import safe_url
 
 STYLES = frozenset({"short", "medium", "long", "full"})
@@ -32,15 +32,7 @@ def zone_or(name: str, default: str) -> str:
     >>> zone_or("Europe/Vienna", "UTC"), zone_or("Mars/Base", "UTC"), zone_or("../passwd", "UTC")
     ('Europe/Vienna', 'UTC', 'UTC')
     """
-    return name if name and _zone(name) else default
-
-
-@lru_cache(MEMO)
-def _zone(name: str) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
+    return name if find_zone(name) else default
 
 
 @lru_cache(1024)
@@ -65,7 +57,7 @@ def _moment(value: Moment, zone: str) -> datetime:
         moment = datetime.fromtimestamp(value / 1000, UTC)
     else:
         moment = datetime.fromisoformat(value)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(_zone(zone) or UTC)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(find_zone(zone) or UTC)
 
 
 def _time(value: Moment, style: str, zone: str, locale: str) -> str:
