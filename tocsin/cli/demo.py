@@ -54,13 +54,21 @@ class Plan(NamedTuple):
 def demo(
     *,
     days: Annotated[
-        int, typer.Option(min=1, max=365, help="days of flights, from 7 February 2013: a blizzard")
+        int,
+        typer.Option(
+            min=1, max=365, help="days of flights to play, from 7 February 2013 on, the day before a blizzard"
+        ),
     ] = 7,
-    passengers: Annotated[int, typer.Option(min=1, help="made-up passengers")] = 2_000,
-    seed: Annotated[int, typer.Option(help="another seed, other passengers")] = 2013,
-    speed: Annotated[str, typer.Option(help="event seconds a second: 1, 3600 …, or max; headless: max")] = "",
-    shards: Annotated[int, typer.Option(min=1, max=8, help="processes of the flow")] = 2,
-    headless: Annotated[bool, typer.Option(help="no live view; end when all is delivered")] = False,
+    passengers: Annotated[int, typer.Option(min=1, help="number of made-up passengers")] = 2_000,
+    seed: Annotated[int, typer.Option(help="seed of the random choice of passengers")] = 2013,
+    speed: Annotated[
+        str,
+        typer.Option(help="seconds of flight time in a second: a number, or max (default with --headless)"),
+    ] = "",
+    shards: Annotated[int, typer.Option(min=1, max=8, help="number of shards, each a process")] = 2,
+    headless: Annotated[
+        bool, typer.Option(help="show no live view and end when everything is delivered")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object at the end (headless)")] = False,
     broker: Annotated[
         Literal["embedded", "apache"], typer.Option(help="apache: Apache Kafka itself (needs Java and Maven)")
@@ -72,7 +80,7 @@ def demo(
         ),
     ] = None,
     kill_shard_every: Annotated[
-        float, typer.Option(min=0, help="SIGKILL a shard every so many seconds, more or less")
+        float, typer.Option(min=0, help="kill a shard (SIGKILL) about every this many seconds")
     ] = 0,
 ) -> None:
     """Start everything, play real flights of 2013, watch them become messages, audit the result."""

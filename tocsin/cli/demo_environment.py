@@ -155,7 +155,7 @@ class DemoEnvironment:
 def refuse_foreign(folder: Path) -> None:
     """End (exit code 2) if a folder is neither empty nor a demo's: the demo removes and overwrites in it."""
     if folder.is_dir() and any(folder.iterdir()) and not (folder / _MARK).is_file():
-        fail(f"--keep: {folder} holds what is not of the demo; name a new or empty folder", code=2)
+        fail(f"--keep: {folder} has files that are not the demo's; name a new or empty folder", code=2)
 
 
 def _person(passenger: Passenger) -> Person:

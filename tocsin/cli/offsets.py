@@ -15,7 +15,9 @@ app = typer.Typer(help="Committed positions of the shards.", no_args_is_help=Tru
 @app.command()
 def forget(
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="really: events are decided again")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="confirm: every event that Kafka still holds is decided again")
+    ] = False,
 ) -> None:
     """Forget how far all shards had read, to begin anew after their state directories were lost.
 

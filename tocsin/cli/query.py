@@ -15,7 +15,7 @@ from tocsin.cli.output import FAULT, console, fail, print_json, print_table
 from tocsin.model.statuses import SENTENCES
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="print JSON")]
-TenantFlag = Annotated[str, typer.Option(help="whose")]
+TenantFlag = Annotated[str, typer.Option(help="tenant")]
 
 
 def migrate() -> None:
@@ -28,10 +28,12 @@ def migrate() -> None:
 
 
 def query(
-    name: Annotated[str, typer.Argument(help="a named query; without one they are listed")] = "",
+    name: Annotated[str, typer.Argument(help="name of a query; without a name, all queries are listed")] = "",
     *,
     tenant: TenantFlag = "default",
-    notification_id: Annotated[str, typer.Option(help="of timeline: whose life, 32 hex digits")] = "",
+    notification_id: Annotated[
+        str, typer.Option(help="for the query timeline: the notification's id, 32 hex digits")
+    ] = "",
     json: JsonFlag = False,
 ) -> None:
     """Run a named query of dashboards/queries."""
@@ -87,9 +89,9 @@ def why(
         str, typer.Argument(help="a notification, message or event id, or an origin topic/partition/offset")
     ] = "",
     *,
-    user: Annotated[str, typer.Option(help="everything of one user")] = "",
+    user: Annotated[str, typer.Option(help="show all outcomes of this user")] = "",
     tenant: TenantFlag = "default",
-    limit: Annotated[int, typer.Option(min=1, help="at most so many outcomes")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="largest number of outcomes shown")] = 50,
     json: JsonFlag = False,
 ) -> None:
     """Say what became of a notification and why: the rule, the counter and the window."""

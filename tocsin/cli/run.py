@@ -20,11 +20,11 @@ _OF = re.compile(r"^(\d+)/(\d+)$")
 def run(
     *,
     shards: Annotated[
-        int, typer.Option(min=1, help="processes to run, each with its share of the partitions")
+        int, typer.Option(min=1, help="number of processes to run, each with its share of the partitions")
     ] = 1,
     shard: Annotated[str, typer.Option(help="run only shard i of N here, as one of a fleet: i/N")] = "",
     flow: Annotated[
-        Literal["pipeline", "decide", "deliver", "track"], typer.Option(help="which part")
+        Literal["pipeline", "decide", "deliver", "track"], typer.Option(help="flow to run")
     ] = "pipeline",
     channel: Annotated[list[str] | None, typer.Option(help="deliver only these channels")] = None,
 ) -> None:

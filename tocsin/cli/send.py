@@ -18,14 +18,14 @@ from tocsin.model import topics
 def send(
     kind: Annotated[str, typer.Argument(metavar="TYPE", help="event type, such as flight.cancelled")],
     *,
-    user: Annotated[str, typer.Option(help="whom it is about")],
+    user: Annotated[str, typer.Option(help="id of the user")],
     data: Annotated[str, typer.Option(help="the event's data, a JSON object")] = "{}",
-    tenant: Annotated[str, typer.Option(help="whose user")] = "default",
-    event_id: Annotated[str, typer.Option("--id", help="its id; by default a new one")] = "",
-    source: Annotated[str, typer.Option(help="where it comes from")] = "/tocsin/send",
+    tenant: Annotated[str, typer.Option(help="tenant of the user")] = "default",
+    event_id: Annotated[str, typer.Option("--id", help="id of the event; by default a new one")] = "",
+    source: Annotated[str, typer.Option(help="source of the event")] = "/tocsin/send",
     at: Annotated[str, typer.Option("--time", help="event time, RFC 3339; by default now")] = "",
     send_at: Annotated[str, typer.Option(help="hold until this time, RFC 3339")] = "",
-    bulk: Annotated[bool, typer.Option(help="through the topic of broadcasts")] = False,
+    bulk: Annotated[bool, typer.Option(help="write to the topic `bulk`, for broadcasts")] = False,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Write one event to Kafka and say where it went."""

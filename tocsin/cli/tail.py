@@ -17,9 +17,11 @@ from tocsin.model.raw import RawRecord
 def tail(
     topic: Annotated[str, typer.Argument(help="topic without the prefix, such as outcomes or dead")],
     *,
-    last: Annotated[int, typer.Option("--last", "-n", help="begin with so many records a partition")] = 0,
-    follow: Annotated[bool, typer.Option(help="go on with what arrives")] = True,
-    json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
+    last: Annotated[
+        int, typer.Option("--last", "-n", help="first print this many of the last records of each partition")
+    ] = 0,
+    follow: Annotated[bool, typer.Option(help="keep printing records as they arrive")] = True,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object a line")] = False,
 ) -> None:
     """Print a topic's records as they arrive."""
     if topic not in topics.ALL:
