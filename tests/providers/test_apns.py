@@ -5,17 +5,19 @@ import re
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import jwt
 import msgspec
 import pytest
 from pydantic import SecretStr
+from redis.asyncio import Redis
 
 from tests.providers.certificates import p256_key, pem, server_tls
 from tests.providers.samples import IOS, NOW_S, SteppingClock, ios, leaks, outgoing
 from tests.providers.scripted_h2 import H2Fault, Script, ScriptedH2, Step
-from tests.providers.scripted_http import Answer, Request, ScriptedHttp
+from tests.providers.scripted_http import Answer, Refusing, Request, ScriptedHttp
 from tocsin.errors import (
     Declined,
     DeliveryError,
@@ -28,14 +30,14 @@ from tocsin.errors import (
 )
 from tocsin.model.content import PushContent
 from tocsin.providers.apns import (
-    BAD_TOKEN_RUN,
     ERRORS,
-    RENEW_AFTER_S,
-    RENEW_AT_MOST_EVERY_S,
+    FOREIGN,
     Apns,
     ApnsAccount,
 )
+from tocsin.providers.apple_token import RENEW_AFTER_S, RENEW_AT_MOST_EVERY_S, RedisTokenShare
 from tocsin.providers.base import Receipt
+from tocsin.providers.device_doubt import FEW
 from tocsin.providers.http import HttpPolicy, PyreqwestTransport
 
 OK = Answer(200, headers=(("apns-id", "EC1BF194-B3B2-424A-89A9-5A918A6E6B5D"),))
@@ -211,24 +213,25 @@ def expired_until(accepted: int) -> Script:
 async def test_an_expired_token_is_renewed_once_and_the_push_repeated() -> None:
     clock = SteppingClock()
     async with apple(expired_until(int(NOW_S) + 1), clock) as (server, apns):
-        with pytest.raises(Misconfigured):  # the clock stands still: the new token is as old as the first
+        with pytest.raises(Misconfigured):  # a new token within 20 minutes would be refused as well
             await apns.send(ios())
-        assert len(server.requests) == 2
+        assert len(server.requests) == 1
         clock.now_s += RENEW_AT_MOST_EVERY_S
         await apns.send(ios())
-        assert len(server.requests) == 4
+        assert len(server.requests) == 3
 
 
-async def test_no_second_renewal_within_20_minutes() -> None:
+async def test_never_two_tokens_within_20_minutes() -> None:
     clock = SteppingClock()
     async with apple(refusal(403, "ExpiredProviderToken"), clock) as (server, apns):
-        for _ in range(10):
+        for _ in range(60):
             clock.now_s += 60
             with pytest.raises(Misconfigured) as caught:
                 await apns.send(ios())
             assert caught.value.code == "ExpiredProviderToken"
-        made = {request.headers["authorization"] for request in server.requests}
-    assert len(made) == 2
+        issued = sorted({claims(request)["iat"] for request in server.requests})
+    assert all(later - earlier >= RENEW_AT_MOST_EVERY_S for earlier, later in pairwise(issued))
+    assert len(issued) == 3
 
 
 async def test_many_expired_answers_at_once_renew_once() -> None:
@@ -237,12 +240,75 @@ async def test_many_expired_answers_at_once_renew_once() -> None:
     def script(request: Request) -> Step:
         if claims(request)["iat"] > NOW_S:
             return OK
-        clock.now_s = NOW_S + 5
+        clock.now_s = NOW_S + RENEW_AT_MOST_EVERY_S
         return refusal(403, "ExpiredProviderToken")._replace(delay_s=0.05)
 
     async with apple(script, clock) as (server, apns):
         await asyncio.gather(*[apns.send(ios()) for _ in range(20)])
         assert len({request.headers["authorization"] for request in server.requests}) == 2
+
+
+class TokenJudge:
+    """Refuses a token that is new within 20 minutes of the last new one, as Apple does."""
+
+    def __init__(self, clock: SteppingClock) -> None:
+        self._clock = clock
+        self._known: dict[str, float] = {}
+
+    def __call__(self, request: Request) -> Step:
+        token = request.headers["authorization"]
+        newest = max(self._known.values(), default=float("-inf"))
+        if token not in self._known and self._clock() - newest < RENEW_AT_MOST_EVERY_S:
+            return refusal(429, "TooManyProviderTokenUpdates")
+        self._known.setdefault(token, self._clock())
+        if self._clock() - claims(request)["iat"] >= 3600:
+            return refusal(403, "ExpiredProviderToken")
+        return OK
+
+
+@asynccontextmanager
+async def two_processes(redis_url: str) -> AsyncIterator[tuple[ScriptedH2, list[Apns], SteppingClock]]:
+    clock = SteppingClock()
+    async with ScriptedH2(TokenJudge(clock)) as server, Redis.from_url(redis_url) as redis:
+        settings = account(server.url)
+        policy = settings.http_policy()
+        transports = [PyreqwestTransport(policy) for _ in range(2)]
+        both = [Apns("apns", settings, each, clock, RedisTokenShare(redis)) for each in transports]
+        try:
+            yield server, both, clock
+        finally:
+            for apns in both:
+                await apns.close()
+
+
+async def test_two_processes_share_one_token(redis_db: str) -> None:
+    async with two_processes(redis_db) as (server, both, clock):
+        for _ in range(10):
+            await asyncio.gather(*[apns.send(ios()) for apns in both for _ in range(3)])
+            clock.now_s += 17 * 60
+        assert len({request.headers["authorization"] for request in server.requests}) == 4
+
+
+async def test_a_process_that_starts_later_takes_the_token_of_the_others(redis_db: str) -> None:
+    async with two_processes(redis_db) as (server, [first, second], clock):
+        await first.send(ios())
+        clock.now_s += 44 * 60
+        await second.send(ios())
+        clock.now_s += 60
+        await asyncio.gather(second.send(ios()), first.send(ios()))
+        assert len({request.headers["authorization"] for request in server.requests}) == 2
+
+
+async def test_without_redis_each_process_signs_its_own() -> None:
+    with Refusing(full=False) as url:
+        redis = Redis.from_url(url.replace("http", "redis"), retry=None)
+        async with ScriptedH2(lambda _request: OK) as server:
+            settings = account(server.url)
+            transport = PyreqwestTransport(settings.http_policy())
+            apns = Apns("apns", settings, transport, SteppingClock(), RedisTokenShare(redis))
+            assert (await apns.send(ios())).code == "200"
+            await apns.close()
+        await redis.aclose()
 
 
 # --- errors
@@ -253,8 +319,6 @@ GOOD_REASONS = [
     *[(403, reason) for reason in ERRORS if ERRORS[reason] is Misconfigured],
     *[(503, reason) for reason in ERRORS if ERRORS[reason] is Transient],
     *[(429, reason) for reason in ERRORS if ERRORS[reason] is Throttled],
-    (400, "BadDeviceToken"),
-    (400, "DeviceTokenNotForTopic"),
 ]
 
 
@@ -293,19 +357,33 @@ async def test_a_token_registered_after_apple_saw_it_die_lives(
             await apns.send(ios(registered_ms=registered_ms))
 
 
-async def test_only_bad_device_tokens_mean_the_wrong_environment() -> None:
-    answers = [refusal(400, "BadDeviceToken")] * (BAD_TOKEN_RUN - 1) + [OK]
-    answers += [refusal(400, "BadDeviceToken")] * BAD_TOKEN_RUN
-    kinds = []
-    async with apple(lambda _request: answers.pop(0)) as (_, apns):
-        while answers:
-            try:
-                await apns.send(ios())
-                kinds.append("sent")
-            except DeliveryError as error:
-                kinds.append(type(error).__name__)
-    gone = ["RecipientGone"] * (BAD_TOKEN_RUN - 1)
-    assert kinds == [*gone, "sent", *gone, "Misconfigured"]
+async def attempt(apns: Apns, device: int) -> str:
+    try:
+        await apns.send(ios(address=f"{device:064x}"))
+    except DeliveryError as error:
+        return type(error).__name__
+    return "sent"
+
+
+@pytest.mark.parametrize("reason", sorted(FOREIGN))
+async def test_a_wrong_environment_blocks_no_device(reason: str) -> None:
+    right = False
+    async with apple(lambda _request: OK if right else refusal(400, reason)) as (_, apns):
+        kinds = [await attempt(apns, device) for device in range(12)]
+        assert kinds == ["Transient"] * (FEW - 1) + ["Misconfigured"] * (13 - FEW)
+        right = True
+        assert [await attempt(apns, device) for device in range(12)] == ["sent"] * 12
+
+
+@pytest.mark.parametrize("reason", sorted(FOREIGN))
+async def test_a_foreign_device_is_gone_once_another_was_served(reason: str) -> None:
+    foreign = f"/{0:064x}"
+    async with apple(lambda request: refusal(400, reason) if request.path.endswith(foreign) else OK) as (
+        _,
+        apns,
+    ):
+        kinds = [await attempt(apns, device) for device in (1, 0, 0, 2, 0, 0)]
+    assert kinds == ["sent", "Transient", "Transient", "sent", "RecipientGone", "RecipientGone"]
 
 
 async def test_the_account_s_own_topic_is_the_account_s_fault() -> None:

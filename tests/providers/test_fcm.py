@@ -16,6 +16,8 @@ from tests.providers.test_sendgrid import mismatches
 from tests.waiting import soon
 from tocsin.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient
 from tocsin.model.content import PushContent
+from tocsin.model.message import Target
+from tocsin.providers.device_doubt import FEW
 from tocsin.providers.fcm import ERRORS, Fcm, FcmAccount
 from tocsin.providers.google_auth import AUDIENCE, RENEW_EARLY_S, ServiceAccount
 from tocsin.providers.http import PyreqwestTransport
@@ -301,7 +303,7 @@ async def test_a_caller_that_gives_up_does_not_stop_the_renewal() -> None:
     [
         (fcm_error(404, "UNREGISTERED", status="NOT_FOUND"), RecipientGone),
         (fcm_error(404, "", status="NOT_FOUND"), Misconfigured),
-        (fcm_error(403, "SENDER_ID_MISMATCH", status="PERMISSION_DENIED"), RecipientGone),
+        (fcm_error(403, "SENDER_ID_MISMATCH", status="PERMISSION_DENIED"), Transient),
         (fcm_error(403, "", status="PERMISSION_DENIED"), Misconfigured),
         (
             fcm_error(
@@ -323,10 +325,42 @@ async def test_classes(answer: Answer, kind: type[DeliveryError]) -> None:
     assert type(await refused("fcm", answer)) is kind
 
 
-@pytest.mark.parametrize("code", sorted(set(ERRORS) - {"UNAUTHENTICATED"}))
+@pytest.mark.parametrize("code", sorted(set(ERRORS) - {"UNAUTHENTICATED", "SENDER_ID_MISMATCH"}))
 async def test_every_code_of_the_table(code: str) -> None:
     error = await refused("fcm", fcm_error(418, code))
     assert (type(error), error.code) == (ERRORS[code], code)
+
+
+async def attempt(provider: Fcm, device: str) -> str:
+    try:
+        await provider.send(outgoing("push", target=Target(device, platform="android")))
+    except DeliveryError as error:
+        return type(error).__name__
+    return "sent"
+
+
+async def test_a_key_of_the_wrong_project_blocks_no_device() -> None:
+    google = Google(fcm_error(403, "SENDER_ID_MISMATCH", status="PERMISSION_DENIED"))
+    async with ScriptedHttp(google) as server:
+        provider = fcm(server, SteppingClock())
+        kinds = [await attempt(provider, f"device-{n}") for n in range(12)]
+        assert kinds == ["Transient"] * (FEW - 1) + ["Misconfigured"] * (13 - FEW)
+        google.step = GOOD
+        assert [await attempt(provider, f"device-{n}") for n in range(12)] == ["sent"] * 12
+        await provider.close()
+
+
+async def test_a_device_of_another_project_is_gone_once_others_were_served() -> None:
+    google = Google()
+    async with ScriptedHttp(google) as server:
+        provider = fcm(server, SteppingClock())
+        mismatch = fcm_error(403, "SENDER_ID_MISMATCH", status="PERMISSION_DENIED")
+        kinds = []
+        for device, step in (("bad", mismatch), ("good", GOOD), ("bad", mismatch)):
+            google.step = step
+            kinds.append(await attempt(provider, device))
+        assert kinds == ["Transient", "sent", "RecipientGone"]
+        await provider.close()
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,23 @@ def test_the_headers_of_a_mail() -> None:
     assert mail["auto-submitted"] == "auto-generated"
 
 
+def test_a_long_unsubscribe_link_keeps_to_998_octets_a_line() -> None:
+    link = "<https://example.com/u?t=" + "x" * 1_679 + ">"
+    mail = content(headers={"List-Unsubscribe": link, "X-Any": "y" * 1_500}, subject="z" * 2_000)
+    raw = mime_bytes(message("email"), mail)
+    assert max(map(len, raw.split(b"\r\n"))) <= 998
+    found = parsed(mail)
+    assert "".join(found["list-unsubscribe"].split()) == link
+    assert found["x-any"] == "y" * 1_500
+    assert found["subject"] == "z" * 2_000
+
+
+@given(st.text(st.characters(codec="ascii", exclude_categories=["C"]), max_size=3_000), st.integers(1, 900))
+def test_no_header_line_is_longer_than_998_octets(value: str, length: int) -> None:
+    lines = fold("X" * length, one_line(value)).split("\r\n")
+    assert all(len(line.encode()) <= 998 for line in lines)
+
+
 def test_plain_text_comes_before_html() -> None:
     mail = parsed(content())
     assert mail.get_content_type() == "multipart/alternative"

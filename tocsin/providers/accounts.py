@@ -22,6 +22,7 @@ from redis.asyncio import Redis
 
 from tocsin.errors import SettingsError
 from tocsin.providers.apns import Apns, ApnsAccount
+from tocsin.providers.apple_token import RedisTokenShare
 from tocsin.providers.base import Provider
 from tocsin.providers.fcm import Fcm, FcmAccount
 from tocsin.providers.http import Clock, HttpPolicy, Transport
@@ -94,7 +95,8 @@ def build(
     Args:
         accounts: what `load_accounts` gave.
         clock: wall time in seconds.
-        redis: where inboxes live; needed if there is an account of vendor `inapp`.
+        redis: where inboxes live, needed if there is an account of vendor `inapp`; and where processes share
+            the provider tokens of Apple.
         transport: opens the HTTP transport of an account.
 
     Raises:
@@ -138,7 +140,8 @@ def _adapter(name: str, account: AnyAccount, parts: _Parts) -> Provider:
         case FcmAccount():
             return Fcm(name, account, transport, parts.clock, platforms=parts.google)
         case ApnsAccount():
-            return Apns(name, account, transport, parts.clock)
+            share = RedisTokenShare(parts.redis) if parts.redis else None
+            return Apns(name, account, transport, parts.clock, share)
 
 
 def _needed(redis: Redis | None, name: str) -> Redis:

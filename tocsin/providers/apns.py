@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -24,24 +23,17 @@ from tocsin.errors import (
 from tocsin.model.content import Outgoing, PushContent
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
+from tocsin.providers.apple_token import ProviderToken, TokenShare
 from tocsin.providers.base import Limits, Receipt
 from tocsin.providers.clean import clean
+from tocsin.providers.device_doubt import DeviceDoubt
 from tocsin.providers.http import Clock, HttpPolicy, Response, Transport, retry_after_s
 from tocsin.providers.push import app_data, aps, collapse_id, ttl_s
 from tocsin.providers.vendor import HttpAccount, Url, check_size, content_of
 
 LIMITS = Limits(max_bytes=4096, timeout_s=10)
 
-RENEW_AFTER_S = 45 * 60
-"""Apple takes a token for 60 minutes."""
-
-RENEW_AT_MOST_EVERY_S = 20 * 60
-"""Apple answers TooManyProviderTokenUpdates to more."""
-
 MAX_TTL_S = 2_592_000
-
-BAD_TOKEN_RUN = 10
-"""So many BadDeviceToken in a row, without one success, say that the environment is wrong, not the tokens."""
 
 ERRORS: Mapping[str, type[DeliveryError]] = {
     # the device token
@@ -82,7 +74,10 @@ ERRORS: Mapping[str, type[DeliveryError]] = {
     "Shutdown": Transient,
     "IdleTimeout": Transient,
 }
-"""`reason` to error; see `Apns` for the two that are renewed or compared first."""
+"""`reason` to error; see `Apns` for those that are renewed, compared or doubted first."""
+
+FOREIGN = frozenset({"BadDeviceToken", "DeviceTokenNotForTopic"})
+"""Reasons that say of every device: the account's environment or topic is another app's."""
 
 RECONNECT = frozenset({"UnrelatedKeyIdInToken", "Shutdown", "IdleTimeout"})
 """Reasons after which the next push needs a new connection."""
@@ -138,61 +133,32 @@ class _Answer(msgspec.Struct):
     timestamp: int = 0
 
 
-class ProviderToken:
-    """The JWT all requests of a key share, made anew after 45 minutes and never twice in 20."""
-
-    def __init__(self, account: ApnsAccount, clock: Clock) -> None:
-        self._key = p256_key(account.key)
-        self._head = {"kid": account.key_id, "typ": None}
-        self._team_id = account.team_id
-        self._clock = clock
-        self._token = ""
-        self._made_s = 0.0
-        self._renewed_s = float("-inf")
-
-    def current(self) -> str:
-        """Return the token to send with."""
-        if not self._token or self._clock() - self._made_s >= RENEW_AFTER_S:
-            self._make()
-        return self._token
-
-    def after_expiry(self, refused: str) -> str:
-        """Return a token to repeat with after Apple called `refused` expired; empty if there is none.
-
-        A token that others renewed meanwhile is taken. One renewal in 20 minutes is allowed: if Apple still
-        calls it expired, this machine's clock is wrong, and more tokens would only be refused faster.
-        """
-        if self._token == refused and self._clock() - self._renewed_s < RENEW_AT_MOST_EVERY_S:
-            return ""
-        if self._token == refused:
-            self._renewed_s = self._clock()
-            self._make()
-        return self._token
-
-    def _make(self) -> None:
-        self._made_s = self._clock()
-        claims = {"iss": self._team_id, "iat": int(self._made_s)}
-        self._token = jwt.encode(claims, self._key, "ES256", headers=self._head)
-
-
 class Apns:
     """Sends push notifications to iOS. A 200 means accepted by Apple, nothing more.
 
     An expired provider token is renewed once and the push repeated. A device token that Apple calls dead
     since before the device registered it again is not dead: `Transient`. Streams above a GOAWAY's last
-    stream were not processed, and the transport sends them again on a new connection.
+    stream were not processed, and the transport sends them again on a new connection. A foreign device token
+    is gone only once the account has served another device since (`DeviceDoubt`).
     """
 
     channel = Channel.PUSH
 
-    def __init__(self, name: str, account: ApnsAccount, transport: Transport, clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        account: ApnsAccount,
+        transport: Transport,
+        clock: Clock,
+        share: TokenShare | None = None,
+    ) -> None:
         self.name = name
         self.limits = account.limits(LIMITS)
         self._account = account
         self._transport = transport
         self._clock = clock
-        self._token = ProviderToken(account, clock)
-        self._bad_tokens = 0
+        self._token = ProviderToken(p256_key(account.key), account.key_id, account.team_id, clock, share)
+        self._doubt = DeviceDoubt()
         self._connection = 0
 
     def accepts(self, message: Message) -> bool:
@@ -204,13 +170,13 @@ class Apns:
         message, content = outgoing.message, content_of(outgoing, PushContent)
         body = msgspec.json.encode(_payload(message, content))
         check_size(len(body), self.limits.max_bytes, "the payload in bytes")
-        headers = self._headers(message, content)
+        headers = self._headers(message, content, await self._token.current())
         connection = self._connection
         answer = await self._post(message, headers, body)
         if answer.status == 403 and _decode(answer.body).reason == "ExpiredProviderToken":
             answer = await self._repeat(message, headers, body, answer)
         if answer.status == 200:
-            self._bad_tokens = 0
+            self._doubt.took()
             return Receipt(answer.headers.get("apns-id", ""), "200")
         if _decode(answer.body).reason in RECONNECT and connection == self._connection:
             self._connection += 1  # once for all the pushes that the old connection refused
@@ -233,15 +199,15 @@ class Apns:
         self, message: Message, headers: Mapping[str, str], body: bytes, answer: Response
     ) -> Response:
         refused = headers["authorization"].removeprefix("bearer ")
-        token = self._token.after_expiry(refused)
+        token = await self._token.after_expiry(refused)
         if not token:
             return answer
         return await self._post(message, {**headers, "authorization": f"bearer {token}"}, body)
 
-    def _headers(self, message: Message, content: PushContent) -> dict[str, str]:
+    def _headers(self, message: Message, content: PushContent, token: str) -> dict[str, str]:
         life_s = ttl_s(message, content, self._clock(), MAX_TTL_S)
         headers = {
-            "authorization": f"bearer {self._token.current()}",
+            "authorization": f"bearer {token}",
             "apns-topic": self._topic(message),
             "apns-push-type": "alert",
             "apns-id": _apns_id(message.message_id),
@@ -267,26 +233,25 @@ class Apns:
         kind = self._kind(answer.status, said, message)
         wait_s = retry_after_s(answer.headers, self._clock()) if kind in (Throttled, Transient) else None
         text = clean(said.reason) or f"HTTP {answer.status}"
-        return kind(text, code=text, retry_after_s=wait_s, about=_about(answer.status, said.reason))
+        return kind(text, code=text, retry_after_s=wait_s, about=_about(answer.status, said.reason, kind))
 
     def _kind(self, status: int, said: _Answer, message: Message) -> type[DeliveryError]:
         kind = ERRORS.get(said.reason) or _by_status(status)
         if status == 410 and 0 < said.timestamp <= message.target.registered_ms:
             return Transient  # the device registered after Apple saw this token die
-        if said.reason == "BadDeviceToken":
-            self._bad_tokens += 1
-            return Misconfigured if self._bad_tokens >= BAD_TOKEN_RUN else kind
         if said.reason == "DeviceTokenNotForTopic" and not message.target.app:
             return Misconfigured  # the topic is the account's, so the account is wrong
-        return kind
+        return self._doubt.refused(message.target.address) if said.reason in FOREIGN else kind
 
 
-def _about(status: int, reason: str) -> About | None:
+def _about(status: int, reason: str, kind: type[DeliveryError]) -> About | None:
     """Tell what is about one device although its error's class says otherwise.
 
-    TooManyRequests counts the pushes to one device. A 410 that is not RecipientGone is an old token's.
+    TooManyRequests counts the pushes to one device. A 410 that is not RecipientGone is an old token's. A
+    foreign token says nothing of the account until several do.
     """
-    return About.RECIPIENT if reason == "TooManyRequests" or status == 410 else None
+    one_device = reason == "TooManyRequests" or status == 410 or (reason in FOREIGN and kind is Transient)
+    return About.RECIPIENT if one_device else None
 
 
 def _apns_id(message_id: str) -> str:

@@ -12,6 +12,7 @@ from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
 from tocsin.providers.base import Limits, Receipt
 from tocsin.providers.clean import clean
+from tocsin.providers.device_doubt import DeviceDoubt
 from tocsin.providers.google_auth import AUDIENCE, GoogleTokens, ServiceAccount
 from tocsin.providers.http import Clock, Response, Transport, retry_after_s
 from tocsin.providers.push import app_data, aps, collapse_id, ttl_s
@@ -37,7 +38,8 @@ ERRORS: Mapping[str, type[DeliveryError]] = {
 }
 """`errorCode` of the FcmError detail, or else `status`, to error.
 
-INVALID_ARGUMENT is `RecipientGone` only with the FcmError detail and a message about the registration token.
+SENDER_ID_MISMATCH is doubted first (`DeviceDoubt`). INVALID_ARGUMENT is `RecipientGone` only with the
+FcmError detail and a message about the registration token.
 """
 
 ABOUT: Mapping[str, About] = {"THIRD_PARTY_AUTH_ERROR": About.MESSAGE}
@@ -86,6 +88,7 @@ class Fcm:
         self._account = account
         self._transport = transport
         self._clock = clock
+        self._doubt = DeviceDoubt()
         self._tokens = GoogleTokens(account.credentials, account.token_url, transport, clock)
         self._url = f"{account.base_url}/v1/projects/{account.credentials.project_id}/messages:send"
 
@@ -102,12 +105,21 @@ class Fcm:
         if answer.status == 401 and _error_code(_decode(answer.body)) == "UNAUTHENTICATED":
             answer = await self._post(body, await self._tokens.token(refused=token))
         if 200 <= answer.status < 300:
+            self._doubt.took()
             return Receipt(_decode(answer.body).name, str(answer.status))
+        if _error_code(_decode(answer.body)) == "SENDER_ID_MISMATCH":
+            raise self._foreign(outgoing)
         raise _error(answer, outgoing, self._clock())
 
     async def close(self) -> None:
         """Close the connections."""
         await self._transport.close()
+
+    def _foreign(self, outgoing: Outgoing) -> DeliveryError:
+        """Class a token of another project: the device's fault, or, if everybody has one, the account's."""
+        kind = self._doubt.refused(outgoing.message.target.address)
+        text = "the device token belongs to another Firebase project"
+        return kind(text, code="SENDER_ID_MISMATCH", about=About.RECIPIENT if kind is Transient else None)
 
     async def _post(self, body: bytes, token: str) -> Response:
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}

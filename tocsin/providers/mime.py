@@ -28,6 +28,9 @@ RESERVED = ADDRESSING | {
 }
 
 LINE = 78
+LONGEST = 998
+"""Octets of one line (RFC 5322, 2.1.1)."""
+
 WORD_BYTES = 45
 """Bytes in one encoded word: in base64 with its frame 72 characters, and 75 are allowed (RFC 2047)."""
 
@@ -69,13 +72,27 @@ def ascii_domain(address: str) -> str:
 
 
 def fold(name: str, value: str) -> str:
-    """Write one header, folded at blanks so that lines keep to 78 characters where they can."""
+    """Write one header, folded at blanks so that lines keep to 78 characters where they can.
+
+    No line is longer than 998 octets: a word that would be is broken. In List headers receivers take
+    blanks out of a URL (RFC 2369, 2); in the others the word becomes encoded words.
+    """
     lines = [f"{name}:"]
-    for word in value.split(" "):
+    for word in _words(name, value):
         if len(lines[-1]) + 1 + len(word) > LINE and lines[-1] != f"{name}:":
             lines.append("")
         lines[-1] += f" {word}"
     return "\r\n".join(lines)
+
+
+def _words(name: str, value: str) -> Iterator[str]:
+    for word in value.split(" "):
+        if len(word.encode()) < LONGEST - len(name) - 1:
+            yield word
+        elif name.lower().startswith("list-"):
+            yield from (word[at : at + LINE - 1] for at in range(0, len(word), LINE - 1))
+        else:
+            yield from [f"=?utf-8?b?{b64encode(chunk).decode()}?=" for chunk in _chunks(word)]
 
 
 def encoded_words(text: str) -> str:
