@@ -297,11 +297,14 @@ CONTRAST = """(() => {
   return poor;
 })()"""
 
+STILL = "document.getAnimations().every((each) => each.playState !== 'running')"
+"""Half-way from one colour to another, a text may be hard to read."""
+
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 async def test_every_text_can_be_read(page: browser.Page, box: Box, dark: bool) -> None:
     await page.look(dark=dark)
-    await asyncio.sleep(0.3)
+    await page.until(STILL)
     assert await page.js(CONTRAST) == []
     send_one_of_each(box)
     box.fcm(push_document(token="dead-token-0001"))
@@ -311,6 +314,7 @@ async def test_every_text_can_be_read(page: browser.Page, box: Box, dark: bool) 
         await page.press("j")
         await page.until("document.querySelector('.reader')")
         await asyncio.sleep(0.3)
+        await page.until(STILL)
         assert await page.js(CONTRAST) == []
 
 
