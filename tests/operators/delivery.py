@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from tests.waiting import PATIENCE_S
 from tocsin.delivery.attempt import AttemptPolicy
 from tocsin.delivery.breaker import BreakerPolicy
 from tocsin.delivery.channel import ChannelDelivery, ChannelPolicy
@@ -152,7 +153,7 @@ class Rig:
             time.sleep(0.001)
         return self
 
-    def until(self, reached: Callable[[], bool], within_s: float = 8) -> "Rig":
+    def until(self, reached: Callable[[], bool], within_s: float = PATIENCE_S) -> "Rig":
         end = time.monotonic() + within_s
         while not reached():
             assert time.monotonic() < end, f"not reached; out: {[o.status for o in self.outcomes()]}"
@@ -160,7 +161,7 @@ class Rig:
             time.sleep(0.001)
         return self
 
-    def until_acked(self, count: int, within_s: float = 8) -> "Rig":
+    def until_acked(self, count: int, within_s: float = PATIENCE_S) -> "Rig":
         return self.until(lambda: len(self.acks) >= count, within_s)
 
     def close(self) -> None:

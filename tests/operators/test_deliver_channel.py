@@ -59,12 +59,12 @@ def test_a_crowd_behind_a_waiting_head_hands_it_back_at_once(rig: Build) -> None
     provider = ScriptedProvider()
     provider.script("ann", Transient("busy"))
     slow = policy(
-        attempt=AttemptPolicy(retry=RetryPolicy(quick_s=(5.0,), jitter=0)),
+        attempt=AttemptPolicy(retry=RetryPolicy(quick_s=(600.0,), jitter=0)),
         queue=QueuePolicy(credits=4, backlog_limit=3),
     )
     made = rig([provider], settings=slow).feed(record(message("ann", 0), 0))
     made.until(lambda: len(made.outcomes()) == 1)
-    made.feed(*[record(message("ann", i), i) for i in range(1, 5)]).until_acked(5, within_s=2)
+    made.feed(*[record(message("ann", i), i) for i in range(1, 5)]).until_acked(5)
     (retry,) = made.retries()
     assert (retry.message.origin.offset, retry.message.attempt, retry.reason) == (0, 2, "transient")
     assert [number for _, number in provider.sent()] == [0, 1, 2, 3, 4]
@@ -151,7 +151,7 @@ def test_a_dead_provider_pauses_its_channel_and_nobody_elses(rig: Build) -> None
     email.feed(*[record(message(f"u{i}", i), i) for i in range(40)])
     email.until(lambda: email.channel.allowance(NOW) == 0)
     sms.feed(*[record(message(f"u{i}", 100 + i, channel="sms"), i) for i in range(40)])
-    sms.until_acked(40, within_s=2)
+    sms.until_acked(40)
     calls = len(mail.calls)
     email.run_for(0.3)
     assert len(mail.calls) - calls <= 6, "only probes"
@@ -287,7 +287,7 @@ def test_the_end_of_input_does_not_wait_for_ever(rig: Build) -> None:
     logic.on_batch([[record(message(), 0)]])
     started = time.monotonic()
     assert logic.on_eof() == ([], False)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
 
 
 ANSWERS: dict[str, Callable[[], Answer]] = {
@@ -330,7 +330,7 @@ def test_whatever_providers_answer(
     example = str(time.monotonic_ns())
     letters = [message(user, i, message_id=digest(example, str(i))) for i, user in enumerate(users)]
     made.feed(*[record(letter, i) for i, letter in enumerate(letters)])
-    made.until_acked(len(letters), within_s=15)
+    made.until_acked(len(letters))
     assert sorted(ack[2] for ack in made.acks) == list(range(len(letters)))
     check_ends(made, letters)
     check_order(log, providers[0].taken + providers[1].taken)

@@ -184,17 +184,17 @@ def test_a_recipient_who_is_gone_is_no_word_for_the_account(rig: Build) -> None:
 
 def test_an_account_is_called_at_its_rate_and_no_other_waits(rig: Build) -> None:
     limited, free = ScriptedProvider("limited"), ScriptedProvider("free")
-    limited.limits = Limits(timeout_s=1, rate_per_s=20)
+    limited.limits = Limits(timeout_s=30, rate_per_s=10)
     bounds_ = policy(queue=QueuePolicy(credits=4, buffered=200))
     made = rig(lambda letter: [limited] if letter.tenant == "slow" else [free], settings=bounds_)
     slow = [record(message(f"s{i % 5}", i, tenant="slow"), i) for i in range(15)]
     quick = [record(message(f"q{i}", 20 + i, tenant="quick"), 20 + i) for i in range(40)]
     made.feed(*slow, *quick)
-    made.until(lambda: len(free.taken) == 40, within_s=0.6)
+    made.until(lambda: len(free.taken) == 40)
     assert len(limited.calls) < 15, "the limited account still has messages waiting"
     made.until_acked(55)
     spans = [later - first for first, later in pairwise(limited.called_s[2:])]
-    assert sum(spans) / len(spans) > 0.045, "20 a second after the burst of 2"
+    assert sum(spans) / len(spans) > 0.09, "10 a second after the burst of 2"
     for user in range(5):
         numbers = [number for name, number in limited.sent() if name == f"s{user}"]
         assert numbers == sorted(numbers)

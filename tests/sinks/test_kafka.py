@@ -40,7 +40,7 @@ def read_partition(policy: PublisherPolicy, topic: str, partition: int) -> list[
     consumer = Consumer({"bootstrap.servers": policy.bootstrap, **options})
     consumer.assign([TopicPartition(policy.prefix + topic, partition, 0)])
     records: list[RawRecord] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         message = consumer.poll(1)
         if message is None:

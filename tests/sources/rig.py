@@ -53,7 +53,7 @@ class World:
         return KafkaConsumer(self.policy(**changes), allowance=allowance, limits=limits)
 
 
-def read(consumer: KafkaConsumer, count: int, timeout_s: float = 20) -> list[RawRecord]:
+def read(consumer: KafkaConsumer, count: int, timeout_s: float = 60) -> list[RawRecord]:
     """Take until `count` records are there."""
     records: list[RawRecord] = []
     wait_for(lambda: len(records_into(records, consumer)) >= count, timeout_s)
@@ -76,7 +76,7 @@ def settle(consumer: KafkaConsumer, seconds: float = 0.4) -> list[RawRecord]:
     return records
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], timeout_s: float = 60) -> None:
     """Poll a condition, and fail if it does not come true."""
     end = time.monotonic() + timeout_s
     while not condition():
