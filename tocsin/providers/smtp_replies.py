@@ -356,7 +356,7 @@ class Reply(msgspec.Struct, frozen=True):
 
     Attributes:
         status: enhanced status code, empty if the server gave none.
-        text: all lines as one, with the status.
+        text: all lines as one, with the status and without addresses: their words mean nothing.
         inner: it is what another server answered, quoted by ours.
     """
 
@@ -371,12 +371,14 @@ _STATUS = re.compile(r"[\s\[(#]*([245]\.\d{1,3}\.\d{1,3})\b")
 _STATUS_AT_END = re.compile(r"\(#([245]\.\d{1,3}\.\d{1,3})\b")
 _NEXT_LINE = re.compile(r"\s*\n(?:#?[245]\.\d{1,3}\.\d{1,3}\s+)?")
 _INNER = re.compile(
-    r"\b(?:said|was|response|responded|answered|returned|replied)(?: with)?:?\s+[\"'<]?"
+    r"\b(?:said|was|response|responded|answered|returned|replied|verification failed)(?: with)?:?\s+[\"'<]?"
     r"(?P<code>[245]\d\d)[ -](?P<text>.*)",
     re.IGNORECASE,
 )
 _IN_REPLY = re.compile(r"\(?in reply to (?P<command>.{1,40}?) command", re.IGNORECASE)
 _ABOUT_SENDER = re.compile(_OURS, re.IGNORECASE)
+_SENDER_CALLED = re.compile(r"sender verif\w* failed", re.IGNORECASE)  # Exim, after what it quotes
+_MAILBOX = re.compile(r"<?(?:\"[^\"]*\"|[^\s<>\"@]+)@[^\s<>,;:]+>?")
 _COMMANDS = (
     ("end of data", Stage.END),
     ("data", Stage.DATA),
@@ -393,9 +395,10 @@ def read_reply(stage: Stage, code: int, text: str) -> Reply:
     >>> read_reply(Stage.RCPT, 550, "5.1.1 undeliverable: host mx said: 552 5.2.2 Mailbox full").status
     '5.2.2'
     """
-    reply = Reply(stage, code, _status(text), _NEXT_LINE.sub(" ", text).strip())
+    line = _MAILBOX.sub("<address>", _NEXT_LINE.sub(" ", text)[:1_000]).strip()
+    reply = Reply(stage, code, _status(text), line)
     inner = _innermost(reply.text) if stage in _LATE else None
-    if inner is None or _ABOUT_SENDER.search(reply.text[: inner.start()]):
+    if inner is None or _ABOUT_SENDER.search(line[: inner.start()]) or _SENDER_CALLED.search(line):
         return reply
     said = inner["text"]
     return Reply(_stage_of(said), int(inner["code"]), _status(said), said, inner=True)
@@ -432,7 +435,7 @@ def _fits(rule: ReplyRule, reply: Reply) -> bool:
         return False
     if rule.status and not status.fullmatch(reply.status):
         return False
-    return not rule.text or text.search(reply.text[:1_000]) is not None
+    return not rule.text or text.search(reply.text) is not None
 
 
 @cache
