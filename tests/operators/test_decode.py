@@ -223,7 +223,7 @@ def test_any_bytes_leave_exactly_one_trace(value: bytes, partition: int) -> None
 
 def test_a_home_is_remembered_and_right_beyond_what_is_remembered() -> None:
     homes = Homes(PARTITIONS, LANES, remembered=3)
-    users = [f"default/u{number}" for number in range(10)] * 2
+    users = [f"default/u{number // 2}" for number in range(20)] + ["default/u0"]
     for user in users:
         key = user.encode()
         partition = partition_of(key, PARTITIONS)
