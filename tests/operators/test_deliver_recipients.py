@@ -90,6 +90,38 @@ def test_greylisted_recipients_do_not_close_the_account(rig: Build, runtime: Run
     assert made.channel.gauges().accounts["mail"].state is AccountState.OK
 
 
+LIMIT = "550 5.4.5 Daily user sending limit exceeded"
+
+
+def mailer(server: ScriptedSmtp, name: str) -> Callable[[], Provider]:
+    account = SmtpAccount(vendor="smtp", host="127.0.0.1", port=server.port, security="plain")
+    return lambda: SmtpMail(name, account)
+
+
+def test_over_the_daily_limit_mail_goes_by_the_next_account(rig: Build, runtime: Runtime) -> None:
+    with (
+        running(ScriptedSmtp({"RCPT": LIMIT})) as full,
+        running(ScriptedSmtp()) as free,
+        built(runtime, mailer(full, "full")) as first,
+        built(runtime, mailer(free, "free")) as second,
+    ):
+        made = rig([first, second], render=mail, settings=policy(breaker=LONG))
+        made.feed(*[record(message(f"user{i}", i), i) for i in range(8)]).until_acked(8)
+    assert sent_users(made) == {f"user{i}" for i in range(8)}
+    assert len(free.mails) == 8
+    assert made.receipts() == []
+
+
+def test_over_the_daily_limit_mail_without_another_account_waits(rig: Build, runtime: Runtime) -> None:
+    with running(ScriptedSmtp({"RCPT": LIMIT})) as full, built(runtime, mailer(full, "full")) as only:
+        made = rig([only], render=mail, settings=policy(breaker=LONG))
+        made.feed(record(message(), 0)).until_acked(1)
+    [retry] = made.retries()
+    assert retry.due_ms - made.outcomes()[0].at_ms >= 4 * 3_600_000
+    assert made.receipts() == []
+    assert {line.status for line in made.outcomes()} == {"retrying"}
+
+
 REFUSED: Any = {
     "error": {
         "code": 401,
