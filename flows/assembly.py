@@ -33,7 +33,7 @@ from tocsin.delivery.runtime import Runtime
 from tocsin.delivery.versions import VersionWriter
 from tocsin.model import topics
 from tocsin.model.raw import packed, unpacked, unpacked_1
-from tocsin.providers.accounts import inbox_policies
+from tocsin.providers.inapp import inbox_policies
 from tocsin.store.identity import Identity
 from tocsin.store.outbox import Form
 from tocsin.store.shard import Shard

@@ -19,7 +19,8 @@ from dashboards.grafana_board import BOARD, DATASOURCE, board, board_json, grafa
 from tocsin.app.settings import Settings
 from tocsin.cli.main import COMMANDS
 from tocsin.model.statuses import Channel
-from tocsin.providers.accounts import VENDORS, parse_accounts
+from tocsin.providers.accounts import parse_accounts
+from tocsin.providers.registry import vendors
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -238,7 +239,7 @@ def test_every_account_of_the_example_is_one_we_take(tmp_path: Path) -> None:
     (tmp_path / "firebase.json").write_text(json.dumps(service))
     whole = re.sub(r"^#  (\w)", r"  \1", EXAMPLE.read_text(), flags=re.MULTILINE)
     accounts = parse_accounts(yaml.safe_load(whole), _SAMPLES, tmp_path / "providers.yaml")
-    assert {account.vendor for account in accounts.accounts.values()} == set(VENDORS)
+    assert {account.vendor for account in accounts.accounts.values()} == vendors().keys()
 
 
 def test_the_dashboard_is_the_named_queries() -> None:

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.cli.check import VENDOR_CHANNELS
 from tocsin.cli.main import main
-from tocsin.providers.accounts import VENDORS
 
 # Loading a client of ClickHouse asks the machine whether it speaks IPv6.
 pytestmark = pytest.mark.loopback
@@ -78,7 +76,3 @@ def test_a_fault_that_nobody_foresaw_is_a_line_and_no_traceback(
     code, said = check(monkeypatch, capfd)
     assert (code, "IndexError" in said, "✓ accounts" in said) == (1, True, True)
     assert "Traceback" not in said
-
-
-def test_every_vendor_has_its_channel() -> None:
-    assert set(VENDOR_CHANNELS) == set(VENDORS)

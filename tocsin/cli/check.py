@@ -17,22 +17,8 @@ from tocsin.delivery.ledger import check as check_redis
 from tocsin.errors import SettingsError, SinkError, TocsinError
 from tocsin.model.zones import ZONE_DATA
 from tocsin.providers.accounts import load_accounts
-from tocsin.providers.apns import Apns
-from tocsin.providers.fcm import Fcm
-from tocsin.providers.inapp import InApp
-from tocsin.providers.sendgrid import SendGrid
-from tocsin.providers.smtp_mail import SmtpMail
-from tocsin.providers.twilio_sms import TwilioSms
+from tocsin.providers.registry import vendors
 from tocsin.render.check import check_templates
-
-VENDOR_CHANNELS = {
-    "sendgrid": SendGrid.channel,
-    "twilio": TwilioSms.channel,
-    "fcm": Fcm.channel,
-    "apns": Apns.channel,
-    "smtp": SmtpMail.channel,
-    "inapp": InApp.channel,
-}
 
 
 class Finding(NamedTuple):
@@ -102,7 +88,8 @@ def _accounts(settings: Settings) -> list[str]:
 
 def _channels_of_accounts(settings: Settings) -> Mapping[str, str]:
     found = load_accounts(settings.providers, environment()).accounts
-    return {name: VENDOR_CHANNELS[account.vendor] for name, account in found.items()}
+    known = vendors()
+    return {name: known[account.vendor].channel for name, account in found.items()}
 
 
 def _kafka(settings: Settings) -> list[str]:

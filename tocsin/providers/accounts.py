@@ -12,35 +12,24 @@ path starts at this file's folder. No message of an error shows a value.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Container, Iterable, Mapping
+from functools import lru_cache, reduce
+from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model
 from redis.asyncio import Redis
 
 from tocsin.errors import SettingsError
-from tocsin.providers.apns import Apns, ApnsAccount
-from tocsin.providers.apple_token import RedisTokenShare
 from tocsin.providers.base import Provider
-from tocsin.providers.fcm import Fcm, FcmAccount
-from tocsin.providers.http import Clock, HttpPolicy, Transport
-from tocsin.providers.inapp import InApp, InAppAccount
-from tocsin.providers.inbox import Inbox, InboxPolicy
-from tocsin.providers.sendgrid import SendGrid, SendGridAccount
-from tocsin.providers.smtp_mail import SmtpAccount, SmtpMail
+from tocsin.providers.http import Clock
+from tocsin.providers.registry import OpenTransport, Parts, vendors
 from tocsin.providers.transports import open_transport
-from tocsin.providers.twilio_sms import TwilioAccount, TwilioSms
+from tocsin.providers.vendor import Account
 
-AnyAccount = Annotated[
-    SendGridAccount | TwilioAccount | FcmAccount | ApnsAccount | SmtpAccount | InAppAccount,
-    Field(discriminator="vendor"),
-]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
-OpenTransport = Callable[[HttpPolicy], Transport]
-
-VENDORS = ("sendgrid", "twilio", "fcm", "apns", "smtp", "inapp")
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -50,7 +39,16 @@ class Accounts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    accounts: dict[Name, AnyAccount]
+    accounts: dict[Name, Account]
+
+
+@lru_cache(maxsize=8)
+def _accounts_of(models: tuple[type[Account], ...]) -> type[Accounts]:
+    """Build the model of a file whose accounts have one of these models, told apart by `vendor`."""
+    union: Any = reduce(or_, models)
+    each = Annotated[union, Field(discriminator="vendor")]
+    by_name: Any = dict[Name, each]
+    return create_model("Accounts", __base__=Accounts, accounts=(by_name, ...))
 
 
 def load_accounts(path: Path, variables: Mapping[str, str]) -> Accounts:
@@ -76,10 +74,12 @@ def load_accounts(path: Path, variables: Mapping[str, str]) -> Accounts:
 def parse_accounts(document: object, variables: Mapping[str, str], path: Path) -> Accounts:
     """Check accounts that were read already; `path` names them in errors and is where their files lie."""
     filled = _Filler(path, variables).fill(document, "")
+    known = vendors()
+    model = _accounts_of(tuple(vendor.account for vendor in known.values()))
     try:
-        return Accounts.model_validate(filled)
+        return model.model_validate(filled)
     except ValidationError as error:
-        lines = [f"{path}: {_place(item['loc'])}: {_said(item)}" for item in _mistakes(error)]
+        lines = [f"{path}: {_place(item['loc'], known)}: {_said(item, known)}" for item in _mistakes(error)]
         raise SettingsError("\n".join(lines)) from None
 
 
@@ -102,53 +102,12 @@ def build(
     Raises:
         SettingsError: an `inapp` account without Redis.
     """
-    apple = any(isinstance(account, ApnsAccount) for account in accounts.accounts.values())
-    parts = _Parts(clock, redis, transport, frozenset({"android"} if apple else {"android", "ios"}))
-    return {name: _adapter(name, account, parts) for name, account in accounts.accounts.items()}
-
-
-def inbox_policies(path: Path, variables: Mapping[str, str]) -> list[InboxPolicy]:
-    """Tell which inboxes there are: those of the in-app accounts; without a file of accounts, the usual one.
-
-    Raises:
-        SettingsError: as `load_accounts`, where the file is there.
-    """
-    if not path.exists():
-        return [InboxPolicy()]
-    accounts = load_accounts(path, variables).accounts.values()
-    return [account.policy() for account in accounts if isinstance(account, InAppAccount)]
-
-
-class _Parts(NamedTuple):
-    clock: Clock
-    redis: Redis | None
-    transport: OpenTransport
-    google: frozenset[str]
-
-
-def _adapter(name: str, account: AnyAccount, parts: _Parts) -> Provider:
-    if isinstance(account, SmtpAccount):
-        return SmtpMail(name, account)
-    if isinstance(account, InAppAccount):
-        return InApp(name, account, Inbox(_needed(parts.redis, name), account.policy()))
-    transport = parts.transport(account.http_policy())
-    match account:
-        case SendGridAccount():
-            return SendGrid(name, account, transport, parts.clock)
-        case TwilioAccount():
-            return TwilioSms(name, account, transport, parts.clock)
-        case FcmAccount():
-            return Fcm(name, account, transport, parts.clock, platforms=parts.google)
-        case ApnsAccount():
-            share = RedisTokenShare(parts.redis) if parts.redis else None
-            return Apns(name, account, transport, parts.clock, share)
-
-
-def _needed(redis: Redis | None, name: str) -> Redis:
-    if redis is None:
-        msg = f"account {name}: in-app notifications need Redis; set TOCSIN_REDIS or remove the account"
-        raise SettingsError(msg)
-    return redis
+    known = vendors()
+    owned = [known[account.vendor].owns for account in accounts.accounts.values()]
+    parts = Parts(clock, redis, transport, frozenset().union(*owned))
+    return {
+        name: known[account.vendor].build(name, account, parts) for name, account in accounts.accounts.items()
+    }
 
 
 class _Filler:
@@ -198,18 +157,18 @@ def _mistakes(error: ValidationError) -> list[Any]:
     return list(error.errors(include_url=False, include_input=False, include_context=False))
 
 
-def _place(location: tuple[int | str, ...]) -> str:
+def _place(location: tuple[int | str, ...], known: Container[str]) -> str:
     """Write where a mistake is, without the names of unions that pydantic puts in between."""
-    words = [str(word) for index, word in enumerate(location) if index != 2 or word not in VENDORS]
+    words = [str(word) for index, word in enumerate(location) if index != 2 or word not in known]
     return ".".join(words) or "the file"
 
 
-def _said(item: Mapping[str, Any]) -> str:
+def _said(item: Mapping[str, Any], known: Iterable[str]) -> str:
     cure = {
         "extra_forbidden": "is not a field of this vendor; remove it or correct its name",
         "missing": "is missing; add it",
-        "union_tag_invalid": f"names no vendor we know; use one of {', '.join(VENDORS)}",
-        "union_tag_not_found": f"says no vendor; add `vendor:` and one of {', '.join(VENDORS)}",
+        "union_tag_invalid": f"names no vendor we know; use one of {', '.join(known)}",
+        "union_tag_not_found": f"says no vendor; add `vendor:` and one of {', '.join(known)}",
         "string_pattern_mismatch": "does not have the form it should",
     }
     return cure.get(item["type"], str(item["msg"]).removeprefix("Value error, "))

@@ -23,12 +23,13 @@ from tocsin.errors import (
 from tocsin.model.content import Outgoing, PushContent
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
-from tocsin.providers.apple_token import ProviderToken, TokenShare
+from tocsin.providers.apple_token import ProviderToken, RedisTokenShare, TokenShare
 from tocsin.providers.base import Limits, Receipt
 from tocsin.providers.clean import clean
 from tocsin.providers.device_doubt import DeviceDoubt
 from tocsin.providers.http import Clock, HttpPolicy, Response, Transport, retry_after_s
 from tocsin.providers.push import app_data, aps, collapse_id, ttl_s
+from tocsin.providers.registry import Parts, provider
 from tocsin.providers.vendor import HttpAccount, Url, check_size, content_of
 
 LIMITS = Limits(max_bytes=4096, timeout_s=10)
@@ -133,6 +134,13 @@ class _Answer(msgspec.Struct):
     timestamp: int = 0
 
 
+def _build(name: str, account: ApnsAccount, parts: Parts) -> "Apns":
+    transport = parts.open_transport(account.http_policy())
+    share = RedisTokenShare(parts.redis) if parts.redis else None
+    return Apns(name, account, transport, parts.clock, share)
+
+
+@provider("apns", Channel.PUSH, ApnsAccount, build=_build, owns={"ios"})
 class Apns:
     """Sends push notifications to iOS. A 200 means accepted by Apple, nothing more.
 

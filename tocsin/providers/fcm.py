@@ -16,11 +16,15 @@ from tocsin.providers.device_doubt import DeviceDoubt
 from tocsin.providers.google_auth import AUDIENCE, GoogleTokens, ServiceAccount
 from tocsin.providers.http import Clock, Response, Transport, retry_after_s
 from tocsin.providers.push import app_data, aps, collapse_id, ttl_s
+from tocsin.providers.registry import Parts, provider
 from tocsin.providers.vendor import HttpAccount, Url, check_size, content_of
 
 LIMITS = Limits(max_bytes=4096, rate_per_s=10_000, timeout_s=10)
 
 MAX_TTL_S = 2_419_200
+
+PLATFORMS = frozenset({"android", "ios"})
+"""What Google carries. An account of a vendor that owns a platform takes it over."""
 
 ERRORS: Mapping[str, type[DeliveryError]] = {
     "UNREGISTERED": RecipientGone,
@@ -71,10 +75,16 @@ class FcmAccount(HttpAccount):
     validate_only: bool = False
 
 
+def _build(name: str, account: FcmAccount, parts: Parts) -> "Fcm":
+    transport = parts.open_transport(account.http_policy())
+    return Fcm(name, account, transport, parts.clock, platforms=PLATFORMS - parts.owned_platforms)
+
+
+@provider("fcm", Channel.PUSH, FcmAccount, build=_build)
 class Fcm:
     """Sends push notifications. A 200 means accepted by Google, nothing more.
 
-    `platforms` are those this account carries: iOS belongs to it only where no APNs account stands beside it.
+    `platforms` are those this account carries: not those that a vendor with an account of its own owns.
     """
 
     channel = Channel.PUSH

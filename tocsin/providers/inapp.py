@@ -1,5 +1,7 @@
 """In-app notifications: an entry in the user's inbox in Redis."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -11,12 +13,14 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from tocsin.errors import DeliveryError, Misconfigured, Transient
+from tocsin.errors import DeliveryError, Misconfigured, SettingsError, Transient
 from tocsin.model.content import InAppContent, Outgoing
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
+from tocsin.providers.accounts import load_accounts
 from tocsin.providers.base import Limits, Receipt
 from tocsin.providers.inbox import Entry, Inbox, InboxPolicy
+from tocsin.providers.registry import Parts, provider
 from tocsin.providers.vendor import Account, content_of
 
 LIMITS = Limits(timeout_s=5)
@@ -40,6 +44,26 @@ class InAppAccount(Account):
         return InboxPolicy(self.prefix, self.cap, self.keep_days * 86_400)
 
 
+def inbox_policies(path: Path, variables: Mapping[str, str]) -> list[InboxPolicy]:
+    """List the policies of the in-app accounts; without a file of accounts, the default policy.
+
+    Raises:
+        SettingsError: as `load_accounts`, where the file is there.
+    """
+    if not path.exists():
+        return [InboxPolicy()]
+    accounts = load_accounts(path, variables).accounts.values()
+    return [account.policy() for account in accounts if isinstance(account, InAppAccount)]
+
+
+def _build(name: str, account: InAppAccount, parts: Parts) -> "InApp":
+    if parts.redis is None:
+        msg = f"account {name}: in-app notifications need Redis; set TOCSIN_REDIS or remove the account"
+        raise SettingsError(msg)
+    return InApp(name, account, Inbox(parts.redis, account.policy()))
+
+
+@provider("inapp", Channel.INAPP, InAppAccount, build=_build)
 class InApp:
     """Puts messages into inboxes. A repeat of a message id changes nothing, so no outcome is ever in doubt.
 

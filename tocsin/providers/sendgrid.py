@@ -14,6 +14,7 @@ from tocsin.providers.base import Limits, Receipt
 from tocsin.providers.clean import clean
 from tocsin.providers.http import MAX_RETRY_AFTER_S, Clock, Response, Transport, retry_after_s
 from tocsin.providers.mail_headers import ADDRESSING, extra_headers
+from tocsin.providers.registry import provider
 from tocsin.providers.vendor import HttpAccount, Url, check_size, content_of
 
 LIMITS = Limits(max_bytes=30_000_000, timeout_s=10)
@@ -53,6 +54,7 @@ class SendGridAccount(HttpAccount):
     validate_only: bool = False
 
 
+@provider("sendgrid", Channel.EMAIL, SendGridAccount)
 class SendGrid:
     """Sends e-mail. A 202 means accepted; whether it arrived, only events tell.
 

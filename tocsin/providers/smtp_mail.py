@@ -23,6 +23,7 @@ from tocsin.model.statuses import Channel
 from tocsin.providers.base import Limits, Receipt
 from tocsin.providers.clean import clean
 from tocsin.providers.mime import ascii_domain, mime_bytes
+from tocsin.providers.registry import provider
 from tocsin.providers.smtp_replies import Verdict, read_reply, rule_of
 from tocsin.providers.smtp_session import SmtpCut, SmtpPolicy, SmtpPool, SmtpRefusal, SmtpSession
 from tocsin.providers.smtp_stages import Stage
@@ -112,6 +113,7 @@ class SmtpAccount(Account):
         )
 
 
+@provider("smtp", Channel.EMAIL, SmtpAccount, build=lambda name, account, _: SmtpMail(name, account))
 class SmtpMail:
     """Sends e-mail. A 250 after the final dot means queued at that server: sent, not delivered.
 

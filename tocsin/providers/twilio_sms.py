@@ -27,6 +27,7 @@ from tocsin.providers.base import Limits, Receipt
 from tocsin.providers.clean import clean
 from tocsin.providers.form import form_text
 from tocsin.providers.http import Clock, Response, Transport, retry_after_s
+from tocsin.providers.registry import provider
 from tocsin.providers.vendor import HttpAccount, Url, check_size, content_of
 
 LIMITS = Limits(max_chars=1600, rate_per_s=2000, timeout_s=10)
@@ -102,6 +103,7 @@ class TwilioAccount(HttpAccount):
     base_url: Url = "https://api.twilio.com"
 
 
+@provider("twilio", Channel.SMS, TwilioAccount)
 class TwilioSms:
     """Sends SMS. A 201 means queued at Twilio; what became of it comes by status callback."""
 

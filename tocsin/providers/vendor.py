@@ -18,12 +18,14 @@ class Account(BaseModel):
     """Settings every account has. Frozen, strict about unknown fields, and its errors show no values.
 
     Attributes:
+        vendor: name of the vendor; each model narrows it to its own.
         timeout_s: deadline of one call; 0 keeps the vendor's default.
         rate_per_s: requests a second this account may make; 0 keeps the vendor's default.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    vendor: str
     timeout_s: float = Field(0, ge=0, le=600)
     rate_per_s: float = Field(0, ge=0)
 
