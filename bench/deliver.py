@@ -4,7 +4,8 @@ A Bytewax flow whose source holds N messages outstanding; the deliver operator r
 claims and finishes in an embedded Valkey (append-only file on), and calls the channel's own adapter (Twilio,
 SendGrid) over HTTP at a server in a process of its own that answers after --delay-ms. Kafka is left out: what
 reading and producing cost is measured in `bench.decide`. The server's ceiling is measured first, with a raw
-client. Latency runs from the source's handing a message over until its outcome is put out and acknowledged.
+client. The garbage collector runs as seldom as in a shard's process. Latency runs from the source's handing a
+message over until its outcome is put out and acknowledged.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from bytewax.testing import run_main
 from pydantic import SecretStr
 
 from bench.reference import Reference
+from flows.process import collect_seldom
 from operators.deliver import deliver
 from tocsin.catalog.loader import load
 from tocsin.delivery.channel import ChannelDelivery, channel_policy
@@ -259,6 +261,7 @@ def run(arguments: argparse.Namespace, redis_url: str, port: int) -> dict[str, A
     flow = Dataflow("bench")
     up: Any = op.input("hub", flow, Source(load_))
     op.output("out", deliver("deliver", up, channel=channel, done=load_.done, in_gap=lambda: False), sink)
+    collect_seldom()
     run_main(flow)
     runtime.stop()
     return figures(load_, counts)

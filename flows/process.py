@@ -82,7 +82,7 @@ def _refusal_within(error: BaseException | None) -> BaseException | None:
 def _run(settings: Settings, plan: ShardPlan, signals: Signals, stack: ExitStack) -> None:
     assembly = _open(settings, plan, signals, stack)
     flow = wiring.build(assembly.parts)
-    _calm_collector()
+    collect_seldom()
     recovery = RecoveryConfig(str(assembly.shard.recovery_dir), timedelta(0))
     epoch = timedelta(milliseconds=settings.epoch_ms)
     bytewax.run.cli_main(flow, epoch_interval=epoch, recovery_config=recovery)
@@ -97,7 +97,7 @@ def _open(settings: Settings, plan: ShardPlan, signals: Signals, stack: ExitStac
         raise SettingsError(msg) from failure
 
 
-def _calm_collector() -> None:
+def collect_seldom() -> None:
     """Make the garbage collector run seldom, and never over objects that live as long as the process.
 
     Decisions make no cycles, but a thousand records per epoch outlive Python's default threshold of 700. The

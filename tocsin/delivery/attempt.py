@@ -48,7 +48,7 @@ class AttemptPolicy(msgspec.Struct, frozen=True):
     on_unknown: Literal["resend", "drop"] = "resend"
 
 
-class AttemptState(msgspec.Struct, frozen=True):
+class AttemptState(msgspec.Struct, frozen=True, gc=False):
     """What is known of one message.
 
     Attributes:

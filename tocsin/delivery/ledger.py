@@ -85,7 +85,7 @@ return replies
 """
 
 
-class _Body(msgspec.Struct, array_like=True, frozen=True):
+class _Body(msgspec.Struct, array_like=True, frozen=True, gc=False):
     attempt: int
     outputs: tuple[Output, ...] = ()
 

@@ -34,7 +34,7 @@ _notes = msgspec.json.Decoder(_RetryNote)
 _ids = msgspec.json.Decoder(_Id)
 
 
-class ProviderCall(msgspec.Struct, frozen=True):
+class ProviderCall(msgspec.Struct, frozen=True, gc=False):
     """What is known of one provider call when its outcome is written."""
 
     at_ms: int

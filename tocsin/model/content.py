@@ -5,7 +5,7 @@ import msgspec
 from tocsin.model.message import Message
 
 
-class EmailContent(msgspec.Struct, frozen=True):
+class EmailContent(msgspec.Struct, frozen=True, gc=False):
     """A mail. `headers` carries List-Unsubscribe and the like; values are free of CR and LF."""
 
     subject: str
@@ -17,7 +17,7 @@ class EmailContent(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
 
 
-class SmsContent(msgspec.Struct, frozen=True):
+class SmsContent(msgspec.Struct, frozen=True, gc=False):
     """A text message; `segments` and `encoding` (`GSM-7` or `UCS-2`) as it will be billed."""
 
     text: str
@@ -26,7 +26,7 @@ class SmsContent(msgspec.Struct, frozen=True):
     sender: str = ""
 
 
-class PushContent(msgspec.Struct, frozen=True):
+class PushContent(msgspec.Struct, frozen=True, gc=False):
     """A push notification; the payload of any platform built from it stays within 4096 bytes."""
 
     title: str
@@ -38,7 +38,7 @@ class PushContent(msgspec.Struct, frozen=True):
     urgent: bool = False
 
 
-class InAppContent(msgspec.Struct, frozen=True):
+class InAppContent(msgspec.Struct, frozen=True, gc=False):
     """An entry of the in-app inbox."""
 
     title: str
@@ -49,7 +49,7 @@ class InAppContent(msgspec.Struct, frozen=True):
 Content = EmailContent | SmsContent | PushContent | InAppContent
 
 
-class Outgoing(msgspec.Struct, frozen=True):
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A message with its content: what a provider adapter is handed."""
 
     message: Message

@@ -15,7 +15,7 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     subscription: dict[str, str] | None = None
 
 
-class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One message to one target. Rendering is late: it carries the template's name and the event's data.
 
     Attributes:

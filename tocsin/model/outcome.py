@@ -5,7 +5,7 @@ import msgspec
 Scalar = str | int | float | bool | None
 
 
-class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One line of the log. It holds no address, token or text of a message (law 7).
 
     Attributes:
@@ -51,7 +51,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     provider_ms: int = -1
 
 
-class ReceiptEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class ReceiptEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """What became of a message after it was sent (`tocsin.receipts`): delivered, opened, bounced, gone….
 
     `gone` and `opted_out` make the gate block `target` for this user, so that nothing more is routed there;

@@ -9,7 +9,7 @@ from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
 
 
-class Receipt(msgspec.Struct, frozen=True):
+class Receipt(msgspec.Struct, frozen=True, gc=False):
     """The provider has the message. `provider_message_id` is how its webhooks will name it."""
 
     provider_message_id: str = ""
