@@ -2,9 +2,13 @@
 
 from datetime import UTC, datetime
 
+import msgspec
+import pytest
+
+from tocsin.catalog.spec import DefaultPreferences
 from tocsin.decision import recipient as recipients
-from tocsin.decision.user_state import ContactPoint
-from tocsin.model.event import Recipient
+from tocsin.decision.user_state import ContactPoint, UserRecord
+from tocsin.model.event import Event, Origin, Recipient
 from tocsin.model.ids import target_id
 from tocsin.model.profile import Device, Profile
 
@@ -53,3 +57,29 @@ def test_inline_recipients_have_no_device_and_no_inbox() -> None:
     points = recipients.inline_contact_points(Recipient(email="a@mail.example", phone="+12125550100"))
     assert [point.channel for point in points] == ["email", "sms"]
     assert recipients.inline_contact_points(Recipient()) == ()
+
+
+_TOKYO = recipients.TenantDefaults("ja", "Asia/Tokyo", None, DefaultPreferences(), ())
+
+
+def zones_of(zone: str) -> set[tuple[str, str]]:
+    """Return own and effective zone of a user whose stored profile, and of one whose event, names `zone`."""
+    event = Event(
+        "lab", "1", "/s", "t", "ann", 0, msgspec.Raw(b"{}"), Origin("events", 0, 0), 0,
+        recipient=Recipient(email="ann@mail.example", timezone=zone),
+    )  # fmt: skip
+    known = recipients.for_event(UserRecord(version=1, timezone=zone), event, _TOKYO)
+    inline = recipients.for_event(UserRecord(), event, _TOKYO)
+    assert known is not None
+    assert inline is not None
+    return {(one.own_timezone, one.timezone) for one in (known, inline)}
+
+
+@pytest.mark.parametrize("zone", ["UTC+3", "Mars/Olympus", ""])
+def test_where_no_zone_is_known_the_tenants_decides(zone: str) -> None:
+    assert zones_of(zone) == {("", "Asia/Tokyo")}
+
+
+def test_a_zone_is_found_whatever_its_spelling() -> None:
+    assert zones_of("america/new_york") == {("America/New_York", "America/New_York")}
+    assert zones_of("Asia/Beijing") == {("Asia/Shanghai", "Asia/Shanghai")}

@@ -45,11 +45,10 @@ def test_files_of_the_system_are_not_read(tmp_path: Path) -> None:
         zoneinfo.reset_tzpath(before)
 
 
-@pytest.mark.parametrize(
-    "name", ["", "America", "america/new_york", "UTC+3", "Asia/Beijing", "../passwd", "a\x00b"]
-)
+@pytest.mark.parametrize("name", ["", "America", "UTC+3", "Mars/Olympus", "../passwd", "a\x00b"])
 def test_unknown_names_are_no_zone_for_texts_nor_decisions(name: str) -> None:
     assert zones.zone(name) is None
+    assert zones.resolve(name) == ""
     assert zone_or(name, "Asia/Tokyo") == "Asia/Tokyo"
     assert offset_ms(name, 0) == 0
 

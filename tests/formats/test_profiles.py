@@ -33,6 +33,9 @@ def read(document: object, key: bytes = b"acme/ann") -> ProfileChange:
         ({"phone": 491511}, "phone"),
         ({"locale": "german!"}, "locale"),
         ({"timezone": "../../etc"}, "timezone"),
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"timezone": "UTC+3"}, "timezone"),
+        ({"timezone": 3}, "timezone"),
         ({"quiet_hours": {"start": "22:00"}}, "quiet_hours"),
         ({"quiet_hours": {"start": "24:00", "end": "07:00"}}, "quiet_hours"),
         ({"quiet_hours": {"start": "9:00", "end": "07:00"}}, "quiet_hours"),
@@ -65,6 +68,23 @@ def test_a_bad_field_is_named_and_the_rest_is_applied(profile: Any, said: str) -
     assert fault.startswith(said)
     assert ";" in fault, "no cure"
     assert "secret" not in fault
+
+
+@pytest.mark.parametrize(
+    ("given", "read_as"),
+    [
+        ("america/new_york", "America/New_York"),
+        ("EUROPE/BERLIN", "Europe/Berlin"),
+        ("Asia/Beijing", "Asia/Shanghai"),
+        ("Asia/Calcutta", "Asia/Calcutta"),
+        ("utc", "UTC"),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_a_zone_is_found_whatever_its_spelling(given: object, read_as: str) -> None:
+    found = read({"timezone": given, "email": "ann@example.org"})
+    assert found == ProfileChange("acme", "ann", Profile(email="ann@example.org", timezone=read_as))
 
 
 @pytest.mark.parametrize("value", [None, b"", b"null", b" null ", b'{"schema":null,"payload":null}'])

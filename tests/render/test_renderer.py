@@ -108,6 +108,7 @@ def test_a_locale_that_cldr_does_not_know_is_written_as_its_language() -> None:
 def test_times_are_the_tenants_where_the_user_has_no_zone() -> None:
     assert push(timezone="").body == "It is 12:35\u202fPM"
     assert push(timezone="Mars/Base").body == "It is 12:35\u202fPM"
+    assert push(timezone="asia/tokyo") == push(timezone="Asia/Tokyo") != push(timezone="")
 
 
 def test_inapp_has_no_link_without_a_url_part() -> None:

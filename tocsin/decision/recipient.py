@@ -19,6 +19,7 @@ from tocsin.model.ids import target_id
 from tocsin.model.message import Message, Retry, Target
 from tocsin.model.profile import Device, Preferences, Profile
 from tocsin.model.statuses import Channel, Reason
+from tocsin.model.zones import resolve as resolve_zone
 
 _EMAIL, _SMS, _INAPP = Channel.EMAIL.value, Channel.SMS.value, Channel.INAPP.value
 _PUSH, _WEBPUSH = Channel.PUSH.value, Channel.WEBPUSH.value
@@ -97,13 +98,14 @@ def for_returned(state: UserRecord, retry: Retry, defaults: TenantDefaults) -> R
 
 def _known(state: UserRecord, defaults: TenantDefaults) -> Recipient:
     start_min = state.quiet_start_min
+    timezone = resolve_zone(state.timezone)  # older stores hold names that are none
     return Recipient(
         state.version,
         state.contact_points,
         state.locale,
-        state.timezone,
+        timezone,
         state.locale or defaults.locale,
-        state.timezone or defaults.timezone,
+        timezone or defaults.timezone,
         (start_min, state.quiet_end_min) if start_min >= 0 else defaults.quiet_hours,
         state.switched_off,
         state.snoozed_until_ms,
@@ -118,6 +120,7 @@ def _inline(
     timezone: str,
     defaults: TenantDefaults,
 ) -> Recipient:
+    timezone = resolve_zone(timezone)
     return Recipient(
         0,
         contact_points,

@@ -12,10 +12,11 @@ import msgspec
 
 from tocsin.errors import DecodeError
 from tocsin.formats.cloudevents import decode_error
-from tocsin.formats.shapes import MAX_TEXT, has_control, is_clock, is_email, is_locale, is_phone, is_timezone
+from tocsin.formats.shapes import MAX_TEXT, has_control, is_clock, is_email, is_locale, is_phone
 from tocsin.model.profile import Device, Preferences, Profile, QuietHours
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason
+from tocsin.model.zones import NAMES, resolve
 
 _BOM: Final = b"\xef\xbb\xbf"
 # Redis compares versions as doubles, exact up to here.
@@ -26,14 +27,19 @@ CURES: Final[Mapping[str, str]] = {
     "email": "send one bare address, or leave it out",
     "phone": "send E.164 like +4915112345678, or leave it out",
     "locale": "send a language tag like de or pt-BR, or leave it out",
-    "timezone": "send an IANA name like Europe/Berlin, or leave it out",
+    "timezone": "send an IANA name like Europe/Berlin, or Etc/GMT-3 for UTC+03:00",
     "quiet_hours": "send start and end as HH:MM",
     "devices": "send platform ios or android with a token, or web with a subscription and its endpoint;"
     " times with an offset",
     "preferences": "send switches as true and false, and times with an offset",
     "version": "send a number below 2^53 that grows with every change",
 }
-_SHAPES: Final = (("email", is_email), ("phone", is_phone), ("locale", is_locale), ("timezone", is_timezone))
+_SHAPES: Final = (
+    ("email", is_email),
+    ("phone", is_phone),
+    ("locale", is_locale),
+    ("timezone", NAMES.__contains__),
+)
 
 _decode = msgspec.json.Decoder(Profile).decode
 _decode_any = msgspec.json.Decoder().decode
@@ -174,6 +180,12 @@ class _FieldReader:
         self.fault(name, "wrong form, left out")
         return ""
 
+    def timezone(self, value: object) -> str:
+        name = resolve(value) if isinstance(value, str) else ""
+        if value and not name:
+            self.fault("timezone", "no zone of IANA, left out: the tenant's applies")
+        return name
+
     def hours(self, value: object) -> QuietHours | None:
         try:
             hours = msgspec.convert(value, QuietHours | None)
@@ -267,7 +279,7 @@ _READ: Final[Mapping[str, Callable[[_FieldReader, object], Any]]] = {
     "email": lambda reader, value: reader.text("email", value, is_email),
     "phone": lambda reader, value: reader.text("phone", value, is_phone),
     "locale": lambda reader, value: reader.text("locale", value, is_locale),
-    "timezone": lambda reader, value: reader.text("timezone", value, is_timezone),
+    "timezone": _FieldReader.timezone,
     "devices": _FieldReader.devices,
     "preferences": _FieldReader.preferences,
     "quiet_hours": _FieldReader.hours,

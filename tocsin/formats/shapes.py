@@ -10,7 +10,6 @@ _EMAIL = re.compile(
 )
 _PHONE = re.compile(r"\+[1-9][0-9]{1,14}")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,6}")
-_TIMEZONE = re.compile(r"[A-Za-z0-9_+\-]{1,40}(/[A-Za-z0-9_+\-]{1,40}){0,3}")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
@@ -33,11 +32,6 @@ def is_phone(text: str) -> bool:
 def is_locale(text: str) -> bool:
     """Tell whether `text` has the form of a language tag, like `de` or `pt_BR`."""
     return _LOCALE.fullmatch(text) is not None
-
-
-def is_timezone(text: str) -> bool:
-    """Tell whether `text` has the form of an IANA name; whether the zone exists is seen when it is used."""
-    return _TIMEZONE.fullmatch(text) is not None
 
 
 def is_clock(text: str) -> bool:

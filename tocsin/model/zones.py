@@ -16,6 +16,46 @@ _FOLDER: Final = files("tzdata") / "zoneinfo"
 NAMES: Final = frozenset((files("tzdata") / "zones").read_text("ascii").split())
 """Every name that IANA has, old ones included."""
 
+_SPELLED: Final = {name.lower(): name for name in NAMES}
+# Names that IANA never had, but people and other systems write: cities of one zone only.
+_ALIASES: Final = {
+    "asia/beijing": "Asia/Shanghai",
+    "asia/peking": "Asia/Shanghai",
+    "asia/shenzhen": "Asia/Shanghai",
+    "asia/mumbai": "Asia/Kolkata",
+    "asia/new_delhi": "Asia/Kolkata",
+    "asia/delhi": "Asia/Kolkata",
+    "asia/bangalore": "Asia/Kolkata",
+    "asia/hanoi": "Asia/Ho_Chi_Minh",
+    "asia/astana": "Asia/Almaty",
+    "america/san_francisco": "America/Los_Angeles",
+    "america/washington": "America/New_York",
+    "america/boston": "America/New_York",
+    "america/miami": "America/New_York",
+    "europe/munich": "Europe/Berlin",
+    "europe/frankfurt": "Europe/Berlin",
+    "europe/hamburg": "Europe/Berlin",
+    "europe/geneva": "Europe/Zurich",
+    "europe/milan": "Europe/Rome",
+    "europe/barcelona": "Europe/Madrid",
+    "z": "UTC",
+}
+
+
+@lru_cache(1024)
+def resolve(name: str) -> str:
+    """Return the IANA name that a text means, whatever its case; empty if it names no zone.
+
+    `UTC+3` names none: POSIX reads it as three hours behind UTC, people as three hours ahead.
+
+    >>> resolve("america/new_york"), resolve("Asia/Beijing"), resolve("UTC+3"), resolve("Mars/Olympus")
+    ('America/New_York', 'Asia/Shanghai', '', '')
+    """
+    if name in NAMES:
+        return name
+    spelled = name.lower()
+    return _SPELLED.get(spelled) or _ALIASES.get(spelled, "")
+
 
 @lru_cache(1024)
 def zone(name: str) -> ZoneInfo | None:

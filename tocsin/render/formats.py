@@ -17,6 +17,7 @@ from babel.numbers import format_currency, format_decimal
 from babel.units import format_unit
 from jinja2.runtime import Context
 
+from tocsin.model.zones import resolve as resolve_zone
 from tocsin.model.zones import zone as find_zone
 from tocsin.render.text import safe_url
 
@@ -27,12 +28,12 @@ Moment = str | int | float
 
 
 def zone_or(name: str, default: str) -> str:
-    """Take a time zone's IANA name if it is one, else the default.
+    """Return the IANA name that a text means, as decisions read it, or else the default.
 
     >>> zone_or("Europe/Vienna", "UTC"), zone_or("Mars/Base", "UTC"), zone_or("../passwd", "UTC")
     ('Europe/Vienna', 'UTC', 'UTC')
     """
-    return name if find_zone(name) else default
+    return resolve_zone(name) or default
 
 
 @lru_cache(1024)
