@@ -154,3 +154,21 @@ async def test_a_certificate_nobody_vouches_for_is_a_matter_of_configuration(
         with pytest.raises(Misconfigured, match=r"certificate of 127\.0\.0\.1"):
             await strict.request("POST", server.url, {}, b"", 2)
     await strict.close()
+
+
+async def test_each_exchange_ends_at_its_own_deadline(transport: AsyncioTransport) -> None:
+    """One timer serves all: a shorter deadline moves it forward, and it goes on to the longer one."""
+    loop = asyncio.get_running_loop()
+
+    async def cut_after(timeout_s: float) -> float:
+        begun = loop.time()
+        with pytest.raises(Unknown, match="out of time"):
+            await transport.request("POST", server.url, {}, b"x", timeout_s)
+        return loop.time() - begun
+
+    async with RawServer(b"", b"", b"") as server:
+        long, short = await asyncio.gather(cut_after(0.5), cut_after(0.1))
+        again = await cut_after(0.2)
+    assert 0.09 <= short < 0.4
+    assert 0.49 <= long < 1
+    assert 0.19 <= again < 0.45

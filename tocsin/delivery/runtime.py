@@ -120,7 +120,8 @@ class Tasks(Generic[J, R]):
         self._done: deque[R] = deque()
         self._arrived = threading.Event()
         self._waiting = False
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._started = 0
         self.pending = 0
 
     def submit(self, jobs: Iterable[J]) -> None:
@@ -146,12 +147,11 @@ class Tasks(Generic[J, R]):
 
     def _start(self, batch: list[J]) -> None:
         loop = asyncio.get_running_loop()
-        for job in batch:
-            task = loop.create_task(self._finish(job))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+        for number, job in enumerate(batch, self._started):
+            self._running[number] = loop.create_task(self._finish(number, job))
+        self._started += len(batch)
 
-    async def _finish(self, job: J) -> None:
+    async def _finish(self, number: int, job: J) -> None:
         try:
             result = await self._work(job)
         except Exception as error:  # the flow's edge: a fault of ours must not lose the job
@@ -161,6 +161,8 @@ class Tasks(Generic[J, R]):
             line = where.tb_lineno if where else 0
             _log.error("a delivery step failed: %s at line %d", type(error).__name__, line)
             result = self._failed(job)
+        finally:
+            del self._running[number]  # a done callback would cost another turn of the loop
         self._done.append(result)
         if self._waiting:
             self._arrived.set()

@@ -10,7 +10,7 @@ import re
 import ssl
 from collections import deque
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -27,6 +27,9 @@ _IDLE_S = 30.0
 
 _ONE_WRITE_BYTES = 65_536
 """Up to here a body is copied behind its head: one system call and one packet instead of two."""
+
+_TIMER_STEP_S = 0.001
+"""uvloop's timers count whole milliseconds, so one may fire this much early."""
 
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 _FIELD_VALUE = re.compile(r"[\x20-\x7e\t\x80-\xff]*")
@@ -74,6 +77,7 @@ class AsyncioTransport:
         try:
             return await connection.exchange(head, body, timeout_s, bodiless=method == "HEAD")
         finally:
+            connection.finish()
             pool.give_back(connection)
 
     async def reconnect(self) -> None:
@@ -86,11 +90,47 @@ class AsyncioTransport:
         self._pool.retire()
 
 
+class _Deadlines:
+    """Cuts off exchanges that are out of time: one timer for all of them, at the earliest deadline.
+
+    A timer for each costs as much as parsing its answer, for a deadline that hardly ever comes.
+    """
+
+    def __init__(self) -> None:
+        self._due_s: dict[_Connection, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, connection: "_Connection", timeout_s: float) -> None:
+        """Set the deadline of a connection's exchange."""
+        due_s = self._due_s[connection] = asyncio.get_running_loop().time() + timeout_s
+        if self._timer is None or due_s < self._timer.when():
+            self._wake_at(due_s)
+
+    def end(self, connection: "_Connection") -> None:
+        """Forget a deadline."""
+        self._due_s.pop(connection, None)
+
+    def _wake_at(self, due_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(due_s, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        now_s = asyncio.get_running_loop().time() + _TIMER_STEP_S
+        for connection in [one for one, due_s in self._due_s.items() if due_s <= now_s]:
+            connection.cut("out of time")
+            self.end(connection)
+        if self._due_s:
+            self._wake_at(min(self._due_s.values()))
+
+
 class _Connection(asyncio.Protocol):
     """One connection, with at most one request on it. It is the parser's listener, too."""
 
-    def __init__(self, origin: _Origin) -> None:
+    def __init__(self, origin: _Origin, deadlines: _Deadlines) -> None:
         self.origin = origin
+        self._deadlines = deadlines
         self.reusable = True
         self._wire: asyncio.Transport | None = None
         self._answer: asyncio.Future[Response] | None = None
@@ -104,10 +144,9 @@ class _Connection(asyncio.Protocol):
         answer = self._answer = self._loop.create_future()
         self._bodiless = bodiless
         self._begin()
-        deadline = self._loop.call_later(timeout_s, self._cut, "out of time")
-        answer.add_done_callback(partial(self._ended, deadline))
+        self._deadlines.begin(self, timeout_s)
         if self._wire is None or self._wire.is_closing():
-            self._cut("the connection was lost")
+            self.cut("the connection was lost")
         else:
             self._write(self._wire, head, body)
         return answer
@@ -146,13 +185,15 @@ class _Connection(asyncio.Protocol):
         self._head_done = False
         self._parser = httptools.HttpResponseParser(self)
 
-    def _ended(self, deadline: asyncio.TimerHandle, answer: "asyncio.Future[Response]") -> None:
-        deadline.cancel()
-        self._answer = None
-        if answer.cancelled():
+    def finish(self) -> None:
+        """End the exchange; one whose answer nobody waits for any more leaves the connection unusable."""
+        self._deadlines.end(self)
+        if self._answer is not None and not (self._answer.done() and not self._answer.cancelled()):
             self.drop()
+        self._answer = None
 
-    def _cut(self, why: str) -> None:
+    def cut(self, why: str) -> None:
+        """Close at once; the request that waits ends as `Unknown`."""
         self.drop()
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(Unknown(f"cut off before the answer was complete ({why})"))
@@ -175,9 +216,9 @@ class _Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._cut("the server changed the protocol")
+            self.cut("the server changed the protocol")
         except httptools.HttpParserError:
-            self._cut("the answer is not HTTP")
+            self.cut("the answer is not HTTP")
 
     def eof_received(self) -> None:
         """End an answer whose length is given by the end of the connection."""
@@ -188,7 +229,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail the request that still waits."""
         self.reusable = False
-        self._cut("the connection was lost")
+        self.cut("the connection was lost")
 
     # httptools
     def on_message_begin(self) -> None:
@@ -217,7 +258,7 @@ class _Connection(asyncio.Protocol):
         """Keep a part of the body, up to the bound."""
         self._size += len(body)
         if self._size > MAX_ANSWER_BYTES:
-            self._cut("the answer is too long")
+            self.cut("the answer is too long")
         else:
             self._body.append(body)
 
@@ -241,6 +282,7 @@ class _Pool:
         self._free = policy.max_connections
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._retired = False
+        self._deadlines = _Deadlines()
 
     def idle(self, origin: _Origin) -> _Connection | None:
         """Take the connection used last, if one is open and young enough."""
@@ -295,7 +337,7 @@ class _Pool:
 
     async def _open(self, origin: _Origin, timeout_s: float) -> _Connection:
         loop = asyncio.get_running_loop()
-        connection = _Connection(origin)
+        connection = _Connection(origin, self._deadlines)
         tls: dict[str, Any] = {"ssl": self._tls, "server_hostname": origin.host} if origin.tls else {}
         failure: DeliveryError
         try:
