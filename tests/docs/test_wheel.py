@@ -43,6 +43,14 @@ def test_an_installation_adds_no_other_names(wheel: ZipFile) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == NAMES
 
 
+def test_every_module_is_in_the_wheel(wheel: ZipFile) -> None:
+    wanted = {
+        file.relative_to(ROOT).as_posix() for name in sorted(NAMES) for file in (ROOT / name).rglob("*.py")
+    }
+    assert len(wanted) > 150
+    assert sorted(wanted - set(wheel.namelist())) == []
+
+
 def test_every_file_that_is_read_at_run_time_is_in_the_wheel(wheel: ZipFile) -> None:
     folders = ("tocsin/devkit/sandbox/static", "dashboards/migrations", "dashboards/queries")
     files = [file for folder in folders for file in (ROOT / folder).rglob("*")]
