@@ -1,1 +1,1 @@
-"""Bytewax operators over core: decode, lane, gate, deliver, track."""
+"""Bytewax operators: decode, group by key group, gate, deliver, track."""

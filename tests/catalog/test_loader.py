@@ -94,7 +94,6 @@ def test_what_expressions_read_is_known_per_type() -> None:
 def test_a_compiled_notification_is_the_notification_with_its_tenants_settings() -> None:
     sale = notification("sale", "default")
     assert (sale.category, sale.priority, sale.critical, sale.required) == ("offers", "low", False, False)
-    assert sale.quiet == (22 * 60, 7 * 60)
     assert [cap.counter for cap in sale.caps] == ["marketing", "user"]
     sms = sale.channels[1]
     assert (sms.name, [cap.max for cap in sms.caps]) == ("sms", [50])

@@ -2,7 +2,7 @@
 
 A `Machine` is one shard without Kafka: the real decode step, the real gate logic of each key group, the real
 timing, and the exact store in a folder. It calls them in the order of the engine, which
-`tests/state/test_engine.py` pins. Where a refactoring moves or renames code, only this module changes.
+`tests/store/test_engine.py` pins. Where a refactoring moves or renames code, only this module changes.
 """
 
 import pickle

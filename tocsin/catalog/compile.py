@@ -33,7 +33,6 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         needs: which of `data`, `event` and `user` its expressions read.
         caps: limits that decide before routing, drops before holds; none for a critical one.
         counters: what an admission is counted on; none for a critical one.
-        quiet: the tenant's quiet hours (start, end) for users without their own; None if it has none.
         spelled_head: what every notification id of it starts with; `spelled_tail` is how it ends.
         message: what all its messages have in common; `outcome`: what all its outcomes have.
     """
@@ -57,7 +56,6 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     counters: tuple[Counter, ...]
     delay_ms: int
     expires_ms: int
-    quiet: tuple[int, int] | None
     send_window: tuple[int, int] | None
     off_notification: str
     off_category: str
@@ -184,7 +182,6 @@ def _compile(
         counters=() if critical else _counted(name, notice.category, category.marketing, counters),
         delay_ms=notice.delay_ms or 0,
         expires_ms=notice.expires_ms or 0,
-        quiet=(spec.quiet_hours.start_min, spec.quiet_hours.end_min) if spec.quiet_hours else None,
         send_window=(notice.send_window.start_min, notice.send_window.end_min)
         if notice.send_window
         else None,

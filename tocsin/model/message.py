@@ -57,7 +57,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
 
 
 class Retry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A message handed back to the gate (`tocsin.retries`), to be decided again at `due_ms`.
+    """A message returned to the gate (`tocsin.retries`), to be decided again at `due_ms`.
 
     `reason` is `stale_profile` (decide again now) or the reason of the failed attempt. `message.attempt` is
     already the number of the attempt to come.

@@ -37,7 +37,7 @@ class QuietHours(msgspec.Struct, frozen=True):
 
 
 class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One user's contact points and wishes. `version` grows with every change that producers write."""
+    """One user's contact points and preferences. `version` grows with every change that producers write."""
 
     email: str = ""
     phone: str = ""

@@ -19,7 +19,7 @@ class RawRecord(NamedTuple):
 
 
 class OutRecord(NamedTuple):
-    """One record to be shown once its epoch is durable. `topic` is without the prefix.
+    """One record to be published once its epoch is durable. `topic` is without the prefix.
 
     Topics keyed by user have equal partition counts, so `partition` is the one its cause was read from.
     """

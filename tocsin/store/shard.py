@@ -159,7 +159,7 @@ class Shard(Generic[R]):
         self._log.durable()
 
     def collect(self, records: Sequence[Any]) -> None:
-        """Take records to be shown once their epoch is durable; the sink calls it in `write_batch()`."""
+        """Take records to be published once their epoch is durable; the sink calls it in `write_batch()`."""
         self._outbox.collect(records)
 
     def outbox_snapshot(self) -> Row:
