@@ -343,6 +343,10 @@ class TestWithoutSubject:
         event = decode(body(recipient={"email": "ann@example.org"}))
         assert (event.user, event.recipient) == ("ann", Recipient(email="ann@example.org"))
 
+    def test_the_locale_of_a_recipient_has_one_spelling(self) -> None:
+        event = decode(body(recipient={"email": "ann@example.org", "locale": "sr_RS@latin"}))
+        assert event.recipient == Recipient(email="ann@example.org", locale="sr-Latn-RS")
+
     @pytest.mark.parametrize(
         ("given", "read_as"),
         [

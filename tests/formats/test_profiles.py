@@ -87,6 +87,23 @@ def test_a_zone_is_found_whatever_its_spelling(given: object, read_as: str) -> N
     assert found == ProfileChange("acme", "ann", Profile(email="ann@example.org", timezone=read_as))
 
 
+@pytest.mark.parametrize(
+    ("given", "read_as"),
+    [
+        ("en_US@calendar=japanese", "en-US"),
+        ("de_DE.UTF-8", "de-DE"),
+        ("sr_RS@latin", "sr-Latn-RS"),
+        ("iw-IL", "he-IL"),
+        ("no-NO", "nb-NO"),
+        ("pt-BR", "pt-BR"),
+        ("", ""),
+    ],
+)
+def test_a_locale_has_one_spelling(given: str, read_as: str) -> None:
+    found = read({"locale": given, "email": "ann@example.org"})
+    assert found == ProfileChange("acme", "ann", Profile(email="ann@example.org", locale=read_as))
+
+
 @pytest.mark.parametrize("value", [None, b"", b"null", b" null ", b'{"schema":null,"payload":null}'])
 def test_nothing_however_it_is_written_erases(value: bytes | None) -> None:
     assert decode_profile(raw(value, b"acme/ann")) == ProfileChange("acme", "ann", None)

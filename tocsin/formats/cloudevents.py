@@ -14,13 +14,14 @@ import msgspec
 from tocsin.errors import DecodeError
 from tocsin.formats.rfc3339 import CURE as TIME_CURE
 from tocsin.formats.rfc3339 import LATEST_MS, rfc3339_ms
-from tocsin.formats.shapes import MAX_TEXT, has_control, is_email, is_locale, is_phone
+from tocsin.formats.shapes import MAX_TEXT, has_control, is_email, is_phone
 from tocsin.model import topics
 from tocsin.model.event import Event, Origin, Recipient
 from tocsin.model.ids import digest
+from tocsin.model.locales import resolve as resolve_locale
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason
-from tocsin.model.zones import resolve
+from tocsin.model.zones import resolve as resolve_zone
 
 STRUCTURED = "application/cloudevents+json"
 # The Kafka binding's own, and what Spring and another binding of Go write.
@@ -312,7 +313,7 @@ def _contact_user(envelope: Envelope) -> str:
 
 
 def _recipient(given: Recipient | str) -> Recipient:
-    """Read an inline recipient; a time zone that IANA does not have is left out, and the tenant's applies."""
+    """Read an inline recipient; the tenant's locale or zone applies where its own is none."""
     try:
         recipient = _decode_recipient(given) if isinstance(given, str) else given
     except msgspec.MsgspecError as error:
@@ -321,12 +322,13 @@ def _recipient(given: Recipient | str) -> Recipient:
         text = getattr(recipient, name)
         if text and not is_fine(text):
             _refuse("recipient", f"{name} has the wrong form")
-    zone = resolve(recipient.timezone)
-    return recipient if zone == recipient.timezone else msgspec.structs.replace(recipient, timezone=zone)
+    locale, zone = resolve_locale(recipient.locale), resolve_zone(recipient.timezone)
+    if (locale, zone) == (recipient.locale, recipient.timezone):
+        return recipient
+    return msgspec.structs.replace(recipient, locale=locale, timezone=zone)
 
 
 _RECIPIENT_SHAPES = (
     ("email", is_email),
     ("phone", is_phone),
-    ("locale", is_locale),
 )

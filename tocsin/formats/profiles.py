@@ -12,7 +12,8 @@ import msgspec
 
 from tocsin.errors import DecodeError
 from tocsin.formats.cloudevents import decode_error
-from tocsin.formats.shapes import MAX_TEXT, has_control, is_clock, is_email, is_locale, is_phone
+from tocsin.formats.shapes import MAX_TEXT, has_control, is_clock, is_email, is_phone
+from tocsin.model.locales import resolve as resolve_locale
 from tocsin.model.profile import Device, Preferences, Profile, QuietHours
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason
@@ -34,10 +35,16 @@ CURES: Final[Mapping[str, str]] = {
     "preferences": "send switches as true and false, and times with an offset",
     "version": "send a number below 2^53 that grows with every change",
 }
+
+
+def _is_tag(locale: str) -> bool:
+    return resolve_locale(locale) == locale
+
+
 _SHAPES: Final = (
     ("email", is_email),
     ("phone", is_phone),
-    ("locale", is_locale),
+    ("locale", _is_tag),
     ("timezone", NAMES.__contains__),
 )
 
@@ -180,6 +187,12 @@ class _FieldReader:
         self.fault(name, "wrong form, left out")
         return ""
 
+    def locale(self, value: object) -> str:
+        tag = resolve_locale(value) if isinstance(value, str) else ""
+        if value and not tag:
+            self.fault("locale", "no language tag, left out: the tenant's applies")
+        return tag
+
     def timezone(self, value: object) -> str:
         name = resolve(value) if isinstance(value, str) else ""
         if value and not name:
@@ -278,7 +291,7 @@ _MAX_NAME: Final = 64
 _READ: Final[Mapping[str, Callable[[_FieldReader, object], Any]]] = {
     "email": lambda reader, value: reader.text("email", value, is_email),
     "phone": lambda reader, value: reader.text("phone", value, is_phone),
-    "locale": lambda reader, value: reader.text("locale", value, is_locale),
+    "locale": _FieldReader.locale,
     "timezone": _FieldReader.timezone,
     "devices": _FieldReader.devices,
     "preferences": _FieldReader.preferences,

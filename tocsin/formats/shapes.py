@@ -9,7 +9,6 @@ _EMAIL = re.compile(
     rf"(?:[^{_NOT_IN_ADDRESS}]{{1,64}}|{_QUOTED})@(?:[^{_NOT_IN_ADDRESS}]{{1,253}}|\[[0-9A-Za-z.:]{{2,64}}\])"
 )
 _PHONE = re.compile(r"\+[1-9][0-9]{1,14}")
-_LOCALE = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,6}")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
@@ -27,11 +26,6 @@ def is_email(text: str) -> bool:
 def is_phone(text: str) -> bool:
     """Tell whether `text` has the form of E.164: a plus sign and up to 15 digits."""
     return _PHONE.fullmatch(text) is not None
-
-
-def is_locale(text: str) -> bool:
-    """Tell whether `text` has the form of a language tag, like `de` or `pt_BR`."""
-    return _LOCALE.fullmatch(text) is not None
 
 
 def is_clock(text: str) -> bool:

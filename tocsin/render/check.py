@@ -13,6 +13,7 @@ from tocsin.catalog.compile import CompiledNotification, CompiledTenant
 from tocsin.catalog.loader import load
 from tocsin.errors import CatalogError, RenderError
 from tocsin.model.event import Origin
+from tocsin.model.locales import family, resolve
 from tocsin.model.message import Message, Target
 from tocsin.render.names import Samples, holds, name_problems, optional_fields, place
 from tocsin.render.renderer import Renderer
@@ -20,10 +21,8 @@ from tocsin.render.sandbox import sandbox
 from tocsin.render.templates import (
     LAST_LOCALE,
     REQUIRED_PARTS,
-    family,
     find_parts,
     load_templates,
-    normal_locale,
 )
 
 SAMPLE = "sample.json"
@@ -125,8 +124,8 @@ def _missing_parts(templates: Mapping[str, str], tenants: Mapping[str, CompiledT
 def _misnamed(templates: Mapping[str, str], used: set[str]) -> Iterator[str]:
     for template in used:
         for locale in _locales(templates, template):
-            right = normal_locale(locale)
-            if right != locale:
+            right = resolve(locale)
+            if locale not in family(locale):
                 cure = f"rename it `{right}`" if right else "name it like de or de-AT"
                 yield f"templates/{template}/{locale}/:1: not how a language is written, {cure}"
 

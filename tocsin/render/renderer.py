@@ -11,6 +11,7 @@ from tocsin.catalog.sandbox import without_nulls
 from tocsin.catalog.spec import Senders, TenantSpec
 from tocsin.errors import RenderError
 from tocsin.model.content import Content
+from tocsin.model.locales import family
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
 from tocsin.render.content import (
@@ -23,7 +24,7 @@ from tocsin.render.content import (
 )
 from tocsin.render.formats import knows_locale, zone_or
 from tocsin.render.sandbox import NULL_ITEM, compiled, rendered, sandbox
-from tocsin.render.templates import LAST_LOCALE, REQUIRED_PARTS, family, find_parts
+from tocsin.render.templates import LAST_LOCALE, REQUIRED_PARTS, find_parts
 from tocsin.render.unsubscribe import Subscription, UnsubscribeTokens
 
 MEMO = 4096  # combinations of template, channel and locale kept ready

@@ -1,19 +1,17 @@
 """The template files of a catalog: `templates/<name>/<locale>/<part>.j2`; `_layout/` is shared by mails."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from tocsin.errors import CatalogError
 from tocsin.model.channels import CHANNELS
+from tocsin.model.locales import family
 
 REQUIRED_PARTS: Mapping[str, tuple[str, ...]] = {name: spec.parts for name, spec in CHANNELS.items()}
 OPTIONAL_PARTS: Mapping[str, tuple[str, ...]] = {name: spec.optional_parts for name, spec in CHANNELS.items()}
 LAYOUT = "_layout"
 LAST_LOCALE = "en"
 SUFFIX = ".j2"
-
-_LOCALE = re.compile(r"([a-z]{2,3})(-[A-Z][a-z]{3})?(-(?:[A-Z]{2}|\d{3}))?")
 
 
 def load_templates(folder: Path) -> dict[str, str]:
@@ -37,31 +35,10 @@ def _text(path: Path) -> str:
         raise CatalogError(msg) from error
 
 
-def normal_locale(locale: str) -> str:
-    """Spell a locale as BCP 47 does (`de_at` -> `de-AT`); empty if it cannot be one.
-
-    >>> normal_locale("de_at"), normal_locale("zh-hant-TW"), normal_locale("../etc")
-    ('de-AT', 'zh-Hant-TW', '')
-    """
-    language, *rest = locale.strip().replace("_", "-").split("-")
-    subtags = [subtag.title() if len(subtag) == 4 else subtag.upper() for subtag in rest]
-    text = "-".join([language.lower(), *subtags])
-    return text if _LOCALE.fullmatch(text) else ""
-
-
-def family(locale: str) -> tuple[str, ...]:
-    """List a locale and what it falls back to within its language.
-
-    >>> family("zh-Hant-TW"), family("")
-    (('zh-Hant-TW', 'zh-Hant', 'zh'), ())
-    """
-    subtags = [subtag for subtag in normal_locale(locale).split("-") if subtag]
-    return tuple("-".join(subtags[:count]) for count in range(len(subtags), 0, -1))
-
-
 def find_parts(templates: Mapping[str, str], name: str, channel: str, locale: str) -> dict[str, str] | None:
     """Find the template of each part for a channel in one language.
 
+    Languages stand in for one another as CLDR says (`tocsin.model.locales.family`).
     A regional locale may override single parts of its language, and a part that stands in the folder itself
     (`<name>/url`) serves every language; but a message never mixes languages.
 
