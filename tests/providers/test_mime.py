@@ -170,3 +170,9 @@ def test_extra_headers_are_one_line() -> None:
 def test_a_local_part_beyond_ascii_stays() -> None:
     raw = mime_bytes(message("email", target=Target("ädä@bücher.example")), content())
     assert "To: <ädä@xn--bcher-kva.example>\r\n".encode() in raw
+
+
+def test_a_domain_with_sharp_s_is_not_that_of_its_neighbour() -> None:
+    mail = mime_bytes(message("email", target=Target("ada@straße.example")), content())
+    assert b"To: ada@xn--strae-oqa.example\r\n" in mail
+    assert b"strasse" not in mail

@@ -13,6 +13,7 @@ from email.utils import format_datetime, formataddr
 
 from tocsin.model.content import EmailContent
 from tocsin.model.message import Message
+from tocsin.providers.idna_domain import ascii_host
 from tocsin.providers.mail_headers import ADDRESSING, extra_headers, one_line
 
 RESERVED = ADDRESSING | {
@@ -56,7 +57,7 @@ def mime_bytes(message: Message, content: EmailContent) -> bytes:
 
 
 def ascii_domain(address: str) -> str:
-    """Write an address with its domain in ASCII (IDNA); one that cannot be written so comes back as it is.
+    """Write an address with its domain in ASCII; one that cannot be written so comes back as it is.
 
     >>> ascii_domain("post@bücher.example")
     'post@xn--bcher-kva.example'
@@ -65,10 +66,7 @@ def ascii_domain(address: str) -> str:
     if address.isascii():
         return address
     local, at, domain = address.rpartition("@")
-    try:
-        return f"{local}{at}{domain.encode('idna').decode()}"
-    except UnicodeError:
-        return f"{local}{at}{domain}"
+    return f"{local}{at}{ascii_host(domain)}"
 
 
 def fold(name: str, value: str) -> str:
