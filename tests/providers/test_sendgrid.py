@@ -10,6 +10,7 @@ from tests.providers.scripted_http import Answer, json_answer
 from tests.providers.test_adapters import refused, served
 from tocsin.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient
 from tocsin.model.content import EmailContent
+from tocsin.model.message import Target
 from tocsin.providers.sendgrid import ERRORS, mail_document
 
 # The part of SendGrid's OpenAPI contract (tsg_mail_v3, mail/send) that our bodies touch: name to type, and
@@ -180,3 +181,11 @@ async def test_only_a_400_speaks_of_the_address() -> None:
 )
 async def test_when_to_come_back(headers: tuple[tuple[str, str], ...], wait_s: float | None) -> None:
     assert (await refused("sendgrid", Answer(429, headers=headers))).retry_after_s == wait_s
+
+
+def test_domains_beyond_ascii_are_written_as_dns_does() -> None:
+    document = mail_document(
+        message("email", target=Target("ada@straße.example")), content(sender="a@βόλος.example")
+    )
+    assert document["personalizations"][0]["to"] == [{"email": "ada@xn--strae-oqa.example"}]
+    assert document["from"] == {"email": "a@xn--nxasmm1c.example"}

@@ -14,6 +14,7 @@ from tocsin.providers.base import Limits, Receipt
 from tocsin.providers.clean import clean
 from tocsin.providers.http import MAX_RETRY_AFTER_S, Clock, Response, Transport, retry_after_s
 from tocsin.providers.mail_headers import ADDRESSING, extra_headers
+from tocsin.providers.mime import ascii_domain
 from tocsin.providers.registry import provider
 from tocsin.providers.vendor import HttpAccount, Url, check_size, content_of
 
@@ -105,7 +106,7 @@ def mail_document(message: Message, content: EmailContent) -> dict[str, Any]:
     parts = _parts(content)
     headers = extra_headers(content.headers, RESERVED)
     document: dict[str, Any] = {
-        "personalizations": [{"to": [{"email": message.target.address}], "custom_args": _marks(message)}],
+        "personalizations": [{"to": [_party(message.target.address)], "custom_args": _marks(message)}],
         "from": _party(content.sender, content.sender_name),
         "subject": content.subject,
         "content": parts,
@@ -130,7 +131,8 @@ def _parts(content: EmailContent) -> list[dict[str, str]]:
 
 
 def _party(email: str, name: str = "") -> dict[str, str]:
-    return {"email": email, "name": name} if name else {"email": email}
+    written = ascii_domain(email)
+    return {"email": written, "name": name} if name else {"email": written}
 
 
 def _marks(message: Message) -> dict[str, str]:
