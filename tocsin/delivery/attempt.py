@@ -163,6 +163,7 @@ class Transition(NamedTuple):
     health: Health = Health.UNTOUCHED
     retry_after_s: float | None = None
     code: str = ""
+    """The provider's, unless it took the message."""
 
 
 def transition(policy: AttemptPolicy, state: AttemptState, event: Claimed | Answered) -> Transition:
@@ -172,7 +173,7 @@ def transition(policy: AttemptPolicy, state: AttemptState, event: Claimed | Answ
         step = _claimed(policy, adopted, event)
         return step._replace(outputs=shown + step.outputs) if shown else step
     step = _answered(policy, state, event)
-    return step._replace(code=event.call.code)
+    return step if isinstance(event.answer, Receipt) else step._replace(code=event.call.code)
 
 
 def _adopt(state: AttemptState, claim: Claim) -> tuple[AttemptState, tuple[Output, ...]]:
@@ -185,19 +186,19 @@ def _adopt(state: AttemptState, claim: Claim) -> tuple[AttemptState, tuple[Outpu
 
 
 def _claimed(policy: AttemptPolicy, state: AttemptState, event: Claimed) -> Transition:
-    result, no_call = event.claim.result, ProviderCall(at_ms=event.now_ms)
+    result = event.claim.result
     if result in (ClaimResult.DONE, ClaimResult.OLD):
         return Transition(state, Then.FINISHED)
     if result is ClaimResult.OPEN:
-        return _left_open(policy, state, no_call)
+        return _left_open(policy, state, ProviderCall(event.now_ms))
     if result is ClaimResult.STALE:
         return _stale(state)
     if event.return_due_ms is not None:
         return _return_to_gate(state, state.last_reason, event.return_due_ms)
     if event.expired:
-        return _end(state, _outcome(state, Status.EXPIRED, Reason.TOO_LATE, no_call))
+        return _end(state, _outcome(state, Status.EXPIRED, Reason.TOO_LATE, ProviderCall(event.now_ms)))
     if event.fault is not None:
-        return _dead_letter(state, *event.fault, no_call)
+        return _dead_letter(state, *event.fault, ProviderCall(event.now_ms))
     return Transition(state, Then.CALL)
 
 

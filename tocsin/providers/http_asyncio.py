@@ -412,9 +412,22 @@ def _target(url: str) -> _Target:
 
 
 def _head(method: str, target: _Target, headers: Mapping[str, str], length: int) -> bytes:
-    lines = [f"{name}: {value}\r\n" for name, value in headers.items() if _is_header(name, value)]
-    fields = f"{''.join(lines)}content-length: {length}\r\n\r\n".encode("latin-1")
-    return b"%b %b%b%b" % (method.encode(), target.path, target.host_line, fields)
+    fields = _fields(tuple(headers.items()))
+    return b"%b %b%b%bcontent-length: %d\r\n\r\n" % (
+        method.encode(),
+        target.path,
+        target.host_line,
+        fields,
+        length,
+    )
+
+
+@lru_cache(maxsize=256)
+def _fields(headers: tuple[tuple[str, str], ...]) -> bytes:
+    """Spell headers; an account's are the same for most of its calls."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers if _is_header(name, value)]).encode(
+        "latin-1"
+    )
 
 
 def _is_header(name: str, value: str) -> bool:
