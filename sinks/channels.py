@@ -7,10 +7,10 @@ from bytewax.operators import KeyedStream
 
 from operators.deliver import Done, deliver
 from tocsin.delivery.channel import ChannelDelivery
-from tocsin.model.channels import CHANNELS
+from tocsin.model import channels
 from tocsin.model.raw import OutRecord, RawRecord
 
-DELIVERED = tuple(CHANNELS)
+DELIVERED = tuple(channels.DELIVERED)
 """The channels that are delivered. How long a call may take is declared by its provider (`Limits`)."""
 
 

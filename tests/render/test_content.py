@@ -11,6 +11,7 @@ from tocsin.catalog.spec import Senders
 from tocsin.errors import RenderError
 from tocsin.render.content import (
     MAX_PUSH_BYTES,
+    ContentContext,
     clean_senders,
     email_content,
     inapp_content,
@@ -38,7 +39,7 @@ def test_headers_with_a_link_are_those_of_rfc_8058() -> None:
 
 def test_a_mail_ends_its_parts_with_one_line_end() -> None:
     parts = {"subject": " Hi \n", "text": "\n\na\n\n\n\nb  \n\n", "html": "\n<p>x</p>\n\n"}
-    content = email_content(parts, SENDERS, {})
+    content = email_content(parts, ContentContext(message("email"), SENDERS))
     assert (content.subject, content.text, content.html) == ("Hi", "a\n\nb\n", "<p>x</p>\n")
 
 
@@ -57,7 +58,8 @@ def test_title_body_link_and_key_share_the_room_of_a_push(
     title: str, body: str, key: str, times: int
 ) -> None:
     parts = {"title": title, "body": body * times, "url": "https://b.example/" + "a" * 400}
-    content = push_content(parts, message("push", collapse_key=key.encode("utf-8", "ignore").decode()))
+    collapsed = message("push", collapse_key=key.encode("utf-8", "ignore").decode())
+    content = push_content(parts, ContentContext(collapsed, SENDERS))
     data = sum(json_size(name) + json_size(value) + 6 for name, value in content.data.items())
     total = json_size(content.title) + json_size(content.body) + 2 * json_size(content.url) + data
     assert total + len(content.collapse_key.encode()) <= MAX_PUSH_BYTES + 6
@@ -66,21 +68,25 @@ def test_title_body_link_and_key_share_the_room_of_a_push(
 
 
 def test_the_room_is_used_before_a_body_is_cut() -> None:
-    body = push_content({"title": "T", "body": "x" * 5_000}, message("push")).body
+    context = ContentContext(message("push"), SENDERS)
+    body = push_content({"title": "T", "body": "x" * 5_000}, context).body
     assert len(body) > 3_000
-    assert push_content({"title": "T", "body": "x" * 3_000}, message("push")).body == "x" * 3_000
+    assert push_content({"title": "T", "body": "x" * 3_000}, context).body == "x" * 3_000
 
 
 @pytest.mark.parametrize("url", ["", "  ", "\n"])
 def test_an_empty_link_is_none(url: str) -> None:
-    assert inapp_content({"title": "T", "body": "B", "url": url}, message("inapp")).url == ""
+    assert (
+        inapp_content({"title": "T", "body": "B", "url": url}, ContentContext(message("inapp"), SENDERS)).url
+        == ""
+    )
 
 
 @pytest.mark.parametrize("build", [push_content, inapp_content])
 def test_links_are_checked_on_every_channel_that_has_one(build: Any) -> None:
     parts = {"title": "T", "body": "B", "url": "javascript:alert(1)"}
     with pytest.raises(RenderError, match="template hello, part url"):
-        build(parts, message("push"))
+        build(parts, ContentContext(message("push"), SENDERS))
 
 
 @pytest.mark.parametrize(
@@ -96,5 +102,5 @@ def test_links_are_checked_on_every_channel_that_has_one(build: Any) -> None:
     ],
 )
 def test_an_sms_says_what_it_costs(text: str, encoding: str, segments: int) -> None:
-    content = sms_content({"sms": text}, message("sms"), SENDERS)
+    content = sms_content({"sms": text}, ContentContext(message("sms"), SENDERS))
     assert (content.encoding, content.segments, content.sender) == (encoding, segments, "+15005550006")

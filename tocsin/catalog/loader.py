@@ -19,7 +19,7 @@ from tocsin.catalog.files import Document, Problem, Where, read
 from tocsin.catalog.matching import Match, fixed
 from tocsin.catalog.spec import NotificationSpec, TenantSpec
 from tocsin.errors import CatalogError
-from tocsin.model.channels import CHANNELS
+from tocsin.model.channels import DELIVERED
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 _LATER = frozenset({"digest", "escalate"})
@@ -251,8 +251,8 @@ def _notification_problems(
         yield document.problem((name, "template"), text)
     channels = [use.channel for use in notice.channels]
     for index, channel in enumerate(channels):
-        if channel not in CHANNELS:
-            text = f"`{channel}` has no provider, so it would never be sent: use {', '.join(CHANNELS)}"
+        if channel not in DELIVERED:
+            text = f"`{channel}` has no provider, so it would never be sent: use {', '.join(DELIVERED)}"
             yield document.problem((name, "channels", index), text)
         if channel in channels[:index]:
             yield document.problem((name, "channels", index), f"`{channel}` appears twice, remove one")

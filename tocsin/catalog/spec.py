@@ -48,10 +48,11 @@ subject, tenant, time_ms) and `user` (id, known, locale, timezone, channels).
 """
 
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from tocsin.model.statuses import CHANNELS
 from tocsin.model.zones import zone
 
 _DURATION = re.compile(r"^(\d{1,9})(ms|s|m|h|d)$")
@@ -89,7 +90,10 @@ def _channel_entry(value: object) -> object:
 
 Duration = Annotated[int, BeforeValidator(_duration_ms)]
 DailyMinute = Annotated[int, BeforeValidator(daily_minute)]
-ChannelName = Literal["email", "sms", "push", "webpush", "inapp"]
+if TYPE_CHECKING:
+    ChannelName = str
+else:
+    ChannelName = Literal[tuple(channel.value for channel in CHANNELS)]
 Priority = Literal["critical", "high", "normal", "low"]
 Scope = Literal["notification", "category", "marketing", "channel", "user"]
 

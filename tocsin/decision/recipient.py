@@ -13,16 +13,19 @@ import msgspec
 from tocsin.catalog.spec import DefaultPreferences, TenantSpec
 from tocsin.decision.preferences import switched_off
 from tocsin.decision.user_state import ContactPoint, UserRecord
+from tocsin.model.channels import CHANNELS, ContactKind
 from tocsin.model.event import Event
 from tocsin.model.event import Recipient as InlineContact
 from tocsin.model.ids import target_id
 from tocsin.model.message import Message, Retry, Target
 from tocsin.model.profile import Device, Preferences, Profile
-from tocsin.model.statuses import Channel, Reason
+from tocsin.model.statuses import Reason
 from tocsin.model.zones import resolve as resolve_zone
 
-_EMAIL, _SMS, _INAPP = Channel.EMAIL.value, Channel.SMS.value, Channel.INAPP.value
-_PUSH, _WEBPUSH = Channel.PUSH.value, Channel.WEBPUSH.value
+_CHANNELS_OF: Mapping[ContactKind, tuple[str, ...]] = {
+    kind: tuple(name.value for name, spec in CHANNELS.items() if spec.contacts is kind)
+    for kind in ContactKind
+}
 
 
 class TenantDefaults(NamedTuple):
@@ -146,8 +149,8 @@ def contact_point(recipient: Recipient, channel: str, key: str) -> ContactPoint 
 def profile_contact_points(user: str, profile: Profile) -> tuple[ContactPoint, ...]:
     """Return the contact points of a profile, each once: e-mail, phone, devices in order, always in-app."""
     found = [*_contacts(profile.email, profile.phone)]
-    found += [point for device in profile.devices if (point := _device(device)) is not None]
-    found.append(ContactPoint(_INAPP, target_id(user)))
+    found += [point for device in profile.devices for point in _device(device)]
+    found += [ContactPoint(channel, target_id(user)) for channel in _CHANNELS_OF[ContactKind.USER]]
     return tuple({(point.channel, point.key): point for point in found}.values())
 
 
@@ -170,24 +173,32 @@ def _contact_point(message: Message) -> ContactPoint:
 
 
 def _contacts(email: str, phone: str) -> list[ContactPoint]:
-    given = [(_EMAIL, email), (_SMS, phone)]
-    return [ContactPoint(channel, target_id(address), address) for channel, address in given if address]
+    given = [(ContactKind.EMAIL, email), (ContactKind.PHONE, phone)]
+    return [
+        ContactPoint(channel, target_id(address), address)
+        for kind, address in given
+        if address
+        for channel in _CHANNELS_OF[kind]
+    ]
 
 
-def _device(device: Device) -> ContactPoint | None:
+def _device(device: Device) -> list[ContactPoint]:
     web = device.platform == "web"
     address = (device.subscription or {}).get("endpoint", "") if web else device.token
     if not address:
-        return None
-    return ContactPoint(
-        channel=_WEBPUSH if web else _PUSH,
-        key=target_id(address),
-        address=address,
-        platform=device.platform,
-        app=device.app,
-        registered_ms=_ms(device.registered_at),
-        subscription=device.subscription if web else None,
-    )
+        return []
+    return [
+        ContactPoint(
+            channel=channel,
+            key=target_id(address),
+            address=address,
+            platform=device.platform,
+            app=device.app,
+            registered_ms=_ms(device.registered_at),
+            subscription=device.subscription if web else None,
+        )
+        for channel in _CHANNELS_OF[ContactKind.BROWSER if web else ContactKind.APP]
+    ]
 
 
 def _ms(moment: datetime | None) -> int:

@@ -5,7 +5,11 @@ import msgspec
 from tocsin.model.message import Message
 
 
-class EmailContent(msgspec.Struct, frozen=True, gc=False):
+class Content(msgspec.Struct, frozen=True, gc=False):
+    """What a channel carries; each kind of content is a subclass."""
+
+
+class EmailContent(Content, frozen=True, gc=False):
     """A mail. `headers` carries List-Unsubscribe and the like; values are free of CR and LF."""
 
     subject: str
@@ -17,7 +21,7 @@ class EmailContent(msgspec.Struct, frozen=True, gc=False):
     headers: dict[str, str] = {}
 
 
-class SmsContent(msgspec.Struct, frozen=True, gc=False):
+class SmsContent(Content, frozen=True, gc=False):
     """A text message; `segments` and `encoding` (`GSM-7` or `UCS-2`) as it will be billed."""
 
     text: str
@@ -26,7 +30,7 @@ class SmsContent(msgspec.Struct, frozen=True, gc=False):
     sender: str = ""
 
 
-class PushContent(msgspec.Struct, frozen=True, gc=False):
+class PushContent(Content, frozen=True, gc=False):
     """A push notification; the payload of any platform built from it stays within 4096 bytes."""
 
     title: str
@@ -38,15 +42,12 @@ class PushContent(msgspec.Struct, frozen=True, gc=False):
     urgent: bool = False
 
 
-class InAppContent(msgspec.Struct, frozen=True, gc=False):
+class InAppContent(Content, frozen=True, gc=False):
     """An entry of the in-app inbox."""
 
     title: str
     body: str
     url: str = ""
-
-
-Content = EmailContent | SmsContent | PushContent | InAppContent
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):

@@ -40,7 +40,7 @@ class Channel(StrEnum):
     ANY = "*"
 
 
-CHANNELS = (Channel.EMAIL, Channel.SMS, Channel.PUSH, Channel.WEBPUSH, Channel.INAPP)
+CHANNELS = tuple(channel for channel in Channel if channel is not Channel.ANY)
 
 
 class Reason(StrEnum):

@@ -1,12 +1,13 @@
 """From rendered parts to what a channel carries: within its limits, and with its headers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
 from tocsin.catalog.spec import Senders
 from tocsin.errors import RenderError
-from tocsin.model.content import EmailContent, InAppContent, PushContent, SmsContent
+from tocsin.model.content import Content, EmailContent, InAppContent, PushContent, SmsContent
 from tocsin.model.ids import digest
 from tocsin.model.message import Message
 from tocsin.render.sms import analyse, smart
@@ -26,14 +27,27 @@ MAX_TTL_S = 28 * 86_400  # of FCM
 Parts = Mapping[str, str]
 
 
-def email_content(parts: Parts, senders: Senders, headers: dict[str, str]) -> EmailContent:
-    """Build a mail; no header value can hold a line break.
+class ContentContext(NamedTuple):
+    """What content is built from, beside the rendered parts.
 
-    Args:
-        parts: subject, text and html.
-        senders: from `clean_senders`.
-        headers: from `mail_headers`.
+    Attributes:
+        message: the message.
+        senders: of its tenant, from `clean_senders`.
+        unsubscribe_url: where its recipient can unsubscribe; empty for nowhere.
     """
+
+    message: Message
+    senders: Senders
+    unsubscribe_url: str = ""
+
+
+Builder = Callable[[Parts, ContentContext], Content]
+"""Builds what a channel carries; `tocsin.model.channels.CHANNELS` names it. Raises `RenderError`."""
+
+
+def email_content(parts: Parts, context: ContentContext) -> EmailContent:
+    """Build a mail; no header value can hold a line break."""
+    senders = context.senders
     return EmailContent(
         subject=shorten(one_line(parts["subject"]), MAX_SUBJECT_BYTES),
         text=tidy(parts["text"]) + "\n",
@@ -41,7 +55,7 @@ def email_content(parts: Parts, senders: Senders, headers: dict[str, str]) -> Em
         sender=senders.email,
         sender_name=senders.email_name,
         reply_to=senders.reply_to,
-        headers=headers,
+        headers=mail_headers(context.unsubscribe_url, senders.unsubscribe_email),
     )
 
 
@@ -61,7 +75,7 @@ def mail_headers(unsubscribe_url: str, unsubscribe_email: str) -> dict[str, str]
     return headers
 
 
-def sms_content(parts: Parts, message: Message, senders: Senders) -> SmsContent:
+def sms_content(parts: Parts, context: ContentContext) -> SmsContent:
     """Build a text message, in GSM-7 if plain punctuation makes it so, and count what it will be billed as.
 
     Raises:
@@ -74,17 +88,18 @@ def sms_content(parts: Parts, message: Message, senders: Senders) -> SmsContent:
         text = smart(text)
         size = analyse(text)
     if len(text) > MAX_SMS_CHARS:
-        msg = f"template {message.template}, part sms: longer than {MAX_SMS_CHARS} characters"
+        msg = f"template {context.message.template}, part sms: longer than {MAX_SMS_CHARS} characters"
         raise RenderError(msg)
-    return SmsContent(text=text, segments=size.segments, encoding=size.encoding, sender=senders.sms)
+    return SmsContent(text=text, segments=size.segments, encoding=size.encoding, sender=context.senders.sms)
 
 
-def push_content(parts: Parts, message: Message) -> PushContent:
+def push_content(parts: Parts, context: ContentContext) -> PushContent:
     """Build a push notification whose payload stays within 4096 bytes: a long body is cut at a word.
 
     Raises:
         RenderError: the link alone is too long to leave room for a body, or may not be followed.
     """
+    message = context.message
     title = shorten(one_line(parts["title"]), MAX_TITLE_BYTES)
     url = _link(parts, message)
     data = _push_data(message)
@@ -105,10 +120,10 @@ def push_content(parts: Parts, message: Message) -> PushContent:
     )
 
 
-def inapp_content(parts: Parts, message: Message) -> InAppContent:
+def inapp_content(parts: Parts, context: ContentContext) -> InAppContent:
     """Build an entry of the inbox: plain text, which whoever shows it must escape."""
     title = shorten(one_line(parts["title"]), MAX_TITLE_BYTES)
-    return InAppContent(title=title, body=tidy(parts["body"]), url=_link(parts, message))
+    return InAppContent(title=title, body=tidy(parts["body"]), url=_link(parts, context.message))
 
 
 def _link(parts: Parts, message: Message) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 import jinja2
@@ -10,24 +11,19 @@ import msgspec
 from tocsin.catalog.sandbox import without_nulls
 from tocsin.catalog.spec import Senders, TenantSpec
 from tocsin.errors import RenderError
+from tocsin.model.channels import DELIVERED
 from tocsin.model.content import Content
 from tocsin.model.locales import family
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
-from tocsin.render.content import (
-    clean_senders,
-    email_content,
-    inapp_content,
-    mail_headers,
-    push_content,
-    sms_content,
-)
+from tocsin.render.content import Builder, ContentContext, clean_senders
 from tocsin.render.formats import knows_locale, zone_or
 from tocsin.render.sandbox import NULL_ITEM, compiled, rendered, sandbox
 from tocsin.render.templates import LAST_LOCALE, REQUIRED_PARTS, find_parts
 from tocsin.render.unsubscribe import Subscription, UnsubscribeTokens
 
 MEMO = 4096  # combinations of template, channel and locale kept ready
+BUILDERS: Mapping[str, Builder] = {name: resolve_name(spec.content) for name, spec in DELIVERED.items()}
 
 
 class _Plan(NamedTuple):
@@ -80,7 +76,7 @@ class Renderer:
         unsubscribe_url = self._unsubscribe_url(message, tenant)
         context = self._globals | _context(message, tenant, plan.locale, unsubscribe_url)
         parts = {part: rendered(template, context) for part, template in plan.parts.items()}
-        return _content(message, tenant, parts, unsubscribe_url)
+        return BUILDERS[message.channel](parts, ContentContext(message, tenant.senders, unsubscribe_url))
 
     def _find_plan(self, template: str, channel: str, locale: str, tenant_locale: str) -> _Plan:
         if channel not in REQUIRED_PARTS:
@@ -133,21 +129,6 @@ def _context(message: Message, tenant: _Tenant, locale: str, unsubscribe_url: st
         "timezone": timezone,
         "unsubscribe_url": unsubscribe_url,
     }
-
-
-def _content(message: Message, tenant: _Tenant, parts: dict[str, str], unsubscribe_url: str) -> Content:
-    match message.channel:
-        case Channel.EMAIL:
-            headers = mail_headers(unsubscribe_url, tenant.senders.unsubscribe_email)
-            return email_content(parts, tenant.senders, headers)
-        case Channel.SMS:
-            return sms_content(parts, message, tenant.senders)
-        case Channel.INAPP:
-            return inapp_content(parts, message)
-        case Channel.PUSH:
-            return push_content(parts, message)
-        case _:
-            raise RenderError(_unknown(message.channel))
 
 
 def _unknown(channel: str) -> str:

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tocsin.errors import CatalogError
-from tocsin.model.channels import CHANNELS
+from tocsin.model.channels import DELIVERED
 from tocsin.model.locales import family
 
-REQUIRED_PARTS: Mapping[str, tuple[str, ...]] = {name: spec.parts for name, spec in CHANNELS.items()}
-OPTIONAL_PARTS: Mapping[str, tuple[str, ...]] = {name: spec.optional_parts for name, spec in CHANNELS.items()}
+REQUIRED_PARTS: Mapping[str, tuple[str, ...]] = {name: spec.parts for name, spec in DELIVERED.items()}
+OPTIONAL_PARTS: Mapping[str, tuple[str, ...]] = {
+    name: spec.optional_parts for name, spec in DELIVERED.items()
+}
 LAYOUT = "_layout"
 LAST_LOCALE = "en"
 SUFFIX = ".j2"
