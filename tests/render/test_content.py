@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.render.render_world import message
@@ -54,6 +54,7 @@ def test_senders_are_put_on_one_line(name: str, reply_to: str, sms: str) -> None
 
 @settings(deadline=None)
 @given(WORDS, WORDS, st.text(max_size=200), st.integers(0, 20))
+@example("", "x" * 500, "\U00010000" * 16, 12)  # a key of 16 characters and 64 bytes
 def test_title_body_link_and_key_share_the_room_of_a_push(
     title: str, body: str, key: str, times: int
 ) -> None:

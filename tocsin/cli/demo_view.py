@@ -91,7 +91,7 @@ def _channels(stats: DemoStats) -> Table:
         table.add_column(name, justify="right")
     for name, channel in stats.channels.items():
         if channel.words:
-            table.add_row(_NAMES[name], *_channel_cells(channel))
+            table.add_row(_NAMES.get(name, name), *_channel_cells(channel))
     return table
 
 

@@ -105,7 +105,7 @@ def push_content(parts: Parts, context: ContentContext) -> PushContent:
     data = _push_data(message)
     collapse_key = _collapse_key(message.collapse_key)
     # The link goes out twice: in the data for the app, and where the platform opens it.
-    used = json_size(title) + 2 * json_size(url) + len(msgspec.json.encode(data)) + len(collapse_key)
+    used = json_size(title) + 2 * json_size(url) + len(msgspec.json.encode(data)) + json_size(collapse_key)
     if MAX_PUSH_BYTES - used < MIN_BODY_BYTES:
         msg = f"template {message.template}, part url: too long for a push notification"
         raise RenderError(msg)
