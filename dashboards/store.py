@@ -1,6 +1,7 @@
 """The analytical store: where ClickHouse is, its numbered migrations and its named queries."""
 
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,9 +82,17 @@ def connect(url: str, *, with_database: bool = True) -> Client:
     )
 
 
+_ERRNO = re.compile(r"\[Errno -?\d+\] ([A-Za-z][A-Za-z ,]*)")
+
+
 def reason(error: Exception) -> str:
-    """Name one of `AWAY` in a line of at most 400 characters; clients write whole paragraphs."""
+    """Name one of `AWAY` in a line of at most 400 characters; clients write whole paragraphs.
+
+    Of a failed connection the innermost cause is named: the client puts three layers of its own around it.
+    """
     first = str(error).partition("\n")[0]
+    if refused := _ERRNO.search(first):
+        return refused[1]
     return f"{type(error).__name__}: {first[:400]}"
 
 

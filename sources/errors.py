@@ -27,6 +27,21 @@ _OUT_OF_RANGE = frozenset(
 )
 
 
+_AWAY = frozenset(
+    {
+        KafkaError._TRANSPORT,  # noqa: SLF001
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+        KafkaError._TIMED_OUT,  # noqa: SLF001
+        KafkaError._RESOLVE,  # noqa: SLF001
+    }
+)
+
+
+def is_away(error: KafkaError) -> bool:
+    """Tell whether no broker answered."""
+    return error.code() in _AWAY
+
+
 def is_out_of_range(error: KafkaError) -> bool:
     """Tell whether the topic does not hold the requested offset."""
     return error.code() in _OUT_OF_RANGE

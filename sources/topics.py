@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPa
 # The type stubs do not export what the package does.
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # no stub
 
+from sources.errors import is_away
 from sources.offsets import offset_ranges
 from tocsin.errors import SettingsError, SourceError
 from tocsin.model import topics
@@ -168,7 +169,7 @@ class TopicAdmin:
     def forget_group(self, group: str) -> None:
         """Delete a group's committed offsets; the group must have no members, as ours never do."""
         answer = self._admin.delete_consumer_groups([group], request_timeout=_REQUEST_S)[group]
-        _result(f"group {group}", answer)
+        answered(f"group {group}", answer)
 
     def _short(self, full: str) -> str:
         return full.removeprefix(self._prefix)
@@ -187,7 +188,7 @@ def _has_leaders(topic: Any) -> bool:
 
 def _is_new(full: str, answer: "Future[None]") -> bool:
     try:
-        _result(full, answer)
+        answered(full, answer)
     except SourceError as failure:
         if _is_there_already(failure.__cause__):
             return False
@@ -199,7 +200,12 @@ def _is_there_already(cause: BaseException | None) -> bool:
     return isinstance(cause, KafkaException) and cause.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
 
 
-def _result(what: str, answer: "Future[T]") -> T:
+def answered(what: str, answer: "Future[T]") -> T:
+    """Wait for the answer to an admin request.
+
+    Raises:
+        SourceError: it was refused, or there was none; the text names `what` and the cure.
+    """
     try:
         return answer.result(_ANSWER_S)
     except KafkaException as failure:
@@ -210,4 +216,7 @@ def _result(what: str, answer: "Future[T]") -> T:
 
 
 def _unanswered(what: str, failure: KafkaException) -> SourceError:
-    return SourceError(f"{what}: Kafka says {failure.args[0].name()}; check TOCSIN_KAFKA and its options")
+    error = failure.args[0]
+    if is_away(error):
+        return SourceError(f"{what}: no broker answers; is Kafka up, and TOCSIN_KAFKA its address?")
+    return SourceError(f"{what}: Kafka says {error.name()}; check TOCSIN_KAFKA and its options")

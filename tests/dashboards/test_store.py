@@ -295,3 +295,9 @@ def test_an_address_that_cannot_be_one_names_its_form(bad: str) -> None:
 def test_an_address_is_taken_apart() -> None:
     assert store.address("https://a%40b:p%3Aw@h/db") == ("h", 8443, "a@b", "p:w", "db", True)
     assert store.address("http://h:9") == ("h", 9, "default", "", "tocsin", False)
+
+
+def test_a_refused_connection_is_named_by_its_cause() -> None:
+    wrapped = OSError('Error pool(x): Max retries (Caused by E("x: [Errno 111] Connection refused")) 1')
+    assert store.reason(wrapped) == "Connection refused"
+    assert store.reason(OSError("Code: 60. no such table\nmore")) == "OSError: Code: 60. no such table"

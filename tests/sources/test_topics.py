@@ -3,8 +3,9 @@
 from concurrent.futures import Future
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
-from sources.topics import TopicAdmin, TopicPlan, _is_new, topic_config
+from sources.topics import TopicAdmin, TopicPlan, _is_new, answered, topic_config
 from tests.sources.rig import World
 from tocsin.errors import SettingsError, SourceError
 from tocsin.model import topics
@@ -69,7 +70,7 @@ def test_ends_are_exact_whatever_the_batches(world: World) -> None:
 
 def test_a_broker_that_is_not_there_is_said_so() -> None:
     admin = TopicAdmin("127.0.0.1:1", "x.", {"socket.connection.setup.timeout.ms": "1000"}, timeout_s=1.5)
-    with pytest.raises(SourceError, match="check TOCSIN_KAFKA"):
+    with pytest.raises(SourceError, match="no broker answers; is Kafka up, and TOCSIN_KAFKA its address"):
         admin.partitions()
 
 
@@ -91,3 +92,24 @@ def test_a_controller_that_does_not_answer_is_an_error_of_ours(monkeypatch: pyte
     monkeypatch.setattr("sources.topics._ANSWER_S", 0.01)
     with pytest.raises(SourceError, match=r"x\.events: this broker does not answer"):
         _is_new("x.events", Future())
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (
+            KafkaError._TRANSPORT,  # noqa: SLF001
+            "cluster: no broker answers",
+        ),
+        (
+            KafkaError._TIMED_OUT,  # noqa: SLF001
+            "cluster: no broker answers",
+        ),
+        (KafkaError.CLUSTER_AUTHORIZATION_FAILED, "cluster: Kafka says CLUSTER_AUTHORIZATION_FAILED"),
+    ],
+)
+def test_a_broker_that_is_away_is_told_in_words(code: int, said: str) -> None:
+    answer: Future[object] = Future()
+    answer.set_exception(KafkaException(KafkaError(code)))
+    with pytest.raises(SourceError, match=said):
+        answered("cluster", answer)

@@ -15,7 +15,8 @@ def create() -> None:
     """Create all topics with their partition counts; those that exist are checked and left alone."""
     settings = Settings()
     admin = TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options)
-    created = admin.create(TopicPlan(settings.partitions, settings.replication))
+    with console.status(f"creating topics at {settings.kafka}"):
+        created = admin.create(TopicPlan(settings.partitions, settings.replication))
     for name in created:
         console.print(f"[green]✓[/green] {settings.topic_prefix}{name}")
     console.print(f"{len(created)} created, {len(names.ALL) - len(created)} were there")
