@@ -63,9 +63,9 @@ class Laboratory:
         children: list[Child] = []
         try:
             for command in commands:
-                service = Service(
-                    name, command, ready=lambda: True, env={**(env or {}), "PYTHONPATH": str(root)}
-                )
+                # Without a safe path `python -m flows` of another build takes the code of the present folder.
+                own = {**(env or {}), "PYTHONPATH": str(root), "PYTHONSAFEPATH": "1"}
+                service = Service(name, command, ready=lambda: True, env=own)
                 children.append(Child(service, self.new_folder(name)))
             yield children
         finally:
