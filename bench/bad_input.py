@@ -2,7 +2,7 @@
 
 Real records (the demo's events and profiles, in both CloudEvents modes, receipts and retries) are broken one
 to three times each: bytes flipped, cut and doubled, fields dropped, swapped and given other types, bad UTF-8,
-deep nesting, huge numbers, odd keys and headers. Each must end in exactly one place: as the input of a lane,
+deep nesting, huge numbers, odd keys and headers. Each must end in exactly one place: as a key group's input,
 on its way to its user's partition, or as one dead letter with a reason and one outcome. What is accepted is
 held against Python's own JSON parser. Prints the counts, and the rates of whole and of broken records; exit
 code 1 on any fault.
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 
 from operators.decode import DecodePolicy, Decoder
-from operators.gate import GateInput, LaneBatch
+from operators.gate import GateInput, GroupBatch
 from sources.clocks import PartitionClocks
 from sources.decode_errors import DecodeErrorLimit, DecodeErrorPolicy
 from sources.partitioner import partition_of
@@ -37,7 +37,7 @@ from tocsin.model.outcome import ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.statuses import Reason
 
-PARTITIONS, LANES, BATCH = 8, 16, 500
+PARTITIONS, KEY_GROUPS, BATCH = 8, 16, 500
 NOW_MS = 1_767_225_600_000
 REASONS = frozenset(Reason) - {Reason.NONE}
 FRAGMENTS = (
@@ -180,9 +180,9 @@ class Judge:
         self.faults: list[str] = []
         limits = EventLimits(262_144, 7 * 86_400, 3_600, check_time=False)
         never = DecodeErrorPolicy(run=1 << 60, ratio=1.0)
-        badness = DecodeErrorLimit(never, lambda *_: self.faults.append("a partition was paused"))
-        policy = DecodePolicy(PARTITIONS, LANES, limits, stream_clock=False)
-        self._decode = Decoder(policy, PartitionClocks(), badness)
+        decode_errors = DecodeErrorLimit(never, lambda *_: self.faults.append("a partition was paused"))
+        policy = DecodePolicy(PARTITIONS, KEY_GROUPS, limits, stream_clock=False)
+        self._decode = Decoder(policy, PartitionClocks(), decode_errors)
 
     def timed(self, records: list[RawRecord]) -> float:
         """Decode in batches as the source does; the seconds it took."""
@@ -196,14 +196,14 @@ class Judge:
         inputs: list[GateInput] = []
         out: list[OutRecord] = []
         for routed in self._decode([record]):
-            if isinstance(routed.bundle, LaneBatch):
+            if isinstance(routed.bundle, GroupBatch):
                 inputs += routed.bundle.inputs
             else:
                 out += [one for one in routed.bundle if isinstance(one, OutRecord)]
         place = self._place(record, inputs, out)
         self.counts[place] += 1
         if place == "fault":
-            self.faults.append(f"ended in {len(inputs)} lanes and {[one.topic for one in out]}: {record!r}")
+            self.faults.append(f"ended in {len(inputs)} key groups and {[r.topic for r in out]}: {record!r}")
         elif inputs and (what := _differs(record, inputs[0])):
             self.faults.append(f"accepted, but {what}: {record!r}")
 

@@ -100,7 +100,7 @@ class Load(StatefulSourcePartition[Handed, None]):
         if not self._cpu and now - self._start > self._warm_s:
             self._cpu = time.process_time()
         count = min(100, self.room(), self._in_flight - len(self._handed))
-        return [("lane", [self._record(now) for _ in range(count)])] if count > 0 else []
+        return [("key_group", [self._record(now) for _ in range(count)])] if count > 0 else []
 
     def snapshot(self) -> None:
         return None

@@ -74,7 +74,7 @@ class Machine:
         self.cpu_s: defaultdict[str, float] = defaultdict(float)
         self.shard: Shard[UserRecord] = Shard.open(
             folder / "shard",
-            identity=Identity(cluster="bench", topics={}, partitions=PARTITIONS, lanes=GROUPS),
+            identity=Identity(cluster="bench", topics={}, partitions=PARTITIONS, key_groups=GROUPS),
             codec=RecordCodec(),
             cache_users=cache_users,
             publish=self.everyone,
@@ -84,7 +84,7 @@ class Machine:
         self.clocks = PartitionClocks()
         gate = Gate(load(CATALOG), GatePolicy())
         timing = FlowTiming(self.shard, self.clocks, lambda _: False, lambda: datetime.now(UTC), stream=False)
-        self.parts = GateParts(self.shard.lane, lambda: gate, timing, Counter())
+        self.parts = GateParts(self.shard.key_group, lambda: gate, timing, Counter())
         policy = DecodePolicy(PARTITIONS, GROUPS, EventLimits(262_144, 1 << 40, 1 << 40, True))
         self.decode = Decoder(policy, self.clocks, Errors())
         self.groups: dict[str, GateLogic] = {}

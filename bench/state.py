@@ -32,9 +32,9 @@ from bytewax.run import cli_main
 
 from bench.reference import Reference
 from sources.partitioner import key_group_of, partition_of
-from tocsin.store import Identity, Lane, Shard
+from tocsin.store import Identity, KeyGroup, Shard
 
-IDENTITY = Identity(cluster="bench", topics={}, partitions=16, lanes=8)
+IDENTITY = Identity(cluster="bench", topics={}, partitions=16, key_groups=8)
 WARM_UP_S = 3.0
 TIMER_EVERY = 20
 BATCH = 4_000
@@ -154,9 +154,9 @@ def profile_of(user: str) -> bytes:
     return COMMON + hashlib.sha512(user.encode()).digest() * 3
 
 
-def lane_key(user: str) -> str:
+def key_group_key(user: str) -> str:
     name = user.encode()
-    return f"{partition_of(name, IDENTITY.partitions)}.{key_group_of(name, IDENTITY.lanes)}"
+    return f"{partition_of(name, IDENTITY.partitions)}.{key_group_of(name, IDENTITY.key_groups)}"
 
 
 class Hub(StatefulSourcePartition[tuple[str, Bundle], int]):
@@ -172,8 +172,8 @@ class Hub(StatefulSourcePartition[tuple[str, Bundle], int]):
             raise StopIteration
         bundles: dict[str, list[str]] = defaultdict(list)
         for user in users:
-            bundles[lane_key(user)].append(user)
-        return [(lane, (lane, named)) for lane, named in bundles.items()]
+            bundles[key_group_key(user)].append(user)
+        return [(key_group, (key_group, named)) for key_group, named in bundles.items()]
 
     def next_awake(self) -> datetime | None:
         return None if isinstance(self._feed, Everyone) else datetime.now(UTC) + timedelta(milliseconds=1)
@@ -197,29 +197,29 @@ class Input(FixedPartitionedSource[tuple[str, Bundle], int]):
 class Touch(op.StatefulBatchLogic[Bundle, list[str], Any]):
     def __init__(self, shard: Shard[User], stored: tuple[str, Any] | None) -> None:
         self._shard = shard
-        self._lane: Lane[User] | None = shard.lane(*stored) if stored else None
+        self._key_group: KeyGroup[User] | None = shard.key_group(*stored) if stored else None
 
     def on_batch(self, values: list[Bundle]) -> tuple[list[list[str]], bool]:
         out: list[str] = []
         for key, users in values:
-            self._lane = self._lane or self._shard.lane(key)
+            self._key_group = self._key_group or self._shard.key_group(key)
             for user in users:
-                out.append(touch(self._lane, user))
+                out.append(touch(self._key_group, user))
         return [out], False
 
     def snapshot(self) -> Any:
-        assert self._lane is not None
-        return self._lane.key, self._lane.snapshot()
+        assert self._key_group is not None
+        return self._key_group.key, self._key_group.snapshot()
 
 
-def touch(lane: Lane[User], user: str) -> str:
+def touch(key_group: KeyGroup[User], user: str) -> str:
     """Decide one event: read, write, perhaps a timer, one record out."""
-    record = lane.get(user) or User(profile_of(user))
+    record = key_group.get(user) or User(profile_of(user))
     count = len(record.seen)
     record.seen = (*record.seen[-8:], count)
-    lane.put(user, record)
+    key_group.put(user, record)
     if hash(user) % TIMER_EVERY == 0:
-        lane.hold(user, "digest", count + 1_000_000, COMMON)
+        key_group.hold(user, "digest", count + 1_000_000, COMMON)
     return user
 
 

@@ -111,7 +111,7 @@ class Assembly:
             cluster=admin.cluster_id(),
             topics=admin.topic_ids(plan.topics),
             partitions=settings.partitions,
-            lanes=settings.key_groups,
+            key_groups=settings.key_groups,
             shard=plan.number,
             shards=plan.shards,
         )
@@ -164,7 +164,7 @@ class Assembly:
             accept_bad=settings.accept_bad,
             emit=emitter(self.decoder),
         )
-        gate = GateParts(self.shard.lane, self.content.gate, timing, self.meters.decisions)
+        gate = GateParts(self.shard.key_group, self.content.gate, timing, self.meters.decisions)
         return wiring.FlowParts(
             source,
             OutboxSink(self.shard),

@@ -1,4 +1,4 @@
-"""Decode: batches of raw records become bundles for lanes, channels and the tracker.
+"""Decode: batches of raw records become bundles for key groups, channels and the tracker.
 
 Nothing stops the flow: what cannot be decoded becomes a dead letter with its reason and an outcome of its
 own; what lies on a partition that is not its user's is forwarded once, marked, and counted once.
@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from operators.gate import GateInput, Item, LaneBatch
+from operators.gate import GateInput, GroupBatch, Item
 from sources.partitioner import key_group_of, partition_of
 from tocsin.errors import DecodeError
 from tocsin.formats import codec
@@ -58,13 +58,13 @@ class DecodePolicy(msgspec.Struct, frozen=True):
 
     Attributes:
         partitions: partitions of every keyed topic.
-        lanes: lanes a partition.
+        key_groups: key groups a partition.
         stream_clock: time moves by the events' own time instead of Kafka's timestamps.
         limits: sizes and times an event must keep to.
     """
 
     partitions: int
-    lanes: int
+    key_groups: int
     limits: codec.EventLimits
     stream_clock: bool = False
 
@@ -74,7 +74,7 @@ class Routed(NamedTuple):
 
     step: str
     key: str
-    bundle: LaneBatch | list[RawRecord] | list[OutRecord]
+    bundle: GroupBatch | list[RawRecord] | list[OutRecord]
 
 
 Parser = Callable[[RawRecord], tuple[str, Item]]
@@ -132,7 +132,7 @@ class Decoder:
         self._wall_ms = wall_ms
         self._clocks = clocks
         self._errors = errors
-        self._homes = Homes(policy.partitions, policy.lanes)
+        self._homes = Homes(policy.partitions, policy.key_groups)
         self._parsers: dict[str, Parser] = {
             topics.EVENTS: self._event,
             topics.BULK: self._event,
@@ -158,7 +158,7 @@ class Decoder:
                 continue
             for raw in raws:
                 bundles.setdefault(self._step_and_key(raw), []).append(raw)
-        routed = [Routed("gate", key, LaneBatch(key, inputs)) for key, inputs in gate.items()]
+        routed = [Routed("gate", key, GroupBatch(key, inputs)) for key, inputs in gate.items()]
         routed += [Routed(step, key, bundle) for (step, key), bundle in bundles.items()]
         if out:
             routed.append(Routed("outbox", "outbox", out))
@@ -167,12 +167,12 @@ class Decoder:
     def wake(self, partitions: Iterator[int]) -> list[Routed]:
         """Wake every key group of these partitions, so that those with timers are built."""
         names = [name for partition in partitions for name in self._homes.names[partition]]
-        return [Routed("gate", name, LaneBatch(name, [])) for name in names]
+        return [Routed("gate", name, GroupBatch(name, [])) for name in names]
 
     def _step_and_key(self, raw: RawRecord) -> tuple[str, str]:
         if raw.topic == topics.OUTCOMES:
             return "track", "track"
-        group = key_group_of(raw.key or b"", self._policy.lanes)
+        group = key_group_of(raw.key or b"", self._policy.key_groups)
         return self._channels[raw.topic], self._homes.names[raw.partition][group]
 
     def _bounded(self, raws: list[RawRecord]) -> Iterable[RawRecord]:

@@ -28,7 +28,7 @@ from tocsin.model.outcome import ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord, VersionNote
 from tocsin.model.statuses import CHANNELS
 from tocsin.store.deltas import Delta
-from tocsin.store.lane import Lane
+from tocsin.store.key_group import KeyGroup
 from tocsin.store.timers import Timer
 
 Out = OutRecord | VersionNote
@@ -73,92 +73,92 @@ class Timing(Protocol):
         ...
 
 
-class LaneBatch(NamedTuple):
+class GroupBatch(NamedTuple):
     """A bundle for one key group. Bytewax does not tell a logic its key, so the bundle does."""
 
-    lane: str
+    key_group: str
     inputs: list[GateInput]
 
 
 Stored = tuple[str, Delta]
-OpenLane = Callable[[str, Delta | None], Lane[UserRecord]]
+OpenKeyGroup = Callable[[str, Delta | None], KeyGroup[UserRecord]]
 
 
 class GateParts(NamedTuple):
     """What the gate works with.
 
     Attributes:
-        lane: builds a key group's view of the store from its stored delta (`tocsin.store.shard.Shard.lane`).
+        key_group: opens a key group with its stored delta (`tocsin.store.shard.Shard.key_group`).
         gate: gives the gate of the catalog in force.
         timing: the time between records.
         tally: counts outcomes by (status, channel, reason), for metrics.
     """
 
-    lane: OpenLane
+    key_group: OpenKeyGroup
     gate: Callable[[], Gate]
     timing: Timing
     tally: Counter[tuple[str, str, str]]
 
 
-class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
+class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
     """One key group: fires timers, decides inputs, applies decisions to the store."""
 
     def __init__(self, stored: Stored | None, parts: GateParts) -> None:
-        self._open_lane = parts.lane
+        self._open_key_group = parts.key_group
         self._gate = parts.gate
         self._timing = parts.timing
         self._tally = parts.tally
         self._now_ms = 0
         self._key = ""
         self._partition = 0
-        self._lane: Lane[UserRecord] | None = None
+        self._key_group: KeyGroup[UserRecord] | None = None
         self._sweep = Sweep()
         if stored is not None:
             self._open(*stored)
 
-    def _open(self, key: str, delta: Delta | None) -> Lane[UserRecord]:
+    def _open(self, key: str, delta: Delta | None) -> KeyGroup[UserRecord]:
         self._key = key
         self._partition = int(key.split(".")[0])
-        self._lane = self._open_lane(key, delta)
-        return self._lane
+        self._key_group = self._open_key_group(key, delta)
+        return self._key_group
 
-    def on_batch(self, values: list[LaneBatch]) -> tuple[list[list[Out]], bool]:
+    def on_batch(self, values: list[GroupBatch]) -> tuple[list[list[Out]], bool]:
         """Decide bundles in order; an empty one only wakes the key group."""
         out: list[Out] = []
         room, gate = _TIMERS_A_TURN, self._gate()
         for batch in values:
-            lane = self._lane or self._open(batch.lane, None)
-            due_ms = lane.next_due()
+            key_group = self._key_group or self._open(batch.key_group, None)
+            due_ms = key_group.next_due()
             for entry in batch.inputs:
                 now_ms = self._now_ms = max(self._now_ms, entry.now_ms)
                 if due_ms is not None and due_ms <= now_ms:
-                    room = self._fire_before(lane, entry, out, room)
-                    due_ms = lane.next_due()
-                decision = _decided(gate, lane.get(entry.user_key), entry, self._now_ms)
-                self._apply(lane, entry.user_key, decision, self._now_ms, out)
+                    room = self._fire_before(key_group, entry, out, room)
+                    due_ms = key_group.next_due()
+                decision = _decided(gate, key_group.get(entry.user_key), entry, self._now_ms)
+                self._apply(key_group, entry.user_key, decision, self._now_ms, out)
                 if decision.set_timers or decision.cancelled_timers:
-                    due_ms = lane.next_due()
+                    due_ms = key_group.next_due()
         return ([out] if out else []), False
 
     def on_notify(self) -> tuple[list[list[Out]], bool]:
         """Fire what is due although nothing came, and sweep a few users."""
-        lane = self._lane
-        if lane is None or self._timing.in_gap():
+        key_group = self._key_group
+        if key_group is None or self._timing.in_gap():
             return [], False
         out: list[Out] = []
         until_ms = self._timing.fire_until(self._partition)
-        self._fire(lane, until_ms, out, _TIMERS_A_TURN)
-        self._sweep.turn(lane, until_ms, self._timing.utc_now().timestamp())
+        self._fire(key_group, until_ms, out, _TIMERS_A_TURN)
+        self._sweep.turn(key_group, until_ms, self._timing.utc_now().timestamp())
         return ([out] if out else []), False
 
     def notify_at(self) -> datetime | None:
         """Wake for the next timer or sweep, or look again soon where time is not up to the wall."""
-        if self._lane is None:
+        if self._key_group is None:
             return None
         now = self._timing.utc_now()
         wall_s = now.timestamp()
         wake_s = max(self._sweep.next_s, wall_s + _POLL_S)
-        due_ms = self._lane.next_due()
+        due_ms = self._key_group.next_due()
         if due_ms is not None:
             wake_s = min(wake_s, self._wake_s(due_ms, wall_s))
         return now + timedelta(seconds=wake_s - wall_s)
@@ -172,53 +172,55 @@ class GateLogic(StatefulBatchLogic[LaneBatch, list[Out], Stored]):
 
     def snapshot(self) -> Stored:
         """Return what this epoch changed; the rest is in the base."""
-        lane = self._lane
-        assert lane is not None, "Bytewax builds a logic only for an item or a stored row"
-        return self._key, lane.snapshot()
+        key_group = self._key_group
+        assert key_group is not None, "Bytewax builds a logic only for an item or a stored row"
+        return self._key, key_group.snapshot()
 
-    def _fire_before(self, lane: Lane[UserRecord], entry: GateInput, out: list[Out], room: int) -> int:
+    def _fire_before(
+        self, key_group: KeyGroup[UserRecord], entry: GateInput, out: list[Out], room: int
+    ) -> int:
         """Fire what is due before an input, at most `room` timers of other users; return the room left."""
-        room -= self._fire(lane, self._now_ms, out, room)
+        room -= self._fire(key_group, self._now_ms, out, room)
         if not room:
-            self._fire_own(lane, entry.user_key, out)
+            self._fire_own(key_group, entry.user_key, out)
         return room
 
-    def _fire(self, lane: Lane[UserRecord], until_ms: int, out: list[Out], most: int) -> int:
+    def _fire(self, key_group: KeyGroup[UserRecord], until_ms: int, out: list[Out], most: int) -> int:
         """Fire timers due by `until_ms` in order of due time, each at its own time; tell how many."""
         for fired in range(most):
-            timer = lane.pop_due(until_ms)
+            timer = key_group.pop_due(until_ms)
             if timer is None:
                 return fired
             self._now_ms = max(self._now_ms, timer.due_ms)
-            self._decide_due(lane, timer, out)
+            self._decide_due(key_group, timer, out)
         return most
 
-    def _fire_own(self, lane: Lane[UserRecord], user_key: str, out: list[Out]) -> None:
+    def _fire_own(self, key_group: KeyGroup[UserRecord], user_key: str, out: list[Out]) -> None:
         """Fire what one user is still owed by now, in order; what that holds anew may be due, too."""
-        while (record := lane.get(user_key)) is not None and (due := record.first_due(self._now_ms)):
+        while (record := key_group.get(user_key)) is not None and (due := record.first_due(self._now_ms)):
             due_ms, timer_id = due
-            payload = lane.pop(user_key, timer_id, due_ms)
+            payload = key_group.pop(user_key, timer_id, due_ms)
             if payload is None:
                 return
-            self._decide_due(lane, Timer(due_ms, user_key, timer_id, payload), out)
+            self._decide_due(key_group, Timer(due_ms, user_key, timer_id, payload), out)
 
-    def _decide_due(self, lane: Lane[UserRecord], timer: Timer, out: list[Out]) -> None:
+    def _decide_due(self, key_group: KeyGroup[UserRecord], timer: Timer, out: list[Out]) -> None:
         tenant, _, user = timer.user.partition("/")
         decision = self._gate().on_timer(
-            lane.get(timer.user), tenant, user, timer.timer_id, timer.payload, timer.due_ms
+            key_group.get(timer.user), tenant, user, timer.timer_id, timer.payload, timer.due_ms
         )
-        self._apply(lane, timer.user, decision, timer.due_ms, out)
+        self._apply(key_group, timer.user, decision, timer.due_ms, out)
 
     def _apply(
-        self, lane: Lane[UserRecord], user_key: str, decision: Decision, now_ms: int, out: list[Out]
+        self, key_group: KeyGroup[UserRecord], user_key: str, decision: Decision, now_ms: int, out: list[Out]
     ) -> None:
         """Apply a decision as a whole: state and timers to the store, records to the outbox."""
         if decision.touched:
-            lane.put(user_key, decision.record)
+            key_group.put(user_key, decision.record)
         for cancelled in decision.cancelled_timers:
-            lane.release(user_key, cancelled.timer_id, cancelled.due_ms)
+            key_group.release(user_key, cancelled.timer_id, cancelled.due_ms)
         for timer in decision.set_timers:
-            lane.hold(user_key, timer.timer_id, timer.due_ms, timer.payload)
+            key_group.hold(user_key, timer.timer_id, timer.due_ms, timer.payload)
         key = user_key.encode()
         partition = self._partition
         for message in decision.messages:
@@ -257,7 +259,7 @@ def _topic(message: Message) -> str:
 @operator
 def decide(
     step_id: str,
-    up: KeyedStream[LaneBatch],
+    up: KeyedStream[GroupBatch],
     *,
     parts: GateParts,
 ) -> KeyedStream[list[Out]]:

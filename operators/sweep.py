@@ -5,7 +5,7 @@ recipients, are never written again; the sweep reads them in turns and drops wha
 """
 
 from tocsin.decision.user_state import UserRecord, expire
-from tocsin.store.lane import Lane
+from tocsin.store.key_group import KeyGroup
 
 _USERS_A_TURN = 32
 """A turn takes 0.2 ms: in 64 key groups a million users are read in 8 minutes, for 1 % of a core."""
@@ -26,19 +26,19 @@ class Sweep:
         self.next_s = 0.0
         """When the next turn is due, wall time in seconds since 1970."""
 
-    def turn(self, lane: Lane[UserRecord], until_ms: int, wall_s: float) -> None:
+    def turn(self, key_group: KeyGroup[UserRecord], until_ms: int, wall_s: float) -> None:
         """Take one turn if it is due.
 
         Args:
-            lane: the key group's state.
+            key_group: the key group's state.
             until_ms: the time that its timers may fire up to.
             wall_s: wall time in seconds since 1970.
         """
         if wall_s < self.next_s:
             return
         seen = 0
-        for user, record in lane.sweep(_USERS_A_TURN):
+        for user, record in key_group.sweep(_USERS_A_TURN):
             seen += 1
             if expire(record, until_ms - _MARGIN_MS):
-                lane.put(user, None if record.is_empty() else record)
+                key_group.put(user, None if record.is_empty() else record)
         self.next_s = wall_s + (_TURN_EVERY_S if seen == _USERS_A_TURN else _PASS_EVERY_S)

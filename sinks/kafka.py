@@ -1,4 +1,4 @@
-"""Kafka out: what an epoch decided, shown at once and confirmed before the next epoch may close.
+"""Kafka out: what an epoch decided, published at once and confirmed before the next epoch may close.
 
 A record too large for its topic cannot be helped by trying again, and must not stop the shard for ever: it
 becomes a dead letter of stage `publish`, reason `too_large`, with its bytes; should those not fit there

@@ -28,7 +28,7 @@ class Outbox(Protocol):
         ...
 
     def outbox_resume(self, stored: Stored | None) -> None:
-        """Take over what was stored; it is shown again."""
+        """Take over what was stored; it is published again."""
         ...
 
 
@@ -51,7 +51,7 @@ class OutboxPartition(StatefulSinkPartition[list[Any], Stored]):
 class OutboxSink(FixedPartitionedSink[list[Any], Stored]):
     """Takes `(any key, list of records)`; its snapshot holds them until they are confirmed.
 
-    Each record is shown at least once, in the order of its epoch, and never before the epoch is durable;
+    Each record is published at least once, in the order of its epoch, and never before the epoch is durable;
     copies after a crash are equal byte for byte.
     """
 
@@ -67,7 +67,7 @@ class OutboxSink(FixedPartitionedSink[list[Any], Stored]):
         return 0
 
     def build_part(self, step_id: str, for_part: str, resume_state: Stored | None) -> OutboxPartition:
-        """Resume with what was stored but perhaps never shown."""
+        """Resume with what was stored but perhaps never published."""
         if for_part != PARTITION:
             msg = f"{step_id}: the recovery store has a sink partition {for_part!r}; it is of another flow"
             raise StateError(msg)

@@ -1,4 +1,4 @@
-"""The books: each kind of fault is found, and only faults are."""
+"""The audit: each kind of fault is found, and only faults are."""
 
 import pytest
 from hypothesis import given
@@ -27,7 +27,7 @@ def word(
     )
 
 
-def books(*outcomes: Outcome, events: int = 1, published: tuple[str, ...] = ()) -> Audit:
+def audited(*outcomes: Outcome, events: int = 1, published: tuple[str, ...] = ()) -> Audit:
     made = Audit()
     for offset in range(1, events + 1):
         made.event(f"events/0/{offset}")
@@ -39,7 +39,7 @@ def books(*outcomes: Outcome, events: int = 1, published: tuple[str, ...] = ()) 
 
 
 def test_an_event_without_a_word_is_missing() -> None:
-    balance = books().reconcile()
+    balance = audited().reconcile()
     assert balance.missing == ["events/0/1"]
     assert balance.error == 1
     assert "left no outcome: events/0/1" in balance.sentences()[0]
@@ -53,7 +53,7 @@ def test_an_event_its_shard_has_not_read_is_not_missing() -> None:
 
 
 def test_a_sent_message_settles_its_event() -> None:
-    balance = books(
+    balance = audited(
         word(Status.ADMITTED, n="n", m="m", channel="sms"),
         word(Status.SENT, n="n", m="m", channel="sms", attempt=1),
         published=("m",),
@@ -62,12 +62,12 @@ def test_a_sent_message_settles_its_event() -> None:
 
 
 def test_an_admitted_message_is_in_flight_until_its_final_word() -> None:
-    balance = books(word(Status.ADMITTED, n="n", m="m"), published=("m",)).reconcile()
+    balance = audited(word(Status.ADMITTED, n="n", m="m"), published=("m",)).reconcile()
     assert (balance.settled, balance.in_flight, balance.error) == (0, 1, 0)
 
 
 def test_two_final_words_of_one_message_are_a_fault() -> None:
-    balance = books(
+    balance = audited(
         word(Status.ADMITTED, n="n", m="m"),
         word(Status.SENT, n="n", m="m", attempt=1),
         word(Status.DEAD, n="n", m="m", attempt=2),
@@ -79,19 +79,19 @@ def test_two_final_words_of_one_message_are_a_fault() -> None:
 
 def test_copies_of_a_word_are_one_word() -> None:
     once = word(Status.SUPPRESSED, n="n")
-    balance = books(once, once, once).reconcile()
+    balance = audited(once, once, once).reconcile()
     assert (balance.words, balance.error) == ({"suppressed": 1}, 0)
 
 
 def test_each_channel_has_its_own_final_word() -> None:
-    balance = books(
+    balance = audited(
         word(Status.SUPPRESSED, n="n", channel="sms"), word(Status.SUPPRESSED, n="n", channel="push")
     ).reconcile()
     assert (balance.settled, balance.error) == (1, 0)
 
 
 def test_admitted_but_never_published_and_the_reverse() -> None:
-    balance = books(word(Status.ADMITTED, n="n", m="m1"), published=("m2",)).reconcile()
+    balance = audited(word(Status.ADMITTED, n="n", m="m1"), published=("m2",)).reconcile()
     assert balance.unsent == ["m1"]
     assert balance.unannounced == ["m2"]
     assert balance.error == 2
@@ -99,16 +99,16 @@ def test_admitted_but_never_published_and_the_reverse() -> None:
 
 def test_a_held_notification_is_held_until_it_is_decided_again() -> None:
     held = word(Status.HELD, n="n")
-    assert books(held).reconcile().held == 1
-    assert books(held, word(Status.EXPIRED, n="n")).reconcile().held == 0
-    admitted = books(held, word(Status.ADMITTED, n="n", m="m", channel="sms"), published=("m",)).reconcile()
+    assert audited(held).reconcile().held == 1
+    assert audited(held, word(Status.EXPIRED, n="n")).reconcile().held == 0
+    admitted = audited(held, word(Status.ADMITTED, n="n", m="m", channel="sms"), published=("m",)).reconcile()
     assert (admitted.held, admitted.in_flight) == (0, 1)
 
 
 def test_an_event_that_awaits_its_profile_is_held_until_its_notifications_are_decided() -> None:
     held = word(Status.HELD)
-    assert books(held).reconcile().held == 1
-    assert books(held, word(Status.SUPPRESSED, n="n")).reconcile().held == 0
+    assert audited(held).reconcile().held == 1
+    assert audited(held, word(Status.SUPPRESSED, n="n")).reconcile().held == 0
 
 
 def test_a_retry_held_by_the_gate_counts_as_held_and_again_as_flying_when_it_leaves() -> None:
@@ -117,20 +117,20 @@ def test_a_retry_held_by_the_gate_counts_as_held_and_again_as_flying_when_it_lea
         word(Status.RETRYING, n="n", m="m", attempt=1),
         word(Status.HELD, n="n", m="m", attempt=1),
     ]
-    assert books(*path, published=("m",)).reconcile().held == 1
-    again = books(*path, word(Status.ADMITTED, n="n", m="m", attempt=2), published=("m",)).reconcile()
+    assert audited(*path, published=("m",)).reconcile().held == 1
+    again = audited(*path, word(Status.ADMITTED, n="n", m="m", attempt=2), published=("m",)).reconcile()
     assert (again.held, again.in_flight) == (0, 1)
 
 
 def test_outcomes_that_clickhouse_lacks_are_a_fault() -> None:
-    made = books(word(Status.SUPPRESSED, n="n"))
+    made = audited(word(Status.SUPPRESSED, n="n"))
     assert made.reconcile(stored=[]).error == 1
     assert made.reconcile(stored=made.outcome_ids).error == 0
     assert "not in ClickHouse" in made.reconcile(stored=[]).sentences()[0]
 
 
 def test_outcomes_that_still_wait_in_kafka_for_clickhouse_are_no_fault() -> None:
-    made = books(word(Status.SUPPRESSED, n="n"))
+    made = audited(word(Status.SUPPRESSED, n="n"))
     made.outcome(word(Status.SENT, n="n", m="m"), tracked=False)
     first = made.outcome_ids - {word(Status.SENT, n="n", m="m").outcome_id}
     drawn = made.reconcile(stored=first)
@@ -139,20 +139,20 @@ def test_outcomes_that_still_wait_in_kafka_for_clickhouse_are_no_fault() -> None
 
 
 def test_a_copy_that_was_tracked_must_be_in_clickhouse() -> None:
-    made = books(word(Status.SUPPRESSED, n="n"))
+    made = audited(word(Status.SUPPRESSED, n="n"))
     made.outcome(word(Status.SUPPRESSED, n="n"), tracked=False)
     assert made.reconcile(stored=[]).untracked == 1
 
 
 @pytest.mark.parametrize("status", [Status.SENT, Status.RETRYING])
 def test_a_message_that_was_tried_was_published_though_its_topic_has_deleted_it(status: Status) -> None:
-    balance = books(word(Status.ADMITTED, n="n", m="m"), word(status, n="n", m="m", attempt=1)).reconcile()
+    balance = audited(word(Status.ADMITTED, n="n", m="m"), word(status, n="n", m="m", attempt=1)).reconcile()
     assert (balance.unsent, balance.error) == ([], 0)
 
 
 def test_what_is_held_or_flies_counts_of_events_that_are_there() -> None:
     """So that in = final words + held + in flight, whatever older events left behind."""
-    balance = books(
+    balance = audited(
         word(Status.SUPPRESSED, n="n"),
         word(Status.HELD, origin="events/0/0", n="n0"),
         word(Status.ADMITTED, origin="bulk/0/0", n="n1", m="m"),
@@ -162,7 +162,7 @@ def test_what_is_held_or_flies_counts_of_events_that_are_there() -> None:
 
 
 def test_recalled_words_explain_what_the_topics_do_not() -> None:
-    made = books(events=2, published=("m",))
+    made = audited(events=2, published=("m",))
     assert made.unexplained() == ({"events/0/1", "events/0/2"}, {"m"})
     made.recall(word(Status.SENT, n="n", m="m", attempt=1))
     made.recall(word(Status.ADMITTED, n="n", m="m"))
@@ -172,7 +172,7 @@ def test_recalled_words_explain_what_the_topics_do_not() -> None:
 
 def test_a_recalled_word_does_not_say_where_a_message_is_now() -> None:
     held = word(Status.HELD, n="n", m="m", attempt=1)
-    made = books(held, published=("m",))
+    made = audited(held, published=("m",))
     made.recall(held)
     made.recall(word(Status.ADMITTED, n="n", m="m"))
     balance = made.reconcile()
@@ -180,13 +180,13 @@ def test_a_recalled_word_does_not_say_where_a_message_is_now() -> None:
 
 
 def test_two_final_words_are_a_fault_though_one_was_recalled() -> None:
-    made = books(word(Status.DEAD, n="n", m="m", attempt=2))
+    made = audited(word(Status.DEAD, n="n", m="m", attempt=2))
     made.recall(word(Status.SENT, n="n", m="m", attempt=1))
     assert made.reconcile().doubled == ["m"]
 
 
 def test_what_deleted_words_may_explain_is_not_judged_and_said() -> None:
-    balance = books(published=("m",)).reconcile(whole=False)
+    balance = audited(published=("m",)).reconcile(whole=False)
     assert (balance.unjudged, balance.missing, balance.unannounced, balance.error) == (2, [], [], 0)
 
 

@@ -35,7 +35,7 @@ def profile(**changes: object) -> Profile:
     return msgspec.structs.replace(whole, **changes)
 
 
-def wishes(**switches: object) -> Profile:
+def with_preferences(**switches: object) -> Profile:
     return profile(preferences=msgspec.convert(switches, Preferences))
 
 
@@ -129,7 +129,7 @@ class World:
             self.apply(user, self.gate.on_timer(record, self.tenant, user, timer_id, payload, due_ms))
 
     def apply(self, user: str, step: Decision) -> Decision:
-        """Do what a lane does with a step; a record that is not to be written must not have changed."""
+        """Do what a key group does with a step; a record that is not to be written must not have changed."""
         if step.touched:
             self.records.pop(user, None)
             if step.record is not None:

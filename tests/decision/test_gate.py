@@ -3,7 +3,18 @@
 import msgspec
 import pytest
 
-from tests.decision.gate_world import DAY, HOUR, MINUTE, NOON, SECOND, World, profile, said, sent, wishes
+from tests.decision.gate_world import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOON,
+    SECOND,
+    World,
+    profile,
+    said,
+    sent,
+    with_preferences,
+)
 from tocsin.decision.policy import GatePolicy
 from tocsin.formats import codec
 from tocsin.formats.cloudevents import Envelope
@@ -239,7 +250,7 @@ def test_what_would_be_held_too_long_expires_at_once(ann: World) -> None:
 
 def test_held_things_are_decided_by_the_wishes_of_then(ann: World) -> None:
     ann.event("flight.landed", send_at=HOUR)
-    ann.profile(wishes(channels={"email": False}), at=MINUTE)
+    ann.profile(with_preferences(channels={"email": False}), at=MINUTE)
     ann.advance(HOUR)
     assert [message.channel for message in ann.messages] == ["inapp"]
     assert (ann.outcomes[-1].reason, ann.outcomes[-1].channel) == ("channel_off", "email")
@@ -264,7 +275,7 @@ def test_held_things_are_decided_by_the_wishes_of_then(ann: World) -> None:
 )
 def test_preferences(switches: dict[str, object], expected: list[tuple[str, str, str]]) -> None:
     world = World()
-    world.profile(wishes(**switches))
+    world.profile(with_preferences(**switches))
     assert said(world.event("flight.landed")) == expected
 
 
@@ -280,13 +291,13 @@ def test_preferences(switches: dict[str, object], expected: list[tuple[str, str,
 )
 def test_a_required_category_passes_every_opt_out(switches: dict[str, object]) -> None:
     world = World()
-    world.profile(wishes(**switches))
+    world.profile(with_preferences(**switches))
     assert sent(world.event("flight.cancelled")) == ["push", "sms", "email"]
 
 
 def test_snoozed_until() -> None:
     world = World()
-    world.profile(wishes(snoozed_until="2023-11-14T13:00:00Z"))
+    world.profile(with_preferences(snoozed_until="2023-11-14T13:00:00Z"))
     assert said(world.event("flight.landed")) == [("suppressed", "snoozed", "*")]
     assert sent(world.event("flight.landed", at=HOUR)) == ["inapp", "email"]
 
@@ -294,7 +305,7 @@ def test_snoozed_until() -> None:
 def test_defaults_of_the_tenant_hold_until_the_user_chooses() -> None:
     world = with_defaults()
     assert said(world.event("offer.x")) == [("admitted", "", "email"), ("suppressed", "category_off", "sms")]
-    world.profile(wishes(categories={"offers": {"sms": True}}), at=DAY)
+    world.profile(with_preferences(categories={"offers": {"sms": True}}), at=DAY)
     assert sent(world.event("offer.x", at=DAY)) == ["email", "sms"]
 
 
@@ -318,7 +329,7 @@ def test_default_limit_five_marketing_a_day() -> None:
 
 def test_default_limit_fifty_sms_a_month() -> None:
     world = World("default")
-    world.profile(wishes(categories={"offers": {"sms": True}}))
+    world.profile(with_preferences(categories={"offers": {"sms": True}}))
     for day in range(11):
         for hour in range(5):
             world.event("offer.x", at=day * DAY + hour * HOUR)

@@ -4,7 +4,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.decision.gate_world import DAY, HOUR, MINUTE, NOON, SECOND, World, profile, said, sent, wishes
+from tests.decision.gate_world import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOON,
+    SECOND,
+    World,
+    profile,
+    said,
+    sent,
+    with_preferences,
+)
 from tocsin.decision.policy import GatePolicy
 from tocsin.model import ids
 from tocsin.model.event import Recipient
@@ -46,11 +57,11 @@ def test_an_equal_profile_changes_nothing(ann: World) -> None:
 def test_first_sight_of_somebody_written_to_inline_is_noted() -> None:
     world = World()
     world.event("flight.landed", recipient=Recipient(email="ann@mail.example"))
-    assert world.profile(wishes(enabled=False)).profile_version == 1
+    assert world.profile(with_preferences(enabled=False)).profile_version == 1
 
 
 def test_an_opt_out_reaches_the_very_next_event(ann: World) -> None:
-    ann.profile(wishes(enabled=False), at=1)
+    ann.profile(with_preferences(enabled=False), at=1)
     assert said(ann.event("flight.landed", at=1)) == [("suppressed", "opted_out", "*")]
 
 

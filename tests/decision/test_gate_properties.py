@@ -41,7 +41,7 @@ class Deed(NamedTuple):
 
 switches = st.booleans()
 channel_switches = st.dictionaries(st.sampled_from(["email", "sms", "push", "inapp"]), switches, max_size=2)
-wishes = st.builds(
+all_preferences = st.builds(
     Preferences,
     enabled=st.sampled_from([True, True, True, False]),
     channels=channel_switches,
@@ -55,7 +55,7 @@ profiles = st.builds(
     phone=st.sampled_from(["", "+12125550100"]),
     timezone=st.sampled_from(["", "America/New_York", "Asia/Tokyo"]),
     devices=st.sampled_from([(), (Device("ios", token="t1"),), (Device("ios", token="t1"), Device("web"))]),
-    preferences=wishes,
+    preferences=all_preferences,
     version=st.integers(0, 3),
 )
 DATA = [
@@ -278,10 +278,10 @@ class Loyal(World):
     def check(self, category: str, channel: str, wanted: Profile | None) -> None:
         if wanted is None or category == "alerts":
             return
-        wish = wanted.preferences
-        assert wish.enabled
-        assert wish.channels.get(channel, True)
-        switch = wish.categories.get(category, True)
+        preferences = wanted.preferences
+        assert preferences.enabled
+        assert preferences.channels.get(channel, True)
+        switch = preferences.categories.get(category, True)
         assert switch if isinstance(switch, bool) else switch.get(channel, True)
 
 

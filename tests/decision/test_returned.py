@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tests.decision.gate_world import HOUR, MINUTE, NOON, SECOND, World, profile, said, wishes
+from tests.decision.gate_world import HOUR, MINUTE, NOON, SECOND, World, profile, said, with_preferences
 from tocsin.decision.policy import GatePolicy
 from tocsin.model import ids
 from tocsin.model.event import Recipient
@@ -50,7 +50,7 @@ def test_a_copy_of_a_retry_is_not_decided_again(ann: World) -> None:
     """A crash may show a record twice, byte for byte: the second would be another final word."""
     message = first(ann)
     assert len(ann.retry(message, due=0).messages) == 1
-    ann.profile(wishes(categories={"updates": False}), at=1)
+    ann.profile(with_preferences(categories={"updates": False}), at=1)
     copy = ann.retry(message, at=2, due=0)
     assert (copy.messages, copy.outcomes, copy.set_timers) == ([], [], [])
 
@@ -79,7 +79,7 @@ def test_a_retry_is_not_counted_again(ann: World) -> None:
 
 def test_an_opt_out_while_a_retry_waits_wins(ann: World) -> None:
     ann.retry(first(ann), due=HOUR)
-    ann.profile(wishes(categories={"updates": False}), at=MINUTE)
+    ann.profile(with_preferences(categories={"updates": False}), at=MINUTE)
     ann.advance(HOUR)
     assert len(ann.messages) == 2
     assert (ann.outcomes[-1].status, ann.outcomes[-1].reason) == ("suppressed", "category_off")
@@ -98,13 +98,13 @@ def test_an_opt_out_while_a_retry_waits_wins(ann: World) -> None:
 )
 def test_every_refusal_ends_a_retry(ann: World, switches: dict[str, object], reason: str) -> None:
     message = first(ann)
-    ann.profile(wishes(**switches), at=1)
+    ann.profile(with_preferences(**switches), at=1)
     assert said(ann.retry(message, at=2)) == [("suppressed", reason, "email")]
 
 
 def test_a_required_category_is_retried_in_spite_of_an_opt_out(ann: World) -> None:
     message = first(ann, "flight.cancelled")
-    ann.profile(wishes(enabled=False), at=1)
+    ann.profile(with_preferences(enabled=False), at=1)
     assert len(ann.retry(message, at=2).messages) == 1
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from flows.timing import FlowTiming
 from operators.decode import DecodePolicy, Decoder
-from operators.gate import GateLogic, GateParts, LaneBatch
+from operators.gate import GateLogic, GateParts, GroupBatch
 from sources.clocks import PartitionClocks
 from sources.partitioner import partition_of
 from tests.golden.wire import Epoch, Line, Outputs, Published, Record, Reload, Restart, Settings
@@ -114,7 +114,7 @@ class Machine:
         self._shard: Shard[UserRecord] = Shard.open(
             self._folder,
             identity=Identity(
-                cluster="golden", topics={}, partitions=settings.partitions, lanes=settings.key_groups
+                cluster="golden", topics={}, partitions=settings.partitions, key_groups=settings.key_groups
             ),
             codec=RecordCodec(),
             cache_users=_CACHED_USERS,
@@ -126,7 +126,7 @@ class Machine:
         timing = FlowTiming(
             self._shard, self._clocks, lambda _: True, self._now, stream=settings.stream_clock
         )
-        self._parts = GateParts(self._shard.lane, lambda: self._gate, timing, Counter())
+        self._parts = GateParts(self._shard.key_group, lambda: self._gate, timing, Counter())
         self._decode = _decoder(settings, self._clocks, lambda: self._wall_ms)
         self._groups = {
             key: GateLogic(row, self._parts) for key, row in (stored.rows if stored else {}).items()
@@ -178,7 +178,7 @@ class Machine:
         records, self._batch = self._batch, []
         for routed in self._decode(records):
             if routed.step == "gate":
-                assert isinstance(routed.bundle, LaneBatch)
+                assert isinstance(routed.bundle, GroupBatch)
                 group = self._groups.get(routed.key) or GateLogic(None, self._parts)
                 self._groups[routed.key] = group
                 self._collect(group.on_batch([routed.bundle]))

@@ -60,7 +60,7 @@ def _closed(
     known = [
         DemoRecord(0, profile_key(TENANT, user), encode(Profile(version=1)), ()) for user in sorted(greeted)
     ]
-    marks = [_mark(user, at_ms) for user in _one_a_lane(f"mark-{number}")]
+    marks = [_mark(user, at_ms) for user in _one_a_key_group(f"mark-{number}")]
     users = frozenset(mark.key.decode().partition("/")[2] for mark in marks)
     return Act([*profiles, *known], [*events, *marks], users, greeted)
 
@@ -120,7 +120,7 @@ def _changed(passenger: Passenger, number: int) -> Profile:
     )
 
 
-def _one_a_lane(prefix: str) -> Iterator[str]:
+def _one_a_key_group(prefix: str) -> Iterator[str]:
     missing = {(partition, group) for partition in range(PARTITIONS) for group in range(KEY_GROUPS)}
     for number in count():
         if not missing:

@@ -95,7 +95,7 @@ class Hub(StatefulSourcePartition[tuple[str, list[RawRecord]], int]):
         end = min(self._next + min(50, self._room()), len(self._lines))
         batch = [self._record(offset) for offset in range(self._next, end)]
         self._next = end
-        return [("lane", batch)] if batch else []
+        return [("key_group", batch)] if batch else []
 
     def snapshot(self) -> int:
         self.gap = True

@@ -1,4 +1,4 @@
-"""Decode: each record lands in its lane, at its channel, at home, or in the dead letters with a reason."""
+"""Decode: each record lands in its key group, at its channel, at home, or a dead letter with a reason."""
 
 import json
 from collections import Counter
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.decode import DecodePolicy, Decoder, Homes, Routed
-from operators.gate import GateInput, LaneBatch
+from operators.gate import GateInput, GroupBatch
 from sources.partitioner import key_group_of, partition_of
 from tocsin.formats.codec import EventLimits, ProfileChange, read_dead_letter
 from tocsin.formats.forwarded import ORIGIN_HEADER, RECEIVED_HEADER
@@ -20,7 +20,7 @@ from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.statuses import Reason
 
 LIMITS = EventLimits(max_bytes=10_000, max_past_s=86_400, max_future_s=3_600, check_time=True)
-PARTITIONS, LANES = 4, 3
+PARTITIONS, KEY_GROUPS = 4, 3
 NOW = 1_700_000_000_000
 
 
@@ -53,7 +53,7 @@ class Notes:
 
 def decoder(notes: Notes | None = None, *, stream: bool = False) -> Decoder:
     limits = LIMITS._replace(check_time=not stream)
-    policy = DecodePolicy(partitions=PARTITIONS, lanes=LANES, limits=limits, stream_clock=stream)
+    policy = DecodePolicy(partitions=PARTITIONS, key_groups=KEY_GROUPS, limits=limits, stream_clock=stream)
     return Decoder(policy, Clocks(), notes or Notes())
 
 
@@ -78,7 +78,7 @@ def event(
 
 
 def inputs(routed: list[Routed]) -> list[GateInput]:
-    return [one for step in routed if isinstance(step.bundle, LaneBatch) for one in step.bundle.inputs]
+    return [one for step in routed if isinstance(step.bundle, GroupBatch) for one in step.bundle.inputs]
 
 
 def outs(routed: list[Routed]) -> list[OutRecord]:
@@ -87,16 +87,16 @@ def outs(routed: list[Routed]) -> list[OutRecord]:
     ]
 
 
-def test_an_event_goes_to_its_users_lane() -> None:
+def test_an_event_goes_to_its_users_key_group() -> None:
     routed = decoder()([event("ann")])
-    lane = f"{home('ann')}.{key_group_of(b'default/ann', LANES)}"
-    assert [(one.step, one.key) for one in routed] == [("gate", lane)]
+    key_group = f"{home('ann')}.{key_group_of(b'default/ann', KEY_GROUPS)}"
+    assert [(one.step, one.key) for one in routed] == [("gate", key_group)]
     (entry,) = inputs(routed)
     assert (entry.user_key, entry.now_ms) == ("default/ann", NOW)
     assert isinstance(entry.item, Event)
 
 
-def test_order_in_a_lane_is_the_order_of_the_batch() -> None:
+def test_order_in_a_key_group_is_the_order_of_the_batch() -> None:
     routed = decoder()([event("ann", offset=n) for n in range(5)])
     found = [entry.item.origin.offset for entry in inputs(routed) if isinstance(entry.item, Event)]
     assert found == [0, 1, 2, 3, 4]
@@ -109,7 +109,7 @@ def test_time_of_a_partition_never_runs_back() -> None:
 
 def test_a_producer_with_a_wrong_clock_does_not_move_the_time_of_everybody() -> None:
     """A partition's time never runs back: years ahead, every hold would be over and every expiry past."""
-    policy = DecodePolicy(partitions=PARTITIONS, lanes=LANES, limits=LIMITS)
+    policy = DecodePolicy(partitions=PARTITIONS, key_groups=KEY_GROUPS, limits=LIMITS)
     clocks = Clocks()
     decode = Decoder(policy, clocks, Notes(), lambda: NOW)
     microseconds, fine = event("ann", ts=NOW * 1_000), event("ann", ts=NOW + 60_000)
@@ -186,7 +186,7 @@ def test_what_cannot_be_decoded_is_a_dead_letter_with_bytes_and_an_outcome_with_
     assert notes.seen == {False: 1, True: 1}
 
 
-def test_profiles_and_erasures_reach_the_lane() -> None:
+def test_profiles_and_erasures_reach_the_key_group() -> None:
     key = b"default/ann"
     change = RawRecord(topics.PROFILES, home("ann"), 0, NOW, key, b'{"email": "a@example.com"}', ())
     erasure = change._replace(value=None)
@@ -197,18 +197,18 @@ def test_profiles_and_erasures_reach_the_lane() -> None:
     assert found[1].profile is None
 
 
-def test_messages_go_to_their_channel_by_lane_and_outcomes_to_the_tracker() -> None:
+def test_messages_go_to_their_channel_by_key_group_and_outcomes_to_the_tracker() -> None:
     message = RawRecord(topics.messages("sms"), 1, 0, NOW, b"default/ann", b"{}", ())
     outcome = RawRecord(topics.OUTCOMES, 2, 0, NOW, b"default/ann", b"{}", ())
     routed = decoder()([message, outcome, message._replace(topic=topics.messages("sms", bulk=True))])
-    lane = f"1.{key_group_of(b'default/ann', LANES)}"
+    key_group = f"1.{key_group_of(b'default/ann', KEY_GROUPS)}"
     assert [(one.step, one.key, len(one.bundle)) for one in routed] == [
-        ("sms", lane, 2),
+        ("sms", key_group, 2),
         ("track", "track", 1),
     ]
 
 
-def test_waking_names_every_lane_of_the_partitions_once() -> None:
+def test_waking_names_every_key_group_of_the_partitions_once() -> None:
     routed = decoder().wake(iter([0, 2]))
     assert [one.key for one in routed] == ["0.0", "0.1", "0.2", "2.0", "2.1", "2.2"]
     assert inputs(routed) == []
@@ -222,12 +222,12 @@ def test_any_bytes_leave_exactly_one_trace(value: bytes, partition: int) -> None
 
 
 def test_a_home_is_remembered_and_right_beyond_what_is_remembered() -> None:
-    homes = Homes(PARTITIONS, LANES, remembered=3)
+    homes = Homes(PARTITIONS, KEY_GROUPS, remembered=3)
     users = [f"default/u{number // 2}" for number in range(20)] + ["default/u0"]
     for user in users:
         key = user.encode()
         partition = partition_of(key, PARTITIONS)
-        assert homes.of(user) == (partition, f"{partition}.{key_group_of(key, LANES)}")
+        assert homes.of(user) == (partition, f"{partition}.{key_group_of(key, KEY_GROUPS)}")
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, PARTITIONS - 1)), max_size=40))
@@ -248,7 +248,7 @@ def test_the_error_limit_hears_of_every_record_in_order(records: list[tuple[bool
         event(users[partition], offset=at) if fine else event(users[partition])._replace(value=None)
         for at, (fine, partition) in enumerate(records)
     ]
-    Decoder(DecodePolicy(PARTITIONS, LANES, LIMITS), Clocks(), marks)(raws)
+    Decoder(DecodePolicy(PARTITIONS, KEY_GROUPS, LIMITS), Clocks(), marks)(raws)
     wanted = {
         partition: "".join("+" if fine else "-" for fine, at in records if at == partition)
         for partition in {at for _, at in records}

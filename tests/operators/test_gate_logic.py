@@ -1,4 +1,4 @@
-"""The gate's lanes: timers before records, nothing in the gap, steps applied whole, crash and resume."""
+"""The gate's key groups: timers before records, nothing in the gap, steps applied whole, crash and resume."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from operators.gate import GateInput, GateLogic, GateParts, LaneBatch
+from operators.gate import GateInput, GateLogic, GateParts, GroupBatch
 from tests.decision.gate_world import CATALOG, HOUR, NOON, SECOND, profile
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
@@ -26,12 +26,12 @@ from tocsin.model.raw import OutRecord, RawRecord, VersionNote, packed, unpacked
 from tocsin.store import Identity, Shard
 from tocsin.store.outbox import Form
 
-LANE, USER = "0.0", "quiet/ann"
+KEY_GROUP, USER = "0.0", "quiet/ann"
 RAW = RawRecord("profiles", 0, 0, NOON, None, None, ())
-IDENTITY = Identity(cluster="c", topics={}, partitions=1, lanes=1)
+IDENTITY = Identity(cluster="c", topics={}, partitions=1, key_groups=1)
 
 
-class Shown:
+class Published:
     """What others see."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Shown:
 
 
 class Clock:
-    """What the lane may know of time, moved by hand."""
+    """What the key group may know of time, moved by hand."""
 
     def __init__(self) -> None:
         self.until_ms = 0
@@ -63,25 +63,25 @@ class Clock:
 
 
 class Process:
-    """One start of a shard with one lane; `epoch` plays Bytewax, `stored` is its recovery store."""
+    """One start of a shard with one key group; `epoch` plays Bytewax, `stored` is its recovery store."""
 
     def __init__(self, path: Path, stored: dict[str, Any]) -> None:
         self.stored = stored
-        self.shown = Shown()
+        self.published = Published()
         self.clock = Clock()
         self.tally: Counter[tuple[str, str, str]] = Counter()
         self.shard: Shard[UserRecord] = Shard.open(
-            path, identity=IDENTITY, codec=RecordCodec(), cache_users=10, publish=self.shown,
+            path, identity=IDENTITY, codec=RecordCodec(), cache_users=10, publish=self.published,
             form=Form(packed, unpacked, unpacked_1),
         )  # fmt: skip
         self.shard.resume(stored.get("epoch"))
         self.shard.outbox_resume(stored.get("outbox"))
         gate = Gate(CATALOG, GatePolicy())
-        parts = GateParts(self.shard.lane, lambda: gate, self.clock, self.tally)
-        self.logic = GateLogic(stored.get("lane"), parts)
+        parts = GateParts(self.shard.key_group, lambda: gate, self.clock, self.tally)
+        self.logic = GateLogic(stored.get("key_group"), parts)
 
     def give(self, *inputs: GateInput) -> list[Any]:
-        return self._collected(self.logic.on_batch([LaneBatch(LANE, list(inputs))]))
+        return self._collected(self.logic.on_batch([GroupBatch(KEY_GROUP, list(inputs))]))
 
     def notify(self) -> list[Any]:
         return self._collected(self.logic.on_notify())
@@ -97,7 +97,7 @@ class Process:
         """End an epoch: store its rows together, then show it."""
         row = {
             "epoch": self.shard.closing(),
-            "lane": self.logic.snapshot(),
+            "key_group": self.logic.snapshot(),
             "outbox": self.shard.outbox_snapshot(),
         }
         self.stored.clear()
@@ -177,9 +177,9 @@ def test_a_morning_s_worth_of_holds_is_spread_over_turns_and_changes_no_decision
     said = [(one.user, one.status, one.at_ms) for one in outcomes(first)]
     assert ("zoe", "admitted", morning) in said, "what was due came before the change"
     process.clock.until_ms = morning + HOUR
-    while shown := process.notify():
-        assert len(outcomes(shown)) <= 200
-        said += [(one.user, one.status, one.at_ms) for one in outcomes(shown)]
+    while published := process.notify():
+        assert len(outcomes(published)) <= 200
+        said += [(one.user, one.status, one.at_ms) for one in outcomes(published)]
     assert sorted(said) == [(user, "admitted", morning) for user in users]
 
 
@@ -201,7 +201,7 @@ def test_nothing_is_emitted_in_the_gap(process: Process) -> None:
     assert words(process.notify()) == [("dead", "unknown_user")]
 
 
-def test_a_lane_without_timers_sleeps_until_its_sweep_and_one_with_timers_wakes_in_time(
+def test_a_key_group_without_timers_sleeps_until_its_sweep_and_one_with_timers_wakes_in_time(
     process: Process,
 ) -> None:
     assert process.logic.notify_at() is None
@@ -221,7 +221,7 @@ def test_a_lane_without_timers_sleeps_until_its_sweep_and_one_with_timers_wakes_
     assert NOON < due.timestamp() * 1000 <= NOON + 10 * SECOND
 
 
-def test_an_empty_bundle_only_wakes_the_lane(process: Process) -> None:
+def test_an_empty_bundle_only_wakes_the_key_group(process: Process) -> None:
     assert process.give() == []
 
 
@@ -246,7 +246,7 @@ def test_after_a_crash_the_last_durable_epoch_is_there_and_what_came_after_never
     first.epoch()
     first.give(event(SECOND, number=2, kind="nothing.asks"))
     first.shard.close()
-    assert words(first.shown.records) == [("suppressed", "no_match")]
+    assert words(first.published.records) == [("suppressed", "no_match")]
 
     second = Process(tmp_path / "shard", stored)
     assert words(second.give(event(SECOND, number=2, kind="nothing.asks"))) == [("suppressed", "no_match")]
@@ -271,9 +271,9 @@ def test_what_waits_in_the_store_is_plain_and_comes_out_as_it_went_in(tmp_path: 
 
     second = Process(tmp_path / "shard", stored)
     second.epoch()
-    again = first.shown.records[-len(second.shown.records) :]
-    assert second.shown.records == again
-    assert [type(record) for record in second.shown.records] == [type(record) for record in again]
+    again = first.published.records[-len(second.published.records) :]
+    assert second.published.records == again
+    assert [type(record) for record in second.published.records] == [type(record) for record in again]
     assert {VersionNote, OutRecord} == {type(record) for record in again}
     second.shard.close()
 

@@ -8,7 +8,7 @@ import pytest
 
 from operators.gate import GateInput
 from tests.decision.gate_world import HOUR, NOON, SECOND
-from tests.operators.test_gate_logic import LANE, USER, Process, change, event, words
+from tests.operators.test_gate_logic import KEY_GROUP, USER, Process, change, event, words
 from tocsin.model.event import Event, Recipient
 
 _DAY = 24 * HOUR
@@ -30,7 +30,7 @@ def guest(number: int, at: int = 0) -> GateInput:
 
 def stored(process: Process) -> list[str]:
     """List the users in the base that have not been erased since."""
-    return [user for user, _ in process.shard.lane(LANE).sweep(1_000)]
+    return [user for user, _ in process.shard.key_group(KEY_GROUP).sweep(1_000)]
 
 
 def sweep(process: Process, at: int, turns: int = 20) -> None:
@@ -48,7 +48,7 @@ def test_one_off_recipients_leave_nothing_behind_and_a_profile_stays(process: Pr
     assert len(stored(process)) == 101
     sweep(process, at=3 * _DAY)
     assert stored(process) == [USER]
-    record = process.shard.lane(LANE).get(USER)
+    record = process.shard.key_group(KEY_GROUP).get(USER)
     assert record is not None
     assert (record.version, record.seen, record.keys, record.counts) == (1, b"", b"", {})
 

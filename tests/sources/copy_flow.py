@@ -62,7 +62,7 @@ def build(kafka: str, prefix: str, folder: Path, stop: threading.Event) -> tuple
     partitions = tuple(range(PARTITIONS))
     shard = Shard.open(
         folder,
-        identity=Identity(cluster="", topics={}, partitions=PARTITIONS, lanes=KEY_GROUPS),
+        identity=Identity(cluster="", topics={}, partitions=PARTITIONS, key_groups=KEY_GROUPS),
         codec=Text(),
         cache_users=100,
         publish=KafkaPublisher(PublisherPolicy(kafka, prefix)),

@@ -60,7 +60,7 @@ class MockCluster:
         )
 
     def break_topic(self, topic: str, code: int) -> None:
-        """Answer everything about a topic with an error, 0 to mend it."""
+        """Answer everything about a topic with an error, 0 to fix it."""
         self._lib.rd_kafka_mock_topic_set_error(self._cluster, topic.encode(), code)
 
     def down(self) -> None:

@@ -29,8 +29,8 @@ def world(kafka: str, topic_prefix: str) -> World:
     return World(kafka, topic_prefix, NAMES)
 
 
-class Shown:
-    """What the flow has shown so far."""
+class Published:
+    """What the flow has published so far."""
 
     def __init__(self, world: World, topic: str = topics.OUTCOMES) -> None:
         self._consumer = world.consumer(topics=(topic,), group="witness")
@@ -61,7 +61,7 @@ class Copier:
             sys.executable, "-m", "tests.sources.copy_flow", world.kafka, world.prefix, str(folder),
         ]  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
-        self.woken = Shown(world, topics.DEAD)
+        self.woken = Published(world, topics.DEAD)
 
     def start(self) -> None:
         """Start, and wait until the flow has begun: it shows which key groups it woke."""
@@ -86,35 +86,35 @@ def copier(world: World, tmp_path: Path) -> Iterator[Copier]:
 
 
 def test_kills_lose_nothing_and_change_nothing(world: World, copier: Copier) -> None:
-    shown, events = Shown(world), 0
+    published, events = Published(world), 0
     for round_ in range(5):
         copier.start()
         for _ in range(5):
             world.write(topics.EVENTS, 60, partition=events // 60 % PARTITIONS, start=events)
             events += 60
-        shown.wait_for(max(1, events - 200))
+        published.wait_for(max(1, events - 200))
         copier.end(signal.SIGKILL if round_ else signal.SIGTERM)
     copier.start()
-    shown.wait_for(events)
+    published.wait_for(events)
     assert copier.end(signal.SIGTERM) == 0
 
-    copies = shown.refresh()
-    shown.close()
+    copies = published.refresh()
+    published.close()
     assert set(copies) == {f"events-{n}".encode() for n in range(events)}
     assert {event: stamps for event, stamps in copies.items() if len(stamps) > 1} == {}
 
 
 def test_an_orderly_end_shows_everything_and_decides_nothing_twice(world: World, copier: Copier) -> None:
-    shown = Shown(world)
+    published = Published(world)
     world.write(topics.EVENTS, 200)
     copier.start()
-    shown.wait_for(1)
+    published.wait_for(1)
     assert copier.end(signal.SIGTERM) == 0
     copier.start()
-    shown.wait_for(200)
+    published.wait_for(200)
     assert copier.end(signal.SIGTERM) == 0
-    assert [len(stamps) for stamps in shown.refresh().values()] == [1] * 200
-    shown.close()
+    assert [len(stamps) for stamps in published.refresh().values()] == [1] * 200
+    published.close()
 
 
 def test_every_key_group_is_woken_at_each_start(copier: Copier) -> None:

@@ -20,8 +20,8 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.recovery import RecoveryConfig
 from bytewax.run import cli_main
 
-from tests.store.rig import IDENTITY, LANES, Text
-from tocsin.store import Lane, Shard
+from tests.store.rig import IDENTITY, KEY_GROUPS, Text
+from tocsin.store import KeyGroup, Shard
 
 USERS = 400
 BATCH = 20
@@ -58,8 +58,10 @@ class Hub(StatefulSourcePartition[Item, tuple[int, int]]):
         start, self._position = self._position, min(self._position + BATCH, self._events)
         if start == self._events:
             self._position += 1
-            return [(key, FOR_EVER) for key in LANES]
-        return [(LANES[number % USERS % len(LANES)], number) for number in range(start, self._position)]
+            return [(key, FOR_EVER) for key in KEY_GROUPS]
+        return [
+            (KEY_GROUPS[number % USERS % len(KEY_GROUPS)], number) for number in range(start, self._position)
+        ]
 
     def next_awake(self) -> datetime:
         return datetime.now(UTC) + timedelta(milliseconds=1)
@@ -85,32 +87,32 @@ class Counting(op.StatefulBatchLogic[int, list[str], Any]):
 
     def __init__(self, shard: Shard[str], stored: tuple[str, Any] | None) -> None:
         self._shard = shard
-        self._lane: Lane[str] | None = shard.lane(*stored) if stored else None
+        self._key_group: KeyGroup[str] | None = shard.key_group(*stored) if stored else None
 
     def on_batch(self, values: list[int]) -> tuple[list[list[str]], bool]:
         out: list[list[str]] = []
         for number in values:
-            key = LANES[number % USERS % len(LANES)]
-            lane = self._lane or self._shard.lane(key)
-            self._lane = lane
-            out += self._fire(lane, number)
+            key = KEY_GROUPS[number % USERS % len(KEY_GROUPS)]
+            key_group = self._key_group or self._shard.key_group(key)
+            self._key_group = key_group
+            out += self._fire(key_group, number)
             if number != FOR_EVER:
-                out.append(self._decide(lane, number))
+                out.append(self._decide(key_group, number))
         return out, False
 
-    def _fire(self, lane: Lane[str], now: int) -> Iterable[list[str]]:
-        while (timer := lane.pop_due(now)) is not None:
+    def _fire(self, key_group: KeyGroup[str], now: int) -> Iterable[list[str]]:
+        while (timer := key_group.pop_due(now)) is not None:
             yield [f"timer {timer.timer_id}", timer.payload.decode(), stamp()]
 
-    def _decide(self, lane: Lane[str], number: int) -> list[str]:
+    def _decide(self, key_group: KeyGroup[str], number: int) -> list[str]:
         user = f"t/u{number % USERS}"
-        count = int(lane.get(user) or 0) + 1
-        lane.put(user, None if count % 50 == 0 else str(count))
+        count = int(key_group.get(user) or 0) + 1
+        key_group.put(user, None if count % 50 == 0 else str(count))
         due = number + USERS * 3 // 2
         if number % 3 == 0:
-            lane.hold(user, f"{user} {count // 2}", due, str(count).encode())
+            key_group.hold(user, f"{user} {count // 2}", due, str(count).encode())
         if number % 15 == 0:
-            lane.release(user, f"{user} {count // 2}", due)
+            key_group.release(user, f"{user} {count // 2}", due)
         return [f"event {number}", str(count), stamp()]
 
     def on_notify(self) -> tuple[list[list[str]], bool]:
@@ -123,8 +125,8 @@ class Counting(op.StatefulBatchLogic[int, list[str], Any]):
         return None
 
     def snapshot(self) -> Any:
-        assert self._lane is not None
-        return self._lane.key, self._lane.snapshot()
+        assert self._key_group is not None
+        return self._key_group.key, self._key_group.snapshot()
 
 
 class Slot(StatefulSinkPartition[list[list[str]], Any]):
@@ -175,7 +177,7 @@ def main(path: Path, events: int) -> None:
         identity=IDENTITY,
         codec=Text(),
         cache_users=40,
-        publish=Lines(path / "shown"),
+        publish=Lines(path / "published"),
         patience_s=10,
     )
     sys.stdout.write("ready\n")

@@ -14,14 +14,14 @@ from typing import Any
 
 from rocksdict import Rdict
 
-from tocsin.store import Codec, Identity, Lane, Shard
+from tocsin.store import Codec, Identity, KeyGroup, Shard
 from tocsin.store.base import Base
 from tocsin.store.directory import base_dir, prepare
 from tocsin.store.outbox import AS_THEY_ARE
 from tocsin.store.rocks import options
 
-IDENTITY = Identity(cluster="c1", topics={"events": "t1"}, partitions=2, lanes=2)
-LANES = ("0.0", "0.1", "1.0", "1.1")
+IDENTITY = Identity(cluster="c1", topics={"events": "t1"}, partitions=2, key_groups=2)
+KEY_GROUPS = ("0.0", "0.1", "1.0", "1.1")
 CACHED = 3
 
 
@@ -42,11 +42,11 @@ class World:
     Only the first `leaves` records leave the process; the others are in its buffers when it dies.
     """
 
-    shown: list[Any] = field(default_factory=list)
+    published: list[Any] = field(default_factory=list)
     leaves: int | None = None
 
     def publish(self, records: Sequence[Any]) -> None:
-        self.shown += records[: self.leaves]
+        self.published += records[: self.leaves]
 
     def confirm(self, timeout_s: float) -> None:
         assert timeout_s > 0
@@ -100,36 +100,36 @@ class Rig:
             self.base,
             identity=IDENTITY,
             codec=self.codec,
-            cache_users=CACHED * len(LANES),
+            cache_users=CACHED * len(KEY_GROUPS),
             publish=self.world,
             form=AS_THEY_ARE,
             patience_s=30.0,
         )
 
-    def start(self, *, lanes_first: bool = False) -> None:
+    def start(self, *, key_groups_first: bool = False) -> None:
         """Start a process on what the last one left."""
         self._awoken, self._sink_awoken = {}, False
         self.world.leaves = None
         self.shard = self._open()
-        if not lanes_first:
+        if not key_groups_first:
             self.shard.resume(self.store.epoch)
         for key, row in self.store.rows.items():
-            self.shard.lane(key, pickle.loads(row))
+            self.shard.key_group(key, pickle.loads(row))
         if self.store.outbox is not None:
             self.shard.outbox_resume(pickle.loads(self.store.outbox))
-        if lanes_first:
+        if key_groups_first:
             self.shard.resume(self.store.epoch)
         self.shard.durable()
 
-    def restart(self, *, lanes_first: bool = False) -> None:
+    def restart(self, *, key_groups_first: bool = False) -> None:
         """Die here and now, and start again."""
         self.shard.close()
-        self.start(lanes_first=lanes_first)
+        self.start(key_groups_first=key_groups_first)
 
-    def lane(self, key: str = "0.0") -> Lane[str]:
-        """Wake a lane; one never stored is built now."""
+    def key_group(self, key: str = "0.0") -> KeyGroup[str]:
+        """Wake a key group; one never stored is built now."""
         self._awoken[key] = None
-        return self.shard.lane(key)
+        return self.shard.key_group(key)
 
     def emit(self, records: Iterable[Any]) -> None:
         """Send records to the sink."""
@@ -137,10 +137,10 @@ class Rig:
         self.shard.collect(list(records))
 
     def snapshots(self) -> Store:
-        """Close the epoch as the engine does: source, awoken lanes, awoken sink."""
+        """Close the epoch as the engine does: source, awoken key groups, awoken sink."""
         closed = Store(self.shard.closing(), dict(self.store.rows), self.store.outbox)
         for key in self._awoken:
-            closed.rows[key] = pickle.dumps(self.shard.lane(key).snapshot())
+            closed.rows[key] = pickle.dumps(self.shard.key_group(key).snapshot())
         if self._sink_awoken:
             closed.outbox = pickle.dumps(self.shard.outbox_snapshot())
         self._awoken, self._sink_awoken = {}, False

@@ -21,7 +21,7 @@ def fill(path: Path) -> None:
     rig = Rig(path / "shard")
     resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT_BYTES, LIMIT_BYTES))
     for number in range(100):
-        rig.lane().put(f"t/u{number}", f"{number}".ljust(20_000, "x"))
+        rig.key_group().put(f"t/u{number}", f"{number}".ljust(20_000, "x"))
         try:
             rig.epoch()
         except StateError as error:
@@ -38,7 +38,7 @@ def test_a_refused_write_stops_the_shard_and_loses_nothing(tmp_path: Path) -> No
     assert TELLS_CURE in told
     rig = Rig(tmp_path / "shard", store=pickle.loads((tmp_path / "store").read_bytes()))
     assert (rig.store.epoch or 0) == rig.base.meta.applied + 1 == int(number)
-    found = [rig.lane().get(f"t/u{user}") for user in range(int(number) + 1)]
+    found = [rig.key_group().get(f"t/u{user}") for user in range(int(number) + 1)]
     assert found == [f"{user}".ljust(20_000, "x") for user in range(int(number))] + [None]
     rig.shard.close()
 

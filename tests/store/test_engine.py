@@ -39,23 +39,23 @@ class _Source(StatefulSourcePartition[tuple[str, int], int]):
         return self._at
 
 
-class _Lane(op.StatefulBatchLogic[int, int, int]):
+class _Group(op.StatefulBatchLogic[int, int, int]):
     def __init__(self, calls: Calls, resume: int | None) -> None:
-        calls.append(f"lane built {resume}")
+        calls.append(f"key group built {resume}")
         self._calls = calls
         self._sum = resume or 0
 
     def on_batch(self, values: list[int]) -> tuple[list[int], bool]:
-        self._calls.append("lane batch")
+        self._calls.append("key_group batch")
         self._sum += sum(values)
         return values, False
 
     def on_eof(self) -> tuple[list[int], bool]:
-        self._calls.append("lane eof")
+        self._calls.append("key_group eof")
         return [], False
 
     def snapshot(self) -> int:
-        self._calls.append("lane snapshot")
+        self._calls.append("key_group snapshot")
         return self._sum
 
 
@@ -95,10 +95,10 @@ class _Out(FixedPartitionedSink[int, int]):
 
 
 class _Ledger:
-    """Which records lanes and sink count to the epoch that closed last."""
+    """Which records key groups and sink count to the epoch that closed last."""
 
     def __init__(self) -> None:
-        self.lanes: set[int] = set()
+        self.key_groups: set[int] = set()
         self.sink: set[int] = set()
         self.serial = itertools.count()
         self.in_gap = False
@@ -107,8 +107,8 @@ class _Ledger:
     def settle(self) -> None:
         """Compare, once the epoch is durable."""
         self.in_gap = False
-        self.disagreements += self.lanes != self.sink
-        self.lanes, self.sink = set(), set()
+        self.disagreements += self.key_groups != self.sink
+        self.key_groups, self.sink = set(), set()
 
 
 class _Tick(StatefulSourcePartition[tuple[str, int], int]):
@@ -164,7 +164,7 @@ class _Waking(op.StatefulBatchLogic[int, int, int]):
         return datetime.now(UTC)
 
     def snapshot(self) -> int:
-        self._ledger.lanes |= self._open
+        self._ledger.key_groups |= self._open
         self._open = set()
         return 1
 
@@ -198,8 +198,8 @@ def _run(store: Path, batches: int) -> Calls:
     calls = Calls()
     flow = Dataflow("order")
     items = op.input("in", flow, _In(calls, batches))
-    lanes = op.stateful_batch("lane", items, lambda resume: _Lane(calls, resume))
-    op.output("out", op.map("key", lanes, lambda pair: ("outbox", pair[1])), _Out(calls))
+    key_groups = op.stateful_batch("key_group", items, lambda resume: _Group(calls, resume))
+    op.output("out", op.map("key", key_groups, lambda pair: ("outbox", pair[1])), _Out(calls))
     run(flow, store)
     return calls
 
@@ -217,17 +217,17 @@ def test_an_epoch_closes_from_source_to_sink_before_the_next_batch(store: Path) 
         "source built None",
         "next_batch",
         "source snapshot",
-        "lane built None",
-        "lane batch",
+        "key group built None",
+        "key_group batch",
         "sink built None",
         "sink write",
-        "lane snapshot",
+        "key_group snapshot",
     ]
     assert calls[8:10] == ["sink snapshot", "next_batch"]
 
 
 def test_who_was_not_awake_is_not_snapshotted(store: Path) -> None:
-    """So a lane's newest row may be of an older epoch, and the sink's too."""
+    """So a key group's newest row may be of an older epoch, and the sink's too."""
     calls = _run(store, 2)
     second = [index for index, call in enumerate(calls) if call == "next_batch"][1:3]
     assert calls[second[0] : second[1]] == ["next_batch", "source snapshot"]
@@ -238,8 +238,8 @@ def test_all_stored_rows_are_built_before_the_first_batch(store: Path) -> None:
     _run(store, 5)
     assert _run(store, 1)[:5] == [
         "source built 5",
-        "lane built 4",
-        "lane built 9",
+        "key group built 4",
+        "key group built 9",
         "sink built 7",
         "next_batch",
     ]
@@ -249,19 +249,19 @@ def test_the_end_of_input_snapshots_once_more_and_asks_for_no_batch(store: Path)
     """Hence `Shard.finish`: the last epoch is durable when the flow returns, but nobody is told."""
     calls = _run(store, 1)
     end = [index for index, call in enumerate(calls) if call == "next_batch"][-1]
-    assert calls[end:][:3] == ["next_batch", "source snapshot", "lane eof"]
+    assert calls[end:][:3] == ["next_batch", "source snapshot", "key_group eof"]
     assert "next_batch" not in calls[end + 1 :]
-    assert "lane snapshot" in calls[end:]
+    assert "key_group snapshot" in calls[end:]
 
 
-def test_what_a_lane_emits_before_its_snapshot_is_what_the_sink_has_at_its_own(store: Path) -> None:
-    """Also for lanes woken in the gap, before and after their snapshot, through a chain of steps.
+def test_what_a_key_group_emits_before_its_snapshot_is_what_the_sink_has_at_its_own(store: Path) -> None:
+    """Also for key groups woken in the gap, before and after their snapshot, through a chain of steps.
 
-    So lanes and outbox may both be cut at their own snapshots, and agree about the epoch of each record.
+    So key groups and outbox may both be cut at their own snapshots, and agree about the epoch of each record.
     """
     ledger = _Ledger()
     flow = Dataflow("cut")
-    out = op.stateful_batch("lane", op.input("in", flow, _Ticks(ledger)), lambda _: _Waking(ledger))
+    out = op.stateful_batch("key_group", op.input("in", flow, _Ticks(ledger)), lambda _: _Waking(ledger))
     for step in range(8):
         out = op.flat_map_batch(f"step{step}", out, list)
     op.output("out", op.map("key", out, lambda pair: ("outbox", pair[1])), _Ledgers(ledger))

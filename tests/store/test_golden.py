@@ -18,19 +18,19 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def fill(rig: Rig) -> None:
     """Leave a base of epoch 3, and rows of epoch 4 that it lacks."""
-    rig.lane("0.0").put("acme/anna", "record of anna")
-    rig.lane("0.0").put("acme/bert", "record of bert")
-    rig.lane("1.1").put("acme/carl", "record of carl")
-    rig.lane("1.1").hold("acme/carl", "digest", 1_000, b"held for carl")
+    rig.key_group("0.0").put("acme/anna", "record of anna")
+    rig.key_group("0.0").put("acme/bert", "record of bert")
+    rig.key_group("1.1").put("acme/carl", "record of carl")
+    rig.key_group("1.1").hold("acme/carl", "digest", 1_000, b"held for carl")
     rig.emit(["one", "two"])
     rig.epoch()
-    rig.lane("0.0").put("acme/bert", None)
-    rig.lane("1.1").hold("acme/carl", "retry", 500, b"retry of carl")
+    rig.key_group("0.0").put("acme/bert", None)
+    rig.key_group("1.1").hold("acme/carl", "retry", 500, b"retry of carl")
     rig.epoch()
-    rig.lane("1.1").release("acme/carl", "digest", 1_000)
+    rig.key_group("1.1").release("acme/carl", "digest", 1_000)
     rig.epoch()
-    rig.lane("0.0").put("acme/anna", "newer record of anna")
-    rig.lane("1.1").hold("acme/carl", "wait", 700, b"waiting")
+    rig.key_group("0.0").put("acme/anna", "newer record of anna")
+    rig.key_group("1.1").hold("acme/carl", "wait", 700, b"waiting")
     rig.emit(["three"])
     rig.commit()
 
@@ -56,13 +56,17 @@ def test_a_golden_store_loads(name: str, tmp_path: Path) -> None:
         archive.extractall(tmp_path)
     rig = Rig(tmp_path / "shard", store=stored(tmp_path / "rows"))
     assert rig.base.meta.applied == 3
-    anna, bert, carl = (rig.lane("0.0").get("acme/anna"), rig.lane("0.0").get("acme/bert"), rig.lane("1.1"))
+    anna, bert, carl = (
+        rig.key_group("0.0").get("acme/anna"),
+        rig.key_group("0.0").get("acme/bert"),
+        rig.key_group("1.1"),
+    )
     assert (anna, bert, carl.get("acme/carl")) == ("newer record of anna", None, "record of carl")
     assert carl.held() == 2
     assert carl.pop_due(600) == Timer(500, "acme/carl", "retry", b"retry of carl")
     assert carl.pop_due(900) == Timer(700, "acme/carl", "wait", b"waiting")
     rig.epoch()
-    assert rig.world.shown == ["three"]
+    assert rig.world.published == ["three"]
     rig.shard.close()
 
 

@@ -36,18 +36,18 @@ def _running(path: Path) -> Iterator[subprocess.Popen[str]]:
 
 def _kill(process: subprocess.Popen[str], path: Path, growth: int) -> None:
     """Kill at a random moment after some progress, so that a slow machine proves as much as a fast one."""
-    shown = path / "shown"
-    enough = shown.stat().st_size + growth
-    while shown.stat().st_size < enough and process.poll() is None:
+    published = path / "published"
+    enough = published.stat().st_size + growth
+    while published.stat().st_size < enough and process.poll() is None:
         time.sleep(0.001)
     time.sleep(random.uniform(0, 0.05))
     process.send_signal(signal.SIGKILL)
 
 
-def _shown(path: Path) -> dict[str, list[tuple[str, str]]]:
+def _published(path: Path) -> dict[str, list[tuple[str, str]]]:
     """All copies of each record that arrived whole."""
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for line in (path / "shown").read_text().splitlines():
+    for line in (path / "published").read_text().splitlines():
         if line.endswith("]"):
             name, content, stamp = json.loads(line)
             found[name].append((content, stamp))
@@ -66,7 +66,7 @@ def test_killed_at_random_moments_it_shows_what_an_unbroken_run_shows(tmp_path: 
             _kill(process, broken, growth)
     with _running(broken) as process:
         assert process.wait(200) == 0
-    expected, got = _shown(whole), _shown(broken)
+    expected, got = _published(whole), _published(broken)
     assert {name: copies[0][0] for name, copies in got.items()} == {
         name: copies[0][0] for name, copies in expected.items()
     }

@@ -10,15 +10,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from tests.store.rig import LANES, Rig
+from tests.store.rig import KEY_GROUPS, Rig
 from tocsin.store import Timer
 
-LANE = st.sampled_from(LANES[:3])
+KEY_GROUP = st.sampled_from(KEY_GROUPS[:3])
 USERS = [f"t/u{number}" for number in range(6)]
 USER = st.sampled_from(USERS)
 TIMER_ID = st.sampled_from(["digest", "retry", "wait"])
 DUE = st.integers(0, 40)
-PUBLISH_STOPS = ("none shown", "one shown")
+PUBLISH_STOPS = ("none published", "one published")
 CRASHES = (
     "before closing",
     "after closing",
@@ -34,11 +34,11 @@ TimerKey = tuple[str, str]
 
 @dataclass
 class Model:
-    """What the shard must be: records and timers of each lane, and the records shown."""
+    """What the shard must be: records and timers of each key group, and the records published."""
 
-    records: dict[str, dict[str, str]] = field(default_factory=lambda: {key: {} for key in LANES})
+    records: dict[str, dict[str, str]] = field(default_factory=lambda: {key: {} for key in KEY_GROUPS})
     timers: dict[str, dict[TimerKey, tuple[int, bytes]]] = field(
-        default_factory=lambda: {key: {} for key in LANES}
+        default_factory=lambda: {key: {} for key in KEY_GROUPS}
     )
     emitted: list[str] = field(default_factory=list)
 
@@ -50,14 +50,14 @@ class Model:
             list(self.emitted),
         )
 
-    def first_due(self, lane: str) -> int | None:
+    def first_due(self, key_group: str) -> int | None:
         """When the first timer is due."""
-        return min((due for due, _ in self.timers[lane].values()), default=None)
+        return min((due for due, _ in self.timers[key_group].values()), default=None)
 
-    def pop(self, lane: str, timer: Timer) -> None:
+    def pop(self, key_group: str, timer: Timer) -> None:
         """Fire a timer, which must be one of the first."""
-        assert timer.due_ms == self.first_due(lane)
-        assert self.timers[lane].pop((timer.user, timer.timer_id)) == (timer.due_ms, timer.payload)
+        assert timer.due_ms == self.first_due(key_group)
+        assert self.timers[key_group].pop((timer.user, timer.timer_id)) == (timer.due_ms, timer.payload)
 
 
 class Crashes(RuleBasedStateMachine):
@@ -76,7 +76,7 @@ class Crashes(RuleBasedStateMachine):
         self._commit()
         self.rig.shard.finish()
         self.rig.shard.close()
-        self._check_shown(complete=True)
+        self._check_published(complete=True)
         shutil.rmtree(self.path)
 
     def _next(self, what: str) -> str:
@@ -86,61 +86,61 @@ class Crashes(RuleBasedStateMachine):
     @initialize(users=st.integers(0, 3))
     def preload(self, users: int) -> None:
         for number in range(users):
-            self.put(LANES[0], f"t/u{number}")
+            self.put(KEY_GROUPS[0], f"t/u{number}")
 
-    @rule(lane=LANE, user=USER)
-    def put(self, lane: str, user: str) -> None:
+    @rule(key_group=KEY_GROUP, user=USER)
+    def put(self, key_group: str, user: str) -> None:
         record = self._next("record")
-        self.rig.lane(lane).put(user, record)
-        self.now.records[lane][user] = record
+        self.rig.key_group(key_group).put(user, record)
+        self.now.records[key_group][user] = record
 
-    @rule(lane=LANE, user=USER)
-    def erase(self, lane: str, user: str) -> None:
-        self.rig.lane(lane).put(user, None)
-        self.now.records[lane].pop(user, None)
+    @rule(key_group=KEY_GROUP, user=USER)
+    def erase(self, key_group: str, user: str) -> None:
+        self.rig.key_group(key_group).put(user, None)
+        self.now.records[key_group].pop(user, None)
 
-    @rule(lane=LANE, user=USER)
-    def get(self, lane: str, user: str) -> None:
-        assert self.rig.lane(lane).get(user) == self.now.records[lane].get(user)
+    @rule(key_group=KEY_GROUP, user=USER)
+    def get(self, key_group: str, user: str) -> None:
+        assert self.rig.key_group(key_group).get(user) == self.now.records[key_group].get(user)
 
-    @rule(lane=LANE, user=USER, timer_id=TIMER_ID, due=DUE)
-    def hold(self, lane: str, user: str, timer_id: str, due: int) -> None:
+    @rule(key_group=KEY_GROUP, user=USER, timer_id=TIMER_ID, due=DUE)
+    def hold(self, key_group: str, user: str, timer_id: str, due: int) -> None:
         payload = self._next("payload").encode()
-        self.rig.lane(lane).hold(user, timer_id, due, payload)
-        self.now.timers[lane][user, timer_id] = due, payload
+        self.rig.key_group(key_group).hold(user, timer_id, due, payload)
+        self.now.timers[key_group][user, timer_id] = due, payload
 
-    @rule(lane=LANE, user=USER, first_due=DUE)
-    def hold_many(self, lane: str, user: str, first_due: int) -> None:
-        """More than a lane keeps in memory."""
+    @rule(key_group=KEY_GROUP, user=USER, first_due=DUE)
+    def hold_many(self, key_group: str, user: str, first_due: int) -> None:
+        """More than a key group keeps in memory."""
         for number in range(600):
             due, payload = first_due + number % 7, self._next("payload").encode()
-            self.rig.lane(lane).hold(user, f"n{number}", due, payload)
-            self.now.timers[lane][user, f"n{number}"] = due, payload
+            self.rig.key_group(key_group).hold(user, f"n{number}", due, payload)
+            self.now.timers[key_group][user, f"n{number}"] = due, payload
 
-    @rule(lane=LANE, user=USER, timer_id=TIMER_ID, wrong=st.sampled_from([0, 0, 1]))
-    def release(self, lane: str, user: str, timer_id: str, wrong: int) -> None:
-        due, _ = self.now.timers[lane].get((user, timer_id), (0, b""))
-        self.rig.lane(lane).release(user, timer_id, due + wrong)
+    @rule(key_group=KEY_GROUP, user=USER, timer_id=TIMER_ID, wrong=st.sampled_from([0, 0, 1]))
+    def release(self, key_group: str, user: str, timer_id: str, wrong: int) -> None:
+        due, _ = self.now.timers[key_group].get((user, timer_id), (0, b""))
+        self.rig.key_group(key_group).release(user, timer_id, due + wrong)
         if not wrong:
-            self.now.timers[lane].pop((user, timer_id), None)
+            self.now.timers[key_group].pop((user, timer_id), None)
 
-    @rule(lane=LANE, user=USER, timer_id=TIMER_ID, wrong=st.sampled_from([0, 0, 1]))
-    def pick(self, lane: str, user: str, timer_id: str, wrong: int) -> None:
-        due, payload = self.now.timers[lane].get((user, timer_id), (0, None))
-        found = self.rig.lane(lane).pop(user, timer_id, due + wrong)
+    @rule(key_group=KEY_GROUP, user=USER, timer_id=TIMER_ID, wrong=st.sampled_from([0, 0, 1]))
+    def pick(self, key_group: str, user: str, timer_id: str, wrong: int) -> None:
+        due, payload = self.now.timers[key_group].get((user, timer_id), (0, None))
+        found = self.rig.key_group(key_group).pop(user, timer_id, due + wrong)
         assert found == (None if wrong else payload)
         if not wrong:
-            self.now.timers[lane].pop((user, timer_id), None)
+            self.now.timers[key_group].pop((user, timer_id), None)
 
-    @rule(lane=LANE, now=DUE, limit=st.sampled_from([1, 5, 80]))
-    def fire(self, lane: str, now: int, limit: int) -> None:
+    @rule(key_group=KEY_GROUP, now=DUE, limit=st.sampled_from([1, 5, 80]))
+    def fire(self, key_group: str, now: int, limit: int) -> None:
         for _ in range(limit):
-            timer = self.rig.lane(lane).pop_due(now)
+            timer = self.rig.key_group(key_group).pop_due(now)
             if timer is None:
-                first = self.now.first_due(lane)
+                first = self.now.first_due(key_group)
                 assert first is None or first > now
                 return
-            self.now.pop(lane, timer)
+            self.now.pop(key_group, timer)
             self._emit(f"fired {timer.timer_id}")
 
     @rule(number=st.integers(1, 5))
@@ -158,14 +158,14 @@ class Crashes(RuleBasedStateMachine):
         self._commit()
         self.rig.shard.durable()
 
-    @rule(lane=LANE, user=USER, other=USER)
-    def epoch_with_writes_in_the_gap(self, lane: str, user: str, other: str) -> None:
-        """What is touched between a lane's snapshot and the next batch belongs to the next epoch."""
-        self.put(lane, user)
+    @rule(key_group=KEY_GROUP, user=USER, other=USER)
+    def epoch_with_writes_in_the_gap(self, key_group: str, user: str, other: str) -> None:
+        """What is touched between a key group's snapshot and the next batch belongs to the next epoch."""
+        self.put(key_group, user)
         self._commit()
-        self.put(lane, user)
-        self.hold(lane, other, "wait", 3)
-        self.fire(lane, 9, 5)
+        self.put(key_group, user)
+        self.hold(key_group, other, "wait", 3)
+        self.fire(key_group, 9, 5)
         self._emit("late")
         self.rig.shard.durable()
 
@@ -178,15 +178,15 @@ class Crashes(RuleBasedStateMachine):
         self.rig.commit()
         self.durable = self.now.copy()
 
-    @rule(at=st.sampled_from(CRASHES), lose_unsynced=st.booleans(), lanes_first=st.booleans())
-    def crash(self, at: str, lose_unsynced: bool, lanes_first: bool) -> None:
+    @rule(at=st.sampled_from(CRASHES), lose_unsynced=st.booleans(), key_groups_first=st.booleans())
+    def crash(self, at: str, lose_unsynced: bool, key_groups_first: bool) -> None:
         backup = self._advance_to(at)
         self.rig.shard.close()
         if backup and lose_unsynced:
             self.rig.roll_back(backup)
-        self.rig.start(lanes_first=lanes_first)
+        self.rig.start(key_groups_first=key_groups_first)
         self.now = self.durable.copy()
-        self._check_shown(complete=False)
+        self._check_published(complete=False)
 
     def _advance_to(self, at: str) -> Path | None:
         """Walk to the crash point; return the base as it was before the epoch was applied, if it was."""
@@ -213,22 +213,22 @@ class Crashes(RuleBasedStateMachine):
 
     @invariant()
     def holds_what_was_written(self) -> None:
-        for key in LANES:
-            lane = self.rig.shard.lane(key)
+        for key in KEY_GROUPS:
+            key_group = self.rig.shard.key_group(key)
             timers = self.now.timers[key]
-            assert lane.held() == len(timers)
-            assert lane.next_due() == self.now.first_due(key)
+            assert key_group.held() == len(timers)
+            assert key_group.next_due() == self.now.first_due(key)
             users = USERS[self.serial % 3 :: 2]
-            assert {user: lane.get(user) for user in users} == {
+            assert {user: key_group.get(user) for user in users} == {
                 user: self.now.records[key].get(user) for user in users
             }
 
-    def _check_shown(self, *, complete: bool) -> None:
-        """Shown are records of durable epochs only, in order; copies aside, each once; at the end all."""
-        shown = list(dict.fromkeys(self.rig.world.shown))
-        assert shown == self.durable.emitted[: len(shown)]
+    def _check_published(self, *, complete: bool) -> None:
+        """Published are records of durable epochs only, in order; copies aside, each once; at the end all."""
+        published = list(dict.fromkeys(self.rig.world.published))
+        assert published == self.durable.emitted[: len(published)]
         if complete:
-            assert shown == self.now.emitted
+            assert published == self.now.emitted
 
 
 def test_random_epochs_with_crashes_between_any_two_steps() -> None:
@@ -247,9 +247,9 @@ def test_the_model_notices_a_lost_record(tmp_path: Path) -> None:
     """The judge is judged: a world that swallows one record is found out."""
 
     class Deaf(Crashes):
-        def _check_shown(self, *, complete: bool) -> None:
-            self.rig.world.shown = self.rig.world.shown[1:]
-            super()._check_shown(complete=complete)
+        def _check_published(self, *, complete: bool) -> None:
+            self.rig.world.published = self.rig.world.published[1:]
+            super()._check_published(complete=complete)
 
     machine: Any = Deaf()
     machine.emit(2)

@@ -14,7 +14,7 @@ import pytest
 
 from tests.store.rig import IDENTITY, Rig, Text, World, overwrite
 from tocsin.errors import StateError
-from tocsin.store import Identity, Lane, Shard
+from tocsin.store import Identity, KeyGroup, Shard
 from tocsin.store.base import Base
 from tocsin.store.identity import encode_meta
 from tocsin.store.keys import META
@@ -28,7 +28,7 @@ def used(tmp_path: Path) -> Path:
     """The directory of a shard that has seen a few epochs, at rest."""
     rig = Rig(tmp_path / "shard")
     for number in range(4):
-        rig.lane().put("t/a", str(number))
+        rig.key_group().put("t/a", str(number))
         rig.emit([number])
         rig.epoch()
     rig.shard.finish()
@@ -40,7 +40,7 @@ def used(tmp_path: Path) -> Path:
 def used_rig(tmp_path: Path) -> Iterator[Rig]:
     rig = Rig(tmp_path / "shard")
     for number in range(4):
-        rig.lane().put("t/a", str(number))
+        rig.key_group().put("t/a", str(number))
         rig.epoch()
     yield rig
     rig.shard.close()
@@ -62,7 +62,7 @@ def refusal(path: Path, identity: Identity = IDENTITY) -> str:
         ({"cluster": "c2"}, "another Kafka cluster"),
         ({"topics": {"events": "t9"}}, "created anew"),
         ({"partitions": 4}, "partitions = 2, the settings say 4"),
-        ({"lanes": 4}, "key groups = 2, the settings say 4"),
+        ({"key_groups": 4}, "key groups = 2, the settings say 4"),
         ({"shards": 2}, "shards = 1, the settings say 2"),
         ({"shards": 2, "shard": 1}, "shards = 1, the settings say 2"),
     ],
@@ -84,9 +84,9 @@ def test_a_new_topic_is_welcome_and_remembered(used_rig: Rig) -> None:
     used_rig.shard.close()
     shard = opened(used_rig.path, more)
     shard.resume(used_rig.store.epoch)
-    shard.lane("0.0").put("t/b", "record")
+    shard.key_group("0.0").put("t/b", "record")
     shard.closing()
-    shard.lane("0.0").snapshot()
+    shard.key_group("0.0").snapshot()
     shard.finish()
     shard.close()
     foreign = msgspec.structs.replace(IDENTITY, topics={"bulk": "t9"})
@@ -116,7 +116,7 @@ def test_base_and_store_must_be_of_one_epoch_or_neighbours(used: Path, epoch: in
 def test_base_of_the_stores_epoch_or_the_one_before_is_taken(used: Path, epoch: int) -> None:
     shard = opened(used)
     shard.resume(epoch)
-    assert shard.lane("0.0").get("t/a") == "3"
+    assert shard.key_group("0.0").get("t/a") == "3"
     shard.close()
 
 
@@ -145,13 +145,13 @@ def test_a_lost_store_is_refused(used: Path, gone: str) -> None:
 
 def test_a_row_of_another_base_is_refused(used_rig: Rig, tmp_path: Path) -> None:
     other = Rig(tmp_path / "other")
-    other.lane().put("t/a", "record")
+    other.key_group().put("t/a", "record")
     other.emit(["one"])
     other.commit()
     row, outbox = other.store.rows["0.0"], other.store.outbox
     other.shard.close()
     with pytest.raises(StateError, match="belongs to another base"):
-        used_rig.shard.lane("0.1", pickle.loads(row))
+        used_rig.shard.key_group("0.1", pickle.loads(row))
     with pytest.raises(StateError, match="belongs to another base"):
         used_rig.shard.outbox_resume(pickle.loads(outbox or b""))
 
@@ -160,15 +160,15 @@ def test_a_row_of_a_later_epoch_than_the_store_is_refused(used_rig: Rig) -> None
     row = pickle.loads(used_rig.store.rows["0.0"])
     later = (*row[:2], row[2] + 1, *row[3:])
     used_rig.shard.close()
-    first_lane = opened(used_rig.path)
-    first_lane.lane("0.0", later)
+    first_key_group = opened(used_rig.path)
+    first_key_group.key_group("0.0", later)
     with pytest.raises(StateError, match="holds a row of epoch 5"):
-        first_lane.resume(4)
-    first_lane.close()
+        first_key_group.resume(4)
+    first_key_group.close()
     first_source = opened(used_rig.path)
     first_source.resume(4)
     with pytest.raises(StateError, match="holds a row of epoch 5"):
-        first_source.lane("0.0", later)
+        first_source.key_group("0.0", later)
     first_source.close()
     used_rig.start()
 
@@ -176,7 +176,7 @@ def test_a_row_of_a_later_epoch_than_the_store_is_refused(used_rig: Rig) -> None
 def test_a_row_of_a_newer_format_is_refused(used_rig: Rig) -> None:
     row = pickle.loads(used_rig.store.rows["0.0"])
     with pytest.raises(StateError, match=r"rows of format 2.*run the release that wrote it"):
-        used_rig.shard.lane("0.1", (2, *row[1:]))
+        used_rig.shard.key_group("0.1", (2, *row[1:]))
 
 
 def test_an_outbox_of_a_newer_format_is_refused(used_rig: Rig) -> None:
@@ -224,10 +224,10 @@ def _damage_tables(base: Path) -> None:
             table.write_bytes(data)
 
 
-TOUCHES: dict[str, Callable[[Lane[str]], object]] = {
-    "get": lambda lane: [lane.get(f"t/u{number}") for number in range(300)],
-    "sweep": lambda lane: list(lane.sweep(300)),
-    "next_due": lambda lane: lane.next_due(),
+TOUCHES: dict[str, Callable[[KeyGroup[str]], object]] = {
+    "get": lambda key_group: [key_group.get(f"t/u{number}") for number in range(300)],
+    "sweep": lambda key_group: list(key_group.sweep(300)),
+    "next_due": lambda key_group: key_group.next_due(),
 }
 
 
@@ -236,15 +236,15 @@ def test_a_damaged_record_is_refused_when_read_and_when_scanned(tmp_path: Path, 
     """Scans too: `Rdict.items` would end quietly, and timers would never fire."""
     rig = Rig(tmp_path)
     for number in range(2_000):
-        rig.lane().put(f"t/u{number}", os.urandom(20).hex())
-        rig.lane().hold(f"t/u{number}", "wait", number, b"held")
+        rig.key_group().put(f"t/u{number}", os.urandom(20).hex())
+        rig.key_group().hold(f"t/u{number}", "wait", number, b"held")
     rig.settled()
     rig.shard.finish()
     rig.shard.close()
     _damage_tables(tmp_path / "base")
     damaged = opened(tmp_path)
     with pytest.raises(StateError, match=f"damaged: {BACKUP}"):
-        TOUCHES[touch](damaged.lane("0.0"))
+        TOUCHES[touch](damaged.key_group("0.0"))
 
 
 def test_a_directory_in_use_is_refused(used: Path) -> None:
@@ -280,10 +280,10 @@ def test_a_path_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     assert "look at its rights, its disk and its mount" in refusal(tmp_path / "file" / "shard")
 
 
-def test_a_lane_of_another_shard_is_refused(used_rig: Rig) -> None:
+def test_a_key_group_of_another_shard_is_refused(used_rig: Rig) -> None:
     for key in ("2.0", "0.2"):
         with pytest.raises(StateError, match="belongs to another shard"):
-            used_rig.shard.lane(key)
+            used_rig.shard.key_group(key)
 
 
 def test_an_epoch_closed_before_the_store_was_checked_is_refused(used: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.rig import LANES, Rig
+from tests.store.rig import KEY_GROUPS, Rig
 
 COPYTREE = shutil.copytree
 
@@ -14,7 +14,7 @@ COPYTREE = shutil.copytree
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
     rig = Rig(tmp_path)
-    rig.lane(LANES[0]).put("t/u0", "kept")
+    rig.key_group(KEY_GROUPS[0]).put("t/u0", "kept")
     rig.settled()
     yield rig
     rig.shard.close()

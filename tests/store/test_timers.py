@@ -1,4 +1,4 @@
-"""A lane's timers with hardly any room in memory, against a plain dict."""
+"""A key group's timers with hardly any room in memory, against a plain dict."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -15,11 +15,11 @@ from tests.store.rig import IDENTITY, Rig, overwrite
 from tocsin.errors import StateError
 from tocsin.store.base import Base
 from tocsin.store.deltas import FORMAT, Changes
-from tocsin.store.keys import due_bytes, held_value, lane_keys, split_identity, timer_identity
-from tocsin.store.timers import LaneTimers, NearTimers
+from tocsin.store.keys import due_bytes, group_keys, held_value, split_identity, timer_identity
+from tocsin.store.timers import GroupTimers, NearTimers
 
-KEYS = lane_keys("0.0")
-LANES = count(1)
+KEYS = group_keys("0.0")
+KEY_GROUPS = count(1)
 OPS = st.lists(
     st.one_of(
         st.tuples(st.just("hold"), st.integers(0, 12), st.integers(0, 30)),
@@ -58,12 +58,12 @@ def base() -> Iterator[Base]:
 class Small:
     """Timers with hardly any room, and the dict they must agree with."""
 
-    def __init__(self, base: Base, lane: str, near: int = 3) -> None:
+    def __init__(self, base: Base, key_group: str, near: int = 3) -> None:
         self.base = base
         self.near = near
-        self.lane = lane
-        self.keys = lane_keys(lane)
-        self.timers = LaneTimers(base, self.keys, 0, 0, near)
+        self.key_group = key_group
+        self.keys = group_keys(key_group)
+        self.timers = GroupTimers(base, self.keys, 0, 0, near)
         self.model: dict[int, int] = {}
 
     def hold(self, number: int, due: int) -> None:
@@ -106,19 +106,19 @@ class Small:
             floor_ms=self.timers.floor_ms(),
         )
         self.timers.changes.take()
-        self.base.apply(changes.epoch, 0, [(self.lane, changes)])
+        self.base.apply(changes.epoch, 0, [(self.key_group, changes)])
         self.timers.changes.settle()
 
     def reload(self, *_: int) -> None:
         self.apply()
-        self.timers = LaneTimers(self.base, self.keys, *self.base.status(self.keys), self.near)
+        self.timers = GroupTimers(self.base, self.keys, *self.base.status(self.keys), self.near)
 
 
 @given(ops=OPS)
 @settings(max_examples=80, deadline=None)
 def test_timers_agree_with_a_dict(base: Base, ops: list[tuple[str, int, int]]) -> None:
-    """Each example has a lane of its own, in one base."""
-    small = Small(base, f"0.{next(LANES)}")
+    """Each example has a key group of its own, in one base."""
+    small = Small(base, f"0.{next(KEY_GROUPS)}")
     for name, first, second in ops:
         getattr(small, name)(first, second)
         assert small.timers.held == len(small.model)
@@ -149,7 +149,7 @@ def test_near_timers_hold_all_up_to_their_horizon(timers: list[tuple[int, int]])
 
 
 def test_a_million_held_timers_would_not_be_in_memory(base: Base) -> None:
-    small = Small(base, f"0.{next(LANES)}", near=256)
+    small = Small(base, f"0.{next(KEY_GROUPS)}", near=256)
     for number in range(5_000):
         small.hold(number, number)
     small.apply()
@@ -161,48 +161,48 @@ def test_a_million_held_timers_would_not_be_in_memory(base: Base) -> None:
 def test_a_restart_reads_behind_the_timers_that_fired(rig: Rig) -> None:
     """Else every start would walk over the tombstones of all that ever fired."""
     for number in range(2_000):
-        rig.lane().hold("t/a", str(number), number, b"held")
+        rig.key_group().hold("t/a", str(number), number, b"held")
     rig.settled()
     for _ in range(1_500):
-        rig.lane().pop_due(10_000)
+        rig.key_group().pop_due(10_000)
     rig.settled()
     rig.restart()
     held, floor_ms = rig.base.status(KEYS)
     assert (held, floor_ms) == (500, 1_500)
-    assert LaneTimers(rig.base, KEYS, held, floor_ms).floor_ms() == 1_500
-    assert rig.lane().next_due() == 1_500
+    assert GroupTimers(rig.base, KEYS, held, floor_ms).floor_ms() == 1_500
+    assert rig.key_group().next_due() == 1_500
 
 
 def test_a_moved_timer_fires_once_at_its_new_time(rig: Rig) -> None:
-    rig.lane().hold("t/a", "wait", 50, b"old")
+    rig.key_group().hold("t/a", "wait", 50, b"old")
     rig.settled()
-    rig.lane().hold("t/a", "wait", 5, b"new")
+    rig.key_group().hold("t/a", "wait", 5, b"new")
     rig.settled()
-    rig.lane().hold("t/a", "wait", 70, b"newest")
-    assert rig.lane().held() == 1
-    assert rig.lane().pop_due(69) is None
+    rig.key_group().hold("t/a", "wait", 70, b"newest")
+    assert rig.key_group().held() == 1
+    assert rig.key_group().pop_due(69) is None
     rig.settled()
     rig.restart()
-    timer = rig.lane().pop_due(70)
+    timer = rig.key_group().pop_due(70)
     assert timer is not None
     assert timer.payload == b"newest"
-    assert rig.lane().held() == 0
+    assert rig.key_group().held() == 0
 
 
 def test_a_late_cancel_does_not_hit_a_timer_that_moved(rig: Rig) -> None:
-    rig.lane().hold("t/a", "wait", 5, b"old")
-    rig.lane().hold("t/a", "wait", 9, b"new")
-    rig.lane().release("t/a", "wait", 5)
-    assert rig.lane().next_due() == 9
-    rig.lane().release("t/a", "wait", 9)
-    assert (rig.lane().next_due(), rig.lane().held()) == (None, 0)
+    rig.key_group().hold("t/a", "wait", 5, b"old")
+    rig.key_group().hold("t/a", "wait", 9, b"new")
+    rig.key_group().release("t/a", "wait", 5)
+    assert rig.key_group().next_due() == 9
+    rig.key_group().release("t/a", "wait", 9)
+    assert (rig.key_group().next_due(), rig.key_group().held()) == (None, 0)
 
 
 @pytest.mark.parametrize("due_ms", [-5, 0, 1 << 70])
 def test_a_due_time_out_of_range_is_the_nearest_in_range(rig: Rig, due_ms: int) -> None:
-    rig.lane().hold("t/a", "wait", due_ms, b"held")
-    rig.lane().release("t/a", "wait", due_ms)
-    assert rig.lane().held() == 0
+    rig.key_group().hold("t/a", "wait", due_ms, b"held")
+    rig.key_group().release("t/a", "wait", due_ms)
+    assert rig.key_group().held() == 0
 
 
 def test_a_timer_row_without_its_held_row_is_damage() -> None:
@@ -211,7 +211,7 @@ def test_a_timer_row_without_its_held_row_is_damage() -> None:
         a_base({KEYS.timer + entry: b"\x01"}) as base,
         pytest.raises(StateError, match="without what it holds"),
     ):
-        LaneTimers(base, KEYS, 1, 0).pop_due(9)
+        GroupTimers(base, KEYS, 1, 0).pop_due(9)
 
 
 @given(st.text(), st.text(), st.integers(0, 1 << 62), st.binary())

@@ -10,7 +10,7 @@ from rocksdict import Rdict, ReadOptions, WriteBatch
 from tocsin.errors import StateError
 from tocsin.store.deltas import Changes
 from tocsin.store.identity import Identity, Meta, check_identity, decode_meta, encode_meta, merged
-from tocsin.store.keys import DUE_BYTES, META, VERSION, LaneKeys, due_of, lane_keys, opened
+from tocsin.store.keys import DUE_BYTES, META, VERSION, GroupKeys, due_of, group_keys, opened
 from tocsin.store.rocks import options, rocks_error, rocks_errors, synced
 
 
@@ -72,26 +72,26 @@ class Base:
                 rows.next()
             rows.status()
 
-    def timers_after(self, keys: LaneKeys, entry: bytes, limit: int) -> list[bytes]:
-        """List up to `limit` timers of a lane behind `entry`, as due bytes and identity, in due order."""
+    def timers_after(self, keys: GroupKeys, entry: bytes, limit: int) -> list[bytes]:
+        """List up to `limit` timers of a key group after `entry`, as due bytes and identity, in order."""
         rows = self.scan(keys.timer + entry + b"\0", keys.after_timers)
         return [key[len(keys.timer) :] for key, _ in islice(rows, limit)]
 
-    def apply(self, epoch: int, shown: int, deltas: Sequence[tuple[str, Changes]]) -> None:
+    def apply(self, epoch: int, published: int, deltas: Sequence[tuple[str, Changes]]) -> None:
         """Write the deltas of `epoch` in one synced batch, with the meta record.
 
         Idempotent. Raises `StateError` (full disk and the like) with nothing written.
         """
-        meta = msgspec.structs.replace(self.meta, applied=epoch, shown=shown)
+        meta = msgspec.structs.replace(self.meta, applied=epoch, published=published)
         with rocks_errors("written"):
             batch = WriteBatch(raw_mode=True)
-            for lane, delta in deltas:
-                self._add(batch, lane_keys(lane), delta)
+            for key_group, delta in deltas:
+                self._add(batch, group_keys(key_group), delta)
             batch.put(META, encode_meta(meta))
             self._db.write(batch, self._synced)
         self.meta = meta
 
-    def _add(self, batch: WriteBatch, keys: LaneKeys, delta: Changes) -> None:
+    def _add(self, batch: WriteBatch, keys: GroupKeys, delta: Changes) -> None:
         for user, value in delta.records:
             key = keys.record + user.encode()
             batch.delete(key) if value is None else batch.put(key, value)
@@ -100,7 +100,7 @@ class Base:
         status = delta.held.to_bytes(DUE_BYTES, "big") + delta.floor_ms.to_bytes(DUE_BYTES, "big")
         batch.put(keys.status, VERSION + status)
 
-    def _add_timer(self, batch: WriteBatch, keys: LaneKeys, identity: bytes, held: bytes | None) -> None:
+    def _add_timer(self, batch: WriteBatch, keys: GroupKeys, identity: bytes, held: bytes | None) -> None:
         before = self._db.get(keys.held + identity)
         if before is not None:
             batch.delete(keys.timer + due_of(before) + identity)
@@ -110,8 +110,8 @@ class Base:
         batch.put(keys.held + identity, held)
         batch.put(keys.timer + due_of(held) + identity, VERSION)
 
-    def status(self, keys: LaneKeys) -> tuple[int, int]:
-        """Read how many timers a lane holds, and its floor."""
+    def status(self, keys: GroupKeys) -> tuple[int, int]:
+        """Read how many timers a key group holds, and its floor."""
         stored = self.get(keys.status)
         if stored is None:
             return 0, 0

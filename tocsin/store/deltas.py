@@ -1,4 +1,4 @@
-"""What one epoch changed in a lane: the row Bytewax stores, and what is applied to the base."""
+"""What one epoch changed in a key group: the row Bytewax stores, and what is applied to the base."""
 
 from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
@@ -12,13 +12,13 @@ Row: TypeAlias = tuple[Any, ...]
 """A stored row: plain tuples, ints, strs and bytes, so that unpickling needs no code of ours."""
 
 Delta: TypeAlias = Row
-"""The row of a lane: its `Changes`."""
+"""The row of a key group: its `Changes`."""
 
 Key = TypeVar("Key", str, bytes)
 
 
 class Changes(NamedTuple):
-    """The changes of one lane that the base may not have yet.
+    """The changes of one key group that the base may not have yet.
 
     Values are the very bytes the base will hold; None deletes. Applying a delta twice changes nothing.
 
@@ -28,8 +28,8 @@ class Changes(NamedTuple):
         epoch: number of the epoch that the row closes.
         records: (user, value) of each touched user.
         timers: (timer identity, held value) of each touched timer.
-        held: timers the lane holds after this epoch.
-        floor_ms: no timer of the lane is due earlier.
+        held: timers the key group holds after this epoch.
+        floor_ms: no timer of the key group is due earlier.
     """
 
     format: int
@@ -63,7 +63,7 @@ def check_row(row: Row, lineage: str, readable: Sequence[int] = (FORMAT,)) -> No
 
 
 def changes_of(delta: Delta, lineage: str) -> Changes:
-    """Read a lane's stored row, or raise `StateError` if it does not belong to the base `lineage`."""
+    """Read a key group's stored row, or raise `StateError` if it does not belong to the base `lineage`."""
     check_row(delta, lineage)
     return Changes(*delta)
 

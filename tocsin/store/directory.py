@@ -29,7 +29,7 @@ def prepare(path: Path, identity: Identity) -> None:
 
     Each half is made under another name, synced and renamed, base first: a crash leaves a half that is
     whole or none. The store has one partition: each costs fsyncs an epoch, and only resume with 100,000s
-    of keys would gain; we have lanes.
+    of keys would gain; we have key groups.
     """
     try:
         _prepare(path, identity)

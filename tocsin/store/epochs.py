@@ -4,7 +4,7 @@ Bytewax stores all snapshots of an epoch in one transaction, and calls the sourc
 disk. So the source's calls carry everything:
 
 1. `closing()` in its `snapshot()`: what the epoch before started must be done. The gap opens.
-2. Lanes and outbox are snapshotted. Bytewax commits. The gap lasts.
+2. Key groups and outbox are snapshotted. Bytewax commits. The gap lasts.
 3. `durable()` in its first `next_batch()` after: the gap closes; the outbox is published, the deltas are
    applied in a thread, both while the next epoch runs.
 
@@ -35,7 +35,7 @@ class Publisher(Protocol):
 
 
 class Member(Protocol):
-    """A lane, as its epoch log sees it."""
+    """A key group, as its epoch log sees it."""
 
     key: str
 
@@ -69,15 +69,15 @@ class EpochLog:
         self._outbox = outbox
         self._publisher = publisher
         self._patience_s = patience_s
-        self._shown = base.meta.shown
+        self._published = base.meta.published
         self._members: dict[str, Member] = {}
-        self._flight: list[Member] = []
+        self._in_flight: list[Member] = []
         self._applying: Future[None] | None = None
         self._publishing = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="state-apply")
 
     def enlist(self, member: Member) -> None:
-        """Remember a lane that has something to hand over when the epoch is durable."""
+        """Remember a key group that has something to hand over when the epoch is durable."""
         self._members[member.key] = member
 
     def expect_gap(self) -> None:
@@ -99,13 +99,13 @@ class EpochLog:
         self.in_gap = False
         records = self._outbox.take()
         deltas = self._take()
-        if not (records or deltas or self._shown > self._base.meta.shown):
+        if not (records or deltas or self._published > self._base.meta.published):
             return
         if records:
             self._publishing = self.number
             self._publisher.publish(records)
         # After publishing, so that the thread does not compete for the interpreter with what others wait for.
-        self._applying = self._thread.submit(self._base.apply, self.number, self._shown, deltas)
+        self._applying = self._thread.submit(self._base.apply, self.number, self._published, deltas)
         self.number += 1
 
     def confirm(self) -> None:
@@ -113,21 +113,21 @@ class EpochLog:
         if self._applying is not None:
             self._await(self._applying)
             self._applying = None
-            for member in self._flight:
+            for member in self._in_flight:
                 member.settle()
-            self._flight = []
+            self._in_flight = []
         if self._publishing:
             self._publisher.confirm(self._patience_s)
-            self._shown, self._publishing = self._publishing, 0
+            self._published, self._publishing = self._publishing, 0
 
     def close(self) -> None:
         """Let the thread end. What it could not apply is applied at the next start."""
         self._thread.shutdown(wait=True)
 
     def _take(self) -> list[tuple[str, Changes]]:
-        self._flight = list(self._members.values())
+        self._in_flight = list(self._members.values())
         self._members = {}
-        taken = [(member.key, member.take()) for member in self._flight]
+        taken = [(member.key, member.take()) for member in self._in_flight]
         return [(key, delta) for key, delta in taken if not delta.empty]
 
     def _await(self, applying: Future[None]) -> None:

@@ -7,14 +7,14 @@ from tocsin.store.deltas import FORMAT
 from tocsin.store.keys import VERSION, opened
 
 
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """What must never change during the life of a state directory.
+class Identity(msgspec.Struct, frozen=True, kw_only=True, rename={"key_groups": "lanes"}):
+    """Fix what must never change during the life of a state directory. Stored names are those of release 0.1.
 
     Attributes:
         cluster: id of the Kafka cluster, empty if it has none.
         topics: topic name → topic id; topics may be added later.
         partitions: partitions of the keyed topics.
-        lanes: lanes a partition.
+        key_groups: key groups a partition.
         shard: number of this shard, from 0.
         shards: number of shards.
     """
@@ -22,38 +22,38 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     cluster: str
     topics: dict[str, str]
     partitions: int
-    lanes: int
+    key_groups: int
     shard: int = 0
     shards: int = 1
 
     @property
-    def own_lanes(self) -> int:
-        """Number of lanes this shard owns."""
-        return len(range(self.shard, self.partitions, self.shards)) * self.lanes
+    def own_key_groups(self) -> int:
+        """Number of key groups this shard owns."""
+        return len(range(self.shard, self.partitions, self.shards)) * self.key_groups
 
-    def owns(self, partition: int, lane: int) -> bool:
-        """Whether that lane is this shard's."""
+    def owns(self, partition: int, key_group: int) -> bool:
+        """Whether that key group is this shard's."""
         return (
             0 <= partition < self.partitions
             and partition % self.shards == self.shard
-            and 0 <= lane < self.lanes
+            and 0 <= key_group < self.key_groups
         )
 
 
-class Meta(msgspec.Struct, frozen=True, kw_only=True):
+class Meta(msgspec.Struct, frozen=True, kw_only=True, rename={"published": "shown"}):
     """The base's own record, written in the same batch as each epoch.
 
     Attributes:
         lineage: given to the base at its creation; rows of the recovery store name it.
         applied: the last epoch whose changes the base has.
-        shown: the last epoch known to be published whole.
+        published: the last epoch known to be published whole.
         format: layout of the base.
     """
 
     lineage: str
     identity: Identity
     applied: int = 0
-    shown: int = 0
+    published: int = 0
     format: int = FORMAT
 
 
@@ -75,9 +75,6 @@ def decode_meta(data: bytes) -> Meta:
     return meta
 
 
-_NOUNS = {"lanes": "key groups"}  # stored names of today and their words
-
-
 def check_identity(stored: Identity, now: Identity) -> None:
     """Refuse state of another cluster, topic or layout. Topics that are new are welcome."""
     if stored.cluster != now.cluster:
@@ -93,8 +90,8 @@ def check_identity(stored: Identity, now: Identity) -> None:
             "start with an empty state directory, or put back the topics"
         )
         raise StateError(msg)
-    for name in ("partitions", "lanes", "shards", "shard"):
-        _check_layout(_NOUNS.get(name, name), getattr(stored, name), getattr(now, name))
+    for name in ("partitions", "key_groups", "shards", "shard"):
+        _check_layout(name.replace("_", " "), getattr(stored, name), getattr(now, name))
 
 
 def _check_layout(name: str, stored: int, now: int) -> None:

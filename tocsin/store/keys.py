@@ -1,11 +1,11 @@
-"""Where things stand in the base: `partition | lane | kind | …`, so that a partition is one range.
+"""Where things stand in the base: `partition | key_group | kind | …`, so that a partition is one range.
 
 | key | value |
 |---|---|
-| partition, lane, `r`, user | record |
-| partition, lane, `h`, timer identity | due, payload |
-| partition, lane, `t`, due, timer identity | (empty) |
-| partition, lane, `s` | timers held, floor |
+| partition, key group, `r`, user | record |
+| partition, key group, `h`, timer identity | due, payload |
+| partition, key group, `t`, due, timer identity | (empty) |
+| partition, key group, `s` | timers held, floor |
 | `ff ff`, `meta` | identity and applied epoch |
 
 Numbers are big-endian, so byte order is due order. Each value starts with a version byte. The `h` and `t`
@@ -24,8 +24,8 @@ _LATEST_MS = 1 << 62
 _RECORD, _HELD, _TIMER, _STATUS, _AFTER_TIMERS = b"r", b"h", b"t", b"s", b"u"
 
 
-class LaneKeys(NamedTuple):
-    """Key prefixes of one lane."""
+class GroupKeys(NamedTuple):
+    """Key prefixes of one key group."""
 
     record: bytes
     held: bytes
@@ -35,11 +35,11 @@ class LaneKeys(NamedTuple):
     after_timers: bytes
 
 
-def lane_keys(key: str) -> LaneKeys:
-    """Build the prefixes of lane `"<partition>.<lane>"`."""
-    partition, lane = parse_lane(key)
-    prefix = partition.to_bytes(2, "big") + lane.to_bytes(2, "big")
-    return LaneKeys(
+def group_keys(key: str) -> GroupKeys:
+    """Build the prefixes of key group `"<partition>.<key_group>"`."""
+    partition, key_group = parse_key_group(key)
+    prefix = partition.to_bytes(2, "big") + key_group.to_bytes(2, "big")
+    return GroupKeys(
         record=prefix + _RECORD,
         held=prefix + _HELD,
         timer=prefix + _TIMER,
@@ -49,10 +49,10 @@ def lane_keys(key: str) -> LaneKeys:
     )
 
 
-def parse_lane(key: str) -> tuple[int, int]:
-    """Split `"<partition>.<lane>"`."""
-    partition, _, lane = key.partition(".")
-    return int(partition), int(lane)
+def parse_key_group(key: str) -> tuple[int, int]:
+    """Split `"<partition>.<key_group>"`."""
+    partition, _, key_group = key.partition(".")
+    return int(partition), int(key_group)
 
 
 def timer_identity(user: str, timer_id: str) -> bytes:

@@ -27,7 +27,7 @@ def options(*, create: bool = False) -> Options:
     - Bloom filter, 10 bits a key: an unknown user costs no read. Blocks of 4 KB: a cold read decompresses
       one, and of 16 KB that took most of its time. Filters and index are held outside the block cache (some
       8 MB for a million users).
-    - Block cache 32 MB: the lanes cache decoded records above it, the kernel caches pages below it.
+    - Block cache 32 MB: the key groups cache decoded records above it, the kernel caches pages below it.
     - Write buffers 3 × 16 MB bound memory and the WAL that a start replays (well under a second).
     - lz4: records are half names and zeros; the kernel then caches twice as many.
     - Background work runs at lowered priority and in 1 MB syncs, since two cores also carry the worker.

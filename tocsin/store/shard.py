@@ -1,4 +1,4 @@
-"""The exact store of one process: lanes, epochs and outbox over one base.
+"""The exact store of one process: key groups, epochs and outbox over one base.
 
 How it works, and what happens at a crash in each place: `docs/exact-store.md`.
 """
@@ -13,18 +13,18 @@ from tocsin.store.deltas import Delta, Row, changes_of
 from tocsin.store.directory import base_dir, prepare, recovery_dir
 from tocsin.store.epochs import EpochLog, Publisher
 from tocsin.store.identity import Identity
-from tocsin.store.keys import parse_lane
-from tocsin.store.lane import Codec, Lane
+from tocsin.store.key_group import Codec, KeyGroup
+from tocsin.store.keys import parse_key_group
 from tocsin.store.outbox import AS_THEY_ARE, Form, Outbox
 
 R = TypeVar("R")
 
 
 class Shard(Generic[R]):
-    """Decisions that are made once: what a crash could take back is never shown.
+    """Decisions that are made once: a record that a crash could take back is never published.
 
-    After a crash at any moment the lanes are as they were at the end of the last durable epoch, and exactly
-    the records of durable epochs were or will be published, the last epoch's perhaps twice, byte for byte.
+    After a crash at any moment the key groups are as they were at the end of the last durable epoch. Exactly
+    the records of durable epochs were or will be published; the last one's perhaps twice, with equal bytes.
 
     All methods belong to the worker's thread. One process at a time may open a directory.
     """
@@ -45,11 +45,11 @@ class Shard(Generic[R]):
         self._base = base
         self._identity = identity
         self._codec = codec
-        self._cache_share = max(1, cache_users // identity.own_lanes)
+        self._cache_share = max(1, cache_users // identity.own_key_groups)
         self._lineage = base.meta.lineage
-        self._outbox = Outbox(self._lineage, base.meta.shown, form)
+        self._outbox = Outbox(self._lineage, base.meta.published, form)
         self._log = EpochLog(base, self._outbox, publish, patience_s=patience_s)
-        self._lanes: dict[str, Lane[R]] = {}
+        self._key_groups: dict[str, KeyGroup[R]] = {}
         self._store_epoch: int | None = None
         self._newest_row = 0
 
@@ -71,7 +71,7 @@ class Shard(Generic[R]):
             path: directory of this shard alone; holds `base/` and `recovery/`.
             identity: whose state it must be.
             codec: of the records.
-            cache_users: records kept decoded in memory, shared evenly by the lanes.
+            cache_users: records kept decoded in memory, shared evenly by the key groups.
             publish: shows records once they are durable.
             form: of the records in the recovery store.
             patience_s: how long one epoch may take to be applied and acknowledged.
@@ -93,10 +93,10 @@ class Shard(Generic[R]):
 
     @property
     def in_gap(self) -> bool:
-        """True from the source's snapshot to its next batch: whoever is woken then had better wait.
+        """Tell whether the source is between its snapshot and its next batch. A step woken then waits.
 
-        What is done in the gap all the same is safe: lanes and outbox are cut at their own snapshots, so it
-        belongs to the next epoch in both.
+        A change made in the gap is safe all the same. Key groups and outbox each end an epoch at their own
+        snapshot, so it belongs to the next epoch in both.
         """
         return self._log.in_gap
 
@@ -118,17 +118,17 @@ class Shard(Generic[R]):
         self._store_epoch = store
         self._check_row_epoch(self._newest_row)
 
-    def lane(self, key: str, resume: Delta | None = None) -> Lane[R]:
-        """Build lane `"<partition>.<lane>"`, with the row Bytewax stored for it, if any.
+    def key_group(self, key: str, resume: Delta | None = None) -> KeyGroup[R]:
+        """Build key group `"<partition>.<key_group>"`, with the row Bytewax stored for it, if any.
 
         A row that the base already has is of no more use; the row of an epoch that it may lack is taken over.
 
         Raises:
-            StateError: the lane is not this shard's, or the row does not belong to the base.
+            StateError: the key group is not this shard's, or the row does not belong to the base.
         """
-        if key in self._lanes:
-            return self._lanes[key]
-        if not self._identity.owns(*parse_lane(key)):
+        if key in self._key_groups:
+            return self._key_groups[key]
+        if not self._identity.owns(*parse_key_group(key)):
             msg = (
                 f"key group {key} belongs to another shard: a flow must read its own partitions and no others"
             )
@@ -137,10 +137,10 @@ class Shard(Generic[R]):
         if delta:
             self._check_row_epoch(delta.epoch)
         lacking = delta if delta and delta.epoch > self._base.meta.applied else None
-        self._lanes[key] = Lane(
+        self._key_groups[key] = KeyGroup(
             key, base=self._base, log=self._log, codec=self._codec, cache=self._cache_share, resume=lacking
         )
-        return self._lanes[key]
+        return self._key_groups[key]
 
     def closing(self) -> int:
         """Close an epoch; the source calls it in `snapshot()` and stores the number returned.
@@ -168,7 +168,7 @@ class Shard(Generic[R]):
         return self._outbox.snapshot(self._log.number)
 
     def outbox_resume(self, stored: Row | None) -> None:
-        """Take over the row the sink stored; its records are shown again with the next epoch."""
+        """Take over the row the sink stored; its records are published again with the next epoch."""
         if stored is not None:
             self._check_row_epoch(self._outbox.adopt(stored))
 

@@ -1,4 +1,4 @@
-"""Timers of one lane: only the near ones in memory, the others in the base in due order."""
+"""Timers of one key group: only the near ones in memory, the others in the base in due order."""
 
 import heapq
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from tocsin.store.base import Base
 from tocsin.store.deltas import Missing, Unapplied
 from tocsin.store.keys import (
     DUE_BYTES,
-    LaneKeys,
+    GroupKeys,
     due_bytes,
     due_of,
     held_value,
@@ -18,7 +18,7 @@ from tocsin.store.keys import (
 )
 
 NEAR = 256
-"""Timers of a lane read at once; at most twice as many are in memory, at some 300 B, times the lanes."""
+"""Timers of a key group read at once. At most twice as many are in memory, at some 300 B each."""
 
 _END = b"\xff" * (DUE_BYTES + 1)
 """Behind every timer."""
@@ -83,18 +83,18 @@ class NearTimers:
         self._due = {entry[DUE_BYTES:]: entry[:DUE_BYTES] for entry in self._heap}
 
 
-class LaneTimers:
-    """Holds, cancels and hands out a lane's timers, seeing changes that the base does not have yet.
+class GroupTimers:
+    """Holds, cancels and hands out a key group's timers, seeing changes that the base does not have yet.
 
     Args:
         base: where the others are.
-        keys: of the lane.
-        held: how many timers the lane holds.
+        keys: of the key group.
+        held: how many timers the key group holds.
         floor_ms: none is due earlier; the first read starts there, behind the tombstones of fired ones.
         near: how many to read at once.
     """
 
-    def __init__(self, base: Base, keys: LaneKeys, held: int, floor_ms: int, near: int = NEAR) -> None:
+    def __init__(self, base: Base, keys: GroupKeys, held: int, floor_ms: int, near: int = NEAR) -> None:
         self._base = base
         self._keys = keys
         self.held = held

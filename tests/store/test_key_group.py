@@ -1,4 +1,4 @@
-"""One lane: what it caches, what it keeps, what its delta holds."""
+"""One key group: what it caches, what it keeps, what its delta holds."""
 
 import pickle
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.store.rig import Rig, Text
-from tocsin.store.lane import Cache
+from tocsin.store.key_group import Cache
 
 
 class Counting(Text):
@@ -48,7 +48,7 @@ def test_the_end_of_an_epoch_encodes_nothing(tmp_path: Path) -> None:
     codec = Counting()
     rig = Rig(tmp_path, codec=codec)
     for value in ("1", "2", "3"):
-        rig.lane().put("t/a", value)
+        rig.key_group().put("t/a", value)
     assert codec.encoded == ["1", "2", "3"]
     rig.settled()
     assert codec.encoded == ["1", "2", "3"]
@@ -58,15 +58,15 @@ def test_the_end_of_an_epoch_encodes_nothing(tmp_path: Path) -> None:
 
 def test_a_record_is_stored_as_it_was_put(rig: Rig) -> None:
     """What is changed in place afterwards, and not put, is of no epoch."""
-    rig.lane().put("t/a", "1")
-    rig.lane().put("t/a", "2")
+    rig.key_group().put("t/a", "1")
+    rig.key_group().put("t/a", "2")
     rig.commit()
     rig.restart()
-    assert rig.lane().get("t/a") == "2"
+    assert rig.key_group().get("t/a") == "2"
 
 
 def test_bytewax_and_the_base_get_the_same_bytes(rig: Rig) -> None:
-    rig.lane().put("t/a", "record")
+    rig.key_group().put("t/a", "record")
     rig.commit()
     row = pickle.loads(rig.store.rows["0.0"])
     assert row[3] == (("t/a", b"\x01record"),)
@@ -77,8 +77,8 @@ def test_bytewax_and_the_base_get_the_same_bytes(rig: Rig) -> None:
 
 def test_rows_are_plain(rig: Rig) -> None:
     """Nothing of ours is named in a row, so no rename can break it."""
-    rig.lane().put("t/a", "record")
-    rig.lane().hold("t/a", "wait", 5, b"held")
+    rig.key_group().put("t/a", "record")
+    rig.key_group().hold("t/a", "wait", 5, b"held")
     rig.emit(["one"])
     rig.commit()
     for row in (rig.store.rows["0.0"], rig.store.outbox or b""):
@@ -87,44 +87,44 @@ def test_rows_are_plain(rig: Rig) -> None:
 
 
 def test_what_the_base_lacks_survives_the_cache(rig: Rig) -> None:
-    """The cache has room for three records a lane; a hundred wait for their epoch."""
+    """The cache has room for three records a key group; a hundred wait for their epoch."""
     for number in range(100):
-        rig.lane().put(f"t/u{number}", str(number))
-    rig.lane().put("t/u5", None)
+        rig.key_group().put(f"t/u{number}", str(number))
+    rig.key_group().put("t/u5", None)
     found = {f"t/u{number}": str(number) for number in range(100)} | {"t/u5": None}
     for _ in range(4):
-        assert {user: rig.lane().get(user) for user in found} == found
+        assert {user: rig.key_group().get(user) for user in found} == found
         rig.epoch()
 
 
 def test_what_is_touched_while_its_last_epoch_is_applied_stays(rig: Rig) -> None:
-    rig.lane().put("t/a", "1")
+    rig.key_group().put("t/a", "1")
     rig.epoch()
-    rig.lane().put("t/a", "2")
+    rig.key_group().put("t/a", "2")
     rig.shard.closing()
-    assert rig.lane().get("t/a") == "2"
+    assert rig.key_group().get("t/a") == "2"
     rig.epoch()
     rig.restart()
-    assert rig.lane().get("t/a") == "2"
+    assert rig.key_group().get("t/a") == "2"
 
 
 def test_an_erased_user_is_not_remembered_by_the_cache(rig: Rig) -> None:
-    rig.lane().put("t/a", "record")
+    rig.key_group().put("t/a", "record")
     rig.settled()
-    assert rig.lane().get("t/a") == "record"
-    rig.lane().put("t/a", None)
+    assert rig.key_group().get("t/a") == "record"
+    rig.key_group().put("t/a", None)
     rig.settled()
-    assert rig.lane().get("t/a") is None
+    assert rig.key_group().get("t/a") is None
 
 
 def test_an_unknown_user_is_nobody(rig: Rig) -> None:
-    assert rig.lane().get("t/nobody") is None
+    assert rig.key_group().get("t/nobody") is None
     rig.settled()
-    assert rig.lane().get("t/nobody") is None
+    assert rig.key_group().get("t/nobody") is None
 
 
 def test_reading_changes_nothing(rig: Rig) -> None:
-    rig.lane().get("t/a")
+    rig.key_group().get("t/a")
     rig.epoch()
     assert pickle.loads(rig.store.rows["0.0"])[3:] == ((), (), 0, 0)
     rig.epoch()
@@ -133,12 +133,12 @@ def test_reading_changes_nothing(rig: Rig) -> None:
 
 def test_a_sweep_walks_all_users_again_and_again(rig: Rig) -> None:
     for number in range(10):
-        rig.lane().put(f"t/u{number}", str(number))
+        rig.key_group().put(f"t/u{number}", str(number))
     rig.settled()
-    lane = rig.lane()
-    lane.put("t/u3", None)
-    lane.put("t/u4", "new")
-    first = [list(lane.sweep(4)) for _ in range(4)]
+    key_group = rig.key_group()
+    key_group.put("t/u3", None)
+    key_group.put("t/u4", "new")
+    first = [list(key_group.sweep(4)) for _ in range(4)]
     assert [user for user, _ in first[0]] == ["t/u0", "t/u1", "t/u2"]
     assert first[1][0] == ("t/u4", "new")
     assert [user for user, _ in first[2]] == ["t/u8", "t/u9"]
@@ -147,47 +147,47 @@ def test_a_sweep_walks_all_users_again_and_again(rig: Rig) -> None:
 
 def test_a_sweep_may_erase_what_it_sees(rig: Rig) -> None:
     for number in range(10):
-        rig.lane().put(f"t/u{number}", str(number))
+        rig.key_group().put(f"t/u{number}", str(number))
     rig.settled()
     for _ in range(4):
-        for user, _ in rig.lane().sweep(3):
-            rig.lane().put(user, None)
+        for user, _ in rig.key_group().sweep(3):
+            rig.key_group().put(user, None)
     rig.settled()
-    assert list(rig.lane().sweep(100)) == []
+    assert list(rig.key_group().sweep(100)) == []
 
 
-def test_users_of_one_lane_are_not_seen_by_another(rig: Rig) -> None:
-    rig.lane("0.0").put("t/a", "here")
+def test_users_of_one_key_group_are_not_seen_by_another(rig: Rig) -> None:
+    rig.key_group("0.0").put("t/a", "here")
     rig.settled()
-    assert rig.lane("0.1").get("t/a") is None
-    assert list(rig.lane("0.1").sweep(9)) == []
+    assert rig.key_group("0.1").get("t/a") is None
+    assert list(rig.key_group("0.1").sweep(9)) == []
 
 
-def test_a_lane_built_twice_is_one_lane(rig: Rig) -> None:
-    rig.lane().put("t/a", "record")
-    assert rig.shard.lane("0.0") is rig.lane()
+def test_a_key_group_built_twice_is_one_key_group(rig: Rig) -> None:
+    rig.key_group().put("t/a", "record")
+    assert rig.shard.key_group("0.0") is rig.key_group()
 
 
 @pytest.mark.parametrize("user", ["t/ü", "t/", "t/a b", "t/\x00x", "t/" + "long" * 30_000])
 def test_any_user_name_is_kept(rig: Rig, user: str) -> None:
-    rig.lane().put(user, "record")
-    rig.lane().hold(user, "wait\x00", 5, b"held")
+    rig.key_group().put(user, "record")
+    rig.key_group().hold(user, "wait\x00", 5, b"held")
     rig.settled()
     rig.restart()
-    timer = rig.lane().pop_due(5)
-    assert rig.lane().get(user) == "record"
+    timer = rig.key_group().pop_due(5)
+    assert rig.key_group().get(user) == "record"
     assert timer is not None
     assert (timer.user, timer.timer_id) == (user, "wait\x00")
 
 
-def test_the_last_epoch_is_shown_and_applied_by_finish(tmp_path: Path) -> None:
+def test_the_last_epoch_is_published_and_applied_by_finish(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
-    rig.lane().put("t/a", "record")
+    rig.key_group().put("t/a", "record")
     rig.emit(["one"])
     rig.commit()
-    assert rig.world.shown == []
+    assert rig.world.published == []
     rig.shard.finish()
-    assert rig.world.shown == ["one"]
+    assert rig.world.published == ["one"]
     assert rig.base.meta.applied == rig.store.epoch
     rig.shard.close()
 
@@ -197,55 +197,55 @@ def test_close_alone_shows_nothing(tmp_path: Path) -> None:
     rig.emit(["one"])
     rig.commit()
     rig.shard.close()
-    assert rig.world.shown == []
+    assert rig.world.published == []
 
 
-def test_a_lane_that_sleeps_after_a_restart_is_applied_all_the_same(rig: Rig) -> None:
-    """Its row is of the epoch the base lacks; nothing wakes it before other lanes' epochs are applied."""
-    rig.lane("0.1").put("t/a", "record")
-    rig.lane("0.1").hold("t/a", "wait", 5, b"held")
+def test_a_key_group_that_sleeps_after_a_restart_is_applied_all_the_same(rig: Rig) -> None:
+    """Its row is of the epoch the base lacks; nothing wakes it before others' epochs are applied."""
+    rig.key_group("0.1").put("t/a", "record")
+    rig.key_group("0.1").hold("t/a", "wait", 5, b"held")
     rig.commit()
     rig.restart()
     for number in range(3):
-        rig.lane("0.0").put("t/b", str(number))
+        rig.key_group("0.0").put("t/b", str(number))
         rig.epoch()
     rig.store.rows.clear()
     rig.restart()
-    assert rig.lane("0.1").get("t/a") == "record"
-    assert rig.lane("0.1").held() == 1
+    assert rig.key_group("0.1").get("t/a") == "record"
+    assert rig.key_group("0.1").held() == 1
 
 
 def test_a_row_the_base_already_has_is_not_taken_over(rig: Rig) -> None:
-    """Bytewax gives a lane its newest row, which may be of any older epoch."""
-    rig.lane("0.1").put("t/a", "record")
+    """Bytewax gives a key group its newest row, which may be of any older epoch."""
+    rig.key_group("0.1").put("t/a", "record")
     rig.epoch()
     for number in range(3):
-        rig.lane("0.0").put("t/b", str(number))
+        rig.key_group("0.0").put("t/b", str(number))
         rig.epoch()
     rig.restart()
-    rig.lane("0.1")
+    rig.key_group("0.1")
     rig.epoch()
     assert pickle.loads(rig.store.rows["0.1"])[3] == ()
 
 
-def test_an_outbox_long_shown_is_not_shown_again(rig: Rig) -> None:
+def test_an_outbox_long_published_is_not_published_again(rig: Rig) -> None:
     """Its row stays in the store while the sink sleeps; after a restart it would be a very late copy."""
     rig.emit(["one"])
     rig.settled()
     rig.restart()
     rig.settled()
-    assert rig.world.shown == ["one"]
+    assert rig.world.published == ["one"]
 
 
-def test_an_outbox_perhaps_not_shown_is_shown_again(rig: Rig) -> None:
+def test_an_outbox_perhaps_not_published_is_published_again(rig: Rig) -> None:
     """Also when other epochs were applied since: what counts is that it was confirmed."""
     rig.emit(["one"])
     for record in ("1", "2", "3"):
-        rig.lane().put("t/a", record)
+        rig.key_group().put("t/a", record)
         rig.commit()
         rig.world.leaves = 0
         rig.shard.durable()
         rig.restart()
         assert rig.base.meta.applied == rig.store.epoch
     rig.epoch()
-    assert rig.world.shown == ["one"]
+    assert rig.world.published == ["one"]

@@ -1,4 +1,4 @@
-"""One lane: its users' records and timers, read through a cache, changed once per epoch."""
+"""One key group: its users' records and timers, read through a cache, changed once per epoch."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -7,8 +7,8 @@ from typing import Generic, Protocol, TypeVar
 from tocsin.store.base import Base
 from tocsin.store.deltas import FORMAT, Changes, Delta, Missing, Unapplied
 from tocsin.store.epochs import EpochLog
-from tocsin.store.keys import VERSION, lane_keys, opened
-from tocsin.store.timers import LaneTimers, Timer
+from tocsin.store.keys import VERSION, group_keys, opened
+from tocsin.store.timers import GroupTimers, Timer
 
 R = TypeVar("R")
 
@@ -49,8 +49,8 @@ class Cache(Generic[R]):
         self._records.pop(user, None)
 
 
-class Lane(Generic[R]):
-    """The state of the users whose key hashes to this lane. Made by `Shard.lane`.
+class KeyGroup(Generic[R]):
+    """The state of the users whose key hashes to this key group. Made by `Shard.key_group`.
 
     What is read is what was written last, whether or not it reached the base. After a crash it is what was
     written by the end of the last durable epoch. All methods belong to the worker's thread.
@@ -66,11 +66,11 @@ class Lane(Generic[R]):
         self._base = base
         self._log = log
         self._codec = codec
-        self._keys = lane_keys(key)
+        self._keys = group_keys(key)
         self._cache: Cache[R] = Cache(cache)
         self._records: Unapplied[str] = Unapplied()
         held, floor_ms = (resume.held, resume.floor_ms) if resume else base.status(self._keys)
-        self._timers = LaneTimers(base, self._keys, held, floor_ms)
+        self._timers = GroupTimers(base, self._keys, held, floor_ms)
         self._swept = ""
         if resume:
             self._adopt(resume)
@@ -117,8 +117,8 @@ class Lane(Generic[R]):
     def pop_due(self, now_ms: int) -> Timer | None:
         """Hand out and drop the earliest timer due at `now_ms` or before.
 
-        Never twice in a history that becomes durable. Fired after this lane's snapshot, it belongs to the
-        next epoch, as do the records it leads to.
+        No timer fires twice in a history that becomes durable. If it fires after this key group's snapshot,
+        it belongs to the next epoch, as do the records it leads to.
         """
         return self._timers.pop_due(now_ms)
 
