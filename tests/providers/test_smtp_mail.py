@@ -32,7 +32,7 @@ from tocsin.model.statuses import Channel
 from tocsin.providers.base import Receipt
 from tocsin.providers.smtp_mail import MEANINGS, SmtpAccount, SmtpMail
 from tocsin.providers.smtp_replies import read_reply, rule_of
-from tocsin.providers.smtp_stages import Stage
+from tocsin.providers.smtp_stages import SmtpStage
 
 PASSWORD = "p4ssw0rd-s3cret"
 
@@ -303,13 +303,13 @@ async def test_no_smtp_at_all_is_an_error_of_ours_all_the_same(answer: str) -> N
     assert isinstance(await failed({"MAIL": answer}, timeout_s=0.5), DeliveryError)
 
 
-@pytest.mark.parametrize("stage", list(Stage))
-def test_every_code_has_a_verdict(stage: Stage) -> None:
+@pytest.mark.parametrize("stage", list(SmtpStage))
+def test_every_code_has_a_verdict(stage: SmtpStage) -> None:
     for code in range(100, 600):
         for status in ("", "5.1.1 x", "4.2.2 x", "5.7.1 x", "5.0.0 x"):
             kind = MEANINGS[rule_of(read_reply(stage, code, status)).verdict].error
             assert kind in (Transient, Rejected, RecipientGone, Misconfigured)
-            assert kind is not RecipientGone or stage is Stage.RCPT
+            assert kind is not RecipientGone or stage is SmtpStage.RCPT
             assert kind is Transient or code >= 500
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from tocsin.providers.smtp_replies import RULES, ReplyRule, Verdict, page, read_reply, rule_of
-from tocsin.providers.smtp_stages import Stage
+from tocsin.providers.smtp_stages import SmtpStage
 
 PAGE = Path(__file__).parents[2] / "docs" / "mail-replies.md"
 X = "<ada@example.com>"
 PROBE = f"550 5.1.1 {X}: Recipient address rejected: undeliverable address:"
 
 
-def verdict(answer: str, stage: Stage = Stage.RCPT) -> Verdict:
+def verdict(answer: str, stage: SmtpStage = SmtpStage.RCPT) -> Verdict:
     return rule_of(read_reply(stage, int(answer[:3]), answer[4:])).verdict
 
 
@@ -156,9 +156,9 @@ def test_it_is_about_us(answer: str) -> None:
     assert verdict(answer) is Verdict.ACCOUNT
 
 
-@pytest.mark.parametrize("stage", [Stage.MAIL, Stage.RCPT, Stage.END])
+@pytest.mark.parametrize("stage", [SmtpStage.MAIL, SmtpStage.RCPT, SmtpStage.END])
 @pytest.mark.parametrize("answer", LIMIT)
-def test_the_account_has_sent_all_it_may(answer: str, stage: Stage) -> None:
+def test_the_account_has_sent_all_it_may(answer: str, stage: SmtpStage) -> None:
     assert verdict(answer, stage) in LIMITS
 
 
@@ -167,9 +167,11 @@ def test_without_proof_no_address_is_blocked(answer: str) -> None:
     assert verdict(answer) is Verdict.REFUSED
 
 
-@pytest.mark.parametrize("stage", [Stage.CONNECT, Stage.AUTH, Stage.MAIL, Stage.DATA, Stage.END])
+@pytest.mark.parametrize(
+    "stage", [SmtpStage.CONNECT, SmtpStage.AUTH, SmtpStage.MAIL, SmtpStage.DATA, SmtpStage.END]
+)
 @pytest.mark.parametrize("answer", GONE)
-def test_only_an_answer_to_rcpt_blocks(answer: str, stage: Stage) -> None:
+def test_only_an_answer_to_rcpt_blocks(answer: str, stage: SmtpStage) -> None:
     quoted = read_reply(stage, int(answer[:3]), answer[4:]).inner
     assert quoted or verdict(answer, stage) is not Verdict.GONE
 
@@ -185,12 +187,12 @@ def test_only_an_answer_to_rcpt_blocks(answer: str, stage: Stage) -> None:
     ],
 )
 def test_a_refusal_of_the_data_is_about_the_message(answer: str) -> None:
-    assert verdict(answer, Stage.END) is Verdict.CONTENT
+    assert verdict(answer, SmtpStage.END) is Verdict.CONTENT
 
 
 @pytest.mark.parametrize("rule", RULES, ids=[f"{n}" for n in range(len(RULES))])
 def test_each_row_decides_its_example(rule: ReplyRule) -> None:
-    stages = sorted(rule.stages or set(Stage), key=lambda stage: stage.value)
+    stages = sorted(rule.stages or set(SmtpStage), key=lambda stage: stage.value)
     code, text = int(rule.example[:3]), rule.example[4:]
     assert rule in [rule_of(read_reply(stage, code, text)) for stage in stages]
 

@@ -39,7 +39,7 @@ _QUIET_S = 2.0
 _KILLING_S = 45.0  # after the last event; what is left then must be able to finish
 
 
-class Plan(NamedTuple):
+class DemoPlan(NamedTuple):
     """What is played, and how."""
 
     days: int
@@ -86,7 +86,7 @@ def demo(
     """Start everything, play real flights of 2013, watch them become messages, audit the result."""
     headless = headless or json
     pace = _speed(speed or ("max" if headless else "3600"))
-    plan = Plan(days, passengers, seed, pace, shards, kill_shard_every, partitions=8)
+    plan = DemoPlan(days, passengers, seed, pace, shards, kill_shard_every, partitions=8)
     folder = keep or Path(".tocsin/demo")
     began = time.monotonic()
     with (
@@ -135,7 +135,9 @@ def _stopping() -> Iterator[threading.Event]:
 class Show:
     """One run of the demo, from the first shard's start to the balance."""
 
-    def __init__(self, environment: DemoEnvironment, plan: Plan, stop: threading.Event, began: float) -> None:
+    def __init__(
+        self, environment: DemoEnvironment, plan: DemoPlan, stop: threading.Event, began: float
+    ) -> None:
         self._environment = environment
         self._plan = plan
         self._stop = stop

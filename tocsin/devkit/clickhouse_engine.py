@@ -32,7 +32,7 @@ class EngineError(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryResult:
     """What a statement gave: its bytes, and the rows it read (of an insert: that it wrote)."""
 
     body: bytes
@@ -60,11 +60,11 @@ class Engine:
         with _engine_errors():
             self._anchor = _connect(self._path)
 
-    def run(self, statement: Statement) -> Answer:
+    def run(self, statement: Statement) -> QueryResult:
         """Run a statement to its end."""
         with _engine_errors(), self._context(statement) as connection:
             result = connection.query(statement.sql, statement.format, params=dict(statement.parameters))
-            return Answer(result.bytes(), int(result.rows_read()))
+            return QueryResult(result.bytes(), int(result.rows_read()))
 
     def stream(self, statement: Statement) -> Iterator[bytes]:
         """Run a query and yield its answer block by block; memory holds one block."""

@@ -26,7 +26,7 @@ from tocsin.providers.mime import ascii_domain, mime_bytes
 from tocsin.providers.registry import provider
 from tocsin.providers.smtp_replies import Verdict, read_reply, rule_of
 from tocsin.providers.smtp_session import SmtpCut, SmtpPolicy, SmtpPool, SmtpRefusal, SmtpSession
-from tocsin.providers.smtp_stages import Stage
+from tocsin.providers.smtp_stages import SmtpStage
 from tocsin.providers.vendor import Account, check_size, content_of
 
 LIMITS = Limits(timeout_s=30)
@@ -168,9 +168,9 @@ async def _transact(
             msg = "the server takes no address with a local part beyond ASCII"
             raise Rejected(msg, code="5.6.7")
         options += " SMTPUTF8" + (" BODY=8BITMIME" if session.offers("8bitmime") else "")
-    await session.command(Stage.MAIL, f"MAIL FROM:<{sender}>{options}", deadline_s)
-    await session.command(Stage.RCPT, f"RCPT TO:<{recipient}>", deadline_s)
-    await session.command(Stage.DATA, "DATA", deadline_s, hoped=3)
+    await session.command(SmtpStage.MAIL, f"MAIL FROM:<{sender}>{options}", deadline_s)
+    await session.command(SmtpStage.RCPT, f"RCPT TO:<{recipient}>", deadline_s)
+    await session.command(SmtpStage.DATA, "DATA", deadline_s, hoped=3)
     answer = await session.content(mail, deadline_s)
     return Receipt(_queue_id(answer.message), str(answer.code))
 
@@ -210,6 +210,6 @@ def _refused(refusal: SmtpRefusal, outgoing: Outgoing) -> DeliveryError:
 
 
 def _cut(cut: SmtpCut) -> DeliveryError:
-    if cut.stage is Stage.END:
+    if cut.stage is SmtpStage.END:
         return Unknown("cut off after the final dot", code="end of data")
     return Transient(f"cut off at {cut.stage.value}, before the final dot", code=cut.stage.value)

@@ -11,7 +11,7 @@ from functools import cache
 
 import msgspec
 
-from tocsin.providers.smtp_stages import Stage
+from tocsin.providers.smtp_stages import SmtpStage
 
 
 class Verdict(Enum):
@@ -45,12 +45,12 @@ class ReplyRule(msgspec.Struct, frozen=True):
     code: str = ""
     status: str = ""
     text: str = ""
-    stages: Set[Stage] = frozenset()
+    stages: Set[SmtpStage] = frozenset()
 
 
-_RCPT = frozenset({Stage.RCPT})
-_LATE = frozenset({Stage.RCPT, Stage.DATA, Stage.END})
-_EARLY = frozenset({Stage.CONNECT, Stage.AUTH, Stage.MAIL})
+_RCPT = frozenset({SmtpStage.RCPT})
+_LATE = frozenset({SmtpStage.RCPT, SmtpStage.DATA, SmtpStage.END})
+_EARLY = frozenset({SmtpStage.CONNECT, SmtpStage.AUTH, SmtpStage.MAIL})
 _OURS = r"\b(sender|envelope from|from address|mail from|return path|badmailfrom)\b"
 _HIDDEN = r"undeliverable address(?!.*(unknown user|user unknown|no such user|said: ))"
 
@@ -360,7 +360,7 @@ class Reply(msgspec.Struct, frozen=True):
         inner: it is what another server answered, quoted by ours.
     """
 
-    stage: Stage
+    stage: SmtpStage
     code: int
     status: str
     text: str
@@ -380,19 +380,19 @@ _ABOUT_SENDER = re.compile(_OURS, re.IGNORECASE)
 _SENDER_CALLED = re.compile(r"sender verif\w* failed", re.IGNORECASE)  # Exim, after what it quotes
 _MAILBOX = re.compile(r"<?(?:\"[^\"]*\"|[^\s<>\"@]+)@[^\s<>,;:]+>?")
 _COMMANDS = (
-    ("end of data", Stage.END),
-    ("data", Stage.DATA),
-    ("rcpt", Stage.RCPT),
-    ("mail", Stage.MAIL),
-    ("ehlo", Stage.CONNECT),
-    ("helo", Stage.CONNECT),
+    ("end of data", SmtpStage.END),
+    ("data", SmtpStage.DATA),
+    ("rcpt", SmtpStage.RCPT),
+    ("mail", SmtpStage.MAIL),
+    ("ehlo", SmtpStage.CONNECT),
+    ("helo", SmtpStage.CONNECT),
 )
 
 
-def read_reply(stage: Stage, code: int, text: str) -> Reply:
+def read_reply(stage: SmtpStage, code: int, text: str) -> Reply:
     """Take a reply apart; where it quotes another server's answer, that answer.
 
-    >>> read_reply(Stage.RCPT, 550, "5.1.1 undeliverable: host mx said: 552 5.2.2 Mailbox full").status
+    >>> read_reply(SmtpStage.RCPT, 550, "5.1.1 undeliverable: host mx said: 552 5.2.2 Mailbox full").status
     '5.2.2'
     """
     line = _MAILBOX.sub("<address>", _NEXT_LINE.sub(" ", text)[:1_000]).strip()
@@ -411,10 +411,10 @@ def _innermost(text: str) -> re.Match[str] | None:
     return found
 
 
-def _stage_of(said: str) -> Stage:
+def _stage_of(said: str) -> SmtpStage:
     match = _IN_REPLY.search(said)
     command = match["command"].lower() if match else ""
-    return next((stage for word, stage in _COMMANDS if word in command), Stage.RCPT)
+    return next((stage for word, stage in _COMMANDS if word in command), SmtpStage.RCPT)
 
 
 def _status(text: str) -> str:

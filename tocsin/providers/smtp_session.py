@@ -18,7 +18,7 @@ from aiosmtplib.errors import SMTPAuthenticationError, SMTPConnectError
 
 from tocsin.errors import Misconfigured, Transient
 from tocsin.providers.http import untrusted
-from tocsin.providers.smtp_stages import Stage
+from tocsin.providers.smtp_stages import SmtpStage
 
 
 class SmtpPolicy(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ class SmtpPolicy(msgspec.Struct, frozen=True):
 class SmtpRefusal(Exception):
     """The server answered with a code other than the one hoped for; the session still works."""
 
-    def __init__(self, stage: Stage, code: int, text: str) -> None:
+    def __init__(self, stage: SmtpStage, code: int, text: str) -> None:
         super().__init__(f"{code} at {stage.value}")
         self.stage = stage
         self.code = code
@@ -58,7 +58,7 @@ class SmtpRefusal(Exception):
 class SmtpCut(Exception):
     """The connection broke or the time ran out at `stage`."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: SmtpStage) -> None:
         super().__init__(f"cut off at {stage.value}")
         self.stage = stage
 
@@ -85,7 +85,9 @@ class SmtpSession:
         size = self._client.esmtp_extensions.get("size", "")
         return int(size) if size.isascii() and size.isdigit() else 0
 
-    async def command(self, stage: Stage, line: str, deadline_s: float, *, hoped: int = 2) -> SMTPResponse:
+    async def command(
+        self, stage: SmtpStage, line: str, deadline_s: float, *, hoped: int = 2
+    ) -> SMTPResponse:
         """Send one command line and wait for an answer of the class hoped for."""
         left_s = deadline_s - asyncio.get_running_loop().time()
         try:
@@ -100,7 +102,7 @@ class SmtpSession:
         """Send the mail and its final dot, after a 354, and wait for what becomes of it."""
         protocol = self._client.protocol
         if protocol is None:
-            raise SmtpCut(Stage.DATA)
+            raise SmtpCut(SmtpStage.DATA)
         left_s = deadline_s - asyncio.get_running_loop().time()
         stuffed = mail.replace(b"\r\n.", b"\r\n..")
         head = b"." if stuffed.startswith(b".") else b""
@@ -109,10 +111,10 @@ class SmtpSession:
             protocol.write(head + stuffed + tail)
             answer = await protocol.read_response(timeout=max(left_s, 0))
         except (SMTPServerDisconnected, SMTPTimeoutError, SMTPResponseException, OSError):
-            raise SmtpCut(Stage.END) from None
+            raise SmtpCut(SmtpStage.END) from None
         self._mails += 1
         self._used_s = asyncio.get_running_loop().time()
-        return _hoped(Stage.END, answer, 2)
+        return _hoped(SmtpStage.END, answer, 2)
 
     def close(self) -> None:
         """Close the connection at once."""
@@ -126,7 +128,7 @@ class SmtpSession:
             self._client.close()
 
 
-def _hoped(stage: Stage, answer: SMTPResponse, hoped: int) -> SMTPResponse:
+def _hoped(stage: SmtpStage, answer: SMTPResponse, hoped: int) -> SMTPResponse:
     if answer.code // 100 != hoped:
         raise SmtpRefusal(stage, answer.code, answer.message)
     return answer
@@ -192,7 +194,7 @@ class SmtpPool:
             session = self._idle.pop()
             try:
                 if session.fit(self._policy, asyncio.get_running_loop().time()):
-                    await session.command(Stage.CONNECT, "RSET", deadline_s)
+                    await session.command(SmtpStage.CONNECT, "RSET", deadline_s)
                     return session
             except (SmtpCut, SmtpRefusal):
                 pass  # it went stale; the next, or a new one, carries the mail
@@ -207,9 +209,9 @@ class SmtpPool:
                 if client.is_ehlo_or_helo_needed:
                     await client.ehlo()
         except SMTPAuthenticationError as error:
-            raise SmtpRefusal(Stage.AUTH, error.code, error.message) from None
+            raise SmtpRefusal(SmtpStage.AUTH, error.code, error.message) from None
         except SMTPResponseException as error:
-            raise SmtpRefusal(Stage.CONNECT, error.code, error.message) from None
+            raise SmtpRefusal(SmtpStage.CONNECT, error.code, error.message) from None
         except (SMTPException, OSError) as error:
             raise _unreachable(error, self._policy.host) from None
         return SmtpSession(client, asyncio.get_running_loop().time())

@@ -3,7 +3,7 @@
 from enum import Enum
 
 
-class Stage(Enum):
+class SmtpStage(Enum):
     """Step of the session that a reply answers."""
 
     CONNECT = "connect"

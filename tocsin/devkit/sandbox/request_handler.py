@@ -18,7 +18,7 @@ class Accepted(NamedTuple):
     provider_id: str
 
 
-class Answer(NamedTuple):
+class SandboxResponse(NamedTuple):
     """An answer that waits until its records are written; without a reply the connection is cut."""
 
     exchange: Exchange
@@ -73,7 +73,7 @@ class RequestHandler:
         self.invalid: Counter[tuple[str, str]] = Counter()
         self._soon = soon
         self._later = later
-        self._ready: list[Answer] = []
+        self._ready: list[SandboxResponse] = []
 
     def serve(self, vendor: Vendor, request: Request, exchange: Exchange) -> None:
         """Take one provider call to its answer."""
@@ -89,7 +89,7 @@ class RequestHandler:
         if not self._ready:
             self._soon(self._settle)
         leaves = ruling.fault is not None and ruling.fault.kind == "leave"
-        self._ready.append(Answer(exchange, reply, ruling.latency_ms, leaves))
+        self._ready.append(SandboxResponse(exchange, reply, ruling.latency_ms, leaves))
 
     def _rule(self, calls: list[Call], now_ms: int) -> Ruling:
         if not calls:
