@@ -191,6 +191,7 @@ def gate_policy(settings: Settings) -> GatePolicy:
     """Make the gate's policy."""
     return GatePolicy(
         dedup_window_ms=settings.dedup_window_s * 1000,
+        late_ms=settings.max_past_s * 1000,
         profile_wait_ms=round(settings.profile_wait_s * 1000),
     )
 

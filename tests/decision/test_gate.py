@@ -50,7 +50,7 @@ def test_each_target_gets_a_message_and_a_word(ann: World) -> None:
 
 def test_ids_are_those_of_models_ids(ann: World) -> None:
     step = ann.event("flight.landed", event_id="e1")
-    notification = ids.notification_id("quiet", "/test", "e1", "ann", "landed")
+    notification = ids.notification_id("quiet", "/test", "e1", "ann", "landed", "events/3/1")
     target = ids.target_id("ann@mail.example")
     message = ids.message_id(notification, "email", target)
     assert step.messages[1].notification_id == notification
@@ -127,27 +127,60 @@ def test_duplicate_names_its_original(ann: World) -> None:
     assert not step.touched
 
 
-def test_an_id_may_come_again_after_the_window(ann: World) -> None:
-    ann.event("flight.landed", event_id="same")
-    assert sent(ann.event("flight.landed", event_id="same", at=DAY)) == ["inapp", "email"]
+def test_an_id_may_come_again_after_the_window_under_ids_of_its_own(ann: World) -> None:
+    first = ann.event("flight.landed", event_id="same")
+    again = ann.event("flight.landed", event_id="same", at=DAY)
+    assert sent(again) == ["inapp", "email"]
+    assert not {one.outcome_id for one in first.outcomes} & {one.outcome_id for one in again.outcomes}
+    assert not {one.message_id for one in first.messages} & {one.message_id for one in again.messages}
+
+
+@pytest.mark.parametrize("days", [1, 2, 6])
+def test_a_late_copy_of_an_event_is_a_duplicate(ann: World, days: int) -> None:
+    ann.event("flight.landed", event_id="same", time=0)
+    copy = ann.event("flight.landed", event_id="same", at=days * DAY + HOUR, time=0)
+    assert said(copy) == [("suppressed", "duplicate", "*")]
 
 
 def test_the_dedup_window_is_in_event_time(ann: World) -> None:
     ann.event("flight.landed", event_id="daily", time=0)
     late = ann.event("flight.landed", event_id="daily", at=1, time=-3 * DAY)
     assert said(late) == [("expired", "too_late", "*")]
-    step = ann.event("once", event_id="a", at=2, time=0)
+    near = ann.event("flight.landed", event_id="daily", at=2, time=1 - DAY)
+    assert said(near) == [("suppressed", "duplicate", "*")]
+    step = ann.event("once", event_id="a", at=3, time=0)
     assert sent(step) == ["email"]
-    assert sent(ann.event("once", event_id="b", at=3, time=-2 * HOUR)) == ["email"]
+    assert sent(ann.event("once", event_id="b", at=4, time=-2 * HOUR)) == ["email"]
 
 
-def test_an_id_used_again_while_its_notification_is_held_is_a_duplicate(ann: World) -> None:
-    ann.event("later", event_id="same", send_at=30 * HOUR, origin=Origin("events", 3, 7), time=30 * HOUR)
-    step = ann.event("later", event_id="same", at=2 * HOUR, time=0, send_at=3 * HOUR)
-    assert said(step) == [("suppressed", "duplicate", "*")]
-    assert step.outcomes[0].detail == {"original": "events/3/7"}
+def test_an_id_used_again_while_its_notification_is_held_names_another(ann: World) -> None:
+    ann.event("later", event_id="same", send_at=30 * HOUR, time=30 * HOUR)
+    ann.event("later", event_id="same", at=2 * HOUR, send_at=2 * HOUR + MINUTE)
     ann.advance(40 * HOUR)
-    assert len(ann.messages) == 1
+    assert [message.decided_ms - NOON for message in ann.messages] == [2 * HOUR + MINUTE, 30 * HOUR]
+    assert len({message.message_id for message in ann.messages}) == 2
+
+
+def test_an_event_that_is_forgotten_in_a_flood_does_not_vanish_behind_equal_ids() -> None:
+    world = World("quiet", policy=GatePolicy(dedup_max=1))
+    world.profile(profile())
+    for event_id in ("same", "other", "same"):
+        world.event("flight.landed", event_id=event_id)
+    assert len({word.outcome_id for word in world.outcomes}) == len(world.outcomes) == 6
+
+
+def test_what_an_older_release_held_keeps_its_id(ann: World) -> None:
+    """Its timer has the id: the outcomes of the hold and of the end are about one notification."""
+    step = ann.event("later", send_at=10 * MINUTE)
+    [timer] = step.set_timers
+    old = "0123456789abcdef0123456789abcdef"
+    record = ann.record()
+    assert record is not None
+    record.holds[f"n{old}"] = msgspec.structs.replace(record.holds.pop(timer.timer_id), notification_id=old)
+    due = ann.gate.on_timer(record, ann.tenant, "ann", f"n{old}", timer.payload, timer.due_ms)
+    assert [message.notification_id for message in due.messages] == [old]
+    assert due.record is not None
+    assert due.record.holds == {}
 
 
 def test_a_copy_of_the_same_record_says_nothing(ann: World) -> None:

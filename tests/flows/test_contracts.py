@@ -166,7 +166,7 @@ def test_the_examples_are_one_story() -> None:
 
 def test_ids_of_the_examples_are_hashes_of_what_they_name() -> None:
     one = event()
-    name = notification_id(one.tenant, one.source, one.id, one.user, MESSAGE["notification"])
+    name = notification_id(one.tenant, one.source, one.id, one.user, MESSAGE["notification"], str(one.origin))
     assert MESSAGE["notification_id"] == name
     target = target_id(PROFILE["devices"][0]["token"])
     assert MESSAGE["message_id"] == message_id(name, "push", target)

@@ -41,6 +41,8 @@ home_of = partition_of
 _BATCH = 50
 # So few that most users are read from RocksDB again.
 _CACHED_USERS = 24
+# 0.1.0 forgot an event once its window had passed since its arrival, however late a copy could come.
+_LATE_MS = 0
 
 
 class Stored(NamedTuple):
@@ -90,7 +92,7 @@ class Machine:
     ) -> None:
         self._folder = folder
         self._settings = settings
-        self._policy = GatePolicy(**settings.bounds)
+        self._policy = GatePolicy(late_ms=_LATE_MS, **settings.bounds)
         self._gate = self._load(settings.catalog)
         self._everyone = _Everyone()
         self._wall_ms = wall_ms

@@ -46,7 +46,7 @@ def test_one_off_recipients_leave_nothing_behind_and_a_profile_stays(process: Pr
     process.epoch()
     process.epoch()
     assert len(stored(process)) == 101
-    sweep(process, at=3 * _DAY)
+    sweep(process, at=9 * _DAY)
     assert stored(process) == [USER]
     record = process.shard.key_group(KEY_GROUP).get(USER)
     assert record is not None
@@ -69,7 +69,7 @@ def test_a_sweep_waits_its_turn_and_never_runs_in_the_gap(process: Process) -> N
     process.epoch()
     process.epoch()
     process.clock.gap = True
-    process.clock.wall_ms = process.clock.until_ms = NOON + 3 * _DAY
+    process.clock.wall_ms = process.clock.until_ms = NOON + 9 * _DAY
     process.notify()
     process.clock.gap = False
     process.epoch()
@@ -87,13 +87,13 @@ def test_a_crash_in_a_sweep_repeats_it(tmp_path: Path) -> None:
     first = Process(tmp_path / "shard", rows)
     first.give(*(guest(number) for number in range(3)))
     first.epoch()
-    first.clock.wall_ms = first.clock.until_ms = NOON + 3 * _DAY
+    first.clock.wall_ms = first.clock.until_ms = NOON + 9 * _DAY
     first.notify()
     first.shard.close()
 
     second = Process(tmp_path / "shard", rows)
     second.epoch()
     assert len(stored(second)) == 3
-    sweep(second, at=4 * _DAY)
+    sweep(second, at=10 * _DAY)
     assert stored(second) == []
     second.shard.close()

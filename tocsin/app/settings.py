@@ -84,7 +84,10 @@ class Settings(BaseSettings):
     max_future_s: int = Field(
         3_600, description="events further ahead than this are dead-lettered (wall clock only)"
     )
-    dedup_window_s: int = Field(86_400, description="how long source + id is remembered, in event time")
+    dedup_window_s: int = Field(
+        86_400,
+        description="events of one source + id are one if their times differ by less, however late they come",
+    )
     profile_wait_s: float = Field(10.0, description="how long an event waits for its user's profile")
     bad_run: int = Field(1_000, description="undecodable records in a row that pause a partition")
     bad_ratio: float = Field(

@@ -33,7 +33,7 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         needs: which of `data`, `event` and `user` its expressions read.
         caps: limits that decide before routing, drops before holds; none for a critical one.
         counters: what an admission is counted on; none for a critical one.
-        spelled_head: what every notification id of it starts with; `spelled_tail` is how it ends.
+        spelled_head: the start of every notification id of it; `spelled_tail` stands before the origin.
         message: what all its messages have in common; `outcome`: what all its outcomes have.
     """
 
@@ -188,7 +188,7 @@ def _compile(
         off_notification=switches.notification_key(name),
         off_category=switches.category_key(notice.category),
         spelled_head=ids.spelled("n", tenant),
-        spelled_tail=ids.spelled(name, ""),
+        spelled_tail=ids.spelled(name),
         message=_message(tenant, name, notice, version),
         outcome=_outcome(tenant, name, notice, version),
     )

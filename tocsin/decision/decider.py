@@ -156,12 +156,12 @@ def _remember_key(evaluation: Evaluation, verdict: Verdict, policy: GatePolicy) 
         return
     subject, state = evaluation.subject, evaluation.state
     assert isinstance(subject, EventSubject), "only the notification of an event has a dedup key"
-    event, window_ms = subject.event, evaluation.notification.dedup_window_ms
+    event, keep_ms = subject.event, evaluation.notification.dedup_window_ms + policy.late_ms
     state.keys = dedup.remember(
         state.keys,
         subject.dedup_key,
         event.time_ms,
-        window_ms,
+        keep_ms,
         evaluation.now_ms,
         event.origin,
         policy.dedup_max,

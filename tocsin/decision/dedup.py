@@ -1,9 +1,9 @@
 """Duplicates: recent keys of one user, packed, with the origin of each.
 
-Two events are duplicates if their keys are equal and their event times lie less than the window apart. A key
-is remembered until the window has passed since its event's time or its arrival, whichever is later: so late
-events are recognised too, and history replayed at any speed is judged by its own times. At `most` entries
-the oldest is forgotten.
+Two events are duplicates if their keys are equal and their event times lie less than the window apart, on
+either side. When they arrive does not matter: a key is kept for the window and the greatest delay that an
+event may have, counted from its event's time or its arrival, whichever is later. After that, no event comes
+that could duplicate it. At `most` entries the oldest is forgotten.
 """
 
 from hashlib import blake2b
@@ -45,13 +45,13 @@ def remember(
     seen: bytes,
     key: bytes,
     time_ms: int,
-    window_ms: int,
+    keep_ms: int,
     now_ms: int,
     origin: Origin,
     most: int,
 ) -> bytes:
     """Add a key; drops what has expired at the front and, beyond `most`, the oldest."""
-    until = (time_ms if time_ms > now_ms else now_ms) + window_ms
+    until = (time_ms if time_ms > now_ms else now_ms) + keep_ms
     topic = _TOPIC_NUMBER[origin.topic]
     entry = _pack(key, time_ms, until, topic, origin.partition, origin.offset)
     size, start = len(seen), 0

@@ -111,7 +111,7 @@ class Gate:
                 record.seen,
                 key,
                 event.time_ms,
-                policy.dedup_window_ms,
+                window_ms + policy.late_ms,
                 now_ms,
                 event.origin,
                 policy.dedup_max,
@@ -229,7 +229,7 @@ class Gate:
         if match is None:
             finish(decision, gone, Cancel(Reason.NO_MATCH))
         else:
-            subject = EventSubject(event, held.raw, match, now_ms, held.hold_count)
+            subject = EventSubject(event, held.raw, match, now_ms, held.hold_count, ref.notification_id)
             self._evaluate(decision, record, recipient, subject, Stage.TIMER)
         return settled(decision, record)
 
@@ -288,7 +288,7 @@ class Gate:
             if held is None:
                 self._evaluate(decision, record, recipient, subject, _EVENT)
             else:
-                # An id used again beyond the window: the notification it names is still to come.
+                # A copy of a record that is forgotten already: the notification it names is still to come.
                 self._duplicate(decision, event, now_ms, held.origin)
         return True
 

@@ -7,7 +7,9 @@ class GatePolicy(msgspec.Struct, frozen=True):
     """Windows and bounds of the gate. The bounds keep one user's record small whatever is sent to him.
 
     Attributes:
-        dedup_window_ms: how long source + id is remembered, in event time.
+        dedup_window_ms: two events with the same source + id are one if their times differ by less.
+        late_ms: how late an event may come; decoding refuses later ones. Every dedup key is remembered for
+            so much longer than its window, so that a late copy is recognised, too.
         profile_wait_ms: how long an event waits for its user's profile.
         dedup_max: ids (and, apart from them, dedup keys) remembered a user. Beyond it the oldest is
             forgotten first, so in a flood of distinct ids only the newest are recognised as duplicates.
@@ -18,6 +20,7 @@ class GatePolicy(msgspec.Struct, frozen=True):
     """
 
     dedup_window_ms: int = 86_400_000
+    late_ms: int = 604_800_000
     profile_wait_ms: int = 10_000
     dedup_max: int = 128
     holds_max: int = 256

@@ -124,6 +124,7 @@ class EventSubject(msgspec.Struct, gc=False):
         raw: the record of the event as it was read; a hold keeps it.
         match: the notification, with the channels and keys that its expressions gave.
         hold_count: how often it has been held; it keeps the ids of its outcomes apart.
+        notification_id: of one that was held, the id that it had then; else it is derived.
     """
 
     event: Event
@@ -139,12 +140,13 @@ class EventSubject(msgspec.Struct, gc=False):
 
     def __post_init__(self) -> None:
         event, notification, origin = self.event, self.match.notification, self.event.origin
-        source, event_id, user = event.source, event.id, event.user
-        self.notification_id = hash_of(
-            f"{notification.spelled_head}{len(source)}:{source}{len(event_id)}:{event_id}{len(user)}:{user}"
-            f"{notification.spelled_tail}"
-        )
-        self.origin = f"{origin.topic}/{origin.partition}/{origin.offset}"
+        place = self.origin = f"{origin.topic}/{origin.partition}/{origin.offset}"
+        if not self.notification_id:
+            source, event_id, user = event.source, event.id, event.user
+            self.notification_id = hash_of(
+                f"{notification.spelled_head}{len(source)}:{source}{len(event_id)}:{event_id}"
+                f"{len(user)}:{user}{notification.spelled_tail}{len(place)}:{place}"
+            )
         # Broadcasts travel with the low ones, so that they never delay events; critical ones do not wait.
         self.priority = "low" if event.bulk and not notification.critical else notification.priority
 

@@ -37,12 +37,16 @@ def hash_of(text: str) -> str:
 
 
 def notification_id(
-    tenant: str, source: str, event_id: str, user: str, notification: str, occurrence: str = ""
+    tenant: str, source: str, event_id: str, user: str, notification: str, origin: str
 ) -> str:
-    """Name one notification: what one event means to one user (occurrence: of a repeated or digested one)."""
+    """Name one notification: what one event means to one user.
+
+    The origin (`topic/partition/offset`) belongs to the name. An event that comes again when its first record
+    is forgotten is decided anew, and must not vanish behind the ids of the first (law 1).
+    """
     return hash_of(
         f"1:n{len(tenant)}:{tenant}{len(source)}:{source}{len(event_id)}:{event_id}{len(user)}:{user}"
-        f"{len(notification)}:{notification}{len(occurrence)}:{occurrence}"
+        f"{len(notification)}:{notification}{len(origin)}:{origin}"
     )
 
 
