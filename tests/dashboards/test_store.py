@@ -176,6 +176,27 @@ def test_one_connection_serves_many_batches(url: str) -> None:
     assert len(opened) == 1
 
 
+MONTH_MS = 31 * 86_400_000
+
+
+def test_outcomes_of_more_months_than_one_insert_may_touch_are_stored(url: str) -> None:
+    """A replay of years: ClickHouse takes 100 partitions an insert and refuses the rest as code 252."""
+    writer = OutcomeWriter(ClickHouseLines(lambda: store.connect(url)))
+    rows = [outcome(number, "sent", at_ms=number * MONTH_MS) for number in range(400)]
+    rows.reverse()
+    writer.submit([RawRecord("outcomes", 0, n, 0, b"k", lines(row), ()) for n, row in enumerate(rows)])
+    end = time.monotonic() + 60
+    done = 0
+    while done < len(rows) and time.monotonic() < end:
+        done += len(writer.finished())
+        time.sleep(0.01)
+    problem = writer.problem
+    writer.close()
+    assert (done, problem) == (400, "")
+    with store.connect(url) as client:
+        assert client.command("SELECT count(), uniqExact(outcome_id) FROM outcomes") == ["400", "400"]
+
+
 def test_the_funnel_counts_messages_by_channel(url: str) -> None:
     insert(
         url,
