@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 
 import msgspec
-from redis.asyncio import Redis
 
 from flows.content import CatalogInForce, provider_order
 from tocsin.app.metrics import Meters
 from tocsin.app.settings import Settings, environment
 from tocsin.delivery.channel import ChannelDelivery, ChannelPolicy, channel_policy
 from tocsin.delivery.ledger import Ledger, LedgerPolicy
+from tocsin.delivery.redis_client import open_client
 from tocsin.delivery.runtime import Runtime
 from tocsin.model.statuses import Channel
 from tocsin.providers.accounts import build, load_accounts
@@ -86,7 +86,7 @@ def _policy(settings: Settings, channel: Channel) -> ChannelPolicy:
 
 def _open_providers(settings: Settings, runtime: Runtime, stack: ExitStack) -> Mapping[str, Provider]:
     accounts = load_accounts(settings.providers, environment())
-    redis = Redis.from_url(settings.redis)
+    redis = open_client(settings.redis)
     providers = build(accounts, clock=lambda: runtime.now_ms() / 1000, redis=redis)
 
     async def close() -> None:

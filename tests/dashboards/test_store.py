@@ -14,6 +14,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dashboards import store
 from sinks.clickhouse import OutcomeWriter
 from sinks.clickhouse_store import ClickHouseLines
+from tests.dropping_proxy import DroppingProxy
+from tests.waiting import until
 from tocsin.errors import SettingsError
 from tocsin.model.outcome import Outcome
 from tocsin.model.raw import RawRecord
@@ -174,6 +176,24 @@ def test_one_connection_serves_many_batches(url: str) -> None:
     writer.close()
     assert writer.rows == 3
     assert len(opened) == 1
+
+
+def test_outcomes_whose_answers_are_lost_count_once(url: str) -> None:
+    """clickhouse-connect posts an insert again by itself; then the writer does."""
+    with DroppingProxy(url, b"INSERT") as proxy:
+        proxy.to_drop = 5
+        writer = OutcomeWriter(ClickHouseLines(lambda: store.connect(proxy.url)))
+        rows = [outcome(number, "sent") for number in range(50)]
+        writer.submit([RawRecord("outcomes", 0, n, 0, b"k", lines(row), ()) for n, row in enumerate(rows)])
+        until(lambda: not proxy.to_drop and writer.rows == 50, "the insert")
+        assert len(writer.finished()) == 50
+        writer.close()
+    assert proxy.dropped == 5
+    with store.connect(url) as client:
+        stored = int(str(client.command("SELECT count() FROM outcomes")))
+        counted = store.run_query(client, "balance", {})
+    assert stored > 50, "no insert was repeated: the test proves nothing"
+    assert [(row["status"], row["words"], row["doubled"]) for row in counted] == [("sent", 50, 0)]
 
 
 MONTH_MS = 31 * 86_400_000

@@ -11,10 +11,10 @@ import pytest
 import redis
 
 from tests.providers.messages import message
-from tests.providers.valkey import OwnValkey, free_port
+from tests.providers.valkey import OwnValkey
 from tests.waiting import PATIENCE_S, soon
 from tocsin.delivery.claim import Claim, ClaimResult, Output
-from tocsin.delivery.ledger import Ledger, LedgerPolicy, check, version_key
+from tocsin.delivery.ledger import Ledger, LedgerPolicy, version_key
 from tocsin.model.message import Message
 
 FIRST, SECOND = "1" * 16, "2" * 16
@@ -249,25 +249,6 @@ async def test_a_claim_survives_kill_of_the_server(own_valkey: OwnValkey) -> Non
     assert (await again.claim(message())).result is ClaimResult.OPEN
     await ledger.close()
     await again.close()
-
-
-def test_check_names_what_is_wrong(own_valkey: OwnValkey) -> None:
-    with own_valkey.client() as client:
-        client.config_set("maxmemory-policy", "allkeys-lru")
-        client.config_set("appendonly", "no")
-        problems = check(own_valkey.url)
-        assert len(problems) == 2
-        assert "appendonly yes" in problems[0]
-        assert "noeviction" in problems[1]
-        client.config_set("maxmemory-policy", "noeviction")
-        client.config_set("appendonly", "yes")
-    assert check(own_valkey.url) == []
-
-
-def test_check_says_that_nobody_answers_without_naming_the_password() -> None:
-    problems = check(f"redis://:hush@127.0.0.1:{free_port()}/0")
-    assert len(problems) == 1
-    assert "hush" not in problems[0]
 
 
 def body_of(value: bytes) -> object:

@@ -13,10 +13,12 @@ from tocsin.app.settings import Settings, environment
 from tocsin.catalog.accounts import channels_without_account, check_accounts
 from tocsin.catalog.loader import check as check_catalog
 from tocsin.cli.output import FAULT, console, print_json
-from tocsin.delivery.ledger import check as check_redis
+from tocsin.delivery.redis_check import Right, rights
+from tocsin.delivery.redis_check import check as check_redis
 from tocsin.errors import SettingsError, SinkError, TocsinError
 from tocsin.model.zones import ZONE_DATA
 from tocsin.providers.accounts import load_accounts
+from tocsin.providers.inapp import inbox_policies
 from tocsin.providers.registry import vendors
 from tocsin.render.check import check_templates
 
@@ -60,7 +62,7 @@ def _looks(settings: Settings, *, servers: bool) -> dict[str, Callable[[], list[
     if servers:
         looks |= {
             "kafka": lambda: _kafka(settings),
-            "redis": lambda: check_redis(settings.redis),
+            "redis": lambda: _redis(settings),
             "clickhouse": lambda: _clickhouse(settings.clickhouse),
         }
     return looks
@@ -95,6 +97,26 @@ def _channels_of_accounts(settings: Settings) -> Mapping[str, str]:
 def _kafka(settings: Settings) -> list[str]:
     TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options).check(settings.partitions)
     return []
+
+
+def _redis(settings: Settings) -> list[str]:
+    return check_redis(settings.redis, _rights(settings))
+
+
+def _rights(settings: Settings) -> list[Right]:
+    """List the rights that the accounts need; mistakes in their file are told under `accounts`."""
+    try:
+        inboxes = inbox_policies(settings.providers, environment())
+        shares_tokens = "apns" in _vendors(settings)
+    except (TocsinError, OSError):
+        inboxes, shares_tokens = [], False
+    return rights(settings.topic_prefix, inboxes, shares_tokens=shares_tokens)
+
+
+def _vendors(settings: Settings) -> set[str]:
+    if not settings.providers.exists():
+        return set()
+    return {each.vendor for each in load_accounts(settings.providers, environment()).accounts.values()}
 
 
 def _clickhouse(url: str) -> list[str]:

@@ -21,13 +21,11 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
-import redis
 import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from tocsin.delivery.claim import Claim, ClaimResult, Output
+from tocsin.delivery.redis_client import open_client
 from tocsin.model.message import Message
 
 _log = logging.getLogger(__name__)
@@ -282,27 +280,5 @@ def version_key(prefix: str, user_key: str) -> str:
 
 
 def connect(policy: LedgerPolicy) -> redis.asyncio.Redis:
-    """Make a client that never retries by itself: its callers do, and know when."""
-    return redis.asyncio.Redis.from_url(
-        policy.url,
-        max_connections=2,
-        socket_timeout=policy.timeout_s,
-        socket_connect_timeout=policy.timeout_s,
-        retry=Retry(NoBackoff(), 0),
-    )
-
-
-def check(url: str, timeout_s: float = 2.0) -> list[str]:
-    """Say what is wrong with a Redis that is to hold the ledger, each problem with its cure."""
-    try:
-        with redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s) as client:
-            persistence = client.info("persistence")
-            eviction = client.config_get("maxmemory-policy").get("maxmemory-policy", "")
-    except (RedisError, OSError) as error:
-        return [f"Redis does not answer ({type(error).__name__}): check TOCSIN_REDIS"]
-    problems = []
-    if not int(persistence.get("aof_enabled", 0)):
-        problems.append("Redis has no append-only file: a crash forgets sends; set appendonly yes")
-    if eviction != "noeviction":
-        problems.append(f"Redis may evict the ledger ({eviction}): set maxmemory-policy noeviction")
-    return problems
+    """Make a client; its callers repeat what failed, and know when."""
+    return open_client(policy.url, timeout_s=policy.timeout_s, max_connections=2)

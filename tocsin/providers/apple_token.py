@@ -23,6 +23,9 @@ RENEW_AT_MOST_EVERY_S = 20 * 60
 
 EXPIRES_S = 60 * 60
 
+KEY_PREFIX = "tocsin:apns-token:"
+"""Put before the name of a key's token in Redis."""
+
 WAIT_S = 1.0
 """A Redis that answers later does not delay pushes."""
 
@@ -58,25 +61,34 @@ class TokenShare(Protocol):
 
 
 class RedisTokenShare:
-    """Keeps tokens in Redis; without an answer each process uses its own."""
+    """Keeps tokens in Redis; without an answer each process uses its own.
 
-    def __init__(self, redis: Redis, prefix: str = "tocsin:apns-token:") -> None:
+    An answer that was lost is asked for again: the next one finds the token that is kept.
+    """
+
+    def __init__(self, redis: Redis, prefix: str = KEY_PREFIX) -> None:
         self._prefix = prefix
         self._script = redis.register_script(_SHARE)
 
     async def settle(self, name: str, offer: Signed, refused: str) -> Signed:
         """Give the token that all use; see `TokenShare.settle`."""
-        figures = (RENEW_AFTER_S, RENEW_AT_MOST_EVERY_S, EXPIRES_S)
         try:
             async with asyncio.timeout(WAIT_S):
-                held = await self._script(
-                    keys=[self._prefix + name], args=[offer.made_s, offer.token, refused, *figures]
-                )
+                held = await self._ask_twice(name, offer, refused)
         except (RedisError, OSError):
             return offer
         text = held.decode() if isinstance(held, bytes) else str(held)
         made, _, token = text.partition(" ")
         return Signed(token, int(made))
+
+    async def _ask_twice(self, name: str, offer: Signed, refused: str) -> object:
+        keys = [self._prefix + name]
+        values: list[str | int] = [offer.made_s, offer.token, refused]
+        values += [RENEW_AFTER_S, RENEW_AT_MOST_EVERY_S, EXPIRES_S]
+        try:
+            return await self._script(keys=keys, args=values)
+        except (RedisError, OSError):
+            return await self._script(keys=keys, args=values)
 
 
 class ProviderToken:

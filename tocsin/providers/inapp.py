@@ -8,6 +8,7 @@ from pydantic import Field
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
+    NoPermissionError,
     OutOfMemoryError,
     RedisError,
     ResponseError,
@@ -111,10 +112,12 @@ def _entry(message: Message, content: InAppContent) -> Entry:
 
 
 def _failure(error: Exception) -> DeliveryError:
-    """Class a failure by its type alone: Redis quotes commands, and so texts, in its messages."""
+    """Class a failure without its text: Redis quotes commands, and so texts, in its messages."""
     kind = type(error).__name__
     if isinstance(error, AuthenticationError | AuthorizationError):
         return Misconfigured("Redis refuses the login", code=kind)
+    if isinstance(error, NoPermissionError) or "ACL failure in script" in str(error):
+        return Misconfigured("Redis denies a right that the inbox needs: `tocsin check` names it", code="acl")
     if isinstance(error, ResponseError) and not isinstance(error, OutOfMemoryError):
         return Transient("Redis refuses the command", code=kind)
     return Transient("Redis is away or full", code=kind)

@@ -64,10 +64,28 @@ class Shown(NamedTuple):
 
 
 # Each script is one step for Redis, so readers never see an entry without its count. They return the unread
-# count, or -1 where nothing changed.
-_ADD = """
+# count, or -1 where nothing changed. When Redis refuses a command of a script it undoes nothing, so each
+# script first asks whether its user may run all of them (since Redis 7).
+_MAY = """
+local function must_be_allowed(calls)
+  if not redis.acl_check_cmd then return end
+  for _, call in ipairs(calls) do
+    if not redis.acl_check_cmd(unpack(call)) then error('ACL failure in script: ' .. call[1]) end
+  end
+end
+"""
+
+_ADD = (
+    _MAY
+    + """
 local order, entries, unread = KEYS[1], KEYS[2], KEYS[3]
 local id, entry, at, cap, keep, live = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
+must_be_allowed({
+  {'HSETNX', entries, id, ''}, {'HEXISTS', entries, id}, {'HDEL', entries, id},
+  {'ZADD', order, at, id}, {'ZRANGE', order, 0, 0}, {'ZREM', order, id},
+  {'SADD', unread, id}, {'SREM', unread, id}, {'SCARD', unread},
+  {'EXPIRE', order, keep}, {'PUBLISH', live, ''},
+})
 if redis.call('HSETNX', entries, id, entry) == 0 then return -1 end
 redis.call('ZADD', order, at, id)
 redis.call('SADD', unread, id)
@@ -82,9 +100,13 @@ if redis.call('HEXISTS', entries, id) == 1 then
 end
 return count
 """
+)
 
-_READ = """
+_READ = (
+    _MAY
+    + """
 local unread, live = KEYS[1], ARGV[1]
+must_be_allowed({{'SMEMBERS', unread}, {'SREM', unread, ''}, {'SCARD', unread}, {'PUBLISH', live, ''}})
 local ids = {}
 for i = 2, #ARGV do ids[#ids + 1] = ARGV[i] end
 if #ids == 0 then ids = redis.call('SMEMBERS', unread) end
@@ -98,9 +120,15 @@ local change = {kind = 'read', unread = count, message_ids = changed}
 redis.call('PUBLISH', live, cjson.encode(change))
 return {count, changed}
 """
+)
 
-_REMOVE = """
+_REMOVE = (
+    _MAY
+    + """
 local order, entries, unread, live = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
+must_be_allowed({
+  {'HDEL', entries, ''}, {'ZREM', order, ''}, {'SREM', unread, ''}, {'SCARD', unread}, {'PUBLISH', live, ''},
+})
 local changed = {}
 for i = 2, #ARGV do
   if redis.call('HDEL', entries, ARGV[i]) == 1 then changed[#changed + 1] = ARGV[i] end
@@ -112,6 +140,7 @@ local change = {kind = 'removed', unread = count, message_ids = changed}
 redis.call('PUBLISH', live, cjson.encode(change))
 return count
 """
+)
 
 
 class Inbox:
@@ -156,7 +185,10 @@ class Inbox:
         return int(await self._redis.scard(self._keys(user_key)[2]))
 
     async def mark_read(self, user_key: str, message_ids: Sequence[str]) -> list[str]:
-        """Mark entries read; returns those that were unread until now, so that each is reported once."""
+        """Mark entries read; returns those that were unread until now, so that each is reported once.
+
+        If the answer is lost, the entries are read and a repeat returns none of them.
+        """
         return await self._mark(user_key, message_ids) if message_ids else []
 
     async def mark_all_read(self, user_key: str) -> list[str]:
@@ -174,7 +206,7 @@ class Inbox:
 
     def live_channel(self, user_key: str) -> str:
         """Name the channel that carries a user's `Change`s."""
-        return f"{self._policy.prefix}inbox:{{{user_key}}}:live"
+        return live_channel(self._policy.prefix, user_key)
 
     async def _mark(self, user_key: str, message_ids: Sequence[str]) -> list[str]:
         arguments = [self.live_channel(user_key), *message_ids]
@@ -182,5 +214,15 @@ class Inbox:
         return [item.decode() if isinstance(item, bytes) else item for item in changed]
 
     def _keys(self, user_key: str) -> tuple[str, str, str]:
-        base = f"{self._policy.prefix}inbox:{{{user_key}}}"
-        return f"{base}:order", f"{base}:entries", f"{base}:unread"
+        return user_keys(self._policy.prefix, user_key)
+
+
+def live_channel(prefix: str, user_key: str) -> str:
+    """Name the channel that carries a user's `Change`s."""
+    return f"{prefix}inbox:{{{user_key}}}:live"
+
+
+def user_keys(prefix: str, user_key: str) -> tuple[str, str, str]:
+    """Name the keys of a user's inbox: order, entries, unread."""
+    base = f"{prefix}inbox:{{{user_key}}}"
+    return f"{base}:order", f"{base}:entries", f"{base}:unread"

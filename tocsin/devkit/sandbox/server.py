@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 from aiosmtpd.smtp import SMTP
-from redis.asyncio import Redis
 
+from tocsin.delivery.redis_client import open_client
 from tocsin.devkit.sandbox import keys
 from tocsin.devkit.sandbox.apns_h2 import Apns, ProviderTokens
 from tocsin.devkit.sandbox.app import App
@@ -127,7 +127,7 @@ async def _open_http(
     token_uri = f"http://{HOST}:{port}/fcm/token"
     tokens = Tokens(keys.service_account(policy.folder, token_uri), token_uri, handler.clock_ms)
     feed = Feed(handler, loop.call_later)
-    redis = Redis.from_url(policy.redis) if policy.redis else None
+    redis = open_client(policy.redis) if policy.redis else None
     inboxes = Inboxes(redis, policy.inapp_prefix, handler)
     await stack.enter_async_context(inboxes.following())
     vendors: dict[str, Vendor] = {
