@@ -16,7 +16,7 @@ from operators.gate import GateInput, GroupBatch, Item
 from sources.partitioner import key_group_of, partition_of
 from tocsin.errors import DecodeError
 from tocsin.formats import codec
-from tocsin.formats.forwarded import ORIGIN_HEADER, RECEIVED_HEADER
+from tocsin.formats.forwarded import ORIGIN_HEADER, RECEIVED_HEADER, place_of
 from tocsin.formats.rfc3339 import LATEST_MS
 from tocsin.model import ids, topics
 from tocsin.model.event import Event, Origin
@@ -233,7 +233,7 @@ class Decoder:
 
     def _dead(self, raw: RawRecord, error: DecodeError) -> list[OutRecord]:
         now_ms = self._clocks.now(raw.partition) or raw.timestamp_ms
-        origin = _origin_of(raw)
+        origin = place_of(raw)
         outcome = Outcome(
             outcome_id=ids.outcome_id(origin, Status.DEAD),
             status=Status.DEAD,
@@ -248,11 +248,6 @@ class Decoder:
             codec.dead_letter(raw, "decode", error.reason, str(error)),
             OutRecord(topics.OUTCOMES, raw.partition, raw.key, msgspec.json.encode(outcome)),
         ]
-
-
-def _origin_of(raw: RawRecord) -> str:
-    marked = dict(raw.headers).get(ORIGIN_HEADER)
-    return marked.decode("ascii", "replace") if marked else f"{raw.topic}/{raw.partition}/{raw.offset}"
 
 
 def _as_first_read(event: Event, headers: dict[str, bytes], partitions: int) -> Event:

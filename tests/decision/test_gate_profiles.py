@@ -167,8 +167,8 @@ def test_a_device_registered_again_is_not_blocked_any_more(ann: World) -> None:
 
 def test_blocks_outlive_profile_changes(ann: World) -> None:
     ann.receipt("opted_out", target=ids.target_id("+12125550100"))
-    ann.profile(profile(phone=""), at=1)
-    ann.profile(profile(), at=2)
+    ann.profile(profile(locale="de", version=2), at=1)
+    ann.profile(profile(version=3), at=2)
     assert "sms" not in sent(ann.event("flight.cancelled", at=3))
 
 

@@ -24,6 +24,8 @@ NOT_OF_THE_GATE = {
     "out_of_attempts": "delivery counts attempts",
     "stale_profile": "the send ledger finds it; the gate reads it and decides again",
     "resent_after_unknown": "delivery after a crash",
+    "resubscribed": "a receipt of a kind that the recorded release did not know",
+    "unblocked": "a receipt of a kind that the recorded release did not know",
 }
 # Reasons under each status of the gate and of decoding. A receipt of a bounce carries the provider's own.
 WORDS = {

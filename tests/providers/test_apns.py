@@ -147,7 +147,7 @@ async def test_the_payload_limit_is_apple_s() -> None:
 @pytest.mark.parametrize("device", ["ab/../x", "ab?c", "", "höx", "ab\r\ncd"])
 async def test_a_device_token_cannot_change_the_path(device: str) -> None:
     async with apple(OK) as (server, apns):
-        with pytest.raises(RecipientGone):
+        with pytest.raises(Rejected):
             await apns.send(ios(address=device))
         assert server.requests == []
 
@@ -334,7 +334,7 @@ async def test_every_reason_has_its_class(status: int, reason: str) -> None:
     [
         (400, Rejected),
         (403, Misconfigured),
-        (410, RecipientGone),
+        (410, Rejected),
         (429, Throttled),
         (500, Transient),
         (302, Misconfigured),

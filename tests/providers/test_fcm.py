@@ -313,6 +313,7 @@ async def test_a_caller_that_gives_up_does_not_stop_the_renewal() -> None:
         ),
         (fcm_error(400, "", "The registration token is not valid", "INVALID_ARGUMENT"), Rejected),
         (fcm_error(400, "INVALID_ARGUMENT", "Android message is too big"), Rejected),
+        (fcm_error(400, "INVALID_ARGUMENT", "A registration token and a topic exclude each other"), Rejected),
         (fcm_error(429, "QUOTA_EXCEEDED", status="RESOURCE_EXHAUSTED"), Throttled),
         (fcm_error(429, "", status="RESOURCE_EXHAUSTED"), Throttled),
         (fcm_error(503, "UNAVAILABLE"), Transient),

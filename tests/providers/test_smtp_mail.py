@@ -337,7 +337,7 @@ async def test_our_own_limit_is_kept() -> None:
 )
 async def test_an_address_that_is_none_reaches_no_server(address: str) -> None:
     async with post_office() as (smtp, mail):
-        with pytest.raises(RecipientGone) as caught:
+        with pytest.raises(Rejected) as caught:
             await mail.send(outgoing("email", target=Target(address)))
         assert caught.value.code == "5.1.3"
         assert not address or address not in str(caught.value)

@@ -41,6 +41,10 @@ COMMANDS = {
         "Check the settings, the catalog and its templates, the provider accounts and the servers.",
     ),
     "send": Command("tocsin.cli.send:send", "Write one event to Kafka and say where it went."),
+    "unblock": Command(
+        "tocsin.cli.unblock:unblock",
+        "Let a user be reached again at an address or device that a receipt blocked.",
+    ),
     "tail": Command("tocsin.cli.tail:tail", "Print a topic's records as they arrive."),
     "balance": Command(
         "tocsin.cli.balance:balance",

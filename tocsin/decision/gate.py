@@ -143,8 +143,10 @@ class Gate:
             return self._erase(record, tenant, user, now_ms)
         found = record if record is not None else UserRecord()
         decision = Decision(found)
-        defaults = self._defaults.get(tenant, _NO_DEFAULTS)
+        defaults, before = self._defaults.get(tenant, _NO_DEFAULTS), found.contact_points
         decision.touched = profiles.adopt(found, user, profile, defaults.preferences)
+        if decision.touched:
+            receipts.name_again(found, before, now_ms, self.policy.blocked_max)
         # Without a record nothing was ever sent to this user, so no message can be stale.
         if decision.touched and record is not None:
             decision.profile_version = found.version
@@ -159,22 +161,39 @@ class Gate:
     def on_receipt(
         self, record: UserRecord | None, receipt: ReceiptEvent, now_ms: int, raw: RawRecord
     ) -> Decision:
-        """Log a receipt; it may block its contact point and cancel timers of its notification."""
+        """Log a receipt; it may block contact points, lift blocks, and cancel timers of its notification."""
         decision = Decision(record)
         kind = receipts.RECEIPTS.get(receipt.kind)
         if kind is None:
             error = f"unknown kind of receipt: send one of {', '.join(sorted(receipts.KINDS))}"
             decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, error))
             return decision
-        if receipts.blocks(receipt, kind):
+        targets = receipts.targets_of(record, receipt)
+        if kind.lifts or receipts.blocks(receipt, kind):
             decision.record = record = record or UserRecord()
-            receipts.block(record, receipt, now_ms, self.policy.blocked_max)
-            decision.touched = True
-        decision.outcomes.append(receipts.receipt_outcome(receipt, kind, now_ms, self._version))
+            decision.touched = self._set_blocks(record, receipt, kind, targets, now_ms)
+            if not targets:
+                decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, receipts.NO_TARGET))
+        outcome = receipts.receipt_outcome(receipt, kind, raw, targets, now_ms, self._version)
+        decision.outcomes.append(outcome)
         for timer_id in receipts.cancelled(record, receipt, kind) if record else ():
             assert record is not None, "only a record has timers"
             self._cancel(decision, record, receipt, timer_id, now_ms)
         return decision
+
+    def _set_blocks(
+        self,
+        record: UserRecord,
+        receipt: ReceiptEvent,
+        kind: receipts.ReceiptKind,
+        targets: tuple[str, ...],
+        now_ms: int,
+    ) -> bool:
+        """Block the contact points of a receipt or lift their blocks; return whether anything changed."""
+        change = receipts.lift if kind.lifts else receipts.block
+        at_ms, most = receipt.at_ms or now_ms, self.policy.blocked_max
+        changed = [change(record, target, at_ms, most) for target in targets]
+        return any(changed)
 
     def on_retry(self, record: UserRecord | None, retry: Retry, now_ms: int) -> Decision:
         """Decide a returned message again: hold it until due, send it by the profile of now, or end it.

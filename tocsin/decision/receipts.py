@@ -1,6 +1,10 @@
 """Receipts: what became of a message after it was sent. One row of `RECEIPTS` for each kind.
 
-A receipt is logged. It may block its contact point, and cancel timers of its notification.
+A receipt is logged. It may block a contact point or lift its block, and cancel timers of its notification.
+
+A block is lifted by a receipt of kind `unblocked` or `resubscribed`, by a device that is registered after
+it, and by a profile that names the address again after it had not (`name_again`). A lift is remembered: a
+late receipt that is older than the lift blocks nothing.
 """
 
 from collections.abc import Mapping
@@ -9,9 +13,12 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tocsin.decision.timers import TimerKind
-from tocsin.decision.user_state import UserRecord
-from tocsin.model.ids import outcome_id
+from tocsin.decision.user_state import ContactPoint, UserRecord
+from tocsin.formats.addresses import spellings
+from tocsin.formats.forwarded import place_of
+from tocsin.model.ids import digest, message_id, outcome_id, target_id
 from tocsin.model.outcome import Outcome, ReceiptEvent
+from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason, Status
 
 PERMANENT = frozenset({"permanent", Reason.RECIPIENT_GONE.value, Reason.RECIPIENT_OPTED_OUT.value})
@@ -33,12 +40,14 @@ class ReceiptKind(NamedTuple):
         status: of its outcome.
         reason: of its outcome; the receipt's own where this is `NONE`.
         blocks: whether its contact point is blocked.
+        lifts: whether a block of its contact point is lifted.
         cancels: kinds of timers of the same notification that it cancels.
     """
 
     status: Status
     reason: Reason = Reason.NONE
     blocks: Blocks = Blocks.NEVER
+    lifts: bool = False
     cancels: frozenset[TimerKind] = frozenset()
 
 
@@ -53,20 +62,33 @@ RECEIPTS: Mapping[str, ReceiptKind] = MappingProxyType(
         "clicked": ReceiptKind(Status.CLICKED),
         "unsubscribed": ReceiptKind(Status.UNSUBSCRIBED),
         "read": ReceiptKind(Status.READ),
+        "resubscribed": ReceiptKind(Status.RESUBSCRIBED, lifts=True),
+        "unblocked": ReceiptKind(Status.UNBLOCKED, lifts=True),
     }
 )
 KINDS = frozenset(RECEIPTS)
+NO_TARGET = (
+    "names no address or device of the user: send target, address, message_id with notification_id, or a"
+    " channel that the user has (the receipt is logged, it blocks and lifts nothing)"
+)
 
 
-def receipt_outcome(receipt: ReceiptEvent, kind: ReceiptKind, now_ms: int, version: str) -> Outcome:
+def receipt_outcome(
+    receipt: ReceiptEvent,
+    kind: ReceiptKind,
+    raw: RawRecord,
+    targets: tuple[str, ...],
+    now_ms: int,
+    version: str,
+) -> Outcome:
     """Write the outcome of a receipt.
 
     Receipts of providers have ids of their own, for a message may be opened twice. Without one, a message has
-    one outcome of each kind.
+    one outcome of each kind. A receipt that names no message has an id of all that it says.
     """
     status = kind.status.value
     return Outcome(
-        outcome_id=outcome_id(receipt.receipt_id or receipt.message_id or receipt.origin, status),
+        outcome_id=outcome_id(receipt.receipt_id or receipt.message_id or _content_id(receipt, raw), status),
         status=status,
         tenant=receipt.tenant,
         user=receipt.user,
@@ -76,7 +98,7 @@ def receipt_outcome(receipt: ReceiptEvent, kind: ReceiptKind, now_ms: int, versi
         notification=receipt.notification,
         category=receipt.category,
         channel=receipt.channel or "*",
-        target=receipt.target,
+        target=targets[0] if len(targets) == 1 else "",
         reason=kind.reason.value or receipt.reason,
         catalog_version=version,
         provider=receipt.provider,
@@ -86,21 +108,90 @@ def receipt_outcome(receipt: ReceiptEvent, kind: ReceiptKind, now_ms: int, versi
     )
 
 
+def _content_id(receipt: ReceiptEvent, raw: RawRecord) -> str:
+    """Name a receipt without an id by its owner, contact point and time; without a time by its place."""
+    when = str(receipt.at_ms) if receipt.at_ms else place_of(raw)
+    about = (receipt.channel, receipt.target, receipt.address, receipt.notification_id, receipt.origin)
+    return digest("receipt", receipt.tenant, receipt.user, *about, receipt.provider_message_id, when)
+
+
 def blocks(receipt: ReceiptEvent, kind: ReceiptKind) -> bool:
     """Return whether nothing more may be sent to the receipt's contact point."""
-    if not receipt.target:
-        return False
     return kind.blocks is Blocks.ALWAYS or (
         kind.blocks is Blocks.IF_PERMANENT and receipt.reason in PERMANENT
     )
 
 
-def block(record: UserRecord, receipt: ReceiptEvent, now_ms: int, most: int) -> None:
-    """Block a contact point. Beyond `most` the oldest block is dropped; a usual user never has so many."""
-    at_ms = max(record.blocked.pop(receipt.target, 0), receipt.at_ms or now_ms)
-    if len(record.blocked) >= most:
-        del record.blocked[next(iter(record.blocked))]
-    record.blocked[receipt.target] = at_ms
+def targets_of(record: UserRecord | None, receipt: ReceiptEvent) -> tuple[str, ...]:
+    """Return the keys of the contact points that a receipt is about; empty if it names none.
+
+    An address may be spelled otherwise than in the profile. One that the profile does not have is taken as it
+    is written: it may be that of an inline recipient, or one that a later profile names.
+    """
+    if receipt.target:
+        return (receipt.target,)
+    points = record.contact_points if record else ()
+    if receipt.address:
+        keys = [target_id(spelling) for spelling in spellings(receipt.address)]
+        known = {point.key for point in points}
+        return (next((key for key in keys if key in known), keys[-1]),)
+    return tuple(dict.fromkeys(point.key for point in points if _is_about(receipt, point)))
+
+
+def _is_about(receipt: ReceiptEvent, point: ContactPoint) -> bool:
+    if receipt.message_id and receipt.notification_id:
+        return receipt.message_id == message_id(receipt.notification_id, point.channel, point.key)
+    return receipt.channel == point.channel
+
+
+def block(record: UserRecord, target: str, at_ms: int, most: int) -> bool:
+    """Block a contact point; False if the report is older than a lift.
+
+    Beyond `most` entries a lift is dropped first, then the oldest block; a usual user never has so many.
+    """
+    known = record.blocked.get(target, 0)
+    if at_ms <= -known:
+        return False
+    _remember(record, target, max(at_ms, known), most)
+    return True
+
+
+def lift(record: UserRecord, target: str, at_ms: int, most: int) -> bool:
+    """Lift the block of a contact point, and remember when; False if nothing changes."""
+    known = record.blocked.get(target, 0)
+    if at_ms < abs(known) or known == -at_ms:
+        return False
+    _remember(record, target, -at_ms, most)
+    return True
+
+
+def name_again(record: UserRecord, before: tuple[ContactPoint, ...], now_ms: int, most: int) -> None:
+    """Lift the blocks that a changed profile ends: of addresses named again, and of devices registered anew.
+
+    A device may be listed without its time of registration later; that time still ends older blocks.
+
+    Args:
+        record: has the contact points of the new profile.
+        before: those of the profile before; empty at first sight, when nothing is named *again*.
+        now_ms: the time of the decision.
+        most: entries of `record.blocked`.
+    """
+    earlier = {point.key: point.registered_ms for point in before}
+    for point in record.contact_points:
+        known, forgotten = record.blocked.get(point.key, 0), earlier.get(point.key, 0)
+        registered_ms = max(point.registered_ms, forgotten)
+        if known > 0 and before and point.key not in earlier:
+            lift(record, point.key, max(now_ms, known), most)
+        elif (0 < known < registered_ms) or (forgotten > point.registered_ms):
+            lift(record, point.key, registered_ms, most)
+
+
+def _remember(record: UserRecord, target: str, at_ms: int, most: int) -> None:
+    entries = record.blocked
+    entries.pop(target, None)
+    if len(entries) >= most:
+        del entries[next((key for key, each in entries.items() if each < 0), next(iter(entries)))]
+    entries[target] = at_ms
 
 
 def cancelled(record: UserRecord, receipt: ReceiptEvent, kind: ReceiptKind) -> list[str]:

@@ -64,7 +64,7 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
         quiet_hours: start and end in minutes of the day, the recipient's or else the tenant's; None for none.
         switched_off: keys of `tocsin.model.switches`, defaults included.
         snoozed_until_ms: nothing is wanted before; 0 without a snooze.
-        blocked: key of a refused contact point -> the time of the refusal.
+        blocked: key of a refused contact point -> the time of the refusal; negative once it was lifted.
     """
 
     version: int

@@ -15,6 +15,8 @@ from tocsin.errors import StateError
 
 PROFILE_TIMER: Final = "profile"
 """Id of the timer that ends the wait for a user's profile."""
+LIFTS_KEPT_MS: Final = 30 * 86_400_000
+"""How long a lifted block is remembered: longer than providers and topics keep an older receipt."""
 _VERSION: Final = b"\x01"
 
 
@@ -84,7 +86,8 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
         contact_points: in the profile's order; in-app is always one.
         switched_off: keys of `tocsin.model.switches`; the tenant's defaults are merged in.
         quiet_start_min: start of the user's own quiet hours, minute of the day; -1: the tenant's apply.
-        blocked: key of a contact point that a provider refused or reported dead -> the time of the report.
+        blocked: key of a contact point that a provider refused or reported dead -> the time of the report;
+            after the block was lifted, the time of that, negative.
         seen: source + id of recent events (`tocsin.decision.dedup`).
         keys: recent dedup keys of notifications (`tocsin.decision.dedup`).
         counts: counter -> recent times (`tocsin.decision.limits`).
@@ -138,7 +141,10 @@ def expire(record: UserRecord, now_ms: int) -> bool:
     keys = dedup.pruned(record.keys, now_ms)
     shrunk = len(seen) < len(record.seen) or len(keys) < len(record.keys)
     record.seen, record.keys = seen, keys
-    return limits.expire(record.counts, now_ms) or shrunk
+    lifted = [key for key, at_ms in record.blocked.items() if at_ms < 0 and -at_ms < now_ms - LIFTS_KEPT_MS]
+    for key in lifted:
+        del record.blocked[key]
+    return limits.expire(record.counts, now_ms) or shrunk or bool(lifted)
 
 
 class RecordCodec:

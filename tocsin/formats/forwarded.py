@@ -12,6 +12,12 @@ RECEIVED_HEADER: Final = "tocsin-received"
 _MARKS = frozenset({ORIGIN_HEADER, RECEIVED_HEADER})
 
 
+def place_of(raw: RawRecord) -> str:
+    """Return where a record was first read: `topic/partition/offset`, of a forwarded one as it is marked."""
+    marked = dict(raw.headers).get(ORIGIN_HEADER)
+    return marked.decode("ascii", "replace") if marked else f"{raw.topic}/{raw.partition}/{raw.offset}"
+
+
 def first_read(raw: RawRecord, origin: Origin, received_ms: int) -> RawRecord:
     """Return a record as it was first read: that place and time, and only the headers of its producer."""
     headers = tuple(header for header in raw.headers if header[0] not in _MARKS)

@@ -54,8 +54,15 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
 class ReceiptEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """What became of a message after it was sent (`tocsin.receipts`): delivered, opened, bounced, gone….
 
-    `gone` and `opted_out` make the gate block `target` for this user, so that nothing more is routed there;
-    `target` is the `target_id` of the address or device, never the address.
+    Some kinds block an address or device for the user, others lift the block
+    (`tocsin.decision.receipts.RECEIPTS`). A receipt names it in one of these ways, the first that is given:
+
+    - `target`: its `target_id`, as in messages' outcomes;
+    - `address`: the plain address or device token, as a webhook reports it. No outcome holds it;
+    - `message_id` and `notification_id`: where that message went;
+    - `channel`: all of the user's addresses and devices on it.
+
+    `at_ms` is the time of the report, not of its arrival: a block that is older than its lift has no effect.
     """
 
     tenant: str
@@ -65,6 +72,7 @@ class ReceiptEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     notification_id: str = ""
     channel: str = ""
     target: str = ""
+    address: str = ""
     at_ms: int = 0
     provider: str = ""
     provider_message_id: str = ""

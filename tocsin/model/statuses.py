@@ -22,6 +22,8 @@ class Status(StrEnum):
     CLICKED = "clicked"
     UNSUBSCRIBED = "unsubscribed"
     READ = "read"
+    RESUBSCRIBED = "resubscribed"
+    UNBLOCKED = "unblocked"
 
 
 FINAL = frozenset(

@@ -199,7 +199,7 @@ class Apns:
         device = message.target.address
         if not device.isalnum() or not device.isascii():
             msg = "the device token is not hexadecimal"
-            raise RecipientGone(msg, code="BadDeviceToken")
+            raise Rejected(msg, code="BadDeviceToken")
         url = f"{self._account.base_url}/3/device/{device}"
         return await self._transport.request("POST", url, headers, body, self.limits.timeout_s)
 
@@ -279,8 +279,6 @@ def _decode(body: bytes) -> _Answer:
 
 
 def _by_status(status: int) -> type[DeliveryError]:
-    if status == 410:
-        return RecipientGone
     if status == 429:
         return Throttled
     if status >= 500:

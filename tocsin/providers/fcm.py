@@ -43,8 +43,10 @@ ERRORS: Mapping[str, type[DeliveryError]] = {
 """`errorCode` of the FcmError detail, or else `status`, to error.
 
 SENDER_ID_MISMATCH is doubted first (`DeviceDoubt`). INVALID_ARGUMENT is `RecipientGone` only with the
-FcmError detail and a message about the registration token.
+FcmError detail and a message that says that the registration token is not valid.
 """
+
+_INVALID_TOKEN = "registration token is not a valid"  # noqa: S105  # Google's words
 
 ABOUT: Mapping[str, About] = {"THIRD_PARTY_AUTH_ERROR": About.MESSAGE}
 """Code to what it is about, where its error's class says otherwise.
@@ -221,7 +223,7 @@ def _error(answer: Response, outgoing: Outgoing, now_s: float) -> DeliveryError:
     said = _decode(answer.body)
     refusal, code = said.error, _error_code(said)
     kind = ERRORS.get(code) or _by_status(answer.status)
-    if _fcm_code(refusal) == "INVALID_ARGUMENT" and "registration token" in refusal.message.lower():
+    if _fcm_code(refusal) == "INVALID_ARGUMENT" and _INVALID_TOKEN in refusal.message.lower():
         kind = RecipientGone
     text = clean(refusal.message, outgoing) or f"HTTP {answer.status}"
     wait_s = _wait_s(kind, answer, now_s)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 from pydantic import SecretStr
 
-from tocsin.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient
+from tocsin.errors import DeliveryError, Misconfigured, Rejected, Throttled, Transient
 from tocsin.model.content import EmailContent, Outgoing
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
@@ -33,7 +33,11 @@ ERRORS: Mapping[int, type[DeliveryError]] = {
     503: Transient,
     504: Transient,
 }
-"""HTTP status to error; a 400 whose field is the recipient's address is `RecipientGone`."""
+"""HTTP status to error.
+
+A 400 blocks nobody, also where its field is the recipient's address: SendGrid looks at the spelling, and has
+not asked the recipient's server. Only the event webhook tells that a mailbox is gone.
+"""
 
 RESERVED = ADDRESSING | {
     "x-sg-id",
@@ -157,8 +161,6 @@ def _error(answer: Response, outgoing: Outgoing, now_s: float) -> DeliveryError:
     refusal = _first_refusal(answer.body)
     kind = ERRORS.get(answer.status) or _fallback(answer.status)
     field = refusal.field or ""
-    if answer.status == 400 and field.startswith("personalizations.") and ".to." in field:
-        kind = RecipientGone
     text = clean(f"{field} {refusal.message}".strip(), outgoing) or f"HTTP {answer.status}"
     wait_s = _wait_s(answer, now_s) if kind in (Throttled, Transient) else None
     return kind(text, code=str(answer.status), retry_after_s=wait_s)

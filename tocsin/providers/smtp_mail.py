@@ -136,8 +136,8 @@ class SmtpMail:
     async def send(self, outgoing: Outgoing) -> Receipt:
         """Hand over one e-mail; see `Provider.send`."""
         content = content_of(outgoing, EmailContent)
-        recipient = _mailbox(outgoing.message.target.address, RecipientGone)
-        sender = _mailbox(self._bounces_to(outgoing.message, content), Rejected)
+        recipient = _mailbox(outgoing.message.target.address)
+        sender = _mailbox(self._bounces_to(outgoing.message, content))
         mail = mime_bytes(outgoing.message, content)
         check_size(len(mail), self.limits.max_bytes, "the mail in bytes")
         deadline_s = asyncio.get_running_loop().time() + self.limits.timeout_s * MARGIN
@@ -175,13 +175,17 @@ async def _transact(
     return Receipt(_queue_id(answer.message), str(answer.code))
 
 
-def _mailbox(address: str, wrong: type[DeliveryError]) -> str:
-    """Write an address as SMTP takes it: the domain in ASCII, nothing that ends the command line early."""
+def _mailbox(address: str) -> str:
+    """Write an address as SMTP takes it: the domain in ASCII, nothing that ends the command line early.
+
+    Raises:
+        Rejected: it cannot be written so. No server was asked, so it says nothing about the recipient.
+    """
     mailbox = ascii_domain(address)
     if _ADDRESS.fullmatch(mailbox):
         return mailbox
     msg = "the address is not one"
-    raise wrong(msg, code="5.1.3")
+    raise Rejected(msg, code="5.1.3")
 
 
 def _queue_id(text: str) -> str:

@@ -37,12 +37,12 @@ MAX_VALIDITY_S = 36_000
 ERRORS: Mapping[int, type[DeliveryError]] = {
     # the address
     21211: RecipientGone,
-    21604: RecipientGone,
     21614: RecipientGone,
     # opt-out
     21610: OptedOut,
     # content
     21602: Rejected,
+    21604: Rejected,
     21617: Rejected,
     21619: Rejected,
     21620: Rejected,

@@ -1,0 +1,49 @@
+"""`tocsin unblock`: lifts a block by hand."""
+
+import time
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from tocsin.app.settings import Settings
+from tocsin.cli.output import console, fail, print_json
+from tocsin.cli.send import write
+from tocsin.formats.codec import decode_receipt, encode
+from tocsin.model import topics
+from tocsin.model.outcome import ReceiptEvent
+from tocsin.model.raw import RawRecord
+from tocsin.model.statuses import CHANNELS
+
+
+def unblock(
+    *,
+    user: Annotated[str, typer.Option(help="id of the user")],
+    tenant: Annotated[str, typer.Option(help="tenant of the user")] = "default",
+    address: Annotated[str, typer.Option(help="the address, number or device token")] = "",
+    target: Annotated[str, typer.Option(help="or its hash, as `tocsin why` shows it")] = "",
+    channel: Annotated[str, typer.Option(help="or all of the user's on this channel")] = "",
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Let a user be reached again at an address or device that a receipt blocked."""
+    if not (address or target or channel):
+        fail("name what to unblock: --address, --target or --channel", code=2)
+    if channel and channel not in CHANNELS:
+        fail(f"--channel: not a channel; name one of {', '.join(CHANNELS)}", code=2)
+    receipt = ReceiptEvent(
+        tenant=tenant,
+        user=user,
+        kind="unblocked",
+        channel=channel,
+        target=target,
+        address=address,
+        at_ms=time.time_ns() // 1_000_000,
+        reason="by hand",
+    )
+    value = encode(receipt)
+    decode_receipt(RawRecord(topics.RECEIPTS, 0, 0, 0, None, value, ()))  # what decide would refuse, too
+    origin = write(Settings(), topics.RECEIPTS, f"{tenant}/{user}", value)
+    if json:
+        print_json({"origin": origin})
+    else:
+        console.print(Text.assemble(("✓", "green"), f" written at {origin}"), soft_wrap=True)
