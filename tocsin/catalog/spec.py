@@ -40,6 +40,7 @@
     locale: en
     providers: {email: [smtp, sendgrid], sms: [twilio], push: [fcm], inapp: [inapp]}
     senders: {email: hello@flights.example, email_name: Flights, sms: "+15005550006"}
+    sms: {currency_codes: true}                    # default: ₹ becomes INR where GSM-7 lacks only it
     branding: {name: Flights, color: "#0a5", logo: https://…, address: "1 Main St", url: https://…}
 
 `catalog/templates/<name>/<locale>/<part>.j2` are the texts. Durations are a number and one of ms, s, m, h, d.
@@ -209,6 +210,16 @@ class Senders(_Strict):
     unsubscribe_email: str = Field(default="", pattern=r"^([^\s<>@?]+@[^\s<>@?]+)?$")
 
 
+class SmsSettings(_Strict):
+    """How text messages are written.
+
+    One character outside GSM-7 makes a text UCS-2: 70 characters a segment instead of 160. With
+    `currency_codes`, signs such as ₹ and zł become ISO 4217 codes in texts that are GSM-7 otherwise.
+    """
+
+    currency_codes: bool = True
+
+
 class Branding(_Strict):
     """What templates show of the tenant."""
 
@@ -230,6 +241,7 @@ class TenantSpec(_Strict):
     locale: str = "en"
     providers: dict[ChannelName, list[str]] = {}
     senders: Senders = Senders()
+    sms: SmsSettings = SmsSettings()
     branding: Branding = Branding()
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tocsin.catalog.spec import Senders
+from tocsin.catalog.spec import Senders, SmsSettings
 from tocsin.errors import RenderError
 from tocsin.model.content import Content, EmailContent, InAppContent, PushContent, SmsContent
 from tocsin.model.ids import digest
@@ -34,11 +34,13 @@ class ContentContext(NamedTuple):
         message: the message.
         senders: of its tenant, from `clean_senders`.
         unsubscribe_url: where its recipient can unsubscribe; empty for nowhere.
+        sms: how the tenant's text messages are written.
     """
 
     message: Message
     senders: Senders
     unsubscribe_url: str = ""
+    sms: SmsSettings = SmsSettings()
 
 
 Builder = Callable[[Parts, ContentContext], Content]
@@ -76,7 +78,7 @@ def mail_headers(unsubscribe_url: str, unsubscribe_email: str) -> dict[str, str]
 
 
 def sms_content(parts: Parts, context: ContentContext) -> SmsContent:
-    """Build a text message, in GSM-7 if plain punctuation makes it so, and count what it will be billed as.
+    """Build a text message, in GSM-7 if plain characters make it so, and count what it will be billed as.
 
     Raises:
         RenderError: no provider takes a text of this length.
@@ -85,7 +87,7 @@ def sms_content(parts: Parts, context: ContentContext) -> SmsContent:
     text = tidy(parts["sms"]).replace("\u202f", " ")
     size = analyse(text)
     if size.encoding != "GSM-7":
-        text = smart(text)
+        text = smart(text, currency_codes=context.sms.currency_codes)
         size = analyse(text)
     if len(text) > MAX_SMS_CHARS:
         msg = f"template {context.message.template}, part sms: longer than {MAX_SMS_CHARS} characters"

@@ -76,7 +76,8 @@ class Renderer:
         unsubscribe_url = self._unsubscribe_url(message, tenant)
         context = self._globals | _context(message, tenant, plan.locale, unsubscribe_url)
         parts = {part: rendered(template, context) for part, template in plan.parts.items()}
-        return BUILDERS[message.channel](parts, ContentContext(message, tenant.senders, unsubscribe_url))
+        carrying = ContentContext(message, tenant.senders, unsubscribe_url, tenant.spec.sms)
+        return BUILDERS[message.channel](parts, carrying)
 
     def _find_plan(self, template: str, channel: str, locale: str, tenant_locale: str) -> _Plan:
         if channel not in REQUIRED_PARTS:

@@ -7,6 +7,9 @@ that each lose 6 octets to a header. One character outside GSM-7 makes the whole
 import re
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
+from unicodedata import normalize
+
+from tocsin.render.currency_codes import with_codes
 
 Encoding = Literal["GSM-7", "UCS-2"]
 
@@ -37,11 +40,14 @@ MANY: dict[Encoding, int] = {"GSM-7": 153, "UCS-2": 67}
 
 SMART = str.maketrans(
     {
-        "‘": "'", "’": "'", "‚": "'", "‛": "'", "′": "'", "`": "'", "´": "'",
+        "‘": "'", "’": "'", "‚": "'", "‛": "'", "′": "'", "`": "'", "´": "'", "‹": "'", "›": "'",
+        "ʼ": "'", "ʻ": "'",  # letters; keyboards write an apostrophe
         "“": '"', "”": '"', "„": '"', "‟": '"', "″": '"', "«": '"', "»": '"',
         "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "―": "-", "−": "-",
-        "…": "...", "•": "-", "\t": " ", "\u00a0": " ", "\u2007": " ", "\u2009": " ", "\u202f": " ",
+        "…": "...", "•": "-", "\t": " ", "\u00a0": " ", "\u202f": " ", "\u205f": " ", "\u3000": " ",
+        **{chr(space): " " for space in range(0x2000, 0x200B)},
         "\u200b": "", "\u2060": "", "\ufeff": "", "\u00ad": "",
+        **dict.fromkeys("\u200e\u200f\u2066\u2067\u2068\u2069", ""),  # marks of direction
     }
 )  # fmt: skip
 """Typographic characters and what says the same in GSM-7."""
@@ -75,13 +81,18 @@ def analyse(text: str) -> SmsSize:
     return SmsSize(encoding, segments)
 
 
-def smart(text: str) -> str:
+def smart(text: str, *, currency_codes: bool = True) -> str:
     """Replace typographic characters where that makes the whole text GSM-7; else leave it as it is.
 
-    >>> smart("It’s late – sorry"), smart("Это ‘да’")
-    ("It's late - sorry", 'Это ‘да’')
+    Accents that are characters of their own join their letter. Where `currency_codes` is set, currency signs
+    outside GSM-7 become ISO codes.
+
+    >>> smart("It’s late – sorry"), smart("Это ‘да’"), smart("Only ₹99 – today")
+    ("It's late - sorry", 'Это ‘да’', 'Only INR 99 - today')
     """
-    plain = text.translate(SMART)
+    plain = normalize("NFC", text).translate(SMART)
+    if currency_codes and _NOT_GSM.search(plain):
+        plain = with_codes(plain)
     return text if _NOT_GSM.search(plain) else plain
 
 
