@@ -1,5 +1,7 @@
 """The catalog: loaded as written, and every mistake named with file, line and cure."""
 
+import importlib.metadata
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from tocsin.catalog.compile import CompiledNotification
 from tocsin.catalog.files import read
 from tocsin.catalog.spec import NotificationSpec, TenantSpec
 from tocsin.errors import CatalogError
+from tocsin.model.zones import ZONE_DATA
 
 TENANT = "categories:\n  news: {}\n  promo: {marketing: true}\n"
 NOTICE = "hello:\n  on: {type: a.b}\n  category: news\n  channels: [email]\n"
@@ -144,6 +147,13 @@ def test_the_version_is_the_content(tmp_path: Path) -> None:
     assert catalog.load(tmp_path / "b").version != first
     (tmp_path / "a/notes.txt").write_text("not content", "utf-8")
     assert catalog.load(tmp_path / "a").version == first
+
+
+def test_the_version_names_the_zone_data(tmp_path: Path) -> None:
+    """A shard with another tzdata package holds to other moments: its outcomes say so."""
+    hashed, _, zones = catalog.load(folder(tmp_path)).version.partition("-tz")
+    assert re.fullmatch(r"[0-9a-f]{12}", hashed)
+    assert zones == ZONE_DATA == importlib.metadata.version("tzdata")
 
 
 def test_load_names_every_mistake_at_once(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tocsin.catalog.loader import content_version
 from tocsin.cli.main import main
+from tocsin.model.zones import ZONE_DATA
 
 # Loading a client of ClickHouse asks the machine whether it speaks IPv6.
 pytestmark = pytest.mark.loopback
@@ -42,6 +44,7 @@ def test_the_example_of_accounts_passes_and_says_which_channels_wait(
     assert (code, said.count("✓")) == (0, 4), said
     assert [f"no account sends {channel}:" in said for channel in ("email", "push", "sms")] == [True] * 3
     assert "no account sends inapp" not in said
+    assert f"outcomes name catalog {content_version(place / 'catalog')}: time zones of {ZONE_DATA}" in said
     assert check(monkeypatch, capfd, "--json")[0] == 0
 
 

@@ -550,6 +550,41 @@ def test_inline_recipients_are_held_and_blocked_like_others() -> None:
     assert (world.outcomes[-1].status, world.outcomes[-1].reason) == ("suppressed", "target_blocked")
 
 
+ODD = Recipient(email="ann@mail.example", locale="??", timezone="UTC+3")
+ODD_FAULTS = (
+    "recipient.locale: no language tag, left out: the tenant's applies;"
+    " send a language tag like de or pt-BR, or leave it out | "
+    "recipient.timezone: no zone of IANA, left out: the tenant's applies;"
+    " send an IANA name like Europe/Berlin, or Etc/GMT-3 for UTC+03:00"
+)
+
+
+def test_every_outcome_names_what_was_left_out_of_an_inline_recipient() -> None:
+    step = World("quiet").event("flight.landed", recipient=ODD)
+    assert said(step) == [("suppressed", "no_channel", "inapp"), ("admitted", "", "email")]
+    assert [outcome.detail for outcome in step.outcomes] == [{"recipient": ODD_FAULTS}] * 2
+    assert (step.messages[0].locale, step.messages[0].timezone) == ("de", "Europe/Berlin")
+
+
+def test_what_is_left_out_stands_beside_the_numbers_of_a_hold_and_is_named_again_when_due() -> None:
+    world = World("quiet")
+    held = world.event("flight.landed", recipient=ODD, send_at=HOUR)
+    assert held.outcomes[0].detail == {"due_ms": NOON + HOUR, "recipient": ODD_FAULTS}
+    world.advance(HOUR)
+    assert world.outcomes[-1].status == "admitted"
+    assert world.outcomes[-1].detail == {"recipient": ODD_FAULTS}
+
+
+def test_nothing_is_named_where_the_recipient_is_sound_or_a_profile_wins(ann: World) -> None:
+    sound = Recipient(email="ann@mail.example", locale="de", timezone="america/new_york")
+    outcomes = [
+        *World("quiet").event("flight.landed", recipient=sound).outcomes,
+        *ann.event("flight.landed", recipient=ODD).outcomes,
+    ]
+    assert {outcome.status for outcome in outcomes} == {"admitted", "suppressed"}
+    assert not any("recipient" in outcome.detail for outcome in outcomes)
+
+
 def test_a_profile_wins_over_an_inline_recipient(ann: World) -> None:
     step = ann.event("few", recipient=Recipient(email="guest@mail.example"))
     assert {message.target.address for message in step.messages} == {"ann@mail.example", "+12125550100"}

@@ -352,11 +352,13 @@ class TestWithoutSubject:
         [
             ("america/new_york", "America/New_York"),
             ("Asia/Beijing", "Asia/Shanghai"),
-            ("UTC+03:00", ""),
-            ("../etc/passwd", ""),
+            ("UTC+03:00", "UTC+03:00"),
+            ("../etc/passwd", "../etc/passwd"),
         ],
     )
-    def test_the_zone_of_a_recipient_is_one_of_iana_or_none(self, given: str, read_as: str) -> None:
+    def test_the_zone_of_a_recipient_is_one_of_iana_or_stays_for_the_gate_to_name(
+        self, given: str, read_as: str
+    ) -> None:
         event = decode(body(recipient={"email": "ann@example.org", "timezone": given}))
         assert event.recipient == Recipient(email="ann@example.org", timezone=read_as)
 

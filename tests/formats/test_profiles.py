@@ -1,6 +1,7 @@
 """Profiles as others write them: an opt-out is never lost, and every fault is named with its cure."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -11,12 +12,48 @@ from hypothesis import strategies as st
 from tests.formats.test_codec import raw
 from tocsin.errors import DecodeError
 from tocsin.formats.profiles import ProfileChange, decode_profile
-from tocsin.model.profile import Device, Preferences, Profile
+from tocsin.model.profile import Device, Preferences, Profile, QuietHours
 from tocsin.model.statuses import Reason
 
 
 def read(document: object, key: bytes = b"acme/ann") -> ProfileChange:
     return decode_profile(raw(json.dumps(document).encode(), key))
+
+
+MINUTE = datetime(2026, 1, 31, 8, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "written", ["2026-01-31T09:30+01:00", "2026-01-31T08:30Z", "2026-01-31t08:30:00.000z"]
+)
+def test_times_are_read_as_those_of_events(written: str) -> None:
+    device = {"platform": "ios", "token": "x", "registered_at": written}
+    found = read({"devices": [device], "preferences": {"snoozed_until": written}})
+    assert found.faults == ()
+    assert found.profile is not None
+    assert found.profile.devices[0].registered_at == MINUTE
+    assert found.profile.preferences.snoozed_until == MINUTE
+
+
+def test_a_leap_second_and_the_last_day_are_times() -> None:
+    found = read({"preferences": {"snoozed_until": "2016-12-31T23:59:60Z"}})
+    assert found.profile is not None
+    assert found.profile.preferences.snoozed_until == datetime(2017, 1, 1, tzinfo=UTC)
+    assert read({"preferences": {"snoozed_until": "9999-12-31T23:59Z"}}).faults == ()
+
+
+@pytest.mark.parametrize("start", ["22:00", "22:00:00", "22:00:00.000"])
+def test_quiet_hours_may_have_seconds_that_are_zero(start: str) -> None:
+    found = read({"quiet_hours": {"start": start, "end": "07:00"}})
+    assert found.faults == ()
+    assert found.profile is not None
+    assert found.profile.quiet_hours == QuietHours("22:00", "07:00")
+
+
+@pytest.mark.parametrize("start", ["22:00:30", "22:00:00Z", "22:00:00\n", "24:00:00"])
+def test_other_times_of_day_are_left_out_and_named(start: str) -> None:
+    found = read({"quiet_hours": {"start": start, "end": "07:00"}})
+    assert found.faults[0].startswith("quiet_hours: wrong form, left out")
 
 
 @pytest.mark.parametrize(

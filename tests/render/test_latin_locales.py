@@ -110,7 +110,7 @@ def _in_use() -> set[str]:
 
 
 def test_a_sign_means_the_currency_that_cldr_means() -> None:
-    for sign, code in (SIGNS | WORDS).items():
+    for sign, code in {**SIGNS, **WORDS}.items():
         meant = {
             currency
             for tag in localedata.locale_identifiers()

@@ -20,6 +20,7 @@ from tocsin.catalog.matching import Match, fixed
 from tocsin.catalog.spec import NotificationSpec, TenantSpec
 from tocsin.errors import CatalogError
 from tocsin.model.channels import DELIVERED
+from tocsin.model.zones import ZONE_DATA
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 _LATER = frozenset({"digest", "escalate"})
@@ -114,13 +115,16 @@ def check(path: Path) -> list[Problem]:
 
 
 def content_version(path: Path) -> str:
-    """Hash of every file's name and content: 12 hex digits that name this catalog in outcomes."""
+    """Name this catalog in outcomes: 12 hex digits, the hash of its files, and the release of the zone data.
+
+    Both decide when a message leaves. A shard with another tzdata package shows in its outcomes.
+    """
     total = blake2b(digest_size=6)
     for file in _files(path):
         content = file.read_bytes()
         total.update(f"{file.relative_to(path).as_posix()}:{len(content)}:".encode())
         total.update(content)
-    return total.hexdigest()
+    return f"{total.hexdigest()}-tz{ZONE_DATA}"
 
 
 def _files(path: Path) -> list[Path]:

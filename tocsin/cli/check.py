@@ -12,6 +12,7 @@ from sources.topics import TopicAdmin
 from tocsin.app.settings import Settings, environment
 from tocsin.catalog.accounts import channels_without_account, check_accounts
 from tocsin.catalog.loader import check as check_catalog
+from tocsin.catalog.loader import content_version
 from tocsin.cli.output import FAULT, console, print_json
 from tocsin.delivery.redis_check import Right, rights
 from tocsin.delivery.redis_check import check as check_redis
@@ -46,7 +47,7 @@ def check(
     else:
         for finding in findings:
             _show(finding)
-        console.print(f"  time zones of {ZONE_DATA}, from the tzdata package")
+        console.print(f"  {_versions(settings)}", soft_wrap=True)
         _show_notes(settings, findings)
     if any(finding.problems for finding in findings):
         raise typer.Exit(FAULT)
@@ -80,6 +81,13 @@ def _problems(look: Callable[[], list[str]]) -> list[str]:
 def _settings(settings: Settings) -> list[str]:
     settings.secret_bytes()
     return [] if settings.catalog.is_dir() else [f"TOCSIN_CATALOG: there is no folder {settings.catalog}"]
+
+
+def _versions(settings: Settings) -> str:
+    zones = f"time zones of {ZONE_DATA}, from the tzdata package"
+    if not settings.catalog.is_dir():
+        return zones
+    return f"outcomes name catalog {content_version(settings.catalog)}: {zones}"
 
 
 def _accounts(settings: Settings) -> list[str]:

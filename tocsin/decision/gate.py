@@ -248,7 +248,9 @@ class Gate:
         if match is None:
             finish(decision, gone, Cancel(Reason.NO_MATCH))
         else:
-            subject = EventSubject(event, held.raw, match, now_ms, held.hold_count, ref.notification_id)
+            subject = EventSubject(
+                event, held.raw, match, now_ms, held.hold_count, ref.notification_id, recipient.faults
+            )
             self._evaluate(decision, record, recipient, subject, Stage.TIMER)
         return settled(decision, record)
 
@@ -302,7 +304,7 @@ class Gate:
         if not matches:
             finish(decision, WholeEvent(event, now_ms, self._version), Suppress(Reason.NO_MATCH))
         for match in matches:
-            subject = EventSubject(event, raw, match, now_ms)
+            subject = EventSubject(event, raw, match, now_ms, faults=recipient.faults)
             held = record.holds.get(subject.timer_id) if record.holds else None
             if held is None:
                 self._evaluate(decision, record, recipient, subject, _EVENT)

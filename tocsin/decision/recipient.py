@@ -13,10 +13,12 @@ import msgspec
 from tocsin.catalog.spec import DefaultPreferences, TenantSpec
 from tocsin.decision.preferences import switched_off
 from tocsin.decision.user_state import ContactPoint, UserRecord
+from tocsin.formats.profiles import CURES
 from tocsin.model.channels import CHANNELS, ContactKind
 from tocsin.model.event import Event
 from tocsin.model.event import Recipient as InlineContact
 from tocsin.model.ids import target_id
+from tocsin.model.locales import resolve as resolve_locale
 from tocsin.model.message import Message, Retry, Target
 from tocsin.model.profile import Device, Preferences, Profile
 from tocsin.model.statuses import Reason
@@ -26,6 +28,9 @@ _CHANNELS_OF: Mapping[ContactKind, tuple[str, ...]] = {
     kind: tuple(name.value for name, spec in CHANNELS.items() if spec.contacts is kind)
     for kind in ContactKind
 }
+
+_NO_LOCALE = f"recipient.locale: no language tag, left out: the tenant's applies; {CURES['locale']}"
+_NO_ZONE = f"recipient.timezone: no zone of IANA, left out: the tenant's applies; {CURES['timezone']}"
 
 
 class TenantDefaults(NamedTuple):
@@ -65,6 +70,7 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
         switched_off: keys of `tocsin.model.switches`, defaults included.
         snoozed_until_ms: nothing is wanted before; 0 without a snooze.
         blocked: key of a refused contact point -> the time of the refusal; negative once it was lifted.
+        faults: what was left out of an inline recipient, each with field and cure; empty for nothing.
     """
 
     version: int
@@ -77,6 +83,7 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
     switched_off: tuple[str, ...]
     snoozed_until_ms: int
     blocked: Mapping[str, int]
+    faults: str = ""
 
 
 def for_event(state: UserRecord, event: Event, defaults: TenantDefaults) -> Recipient | None:
@@ -123,18 +130,23 @@ def _inline(
     timezone: str,
     defaults: TenantDefaults,
 ) -> Recipient:
-    timezone = resolve_zone(timezone)
+    tag, zone = resolve_locale(locale), resolve_zone(timezone)
+    faults = [
+        *([_NO_LOCALE] if locale and not tag else ()),
+        *([_NO_ZONE] if timezone and not zone else ()),
+    ]
     return Recipient(
         0,
         contact_points,
-        locale,
-        timezone,
-        locale or defaults.locale,
-        timezone or defaults.timezone,
+        tag,
+        zone,
+        tag or defaults.locale,
+        zone or defaults.timezone,
         defaults.quiet_hours,
         defaults.switched_off,
         0,
         state.blocked,
+        " | ".join(faults),
     )
 
 

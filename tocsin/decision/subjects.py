@@ -125,6 +125,7 @@ class EventSubject(msgspec.Struct, gc=False):
         match: the notification, with the channels and keys that its expressions gave.
         hold_count: how often it has been held; it keeps the ids of its outcomes apart.
         notification_id: of one that was held, the id that it had then; else it is derived.
+        faults: what was left out of the recipient; its outcomes name it in `detail`.
     """
 
     event: Event
@@ -133,6 +134,7 @@ class EventSubject(msgspec.Struct, gc=False):
     now_ms: int
     hold_count: int = 0
     notification_id: str = ""
+    faults: str = ""
     origin: str = ""
     priority: str = ""
     _outcome: Outcome | None = None
@@ -190,7 +192,7 @@ class EventSubject(msgspec.Struct, gc=False):
             target=key,
             platform=platform,
             reason=str(reason),
-            detail=detail or {},
+            detail=self._detail(detail or {}),
         )
 
     def admitted(
@@ -274,7 +276,12 @@ class EventSubject(msgspec.Struct, gc=False):
             at_ms=self.now_ms,
             received_ms=event.received_ms,
         )
+        if self.faults:
+            common = self._outcome = replace(common, detail=self._detail({}))
         return common
+
+    def _detail(self, detail: Detail) -> Detail:
+        return {**detail, "recipient": self.faults} if self.faults else detail
 
 
 class MessageSubject(msgspec.Struct, gc=False):

@@ -313,7 +313,7 @@ def _contact_user(envelope: Envelope) -> str:
 
 
 def _recipient(given: Recipient | str) -> Recipient:
-    """Read an inline recipient; the tenant's locale or zone applies where its own is none."""
+    """Read an inline recipient; a locale or zone that is none stays as it is, for the gate to name."""
     try:
         recipient = _decode_recipient(given) if isinstance(given, str) else given
     except msgspec.MsgspecError as error:
@@ -322,7 +322,8 @@ def _recipient(given: Recipient | str) -> Recipient:
         text = getattr(recipient, name)
         if text and not is_fine(text):
             _refuse("recipient", f"{name} has the wrong form")
-    locale, zone = resolve_locale(recipient.locale), resolve_zone(recipient.timezone)
+    locale = resolve_locale(recipient.locale) or recipient.locale
+    zone = resolve_zone(recipient.timezone) or recipient.timezone
     if (locale, zone) == (recipient.locale, recipient.timezone):
         return recipient
     return msgspec.structs.replace(recipient, locale=locale, timezone=zone)

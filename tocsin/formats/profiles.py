@@ -5,13 +5,16 @@ left out and named with its cure. A switch that cannot be read counts as off: no
 recipient may have refused (law 3).
 """
 
+import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from tocsin.errors import DecodeError
 from tocsin.formats.cloudevents import decode_error
+from tocsin.formats.rfc3339 import rfc3339_ms
 from tocsin.formats.shapes import MAX_TEXT, has_control, is_clock, is_email, is_phone
 from tocsin.model.locales import resolve as resolve_locale
 from tocsin.model.profile import Device, Preferences, Profile, QuietHours
@@ -47,6 +50,9 @@ _SHAPES: Final = (
     ("locale", _is_tag),
     ("timezone", NAMES.__contains__),
 )
+
+# SQL and some Java libraries write the seconds of a time of day.
+_FULL_CLOCK: Final = re.compile(r"\A(\d\d:\d\d):00(?:\.0{1,9})?\Z", re.ASCII)
 
 _decode = msgspec.json.Decoder(Profile).decode
 _decode_any = msgspec.json.Decoder().decode
@@ -201,7 +207,7 @@ class _FieldReader:
 
     def hours(self, value: object) -> QuietHours | None:
         try:
-            hours = msgspec.convert(value, QuietHours | None)
+            hours = msgspec.convert(_without_seconds(value), QuietHours | None)
         except msgspec.ValidationError:
             hours = QuietHours("", "")
         if hours is None or _are_hours(hours):
@@ -220,7 +226,7 @@ class _FieldReader:
 
     def _device(self, at: int, value: object) -> Device | None:
         try:
-            device = msgspec.convert(value, Device)
+            device = msgspec.convert(_with_moment(value), Device)
         except msgspec.ValidationError:
             device = None
         if device is None or not _is_device(device):
@@ -274,10 +280,30 @@ class _FieldReader:
 
     def _moment(self, place: str, value: object) -> Any:
         try:
-            return msgspec.convert({"snoozed_until": value}, Preferences).snoozed_until
+            return msgspec.convert({"snoozed_until": _read_moment(value)}, Preferences).snoozed_until
         except msgspec.ValidationError:
             self.fault(place, "no time with an offset, left out")
             return None
+
+
+def _read_moment(value: object) -> object:
+    """Read a time as those of events are read; what is none stays as it is."""
+    try:
+        return datetime.fromtimestamp(rfc3339_ms(value) / 1000, UTC) if isinstance(value, str) else value
+    except (ValueError, OverflowError):
+        return value
+
+
+def _with_moment(device: object) -> object:
+    if not isinstance(device, dict) or "registered_at" not in device:
+        return device
+    return {**device, "registered_at": _read_moment(device["registered_at"])}
+
+
+def _without_seconds(hours: object) -> object:
+    if not isinstance(hours, dict):
+        return hours
+    return {name: _FULL_CLOCK.sub(r"\1", at) if isinstance(at, str) else at for name, at in hours.items()}
 
 
 _GROUPS: Final = ("channels", "categories", "notifications")

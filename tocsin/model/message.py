@@ -21,6 +21,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
     Attributes:
         priority: `critical`, `high`, `normal` or `low`.
         profile_version: version of the profile it was decided on; a newer one sends it back to the gate.
+        catalog_version: hash of the catalog and release of the zone data, like `300676bac714-tz2026.6`.
         received_ms: Kafka time of the event, where latency is counted from.
         decided_ms: the decision's `now`.
         expires_ms: not handed to a provider after this time; 0 for never.
