@@ -23,6 +23,7 @@ from sinks.outbox import OutboxSink
 from sources.client import ConsumerPolicy
 from sources.consumer import KafkaConsumer, unlimited
 from sources.source import ShardSource, wake_all
+from sources.topic_watch import TopicWatch
 from sources.topics import TopicAdmin
 from tocsin.app.health import HealthServer
 from tocsin.app.metrics import Meters, TimedEpochs, registry
@@ -39,6 +40,7 @@ from tocsin.store.outbox import Form
 from tocsin.store.shard import Shard
 
 _HOUSEKEEPING_S = 1.0
+_TOPIC_WATCH_S = 5.0
 _CLOSE_S = 5.0
 
 
@@ -83,7 +85,8 @@ class Assembly:
         self.runtime = Runtime()
         self.runtime.start()
         stack.callback(self.runtime.stop)
-        self.shard = self._open_shard()
+        admin = TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options)
+        self.shard = self._open_shard(admin)
         self.meters = Meters()
         self.ledger = open_ledger(settings, self.runtime, stack)
         self.channels = open_channels(
@@ -97,15 +100,15 @@ class Assembly:
         )
         self.writer = open_writer(settings, stack) if plan.has_tracker else None
         self.consumer = self._open_consumer()
+        self._watch = TopicWatch(admin, admin.topic_ids(plan.topics), self.consumer.refuse)
         self.decoder = decoder(settings, self.consumer)
         self.epochs = TimedEpochs(self.shard, self.runtime.monotonic_ms, signals.ready)
         self.checks = shard_checks(self.consumer, self.content, self.writer, self.ledger, self.channels)
         self.parts = self._parts(signals.stop)
         self._serve()
 
-    def _open_shard(self) -> Shard[UserRecord]:
+    def _open_shard(self, admin: TopicAdmin) -> Shard[UserRecord]:
         settings, plan = self._settings, self._plan
-        admin = TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options)
         admin.check(settings.partitions)
         identity = Identity(
             cluster=admin.cluster_id(),
@@ -181,6 +184,7 @@ class Assembly:
         server = HealthServer(settings.http_host, port, registry(self), self.checks)
         self._stack.callback(server.close)
         self._stack.enter_context(every(_HOUSEKEEPING_S, self._keep_house))
+        self._stack.enter_context(every(_TOPIC_WATCH_S, self._watch.look))
 
     def _keep_house(self) -> None:
         self.content.poll(self.runtime.now_ms())

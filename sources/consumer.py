@@ -70,6 +70,7 @@ class KafkaConsumer:
         self._allowance = allowance
         self._gate_inputs = [name for name in policy.topics if name in topics.GATE_INPUTS]
         self._loading: set[int] = set()
+        self._refusal = ""
         self._committer = OffsetCommitter(policy, self.health)
         self._client = Consumer(
             consumer_config(policy),
@@ -159,9 +160,11 @@ class KafkaConsumer:
         """Fetch what has come and hand out the next batch; never blocks.
 
         Raises:
-            StateError: a topic of the gate does not hold the next offset any more.
+            StateError: a topic of the gate does not hold the next offset any more, or the state was refused.
             SourceError: the consumer cannot go on.
         """
+        if self._refusal:
+            raise StateError(self._refusal)
         self._fetcher.poll(time.monotonic())
         batch = self.queues.take()
         acked, cursors = self._policy.acked, self.assignment.cursors
@@ -186,6 +189,10 @@ class KafkaConsumer:
         self._client.pause(self.assignment.places(topic, [partition]))
         if topic == topics.PROFILES:
             self._loading.discard(partition)
+
+    def refuse(self, sentence: str) -> None:
+        """Make the next `take` raise `StateError`; from any thread."""
+        self._refusal = sentence
 
     def caught_up(self, partition: int) -> bool:
         """Tell whether every gate input of a partition is handed out up to its last known end."""

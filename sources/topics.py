@@ -7,13 +7,12 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
 # The type stubs do not export what the package does.
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # no stub
 
 from sources.errors import is_away
-from sources.offsets import offset_ranges
 from tocsin.errors import SettingsError, SourceError
 from tocsin.model import topics
 
@@ -157,15 +156,6 @@ class TopicAdmin:
                     raise _unanswered(full, failure) from failure
         return ids
 
-    def ends(self, names: Collection[str]) -> dict[str, dict[int, int]]:
-        """Return the present end of each partition of topics: the offset of the next record."""
-        counts = {name: count for name, count in self.partitions().items() if name in set(names)}
-        wanted = [TopicPartition(self._prefix + name, p) for name, n in counts.items() for p in range(n)]
-        found: dict[str, dict[int, int]] = {name: {} for name in counts}
-        for (full, partition), (_, end) in offset_ranges(self._config, wanted).items():
-            found[self._short(full)][partition] = end
-        return found
-
     def forget_group(self, group: str) -> None:
         """Delete a group's committed offsets; the group must have no members, as ours never do."""
         answer = self._admin.delete_consumer_groups([group], request_timeout=_REQUEST_S)[group]
@@ -200,14 +190,14 @@ def _is_there_already(cause: BaseException | None) -> bool:
     return isinstance(cause, KafkaException) and cause.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
 
 
-def answered(what: str, answer: "Future[T]") -> T:
+def answered(what: str, answer: "Future[T]", timeout_s: float = _ANSWER_S) -> T:
     """Wait for the answer to an admin request.
 
     Raises:
         SourceError: it was refused, or there was none; the text names `what` and the cure.
     """
     try:
-        return answer.result(_ANSWER_S)
+        return answer.result(timeout_s)
     except KafkaException as failure:
         raise _unanswered(what, failure) from failure
     except TimeoutError as failure:

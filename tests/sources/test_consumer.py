@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+from confluent_kafka import Producer
 
 from sources.client import BEGINNING
 from sources.consumer import KafkaConsumer
@@ -288,6 +289,24 @@ def test_lag_is_what_is_not_handed_out(world: World, start: Start) -> None:
     assert consumer.monitor.lags()[topics.EVENTS, 0] == 15
     read(consumer, 15)
     assert consumer.monitor.lags()[topics.EVENTS, 0] == 0
+
+
+def test_markers_and_aborted_records_are_no_lag_once_they_are_passed(world: World, start: Start) -> None:
+    producer = Producer({"bootstrap.servers": world.kafka, "transactional.id": world.prefix})
+    producer.init_transactions(60)
+    for end in (producer.commit_transaction, producer.abort_transaction):
+        producer.begin_transaction()
+        for _ in range(5):
+            producer.produce(world.prefix + topics.EVENTS, b"value", b"k", partition=0)
+        end(60)
+    consumer = start(world.consumer())
+    assert len(read(consumer, 5)) >= 5
+
+    def passed() -> bool:
+        consumer.take()
+        return consumer.monitor.lags().get((topics.EVENTS, 0)) == 0
+
+    wait_for(passed)
 
 
 def test_the_lag_of_a_topic_that_is_held_back_grows_with_it(full_world: World, start: Start) -> None:

@@ -40,7 +40,11 @@ METRICS: Mapping[str, MetricDef] = {
         "histogram", "s", ("channel", "provider"), "duration of provider calls"
     ),
     "tocsin_lag_records": MetricDef(
-        "gauge", "records", ("topic", "partition"), "distance to the end of a topic"
+        "gauge",
+        "offsets",
+        ("topic", "partition"),
+        "offsets to the end of a topic; where producers use transactions, their markers and aborted records"
+        " count until they are passed, and open transactions until they end",
     ),
     "tocsin_paused_partitions": MetricDef("gauge", "", (), "partitions that decode errors paused"),
     "tocsin_in_flight": MetricDef("gauge", "messages", ("channel",), "messages at a provider now"),

@@ -1,5 +1,7 @@
 """Whose state a directory holds, and how far it is: what must fit before a shard may start."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from tocsin.errors import StateError
@@ -83,15 +85,21 @@ def check_identity(stored: Identity, now: Identity) -> None:
             "or start with an empty state directory"
         )
         raise StateError(msg)
-    foreign = sorted(name for name, topic in now.topics.items() if stored.topics.get(name, topic) != topic)
-    if foreign:
-        msg = (
-            f"topics were deleted and created anew since the state was written: {', '.join(foreign)}; "
-            "start with an empty state directory, or put back the topics"
-        )
-        raise StateError(msg)
+    if anew := topics_anew(stored.topics, now.topics):
+        raise StateError(anew)
     for name in ("partitions", "key_groups", "shards", "shard"):
         _check_layout(name.replace("_", " "), getattr(stored, name), getattr(now, name))
+
+
+def topics_anew(stored: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Name the topics whose ids are not the stored ones, with the cure; empty if there is none."""
+    anew = sorted(name for name, topic in now.items() if stored.get(name, topic) != topic)
+    if not anew:
+        return ""
+    return (
+        f"topics were deleted and created anew since the state was written: {', '.join(anew)}; "
+        "start with an empty state directory, or put back the topics"
+    )
 
 
 def _check_layout(name: str, stored: int, now: int) -> None:
