@@ -57,7 +57,7 @@ def render(name: str, channel: str, locale: str, sample: dict[str, object]) -> C
         target=Target(address="ada@example.com"),
         notification=name,
         category=plan.category,
-        template=plan.template,
+        template=plan.message.template,
         data=msgspec.Raw(msgspec.json.encode(sample)),
         locale=locale,
         timezone="Europe/Berlin",

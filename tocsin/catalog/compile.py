@@ -37,15 +37,11 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         message: what all its messages have in common; `outcome`: what all its outcomes have.
     """
 
-    tenant: str
     name: str
     category: str
     priority: str
     critical: bool
     required: bool
-    template: str
-    locale: str
-    timezone: str
     when: Expression | None
     channels: tuple[CompiledChannel, ...]
     dedup_key: Expression | None
@@ -163,15 +159,11 @@ def _compile(
     key = _compiled(notice.dedup.key) if notice.dedup else None
     expressions = [when, collapse, key, *(channel.when for channel in channels)]
     return CompiledNotification(
-        tenant=tenant,
         name=name,
         category=notice.category,
         priority=notice.priority,
         critical=critical,
         required=category.required,
-        template=notice.template or name,
-        locale=spec.locale,
-        timezone=spec.timezone,
         when=when,
         channels=channels,
         dedup_key=key,

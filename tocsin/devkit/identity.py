@@ -40,12 +40,20 @@ class ProcessIdentity(NamedTuple):
             return None
 
 
-def identify(pid: int) -> ProcessIdentity | None:
+Look = Callable[[int], tuple[str, str] | None]
+"""Start time and command line of a process id, as the system tells them; None if it has none."""
+
+
+def ask_system(pid: int) -> tuple[str, str] | None:
+    """Read them from /proc, or from ps where there is none."""
+    return _from_proc(pid) if (_PROC / "self" / "stat").exists() else _from_ps(pid)
+
+
+def identify(pid: int, look: Look = ask_system) -> ProcessIdentity | None:
     """Look a running process up; None if there is none, or it is a zombie.
 
     One that is just being started has no command line for a moment: it is looked at again.
     """
-    look = _from_proc if (_PROC / "self" / "stat").exists() else _from_ps
     found = look(pid)
     for _ in range(_STARTING_POLLS):
         if found is None or found[1]:

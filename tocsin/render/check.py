@@ -14,7 +14,7 @@ from tocsin.catalog.loader import load
 from tocsin.errors import CatalogError, RenderError
 from tocsin.model.event import Origin
 from tocsin.model.locales import family, resolve
-from tocsin.model.message import Message, Target
+from tocsin.model.message import Message
 from tocsin.render.names import Samples, holds, name_problems, optional_fields, place
 from tocsin.render.renderer import Renderer
 from tocsin.render.sandbox import sandbox
@@ -82,7 +82,7 @@ def _mistakes(
 
 
 def _used(tenants: Mapping[str, CompiledTenant]) -> set[str]:
-    return {plan.template for tenant in tenants.values() for plan in tenant.notifications.values()}
+    return {each.message.template for tenant in tenants.values() for each in tenant.notifications.values()}
 
 
 def _syntax(templates: Mapping[str, str]) -> Iterator[str]:
@@ -111,14 +111,15 @@ def _samples(folder: Path, used: set[str]) -> tuple[dict[str, Samples], list[str
 
 def _missing_parts(templates: Mapping[str, str], tenants: Mapping[str, CompiledTenant]) -> Iterator[str]:
     """Find languages that lack a part, where there is a folder for them or nothing else to fall back to."""
-    for tenant, plan, channel in _channels(tenants):
-        folders = _locales(templates, plan.template)
+    for tenant, notification, channel in _channels(tenants):
+        name = notification.message.template
+        folders = _locales(templates, name)
         last = {tenant.spec.locale, LAST_LOCALE}
-        complete = {tag for tag in folders | last if find_parts(templates, plan.template, channel, tag)}
+        complete = {tag for tag in folders | last if find_parts(templates, name, channel, tag)}
         wanted = folders if complete & last else folders | last
         for locale in wanted - complete:
-            missing = _lacking(templates, plan.template, channel, locale)
-            yield f"templates/{plan.template}/{locale}/:1: no {missing}, which {channel} needs"
+            missing = _lacking(templates, name, channel, locale)
+            yield f"templates/{name}/{locale}/:1: no {missing}, which {channel} needs"
 
 
 def _misnamed(templates: Mapping[str, str], used: set[str]) -> Iterator[str]:
@@ -145,9 +146,9 @@ def _channels(
     tenants: Mapping[str, CompiledTenant],
 ) -> Iterator[tuple[CompiledTenant, CompiledNotification, str]]:
     for tenant in tenants.values():
-        for plan in tenant.notifications.values():
-            for channel in plan.channels:
-                yield tenant, plan, channel.name
+        for notification in tenant.notifications.values():
+            for channel in notification.channels:
+                yield tenant, notification, channel.name
 
 
 def _unrendered(
@@ -155,13 +156,14 @@ def _unrendered(
 ) -> Iterator[str]:
     renderer = Renderer(templates, {name: tenant.spec for name, tenant in tenants.items()}, _SECRET)
     optional = optional_fields(templates)
-    for _, plan, channel in _channels(tenants):
-        tried = _tried(samples[plan.template], sorted(optional.get(plan.template, ())))
-        for locale, (what, sample) in product(sorted(_locales(templates, plan.template)), tried):
+    for tenant, notification, channel in _channels(tenants):
+        name = notification.message.template
+        tried = _tried(samples[name], sorted(optional.get(name, ())))
+        for locale, (what, sample) in product(sorted(_locales(templates, name)), tried):
             try:
-                renderer.render(_message(plan, channel, locale, sample))
+                renderer.render(_message(tenant, notification, channel, locale, sample))
             except RenderError as error:
-                yield f"templates/{plan.template}/{SAMPLE}:1: {what}, {channel}, {locale}: {error}"
+                yield f"templates/{name}/{SAMPLE}:1: {what}, {channel}, {locale}: {error}"
 
 
 def _tried(samples: Samples, optional: list[tuple[str, ...]]) -> Iterator[tuple[str, Any]]:
@@ -181,27 +183,21 @@ def _with_null(sample: Any, path: tuple[str, ...]) -> Any:
     return {**sample, path[0]: _with_null(sample.get(path[0]), path[1:])}
 
 
-def _message(plan: CompiledNotification, channel: str, locale: str, sample: Any) -> Message:
+def _message(
+    tenant: CompiledTenant, notification: CompiledNotification, channel: str, locale: str, sample: Any
+) -> Message:
     """Build a message as the gate would, with a sample for its data."""
-    return Message(
+    return msgspec.structs.replace(
+        notification.message,
         message_id="0" * 32,
         notification_id="0" * 32,
-        tenant=plan.tenant,
         user="sample",
         channel=channel,
-        target=Target(address=""),
-        notification=plan.name,
-        category=plan.category,
-        template=plan.template,
         data=msgspec.Raw(msgspec.json.encode(sample)),
         locale=locale,
-        timezone=plan.timezone,
-        priority=plan.priority,
+        timezone=tenant.spec.timezone,
         event_id="sample",
         event_source="/sample",
         event_type="sample",
-        event_time_ms=0,
-        received_ms=0,
-        decided_ms=0,
         origin=Origin("events", 0, 0),
     )
