@@ -10,6 +10,7 @@ from sources.decode_errors import DecodeErrorLimit, DecodeErrorPolicy
 from sources.source import Item, Wake
 from tocsin.app.settings import Settings
 from tocsin.formats.cloudevents import EventLimits
+from tocsin.formats.marks import Marks
 
 
 def decoder(settings: Settings, consumer: KafkaConsumer) -> Decoder:
@@ -18,9 +19,10 @@ def decoder(settings: Settings, consumer: KafkaConsumer) -> Decoder:
     limits = EventLimits(settings.max_record_bytes, settings.max_past_s, settings.max_future_s, not stream)
     policy = DecodePolicy(settings.partitions, settings.key_groups, limits, stream)
     errors = DecodeErrorLimit(DecodeErrorPolicy(settings.bad_run, settings.bad_ratio), consumer.pause)
+    marks = Marks(settings.secret_bytes())
     if stream:
-        return Decoder(policy, consumer.clocks, errors)
-    return Decoder(policy, consumer.clocks, errors, lambda: time.time_ns() // 1_000_000)
+        return Decoder(policy, consumer.clocks, errors, marks=marks)
+    return Decoder(policy, consumer.clocks, errors, lambda: time.time_ns() // 1_000_000, marks)
 
 
 def emitter(decode: Decoder) -> Callable[[Item], list[Any]]:

@@ -13,6 +13,7 @@ from tocsin.delivery.channel import ChannelDelivery, ChannelPolicy, channel_poli
 from tocsin.delivery.ledger import Ledger, LedgerPolicy
 from tocsin.delivery.redis_client import open_client
 from tocsin.delivery.runtime import Runtime
+from tocsin.formats.marks import Marks
 from tocsin.model.statuses import Channel
 from tocsin.providers.accounts import build, load_accounts
 from tocsin.providers.base import Provider
@@ -64,6 +65,7 @@ def open_channels(
     if not names:
         return {}
     providers = _open_providers(settings, runtime, stack)
+    marks = Marks(settings.secret_bytes())
     order = provider_order(lambda: content.catalog, providers)
     return {
         name: ChannelDelivery(
@@ -74,6 +76,7 @@ def open_channels(
             providers_for=order,
             stats=meters,
             known_providers=[each.name for each in providers.values() if each.channel == name],
+            mark_of=marks.of,
         )
         for name in names
     }

@@ -17,6 +17,7 @@ from sources.partitioner import key_group_of, partition_of
 from tocsin.errors import DecodeError
 from tocsin.formats import codec
 from tocsin.formats.forwarded import ORIGIN_HEADER, RECEIVED_HEADER, place_of
+from tocsin.formats.marks import Marks
 from tocsin.formats.rfc3339 import LATEST_MS
 from tocsin.model import ids, topics
 from tocsin.model.event import Event, Origin
@@ -116,6 +117,7 @@ class Decoder:
         errors: watches the share of records that cannot be decoded.
         wall_ms: the wall clock, if it bounds how far ahead a record's Kafka timestamp may be. One producer
             with a wrong clock must not move its partition's time, which never runs back, by years.
+        marks: reads the marks in receipts.
 
     Attributes:
         read: records decoded so far, by topic.
@@ -127,17 +129,19 @@ class Decoder:
         clocks: Clocks,
         errors: ErrorLimit,
         wall_ms: Callable[[], int] = lambda: LATEST_MS,
+        marks: Marks | None = None,
     ) -> None:
         self._policy = policy
         self._wall_ms = wall_ms
         self._clocks = clocks
         self._errors = errors
+        self._marks = marks
         self._homes = Homes(policy.partitions, policy.key_groups)
         self._parsers: dict[str, Parser] = {
             topics.EVENTS: self._event,
             topics.BULK: self._event,
             topics.PROFILES: _profile,
-            topics.RECEIPTS: _receipt,
+            topics.RECEIPTS: self._receipt,
             topics.RETRIES: self._retry,
         }
         self.read: Counter[str] = Counter()
@@ -222,6 +226,10 @@ class Decoder:
             event = _as_first_read(event, dict(raw.headers), self._policy.partitions)
         return f"{event.tenant}/{event.user}", event
 
+    def _receipt(self, raw: RawRecord) -> tuple[str, Item]:
+        receipt = codec.decode_receipt(raw, self._marks)
+        return f"{receipt.tenant}/{receipt.user}", receipt
+
     def _retry(self, raw: RawRecord) -> tuple[str, Item]:
         """Read a retry; under the stream clock its wait, which was set by the wall, counts from now."""
         retry = codec.decode_retry(raw)
@@ -291,8 +299,3 @@ def _forward(raw: RawRecord, home: int, key: bytes) -> OutRecord:
 def _profile(raw: RawRecord) -> tuple[str, Item]:
     change = codec.decode_profile(raw)
     return f"{change.tenant}/{change.user}", change
-
-
-def _receipt(raw: RawRecord) -> tuple[str, Item]:
-    receipt = codec.decode_receipt(raw)
-    return f"{receipt.tenant}/{receipt.user}", receipt

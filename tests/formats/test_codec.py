@@ -155,8 +155,9 @@ def test_what_is_none_of_them(decode: Any, record: Any, value: bytes | None, rea
 def test_records_without_a_proper_owner_are_refused(tenant_user: tuple[str, str]) -> None:
     tenant, user = tenant_user
     message = msgspec.structs.replace(MESSAGE, tenant=tenant, user=user)
+    receipt = msgspec.structs.replace(RECEIPT, tenant=tenant or "a/b", user=user)
     for decode, record in (
-        (codec.decode_receipt, msgspec.structs.replace(RECEIPT, tenant=tenant, user=user)),
+        (codec.decode_receipt, receipt),
         (codec.decode_message, message),
         (codec.decode_retry, msgspec.structs.replace(RETRY, message=message)),
     ):

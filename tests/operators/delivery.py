@@ -17,6 +17,7 @@ from tocsin.delivery.queue import QueuePolicy
 from tocsin.delivery.retry import RetryPolicy
 from tocsin.delivery.runtime import Runtime
 from tocsin.errors import DeliveryError
+from tocsin.formats.marks import Marks
 from tocsin.model import topics
 from tocsin.model.content import Content, Outgoing, SmsContent
 from tocsin.model.message import Message, Retry
@@ -45,6 +46,7 @@ class ScriptedProvider:
         self.scripts: dict[str, deque[Answer]] = defaultdict(deque)
         self.always: Answer = None
         self.calls: list[Message] = []
+        self.marks: list[str] = []
         self.taken: list[str] = []
         self.most_at_once = 0
         self._now = 0
@@ -58,6 +60,7 @@ class ScriptedProvider:
     async def send(self, outgoing: Outgoing) -> Receipt:
         message = outgoing.message
         self.calls.append(message)
+        self.marks.append(outgoing.mark)
         self.called_s.append(time.monotonic())
         self._now += 1
         self.most_at_once = max(self.most_at_once, self._now)
@@ -81,6 +84,9 @@ class ScriptedProvider:
     def sent(self) -> list[Key]:
         """User and event number of each call."""
         return [(call.user, call.origin.offset) for call in self.calls]
+
+
+MARKS = Marks(b"the secret of these tests")
 
 
 class NoStats:
@@ -132,6 +138,7 @@ class Rig:
             render=render,
             providers_for=providers if callable(providers) else lambda _: providers,
             stats=self.stats,
+            mark_of=MARKS.of,
         )
         self.out: list[OutRecord] = []
         self.acks: list[tuple[str, int, int]] = []

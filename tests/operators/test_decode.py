@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from operators.decode import DecodePolicy, Decoder, Homes, Routed
 from operators.gate import GateInput, GroupBatch
 from sources.partitioner import key_group_of, partition_of
+from tests.providers.samples import MARKS, message
 from tocsin.formats.codec import EventLimits, ProfileChange, read_dead_letter
 from tocsin.formats.forwarded import ORIGIN_HEADER, RECEIVED_HEADER
 from tocsin.model import topics
 from tocsin.model.event import Event
-from tocsin.model.outcome import Outcome
+from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.statuses import Reason
 
@@ -54,7 +55,7 @@ class Notes:
 def decoder(notes: Notes | None = None, *, stream: bool = False) -> Decoder:
     limits = LIMITS._replace(check_time=not stream)
     policy = DecodePolicy(partitions=PARTITIONS, key_groups=KEY_GROUPS, limits=limits, stream_clock=stream)
-    return Decoder(policy, Clocks(), notes or Notes())
+    return Decoder(policy, Clocks(), notes or Notes(), marks=MARKS)
 
 
 def home(user: str) -> int:
@@ -143,6 +144,18 @@ def test_an_event_on_a_foreign_partition_is_forwarded_once_and_counted_where_it_
     assert isinstance(entry.item, Event)
     assert str(entry.item.origin) == f"events/{away}/9"
     assert entry.item.received_ms == NOW
+
+
+def test_a_receipt_with_a_mark_finds_the_partition_and_key_group_of_its_user() -> None:
+    sent = message("email", tenant="default", user="ann")
+    value = msgspec.json.encode({"kind": "complained", "mark": MARKS.of(sent)})
+    away = (home("ann") + 1) % PARTITIONS
+    (forwarded,) = outs(decoder()([RawRecord(topics.RECEIPTS, away, 3, NOW, b"any", value, ())]))
+    assert (forwarded.partition, forwarded.key) == (home("ann"), b"default/ann")
+    again = RawRecord(topics.RECEIPTS, home("ann"), 4, NOW, forwarded.key, forwarded.value, forwarded.headers)
+    (entry,) = inputs(decoder()([again]))
+    assert isinstance(entry.item, ReceiptEvent)
+    assert (entry.user_key, entry.item.message_id) == ("default/ann", sent.message_id)
 
 
 def test_a_forwarded_event_that_is_still_not_at_home_is_dead() -> None:

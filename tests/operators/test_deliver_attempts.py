@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from tests.operators.delivery import QUICK, Rig, ScriptedProvider, policy
+from tests.operators.delivery import MARKS, QUICK, Rig, ScriptedProvider, policy
 from tests.providers.messages import encode, message, record
 from tocsin.delivery.attempt import AttemptPolicy
 from tocsin.delivery.ledger import version_key
@@ -19,10 +19,13 @@ from tocsin.errors import (
     Transient,
     Unknown,
 )
+from tocsin.formats.codec import decode_receipt
 from tocsin.model import topics
 from tocsin.model.content import Content
 from tocsin.model.ids import outcome_id, target_id
 from tocsin.model.message import Message, Target
+from tocsin.model.outcome import ReceiptEvent
+from tocsin.model.raw import RawRecord
 
 Build = Callable[..., Rig]
 DROP = AttemptPolicy(retry=QUICK, on_unknown="drop")
@@ -119,6 +122,18 @@ def test_a_recipient_who_is_gone_is_told_to_the_gate(
     assert (receipt.kind, receipt.user, receipt.channel) == (kind, "ann", "email")
     assert receipt.target == target_id(message().target.address)
     assert not made.of(topics.DEAD)
+
+
+def test_each_attempt_carries_the_mark_that_leads_back_to_the_user(rig: Build) -> None:
+    provider = ScriptedProvider()
+    provider.script("ann", Transient("later"))
+    rig([provider]).feed(record(message(), 0)).until_acked(1)
+    first, second = provider.marks
+    assert first == second
+    report = ReceiptEvent(kind="complained", mark=first)
+    back = decode_receipt(RawRecord(topics.RECEIPTS, 0, 0, 0, None, encode(report), ()), MARKS)
+    assert (back.tenant, back.user, back.message_id) == ("acme", "ann", message().message_id)
+    assert back.target == target_id(message().target.address)
 
 
 def test_an_expired_message_is_not_sent(rig: Build) -> None:

@@ -4,11 +4,13 @@ from typing import Any
 
 import msgspec
 
+from tocsin.formats.marks import Marks
 from tocsin.model.content import Content, EmailContent, InAppContent, Outgoing, PushContent, SmsContent
 from tocsin.model.event import Origin
 from tocsin.model.ids import digest
 from tocsin.model.message import Message, Target
 
+MARKS = Marks(b"the secret of these tests")
 NOW_S = 1_700_000_000.0
 EMAIL = "ada.lovelace@example.com"
 PHONE = "+14155552671"
@@ -59,7 +61,7 @@ def message(channel: str, **fields: Any) -> Message:
 
 def outgoing(channel: str, content: Content | None = None, **fields: Any) -> Outgoing:
     """Build what an adapter is handed."""
-    return Outgoing(message(channel, **fields), content or CONTENTS[channel])
+    return Outgoing(message(channel, **fields), content or CONTENTS[channel], MARKS.of)
 
 
 def ios(**target: Any) -> Outgoing:

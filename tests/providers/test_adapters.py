@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote_plus
 
 import pytest
 
@@ -148,6 +149,18 @@ async def test_success_names_the_message(vendor: str, transport: Callable[[HttpP
         assert receipt.provider_message_id == case.receipt
         assert len(sends(server)) == 1
         assert sends(server)[0].method == "POST"
+
+
+@VENDORS
+async def test_a_vendor_learns_no_user_id(vendor: str) -> None:
+    case = CASES[vendor]
+    hooks = {"status_callback": "https://hooks.example"} if vendor == "twilio" else {}
+    async with served(vendor, case.good, **hooks) as (server, provider):
+        await provider.send(outgoing(case.channel, user="ada@home.example", tenant="acme-gmbh"))
+        (request,) = sends(server)
+    told = unquote_plus(f"{request.path} {request.headers} {request.body!r}")
+    assert "ada@home" not in told
+    assert "acme-gmbh" not in told
 
 
 @VENDORS

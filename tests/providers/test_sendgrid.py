@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.providers.samples import EMAIL, NOW_S, message, outgoing
+from tests.providers.samples import EMAIL, MARKS, NOW_S, message, outgoing
 from tests.providers.scripted_http import Answer, json_answer
 from tests.providers.test_adapters import refused, served
 from tocsin.errors import Misconfigured, Rejected, Throttled, Transient
@@ -92,13 +92,7 @@ async def test_the_request() -> None:
     [envelope] = body["personalizations"]
     assert envelope["to"] == [{"email": EMAIL}]
     sent = message("email")
-    marks = {
-        "message_id": sent.message_id,
-        "notification_id": sent.notification_id,
-        "tenant": "acme",
-        "user": "u-1",
-    }
-    assert envelope["custom_args"] == marks
+    assert envelope["custom_args"] == {"message_id": sent.message_id, "tocsin_mark": MARKS.of(sent)}
     assert [part["type"] for part in body["content"]] == ["text/plain", "text/html"]
     assert body["from"] == {"email": "a@example.com", "name": "Müller"}
     assert body["reply_to"] == {"email": "help@example.com"}

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.providers.certificates import server_tls
-from tests.providers.samples import CONTENTS, EMAIL, leaks, outgoing
+from tests.providers.samples import CONTENTS, EMAIL, MARKS, leaks, outgoing
 from tests.providers.scripted_http import Refusing
 from tests.providers.scripted_smtp import Script, ScriptedSmtp, SmtpFault
 from tests.waiting import soon
@@ -80,6 +80,7 @@ async def test_hands_over_one_mail() -> None:
     parsed = email.message_from_bytes(sent.content, policy=email.policy.default)
     assert parsed["subject"] == "Gate B12 moved"
     assert parsed["to"] == EMAIL
+    assert parsed["x-tocsin-mark"] == MARKS.of(outgoing("email").message)
     assert mail.accepts(outgoing("email").message)
     assert not mail.accepts(outgoing("sms").message)
     assert mail.channel is Channel.EMAIL

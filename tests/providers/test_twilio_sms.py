@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
-from tests.providers.samples import NOW_S, PHONE, message, outgoing
+from tests.providers.samples import MARKS, NOW_S, PHONE, message, outgoing
 from tests.providers.scripted_http import Answer, Request, json_answer
 from tests.providers.test_adapters import CASES, SID, refused, served
 from tocsin.errors import (
@@ -94,12 +94,7 @@ async def test_the_options_of_an_account() -> None:
         sent = form(server.requests[0])
     callback = urlsplit(sent["StatusCallback"][0])
     assert callback._replace(query="").geturl() == options["status_callback"]
-    assert parse_qs(callback.query) == {
-        "message_id": [soon.message_id],
-        "notification_id": [soon.notification_id],
-        "tenant": ["acme"],
-        "user": ["u & 1"],
-    }
+    assert parse_qs(callback.query) == {"message_id": [soon.message_id], "tocsin_mark": [MARKS.of(soon)]}
     assert sent["ValidityPeriod"] == ["90"]
     assert sent["SmartEncoded"] == ["true"]
 

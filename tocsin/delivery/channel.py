@@ -13,7 +13,7 @@ import msgspec
 
 from tocsin.delivery.attempt import AttemptPolicy, Health, Then
 from tocsin.delivery.breaker import AccountState, Breaker, BreakerPolicy, BreakerState, Condition
-from tocsin.delivery.executor import AttemptResult, Delivery, Executor, Render, Stats
+from tocsin.delivery.executor import AttemptResult, Delivery, Executor, MarkOf, Render, Stats
 from tocsin.delivery.ledger import Ledger
 from tocsin.delivery.queue import DeliveryQueue, QueuePolicy
 from tocsin.delivery.rate import Rate
@@ -84,6 +84,7 @@ class ChannelDelivery:
         providers_for: ProvidersFor,
         stats: Stats,
         known_providers: Iterable[str] = (),
+        mark_of: MarkOf | None = None,
     ) -> None:
         """Set a channel up.
 
@@ -97,12 +98,13 @@ class ChannelDelivery:
             stats: counts provider calls.
             known_providers: names of all providers of the channel, so that one tenant's dead provider
                 does not stop the channel before another tenant's was ever used.
+            mark_of: makes the mark that providers give back with their reports.
         """
         self.policy = policy
         self._runtime = runtime
         self._ledger = ledger
         self._providers_for = providers_for
-        executor = Executor(policy.attempt, runtime, ledger, render, stats)
+        executor = Executor(policy.attempt, runtime, ledger, render, stats, mark_of)
         self._tasks = runtime.tasks(executor.run, executor.failed)
         self._queues = DeliveryQueue[Delivery](policy.queue)
         self._breakers = {name: Breaker(policy.breaker) for name in known_providers}

@@ -30,6 +30,7 @@ from tocsin.model.statuses import Reason, Status
 from tocsin.providers.base import Provider, Receipt
 
 Render = Callable[[Message], Content]
+MarkOf = Callable[[Message], str]
 
 
 class Delivery:
@@ -92,13 +93,20 @@ class Executor:
     """Carries out attempts. `run` raises nothing but what is a fault of ours."""
 
     def __init__(
-        self, policy: AttemptPolicy, runtime: Runtime, ledger: Ledger, render: Render, stats: Stats
+        self,
+        policy: AttemptPolicy,
+        runtime: Runtime,
+        ledger: Ledger,
+        render: Render,
+        stats: Stats,
+        mark_of: MarkOf | None = None,
     ) -> None:
         self._policy = policy
         self._stats = stats
         self._runtime = runtime
         self._ledger = ledger
         self._render = render
+        self._mark_of = mark_of
         self._deadlines = Deadlines()
 
     async def run(self, job: Delivery) -> AttemptResult:
@@ -140,7 +148,7 @@ class Executor:
         assert job.provider is not None, "the channel picks a provider before it submits"
         assert job.content is not None, "rendered before the claim"
         at_ms, started = self._runtime.now_ms(), self._runtime.monotonic_ms()
-        answer = await self._send(job.provider, Outgoing(job.message, job.content))
+        answer = await self._send(job.provider, Outgoing(job.message, job.content, self._mark_of))
         call = ProviderCall(
             at_ms=at_ms,
             provider=job.provider.name,

@@ -14,6 +14,7 @@ import msgspec
 from tocsin.errors import DecodeError
 from tocsin.formats.cloudevents import EventLimits, decode_error, decode_event
 from tocsin.formats.dead_letters import dead_letter, read_dead_letter
+from tocsin.formats.marks import Marks
 from tocsin.formats.profiles import ProfileChange, check_owner, decode_profile
 from tocsin.model.message import Message, Retry
 from tocsin.model.outcome import Outcome, ReceiptEvent
@@ -46,11 +47,28 @@ def profile_key(tenant: str, user: str) -> bytes:
     return f"{tenant}/{user}".encode()
 
 
-def decode_receipt(raw: RawRecord) -> ReceiptEvent:
-    """Read one record of `receipts`; raises `DecodeError`."""
+def decode_receipt(raw: RawRecord, marks: Marks | None = None) -> ReceiptEvent:
+    """Read one record of `receipts`; raises `DecodeError`.
+
+    Args:
+        raw: the record.
+        marks: reads the mark that names user and message; without it a receipt with a mark is refused.
+    """
     receipt = _receipts.decode(raw.value)
+    if receipt.mark:
+        receipt = _unmarked(receipt, marks)
+    elif not receipt.tenant:
+        receipt = msgspec.structs.replace(receipt, tenant="default")
     check_owner(receipt.tenant, receipt.user)
     return receipt
+
+
+def _unmarked(receipt: ReceiptEvent, marks: Marks | None) -> ReceiptEvent:
+    found = marks.read(receipt) if marks else None
+    if found is None:
+        cure = "send it as the provider gave it back, to the system whose TOCSIN_SECRET sealed it"
+        raise DecodeError(Reason.BAD_FIELD, f"mark: not one of ours; {cure}, or send tenant and user")
+    return found
 
 
 def decode_retry(raw: RawRecord) -> Retry:

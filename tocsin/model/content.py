@@ -1,5 +1,7 @@
 """Rendered content: what a recipient sees, before a provider's own format."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from tocsin.model.message import Message
@@ -51,7 +53,19 @@ class InAppContent(Content, frozen=True, gc=False):
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
-    """A message with its content: what a provider adapter is handed."""
+    """A message with its content: what a provider adapter is handed.
+
+    Attributes:
+        message: the message.
+        content: what the recipient sees.
+        mark_of: makes the message's mark, if it has one (`tocsin.formats.marks`).
+    """
 
     message: Message
     content: Content
+    mark_of: Callable[[Message], str] | None = None
+
+    @property
+    def mark(self) -> str:
+        """Return what a provider shall give back with each report: opaque, without a user id or address."""
+        return self.mark_of(self.message) if self.mark_of else ""

@@ -59,6 +59,7 @@ class ReceiptEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     Some kinds block an address or device for the user, others lift the block
     (`tocsin.decision.receipts.RECEIPTS`). A receipt names it in one of these ways, the first that is given:
 
+    - `mark`: as the provider gave it back. It names the user and the message, too: nothing else is needed;
     - `target`: its `target_id`, as in messages' outcomes;
     - `address`: the plain address or device token, as a webhook reports it. No outcome holds it;
     - `message_id` and `notification_id`: where that message went;
@@ -67,9 +68,10 @@ class ReceiptEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     `at_ms` is the time of the report, not of its arrival: a block that is older than its lift has no effect.
     """
 
-    tenant: str
-    user: str
+    tenant: str = ""
+    user: str = ""
     kind: str
+    mark: str = ""
     message_id: str = ""
     notification_id: str = ""
     channel: str = ""

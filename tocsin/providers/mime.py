@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime, formataddr
 
+from tocsin.formats.marks import MARK_HEADER
 from tocsin.model.content import EmailContent
 from tocsin.model.message import Message
 from tocsin.providers.idna_domain import ascii_host
 from tocsin.providers.mail_headers import ADDRESSING, extra_headers, one_line
 
 RESERVED = ADDRESSING | {
+    MARK_HEADER.lower(),
     "date",
     "message-id",
     "mime-version",
@@ -36,15 +38,17 @@ WORD_BYTES = 45
 """Bytes in one encoded word: in base64 with its frame 72 characters, and 75 are allowed (RFC 2047)."""
 
 
-def mime_bytes(message: Message, content: EmailContent) -> bytes:
+def mime_bytes(message: Message, content: EmailContent, mark: str = "") -> bytes:
     """Build the mail: plain text first, then HTML; CRLF; lines of 78, long links aside.
 
     It is ASCII throughout, except where an address has a local part beyond ASCII (then it needs SMTPUTF8).
 
     Message-ID, Date and boundary derive from the message, so a repeat is byte for byte the same and receivers
-    can recognise the copy.
+    can recognise the copy. The mark is a header, which a returned mail and a complaint report quote.
     """
     lines = [fold(name, value) for name, value in _headers(message, content)]
+    if 0 < len(mark) < LONGEST - len(MARK_HEADER) - 2:
+        lines.append(f"{MARK_HEADER}: {mark}")
     parts = [
         _part(text, subtype) for text, subtype in ((content.text, "plain"), (content.html, "html")) if text
     ]

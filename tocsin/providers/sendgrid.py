@@ -16,7 +16,7 @@ from tocsin.providers.http import MAX_RETRY_AFTER_S, Clock, Response, Transport,
 from tocsin.providers.mail_headers import ADDRESSING, extra_headers
 from tocsin.providers.mime import ascii_domain
 from tocsin.providers.registry import provider
-from tocsin.providers.vendor import HttpAccount, Url, check_size, content_of
+from tocsin.providers.vendor import HttpAccount, Url, check_size, content_of, marked
 
 LIMITS = Limits(max_bytes=30_000_000, timeout_s=10)
 
@@ -63,7 +63,7 @@ class SendGridAccount(HttpAccount):
 class SendGrid:
     """Sends e-mail. A 202 means accepted; whether it arrived, only events tell.
 
-    The message, its tenant and user travel in `custom_args`, so that every event names them.
+    The message's id and mark travel in `custom_args`, so that every event has them.
     """
 
     channel = Channel.EMAIL
@@ -86,7 +86,7 @@ class SendGrid:
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         """Hand over one e-mail; see `Provider.send`."""
-        document = mail_document(outgoing.message, content_of(outgoing, EmailContent))
+        document = mail_document(outgoing.message, content_of(outgoing, EmailContent), outgoing.mark)
         if self._settings:
             document["mail_settings"] = self._settings
         body = msgspec.json.encode(document)
@@ -101,7 +101,7 @@ class SendGrid:
         await self._transport.close()
 
 
-def mail_document(message: Message, content: EmailContent) -> dict[str, Any]:
+def mail_document(message: Message, content: EmailContent, mark: str = "") -> dict[str, Any]:
     """Build the body of `POST /v3/mail/send`.
 
     Raises:
@@ -110,7 +110,7 @@ def mail_document(message: Message, content: EmailContent) -> dict[str, Any]:
     parts = _parts(content)
     headers = extra_headers(content.headers, RESERVED)
     document: dict[str, Any] = {
-        "personalizations": [{"to": [_party(message.target.address)], "custom_args": _marks(message)}],
+        "personalizations": [{"to": [_party(message.target.address)], "custom_args": marked(message, mark)}],
         "from": _party(content.sender, content.sender_name),
         "subject": content.subject,
         "content": parts,
@@ -137,15 +137,6 @@ def _parts(content: EmailContent) -> list[dict[str, str]]:
 def _party(email: str, name: str = "") -> dict[str, str]:
     written = ascii_domain(email)
     return {"email": written, "name": name} if name else {"email": written}
-
-
-def _marks(message: Message) -> dict[str, str]:
-    return {
-        "message_id": message.message_id,
-        "notification_id": message.notification_id,
-        "tenant": message.tenant,
-        "user": message.user,
-    }
 
 
 class _Refusal(msgspec.Struct):

@@ -138,7 +138,7 @@ class SmtpMail:
         content = content_of(outgoing, EmailContent)
         recipient = _mailbox(outgoing.message.target.address)
         sender = _mailbox(self._bounces_to(outgoing.message, content))
-        mail = mime_bytes(outgoing.message, content)
+        mail = mime_bytes(outgoing.message, content, outgoing.mark)
         check_size(len(mail), self.limits.max_bytes, "the mail in bytes")
         deadline_s = asyncio.get_running_loop().time() + self.limits.timeout_s * MARGIN
         try:

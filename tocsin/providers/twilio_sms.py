@@ -28,7 +28,7 @@ from tocsin.providers.clean import clean
 from tocsin.providers.form import form_text
 from tocsin.providers.http import Clock, Response, Transport, retry_after_s
 from tocsin.providers.registry import provider
-from tocsin.providers.vendor import HttpAccount, Url, check_size, content_of
+from tocsin.providers.vendor import HttpAccount, Url, check_size, content_of, marked
 
 LIMITS = Limits(max_chars=1600, rate_per_s=2000, timeout_s=10)
 
@@ -89,7 +89,7 @@ class TwilioAccount(HttpAccount):
     Attributes:
         key_sid: sid of an API key; without it `auth_token` is the account's own token.
         sender: a number, a name, or a messaging service (`MG…`); content may name another.
-        status_callback: where Twilio reports delivery; message, tenant and user are added as a query.
+        status_callback: where Twilio reports delivery; the message's id and mark are added as a query.
         smart_encoded: let Twilio replace typographic characters that make an SMS dearer.
     """
 
@@ -130,7 +130,7 @@ class TwilioSms:
         """Hand over one SMS; see `Provider.send`."""
         content = content_of(outgoing, SmsContent)
         check_size(len(content.text), self.limits.max_chars, "the text in characters")
-        form = self._form(outgoing.message, content)
+        form = self._form(outgoing, content)
         body = form_text(form).encode()
         answer = await self._transport.request("POST", self._url, self._headers, body, self.limits.timeout_s)
         if 200 <= answer.status < 300:
@@ -142,7 +142,8 @@ class TwilioSms:
         """Close the connections."""
         await self._transport.close()
 
-    def _form(self, message: Message, content: SmsContent) -> dict[str, str]:
+    def _form(self, outgoing: Outgoing, content: SmsContent) -> dict[str, str]:
+        message = outgoing.message
         sender = content.sender or self._account.sender
         if not sender:
             msg = "neither the message nor the account names a sender"
@@ -150,24 +151,14 @@ class TwilioSms:
         name = "MessagingServiceSid" if _SERVICE.fullmatch(sender) else "From"
         form = {"To": message.target.address, name: sender, "Body": content.text}
         if self._account.status_callback:
-            form["StatusCallback"] = f"{self._account.status_callback}?{_marks(message)}"
+            query = form_text(marked(message, outgoing.mark))
+            form["StatusCallback"] = f"{self._account.status_callback}?{query}"
         if message.expires_ms:
             left_s = int(message.expires_ms / 1000 - self._clock())
             form["ValidityPeriod"] = str(min(max(left_s, 1), MAX_VALIDITY_S))
         if self._account.smart_encoded:
             form["SmartEncoded"] = "true"
         return form
-
-
-def _marks(message: Message) -> str:
-    return form_text(
-        {
-            "message_id": message.message_id,
-            "notification_id": message.notification_id,
-            "tenant": message.tenant,
-            "user": message.user,
-        }
-    )
 
 
 class _Answer(msgspec.Struct):

@@ -7,7 +7,9 @@ import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tocsin.errors import Rejected
+from tocsin.formats.marks import MARK_FIELD
 from tocsin.model.content import Content, Outgoing
+from tocsin.model.message import Message
 from tocsin.providers.base import Limits
 from tocsin.providers.http import HttpPolicy
 
@@ -80,6 +82,12 @@ def content_of(outgoing: Outgoing, kind: type[C]) -> C:
         return outgoing.content
     msg = f"content is {type(outgoing.content).__name__}, this provider carries {kind.__name__}"
     raise Rejected(msg, code="wrong_content")
+
+
+def marked(message: Message, mark: str) -> dict[str, str]:
+    """Build what a vendor gives back with each report: no user id and no address is in it."""
+    fields = {"message_id": message.message_id}
+    return fields | {MARK_FIELD: mark} if mark else fields
 
 
 def check_size(size: int, limit: int, what: str) -> None:
