@@ -1,6 +1,8 @@
 """The contract of transports: both implementations, a real server, every way a request can fail."""
 
 import asyncio
+import contextlib
+import re
 import socket
 import ssl
 import time
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.providers.certificates import server_tls
+from tests.providers.certificates import faulty_tls, server_tls
 from tests.providers.scripted_http import Answer, Fault, Refusing, ScriptedHttp
 from tests.waiting import soon
 from tocsin.devkit.httpx_transport import HttpxTransport
@@ -25,6 +27,33 @@ HEADERS = {"authorization": f"Bearer {SECRET}", "content-type": "text/plain"}
 Open = Callable[[HttpPolicy], Transport]
 
 BOTH = pytest.mark.parametrize("kind", [AsyncioTransport, PyreqwestTransport, HttpxTransport])
+
+
+def alert(number: int) -> bytes:
+    """Write a fatal alert of TLS (RFC 8446, 6)."""
+    return b"\x15\x03\x03\x00\x02\x02" + bytes([number])
+
+
+class Peer:
+    """Answers the first bytes of a connection with given ones, and closes it."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+
+    async def __aenter__(self) -> int:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
+        writer.write(self._answer)
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 async def post(
@@ -188,6 +217,56 @@ async def test_trusts_only_certificates_it_was_given(kind: Open) -> None:
         assert await post(trusting, server.url) == b"ok"
         await strict.close()
         await trusting.close()
+
+
+CERTIFICATES = {
+    "expired": "certificate has expired",
+    "not yet valid": "certificate is not yet valid",
+    "another name": "the server's name is no subject alternative name of it",
+    "common name only": "the server's name is no subject alternative name of it",
+    "for clients only": "unsuitable certificate purpose",
+    "self-signed": "self-signed certificate",
+}
+
+
+@BOTH
+@pytest.mark.parametrize("fault", CERTIFICATES)
+async def test_a_certificate_is_refused_by_all_transports_in_the_same_words(kind: Open, fault: str) -> None:
+    """Of a common name OpenSSL would approve, rustls does not; and rustls names reasons by its structs."""
+    context, ca_pem = faulty_tls(fault)
+    transport = kind(HttpPolicy(ca_pem=ca_pem))
+    async with ScriptedHttp(tls=context) as server:
+        refused = await failure(transport, server.url.replace("127.0.0.1", "localhost"))
+    assert (type(refused), refused.code) == (Misconfigured, "certificate")
+    assert str(refused) == f"certificate of localhost: {CERTIFICATES[fault]}"
+    await transport.close()
+
+
+HANDSHAKES = [
+    (b"HTTP/1.1 400 Bad Request\r\n\r\n", Misconfigured, "does not speak TLS on this port"),
+    (b"220 mail.example ESMTP\r\n", Misconfigured, "does not speak TLS on this port"),
+    (alert(70), Misconfigured, "speaks no TLS version of ours"),
+    (alert(40), Misconfigured, "no cipher in common"),
+    (alert(71), Misconfigured, "no cipher in common"),
+    (alert(116), Misconfigured, "asks for a client certificate"),
+    (alert(112), Misconfigured, "does not serve this name"),
+    (alert(80), Transient, "the TLS handshake failed"),
+    (b"", Transient, "closed it during the TLS handshake"),
+]
+
+
+@BOTH
+@pytest.mark.parametrize(("answer", "error", "words"), HANDSHAKES)
+async def test_a_handshake_that_fails_is_told_in_words(
+    kind: Open, answer: bytes, error: type[DeliveryError], words: str
+) -> None:
+    transport = kind(HttpPolicy())
+    async with Peer(answer) as port:
+        failed = await failure(transport, f"https://127.0.0.1:{port}")
+    assert type(failed) is error
+    assert words in str(failed)
+    assert not re.search(r"[A-Z][a-z]+[A-Z]|[A-Z]_[A-Z]|_ssl", str(failed)), "a library's own name"
+    await transport.close()
 
 
 async def test_the_slow_one_takes_a_fake_as_its_network() -> None:

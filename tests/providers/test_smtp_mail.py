@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from pydantic import ValidationError
 
-from tests.providers.certificates import server_tls
+from tests.providers.certificates import faulty_tls, server_tls
 from tests.providers.samples import CONTENTS, EMAIL, MARKS, leaks, outgoing
 from tests.providers.scripted_http import Refusing
 from tests.providers.scripted_smtp import Script, ScriptedSmtp, SmtpFault
@@ -143,6 +143,20 @@ async def test_a_certificate_nobody_vouches_for_is_configuration(security: str) 
     error = await failed({}, {"tls": context, "implicit": security == "tls"}, security=security)
     assert (type(error), error.code) == (Misconfigured, "certificate")
     assert str(error).startswith("certificate of 127.0.0.1: ")
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+async def test_a_common_name_is_no_name_of_the_server(security: str) -> None:
+    context, root = faulty_tls("common name only")
+    server = {"tls": context, "implicit": security == "tls"}
+    error = await failed({}, server, security=security, ca=root.decode(), host="localhost")
+    assert (type(error), error.code) == (Misconfigured, "certificate")
+
+
+async def test_a_port_without_tls_is_told_as_one() -> None:
+    error = await failed({}, {}, security="tls")
+    assert (type(error), error.code) == (Misconfigured, "tls")
+    assert "does not speak TLS on this port" in str(error)
 
 
 async def test_without_starttls_no_mail_and_no_password_leaves() -> None:

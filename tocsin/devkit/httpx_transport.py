@@ -10,7 +10,8 @@ from collections.abc import Mapping
 import httpx2
 
 from tocsin.errors import DeliveryError, Misconfigured, Transient, Unknown
-from tocsin.providers.http import HttpPolicy, Response, untrusted
+from tocsin.providers.http import HttpPolicy, Response
+from tocsin.providers.tls import client_context, of_ssl_error
 
 
 class HttpxTransport:
@@ -61,8 +62,8 @@ class HttpxTransport:
 def _no_connection(error: BaseException, url: str) -> DeliveryError:
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return untrusted(httpx2.URL(url).host, cause.verify_message)
+        if isinstance(cause, ssl.SSLError):
+            return of_ssl_error(httpx2.URL(url).host, cause)
         cause = cause.__cause__ or cause.__context__
     return Transient(f"no connection to the provider ({type(error).__name__})")
 
@@ -72,16 +73,9 @@ def _client(policy: HttpPolicy, inner: httpx2.AsyncBaseTransport | None) -> http
         transport=inner,
         http1=policy.http2 != "only",
         http2=policy.http2 != "off",
-        verify=_tls(policy),
+        verify=client_context(policy.ca_pem),
         trust_env=False,
         follow_redirects=False,
         headers={"user-agent": "tocsin"},
         limits=httpx2.Limits(max_connections=policy.max_connections),
     )
-
-
-def _tls(policy: HttpPolicy) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if policy.ca_pem:
-        context.load_verify_locations(cadata=policy.ca_pem.decode())
-    return context

@@ -4,6 +4,7 @@ A transport says whether a request that failed can have been processed. Only wha
 (no connection, no free connection slot) is `Transient`; everything else is `Unknown`.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
@@ -16,6 +17,7 @@ from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import ClientClosedError, PoolTimeoutError, RequestError
 
 from tocsin.errors import DeliveryError, Misconfigured, Transient, Unknown
+from tocsin.providers.tls import handshake_failed, untrusted
 
 Clock = Callable[[], float]
 """Wall time in seconds since 1970 UTC: adapters sign and expire with it, and never read it themselves."""
@@ -30,12 +32,10 @@ _NOT_SENT = (
     "refused stream before processing any application logic",
 )
 
-_CERTIFICATE = {
-    "UnknownIssuer": "unable to get local issuer certificate",
-    "Expired": "certificate has expired",
-    "NotValidYet": "certificate is not yet valid",
-}
-"""rustls's names of what is wrong, in the words OpenSSL uses; a wrong name rustls explains in a sentence."""
+_HANDSHAKE = re.compile(
+    r"(?:received (?:fatal alert|corrupt message)|peer (?:is incompatible|misbehaved)).*|tls handshake eof"
+)
+"""rustls's texts of handshakes that failed."""
 
 
 class Response(NamedTuple):
@@ -165,19 +165,17 @@ def _client(policy: HttpPolicy) -> Client:
     return builder.build()
 
 
-def untrusted(host: str, why: str) -> Misconfigured:
-    """Make the error of a certificate that is not trusted: name the server and what failed."""
-    return Misconfigured(f"certificate of {host}: {why}", code="certificate")
-
-
 def _failure(error: RequestError, url: str) -> DeliveryError:
     kind = type(error).__name__
     causes = " ".join([cause["message"] for cause in error.details.get("causes") or ()])
     if isinstance(error, PoolTimeoutError | ClientClosedError):
         return Transient(f"no connection was free ({kind})")
+    host = urlsplit(url).hostname or ""
     _, refused, why = causes.partition("invalid peer certificate: ")
     if refused:
-        return untrusted(urlsplit(url).hostname or "", _CERTIFICATE.get(why.split("(")[0].strip(), why))
+        return untrusted(host, why)
+    if found := _HANDSHAKE.search(causes):
+        return handshake_failed(host, found[0])
     if any(proof in causes for proof in _NOT_SENT):
         return Transient(f"no connection to the provider ({kind})")
     return Unknown(f"cut off before the answer was complete ({kind})")

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 import httptools
 
 from tocsin.errors import DeliveryError, Misconfigured, Transient, Unknown
-from tocsin.providers.http import HttpPolicy, Response, untrusted
+from tocsin.providers.http import HttpPolicy, Response
+from tocsin.providers.tls import client_context, closed_in_handshake, of_ssl_error
 
 MAX_ANSWER_BYTES = 8 << 20
 """A longer answer is cut off: providers answer in kilobytes, and memory is shared by all calls in flight."""
@@ -299,7 +300,7 @@ class _Pool:
 
         Raises:
             Transient: no connection: refused, timed out, no slot in time, or closed.
-            Misconfigured: the server's certificate is not trusted.
+            Misconfigured: the server's certificate is not trusted, or it does not speak our TLS.
         """
         while self._free <= 0 and not self._retired:
             await self._slot()
@@ -344,10 +345,11 @@ class _Pool:
             async with asyncio.timeout(timeout_s):
                 await loop.create_connection(lambda: connection, origin.host, origin.port, **tls)
             return connection
-        except ssl.SSLCertVerificationError as error:
-            failure = untrusted(origin.host, error.verify_message)
+        except ssl.SSLError as error:
+            failure = of_ssl_error(origin.host, error)
         except (OSError, TimeoutError) as error:
-            failure = Transient(f"no connection to the provider ({type(error).__name__})")
+            in_handshake = origin.tls and isinstance(error, ConnectionResetError)
+            failure = closed_in_handshake(origin.host) if in_handshake else _no_connection(error)
         raise failure
 
     async def _slot(self) -> None:
@@ -384,6 +386,10 @@ class _Pool:
             if not turn.done():
                 turn.set_result(None)
                 return
+
+
+def _no_connection(error: Exception) -> Transient:
+    return Transient(f"no connection to the provider ({type(error).__name__})")
 
 
 @lru_cache(maxsize=1_024)
@@ -438,8 +444,6 @@ def _is_header(name: str, value: str) -> bool:
 
 
 def _tls(policy: HttpPolicy) -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    context = client_context(policy.ca_pem)
     context.set_alpn_protocols(["http/1.1"])
-    if policy.ca_pem:
-        context.load_verify_locations(cadata=policy.ca_pem.decode())
     return context

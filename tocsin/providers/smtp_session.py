@@ -16,9 +16,9 @@ from aiosmtplib import (
 )
 from aiosmtplib.errors import SMTPAuthenticationError, SMTPConnectError
 
-from tocsin.errors import Misconfigured, Transient
-from tocsin.providers.http import untrusted
+from tocsin.errors import DeliveryError, Misconfigured, Transient
 from tocsin.providers.smtp_stages import SmtpStage
+from tocsin.providers.tls import client_context, of_ssl_error
 
 
 class SmtpPolicy(msgspec.Struct, frozen=True):
@@ -232,17 +232,15 @@ class SmtpPool:
 
     def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:
-            self._tls = ssl.create_default_context()
-            if self._policy.ca:
-                self._tls.load_verify_locations(cadata=self._policy.ca)
+            self._tls = client_context(self._policy.ca.encode())
         return self._tls
 
 
-def _unreachable(error: Exception, host: str) -> Transient | Misconfigured:
+def _unreachable(error: Exception, host: str) -> DeliveryError:
     """Class what stopped a connection before the first mail. What the library refuses itself is settings."""
     cause = error if isinstance(error, ssl.SSLError) else error.__cause__
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return untrusted(host, cause.verify_message)
+    if isinstance(cause, ssl.SSLError):
+        return of_ssl_error(host, cause)
     if isinstance(error, SMTPConnectError | SMTPServerDisconnected | SMTPTimeoutError | OSError):
         return Transient(f"no connection to the server ({type(error).__name__})", code="connect")
     return Misconfigured("the server offers no STARTTLS or no login we know", code="starttls or auth")
