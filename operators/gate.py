@@ -219,6 +219,10 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
             key_group.put(user_key, decision.record)
         for cancelled in decision.cancelled_timers:
             key_group.release(user_key, cancelled.timer_id, cancelled.due_ms)
+        for moved in decision.moved_timers:
+            payload = key_group.pop(user_key, moved.timer_id, moved.due_ms)
+            assert payload is not None, "what the user's record holds has a timer"
+            key_group.hold(user_key, moved.timer_id, moved.new_ms, payload)
         for timer in decision.set_timers:
             key_group.hold(user_key, timer.timer_id, timer.due_ms, timer.payload)
         key = user_key.encode()

@@ -18,6 +18,8 @@ from tocsin.model.raw import RawRecord
 
 SMALL = Path(__file__).parent / "catalogs" / "small"
 CATALOG = load(SMALL)
+RULES = load(SMALL.parent / "rules")
+"""A catalog that meets every rule."""
 NOON = 1_700_000_000_000 // 86_400_000 * 86_400_000 + 12 * 3_600_000
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 DATA = {"flight": "UA 1545", "delay": 72, "key": "k"}
@@ -138,6 +140,10 @@ class World:
             assert step.record == self.record(user)
         for cancelled in step.cancelled_timers:
             assert self.timers.pop((user, cancelled.timer_id))[0] == cancelled.due_ms
+        for moved in step.moved_timers:
+            due_ms, payload = self.timers[user, moved.timer_id]
+            assert due_ms == moved.due_ms
+            self.timers[user, moved.timer_id] = (moved.new_ms, payload)
         for timer in step.set_timers:
             self.timers[user, timer.timer_id] = (timer.due_ms, timer.payload)
         self.messages += step.messages

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tests.decision.gate_world import HOUR, MINUTE, NOON, SECOND, World, profile, said, with_preferences
+from tests.decision.gate_world import HOUR, MINUTE, NOON, SECOND, World, profile, said, sent, with_preferences
 from tocsin.decision.policy import GatePolicy
 from tocsin.model import ids
 from tocsin.model.event import Recipient
@@ -147,8 +147,9 @@ def test_an_erased_user_gets_nothing(ann: World) -> None:
 
 def test_a_retry_beyond_its_expiry_is_expired_and_not_held(ann: World) -> None:
     message = first(ann)
-    assert said(ann.retry(message, at=1, due=6 * HOUR)) == [("expired", "too_late", "email")]
-    assert said(ann.retry(message, at=6 * HOUR, attempt=3)) == [("expired", "too_late", "email")]
+    assert said(ann.retry(message, at=1, due=6 * HOUR + 1)) == [("expired", "too_late", "email")]
+    assert sent(ann.retry(message, at=6 * HOUR, attempt=3)) == ["email"]
+    assert said(ann.retry(message, at=6 * HOUR + 1, attempt=4)) == [("expired", "too_late", "email")]
 
 
 def test_a_notification_that_left_the_catalog_is_cancelled(ann: World) -> None:

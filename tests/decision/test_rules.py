@@ -94,12 +94,13 @@ def key_taken() -> UserRecord:
 
 
 ALL, NEW = (EVENT, TIMER, RETURNED), (EVENT, TIMER)
+SLOT = Hold(NOON + 9 * MINUTE, Reason.LIMIT_HOLD, "notification:drip", NOON + 9 * MINUTE)
 FULL: Detail = {"counter": "notification:few", "limit": 3, "window_s": 3600.0, "count": 3}
 FULL_SMS: Detail = {"counter": "channel:sms", "limit": 1, "window_s": 3600.0, "count": 1}
 CAUSES = (
     Cause(duplicate_key, Suppress(Reason.DUPLICATE_KEY, {"original": "events/3/5"}), (EVENT,), "once",
           {"state": key_taken()}),
-    Cause(expiry, Expire(), ALL, changes={"expires_ms": NOON}),
+    Cause(expiry, Expire(), ALL, changes={"expires_ms": NOON - 1}),
     Cause(schedule, Hold(NOON + 1, Reason.SCHEDULED), NEW, changes={"not_before_ms": NOON + 1}),
     Cause(notification_preferences, Suppress(Reason.OPTED_OUT), ALL,
           changes={"recipient": ann(switched_off=("*",))}),
@@ -110,8 +111,7 @@ CAUSES = (
     Cause(notification_preferences, Suppress(Reason.CATEGORY_OFF), ALL,
           changes={"recipient": ann(switched_off=("category:updates",))}),
     Cause(notification_limits, Suppress(Reason.LIMIT, FULL), NEW, "few", {"state": counted("few", 3)}),
-    Cause(notification_limits, Hold(NOON + 9 * MINUTE, Reason.LIMIT_HOLD, "notification:drip"), NEW, "drip",
-          {"state": counted("drip", 2)}),
+    Cause(notification_limits, SLOT, NEW, "drip", {"state": counted("drip", 2)}),
     Cause(channel_preferences, Suppress(Reason.CHANNEL_OFF), ALL,
           changes={"recipient": ann(switched_off=("channel:email",))}),
     Cause(channel_preferences, Suppress(Reason.CATEGORY_OFF), ALL,
@@ -204,14 +204,23 @@ def test_a_rule_that_is_added_is_asked_in_its_place() -> None:
     assert all(rules.whole[0] is never for rules in bind(landed, order).values())
 
 
-def test_what_waits_for_a_limit_fills_its_next_windows() -> None:
+def test_what_waits_for_a_limit_has_its_slots() -> None:
+    """Two in ten minutes were admitted a minute ago; three wait, of which one has no slot of its own."""
     state = counted("drip", 2)
-    for number in range(3):
-        state.holds[f"n{number}"] = HoldRef(NOON, "n", "drip", "", "", "", counter="notification:drip")
+    for number, (minutes, spare) in enumerate([(9, False), (9, False), (15, True)]):
+        due_ms = NOON + minutes * MINUTE
+        state.holds[f"n{number}"] = HoldRef(
+            due_ms, "n", "drip", "", "", "", counter="notification:drip", spare=spare
+        )
+    first_ms, counter = NOON + 9 * MINUTE, "notification:drip"
     verdict = notification_limits(evaluation(EVENT, "drip", state=state))
-    assert verdict == Hold(NOON + 19 * MINUTE, Reason.LIMIT_HOLD, "notification:drip")
+    assert verdict == Hold(NOON + 19 * MINUTE, Reason.LIMIT_HOLD, counter, first_ms)
+    waited = notification_limits(evaluation(TIMER, "drip", state=state, waited_for=counter))
+    assert waited == Hold(first_ms, Reason.LIMIT_HOLD, counter, first_ms), "its turn has come"
 
 
 def test_a_returned_message_is_too_late_if_its_next_attempt_is() -> None:
-    found = evaluation(RETURNED, expires_ms=NOON + HOUR, not_before_ms=NOON + HOUR)
+    found = evaluation(RETURNED, expires_ms=NOON + HOUR, not_before_ms=NOON + HOUR + 1)
     assert evaluate(asked(found), found) == Expire()
+    found.not_before_ms -= 1
+    assert evaluate(asked(found), found) == Hold(NOON + HOUR, Reason.RETRY_LATER)

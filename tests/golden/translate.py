@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from tests.golden.changed_rules import at_the_end, delays, texts_counted, unasked
 from tests.golden.former_ids import with_former_ids
 from tests.golden.wire import Published
 
@@ -185,6 +186,10 @@ def versions_without_zones(published: Sequence[Published]) -> Sequence[Published
 
 
 _BOTH: tuple[Translation, ...] = (
+    texts_counted,
+    delays,
+    unasked,
+    at_the_end,
     used_ids,
     bad_profiles,
     sentences,

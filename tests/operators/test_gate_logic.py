@@ -65,7 +65,7 @@ class Clock:
 class Process:
     """One start of a shard with one key group; `epoch` plays Bytewax, `stored` is its recovery store."""
 
-    def __init__(self, path: Path, stored: dict[str, Any]) -> None:
+    def __init__(self, path: Path, stored: dict[str, Any], gate: Gate | None = None) -> None:
         self.stored = stored
         self.published = Published()
         self.clock = Clock()
@@ -76,8 +76,8 @@ class Process:
         )  # fmt: skip
         self.shard.resume(stored.get("epoch"))
         self.shard.outbox_resume(stored.get("outbox"))
-        gate = Gate(CATALOG, GatePolicy())
-        parts = GateParts(self.shard.key_group, lambda: gate, self.clock, self.tally)
+        found = gate or Gate(CATALOG, GatePolicy())
+        parts = GateParts(self.shard.key_group, lambda: found, self.clock, self.tally)
         self.logic = GateLogic(stored.get("key_group"), parts)
 
     def give(self, *inputs: GateInput) -> list[Any]:
@@ -140,13 +140,13 @@ def words(records: list[Any]) -> list[tuple[str, str]]:
 
 
 def test_an_event_before_its_profile_waits_and_is_decided_when_it_comes(process: Process) -> None:
-    assert words(process.give(event(0, kind="nothing.asks"))) == [("held", "awaiting_profile")]
+    assert words(process.give(event(0, kind="personal"))) == [("held", "awaiting_profile")]
     assert words(process.give(change(at=SECOND))) == [("suppressed", "no_match")]
 
 
 def test_a_timer_due_before_a_record_fires_first_and_at_its_own_time(process: Process) -> None:
-    process.give(event(0, number=1, kind="nothing.asks"))
-    later = process.give(event(60 * SECOND, number=2, kind="nothing.asks"))
+    process.give(event(0, number=1, kind="personal"))
+    later = process.give(event(60 * SECOND, number=2, kind="personal"))
     assert words(later) == [("dead", "unknown_user"), ("held", "awaiting_profile")]
     assert outcomes(later)[0].at_ms == NOON + 10 * SECOND
     letters = [one for one in later if isinstance(one, OutRecord) and one.topic == topics.DEAD]
@@ -184,7 +184,7 @@ def test_a_morning_s_worth_of_holds_is_spread_over_turns_and_changes_no_decision
 
 
 def test_between_records_timers_fire_as_far_as_time_is_allowed(process: Process) -> None:
-    process.give(event(0, kind="nothing.asks"))
+    process.give(event(0, kind="personal"))
     process.clock.until_ms = NOON + 9 * SECOND
     assert process.notify() == []
     process.clock.until_ms = NOON + 11 * SECOND
@@ -193,7 +193,7 @@ def test_between_records_timers_fire_as_far_as_time_is_allowed(process: Process)
 
 
 def test_nothing_is_emitted_in_the_gap(process: Process) -> None:
-    process.give(event(0, kind="nothing.asks"))
+    process.give(event(0, kind="personal"))
     process.clock.until_ms = NOON + 60 * SECOND
     process.clock.gap = True
     assert process.notify() == []
@@ -211,7 +211,7 @@ def test_a_key_group_without_timers_sleeps_until_its_sweep_and_one_with_timers_w
     assert asleep is not None
     assert asleep.timestamp() * 1000 == pytest.approx(NOON + 60 * SECOND)
     process.give(event(0)._replace(user_key="quiet/bob"))
-    other = event(0, kind="nothing.asks")
+    other = event(0, kind="personal")
     assert isinstance(other.item, Event)
     process.give(
         other._replace(user_key="quiet/bob", item=msgspec.structs.replace(other.item, user="bob", id="x"))
@@ -235,22 +235,22 @@ def test_a_changed_profile_is_noted_for_the_ledger_but_not_the_first(process: Pr
 
 
 def test_decisions_are_counted(process: Process) -> None:
-    process.give(change(), event(0, kind="nothing.asks"))
+    process.give(change(), event(0, kind="personal"))
     assert process.tally == {("suppressed", "*", "no_match"): 1}
 
 
 def test_after_a_crash_the_last_durable_epoch_is_there_and_what_came_after_never_was(tmp_path: Path) -> None:
     stored: dict[str, Any] = {}
     first = Process(tmp_path / "shard", stored)
-    first.give(change(), event(0, number=1, kind="nothing.asks"))
+    first.give(change(), event(0, number=1, kind="personal"))
     first.epoch()
-    first.give(event(SECOND, number=2, kind="nothing.asks"))
+    first.give(event(SECOND, number=2, kind="personal"))
     first.shard.close()
     assert words(first.published.records) == [("suppressed", "no_match")]
 
     second = Process(tmp_path / "shard", stored)
-    assert words(second.give(event(SECOND, number=2, kind="nothing.asks"))) == [("suppressed", "no_match")]
-    repeated = event(2 * SECOND, number=1, kind="nothing.asks")
+    assert words(second.give(event(SECOND, number=2, kind="personal"))) == [("suppressed", "no_match")]
+    repeated = event(2 * SECOND, number=1, kind="personal")
     assert isinstance(repeated.item, Event)
     copy = msgspec.structs.replace(repeated.item, origin=Origin("events", 0, 9))
     assert words(second.give(repeated._replace(item=copy))) == [("suppressed", "duplicate")]
@@ -264,7 +264,7 @@ def test_what_waits_in_the_store_is_plain_and_comes_out_as_it_went_in(tmp_path: 
     first.give(change(), event(0, number=1))
     first.epoch()
     moved = ProfileChange("quiet", "ann", profile(version=2, email="ann.moved@mail.example"))
-    first.give(GateInput(NOON, USER, moved, RAW), event(SECOND, number=2, kind="nothing.asks"))
+    first.give(GateInput(NOON, USER, moved, RAW), event(SECOND, number=2, kind="personal"))
     first.epoch()
     first.shard.close()
     assert isinstance(stored["outbox"][3], bytes), "packed: nothing of ours is named in it"
@@ -281,7 +281,7 @@ def test_what_waits_in_the_store_is_plain_and_comes_out_as_it_went_in(tmp_path: 
 def test_a_timer_survives_a_crash_and_fires_once(tmp_path: Path) -> None:
     stored: dict[str, Any] = {}
     first = Process(tmp_path / "shard", stored)
-    first.give(event(0, kind="nothing.asks"))
+    first.give(event(0, kind="personal"))
     first.epoch()
     first.clock.until_ms = NOON + 60 * SECOND
     assert words(first.notify()) == [("dead", "unknown_user")]

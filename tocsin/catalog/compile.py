@@ -32,7 +32,7 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     Attributes:
         needs: which of `data`, `event` and `user` its expressions read.
         caps: limits that decide before routing, drops before holds; none for a critical one.
-        counters: what an admission is counted on; none for a critical one.
+        counters: what an admission is counted on; of a critical one not `user`.
         spelled_head: the start of every notification id of it; `spelled_tail` stands before the origin.
         message: what all its messages have in common; `outcome`: what all its outcomes have.
     """
@@ -152,7 +152,7 @@ def _compile(
     category = spec.categories[notice.category]
     critical = notice.priority == "critical"
     channels = tuple(
-        _compile_channel(use.channel, _compiled(use.when), notice.category, caps, counters, critical)
+        _compile_channel(use.channel, _compiled(use.when), notice.category, caps, counters)
         for use in notice.channels
     )
     when, collapse = _compiled(notice.on.when), _compiled(notice.collapse_key)
@@ -171,7 +171,7 @@ def _compile(
         collapse_key=collapse,
         needs=frozenset().union(*(expression.needs for expression in expressions if expression)),
         caps=tuple(cap for cap in caps if not cap.counter.startswith("channel:")),
-        counters=() if critical else _counted(name, notice.category, category.marketing, counters),
+        counters=_counted(name, notice, category.marketing, counters),
         delay_ms=notice.delay_ms or 0,
         expires_ms=notice.expires_ms or 0,
         send_window=(notice.send_window.start_min, notice.send_window.end_min)
@@ -224,9 +224,16 @@ def _outcome(tenant: str, name: str, notice: NotificationSpec, version: str) -> 
     )
 
 
-def _counted(name: str, category: str, marketing: bool, counters: dict[str, Counter]) -> tuple[Counter, ...]:
-    """List the counters an admitted notification is counted on: only those that some cap reads."""
-    names = [f"notification:{name}", f"category:{category}", *(["marketing"] if marketing else []), "user"]
+def _counted(
+    name: str, notice: NotificationSpec, marketing: bool, counters: dict[str, Counter]
+) -> tuple[Counter, ...]:
+    """List the counters an admitted notification is counted on: only those that some cap reads.
+
+    Scope `user` counts all that is not critical.
+    """
+    names = [f"notification:{name}", f"category:{notice.category}"]
+    names += ["marketing"] if marketing else []
+    names += ["user"] if notice.priority != "critical" else []
     return tuple(counters[key] for key in names if key in counters)
 
 
@@ -236,7 +243,6 @@ def _compile_channel(
     category: str,
     caps: list[Cap],
     counters: dict[str, Counter],
-    critical: bool,
 ) -> CompiledChannel:
     counter = f"channel:{channel}"
     return CompiledChannel(
@@ -245,7 +251,7 @@ def _compile_channel(
         off_channel=switches.channel_key(channel),
         off_category=switches.category_key(category, channel),
         caps=tuple(cap for cap in caps if cap.counter == counter),
-        counter=None if critical else counters.get(counter),
+        counter=counters.get(counter),
         spelled=ids.spelled(channel),
     )
 

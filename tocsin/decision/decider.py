@@ -133,17 +133,24 @@ def _readmit(decision: Decision, evaluation: Evaluation, subject: MessageSubject
 
 
 def _hold(decision: Decision, evaluation: Evaluation, verdict: Hold, policy: GatePolicy) -> None:
-    """Set a timer behind all that is held until then; what would then be too late expires at once."""
+    """Set a timer behind all that is held until then; what would then be too late expires at once.
+
+    Where it would be in time if one before it in the queue of a limit left its slot, it waits as spare.
+    """
     subject, holds, due_ms = evaluation.subject, evaluation.state.holds, verdict.until_ms
     if holds:
         due_ms = queued_behind(holds, due_ms, subject.timer_kind.value)
-    if evaluation.expires_ms and due_ms >= evaluation.expires_ms:
+    last_ms = evaluation.expires_ms
+    spare = 0 < last_ms < due_ms
+    if spare and not 0 < verdict.free_ms <= last_ms:
         return finish(decision, subject, Expire(detail={"held_for": verdict.reason.value}))
+    if spare:
+        due_ms = last_ms
     timer_id = subject.timer_id
     if len(holds) >= policy.holds_max and timer_id not in holds:
         detail: Detail = {"counter": "held", "limit": policy.holds_max, "count": len(holds)}
         return finish(decision, subject, Suppress(Reason.LIMIT, detail))
-    holds[timer_id] = subject.hold_ref(due_ms, verdict.counter)
+    holds[timer_id] = subject.hold_ref(due_ms, verdict.counter, spare=spare)
     decision.touched = True
     decision.set_timers.append(SetTimer(timer_id, due_ms, subject.payload()))
     decision.outcomes.append(subject.outcome(_HELD, verdict.reason, {"due_ms": due_ms}))

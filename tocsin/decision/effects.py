@@ -28,6 +28,14 @@ class CancelTimer(msgspec.Struct, frozen=True, gc=False):
     due_ms: int
 
 
+class MoveTimer(msgspec.Struct, frozen=True, gc=False):
+    """Let a timer that is due at `due_ms` be due at `new_ms`; its payload stays."""
+
+    timer_id: str
+    due_ms: int
+    new_ms: int
+
+
 class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     """Dead-letter a record: `raw` is the record as it was first read, byte for byte."""
 
@@ -44,7 +52,7 @@ class Decision(msgspec.Struct):
         touched: whether the record must be written (or, if None, erased).
         messages: to be sent, one a contact point.
         outcomes: to be logged.
-        set_timers: timers to set; `cancelled_timers` to cancel before.
+        set_timers: timers to set; `cancelled_timers` to cancel before; `moved_timers` to set anew, too.
         dead_letters: records that nothing can be done with.
         profile_version: what to note for the ledger (law 3): the profile's version, or minus the time (ms) of
             an erasure; None for no note.
@@ -56,6 +64,7 @@ class Decision(msgspec.Struct):
     outcomes: list[Outcome] = []
     set_timers: list[SetTimer] = []
     cancelled_timers: list[CancelTimer] = []
+    moved_timers: list[MoveTimer] = []
     dead_letters: list[DeadLetter] = []
     profile_version: int | None = None
 

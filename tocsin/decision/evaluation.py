@@ -34,7 +34,8 @@ class Evaluation(msgspec.Struct, gc=False):
         state: the user's record. The counters and holds in it belong to inline recipients, too.
         now_ms: the time of the decision.
         stage: the cause of the evaluation.
-        expires_ms: not sent at this time or later; 0 for never.
+        expires_ms: not sent after this time; 0 for never.
+        waited_for: the counter of the limit that the notification was held for until now; empty for none.
         not_before_ms: the time that the event, the catalog or the retry asks to wait for; 0 for none.
         channel: the channel that is decided; None for the notification as a whole.
         contact_point: the address or device that is decided; None if the recipient has none on the channel.
@@ -50,6 +51,7 @@ class Evaluation(msgspec.Struct, gc=False):
     not_before_ms: int = 0
     channel: CompiledChannel | None = None
     contact_point: ContactPoint | None = None
+    waited_for: str = ""
 
 
 Rule: TypeAlias = Callable[[Evaluation], Verdict]

@@ -15,7 +15,7 @@ from tocsin.catalog.expressions import ExpressionError, Scope
 from tocsin.catalog.loader import Candidates, Catalog
 from tocsin.catalog.matching import Match, choose
 from tocsin.catalog.spec import DefaultPreferences
-from tocsin.decision import dedup, profiles, receipts, returned, waiting
+from tocsin.decision import dedup, limit_queue, profiles, receipts, returned, waiting
 from tocsin.decision.decider import dead_letter, decide, finish
 from tocsin.decision.effects import CancelTimer, DeadLetter, Decision, settled
 from tocsin.decision.evaluation import Evaluation, Stage
@@ -83,6 +83,9 @@ class Gate:
     def on_event(self, record: UserRecord | None, event: Event, now_ms: int, raw: RawRecord) -> Decision:
         """Decide an event; one whose user is not known yet waits for the profile.
 
+        An event of a type that no notification asks for waits for nobody.
+
+
         Args:
             record: the user's, or None.
             event: the decoded event.
@@ -102,7 +105,10 @@ class Gate:
             return decision
         decision = Decision(record, True)
         recipient = for_event(record, event, self._defaults[event.tenant])
-        if recipient is None:
+        accepted = True
+        if not candidates.notifications:
+            finish(decision, WholeEvent(event, now_ms, self._version), Suppress(Reason.NO_MATCH))
+        elif recipient is None:
             accepted = waiting.wait(decision, record, WholeEvent(event, now_ms, self._version), raw, policy)
         else:
             accepted = self._decide_all(decision, record, recipient, event, raw, candidates, now_ms)
@@ -227,32 +233,40 @@ class Gate:
         assert isinstance(held, HeldEvent), "a timer of this kind has the payload of an event"
         ref = record.holds.pop(due.timer_id, None) or _ref(due, held)
         decision = Decision(record, True)
-        gone = HeldSubject(ref, due.tenant, due.user, now_ms, self._version)
+        self._decide_held(
+            decision, record, HeldSubject(ref, due.tenant, due.user, now_ms, self._version), held
+        )
+        if ref.counter and not decision.messages and not ref.spare:
+            again = record.holds.get(due.timer_id)
+            if again is None or again.counter != ref.counter:
+                limit_queue.pass_on(decision, record, ref, now_ms)
+        return settled(decision, record)
+
+    def _decide_held(
+        self, decision: Decision, record: UserRecord, gone: HeldSubject, held: HeldEvent
+    ) -> None:
+        """Decide a held notification again; `gone` takes its outcome if it cannot be decided any more."""
+        ref, now_ms = gone.ref, gone.now_ms
         try:
             event = event_of(held)
         except DecodeError as error:
-            dead_letter(decision, gone, held.raw, held, error.reason, str(error))
-            return settled(decision, record)
+            return dead_letter(decision, gone, held.raw, held, error.reason, str(error))
         recipient = for_event(record, event, self._defaults.get(event.tenant, _NO_DEFAULTS))
         notification = self.catalog.notification(event.tenant, held.notification)
         if recipient is None:
-            finish(decision, gone, Suppress(Reason.ERASED))
-            return settled(decision, record)
+            return finish(decision, gone, Suppress(Reason.ERASED))
         try:
             scope = scope_of(event, recipient, notification.needs) if notification else _NOTHING
             match = choose(notification, scope) if notification else None
         except ExpressionError as error:
             waiting.forget(record, event)
-            dead_letter(decision, gone, held.raw, held, Reason.BAD_EXPRESSION, str(error))
-            return settled(decision, record)
+            return dead_letter(decision, gone, held.raw, held, Reason.BAD_EXPRESSION, str(error))
         if match is None:
-            finish(decision, gone, Cancel(Reason.NO_MATCH))
-        else:
-            subject = EventSubject(
-                event, held.raw, match, now_ms, held.hold_count, ref.notification_id, recipient.faults
-            )
-            self._evaluate(decision, record, recipient, subject, Stage.TIMER)
-        return settled(decision, record)
+            return finish(decision, gone, Cancel(Reason.NO_MATCH))
+        subject = EventSubject(
+            event, held.raw, match, now_ms, held.hold_count, ref.notification_id, recipient.faults
+        )
+        return self._evaluate(decision, record, recipient, subject, Stage.TIMER, ref.counter)
 
     def message_due(self, due: DueTimer) -> Decision:
         """Decide a returned message again whose wait is over."""
@@ -320,6 +334,7 @@ class Gate:
         recipient: Recipient,
         subject: EventSubject,
         stage: Stage,
+        waited_for: str = "",
     ) -> None:
         event, notification = subject.event, subject.match.notification
         delay_ms, own_ms = notification.delay_ms, event.expires_ms or 0
@@ -336,8 +351,9 @@ class Gate:
             subject.now_ms,
             stage,
             expires_ms,
-            event.send_at_ms or (event.time_ms + delay_ms if delay_ms else 0),
+            max(event.send_at_ms or 0, event.time_ms + delay_ms if delay_ms else 0),
         )
+        evaluation.waited_for = waited_for
         decide(decision, evaluation, self._rules[notification][stage], self.policy)
 
     def _decide_returned(

@@ -25,6 +25,12 @@ def room_at(counts: dict[str, bytes], cap: Cap, now_ms: int) -> int:
     return free_ms if free_ms > now_ms else 0
 
 
+def free_at(counts: dict[str, bytes], cap: Cap, ahead: list[int]) -> int:
+    """When a full limit has room for one more, once those that wait `ahead` are admitted at their times."""
+    times: list[int] = [time for (time,) in _TIME.iter_unpack(counts[cap.counter][_SIZE:])]
+    return sorted(times + ahead)[-cap.max] + cap.window_ms
+
+
 def count_in(counts: dict[str, bytes], cap: Cap, now_ms: int) -> int:
     """How many the cap's window holds."""
     times = counts.get(cap.counter, b"")

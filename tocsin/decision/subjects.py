@@ -219,7 +219,7 @@ class EventSubject(msgspec.Struct, gc=False):
             platform=point.platform,
         )
 
-    def hold_ref(self, due_ms: int, counter: str) -> HoldRef:
+    def hold_ref(self, due_ms: int, counter: str, *, spare: bool = False) -> HoldRef:
         """Describe it for the user's record."""
         notification = self.match.notification
         return HoldRef(
@@ -231,6 +231,7 @@ class EventSubject(msgspec.Struct, gc=False):
             origin=self.origin,
             attempt=self.hold_count,
             counter=counter,
+            spare=spare,
         )
 
     def payload(self) -> bytes:
@@ -370,7 +371,7 @@ class MessageSubject(msgspec.Struct, gc=False):
             decided_ms=max(self.now_ms, message.decided_ms + 1),
         )
 
-    def hold_ref(self, due_ms: int, counter: str) -> HoldRef:
+    def hold_ref(self, due_ms: int, counter: str, *, spare: bool = False) -> HoldRef:
         """Describe it for the user's record."""
         message = self.retry.message
         return HoldRef(
@@ -385,6 +386,7 @@ class MessageSubject(msgspec.Struct, gc=False):
             target=self.target_key,
             attempt=message.attempt,
             counter=counter,
+            spare=spare,
         )
 
     def payload(self) -> bytes:

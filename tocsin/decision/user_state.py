@@ -40,7 +40,8 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     """What is known of a held notification or message without its payload.
 
     It is enough to cancel the timer and to write the final outcome if the user is erased. `counter` is the
-    limit that it waits for: the queue of a limit is spread over the limit's next windows.
+    limit that it waits for; `spare` says that it has no slot of its own in the queue of the limit
+    (`tocsin.decision.limit_queue`).
     """
 
     due_ms: int
@@ -54,6 +55,7 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     target: str = ""
     attempt: int = 0
     counter: str = ""
+    spare: bool = False
 
 
 def queued_behind(holds: Mapping[str, HoldRef], due_ms: int, kind: str) -> int:

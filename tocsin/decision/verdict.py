@@ -54,12 +54,14 @@ class Merge(msgspec.Struct, frozen=True, gc=False):
 class Hold(msgspec.Struct, frozen=True, gc=False):
     """Decide again at `until_ms`, from the first rule on.
 
-    `counter` is the limit that it waits for. The queue of a limit is counted by it.
+    `counter` is the limit that it waits for. `free_ms` is the time from which it may have the slot of one
+    before it in the queue of the limit, should that one not take it; 0 where there is no queue.
     """
 
     until_ms: int
     reason: Reason
     counter: str = ""
+    free_ms: int = 0
 
 
 Pass: TypeAlias = None

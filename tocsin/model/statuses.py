@@ -108,7 +108,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.NO_CHANNEL: "The user has no address or device on any channel of this notification.",
     Reason.TARGET_BLOCKED: "A provider said that this address or device is dead or refuses messages.",
     Reason.ERASED: "The user was erased.",
-    Reason.QUIET_HOURS: "It is held until the user's quiet hours end.",
+    Reason.QUIET_HOURS: "It is held until the user's quiet hours end and its send window opens.",
     Reason.SCHEDULED: "It is held until the time asked for.",
     Reason.AWAITING_PROFILE: "The user is not known yet; it is held a short while for the profile.",
     Reason.LIMIT_HOLD: "A limit was reached; it is held until the window has room.",

@@ -64,7 +64,7 @@ ORDER: Final[tuple[Entry, ...]] = (
     Entry(channel_limits, Level.CHANNEL, NEW, lambda n: any(channel.caps for channel in n.channels)),
     Entry(usable, Level.TARGET),
     Entry(backoff, Level.NOTIFICATION, frozenset({RETURNED})),
-    Entry(quiet_hours, Level.NOTIFICATION, applies=lambda n: not n.critical),
+    Entry(quiet_hours, Level.NOTIFICATION, applies=lambda n: not n.critical or n.send_window is not None),
 )
 
 

@@ -1,4 +1,4 @@
-"""Expiry: nothing is sent at the time of its expiry or later."""
+"""Expiry: nothing is sent after the time of its expiry. At that very millisecond it still is."""
 
 from tocsin.decision.evaluation import Evaluation, Stage
 from tocsin.decision.verdict import PASS, Expire, Verdict
@@ -12,4 +12,4 @@ def expiry(evaluation: Evaluation) -> Verdict:
     at_ms = evaluation.now_ms
     if evaluation.stage is Stage.RETURNED and evaluation.not_before_ms > at_ms:
         at_ms = evaluation.not_before_ms
-    return Expire() if at_ms >= expires_ms else PASS
+    return Expire() if at_ms > expires_ms else PASS

@@ -1,4 +1,4 @@
-"""Schedule: the event's `tocsinsendat`, or else the delay of the catalog."""
+"""Schedule: the event's `tocsinsendat` and the delay of the catalog, whichever is later."""
 
 from tocsin.decision.evaluation import Evaluation
 from tocsin.decision.verdict import PASS, Hold, Verdict
