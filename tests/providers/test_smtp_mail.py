@@ -373,7 +373,9 @@ async def test_a_local_part_beyond_ascii_needs_smtputf8(offered: bool) -> None:
     async with post_office(None, {"enable_SMTPUTF8": offered}) as (smtp, mail):
         message = outgoing("email", target=Target("ädä@example.com"))
         if not offered:
-            with pytest.raises(Rejected):
+            with pytest.raises(
+                Rejected, match=r"not ASCII before its @, and the server offers no SMTPUTF8; use one"
+            ):
                 await mail.send(message)
             assert smtp.mails == []
             return

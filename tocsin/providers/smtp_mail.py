@@ -65,6 +65,8 @@ _ADDRESS = re.compile(
     r"""(?:[^\s<>@"\x00-\x1f\x7f]+|"(?:[^"\\\x00-\x1f\x7f]|\\[ -~])+")@[^\s<>@\x00-\x1f\x7f]+"""
 )
 
+NO_SMTPUTF8 = "an address is not ASCII before its @, and the server offers no SMTPUTF8; use one that does"
+
 MARGIN = 0.9
 """Share of the deadline we use ourselves: what we cut off we can class by its stage, our caller cannot."""
 
@@ -165,8 +167,7 @@ async def _transact(
     options = f" SIZE={len(mail)}" if session.max_bytes() else ""
     if not (sender + recipient).isascii():
         if not session.offers("smtputf8"):
-            msg = "the server takes no address with a local part beyond ASCII"
-            raise Rejected(msg, code="5.6.7")
+            raise Rejected(NO_SMTPUTF8, code="5.6.7")
         options += " SMTPUTF8" + (" BODY=8BITMIME" if session.offers("8bitmime") else "")
     await session.command(SmtpStage.MAIL, f"MAIL FROM:<{sender}>{options}", deadline_s)
     await session.command(SmtpStage.RCPT, f"RCPT TO:<{recipient}>", deadline_s)

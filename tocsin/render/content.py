@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import css_inline
 import msgspec
 
 from tocsin.catalog.spec import Senders, SmsSettings
@@ -10,6 +11,7 @@ from tocsin.errors import RenderError
 from tocsin.model.content import Content, EmailContent, InAppContent, PushContent, SmsContent
 from tocsin.model.ids import digest
 from tocsin.model.message import Message
+from tocsin.render.inline_css import inline_css
 from tocsin.render.sms import analyse, smart
 from tocsin.render.text import json_size, one_line, printable, safe_url, shorten, tidy
 
@@ -48,17 +50,29 @@ Builder = Callable[[Parts, ContentContext], Content]
 
 
 def email_content(parts: Parts, context: ContentContext) -> EmailContent:
-    """Build a mail; no header value can hold a line break."""
+    """Build a mail; no header value can hold a line break, and rules of `<style>` are inlined.
+
+    Raises:
+        RenderError: the styles cannot be read.
+    """
     senders = context.senders
     return EmailContent(
         subject=shorten(one_line(parts["subject"]), MAX_SUBJECT_BYTES),
         text=tidy(parts["text"]) + "\n",
-        html=printable(parts["html"].replace("\r\n", "\n")).strip() + "\n",
+        html=_inlined(printable(parts["html"].replace("\r\n", "\n")), context.message) + "\n",
         sender=senders.email,
         sender_name=senders.email_name,
         reply_to=senders.reply_to,
         headers=mail_headers(context.unsubscribe_url, senders.unsubscribe_email),
     )
+
+
+def _inlined(html: str, message: Message) -> str:
+    try:
+        return inline_css(html).strip()
+    except css_inline.InlineError:
+        msg = f"template {message.template}, part html: the rules of <style> cannot be read; correct the CSS"
+        raise RenderError(msg) from None
 
 
 def clean_senders(senders: Senders) -> Senders:
