@@ -82,6 +82,9 @@ class DeliveryError(TocsinError):
         reason: for the outcome.
         permanent: no later attempt can succeed.
         failover: another provider of the channel may be tried at once.
+        maybe_sent: the provider may have taken the message all the same.
+        this_account_only: `permanent` holds for this account; another one may carry the message.
+        receipt: kind of the receipt that tells the gate about the recipient; empty for none.
         about: what the failure is about; set where a vendor's answer is read, else by the class.
         code: the provider's own code (`21211`, `5.1.1`, `UNREGISTERED`), empty if it gave none.
         retry_after_s: how long the provider asked to wait, or None.
@@ -92,6 +95,9 @@ class DeliveryError(TocsinError):
     reason: ClassVar[Reason] = Reason.TRANSIENT
     permanent: ClassVar[bool] = False
     failover: ClassVar[bool] = False
+    maybe_sent: ClassVar[bool] = False
+    this_account_only: ClassVar[bool] = False
+    receipt: ClassVar[str] = ""
     usually_about: ClassVar[About] = About.MOMENT
 
     def __init__(
@@ -126,6 +132,7 @@ class Unknown(DeliveryError):
     """Cut off after the request was written: it may have been sent."""
 
     reason = Reason.UNKNOWN
+    maybe_sent = True
 
 
 class Rejected(DeliveryError):
@@ -143,6 +150,7 @@ class Declined(Rejected):
     """
 
     failover = True
+    this_account_only = True
 
 
 class OptedOut(DeliveryError):
@@ -150,6 +158,7 @@ class OptedOut(DeliveryError):
 
     reason = Reason.RECIPIENT_OPTED_OUT
     permanent = True
+    receipt = "opted_out"
     usually_about = About.RECIPIENT
 
 
@@ -158,6 +167,7 @@ class RecipientGone(DeliveryError):
 
     reason = Reason.RECIPIENT_GONE
     permanent = True
+    receipt = "gone"
     usually_about = About.RECIPIENT
 
 

@@ -27,7 +27,7 @@ from tocsin.delivery import records
 from tocsin.delivery.claim import Claim, ClaimResult, Output
 from tocsin.delivery.records import ProviderCall
 from tocsin.delivery.retry import Next, RetryPolicy, after_failure
-from tocsin.errors import About, Declined, DeliveryError, OptedOut, RecipientGone, Unknown
+from tocsin.errors import About, DeliveryError
 from tocsin.model.message import Message
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason, Status
@@ -222,17 +222,17 @@ def _answered(policy: AttemptPolicy, state: AttemptState, event: Answered) -> Tr
     if isinstance(error, Receipt):
         reason = Reason.RESENT_AFTER_UNKNOWN if state.unknown else Reason.NONE
         return _end(state, _outcome(state, Status.SENT, reason, call), health=Health.TOOK)
-    if isinstance(error, Declined):
+    if error.this_account_only:
         return _declined(state, event, error)
     state = _changed(
         state,
         last_reason=error.reason,
-        unknown=state.unknown or isinstance(error, Unknown),
+        unknown=state.unknown or error.maybe_sent,
         first_failed_ms=state.first_failed_ms or call.at_ms,
     )
     if error.permanent:
         return _refused(state, error, call)
-    if isinstance(error, Unknown) and policy.on_unknown == "drop":
+    if error.maybe_sent and policy.on_unknown == "drop":
         return _dead_letter(state, Reason.UNKNOWN, str(error), call, Health.FAILED)
     if error.about is About.ACCOUNT:
         return _misconfigured(policy, state, event, error)
@@ -241,7 +241,7 @@ def _answered(policy: AttemptPolicy, state: AttemptState, event: Answered) -> Tr
     return _retry(policy, state, event, error, HEALTH[error.about])
 
 
-def _declined(state: AttemptState, event: Answered, error: Declined) -> Transition:
+def _declined(state: AttemptState, event: Answered, error: DeliveryError) -> Transition:
     """Leave it to the accounts that are left; one that is down is waited for."""
     state = _changed(state, declined=state.declined | {event.call.provider})
     if not event.others:
@@ -268,10 +268,9 @@ def _fail_over(state: AttemptState, reason: Reason, call: ProviderCall, health: 
 
 
 def _refused(state: AttemptState, error: DeliveryError, call: ProviderCall) -> Transition:
-    if not isinstance(error, OptedOut | RecipientGone):
+    if not error.receipt:
         return _dead_letter(state, error.reason, str(error), call, Health.GOOD)
-    kind = "opted_out" if isinstance(error, OptedOut) else "gone"
-    receipt = records.receipt(state.message, kind, error.reason, call)
+    receipt = records.receipt(state.message, error.receipt, error.reason, call)
     return _end(state, _outcome(state, Status.DEAD, error.reason, call), receipt, health=Health.GOOD)
 
 

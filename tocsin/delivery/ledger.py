@@ -18,6 +18,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -97,6 +98,8 @@ class LedgerPolicy(msgspec.Struct, frozen=True):
         ttl_s: how long a message is remembered; longer than the last retry takes.
         without_redis: Redis away: `wait`, or `send` without the ledger (a crash then may double sends).
         linger_ms: how long calls are gathered.
+        busy_linger_ms: how long they are gathered while many come: fewer script calls cost less CPU, and a
+            message waits for its provider much longer than that anyway.
         timeout_s: no answer for this long means that Redis is away.
         catch_up: writes kept for later with `send`; the oldest go first.
     """
@@ -106,17 +109,23 @@ class LedgerPolicy(msgspec.Struct, frozen=True):
     ttl_s: int = 3 * 86_400
     without_redis: Literal["wait", "send"] = "wait"
     linger_ms: float = 1.0
+    busy_linger_ms: float = 4.0
     timeout_s: float = 2.0
     catch_up: int = 100_000
 
 
+_Args = tuple[str, str, str, str, int, int]
+"""Kind, key, version key, pass, version, length of the value. A write needs no version key and no pass."""
+
+
 class _Call(NamedTuple):
-    args: tuple[str, str, str, str, int, int]  # kind, key, version key, pass, version, length of the value
+    args: _Args
     value: bytes
     reply: asyncio.Future[bytes]
 
 
 _BATCH = 512
+_BUSY = 8  # calls gathered in `linger_ms` that make the ledger wait longer
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 _encode = msgspec.msgpack.Encoder().encode
 _bodies = msgspec.msgpack.Decoder(_Body)
@@ -140,6 +149,9 @@ class Ledger:
         self._client = connect(policy)
         self._calls: deque[_Call] = deque()
         self._flusher: asyncio.Task[None] | None = None
+        self._gathered = 0  # calls of the last batch
+        self._key = f"{policy.prefix}ledger:"
+        self._version_key = version_key(policy.prefix, "")
         self._sha = ""
         self.up = True
 
@@ -155,10 +167,11 @@ class Ledger:
             message: as its record holds it: attempt and decision time name the pass.
             only_look: answer the same, but leave no open claim, since no provider will be called.
         """
-        first = _Body(message.attempt)
-        mode = "look" if only_look else "claim"
-        reply = await self._call(message, mode, message.profile_version, _encode(first))
-        return _read_claim(reply, first)
+        profile = f"{self._version_key}{message.tenant}/{message.user}"
+        kind, admission = "look" if only_look else "claim", _pass_of(message)
+        first, key = _first_body(message.attempt), self._key + message.message_id
+        args = (kind, key, profile, admission, message.profile_version, len(first))
+        return _read_claim(await self._call(args, first), message.attempt)
 
     async def record(
         self, message: Message, attempt: int, outputs: Sequence[Output], *, unknown: bool
@@ -178,37 +191,41 @@ class Ledger:
             self._flusher.cancel()
         await self._client.aclose()
 
-    async def _write(self, state: str, message: Message, body: _Body, unknown: bool) -> None:
+    def _write(self, state: str, message: Message, body: _Body, unknown: bool) -> "asyncio.Future[bytes]":
         header = f"{state}{int(unknown)}{self._owner}{_pass_of(message)}"
-        await self._call(message, "write", 0, header.encode() + _encode(body))
+        value = header.encode() + _encode(body)
+        return self._call(("write", self._key + message.message_id, "", "", 0, len(value)), value)
 
-    async def _call(self, message: Message, kind: str, version: int, value: bytes) -> bytes:
-        prefix = self._policy.prefix
-        key = f"{prefix}ledger:{message.message_id}"
-        profile = version_key(prefix, f"{message.tenant}/{message.user}")
-        reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        args = (kind, key, profile, _pass_of(message), version, len(value))
+    def _call(self, args: _Args, value: bytes) -> "asyncio.Future[bytes]":
+        loop = asyncio.get_running_loop()
+        reply: asyncio.Future[bytes] = loop.create_future()
         self._calls.append(_Call(args, value, reply))
         if self._flusher is None:
-            self._flusher = asyncio.create_task(self._flush())
+            self._flusher = loop.create_task(self._flush())
         if not self.up:
             self._let_go()
-        return await reply
+        return reply
 
     async def _flush(self) -> None:
         tries = 0
         try:
             while self._calls:
                 if len(self._calls) < _BATCH:
-                    await asyncio.sleep(self._policy.linger_ms / 1000)
+                    await asyncio.sleep(self._linger_s())
                 tries = 0 if await self._send() else tries + 1
                 if tries:
                     await asyncio.sleep(_PAUSES_S[min(tries, len(_PAUSES_S)) - 1])
         finally:
             self._flusher = None
 
+    def _linger_s(self) -> float:
+        policy = self._policy
+        busy = self._gathered >= _BUSY
+        return (max(policy.linger_ms, policy.busy_linger_ms) if busy else policy.linger_ms) / 1000
+
     async def _send(self) -> bool:
         batch = [self._calls.popleft() for _ in range(min(_BATCH, len(self._calls)))]
+        self._gathered = len(batch)
         try:
             replies = await self._evaluate(batch)
         except (RedisError, OSError, TimeoutError) as error:
@@ -258,10 +275,15 @@ def _cause(error: Exception) -> str:
     return " ".join([type(error).__name__, *said])[:200]
 
 
-def _read_claim(reply: bytes, first: _Body) -> Claim:
+@lru_cache(64)
+def _first_body(attempt: int) -> bytes:
+    return _encode(_Body(attempt))
+
+
+def _read_claim(reply: bytes, attempt: int) -> Claim:
     result, value = ClaimResult(reply[:1].decode()), reply[1:]
     if not value:
-        return Claim(result, first.attempt)
+        return Claim(result, attempt)
     body = _bodies.decode(value[_HEADER:])
     return Claim(result, body.attempt, body.outputs, value[1:2] == b"1")
 
