@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,8 +32,10 @@ from bytewax.testing import run_main
 from pydantic import SecretStr
 
 from bench.reference import Reference
+from bench.servers import wait_for
 from flows.process import collect_seldom
 from operators.deliver import deliver
+from sources.source import PAUSE
 from tocsin.catalog.loader import load
 from tocsin.delivery.channel import ChannelDelivery, channel_policy
 from tocsin.delivery.ledger import Ledger, LedgerPolicy
@@ -88,6 +91,11 @@ class Load(StatefulSourcePartition[Handed, None]):
         self.latencies_ms: list[float] = []
         self.measured = (0.0, 0.0)
         self._cpu = 0.0
+        self._awake: datetime | None = None
+
+    def next_awake(self) -> datetime | None:
+        """Pause as the flow's own source does."""
+        return self._awake
 
     def next_batch(self) -> list[Handed]:
         now = time.perf_counter()
@@ -100,6 +108,7 @@ class Load(StatefulSourcePartition[Handed, None]):
         if not self._cpu and now - self._start > self._warm_s:
             self._cpu = time.process_time()
         count = min(100, self.room(), self._in_flight - len(self._handed))
+        self._awake = None if count > 0 else datetime.now(UTC) + PAUSE
         return [("key_group", [self._record(now) for _ in range(count)])] if count > 0 else []
 
     def snapshot(self) -> None:
@@ -300,7 +309,7 @@ def main() -> None:
     argv = [sys.executable, "-m", "bench.fast_provider", "--port", str(port)]
     server = subprocess.Popen([*argv, "--delay-ms", str(arguments.delay_ms)])
     try:
-        time.sleep(0.7)
+        wait_for(port)
         top = uvloop.run(ceiling(port, max(2_000, arguments.in_flight), 2))
         with (
             tempfile.TemporaryDirectory() as folder,

@@ -8,7 +8,6 @@ turns. Printed are calls a second, CPU microseconds a call of this process, p50 
 import argparse
 import asyncio
 import json
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 import uvloop
 
 from bench.reference import loop_ms
+from bench.servers import wait_for
 from tocsin.devkit.httpx_transport import HttpxTransport
 from tocsin.devkit.processes import free_ports
 from tocsin.devkit.sandbox.keys import certificate
@@ -71,23 +71,6 @@ class Load:
             answer = await self._transport.request("POST", self._url, HEADERS, BODY, 10)
             assert answer.status == 201, answer
             self._ms.append((time.perf_counter() - begin_s) * 1000)
-
-
-def wait_for(port: int) -> None:
-    """Wait until the server listens.
-
-    Raises:
-        OSError: it does not within ten seconds.
-    """
-    for _ in range(200):
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    msg = "the server did not start"
-    raise OSError(msg)
 
 
 def measure(options: argparse.Namespace, *, tls: bool, folder: Path) -> dict[str, dict[str, float]]:

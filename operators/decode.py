@@ -145,12 +145,13 @@ class Decoder:
             topics.RETRIES: self._retry,
         }
         self.read: Counter[str] = Counter()
-        self._channels = {name: name.split(".")[1] for name in topics.MESSAGES}
+        # Steps that keep no state by user take all their records of a batch in one bundle.
+        self._steps = {name: name.split(".")[1] for name in topics.MESSAGES} | {topics.OUTCOMES: "track"}
 
     def __call__(self, records: list[RawRecord]) -> list[Routed]:
         """Decode and group a batch."""
         gate: Bundles = {}
-        bundles: dict[tuple[str, str], list[RawRecord]] = {}
+        bundles: dict[str, list[RawRecord]] = {}
         out: list[OutRecord] = []
         for (topic, partition), run in groupby(records, _TOPIC_PARTITION):
             raws = list(run)
@@ -160,10 +161,9 @@ class Decoder:
                 decoded = self._gate_inputs(parser, self._bounded(raws), gate, out)
                 self._errors.decoded(topic, partition, decoded)
                 continue
-            for raw in raws:
-                bundles.setdefault(self._step_and_key(raw), []).append(raw)
+            bundles.setdefault(self._steps[topic], []).extend(raws)
         routed = [Routed("gate", key, GroupBatch(key, inputs)) for key, inputs in gate.items()]
-        routed += [Routed(step, key, bundle) for (step, key), bundle in bundles.items()]
+        routed += [Routed(step, step, bundle) for step, bundle in bundles.items()]
         if out:
             routed.append(Routed("outbox", "outbox", out))
         return routed
@@ -172,12 +172,6 @@ class Decoder:
         """Wake every key group of these partitions, so that those with timers are built."""
         names = [name for partition in partitions for name in self._homes.names[partition]]
         return [Routed("gate", name, GroupBatch(name, [])) for name in names]
-
-    def _step_and_key(self, raw: RawRecord) -> tuple[str, str]:
-        if raw.topic == topics.OUTCOMES:
-            return "track", "track"
-        group = key_group_of(raw.key or b"", self._policy.key_groups)
-        return self._channels[raw.topic], self._homes.names[raw.partition][group]
 
     def _bounded(self, raws: list[RawRecord]) -> Iterable[RawRecord]:
         latest_ms = self._wall_ms() + self._policy.limits.max_future_s * 1000

@@ -6,6 +6,7 @@ after that comes only when the epoch is durable (docs/engine.md, fact 7).
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from threading import Event as Flag
 from typing import NamedTuple, Protocol
 
@@ -17,6 +18,11 @@ from tocsin.errors import StateError
 from tocsin.model.raw import RawRecord
 
 PARTITION = "hub"  # stored in every recovery store
+
+PAUSE = timedelta(milliseconds=2)
+"""How long an empty source sleeps. Bytewax asks again after 1 ms by itself: a thousand times a second the
+worker then takes the interpreter lock from the thread that calls providers, only to find nothing.
+"""
 
 
 class Epochs(Protocol):
@@ -75,6 +81,7 @@ class ShardSourcePartition(StatefulSourcePartition[object, Stored]):
         self._wake = wake
         self._emit = emit
         self._closed: SourceState | None = None
+        self._awake: datetime | None = None
 
     def next_batch(self) -> list[object]:
         """Hand out the next batch or an empty list. The first call of an epoch completes the one before.
@@ -92,7 +99,12 @@ class ShardSourcePartition(StatefulSourcePartition[object, Stored]):
             wake, self._wake = self._wake, None
             return self._emit(wake)
         batch = self._consumer.take()
+        self._awake = None if batch else datetime.now(UTC) + PAUSE
         return self._emit(batch) if batch else []
+
+    def next_awake(self) -> datetime | None:
+        """Ask Bytewax for the next call at once after a batch, and after a pause without one."""
+        return self._awake
 
     def snapshot(self) -> Stored:
         """End the epoch; Kafka must have acknowledged the records of the epoch before by now."""

@@ -210,15 +210,13 @@ def test_profiles_and_erasures_reach_the_key_group() -> None:
     assert found[1].profile is None
 
 
-def test_messages_go_to_their_channel_by_key_group_and_outcomes_to_the_tracker() -> None:
-    message = RawRecord(topics.messages("sms"), 1, 0, NOW, b"default/ann", b"{}", ())
+def test_messages_of_a_channel_go_there_in_one_bundle_and_outcomes_to_the_tracker() -> None:
+    ann = RawRecord(topics.messages("sms"), 1, 0, NOW, b"default/ann", b"{}", ())
+    bob = ann._replace(partition=2, key=b"default/bob")
     outcome = RawRecord(topics.OUTCOMES, 2, 0, NOW, b"default/ann", b"{}", ())
-    routed = decoder()([message, outcome, message._replace(topic=topics.messages("sms", bulk=True))])
-    key_group = f"1.{key_group_of(b'default/ann', KEY_GROUPS)}"
-    assert [(one.step, one.key, len(one.bundle)) for one in routed] == [
-        ("sms", key_group, 2),
-        ("track", "track", 1),
-    ]
+    bulk = ann._replace(topic=topics.messages("sms", bulk=True))
+    routed = decoder()([ann, bob, outcome, bulk])
+    assert routed == [Routed("sms", "sms", [ann, bob, bulk]), Routed("track", "track", [outcome])]
 
 
 def test_waking_names_every_key_group_of_the_partitions_once() -> None:

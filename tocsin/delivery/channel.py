@@ -46,6 +46,8 @@ class ChannelPolicy(msgspec.Struct, frozen=True):
         second_look_ms: a message that was told that its account does not work waits this long before it asks
             again, if the breaker did not believe it.
         poll_ms: how often answers are fetched while calls are out.
+        busy_poll_ms: the same while every credit is in use: fewer, larger turns cost less CPU.
+        least_share: records are taken in only if this part of the buffer is free, for the same reason.
         drain_ms: how long the end of input waits for calls that are out.
         stream_clock: decisions are in the events' own time, so what is left until a message expires counts
             from when it was read.
@@ -58,6 +60,8 @@ class ChannelPolicy(msgspec.Struct, frozen=True):
     return_ms: int = 30_000
     second_look_ms: int = 5_000
     poll_ms: int = 2
+    busy_poll_ms: int = 4
+    least_share: float = 1 / 32
     drain_ms: int = 5_000
     stream_clock: bool = False
 
@@ -156,7 +160,7 @@ class ChannelDelivery:
     def wake_at_ms(self) -> int | None:
         """When to call `advance` again; None if only a new record can change anything."""
         now_ms = self._runtime.now_ms()
-        soon_ms = now_ms + self.policy.poll_ms
+        soon_ms = now_ms + self._poll_ms()
         if self._tasks.pending or self._out or self._acks:
             return soon_ms
         dues = [self._queues.next_due()]
@@ -168,6 +172,10 @@ class ChannelDelivery:
         times = [due for due in dues if due is not None]
         return max(min(times), soon_ms) if times else None
 
+    def _poll_ms(self) -> int:
+        busy = self._queues.active >= self.policy.queue.credits
+        return self.policy.busy_poll_ms if busy else self.policy.poll_ms
+
     def allowance(self, topic: str) -> int:
         """How many records of one of the channel's topics may be handed over now."""
         now_ms = self._runtime.now_ms()
@@ -175,7 +183,10 @@ class ChannelDelivery:
             return 0
         if self._down(now_ms):
             return self._probes(now_ms)
-        return self._queues.spare() if topic == self._bulk else self._queues.room()
+        policy, bulk = self.policy, topic == self._bulk
+        room = self._queues.spare() if bulk else self._queues.room()
+        most = policy.queue.credits if bulk else policy.queue.buffered
+        return room if room >= int(most * policy.least_share) else 0
 
     def gauges(self) -> Gauges:
         """What the channel holds now, for metrics."""
