@@ -111,7 +111,7 @@ def test_keys_that_name_nobody(key: bytes | None, reason: Reason) -> None:
         {"version": (1 << 53) - 1},
         {"preferences": {"snoozed_until": "0001-01-01T00:00:00+05:00"}},
         {"preferences": {"snoozed_until": "9999-12-31T23:59:59.999999-05:00"}},
-        {"unknown": {"deep": []}},
+        {"version": 1, "unknown": {"deep": []}},
     ],
 )
 def test_what_is_odd_but_fine(profile: dict[str, Any]) -> None:

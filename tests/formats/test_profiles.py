@@ -115,6 +115,7 @@ def test_a_bad_field_is_named_and_the_rest_is_applied(profile: Any, said: str) -
         ("Asia/Beijing", "Asia/Shanghai"),
         ("Asia/Calcutta", "Asia/Calcutta"),
         ("utc", "UTC"),
+        ("Europe/Berlin ", "Europe/Berlin"),
         ("", ""),
         (None, ""),
     ],
@@ -139,6 +140,28 @@ def test_a_zone_is_found_whatever_its_spelling(given: object, read_as: str) -> N
 def test_a_locale_has_one_spelling(given: str, read_as: str) -> None:
     found = read({"locale": given, "email": "ann@example.org"})
     assert found == ProfileChange("acme", "ann", Profile(email="ann@example.org", locale=read_as))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"before": None, "after": {"email": "ann@example.org"}, "op": "u"},
+        {"before": {"email": "ann@example.org"}, "after": None, "op": "d"},
+        {"schema": None, "payload": {"before": None, "after": {}, "op": "c"}},
+        {"payload": None},
+        {"data": {"preferences": {"enabled": False}}},
+        {"enabled": False},
+    ],
+)
+def test_an_object_without_any_field_of_a_profile_replaces_none(document: object) -> None:
+    """An empty profile in the place of the true one would lose an opt-out."""
+    with pytest.raises(DecodeError, match="without any field of a profile"):
+        read(document)
+
+
+def test_an_empty_profile_and_fields_of_others_are_fine() -> None:
+    assert read({}).profile == Profile()
+    assert read({"email": "ann@example.org", "name": "Ann"}).faults == ()
 
 
 @pytest.mark.parametrize("value", [None, b"", b"null", b" null ", b'{"schema":null,"payload":null}'])

@@ -106,6 +106,10 @@ def _whole(value: bytes) -> Profile | None:
 
 
 _NOTHING: Final = Profile()
+# An envelope that is not known, like that of a change event, must not replace a profile by an empty one.
+_NO_FIELD: Final = (
+    "value: an object without any field of a profile; send the profile itself, without an envelope around it"
+)
 
 
 def _owner(key: bytes | None) -> tuple[str, str]:
@@ -169,6 +173,8 @@ def _rescued(tenant: str, user: str, value: bytes) -> ProfileChange:
         return ProfileChange(tenant, user, None)
     if not isinstance(document, dict):
         raise DecodeError(Reason.BAD_FIELD, "value: not an object; send one JSON object, or null to erase")
+    if document and not document.keys() & _READ.keys():
+        raise DecodeError(Reason.BAD_FIELD, _NO_FIELD)
     reader = _FieldReader()
     sound = {name: read(reader, document[name]) for name, read in _READ.items() if name in document}
     profile = Profile(**sound)

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 ZONE_DATA: Final = version("tzdata")
 """The release of the zone data, like `2026.6`, which IANA calls 2026f."""
 _FOLDER: Final = files("tzdata") / "zoneinfo"
-NAMES: Final = frozenset((files("tzdata") / "zones").read_text("ascii").split())
-"""Every name that IANA has, old ones included."""
+NAMES: Final = frozenset((files("tzdata") / "zones").read_text("ascii").split()) - {"Factory"}
+"""Every name that IANA has, old ones included; not `Factory`, which says that nobody has chosen a zone."""
 
 _SPELLED: Final = {name.lower(): name for name in NAMES}
 # Names that IANA never had, but people and other systems write: cities of one zone only.
@@ -44,7 +44,7 @@ _ALIASES: Final = {
 
 @lru_cache(1024)
 def resolve(name: str) -> str:
-    """Return the IANA name that a text means, whatever its case; empty if it names no zone.
+    """Return the IANA name that a text means, whatever its case and outer spaces; empty if it names no zone.
 
     `UTC+3` names none: POSIX reads it as three hours behind UTC, people as three hours ahead.
 
@@ -53,7 +53,7 @@ def resolve(name: str) -> str:
     """
     if name in NAMES:
         return name
-    spelled = name.lower()
+    spelled = name.strip().lower()
     return _SPELLED.get(spelled) or _ALIASES.get(spelled, "")
 
 
