@@ -43,6 +43,20 @@ def test_options_are_read_from_the_environment_and_from_a_mapping(monkeypatch: p
     assert Settings().kafka_options == options
 
 
+def test_domains_beyond_ascii_are_read_as_dns_writes_them() -> None:
+    settings = Settings.model_validate(
+        {
+            "redis": "rediss://ada:pß@cache.straße.example:6380/1",
+            "clickhouse": "https://ada:pß@straße.example/tocsin",
+            "kafka": "b1.straße.example:9092, b2.example:9092,[2001:db8::1]:9092,straße.example",
+        }
+    )
+    assert settings.redis == "rediss://ada:pß@cache.xn--strae-oqa.example:6380/1"
+    assert settings.clickhouse == "https://ada:pß@xn--strae-oqa.example/tocsin"
+    brokers = "b1.xn--strae-oqa.example:9092,b2.example:9092,[2001:db8::1]:9092,xn--strae-oqa.example"
+    assert settings.kafka == brokers
+
+
 @pytest.mark.parametrize(
     ("name", "value", "cure"),
     [

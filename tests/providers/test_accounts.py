@@ -147,6 +147,20 @@ def document(text: str) -> dict[str, Any]:
     return found
 
 
+def test_domains_beyond_ascii_are_read_as_dns_writes_them(folder: Path) -> None:
+    """Python's sockets would ask for `strasse.example`, which is somebody else's."""
+    text = """
+accounts:
+  web: {vendor: sendgrid, api_key: k, base_url: "https://Straße.example:8443/api/"}
+  mail: {vendor: smtp, host: mail.straße.example, ehlo_name: wir.bücher.example}
+"""
+    (folder / "providers.yaml").write_text(text)
+    web, mail = load_accounts(folder / "providers.yaml", {}).accounts.values()
+    assert web.model_dump()["base_url"] == "https://xn--strae-oqa.example:8443/api"
+    assert mail.model_dump()["host"] == "mail.xn--strae-oqa.example"
+    assert mail.model_dump()["ehlo_name"] == "wir.xn--bcher-kva.example"
+
+
 def test_inapp_needs_redis(folder: Path) -> None:
     accounts = load(folder, "accounts: {inapp: {vendor: inapp}}")
     with pytest.raises(SettingsError, match=r"inapp.*TOCSIN_REDIS"):
@@ -195,6 +209,14 @@ MISTAKES = [
     (
         "accounts: {a: {vendor: sendgrid, api_key: s3cret, base_url: example.com}}",
         "accounts.a.base_url: must be a URL",
+    ),
+    (
+        "accounts: {a: {vendor: smtp, host: 'mail.☃☃.example'}}",
+        "accounts.a.host: has a domain that DNS cannot hold",
+    ),
+    (
+        "accounts: {a: {vendor: sendgrid, api_key: s3cret, base_url: 'https://a‍.example'}}",
+        "accounts.a.base_url: has a domain that DNS cannot hold",
     ),
     (
         "accounts: {a: {vendor: sendgrid, api_key: s3cret, base_url: 'https://e.com/?k=s3cret'}}",

@@ -290,6 +290,12 @@ async def test_the_slow_one_takes_a_fake_as_its_network() -> None:
         ("Tue, 14 Nov 2023 22:10:00 GMT", 0),
         ("Tue, 14 Nov 2073 22:10:00 GMT", MAX_RETRY_AFTER_S),
         ("9" * 400, MAX_RETRY_AFTER_S),
+        ("Tue, 14 Nov 9999 23:59:59 -2359", MAX_RETRY_AFTER_S),
+        ("Tue, 14 Nov 0001 22:10:00 +2359", 0),
+        ("Tue, 14 Nov 99999999999 22:10:00 GMT", None),
+        ("Tue, 31 Feb 2023 22:10:00 GMT", None),
+        ("120, 60", 120),
+        ("-120, 60", None),
         ("soon", None),
         ("-3", None),
         ("1.5", None),
@@ -300,7 +306,16 @@ def test_retry_after(value: str, wait_s: float | None) -> None:
     assert retry_after_s({"retry-after": value}, 1_700_000_000) == wait_s
 
 
-@given(st.text(), st.floats(0, 4e9))
+DATES = st.builds(
+    "Tue, {} Nov {} {}:10:00 {}".format,
+    st.integers(),
+    st.integers(),
+    st.integers(0, 30),
+    st.sampled_from(["GMT", "-0000", "+9999", "-99999999999", ""]),
+)
+
+
+@given(st.text() | DATES, st.floats(0, 4e9))
 def test_retry_after_takes_any_text(value: str, now_s: float) -> None:
     wait_s = retry_after_s({"retry-after": value}, now_s)
     assert wait_s is None or 0 <= wait_s <= MAX_RETRY_AFTER_S

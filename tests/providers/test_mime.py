@@ -4,8 +4,10 @@ import email
 import email.policy
 from email.header import decode_header, make_header
 from email.message import EmailMessage
+from email.utils import parseaddr
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,6 +67,28 @@ def test_a_long_unsubscribe_link_keeps_to_998_octets_a_line() -> None:
 def test_no_header_line_is_longer_than_998_octets(value: str, length: int) -> None:
     lines = fold("X" * length, one_line(value)).split("\r\n")
     assert all(len(line.encode()) <= 998 for line in lines)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["n" * 2_000, "Smith, " + "n" * 2_000, '"q" ' * 600, "ü" * 1_500, "Skylark, Inc."],
+)
+def test_a_long_name_of_a_sender_stays_a_name(name: str) -> None:
+    raw = mime_bytes(message("email"), content(sender_name=name))
+    assert max(map(len, raw.split(b"\r\n"))) <= 998
+    display, address = parseaddr(email.message_from_bytes(raw)["From"].replace("\r\n", ""))
+    assert (str(make_header(decode_header(display))), address) == (name.strip(), "a@example.com")
+
+
+def test_a_name_with_specials_is_quoted_beside_an_address_beyond_ascii() -> None:
+    raw = mime_bytes(message("email"), content(sender="ädä@example.com", sender_name="Skylark, Inc."))
+    assert 'From: "Skylark, Inc." <ädä@example.com>\r\n'.encode() in raw
+
+
+def test_a_header_whose_name_fills_a_line_is_left_out() -> None:
+    raw = mime_bytes(message("email"), content(headers={"X" * 2_000: "1", "X-Ok": "2"}))
+    assert b"XXX" not in raw
+    assert b"X-Ok: 2\r\n" in raw
 
 
 def test_plain_text_comes_before_html() -> None:

@@ -348,7 +348,17 @@ async def test_our_own_limit_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["a b@example.com", "x@y@z", "", "plain", "a@b>\r\nRCPT TO:<c@d", "<a@b>", "a@b\x00c"]
+    "address",
+    [
+        "a b@example.com",
+        "x@y@z",
+        "",
+        "plain",
+        "a@b>\r\nRCPT TO:<c@d",
+        "<a@b>",
+        "a@b\x00c",
+        f"{'a' * 500}@b.c",
+    ],
 )
 async def test_an_address_that_is_none_reaches_no_server(address: str) -> None:
     async with post_office() as (smtp, mail):

@@ -37,6 +37,16 @@ def test_headers_with_a_link_are_those_of_rfc_8058() -> None:
     }
 
 
+def test_unsubscribing_under_a_domain_beyond_ascii_leads_there() -> None:
+    """A header beyond ASCII would become encoded words, in which nobody looks for a link."""
+    senders = Senders(unsubscribe_url="https://straße.example/ü", unsubscribe_email="weg@bücher.example")
+    clean = clean_senders(senders)
+    assert clean.unsubscribe_url == "https://xn--strae-oqa.example/%C3%BC"
+    assert mail_headers(f"{clean.unsubscribe_url}/T", clean.unsubscribe_email)["List-Unsubscribe"] == (
+        "<https://xn--strae-oqa.example/%C3%BC/T>, <mailto:weg@xn--bcher-kva.example?subject=T>"
+    )
+
+
 def test_a_mail_ends_its_parts_with_one_line_end() -> None:
     parts = {"subject": " Hi \n", "text": "\n\na\n\n\n\nb  \n\n", "html": "\n<p>x</p>\n\n"}
     content = email_content(parts, ContentContext(message("email"), SENDERS))

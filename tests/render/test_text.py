@@ -95,6 +95,11 @@ def test_json_size_is_what_json_takes(text: str) -> None:
         (" https://skylark.example/a b ", "https://skylark.example/a%20b"),
         ("https://skylark.example/é\"'<>", "https://skylark.example/%C3%A9%22'%3C%3E"),
         ("skylark://trip/1", "skylark://trip/1"),
+        ("https://Straße.example:8443/weiß", "https://xn--strae-oqa.example:8443/wei%C3%9F"),
+        ("https://ada@bücher.example?q=ü", "https://ada@xn--bcher-kva.example?q=%C3%BC"),
+        ("https://例え.テスト/", "https://xn--r8jz45g.xn--zckzah/"),
+        ("https://[2001:db8::1]/ü", "https://[2001:db8::1]/%C3%BC"),
+        ("skylark://bücher/x", "skylark://b%C3%BCcher/x"),
     ],
 )
 def test_links_are_encoded(url: str, safe: str) -> None:

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sources.reader import silent_logger
 from tocsin.errors import SettingsError
+from tocsin.model.domains import ascii_host, ascii_url
 
 _SECRET_BYTES = 16
 _URLS = {
@@ -174,7 +175,19 @@ class Settings(BaseSettings):
         if not fits:
             msg = f"must be {form}"
             raise ValueError(msg)
-        return value
+        return ascii_url(value)
+
+    @field_validator("kafka")
+    @classmethod
+    def _brokers(cls, value: str) -> str:
+        """Write brokers' names as DNS does: librdkafka sends them as they are."""
+        return ",".join([ascii_broker(each) for each in value.split(",")])
+
+
+def ascii_broker(server: str) -> str:
+    """Write the host of `host:port` in ASCII."""
+    host, colon, port = server.strip().rpartition(":")
+    return f"{ascii_host(host)}:{port}" if colon else ascii_host(port)
 
 
 def sentences(error: ValidationError) -> list[str]:

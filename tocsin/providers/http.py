@@ -134,11 +134,12 @@ def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
     15.0
     """
     value = headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit():
-        return min(float(value), MAX_RETRY_AFTER_S)
+    numbers = [each.strip() for each in value.split(",")]  # a header that a proxy repeated comes joined
+    if all(each.isascii() and each.isdigit() for each in numbers):
+        return min(max(map(float, numbers)), MAX_RETRY_AFTER_S)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

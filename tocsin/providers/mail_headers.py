@@ -10,7 +10,7 @@ ADDRESSING = frozenset({"to", "from", "subject", "reply-to", "cc", "bcc"})
 """Headers that adapters write from the message itself."""
 
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_NAME = re.compile(r"[!-9;-~]+")
+_NAME = re.compile(r"[!-9;-~]{1,76}")
 
 
 def extra_headers(asked: Mapping[str, str], reserved: Set[str]) -> dict[str, str]:

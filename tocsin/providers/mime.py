@@ -13,8 +13,8 @@ from email.utils import format_datetime, formataddr
 
 from tocsin.formats.marks import MARK_HEADER
 from tocsin.model.content import EmailContent
+from tocsin.model.domains import ascii_address
 from tocsin.model.message import Message
-from tocsin.providers.idna_domain import ascii_host
 from tocsin.providers.mail_headers import ADDRESSING, extra_headers, one_line
 
 RESERVED = ADDRESSING | {
@@ -67,10 +67,7 @@ def ascii_domain(address: str) -> str:
     'post@xn--bcher-kva.example'
     """
     address = address.strip() if address.isprintable() else one_line(address)  # blanks count in quotes
-    if address.isascii():
-        return address
-    local, at, domain = address.rpartition("@")
-    return f"{local}{at}{ascii_host(domain)}"
+    return address if address.isascii() else ascii_address(address)
 
 
 def fold(name: str, value: str) -> str:
@@ -104,8 +101,10 @@ def encoded_words(text: str) -> str:
     '=?utf-8?b?R3LDvMOfZQ==?='
     """
     text = one_line(text)
-    if text.isascii():
-        return text
+    return text if text.isascii() else _encoded(text)
+
+
+def _encoded(text: str) -> str:
     return " ".join([f"=?utf-8?b?{b64encode(chunk).decode()}?=" for chunk in _chunks(text)])
 
 
@@ -135,11 +134,18 @@ def _headers(message: Message, content: EmailContent) -> Iterator[tuple[str, str
 
 
 def _party(address: str, display: str = "") -> str:
-    """Write a mailbox: a display name with specials quoted, one beyond ASCII as encoded words."""
+    """Write a mailbox: a display name is quoted where it has specials, else encoded where it must be."""
     address, display = ascii_domain(address), one_line(display)
-    if display.isascii() and address.isascii():
-        return formataddr((display, address))
-    return f"{encoded_words(display)} <{address}>".strip()
+    if not display:
+        return address if address.isascii() else f"<{address}>"
+    return f"{_phrase(display)} <{address}>"
+
+
+def _phrase(display: str) -> str:
+    """Write a display name; a quoted one could be broken between two lines at its blanks alone."""
+    if display.isascii() and max(map(len, display.split(" "))) < LINE:
+        return formataddr((display, "a@b")).removesuffix(" <a@b>")
+    return _encoded(display)
 
 
 def _part(text: str, subtype: str) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -27,7 +27,7 @@ from tocsin.providers.registry import provider
 from tocsin.providers.smtp_replies import Verdict, read_reply, rule_of
 from tocsin.providers.smtp_session import SmtpCut, SmtpPolicy, SmtpPool, SmtpRefusal, SmtpSession
 from tocsin.providers.smtp_stages import SmtpStage
-from tocsin.providers.vendor import Account, check_size, content_of
+from tocsin.providers.vendor import Account, Host, check_size, content_of
 
 LIMITS = Limits(timeout_s=30)
 
@@ -67,6 +67,9 @@ _ADDRESS = re.compile(
 
 NO_SMTPUTF8 = "an address is not ASCII before its @, and the server offers no SMTPUTF8; use one that does"
 
+MAX_ADDRESS_BYTES = 320
+"""64 of the local part, 255 of the domain (RFC 5321, 4.5.3.1): a command line holds 512."""
+
 MARGIN = 0.9
 """Share of the deadline we use ourselves: what we cut off we can class by its stage, our caller cannot."""
 
@@ -82,14 +85,14 @@ class SmtpAccount(Account):
     """
 
     vendor: Literal["smtp"]
-    host: str = Field(min_length=1)
+    host: Annotated[Host, Field(min_length=1)]
     port: int = Field(0, ge=0, le=65535)
     security: Literal["starttls", "tls", "plain"] = "starttls"
     username: str = ""
     password: SecretStr = SecretStr("")
     return_path: str = ""
     ca: str = ""
-    ehlo_name: str = ""
+    ehlo_name: Host = ""
     max_connections: int = Field(16, ge=1)
     connect_timeout_s: float = Field(10, gt=0, le=300)
 
@@ -183,7 +186,7 @@ def _mailbox(address: str) -> str:
         Rejected: it cannot be written so. No server was asked, so it says nothing about the recipient.
     """
     mailbox = ascii_domain(address)
-    if _ADDRESS.fullmatch(mailbox):
+    if _ADDRESS.fullmatch(mailbox) and len(mailbox.encode()) <= MAX_ADDRESS_BYTES:
         return mailbox
     msg = "the address is not one"
     raise Rejected(msg, code="5.1.3")

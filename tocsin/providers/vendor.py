@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from tocsin.errors import Rejected
 from tocsin.formats.marks import MARK_FIELD
 from tocsin.model.content import Content, Outgoing
+from tocsin.model.domains import ascii_url, dns_host
 from tocsin.model.message import Message
 from tocsin.providers.base import Limits
 from tocsin.providers.http import HttpPolicy
@@ -45,8 +46,12 @@ def _base_url(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         msg = "must be a URL like https://host or http://host:port, without a query"
         raise ValueError(msg)
-    return value.rstrip("/")
+    dns_host(parts.hostname)
+    return ascii_url(value).rstrip("/")
 
+
+Host = Annotated[str, AfterValidator(dns_host)]
+"""A server's name, in ASCII once it is read."""
 
 Url = Annotated[str, AfterValidator(_base_url)]
 

@@ -13,7 +13,7 @@ from tocsin.model.ids import digest
 from tocsin.model.message import Message
 from tocsin.render.inline_css import inline_css
 from tocsin.render.sms import analyse, smart
-from tocsin.render.text import json_size, one_line, printable, safe_url, shorten, tidy
+from tocsin.render.text import header_url, json_size, mailto, one_line, printable, safe_url, shorten, tidy
 
 MAX_SUBJECT_BYTES = 250
 MAX_TITLE_BYTES = 250
@@ -77,7 +77,8 @@ def _inlined(html: str, message: Message) -> str:
 
 def clean_senders(senders: Senders) -> Senders:
     """Put every value on one line, since all of them end in headers."""
-    return senders.model_copy(update={name: one_line(value) for name, value in senders})
+    clean = {name: one_line(value) for name, value in senders}
+    return senders.model_copy(update=clean | {"unsubscribe_url": header_url(senders.unsubscribe_url)})
 
 
 def mail_headers(unsubscribe_url: str, unsubscribe_email: str) -> dict[str, str]:
@@ -85,8 +86,8 @@ def mail_headers(unsubscribe_url: str, unsubscribe_email: str) -> dict[str, str]
     headers = {"Auto-Submitted": "auto-generated"}
     if unsubscribe_url:
         token = unsubscribe_url.rsplit("/", 1)[-1]
-        mailto = f", <mailto:{unsubscribe_email}?subject={token}>" if unsubscribe_email else ""
-        headers["List-Unsubscribe"] = f"<{unsubscribe_url}>{mailto}"
+        by_mail = f", <{mailto(unsubscribe_email)}?subject={token}>" if unsubscribe_email else ""
+        headers["List-Unsubscribe"] = f"<{unsubscribe_url}>{by_mail}"
         headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     return headers
 

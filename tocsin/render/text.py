@@ -6,6 +6,8 @@ from urllib.parse import quote
 import msgspec
 import regex
 
+from tocsin.model.domains import ascii_address, ascii_url
+
 ELLIPSIS = "…"
 WORD_SLACK = 24  # characters given up at most to end at a word
 
@@ -99,9 +101,27 @@ def safe_url(url: str) -> str:
     Raises:
         ValueError: it has no scheme with a host, or one that runs code or reads files.
     """
-    clean = one_line(url)
+    clean = ascii_url(one_line(url))
     found = _SCHEME.match(clean)
     if not found or found[1].lower() in _UNSAFE_SCHEMES:
         msg = "not a link that may be followed"
         raise ValueError(msg)
-    return clean if _URL.fullmatch(clean) else quote(clean, safe=_URL_CHARACTERS)
+    return _escaped(clean)
+
+
+def _escaped(url: str) -> str:
+    return url if _URL.fullmatch(url) else quote(url, safe=_URL_CHARACTERS)
+
+
+def header_url(url: str) -> str:
+    """Write a URL of the catalog as a header can hold it: in ASCII, on one line."""
+    return _escaped(ascii_url(one_line(url)))
+
+
+def mailto(address: str) -> str:
+    """Write a mail address as a `mailto:` URL (RFC 6068), in ASCII.
+
+    >>> mailto("grüße&co@bücher.example")
+    'mailto:gr%C3%BC%C3%9Fe%26co@xn--bcher-kva.example'
+    """
+    return "mailto:" + quote(ascii_address(one_line(address)), safe="@!$'*+-._~")
