@@ -1,1 +1,1 @@
-"""Kafka in: one consumer per process, and tools that read topics outside the flow."""
+"""Reads Kafka: one consumer per process, and tools that read topics outside the flow."""

@@ -1,4 +1,4 @@
-"""Low-water marks of topics whose records are finished later than they are read, in any order."""
+"""Tracks the position up to which all records of a topic are finished; they finish in any order."""
 
 from collections import deque
 

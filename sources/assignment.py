@@ -1,4 +1,4 @@
-"""The topic partitions that one process reads."""
+"""Lists the topic partitions that one process reads."""
 
 from collections.abc import Iterable, Mapping
 

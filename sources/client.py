@@ -1,4 +1,4 @@
-"""librdkafka's consumer as Tocsin configures it."""
+"""Configures librdkafka's consumer."""
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING
@@ -59,7 +59,7 @@ class ConsumerPolicy(msgspec.Struct, frozen=True):
 
     @property
     def group_id(self) -> str:
-        """The group that offsets are committed to."""
+        """Return the group that offsets are committed to."""
         return self.group or topics.shard_group(self.prefix)
 
 

@@ -1,4 +1,4 @@
-"""Clocks of partitions: monotone, moved by decoded records, restored on resume."""
+"""Keeps the clocks of partitions: monotone, moved by decoded records, restored on resume."""
 
 
 class PartitionClocks:

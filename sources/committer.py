@@ -1,4 +1,4 @@
-"""Commits of offsets to the consumer group.
+"""Commits offsets to the consumer group.
 
 The shard itself resumes from its own state. The group's offsets serve lag tools, show that a state directory
 was lost, and tell other flows which records of an acked topic are finished.

@@ -1,4 +1,4 @@
-"""The only Kafka consumer of a process, for all its topics, with priorities, credits and pauses."""
+"""Runs the only Kafka consumer of a process, for all its topics, with priorities, credits and pauses."""
 
 import logging
 import time
@@ -84,12 +84,12 @@ class KafkaConsumer:
 
     @property
     def paused(self) -> dict[tuple[str, int], str]:
-        """Topic partitions that are not read, each with a sentence."""
+        """Return topic partitions that are not read, each with a sentence."""
         return self.assignment.paused
 
     @property
     def loading(self) -> bool:
-        """Whether profiles are still read to where they ended at the first start."""
+        """Tell whether profiles are still read to where they ended at the first start."""
         return bool(self._loading)
 
     def start(

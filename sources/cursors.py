@@ -1,4 +1,4 @@
-"""Position of reading in one topic partition."""
+"""Keeps the position of reading in one topic partition."""
 
 
 class PartitionCursor:

@@ -1,4 +1,4 @@
-"""Limit of decode errors per topic partition: pauses a partition that would drain into dead letters."""
+"""Limits decode errors per topic partition: pauses a partition that would drain into dead letters."""
 
 from collections import deque
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""librdkafka's errors: what they mean, and a sentence with the cure for each."""
+"""Explains librdkafka's errors: the meaning of each, and a sentence with the cure."""
 
 from confluent_kafka import KafkaError
 

@@ -1,4 +1,4 @@
-"""Fetching of one topic: all its partitions pause at once and resume one by one."""
+"""Pauses all partitions of a topic at once, and resumes them one by one."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ class FetchGate:
 
     @property
     def closed(self) -> frozenset[int]:
-        """Partitions that are not fetched now."""
+        """Return the partitions that are not fetched now."""
         return frozenset(self._closed)
 
     def close(self) -> list[int]:

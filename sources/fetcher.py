@@ -1,4 +1,4 @@
-"""Fetching: records from librdkafka into the queues, no more than the queues want."""
+"""Fetches records from librdkafka into the queues, no more than the queues want."""
 
 from typing import Any, NoReturn
 

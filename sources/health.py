@@ -1,4 +1,4 @@
-"""Health of the connection to Kafka: every complaint of librdkafka, until it is over."""
+"""Keeps each error of librdkafka until it is over: the health of the connection to Kafka."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Monitoring of the consumer from other threads: lag, and whether problems are over."""
+"""Monitors the consumer from other threads: lag, and whether problems are over."""
 
 import contextlib
 import threading

@@ -1,4 +1,4 @@
-"""Offsets that brokers know: committed ones, and where partitions begin and end."""
+"""Asks brokers for offsets: committed ones, and where partitions begin and end."""
 
 import logging
 import time

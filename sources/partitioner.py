@@ -1,4 +1,4 @@
-"""Partition and key group of a user.
+"""Finds the partition and the key group of a user.
 
 A key group is a fixed fraction of the users of one partition; `<partition>.<key group>` is Bytewax's key.
 Both functions are part of the state's layout: a change of either one orphans every stored user.

@@ -1,4 +1,4 @@
-"""Records that were fetched and not handed out: priorities, credits, and topics with a full buffer."""
+"""Queues records that were fetched and not handed out: priorities, credits, and topics with a full buffer."""
 
 from collections import deque
 from collections.abc import Callable, Sequence

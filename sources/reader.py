@@ -1,4 +1,4 @@
-"""Reading topics outside the flow: whole topics for the audit, or the newest records for a person."""
+"""Reads topics outside the flow: whole topics for the audit, or the newest records for a person."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence

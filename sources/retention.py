@@ -1,4 +1,4 @@
-"""Gaps that retention left: records that were deleted before they were read.
+"""Counts gaps that retention left: records that were deleted before they were read.
 
 Only topics without state of the gate may have gaps (`ConsumerPolicy.acked`); others stop the shard.
 """

@@ -1,4 +1,4 @@
-"""The Bytewax source of a shard.
+"""Implements the Bytewax source of a shard.
 
 It has one Bytewax partition for all topics, because the `next_batch` of that partition proves an epoch
 durable. In each epoch Bytewax calls `next_batch` many times, then `snapshot` once. The first `next_batch`
@@ -26,7 +26,7 @@ worker then takes the interpreter lock from the thread that calls providers, onl
 
 
 class Epochs(Protocol):
-    """The part of the exact store that the source drives (`tocsin.store.shard.Shard`)."""
+    """Names the part of the exact store that the source drives (`tocsin.store.shard.Shard`)."""
 
     def resume(self, epoch: int | None) -> None:
         """Start after this durable epoch (None: first start); `StateError` if the base disagrees."""
@@ -42,7 +42,7 @@ class Epochs(Protocol):
 
 
 class Wake(NamedTuple):
-    """The first item after a start: it makes Bytewax build every key group, so that all timers run.
+    """Makes Bytewax build every key group, so that all timers run: the first item after a start.
 
     Bytewax builds the logic of a key only for an item or a stored row (docs/exact-store.md, trap 3).
 

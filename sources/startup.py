@@ -1,4 +1,4 @@
-"""Requests to a broker that is up but not ready yet: it just started, or just created the topic."""
+"""Repeats requests to a broker that is not ready yet: it just started, or just created the topic."""
 
 import time
 from collections.abc import Callable

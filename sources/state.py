@@ -1,4 +1,4 @@
-"""State of the source between runs: offsets, clocks, pauses."""
+"""Describes the state of the source between runs: offsets, clocks, pauses."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ Stored = tuple[Any, ...]
 
 
 class SourceState(NamedTuple):
-    """The resume state of the source, as of the end of one epoch.
+    """Holds the resume state of the source, as of the end of one epoch.
 
     Attributes:
         epoch: number of that epoch in the exact store.

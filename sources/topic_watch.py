@@ -1,4 +1,4 @@
-"""Watching for topics that somebody deletes and creates anew while a shard reads them.
+"""Watches for topics that somebody deletes and creates anew while a shard reads them.
 
 librdkafka says nothing then: where the new topic is already longer than the next offset, it goes on in the
 middle of it.

@@ -1,4 +1,4 @@
-"""Administration of topics: create and check them, read cluster and topic ids."""
+"""Administers topics: creates and checks them, reads cluster and topic ids."""
 
 import logging
 import time

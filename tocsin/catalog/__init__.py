@@ -1,1 +1,1 @@
-"""Content: notifications, tenants, expressions; loaded, checked and compiled."""
+"""Loads, checks and compiles content: notifications, tenants, expressions."""

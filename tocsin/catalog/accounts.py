@@ -1,4 +1,4 @@
-"""A catalog held against the provider accounts there are, before a message finds out.
+"""Checks a catalog against the provider accounts that exist.
 
 Both functions take a folder that `tocsin.catalog.loader.check` finds nothing wrong with, and the channel of
 each account by its name.

@@ -1,4 +1,4 @@
-"""Compiled limits: caps, and the counters that caps read."""
+"""Describes compiled limits: caps, and the counters that caps read."""
 
 import msgspec
 

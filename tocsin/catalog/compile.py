@@ -75,7 +75,7 @@ class CompiledTenant(msgspec.Struct, frozen=True):
     prefixes: tuple[tuple[str, str], ...]
 
     def matching(self, event_type: str) -> tuple[CompiledNotification, ...]:
-        """Notifications that ask for a type, in the catalog's order."""
+        """Return the notifications that ask for a type, in the catalog's order."""
         names = {name for prefix, name in self.prefixes if event_type.startswith(prefix)}
         names.update(self.exact.get(event_type, ()))
         return tuple(found for name, found in self.notifications.items() if name in names)

@@ -1,4 +1,4 @@
-"""Expressions of the catalog: sandboxed Jinja2, compiled once, strict about what is missing.
+"""Compiles expressions of the catalog once: sandboxed Jinja2, strict about missing fields.
 
 They read `data`, `event` and `user` and nothing else. A field that is missing is an error unless the
 expression asks for it with `is defined`; so a typing mistake never silences a notification.
@@ -18,7 +18,7 @@ VARIABLES: Final = frozenset({"data", "event", "user"})
 
 
 class ExpressionError(Exception):
-    """An expression cannot be compiled, or failed on an event; the text holds no value of the event."""
+    """Says that an expression cannot be compiled, or failed on an event. No value of the event is shown."""
 
 
 _ENVIRONMENT = Sandbox()

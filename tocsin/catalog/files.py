@@ -1,4 +1,4 @@
-"""YAML files of the catalog as plain data that remembers its lines. Reads YAML 1.2's core schema.
+"""Reads YAML files of the catalog (YAML 1.2, core schema) as plain data that knows its lines.
 
 So `on:` is a name and `22:00` a text, which YAML 1.1 would read as `true` and 1320.
 
@@ -19,7 +19,7 @@ Where = tuple[Hashable, ...]
 
 
 class Problem(NamedTuple):
-    """One mistake: where, what and the cure, as `file:line: what, cure`."""
+    """Names one mistake, as `file:line: what, cure`."""
 
     file: str
     line: int
@@ -30,7 +30,7 @@ class Problem(NamedTuple):
 
 
 class Document(NamedTuple):
-    """One file: its data, and the line of each path of keys and indexes in it."""
+    """Holds one file: its data, and the line of each path of keys and indexes in it."""
 
     file: str
     data: Any

@@ -1,4 +1,4 @@
-"""The catalog, compiled once: which notifications an event means, and what holds for each tenant.
+"""Loads the catalog: which notifications an event means, and what holds for each tenant.
 
 `load` gives a frozen catalog or says every mistake at once, each as `file:line: what, cure`.
 """
@@ -49,7 +49,7 @@ class Candidates(NamedTuple):
 
 
 class Catalog:
-    """A loaded catalog. Nothing in it changes; `version` names its content."""
+    """Holds a loaded catalog. Nothing in it changes; `version` names its content."""
 
     def __init__(self, version: str, tenants: Mapping[str, CompiledTenant]) -> None:
         self.version = version
@@ -58,7 +58,7 @@ class Catalog:
 
     @property
     def tenants(self) -> Mapping[str, CompiledTenant]:
-        """Every tenant by name."""
+        """Return every tenant by name."""
         return self._tenants
 
     def tenant(self, name: str) -> TenantSpec | None:
@@ -67,7 +67,7 @@ class Catalog:
         return found.spec if found else None
 
     def candidates(self, tenant: str, event_type: str) -> Candidates | None:
-        """Notifications that ask for a type, in the catalog's order; None for a tenant there is not."""
+        """Return notifications that ask for a type, in the catalog's order; None for an unknown tenant."""
         try:
             return self._candidates[tenant, event_type]
         except KeyError:

@@ -1,4 +1,4 @@
-"""The sandbox of everything that the catalog's authors write in Jinja2: expressions and templates.
+"""Confines what the catalog's authors write in Jinja2: expressions and templates.
 
 One set of rules for both:
 

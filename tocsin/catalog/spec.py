@@ -1,4 +1,4 @@
-"""The catalog as people write it: one pydantic model per YAML file kind. Unknown fields are refused.
+"""Describes the catalog as people write it: pydantic models of its YAML files. Unknown fields are refused.
 
 `catalog/notifications/*.yaml` maps names to notifications, one or more a file:
 
@@ -70,7 +70,7 @@ def _duration_ms(value: object) -> int:
 
 
 def daily_minute(value: object) -> int:
-    """Minute of the day of `HH:MM`; ValueError says how to write it."""
+    """Return the minute of the day of `HH:MM`; ValueError says how to write it."""
     found = _DAILY.match(value) if isinstance(value, str) else None
     if found is None:
         msg = "not a time of day: write HH:MM from 00:00 to 23:59"

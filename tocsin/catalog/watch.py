@@ -1,4 +1,4 @@
-"""Hot reload: watches the catalog folder and hands over a new catalog, or says what is wrong with it."""
+"""Watches the catalog folder: hands over a new catalog, or says what is wrong with it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ Signature = tuple[tuple[str, int, int], ...]
 
 
 class Reload(NamedTuple):
-    """What a poll found: a new catalog, or the problem that keeps the old one, or neither.
+    """Holds what a poll found: a new catalog, or the problem that keeps the old one, or neither.
 
     `as_before` says that the files are again those in force: a mistake was taken back.
     """

@@ -87,7 +87,7 @@ def recall(audit: Audit, client: Client, since_ms: int) -> None:
 
 
 def stored_ids(client: Client) -> set[str]:
-    """Outcome ids that ClickHouse holds."""
+    """Return the outcome ids that ClickHouse has."""
     with client.query_rows_stream("SELECT DISTINCT outcome_id FROM outcomes") as rows:
         return {row[0] for row in rows}
 

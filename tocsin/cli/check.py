@@ -25,7 +25,7 @@ from tocsin.render.check import check_templates
 
 
 class Finding(NamedTuple):
-    """What one check found; no problems means it passed."""
+    """Holds what one check found; no problems means it passed."""
 
     what: str
     problems: list[str]

@@ -40,7 +40,7 @@ _KILLING_S = 45.0  # after the last event; what is left then must be able to fin
 
 
 class DemoPlan(NamedTuple):
-    """What is played, and how."""
+    """Says what is played, and how."""
 
     days: int
     passengers: int
@@ -133,7 +133,7 @@ def _stopping() -> Iterator[threading.Event]:
 
 
 class Show:
-    """One run of the demo, from the first shard's start to the balance."""
+    """Runs the demo once, from the first shard's start to the audit."""
 
     def __init__(
         self, environment: DemoEnvironment, plan: DemoPlan, stop: threading.Event, began: float
@@ -161,7 +161,7 @@ class Show:
         self._claims |= open_claims(self._ledger)
 
     def run(self, *, live: bool) -> dict[str, Any]:
-        """Play, wait until everything is delivered (or Ctrl-C), stop in order, balance."""
+        """Play, wait until everything is delivered (or Ctrl-C), stop in order, audit."""
         self._environment.introduce(self._data.passengers)
         self._player.publish_profiles()
         self._supervisor.start()

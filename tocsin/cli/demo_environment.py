@@ -1,4 +1,4 @@
-"""The demo's environment: embedded servers, settings that point at them, topics, schema, accounts."""
+"""Builds the demo's environment: embedded servers, settings, topics, schema, accounts."""
 
 import os
 import shlex
@@ -33,7 +33,7 @@ _MARK = "servers/lock"  # the first file of every demo
 
 
 class DemoEnvironment:
-    """Everything the demo runs on, in one folder, gone (or kept on disk) when it is left.
+    """Starts what the demo runs on, in one folder, and removes it (or keeps it) at the end.
 
     What an earlier demo left in the folder is begun anew. A folder that is neither empty nor a demo's is
     refused (exit code 2) before anything in it is touched.

@@ -17,7 +17,7 @@ _SLICE_S = 0.05
 
 
 class Played(Protocol):
-    """What can be played: profiles and events, each in the order in which they are to stand in Kafka."""
+    """Holds what can be played: profiles and events, in the order in which they are written to Kafka."""
 
     def profiles(self) -> Iterator[DemoRecord]:
         """Make the records of the profiles topic."""
@@ -75,12 +75,12 @@ class Player:
 
     @property
     def share(self) -> float:
-        """How much of the event time has been played, 0 to 1."""
+        """Return how much of the event time has been played, 0 to 1."""
         first_ms, last_ms = self._span_ms
         return min(1.0, max(0.0, (self.stream_ms - first_ms) / max(1, last_ms - first_ms)))
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -90,7 +90,7 @@ class Player:
 
     @property
     def done(self) -> bool:
-        """Whether everything is written and acknowledged."""
+        """Tell whether everything is written and acknowledged."""
         return not self._thread.is_alive()
 
     def publish_profiles(self) -> None:

@@ -1,4 +1,4 @@
-"""What the demo counts: a running picture of the outcomes topic, copies dropped by id."""
+"""Counts the outcomes topic for the demo; copies are dropped by id."""
 
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ def percentile(values: Iterable[int], share: float) -> int:
 
 
 class ChannelCount:
-    """One channel's line: admitted, sent, suppressed, retried, dead, and recent latencies in ms."""
+    """Counts one channel: admitted, sent, suppressed, retried, dead, and recent latencies in ms."""
 
     def __init__(self) -> None:
         self.words: Counter[str] = Counter()
@@ -28,7 +28,7 @@ class ChannelCount:
 
     @property
     def in_flight(self) -> int:
-        """Messages without a final outcome."""
+        """Count messages without a final outcome."""
         return max(0, self.words["admitted"] - self.words["done"])
 
 
@@ -81,14 +81,14 @@ class DemoStats:
 
     @property
     def held(self) -> int:
-        """What the gate holds, as far as the log tells."""
+        """Count what the gate holds, as far as the log tells."""
         return len(self._held)
 
     @property
     def in_flight(self) -> int:
-        """Messages admitted and without a final outcome."""
+        """Count admitted messages without a final outcome."""
         return sum(channel.in_flight for channel in self.channels.values())
 
     def recent(self) -> list[int]:
-        """Recent latencies of all channels, ms."""
+        """Return recent latencies of all channels, in ms."""
         return [value for channel in self.channels.values() for value in channel.latencies]

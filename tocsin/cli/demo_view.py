@@ -1,4 +1,4 @@
-"""The demo's live view: 80 columns, 24 lines, readable without colour."""
+"""Draws the demo's live view: 80 columns, 24 lines, readable without colour."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ _NAMES = {"email": "e-mail", "sms": "SMS", "push": "push", "webpush": "web push"
 
 @dataclass
 class DemoView:
-    """What the view shows beside the counts; rates are per second."""
+    """Holds what the view shows beside the counts; rates are per second."""
 
     share: float = 0
     published: int = 0

@@ -1,4 +1,4 @@
-"""What the demo watches: new outcomes, and how far the flow is behind its topics."""
+"""Watches new outcomes for the demo, and how far the flow is behind its topics."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ _outcome = msgspec.json.Decoder(Outcome).decode
 
 
 class Calm:
-    """How long nothing has lagged, by looks that each begin at a moment and find a number.
+    """Measures how long nothing has lagged, by looks that each begin at a moment and find a number.
 
     Only looks count: while one hangs, as it does when the broker is away, nothing is known. One look is not
     enough either, for what leaves a topic after it was looked at reaches one that was looked at before.
@@ -38,7 +38,7 @@ class Calm:
 
     @property
     def seconds(self) -> float:
-        """From the first to the last of the latest looks that all found nothing."""
+        """Return the time from the first to the last of the latest looks that all found nothing."""
         return 0.0 if self._lags else self._last_s - self._first_s
 
 
@@ -84,7 +84,7 @@ class Watch:
 
     @property
     def quiet_s(self) -> float:
-        """How long no outcome has come and nothing has lagged."""
+        """Return how long no outcome has come and nothing has lagged."""
         return min(time.monotonic() - self._last_s, self._calm.seconds)
 
     def _measure(self) -> None:

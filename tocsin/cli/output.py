@@ -1,4 +1,4 @@
-"""How the command line speaks: a console for people, JSON lines for machines."""
+"""Prints: a console for people, JSON lines for machines."""
 
 import json
 from collections.abc import Mapping

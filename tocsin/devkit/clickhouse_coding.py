@@ -1,4 +1,4 @@
-"""Compressed request bodies, decoded as they come: what `Content-Encoding` of a client may name.
+"""Decodes compressed request bodies as they come, for each `Content-Encoding` that a client may name.
 
 A body may hold several frames behind each other; clients that compress block by block send it so.
 """
@@ -14,7 +14,7 @@ Decode = Callable[[bytes], bytes]
 
 
 class CodingError(Exception):
-    """A coding that is not one of `gzip deflate lz4 zstd`, or a body that is not in it."""
+    """Says that a coding is not one of `gzip deflate lz4 zstd`, or that a body is not in it."""
 
 
 class _Frame(Protocol):

@@ -1,4 +1,4 @@
-"""chDB, the ClickHouse engine in process, as something that runs statements side by side.
+"""Runs statements side by side on chDB, the ClickHouse engine in this process.
 
 One process may open one path. Within it each statement gets a connection of its own (measured: its cost is
 lost in that of a query), so settings and the current database never leak, and statements run in parallel.
@@ -23,7 +23,7 @@ _UNKNOWN_CODE = 1002  # UNKNOWN_EXCEPTION
 
 
 class EngineError(Exception):
-    """ClickHouse refused a statement; `code` is ClickHouse's own."""
+    """Says that ClickHouse refused a statement; `code` is ClickHouse's own."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -33,7 +33,7 @@ class EngineError(Exception):
 
 @dataclass(frozen=True)
 class QueryResult:
-    """What a statement gave: its bytes, and the rows it read (of an insert: that it wrote)."""
+    """Holds what a statement gave: its bytes, and the rows it read (of an insert: that it wrote)."""
 
     body: bytes
     rows: int
@@ -48,7 +48,7 @@ def _engine_errors() -> Iterator[None]:
 
 
 class Engine:
-    """The data of one path. Any number of threads may use it at once."""
+    """Runs statements on the data of one path. Any number of threads may use it at once."""
 
     def __init__(self, path: Path) -> None:
         """Open the data, and keep them open until `close`.

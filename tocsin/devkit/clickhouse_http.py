@@ -1,4 +1,4 @@
-"""ClickHouse's HTTP interface over the engine, as much of it as an ordinary client uses.
+"""Serves the part of ClickHouse's HTTP interface that an ordinary client uses.
 
 What differs from a server: every request is a context of its own (no sessions, so no temporary tables and no
 `SET` that lasts), any user and password are accepted, answers are not compressed, and external tables are not

@@ -1,4 +1,4 @@
-"""The embedded ClickHouse: a local process that speaks ClickHouse's HTTP interface over chDB.
+"""Runs the embedded ClickHouse: a local process that speaks ClickHouse's HTTP interface over chDB.
 
 `python -m tocsin.devkit.clickhouse_server --port 8123 --path DIR` serves 127.0.0.1 until SIGTERM. Data are
 on disk and survive `kill -9` of the process (a test does it). Like a ClickHouse server it does not fsync

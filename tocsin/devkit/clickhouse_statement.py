@@ -1,4 +1,4 @@
-"""What one request to ClickHouse's HTTP interface asks for: pure parsing, no engine.
+"""Parses what one request to ClickHouse's HTTP interface asks for. Pure; knows no engine.
 
 The interface is described at https://clickhouse.com/docs/interfaces/http: the statement comes in the URL, in
 the body, or split over both; `param_*` are bound values, `database` and `default_format` are taken out, names
@@ -41,7 +41,7 @@ _SYNC = re.compile(rf"({_SPACE}(?:DROP|DETACH|TRUNCATE)\b.*?)\s+(?:SYNC|NO\s+DEL
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement, ready to run in a context of its own.
+    """Describes one statement, ready to run in a context of its own.
 
     Attributes:
         sql: the statement.
@@ -59,12 +59,12 @@ class Statement:
 
     @property
     def answers(self) -> bool:
-        """Whether it gives rows."""
+        """Tell whether it gives rows."""
         return _ANSWERS.match(self.sql) is not None
 
     @property
     def streams(self) -> bool:
-        """Whether its rows can be streamed; chDB refuses `SHOW` and its like."""
+        """Tell whether its rows can be streamed; chDB refuses `SHOW` and its like."""
         return _STREAMS.match(self.sql) is not None
 
     @property
@@ -76,7 +76,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Insert:
-    """The statement of an insert, apart from its rows."""
+    """Describes the statement of an insert, apart from its rows."""
 
     head: str
     format: str

@@ -1,4 +1,4 @@
-"""The demo's input: profiles and CloudEvents as Kafka records, with duplicates and broken ones mixed in.
+"""Makes the demo's input: profiles and CloudEvents as Kafka records, duplicates and broken ones among them.
 
 A pure function of days, passengers and seed: the same arguments give the same bytes.
 """
@@ -33,7 +33,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class DemoRecord(NamedTuple):
-    """One Kafka record and when it is due, in milliseconds since 1970 UTC of the data's own time.
+    """Holds one Kafka record and when it is due, in milliseconds since 1970 UTC of the data's own time.
 
     A profile's value None erases the user.
     """
@@ -46,7 +46,7 @@ class DemoRecord(NamedTuple):
 
 @dataclass
 class Published:
-    """What has been handed out so far: good events by type, duplicates, broken records by the reason due."""
+    """Counts what has been handed out: good events by type, duplicates, broken records by the reason due."""
 
     profiles: int = 0
     events: Counter[str] = field(default_factory=Counter)
@@ -60,7 +60,7 @@ class Published:
 
 
 class DemoData:
-    """Profiles and events of some days, some passengers and a seed.
+    """Makes the profiles and events of some days, some passengers and a seed.
 
     Args:
         days: of 2013, as `tocsin.devkit.flights.chosen_days` gives them.

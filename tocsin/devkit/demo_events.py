@@ -1,4 +1,4 @@
-"""What passengers hear of: flights and offers as CloudEvents, in the order of their own time."""
+"""Turns flights and offers into CloudEvents, in the order of their own time."""
 
 import heapq
 from collections.abc import Iterable, Iterator
@@ -33,7 +33,7 @@ _DEALS = (
 
 
 class CloudEvent(msgspec.Struct, frozen=True):
-    """A CloudEvent 1.0 in structured JSON mode, with Tocsin's `tenant`."""
+    """Describes a CloudEvent 1.0 in structured JSON mode, with Tocsin's `tenant`."""
 
     id: str
     source: str
@@ -47,14 +47,14 @@ class CloudEvent(msgspec.Struct, frozen=True):
 
 
 class TimedEvent(NamedTuple):
-    """An event and when it happens, in milliseconds since 1970 UTC."""
+    """Holds an event and when it happens, in milliseconds since 1970 UTC."""
 
     time_ms: int
     event: CloudEvent
 
 
 class FlightFacts(msgspec.Struct, frozen=True):
-    """`data.flight` of every flight event; times are RFC 3339 in UTC."""
+    """Describes `data.flight` of every flight event; times are RFC 3339 in UTC."""
 
     id: str
     number: str

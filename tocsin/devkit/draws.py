@@ -1,4 +1,4 @@
-"""Numbers that look random and are fixed by what they are for: made-up data that is the same every time."""
+"""Draws numbers that look random but are the same every time: each is a hash of its purpose."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Draws:
-    """A row of draws for one thing, named by fields: the same fields give the same row, on every machine.
+    """Draws for one thing, named by fields: the same fields give the same draws, on every machine.
 
     One hash of 512 bits is taken apart in mixed radix, enough for some 40 draws of 4,000 values each.
 

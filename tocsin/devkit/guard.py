@@ -1,4 +1,4 @@
-"""A guard process: it ends what its starter started, however the starter came to its end.
+"""Guards a process: ends its children, however that process came to its end.
 
 `PR_SET_PDEATHSIG` is Linux only and follows the starting *thread*; this works on any Unix and from any
 thread. The guard reads identities from its standard input. When that closes without a goodbye, or its
@@ -18,7 +18,7 @@ _PARENT_CHECK_S = 1.0
 
 
 def project_env() -> dict[str, str]:
-    """Environment for `python -m local.…` children that works from any folder."""
+    """Return an environment for `python -m tocsin.devkit.…` children that works from any folder."""
     root = str(Path(__file__).resolve().parents[2])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}

@@ -1,4 +1,4 @@
-"""Send HTTP requests with httpx2: for tests and benches that want its API and its fakes.
+"""Sends HTTP requests with httpx2, for tests and benches that want its API and its fakes.
 
 It uses about ten times the CPU of the transports in `tocsin.providers`; all pass the same contract suite.
 """
@@ -15,7 +15,7 @@ from tocsin.providers.tls import client_context, of_ssl_error
 
 
 class HttpxTransport:
-    """`Transport` over httpx2. `inner`, such as a fake of its own kind, takes the place of the network."""
+    """Implements `Transport` over httpx2. `inner`, such as a fake of its own kind, replaces the network."""
 
     def __init__(self, policy: HttpPolicy, inner: httpx2.AsyncBaseTransport | None = None) -> None:
         self._policy = policy

@@ -1,4 +1,4 @@
-"""Which process is which: a pid alone is not an identity, since pids are used again.
+"""Identifies processes. A pid alone is no identity, since the system uses pids again.
 
 A process is recognised by pid, start time and command line together. Only a process that matches in all
 three is ever signalled, so a left-over of a crashed run is ended and a stranger under its old pid is not.
@@ -20,7 +20,7 @@ _STARTING_POLLS = 25
 
 
 class ProcessIdentity(NamedTuple):
-    """One process of one boot: `started` and `command` as the system tells them."""
+    """Identifies one process of one boot: `started` and `command` as the system tells them."""
 
     pid: int
     started: str
@@ -86,7 +86,7 @@ def _from_ps(pid: int) -> tuple[str, str] | None:
 
 
 def is_running(identity: ProcessIdentity) -> bool:
-    """Whether this very process still runs."""
+    """Tell whether this very process still runs."""
     return identify(identity.pid) == identity
 
 

@@ -1,4 +1,4 @@
-"""Apache Kafka's own jars, fetched through Maven once and kept in the user's cache folder."""
+"""Fetches Apache Kafka's own jars through Maven, once, into the user's cache folder."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""One node of Apache Kafka: broker and KRaft controller in one process, data on disk, loopback only."""
+"""Runs one node of Apache Kafka: broker and KRaft controller in one process, data on disk, loopback only."""
 
 import base64
 import subprocess

@@ -1,4 +1,4 @@
-"""Names and telephone areas that passengers are made up from."""
+"""Lists the names and telephone areas of invented passengers."""
 
 FIRST_NAMES = {
     "en": (

@@ -1,4 +1,4 @@
-"""Made-up passengers: names, languages, addresses that reach nobody, and what they turned off.
+"""Invents passengers: names, languages, addresses that reach nobody, and preferences.
 
 Mail goes to the domains that RFC 2606 reserves, phone numbers are those of fiction (555-0100 to 555-0199).
 """
@@ -39,7 +39,7 @@ _QUIET = (("22:00", "07:00"), ("23:00", "06:30"), ("21:30", "08:00"))
 
 
 class Passenger(NamedTuple):
-    """One made-up person: the user id, a name, and the profile as it is published."""
+    """Describes one invented person: the user id, a name, and the profile as it is published."""
 
     user: str
     first_name: str
@@ -55,7 +55,7 @@ class _Person(NamedTuple):
 
 
 class Passengers:
-    """The passengers 0 to count - 1 of a seed, made when they are asked for.
+    """Makes the passengers 0 to count - 1 of a seed, when they are asked for.
 
     A passenger depends on its number and the seed alone: a larger crowd begins with the same people.
 

@@ -1,4 +1,4 @@
-"""Whether a server answers in its own protocol: an open port alone is not readiness."""
+"""Asks a server in its own protocol whether it is ready. An open port proves nothing."""
 
 import http.client
 import socket
@@ -12,18 +12,18 @@ _API_VERSIONS = struct.pack(">hhih", 18, 0, 1, len(_CLIENT_ID)) + _CLIENT_ID
 
 
 def kafka_answers(port: int) -> bool:
-    """Whether a Kafka broker answers ApiVersions without an error."""
+    """Tell whether a Kafka broker answers ApiVersions without an error."""
     reply = _exchange(port, struct.pack(">i", len(_API_VERSIONS)) + _API_VERSIONS, 10)
     return len(reply) == 10 and struct.unpack(">iih", reply)[1:] == (1, 0)  # correlation id, error code
 
 
 def redis_answers(port: int) -> bool:
-    """Whether a Redis answers PING; while it loads its log it says so instead."""
+    """Tell whether a Redis answers PING; while it loads its log it says so instead."""
     return _exchange(port, b"PING\r\n", 7) == b"+PONG\r\n"
 
 
 def http_answers(port: int, path: str) -> bool:
-    """Whether an HTTP server answers a GET with 200."""
+    """Tell whether an HTTP server answers a GET with 200."""
     connection = http.client.HTTPConnection(_HOST, port, timeout=_TIMEOUT_S)
     try:
         connection.request("GET", path)

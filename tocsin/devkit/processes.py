@@ -1,4 +1,4 @@
-"""Child processes that do not outlive their starter, with logs, pid files and readiness.
+"""Starts child processes with logs, pid files and a readiness check. They end with their starter.
 
 Every child runs in its own session (Ctrl-C reaches only the starter, who stops children in order) and ends
 with the starter: on Linux by `PR_SET_PDEATHSIG` where it was started from the main thread, and everywhere by
@@ -34,12 +34,12 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class StartError(TocsinError):
-    """A server did not come up; the text names it and ends with the last lines of its log."""
+    """Says that a server did not come up; the text names it and ends with the last lines of its log."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """What to start, and how to know that it is up.
+    """Describes what to start, and how to know that it is up.
 
     Attributes:
         name: of its pid file and log.
@@ -59,7 +59,7 @@ class Service:
 
 
 class Child:
-    """A running service."""
+    """Controls a running service."""
 
     def __init__(self, service: Service, folder: Path) -> None:
         """Start it, logging to `<folder>/<name>.log`, noted in `<folder>/<name>.pid`."""
@@ -81,11 +81,11 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return its process id."""
         return self._process.pid
 
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Tell whether it runs."""
         return self._process.poll() is None
 
     def kill(self) -> None:

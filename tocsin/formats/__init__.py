@@ -1,1 +1,1 @@
-"""What other people's software writes, read into our records, and our records written."""
+"""Reads what other software writes into Tocsin's records, and writes these."""

@@ -1,4 +1,4 @@
-"""Addresses as a provider's webhook reports them, and the spellings of them that a profile may hold. Pure."""
+"""Lists the spellings that a profile may hold of an address that a webhook reports. Pure."""
 
 import idna
 

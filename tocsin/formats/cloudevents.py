@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 from Kafka records, structured and binary mode, to `Event`.
+"""Reads CloudEvents 1.0 from Kafka records, structured and binary mode, into `Event`.
 
 Whatever the bytes, `decode_event` returns an event or raises `DecodeError`. Where the standards leave it
 open: the last of two equal JSON keys or headers counts, attributes that are not listed here are ignored,
@@ -35,7 +35,7 @@ _Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class EventLimits(NamedTuple):
-    """What an event may be. Times are checked against Kafka's timestamp, and only with `check_time`."""
+    """Limits events. Times are checked against Kafka's timestamp, and only with `check_time`."""
 
     max_bytes: int
     max_past_s: int

@@ -1,4 +1,4 @@
-"""Record bytes to models and back, pure: any bytes give a model or raise `DecodeError`, nothing else.
+"""Decodes record bytes into models and back. Pure: any bytes give a model or raise `DecodeError`.
 
 JSON throughout, so that any Kafka tool can read the topics. Unknown fields are ignored, so that an older
 Tocsin reads what a newer one wrote. Events, profiles and dead letters have modules of their own, and are

@@ -1,4 +1,4 @@
-"""Dead letters as Kafka records: the original bytes stay the value, what is known about them is headers.
+"""Writes dead letters as Kafka records: the original bytes stay the value, the facts about them are headers.
 
 So a replay is a copy: value, key and the original headers go back to the origin topic as they came.
 """

@@ -1,4 +1,4 @@
-"""Marks of a forwarded record: headers with the place and time at which it was first read."""
+"""Marks a forwarded record: headers have the place and time at which it was first read."""
 
 from typing import Final
 

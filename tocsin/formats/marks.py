@@ -1,4 +1,4 @@
-"""Marks: what a provider carries with a message and gives back with each report about it. Pure.
+"""Makes and reads marks. A provider gets one with a message and returns it with each report. Pure.
 
 A mark names tenant, user, message and contact point, sealed: neither the provider nor who reads its logs can
 tell. A receipt needs nothing else to find its user.

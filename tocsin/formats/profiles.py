@@ -1,4 +1,4 @@
-"""Records of `profiles` to what they say of a user: a profile, or an erasure. Pure.
+"""Reads records of `profiles`: each is a profile or an erasure of one user. Pure.
 
 A profile holds opt-outs, so a bad field never throws the rest away. What is sound is applied; what is not is
 left out and named with its cure. A switch that cannot be read counts as off: nothing goes out that the
@@ -59,7 +59,7 @@ _decode_any = msgspec.json.Decoder().decode
 
 
 class ProfileChange(NamedTuple):
-    """What one record of `profiles` says.
+    """Holds what one record of `profiles` says.
 
     Attributes:
         tenant: whose user.

@@ -1,4 +1,4 @@
-"""RFC 3339 times to milliseconds: ciso8601, and two forms that it refuses.
+"""Reads RFC 3339 times into milliseconds: by ciso8601, and two forms that it refuses.
 
 ciso8601 is the fastest of the strict parsers, with any times in any order: 0.4 µs a time. msgspec takes 0.8
 to 3.2 µs behind a cache of seconds, pydantic 1.5 and whenever 2.1. `datetime.fromisoformat` is as fast as

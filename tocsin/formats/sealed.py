@@ -1,4 +1,4 @@
-"""Sealed texts: fields that travel through strangers' hands and come back, readable by us alone. Pure."""
+"""Seals fields that others carry and bring back; only Tocsin can read them. Pure."""
 
 import binascii
 from base64 import b64decode, urlsafe_b64encode

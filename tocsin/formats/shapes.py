@@ -1,4 +1,4 @@
-"""Shapes of contact fields: what cannot be an address at all is refused when it is read."""
+"""Checks the form of contact fields, so that an impossible address is refused when it is read."""
 
 import re
 

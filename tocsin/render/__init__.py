@@ -1,1 +1,1 @@
-"""Templates and data become what a recipient sees. Pure."""
+"""Renders templates and data into what a recipient sees. Pure."""

@@ -1,4 +1,4 @@
-"""From rendered parts to what a channel carries: within its limits, and with its headers."""
+"""Builds what a channel carries from rendered parts, within its limits and with its headers."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -30,7 +30,7 @@ Parts = Mapping[str, str]
 
 
 class ContentContext(NamedTuple):
-    """What content is built from, beside the rendered parts.
+    """Holds what content is built from, beside the rendered parts.
 
     Attributes:
         message: the message.

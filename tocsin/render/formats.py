@@ -1,4 +1,4 @@
-"""Template filters that write times, numbers and money as the reader's language does (CLDR, through Babel).
+"""Writes times, numbers and money as the reader's language does (CLDR, through Babel): template filters.
 
 The results are memoized: clock times, days and durations have few values.
 """

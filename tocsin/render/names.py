@@ -1,4 +1,4 @@
-"""What templates name, checked by their syntax trees: variables, fields of `data`, parts, other templates."""
+"""Checks what templates name, by their syntax trees: variables, fields of `data`, parts, other templates."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rendering: from a message and the catalog's templates to what the recipient sees."""
+"""Renders a message with the catalog's templates."""
 
 from collections.abc import Mapping
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Templates in the sandbox: strict about missing variables, escaping in HTML, silent about values."""
+"""Runs templates in the sandbox: strict about missing variables, escaping in HTML, silent about values."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 class MissingVariableError(jinja2.UndefinedError):
-    """A template asked for a variable that is not there; the text is the variable's name."""
+    """Says that a template asked for a variable that is not there; the text is the variable's name."""
 
 
 class _Undefined(jinja2.StrictUndefined):

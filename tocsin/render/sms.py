@@ -1,4 +1,4 @@
-"""How an SMS is encoded and billed: GSM-7 or UCS-2, and in how many segments.
+"""Measures how an SMS is encoded and billed: GSM-7 or UCS-2, and the number of segments.
 
 An SMS is 140 octets: 160 septets of GSM 03.38 or 70 UTF-16 units. A text that needs more is sent in segments
 that each lose 6 octets to a header. One character outside GSM-7 makes the whole text UCS-2.
@@ -54,7 +54,7 @@ SMART = str.maketrans(
 
 
 class SmsSize(NamedTuple):
-    """What a text is billed as."""
+    """Says what a text is billed as."""
 
     encoding: Encoding
     segments: int

@@ -1,4 +1,4 @@
-"""The template files of a catalog: `templates/<name>/<locale>/<part>.j2`; `_layout/` is shared by mails."""
+"""Reads the template files of a catalog: `templates/<name>/<locale>/<part>.j2`. Mails share `_layout/`."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What rendered text must be before it leaves: one line, short enough, and a link only where one is safe."""
+"""Makes rendered text fit to leave: one line, short enough, and a link only where one is safe."""
 
 import re
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""One-click unsubscribe (RFC 8058): a link says by itself who stops what, and only we can read it."""
+"""Seals unsubscribe links (RFC 8058): a link itself names user and category, and only Tocsin can read it."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ _PURPOSE = b"tocsin unsub v1"
 
 
 class Subscription(NamedTuple):
-    """What one link stops: the mails of a category for a user."""
+    """Names what one link stops: the mails of a category for a user."""
 
     tenant: str
     user: str

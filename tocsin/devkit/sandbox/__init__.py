@@ -1,4 +1,4 @@
-"""The provider sandbox: one local server that speaks the providers' APIs and shows what recipients got.
+"""Stands in for the providers: one local server speaks their APIs and shows what recipients got.
 
 It judges strictly: a wrong request gets the provider's own error. It injects the faults that are ordered. It
 keeps the send log that tests read: every accepted call is in `sent.jsonl` before it is answered.

@@ -1,4 +1,4 @@
-"""Apple's push notification service: `POST /3/device/{token}` with provider tokens."""
+"""Stands in for Apple's push notification service: `POST /3/device/{token}` with provider tokens."""
 
 import re
 import uuid
@@ -131,7 +131,7 @@ class Apns:
         return Accepted([_call(request, device, apns_id, payload)], reply, str(apns_id))
 
     def fail(self, fault: Fault) -> Refusal | None:
-        """Statuses, and dead tokens (410 with the time since when, or the reason ordered)."""
+        """Refuse with a status, or a dead token with 410 and the time since when, or the reason ordered."""
         if fault.kind == "status":
             return refusal(fault.status, fault.code or _REASONS.get(fault.status, "ServiceUnavailable"))
         if fault.kind in ("dead_token", "bounce", "refused_number"):

@@ -1,4 +1,4 @@
-"""The one handler of the HTTP/1.1 port: each path goes to its provider, the console or the viewer."""
+"""Routes each request of the HTTP/1.1 port to its provider, the console or the viewer."""
 
 from collections.abc import Callable
 from urllib.parse import urlsplit

@@ -1,4 +1,4 @@
-"""The sandbox's own API: faults, the sent log, people, health. All JSON."""
+"""Serves the sandbox's own API in JSON: faults, the send log, people, health."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator

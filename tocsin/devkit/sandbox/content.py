@@ -1,4 +1,4 @@
-"""Messages as their recipients see them: what the viewer draws, one form a channel."""
+"""Describes messages as their recipients see them, one form per channel. The viewer draws them."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Faults to order: which calls go wrong, how, and for how long."""
+"""Orders faults: which calls go wrong, how, and for how long."""
 
 import random
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Firebase Cloud Messaging HTTP v1: `messages:send` of one project."""
+"""Stands in for Firebase Cloud Messaging HTTP v1: `messages:send` of one project."""
 
 import re
 import secrets
@@ -155,7 +155,7 @@ class Fcm:
         return Accepted([_call(envelope.message, request.body)], json_reply({"name": name}), name)
 
     def fail(self, fault: Fault) -> Refusal | None:
-        """Statuses, and dead tokens (UNREGISTERED, or the code ordered)."""
+        """Refuse with a status, or a dead token with UNREGISTERED or the code ordered."""
         if fault.kind == "status":
             code = fault.code or _STATUSES.get(fault.status, ("", "UNAVAILABLE"))[1]
             headers = {} if fault.retry_after_s is None else {"Retry-After": str(fault.retry_after_s)}

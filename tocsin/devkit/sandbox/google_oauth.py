@@ -1,4 +1,4 @@
-"""Google's OAuth token endpoint: access tokens for assertions signed with the service account's key."""
+"""Stands in for Google's OAuth endpoint: access tokens for assertions signed by a service account."""
 
 import secrets
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The in-app inboxes, as the viewer shows them: they live in Redis, the sandbox only reads along."""
+"""Reads the in-app inboxes from Redis for the viewer."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The key pairs of the sandbox: what Google and Apple hand out, made once in its folder."""
+"""Makes the key pairs that Google and Apple hand out, once, in the sandbox's folder."""
 
 import ipaddress
 import json

@@ -1,4 +1,4 @@
-"""Reading a mail: its header at once, for the send log; its parts only when someone looks."""
+"""Reads a mail: its header at once, for the send log; its parts only for the viewer."""
 
 import re
 from email import message_from_bytes, policy

@@ -1,4 +1,4 @@
-"""Whose address is it: the people the sandbox was told about, so that the viewer can group by user."""
+"""Finds the user of an address among the people that the sandbox was told about."""
 
 from collections.abc import Iterable
 

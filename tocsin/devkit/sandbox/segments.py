@@ -1,4 +1,4 @@
-"""How a text is billed: GSM-7 or UCS-2, and in how many segments (3GPP 23.038)."""
+"""Bills a text as providers do: GSM-7 or UCS-2, and the number of segments (3GPP 23.038)."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""SendGrid's `POST /v3/mail/send`, judged by the contract: one error, for the first wrong field."""
+"""Stands in for SendGrid's `POST /v3/mail/send`. It answers with one error, for the first wrong field."""
 
 import re
 import secrets
@@ -140,7 +140,7 @@ class SendGrid:
         return Accepted(calls, Reply(202, headers={"X-Message-Id": message_id}), message_id)
 
     def fail(self, fault: Fault) -> Refusal | None:
-        """Only statuses: dead recipients are accepted here, an event tells of them later."""
+        """Refuse with a status. Dead recipients are accepted here; an event names them later."""
         if fault.kind != "status":
             return None
         text = "too many requests" if fault.status == 429 else "an ordered failure"

@@ -1,4 +1,4 @@
-"""What was sent: the newest messages in memory for the viewer, every accepted call in a file."""
+"""Keeps what was sent: the newest messages in memory for the viewer, each accepted call in a file."""
 
 import os
 from collections import Counter, OrderedDict, deque
@@ -204,7 +204,7 @@ class Sent:
         return self._tell(self._add(call, user, now_ms, status, code, provider_id))
 
     def flush(self) -> None:
-        """Hand what was accepted to the kernel."""
+        """Write what was accepted to the file."""
         self._log.flush()
 
     def show(self, call: Call, user: str, now_ms: int) -> Entry:

@@ -1,4 +1,4 @@
-"""The sandbox's process: wires the parts, opens the ports, says where they are."""
+"""Runs the sandbox's process: wires the parts, opens the ports, writes where they are."""
 
 import asyncio
 import contextlib

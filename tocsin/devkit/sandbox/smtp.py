@@ -1,4 +1,4 @@
-"""The mail server: aiosmtpd with scripted refusals, AUTH for who offers it."""
+"""Stands in for a mail server: aiosmtpd with scripted refusals, and AUTH for clients that ask for it."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""Twilio's `POST /2010-04-01/Accounts/{sid}/Messages.json`, with the magic numbers of its tests."""
+"""Stands in for Twilio's `POST /2010-04-01/Accounts/{sid}/Messages.json`, magic numbers included."""
 
 import base64
 import binascii
@@ -114,7 +114,7 @@ class Twilio:
         return Accepted([_call(form, text)], json_reply(_resource(form, text, found[1], sid), 201), sid)
 
     def fail(self, fault: Fault) -> Refusal | None:
-        """Statuses and refused numbers (21614, or the code ordered)."""
+        """Refuse with a status, or a number with 21614 or the code ordered."""
         if fault.kind == "status":
             answer = refusal(fault.code or _BY_HTTP.get(fault.status, "20500"), fault.status)
             if fault.retry_after_s is None:

@@ -1,4 +1,4 @@
-"""The viewer in the browser: its files, its live feed, and mails as documents of their own."""
+"""Serves the viewer in the browser: its files, its live feed, and mails as documents of their own."""
 
 import asyncio
 import mimetypes

@@ -1,4 +1,4 @@
-"""What crosses the sandbox's HTTP servers, whichever version of HTTP carried it."""
+"""Describes requests and replies of the sandbox, whichever version of HTTP carries them."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -60,7 +60,7 @@ class Exchange(Protocol):
         ...
 
     def leave(self) -> None:
-        """Before the answer: ask the client to send what comes next over a new connection."""
+        """Ask the client, before the answer, to send what comes next over a new connection."""
         ...
 
 
