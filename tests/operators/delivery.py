@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
+from tests.delivery.memory_ledger import MemoryLedger, MemoryStore
 from tests.waiting import PATIENCE_S
 from tocsin.delivery.attempt import AttemptPolicy
 from tocsin.delivery.breaker import BreakerPolicy
 from tocsin.delivery.channel import ChannelDelivery, ChannelPolicy
-from tocsin.delivery.ledger import Ledger, LedgerPolicy
+from tocsin.delivery.claim import SendLedger
 from tocsin.delivery.queue import QueuePolicy
 from tocsin.delivery.retry import RetryPolicy
 from tocsin.delivery.runtime import Runtime
@@ -120,21 +121,18 @@ class Rig:
     def __init__(
         self,
         runtime: Runtime,
-        redis_url: str,
         providers: Sequence[Provider] | Callable[[Message], Sequence[Provider]],
         *,
         settings: ChannelPolicy | None = None,
         render: Callable[[Message], Content] = plain,
-        incarnation: str = "a" * 16,
-        ledger: LedgerPolicy | None = None,
+        ledger: SendLedger | None = None,
     ) -> None:
         self.runtime = runtime
         self.stats = NoStats()
-        self.ledger = Ledger(ledger or LedgerPolicy(url=redis_url, prefix="t:"), incarnation)
         self.channel = ChannelDelivery(
             settings or policy(),
             runtime=runtime,
-            ledger=self.ledger,
+            ledger=ledger or MemoryLedger(MemoryStore(), "a" * 16),
             render=render,
             providers_for=providers if callable(providers) else lambda _: providers,
             stats=self.stats,
@@ -170,9 +168,6 @@ class Rig:
 
     def until_acked(self, count: int, within_s: float = PATIENCE_S) -> "Rig":
         return self.until(lambda: len(self.acks) >= count, within_s)
-
-    def close(self) -> None:
-        self.runtime.run(self.ledger.close(), 5)
 
     def of(self, topic: str) -> list[OutRecord]:
         return [record for record in self.out if record.topic == topic]

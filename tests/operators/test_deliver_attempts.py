@@ -3,12 +3,11 @@
 from collections.abc import Callable
 
 import pytest
-import redis
 
+from tests.delivery.memory_ledger import MemoryStore
 from tests.operators.delivery import MARKS, QUICK, Rig, ScriptedProvider, policy
 from tests.providers.messages import encode, message, record
 from tocsin.delivery.attempt import AttemptPolicy
-from tocsin.delivery.ledger import version_key
 from tocsin.errors import (
     Misconfigured,
     OptedOut,
@@ -241,10 +240,9 @@ def test_a_fault_of_an_adapter_counts_as_unknown_and_stops_nobody(rig: Build) ->
     assert "KeyError" in [line.code for line in made.outcomes()]
 
 
-def test_an_opt_out_while_it_queued_sends_it_back_to_the_gate(rig: Build, redis_db: str) -> None:
+def test_an_opt_out_while_it_queued_sends_it_back_to_the_gate(rig: Build, store: MemoryStore) -> None:
     provider = ScriptedProvider()
-    with redis.Redis.from_url(redis_db) as client:
-        client.set(version_key("t:", "acme/ann"), 4)
+    store.know("acme/ann", 4)
     made = rig([provider]).feed(record(message(), 0)).until_acked(1)
     (retry,) = made.retries()
     assert (retry.reason, retry.message.attempt) == ("stale_profile", 1)
@@ -256,14 +254,13 @@ def test_an_opt_out_while_it_queued_sends_it_back_to_the_gate(rig: Build, redis_
 
 
 def test_a_message_that_was_called_stale_wrongly_is_sent_when_it_comes_again(
-    rig: Build, redis_db: str
+    rig: Build, store: MemoryStore
 ) -> None:
     """A user was erased and came back; under the stream clock the gate's second decision is byte-equal."""
     provider = ScriptedProvider()
-    with redis.Redis.from_url(redis_db) as client:
-        client.set(version_key("t:", "acme/ann"), -1)
-        made = rig([provider]).feed(record(message(), 0)).until_acked(1)
-        client.set(version_key("t:", "acme/ann"), 3)
+    store.know("acme/ann", -1)
+    made = rig([provider]).feed(record(message(), 0)).until_acked(1)
+    store.know("acme/ann", 3)
     made.feed(record(message(), 1)).until_acked(2)
     assert made.words() == [("sent", "", 1)]
 
@@ -278,14 +275,13 @@ def test_under_the_stream_clock_a_message_expires_by_the_time_that_was_left(rig:
     assert sorted(made.words()) == [("expired", "too_late", 1), ("sent", "", 1)]
 
 
-def test_an_opt_out_while_a_retry_waits_stops_it(rig: Build, redis_db: str) -> None:
+def test_an_opt_out_while_a_retry_waits_stops_it(rig: Build, store: MemoryStore) -> None:
     provider = ScriptedProvider()
     provider.script("ann", Transient("busy"))
     slow = policy(attempt=AttemptPolicy(retry=QUICK.__class__(quick_s=(0.3,), jitter=0)))
     made = rig([provider], settings=slow).feed(record(message(), 0))
     made.until(lambda: len(made.outcomes()) == 1)
-    with redis.Redis.from_url(redis_db) as client:
-        client.set(version_key("t:", "acme/ann"), -1)
+    store.know("acme/ann", -1)
     made.until_acked(1)
     assert made.retries()[0].reason == "stale_profile"
     assert len(provider.calls) == 1
@@ -299,7 +295,9 @@ def test_what_is_no_message_is_a_dead_letter_and_acknowledged(rig: Build) -> Non
     assert dict(made.of(topics.DEAD)[0].headers)["tocsin-offset"] == b"5"
 
 
-def test_nothing_that_comes_out_or_stays_in_redis_names_the_address(rig: Build, redis_db: str) -> None:
+def test_nothing_that_comes_out_or_stays_in_the_ledger_names_the_address(
+    rig: Build, store: MemoryStore
+) -> None:
     provider = ScriptedProvider()
     provider.script("ann", Transient("x"), Transient("x"), Transient("x"))
     provider.script("bob", Rejected("x"))
@@ -309,7 +307,7 @@ def test_nothing_that_comes_out_or_stays_in_redis_names_the_address(rig: Build, 
     made.until_acked(4)
     shown = b"".join(r.value or b"" for r in made.of(topics.OUTCOMES) + made.of(topics.RECEIPTS))
     shown += b"".join(value for r in made.of(topics.DEAD) for _, value in r.headers)
-    with redis.Redis.from_url(redis_db) as client:
-        shown += b"".join(client.get(key) for key in client.scan_iter("*"))
+    assert len(store.entries) == 4
+    shown += repr(store.entries).encode()
     assert b"secret.example" not in shown
     assert made.retries()[0].message.target.address == "ann@secret.example"

@@ -1,4 +1,4 @@
-"""Order, isolation, copies and outages: a whole channel driven by hand over a real ledger."""
+"""Order, isolation, copies and outages: a whole channel driven by hand over a ledger in memory."""
 
 import time
 from collections import defaultdict
@@ -10,15 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from operators.deliver import DeliverLogic
+from tests.delivery.memory_ledger import MemoryLedger, MemoryStore
 from tests.operators.delivery import QUICK, Answer, Rig, ScriptedProvider, policy
 from tests.providers.messages import message, record
-from tests.providers.valkey import OwnValkey
 from tocsin.delivery.attempt import AttemptPolicy
 from tocsin.delivery.breaker import BreakerPolicy, BreakerState
-from tocsin.delivery.ledger import LedgerPolicy
 from tocsin.delivery.queue import QueuePolicy
 from tocsin.delivery.retry import RetryPolicy
-from tocsin.delivery.runtime import Runtime
 from tocsin.errors import Declined, Misconfigured, RecipientGone, Rejected, Throttled, Transient, Unknown
 from tocsin.model import topics
 from tocsin.model.ids import digest
@@ -211,31 +209,35 @@ def test_one_tenants_dead_provider_does_not_fill_the_channel_for_another(rig: Bu
     assert {retry.message.attempt for retry in made.retries()} == {1}, "nothing was used up"
 
 
-def test_with_redis_away_messages_wait_and_the_channel_pauses(
-    runtime: Runtime, own_valkey: OwnValkey
-) -> None:
-    provider = ScriptedProvider()
-    ledger = LedgerPolicy(url=own_valkey.url, timeout_s=0.3)
-    made = Rig(runtime, own_valkey.url, [provider], ledger=ledger).feed(record(message(), 0)).until_acked(1)
-    own_valkey.kill()
-    made.feed(record(message("bob"), 1)).run_for(0.4)
+def test_with_the_ledger_away_nothing_more_is_taken_in(rig: Build, store: MemoryStore) -> None:
+    ledger = MemoryLedger(store, "a" * 16)
+    made = rig([ScriptedProvider()], ledger=ledger)
+    ledger.away = True
     assert made.channel.allowance(NOW) == 0
-    assert len(provider.calls) == 1
-    own_valkey.start()
-    made.until_acked(2)
+    ledger.away = False
     assert made.channel.allowance(NOW) > 0
-    made.close()
 
 
-def test_with_redis_away_sends_go_on_if_so_chosen(runtime: Runtime, own_valkey: OwnValkey) -> None:
-    own_valkey.kill()
-    provider = ScriptedProvider()
-    ledger = LedgerPolicy(url=own_valkey.url, timeout_s=0.3, without_redis="send")
-    made = Rig(runtime, own_valkey.url, [provider], ledger=ledger)
-    made.feed(*[record(message(f"u{i}", i), i) for i in range(10)]).until_acked(10)
-    assert len(provider.calls) == 10
-    assert made.channel.allowance(NOW) > 0
-    made.close()
+def test_a_full_channel_takes_records_in_portions(rig: Build) -> None:
+    made = rig([hanging()], settings=policy(queue=QueuePolicy(credits=4, buffered=64), least_share=1 / 8))
+    made.feed(*[record(message(f"u{i}", i), i) for i in range(56)])
+    assert made.channel.allowance(NOW) == 8
+    made.feed(record(message("u56", 56), 56))
+    assert made.channel.allowance(NOW) == 0, "seven free places are no portion"
+
+
+def test_answers_are_fetched_more_seldom_while_every_credit_is_in_use(rig: Build) -> None:
+    slow = policy(queue=QueuePolicy(credits=2, buffered=64), poll_ms=1_000, busy_poll_ms=60_000)
+    made = rig([hanging()], settings=slow)
+
+    def wait_ms() -> int:
+        made.step()
+        return (made.channel.wake_at_ms() or 0) - made.runtime.now_ms()
+
+    made.feed(record(message("ann", 1), 1))
+    assert wait_ms() <= 1_000
+    made.feed(record(message("bob", 2), 2))
+    assert wait_ms() > 1_000
 
 
 def test_nothing_is_shown_or_acknowledged_between_an_epochs_end_and_its_durability(rig: Build) -> None:

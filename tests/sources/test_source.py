@@ -8,12 +8,13 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from sources.consumer import KafkaConsumer
-from sources.source import ShardSource, ShardSourcePartition, as_it_is, wake_all
+from sources.source import PAUSE, ShardSource, ShardSourcePartition, as_it_is, wake_all
 from sources.state import SourceState, read_stored
 from tests.sources.copy_flow import KEY_GROUPS
 from tests.sources.rig import PARTITIONS, World, read, settle, wait_for
@@ -169,6 +170,22 @@ class TestProtocol:
         part = self.part(world.consumer(), Diary())
         assert part.next_batch() == [wake_all((0,), 2)]
         assert wake_all((0,), 2).key_groups == ("0.0", "0.1")
+        part.close()
+
+    def test_it_asks_again_at_once_after_a_batch_and_after_a_pause_without_one(self, world: World) -> None:
+        world.write(topics.EVENTS, 3)
+        part = self.part(world.consumer(), Diary())
+        part.next_batch()
+        assert part.next_awake() is None, "after the wake item"
+        waits = set()
+        until_s = time.monotonic() + 30
+        while not part.next_batch():
+            assert time.monotonic() < until_s
+            awake = part.next_awake()
+            assert awake is not None
+            waits.add(awake - datetime.now(UTC) <= PAUSE)
+        assert part.next_awake() is None
+        assert waits == {True}
         part.close()
 
     def test_the_stop_flag_ends_the_flow_after_settling_the_epoch(self, world: World) -> None:

@@ -13,8 +13,8 @@ import msgspec
 
 from tocsin.delivery.attempt import AttemptPolicy, Health, Then
 from tocsin.delivery.breaker import AccountState, Breaker, BreakerPolicy, BreakerState, Condition
+from tocsin.delivery.claim import SendLedger
 from tocsin.delivery.executor import AttemptResult, Delivery, Executor, MarkOf, Render, Stats
-from tocsin.delivery.ledger import Ledger
 from tocsin.delivery.queue import DeliveryQueue, QueuePolicy
 from tocsin.delivery.rate import Rate
 from tocsin.delivery.records import expand
@@ -83,7 +83,7 @@ class ChannelDelivery:
         policy: ChannelPolicy,
         *,
         runtime: Runtime,
-        ledger: Ledger,
+        ledger: SendLedger,
         render: Render,
         providers_for: ProvidersFor,
         stats: Stats,

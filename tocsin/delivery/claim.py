@@ -1,7 +1,10 @@
 """What the send ledger says of a message, and what it keeps. No client, no I/O."""
 
+from collections.abc import Sequence
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+from tocsin.model.message import Message
 
 Output = tuple[str, bytes, tuple[tuple[str, bytes], ...]]
 """One thing a message put out, as its operator wrote it: kind, value, headers. Free of addresses."""
@@ -34,3 +37,36 @@ class Claim(NamedTuple):
     attempt: int
     outputs: tuple[Output, ...] = ()
     unknown: bool = False
+
+
+class SendLedger(Protocol):
+    """Remembers what was handed to a provider; `tocsin.delivery.ledger` keeps it in Redis.
+
+    The methods run on the runtime's loop, but for `away`.
+    """
+
+    @property
+    def away(self) -> bool:
+        """Whether messages must wait for the ledger now; read from any thread."""
+        ...
+
+    async def claim(self, message: Message, *, only_look: bool = False) -> Claim:
+        """Claim a message before its next attempt.
+
+        Args:
+            message: as its record holds it: attempt and decision time name the pass.
+            only_look: answer the same, but leave no open claim, since no provider will be called.
+        """
+        ...
+
+    async def record(
+        self, message: Message, attempt: int, outputs: Sequence[Output], *, unknown: bool
+    ) -> None:
+        """Write what an attempt put out; `attempt` is the number of the next one."""
+        ...
+
+    async def finish(
+        self, message: Message, attempt: int, outputs: Sequence[Output], *, returned: bool, unknown: bool
+    ) -> None:
+        """Write the end: of the message, or of this pass if it returned to the gate."""
+        ...

@@ -17,9 +17,8 @@ from tocsin.delivery.attempt import (
     Write,
     transition,
 )
-from tocsin.delivery.claim import Output
+from tocsin.delivery.claim import Output, SendLedger
 from tocsin.delivery.deadlines import Deadlines
-from tocsin.delivery.ledger import Ledger
 from tocsin.delivery.records import ProviderCall
 from tocsin.delivery.runtime import Runtime
 from tocsin.errors import DeliveryError, RenderError, Unknown
@@ -96,7 +95,7 @@ class Executor:
         self,
         policy: AttemptPolicy,
         runtime: Runtime,
-        ledger: Ledger,
+        ledger: SendLedger,
         render: Render,
         stats: Stats,
         mark_of: MarkOf | None = None,

@@ -217,6 +217,7 @@ class Ledger:
                     await asyncio.sleep(_PAUSES_S[min(tries, len(_PAUSES_S)) - 1])
         finally:
             self._flusher = None
+            self._gathered = 0
 
     def _linger_s(self) -> float:
         policy = self._policy
