@@ -23,10 +23,10 @@ from tocsin.app.metric_defs import METRICS
 from tocsin.catalog.loader import load
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
-from tocsin.decision.timers import rewritten
 from tocsin.errors import DecodeError
 from tocsin.formats import codec
 from tocsin.formats.cloudevents import Envelope, EventLimits
+from tocsin.formats.forwarded import rewritten
 from tocsin.model import topics
 from tocsin.model.event import Event
 from tocsin.model.ids import message_id, notification_id, outcome_id, target_id

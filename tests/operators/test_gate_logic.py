@@ -13,9 +13,9 @@ from operators.gate import GateInput, GateLogic, GateParts, GroupBatch
 from tests.decision.gate_world import CATALOG, HOUR, NOON, SECOND, profile
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
-from tocsin.decision.timers import rewritten
 from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.formats.codec import ProfileChange, read_dead_letter
+from tocsin.formats.forwarded import rewritten
 from tocsin.model import topics
 from tocsin.model.dead_letter import DeadLetter
 from tocsin.model.event import Event, Origin
