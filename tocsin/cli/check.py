@@ -12,11 +12,12 @@ from sources.topics import TopicAdmin
 from tocsin.app.settings import Settings, environment
 from tocsin.catalog.accounts import channels_without_account, check_accounts
 from tocsin.catalog.loader import check as check_catalog
-from tocsin.catalog.loader import content_version
+from tocsin.catalog.loader import content_version, declared_topics
 from tocsin.cli.output import FAULT, console, print_json
 from tocsin.delivery.redis_check import Right, rights
 from tocsin.delivery.redis_check import check as check_redis
 from tocsin.errors import SettingsError, SinkError, TocsinError
+from tocsin.model import topics
 from tocsin.model.zones import ZONE_DATA
 from tocsin.providers.accounts import load_accounts
 from tocsin.providers.inapp import inbox_policies
@@ -103,7 +104,9 @@ def _channels_of_accounts(settings: Settings) -> Mapping[str, str]:
 
 
 def _kafka(settings: Settings) -> list[str]:
-    TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options).check(settings.partitions)
+    admin = TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options)
+    admin.check(settings.partitions)
+    admin.declared([topics.declared(topic) for topic in declared_topics(settings.catalog)])
     return []
 
 
