@@ -162,7 +162,9 @@ class _Reading:
         self.tenant_names: set[str] = set()
         self._templates = {item.name for item in (path / "templates").glob("*") if item.is_dir()}
         if not path.is_dir():
-            self.problems.append(Problem(str(path), 1, "no such folder, set TOCSIN_CATALOG to the catalog's"))
+            cure = "there is no such folder; set TOCSIN_CATALOG to the folder of the catalog"
+            self.problems.append(Problem(str(path), 0, cure))
+            return
         for document in self._documents("tenants"):
             self._tenant(document)
         for document in self._documents("notifications"):

@@ -58,7 +58,7 @@ def _looks(settings: Settings, *, servers: bool) -> dict[str, Callable[[], list[
     looks: dict[str, Callable[[], list[str]]] = {
         "settings": lambda: _settings(settings),
         "catalog": lambda: [str(problem) for problem in check_catalog(settings.catalog)],
-        "templates": lambda: check_templates(settings.catalog),
+        "templates": lambda: _templates(settings.catalog),
         "accounts": lambda: _accounts(settings),
     }
     if servers:
@@ -81,7 +81,13 @@ def _problems(look: Callable[[], list[str]]) -> list[str]:
 
 def _settings(settings: Settings) -> list[str]:
     settings.secret_bytes()
-    return [] if settings.catalog.is_dir() else [f"TOCSIN_CATALOG: there is no folder {settings.catalog}"]
+    return []
+
+
+def _templates(catalog: Path) -> list[str]:
+    if check_catalog(catalog):
+        return ["not checked yet: correct the catalog first"]
+    return check_templates(catalog)
 
 
 def _versions(settings: Settings) -> str:
