@@ -7,7 +7,6 @@ client, Bytewax and SQLite are left out.
 """
 
 import argparse
-import gc
 import json
 import pickle
 import tempfile
@@ -21,6 +20,7 @@ from typing import Any
 
 from bench.peers import workload
 from bench.reference import loop_ms
+from flows.memory import collect_seldom, keep_freed_memory
 from flows.timing import FlowTiming
 from operators.decode import DecodePolicy, Decoder
 from operators.gate import GateLogic, GateParts
@@ -165,9 +165,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     machine.close_ms.clear()
     machine.everyone.records.clear()
     machine.everyone.octets = 0
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)  # as a shard does
+    collect_seldom()  # as a shard does
+    keep_freed_memory()
     process_s, wall_s = time.process_time(), time.perf_counter()
     for at, batch in enumerate(batches):
         machine.read(batch)
