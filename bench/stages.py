@@ -32,7 +32,7 @@ from tocsin.decision.policy import GatePolicy
 from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.formats.cloudevents import EventLimits
 from tocsin.model import topics
-from tocsin.model.raw import RawRecord, packed, unpacked, unpacked_1
+from tocsin.model.raw import OutRecord, RawRecord, packed, unpacked, unpacked_1
 from tocsin.store import Identity, Shard
 from tocsin.store.outbox import Form
 
@@ -49,8 +49,9 @@ class Everyone:
 
     def publish(self, records: Sequence[Any]) -> None:
         for record in records:
-            self.records[record[0]] += 1
-            self.octets += len(record[3] or b"") if len(record) > 3 else 0
+            if isinstance(record, OutRecord):
+                self.records[record.topic] += 1
+                self.octets += len(record.value or b"")
 
     def confirm(self, timeout_s: float) -> None:
         """Nothing is in between."""

@@ -1,4 +1,4 @@
-"""How a process that decides or delivers uses memory: what the collector walks, and what the kernel gets back."""
+"""Settings of a shard's memory: what the garbage collector walks, and what malloc keeps."""
 
 import ctypes
 import gc
