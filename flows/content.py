@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tocsin.catalog.loader import Catalog, load
 from tocsin.catalog.watch import CatalogWatcher, Reload
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
+from tocsin.delivery.executor import OnUnknown
 from tocsin.model.content import Content
 from tocsin.model.message import Message
 from tocsin.providers.base import Provider
@@ -66,6 +67,17 @@ class CatalogInForce:
         if found.problem and found.problem != self.problem:
             self.problem = found.problem
             _log.error("catalog %s stays; the new one has mistakes:\n%s", self.catalog.version, found.problem)
+
+
+def on_unknown_of(catalog: Callable[[], Catalog]) -> OnUnknown:
+    """Say what a message's category wants after a provider call without an answer; None if it does not."""
+
+    def of(message: Message) -> Literal["resend", "drop"] | None:
+        tenant = catalog().tenant(message.tenant)
+        category = tenant.categories.get(message.category) if tenant else None
+        return category.on_unknown if category else None
+
+    return of
 
 
 def provider_order(

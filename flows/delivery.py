@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import msgspec
 
-from flows.content import CatalogInForce, provider_order
+from flows.content import CatalogInForce, on_unknown_of, provider_order
 from tocsin.app.metrics import Meters
 from tocsin.app.settings import Settings, environment
 from tocsin.delivery.channel import ChannelDelivery, ChannelPolicy, channel_policy
@@ -75,8 +75,9 @@ def open_channels(
             render=content.render,
             providers_for=order,
             stats=meters,
-            known_providers=[each.name for each in providers.values() if each.channel == name],
+            known_providers=[each for each in providers.values() if each.channel == name],
             mark_of=marks.of,
+            on_unknown=on_unknown_of(lambda: content.catalog),
         )
         for name in names
     }

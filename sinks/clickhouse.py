@@ -6,6 +6,7 @@ is away records wait in Kafka: `room()` becomes 0 and the source stops reading t
 """
 
 import contextlib
+import logging
 import queue
 import threading
 from collections import deque
@@ -19,6 +20,7 @@ from tocsin.errors import SinkError
 from tocsin.model.outcome import Outcome
 from tocsin.model.raw import RawRecord
 
+_log = logging.getLogger("tocsin.clickhouse")
 # The lines are inserted as they stand; ClickHouse parses them.
 INSERT_SETTINGS = {
     "input_format_skip_unknown_fields": 1,
@@ -137,14 +139,23 @@ class OutcomeWriter:
             try:
                 self._insert(store, batch)
             except SinkError as error:
-                self.problem = str(error)
+                self._tell(str(error))
             except Exception as error:  # the flow's edge: dead threads would leave outcomes waiting unsaid
-                self.problem = f"ClickHouse cannot take outcomes ({type(error).__name__})"
+                self._tell(f"ClickHouse cannot take outcomes ({type(error).__name__})")
             else:
-                self.problem = ""
+                self._tell("")
                 return
             self._stop.wait(backoff_s)
             backoff_s = min(backoff_s * 2, _BACKOFF_MAX_S)
+
+    def _tell(self, problem: str) -> None:
+        """Take over the present problem, and log when one begins and when it ends."""
+        with self._counting:
+            before, self.problem = self.problem, problem
+        if problem and not before:
+            _log.warning("%s; outcomes wait in Kafka, sending goes on", problem)
+        elif before and not problem:
+            _log.warning("ClickHouse takes outcomes again; %d wait", self._waiting)
 
     def _insert(self, store: LineStore, batch: list[RawRecord]) -> None:
         """Insert a batch; where the store refuses it, look at each line and set the bad ones aside."""

@@ -54,7 +54,7 @@ class ClickHouseLines:
             raise
         except (ClickHouseError, OSError) as error:
             self._client = None
-            msg = f"ClickHouse is away: {type(error).__name__}"
+            msg = "ClickHouse is away: it does not answer"
             raise SinkError(msg) from error
 
     def _refused(self, error: DatabaseError) -> None:

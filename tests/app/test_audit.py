@@ -1,5 +1,6 @@
 """The audit: each kind of fault is found, and only faults are."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from tocsin.app.audit import Audit
 from tocsin.model import ids
 from tocsin.model.outcome import Outcome
-from tocsin.model.statuses import Status
+from tocsin.model.statuses import Reason, Status
 
 
 def word(
@@ -213,3 +214,15 @@ def test_every_event_is_counted_exactly_once(given_kinds: list[tuple[str, bool]]
     balance = made.reconcile()
     assert balance.events == balance.settled + balance.held + balance.in_flight + len(balance.missing)
     assert balance.error == kinds.count("missing")
+
+
+def test_what_was_sent_again_after_an_unknown_outcome_is_counted_and_named_and_no_fault() -> None:
+    sent = word(Status.SENT, n="n", m="m", channel="sms", attempt=2)
+    twice = msgspec.structs.replace(sent, reason=Reason.RESENT_AFTER_UNKNOWN)
+    tried = word(Status.RETRYING, n="n", m="m", channel="sms", attempt=1)
+    balance = audited(word(Status.ADMITTED, n="n", m="m"), tried, twice, twice, published=("m",)).reconcile()
+    assert (balance.resent, balance.error) == (["m"], 0)
+    assert balance.notices() == [
+        "1 sent again after an unknown outcome, so perhaps received twice: m",
+    ]
+    assert audited(word(Status.ADMITTED, n="n", m="m"), tried, sent).reconcile().notices() == []

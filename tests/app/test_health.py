@@ -49,7 +49,13 @@ def test_healthy_is_200_and_an_error_is_503_with_its_sentence(served: Served) ->
     code, body = served.get("/healthz")
     assert (code, json.loads(body)) == (
         200,
-        {"healthy": True, "problems": [], "warnings": [], "checks": {"kafka": [], "redis": []}},
+        {
+            "healthy": True,
+            "alive": True,
+            "problems": [],
+            "warnings": [],
+            "checks": {"kafka": [], "redis": []},
+        },
     )
     served.facts = [Fact("events/3 is paused")]
     code, body = served.get("/healthz")
@@ -65,6 +71,21 @@ def test_a_warning_is_told_and_fails_no_probe(served: Served) -> None:
     assert code == 200
     found = json.loads(body)
     assert (found["healthy"], found["problems"], found["warnings"]) == (True, [], ["ClickHouse is away"])
+
+
+@pytest.mark.parametrize(
+    ("severity", "live", "ready"),
+    [(Severity.WARNING, 200, 200), (Severity.ERROR, 200, 503), (Severity.STALLED, 503, 503)],
+)
+def test_each_probe_fails_by_its_own_facts(served: Served, severity: Severity, live: int, ready: int) -> None:
+    served.facts = [Fact("something is wrong", severity)]
+    answers = {path: served.get(path) for path in ("/livez", "/readyz", "/healthz")}
+    assert {path: code for path, (code, _) in answers.items()} == {
+        "/livez": live,
+        "/readyz": ready,
+        "/healthz": ready,
+    }
+    assert all("something is wrong" in body for _, body in answers.values())
 
 
 def test_two_checks_of_one_name_are_refused() -> None:

@@ -175,3 +175,14 @@ def test_without_clickhouse_what_deleted_words_may_explain_is_not_judged(
     said = shown(drawn, capsys)
     assert "without --no-clickhouse" in said
     assert "nothing lost, nothing twice, of what is judged" in said
+
+
+def test_what_may_have_reached_people_twice_is_said(log: Log, capsys: pytest.CaptureFixture[str]) -> None:
+    log.write(topics.EVENTS, b"{}")
+    log.write(PUSH, message(0))
+    log.write(topics.OUTCOMES, encode(word(0, "admitted")))
+    log.write(topics.OUTCOMES, encode(word(0, "sent", reason="resent_after_unknown")))
+    log.read_by_the_shard({topics.EVENTS: 1, topics.OUTCOMES: 2})
+    said = shown(draw(log.settings(), clickhouse=False), capsys)
+    assert "nothing lost, no final outcome twice" in said
+    assert "1 sent again after an unknown outcome, so perhaps received twice: m0" in said

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from flows.content import CatalogInForce, provider_order
+from flows.content import CatalogInForce, on_unknown_of, provider_order
 from tocsin.decision.policy import GatePolicy
 from tocsin.errors import CatalogError
 from tocsin.model.content import Outgoing
@@ -139,3 +139,15 @@ def test_a_tenant_that_names_none_gets_every_account_that_accepts(folder: Path) 
     order = provider_order(lambda: content.catalog, accounts)
     assert [one.name for one in order(message("sms", tenant="stranger"))] == ["b", "a"]
     assert order(message("webpush", tenant="stranger")) == []
+
+
+def test_a_category_says_what_follows_a_call_without_an_answer(folder: Path) -> None:
+    tenant = folder / "tenants" / "default.yaml"
+    text = tenant.read_text()
+    assert "  offers: {" in text
+    tenant.write_text(text.replace("  offers: {", "  offers: {on_unknown: drop, "))
+    content = CatalogInForce(folder, GatePolicy(), SECRET)
+    chosen = on_unknown_of(lambda: content.catalog)
+    assert chosen(message()) == "drop"
+    assert chosen(msgspec.structs.replace(message(), category="travel_alerts")) is None
+    assert chosen(message(tenant="stranger")) is None

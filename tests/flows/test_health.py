@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from flows.health import shard_checks
-from tocsin.app.health import Severity
+from tocsin.app.health import HealthReport, Severity
 from tocsin.delivery.breaker import AccountState, Condition
 
 
@@ -20,17 +20,22 @@ class Systems:
         )
         self.content: Any = SimpleNamespace(problem="")
         self.writer: Any = SimpleNamespace(problem="")
-        self.ledger: Any = SimpleNamespace(up=True)
+        self.ledger: Any = SimpleNamespace(up=True, away=False)
         self.channels: Any = {}
+        self.still_s = 0.0
+
+    def report(self, *, track: bool = True) -> HealthReport:
+        writer = self.writer if track else None
+        parts = (self.consumer, self.content, writer, self.ledger, self.channels)
+        return shard_checks(*parts, lambda: self.still_s).report()
 
     def found(self, *, track: bool = True) -> dict[str, list[str]]:
-        writer = self.writer if track else None
-        report = shard_checks(self.consumer, self.content, writer, self.ledger, self.channels).report()
-        return {name: [fact.sentence for fact in facts] for name, facts in report.facts.items()}
+        facts = self.report(track=track).facts
+        return {name: [fact.sentence for fact in found] for name, found in facts.items()}
 
 
 def test_all_is_well() -> None:
-    assert Systems().found() == {"kafka": [], "catalog": [], "redis": [], "clickhouse": []}
+    assert Systems().found() == {"flow": [], "kafka": [], "catalog": [], "redis": [], "clickhouse": []}
 
 
 def test_a_flow_without_outcomes_does_not_check_clickhouse() -> None:
@@ -45,15 +50,36 @@ def test_each_failure_is_found_by_its_own_check() -> None:
     systems.content.problem = "a.yaml:3 is wrong"
     systems.writer.problem = "ClickHouse is away"
     systems.ledger.up = False
+    systems.ledger.away = True
+    systems.still_s = 61
     assert systems.found() == {
+        "flow": ["the flow stands still: its last epoch ended 61 s ago; restart the process"],
         "kafka": ["events/0 is paused", "bulk: refused", "outcomes/1: deleted"],
         "catalog": ["catalog: a.yaml:3 is wrong"],
         "redis": ["Redis is away: the send ledger cannot be read"],
         "clickhouse": ["ClickHouse is away"],
     }
-    report = shard_checks(systems.consumer, systems.content, systems.writer, systems.ledger, {}).report()
-    assert not report.healthy
-    assert report.sentences(Severity.WARNING) == []
+    assert not systems.report().healthy
+    assert systems.report().sentences(Severity.WARNING) == ["ClickHouse is away"]
+
+
+def test_what_a_restart_does_not_help_and_stops_no_send_fails_no_probe() -> None:
+    systems = Systems()
+    systems.writer.problem = "ClickHouse is away"
+    systems.ledger.up = False  # and messages go out without it
+    disabled = {"mail": Condition(AccountState.DISABLED, "401", 1_000)}
+    systems.channels = {"email": SimpleNamespace(gauges=lambda: SimpleNamespace(accounts=disabled))}
+    report = systems.report()
+    assert (report.healthy, report.alive) == (True, True)
+    assert len(report.sentences(Severity.WARNING)) == 3
+
+
+def test_only_a_flow_that_stands_still_is_not_alive() -> None:
+    systems = Systems()
+    systems.consumer.health.sentences["bulk"] = "bulk: Kafka does not answer"
+    assert (systems.report().healthy, systems.report().alive) == (False, True)
+    systems.still_s = 61
+    assert not systems.report().alive
 
 
 def test_each_account_that_is_not_ok_is_named_with_its_code_and_since_when() -> None:

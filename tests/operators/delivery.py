@@ -11,10 +11,12 @@ import msgspec
 from tests.delivery.memory_ledger import MemoryLedger, MemoryStore
 from tests.waiting import PATIENCE_S
 from tocsin.delivery.attempt import AttemptPolicy
-from tocsin.delivery.breaker import BreakerPolicy
+from tocsin.delivery.breaker import BreakerPolicy, BreakerState
 from tocsin.delivery.channel import ChannelDelivery, ChannelPolicy
 from tocsin.delivery.claim import SendLedger
+from tocsin.delivery.executor import OnUnknown
 from tocsin.delivery.queue import QueuePolicy
+from tocsin.delivery.ramp import RampPolicy
 from tocsin.delivery.retry import RetryPolicy
 from tocsin.delivery.runtime import Runtime
 from tocsin.errors import DeliveryError
@@ -29,6 +31,7 @@ from tocsin.providers.base import Limits, Provider, Receipt
 
 Answer = DeliveryError | Exception | float | None
 Key = tuple[str, int]
+DOWN = (BreakerState.OPEN, BreakerState.HALF_OPEN)
 QUICK = RetryPolicy(quick_s=(0.02, 0.05), jitter=0)
 
 
@@ -109,6 +112,7 @@ def policy(**changes: Any) -> ChannelPolicy:
         "channel": Channel.EMAIL,
         "queue": QueuePolicy(credits=16, buffered=200),
         "breaker": BreakerPolicy(threshold=3, cooldown_ms=60, longest_ms=200),
+        "ramp": RampPolicy(unknown_per_s=1_000, least_per_s=1_000),
         "attempt": AttemptPolicy(retry=QUICK),
         "second_look_ms": 100,
     }
@@ -126,6 +130,7 @@ class Rig:
         settings: ChannelPolicy | None = None,
         render: Callable[[Message], Content] = plain,
         ledger: SendLedger | None = None,
+        on_unknown: OnUnknown | None = None,
     ) -> None:
         self.runtime = runtime
         self.stats = NoStats()
@@ -136,6 +141,7 @@ class Rig:
             render=render,
             providers_for=providers if callable(providers) else lambda _: providers,
             stats=self.stats,
+            on_unknown=on_unknown,
             mark_of=MARKS.of,
         )
         self.out: list[OutRecord] = []
@@ -165,6 +171,10 @@ class Rig:
             self.step()
             time.sleep(0.001)
         return self
+
+    def until_down(self, name: str = "first") -> "Rig":
+        """Go on until an account takes no calls."""
+        return self.until(lambda: self.channel.gauges().providers.get(name) in DOWN)
 
     def until_acked(self, count: int, within_s: float = PATIENCE_S) -> "Rig":
         return self.until(lambda: len(self.acks) >= count, within_s)

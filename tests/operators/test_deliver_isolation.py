@@ -84,10 +84,9 @@ def test_a_tenants_stream_of_poison_stops_nobody_elses_messages(rig: Build) -> N
 def test_poison_that_is_held_alone_does_not_keep_the_channel_closed(rig: Build) -> None:
     provider = Poisoned()
     made = rig([provider], settings=bounds()).feed(record(message("bad", 0), 0), record(message("bad", 1), 1))
-    made.until(lambda: bool(made.outcomes())).until(lambda: made.channel.allowance(NOW) == 1)
+    made.until(lambda: bool(made.outcomes()))
     made.feed(record(message("bob", 2), 2)).until_acked(1)
     assert made.acks == [(NOW, 0, 2)]
-    assert made.channel.allowance(NOW) > 1
     provider.poison = "nobody"
     made.until_acked(3)
 

@@ -187,3 +187,20 @@ def test_close_leaves_what_is_not_stored_unreported(store: Memory) -> None:
     writer.close()
     assert writer.finished() == []
     assert store.lines == []
+
+
+def test_a_store_that_is_away_is_logged_once_and_once_when_it_is_back(
+    store: Memory, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.away.set()
+    writer = writer_over(store)
+    writer.submit([record(1)])
+    until(lambda: writer.problem == "away")
+    time.sleep(0.5)
+    store.away.clear()
+    assert len(collect(writer, 1)) == 1
+    writer.close()
+    assert caplog.messages == [
+        "away; outcomes wait in Kafka, sending goes on",
+        "ClickHouse takes outcomes again; 1 wait",
+    ]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from tocsin.model.outcome import Outcome
-from tocsin.model.statuses import FINAL, Status
+from tocsin.model.statuses import FINAL, Reason, Status
 
 _SHOWN = 20  # examples listed of each kind of fault
 
@@ -36,6 +36,8 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
         untracked: outcomes that were tracked and are not in ClickHouse; -1 if it was not asked.
         recalled: outcomes that only ClickHouse still has, entered to explain events and messages.
         unjudged: events and messages that deleted outcomes may explain, while ClickHouse was not asked.
+        resent: ids of messages that were sent again although an earlier attempt may have arrived; no fault,
+            since the policy for unknown outcomes asks for it.
         undecodable: records of message and outcome topics that cannot be decoded; no fault.
         words: outcomes by status.
         reasons: outcomes by reason.
@@ -54,6 +56,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     untracked: int
     recalled: int
     unjudged: int
+    resent: list[str]
     undecodable: int
     words: dict[str, int]
     reasons: dict[str, int]
@@ -76,6 +79,13 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
         if self.untracked > 0:
             lines.append(f"{self.untracked} outcomes were tracked and are not in ClickHouse")
         return lines
+
+    def notices(self) -> list[str]:
+        """Describe what is no fault and may have reached people twice, with examples."""
+        if not self.resent:
+            return []
+        ids = ", ".join(self.resent[:_SHOWN])
+        return [f"{len(self.resent)} sent again after an unknown outcome, so perhaps received twice: {ids}"]
 
 
 class Unexplained(NamedTuple):
@@ -113,6 +123,7 @@ class Audit:
         self._origins: set[str] = set()
         self._admitted: set[str] = set()
         self._tried: set[str] = set()
+        self._resent: set[str] = set()
         self._recalled = 0
         self._undecodable = 0
 
@@ -149,6 +160,8 @@ class Audit:
             self._finals.setdefault(subject, set()).add(outcome.outcome_id)
         elif outcome.status in _OPENING:
             self._open[subject] = outcome
+        if outcome.status == Status.SENT and outcome.reason == Reason.RESENT_AFTER_UNKNOWN:
+            self._resent.add(subject)
         if outcome.status == Status.ADMITTED:
             self._admitted.add(subject)
         elif outcome.status == Status.RETRYING:
@@ -210,6 +223,7 @@ class Audit:
             untracked=-1 if there is None else len(self._tracked - there),
             recalled=self._recalled,
             unjudged=0 if whole else len(lost.origins) + len(lost.messages),
+            resent=sorted(self._resent),
             undecodable=self._undecodable,
             words=dict(self._statuses),
             reasons=dict(self._reasons),

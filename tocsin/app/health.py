@@ -1,4 +1,13 @@
-"""Health checks of one process, and the server of `/healthz` and `/metrics`."""
+"""Health checks of one process, and the server of its probes and of `/metrics`.
+
+| path | answers 503 when | a cluster then |
+|---|---|---|
+| `/livez` | the flow stands still: only a restart helps | restarts the process |
+| `/readyz` | the process cannot do its work: a fact is an error | sends an alert; a restart does not help |
+| `/healthz` | as `/readyz` | for people and older probes |
+
+All three have the same body: every fact, also those that fail no probe.
+"""
 
 import json
 import threading
@@ -19,7 +28,12 @@ class Severity(StrEnum):
     WARNING = "warning"
     """The fact is shown; the probe passes."""
     ERROR = "error"
-    """The process cannot do part of its work: `/healthz` answers 503."""
+    """The process cannot do its work: `/readyz` answers 503."""
+    STALLED = "stalled"
+    """The process does nothing any more: `/livez` answers 503 too."""
+
+
+_PROBES = ("/livez", "/readyz", "/healthz")
 
 
 class Fact(NamedTuple):
@@ -45,8 +59,18 @@ class HealthReport(NamedTuple):
 
     @property
     def healthy(self) -> bool:
-        """Tell whether no fact is an error."""
-        return not self.sentences(Severity.ERROR)
+        """Tell whether every fact is a warning."""
+        return not self.problems
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether the process still turns."""
+        return not self.sentences(Severity.STALLED)
+
+    @property
+    def problems(self) -> list[str]:
+        """List the sentences that make the process unready."""
+        return self.sentences(Severity.STALLED) + self.sentences(Severity.ERROR)
 
     def sentences(self, severity: Severity) -> list[str]:
         """List the sentences of one severity, in the order of registration."""
@@ -57,7 +81,8 @@ class HealthReport(NamedTuple):
         checks = {name: [fact._asdict() for fact in found] for name, found in self.facts.items()}
         document = {
             "healthy": self.healthy,
-            "problems": self.sentences(Severity.ERROR),
+            "alive": self.alive,
+            "problems": self.problems,
             "warnings": self.sentences(Severity.WARNING),
             "checks": checks,
         }
@@ -95,8 +120,8 @@ class HealthChecks:
 class HealthServer:
     """Serves health and metrics until closed.
 
-    `/healthz` answers 200 or, if any fact is an error, 503; the body lists all facts as JSON. The port is
-    free again as soon as the process has ended, however it ended: closing connections do not hold it.
+    A probe answers 200 or 503; its body lists all facts as JSON. The port is free again as soon as the
+    process has ended, however it ended: closing connections do not hold it.
 
     Args:
         host: address to listen on.
@@ -112,10 +137,11 @@ class HealthServer:
         def answer(path: str) -> tuple[int, str, bytes]:
             if path == "/metrics":
                 return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
-            if path == "/healthz":
+            if path in _PROBES:
                 report = checks.report()
-                return (200 if report.healthy else 503), "application/json", report.body()
-            return 404, "text/plain", b"there are /healthz and /metrics\n"
+                passed = report.alive if path == "/livez" else report.healthy
+                return (200 if passed else 503), "application/json", report.body()
+            return 404, "text/plain", b"there are /livez, /readyz, /healthz and /metrics\n"
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:

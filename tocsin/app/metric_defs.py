@@ -30,15 +30,6 @@ METRICS: Mapping[str, MetricDef] = {
         "counter", "", ("status", "channel", "reason"), "outcomes that the gate decided"
     ),
     "tocsin_records_total": MetricDef("counter", "", ("topic",), "records read"),
-    "tocsin_forwarded_total": MetricDef(
-        "counter",
-        "",
-        ("topic",),
-        "records forwarded because their partition was not their user's",
-    ),
-    "tocsin_tombstones_total": MetricDef(
-        "counter", "", ("topic",), "records of declared topics without a value, which are no events"
-    ),
     "tocsin_epoch_close_ms": MetricDef(
         "gauge", "ms", ("quantile",), "end of an epoch until it is durable, over the last 2,000 epochs"
     ),
@@ -60,12 +51,18 @@ METRICS: Mapping[str, MetricDef] = {
     "tocsin_buffered": MetricDef(
         "gauge", "messages", ("channel",), "messages in the operator, waiting or in flight"
     ),
+    "tocsin_oldest_waiting_seconds": MetricDef(
+        "gauge", "s", ("channel",), "age of the oldest message in the operator since the gate admitted it"
+    ),
+    "tocsin_recovery_limit_per_s": MetricDef(
+        "gauge", "calls/s", ("provider",), "limit of an account that recovers or answers 429; 0 for none"
+    ),
     "tocsin_breaker_open": MetricDef("gauge", "0 or 1", ("provider",), "whether a provider counts as down"),
     "tocsin_clickhouse_rows_total": MetricDef("counter", "", (), "outcomes inserted into ClickHouse"),
     "tocsin_clickhouse_waiting": MetricDef(
         "gauge", "records", (), "outcomes handed to the inserter and not stored yet"
     ),
-    "tocsin_healthy": MetricDef("gauge", "0 or 1", (), "whether `/healthz` answers 200"),
+    "tocsin_healthy": MetricDef("gauge", "0 or 1", (), "whether `/readyz` answers 200"),
 }
 
 

@@ -71,15 +71,20 @@ class TimedEpochs:
         self._monotonic_ms = monotonic_ms
         self._on_durable = on_durable
         self._closing_ms = 0.0
+        self._turned_ms = 0.0  # 0 until the first epoch: a start may read profiles for minutes
         self.took_ms: deque[float] = deque(maxlen=kept)
 
     def resume(self, epoch: int | None) -> None:
         """Start after this epoch."""
         self._epochs.resume(epoch)
 
+    def still_s(self) -> float:
+        """Return how long ago the last epoch ended; 0 before the first. From any thread."""
+        return (self._monotonic_ms() - self._turned_ms) / 1_000 if self._turned_ms else 0.0
+
     def closing(self) -> int:
         """End an epoch."""
-        self._closing_ms = self._monotonic_ms()
+        self._closing_ms = self._turned_ms = self._monotonic_ms()
         return self._epochs.closing()
 
     def durable(self) -> None:
@@ -112,10 +117,8 @@ class _ProcessCollector(Collector):
         watched = self._watched
         yield _family("tocsin_decisions_total", watched.meters.decisions)
         yield _family("tocsin_provider_calls_total", watched.meters.calls)
-        decoder = watched.decoder
-        yield _family("tocsin_records_total", _by_topic(decoder.read))
-        yield _family("tocsin_forwarded_total", _by_topic(decoder.forwarded))
-        yield _family("tocsin_tombstones_total", _by_topic(decoder.skipped))
+        read = {(topic,): count for topic, count in list(watched.decoder.read.items())}
+        yield _family("tocsin_records_total", read)
         yield _family("tocsin_epoch_close_ms", _quantiles(list(watched.epochs.took_ms)))
         yield from self._topics()
         yield from self._delivery()
@@ -135,12 +138,12 @@ class _ProcessCollector(Collector):
         states = {(name,): state for each in gauges.values() for name, state in each.providers.items()}
         yield _family("tocsin_in_flight", {(name,): each.active for name, each in gauges.items()})
         yield _family("tocsin_buffered", {(name,): each.held for name, each in gauges.items()})
+        ages = {(name,): each.oldest_s for name, each in gauges.items()}
+        yield _family("tocsin_oldest_waiting_seconds", ages)
+        limits = {(name,): limit for each in gauges.values() for name, limit in each.limits.items()}
+        yield _family("tocsin_recovery_limit_per_s", limits)
         opened = {name: float(state is not BreakerState.CLOSED) for name, state in states.items()}
         yield _family("tocsin_breaker_open", opened)
-
-
-def _by_topic(counts: Counter[str]) -> dict[tuple[str], int]:
-    return {(topic,): count for topic, count in list(counts.items())}
 
 
 def _quantiles(values: list[float]) -> dict[tuple[str], float]:

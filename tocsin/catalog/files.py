@@ -19,15 +19,14 @@ Where = tuple[Hashable, ...]
 
 
 class Problem(NamedTuple):
-    """Names one mistake, as `file:line: what, cure`. Line 0 stands for the whole file."""
+    """Names one mistake, as `file:line: what, cure`."""
 
     file: str
     line: int
     text: str
 
     def __str__(self) -> str:
-        line = f":{self.line}" if self.line else ""
-        return f"{self.file}{line}: {self.text}"
+        return f"{self.file}:{self.line}: {self.text}"
 
 
 class Document(NamedTuple):

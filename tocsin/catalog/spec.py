@@ -28,6 +28,7 @@
       travel_alerts: {required: true, title: Travel alerts}  # an opt-out does not stop it
       flight_updates: {}
       offers: {marketing: true}
+      codes: {on_unknown: drop}                              # no answer of the provider: do not send again
     preferences:                                             # of users who have not chosen
       channels: {sms: true}
       categories: {offers: {push: false}}
@@ -184,11 +185,16 @@ class NotificationSpec(_Strict):
 
 
 class Category(_Strict):
-    """A kind of notification that users can switch. Only a required one passes an opt-out."""
+    """A kind of notification that users can switch. Only a required one passes an opt-out.
+
+    `on_unknown` says what follows a provider call without an answer: `resend` it and say so, or `drop` the
+    message as dead. Without it TOCSIN_ON_UNKNOWN decides.
+    """
 
     required: bool = False
     marketing: bool = False
     title: str = ""
+    on_unknown: Literal["resend", "drop"] | None = None
 
 
 class DefaultPreferences(_Strict):

@@ -20,13 +20,6 @@ def is_first(record: UserRecord, retry: Retry, now_ms: int, policy: GatePolicy) 
     if dedup.original(record.seen, key, message.decided_ms, window_ms, now_ms):
         return False
     record.seen = dedup.remember(
-        record.seen,
-        key,
-        message.decided_ms,
-        window_ms,
-        now_ms,
-        message.origin,
-        policy.dedup_max,
-        record.naming(message.origin),
+        record.seen, key, message.decided_ms, window_ms, now_ms, message.origin, policy.dedup_max
     )
     return True

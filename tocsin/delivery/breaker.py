@@ -135,13 +135,13 @@ class Breaker:
 
     def failed(self, user: str, now_ms: int, retry_after_s: float | None = None, code: str = "") -> None:
         """A call failed for a reason that may be the provider's."""
-        self._failed_users.add(user)
+        self._count(user)
         if self._probing or len(self._failed_users) >= self._policy.threshold:
             self._trip(AccountState.SUSPECT, now_ms, retry_after_s, code)
 
     def misconfigured(self, user: str, now_ms: int, code: str = "", *, again: bool = False) -> None:
         """A call was told that the account does not work; `again` if its message was told so before."""
-        self._failed_users.add(user)
+        self._count(user)
         believed = again or not self._proven or len(self._failed_users) >= self._policy.threshold
         if self._probing or believed:
             self._proven = False
@@ -150,6 +150,10 @@ class Breaker:
     def abandoned(self) -> None:
         """The call was never made, or says nothing of the account: gives the probe back."""
         self._probing = False
+
+    def _count(self, user: str) -> None:
+        if len(self._failed_users) < self._policy.threshold:  # no more are needed, and an outage may be long
+            self._failed_users.add(user)
 
     def _trip(self, state: AccountState, now_ms: int, retry_after_s: float | None, code: str) -> None:
         if self._open and not self._probing:

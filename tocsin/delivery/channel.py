@@ -6,17 +6,20 @@ tells what had been done.
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
 
+from tocsin.delivery.account import Account, AccountPolicy, Change
 from tocsin.delivery.attempt import AttemptPolicy, Health, Then
-from tocsin.delivery.breaker import AccountState, Breaker, BreakerPolicy, BreakerState, Condition
+from tocsin.delivery.breaker import BreakerPolicy, BreakerState, Condition
+from tocsin.delivery.call_window import WindowPolicy
 from tocsin.delivery.claim import SendLedger
-from tocsin.delivery.executor import AttemptResult, Delivery, Executor, MarkOf, Render, Stats
+from tocsin.delivery.executor import AttemptResult, Delivery, Executor, MarkOf, OnUnknown, Render, Stats
 from tocsin.delivery.queue import DeliveryQueue, QueuePolicy
-from tocsin.delivery.rate import Rate
+from tocsin.delivery.ramp import RampPolicy
 from tocsin.delivery.records import expand
 from tocsin.delivery.runtime import Runtime
 from tocsin.errors import DecodeError
@@ -39,7 +42,9 @@ class ChannelPolicy(msgspec.Struct, frozen=True):
     Attributes:
         channel: its name; `messages.<channel>.now` and `.bulk` are its topics.
         queue: credits and buffers.
-        breaker: when a provider counts as down.
+        breaker: when an account counts as down.
+        ramp: how fast an account is called after an outage.
+        window: how many calls of an account may be out, by how long its answers take.
         attempt: retries and unknown outcomes.
         return_ms: with the buffer full of messages whose providers are down while other providers of
             the channel are up, the former go back to the gate for this long.
@@ -56,6 +61,8 @@ class ChannelPolicy(msgspec.Struct, frozen=True):
     channel: str
     queue: QueuePolicy = QueuePolicy()
     breaker: BreakerPolicy = BreakerPolicy()
+    ramp: RampPolicy = RampPolicy()
+    window: WindowPolicy = WindowPolicy()
     attempt: AttemptPolicy = AttemptPolicy()
     return_ms: int = 30_000
     second_look_ms: int = 5_000
@@ -67,12 +74,23 @@ class ChannelPolicy(msgspec.Struct, frozen=True):
 
 
 class Gauges(NamedTuple):
-    """What a channel holds now."""
+    """What a channel holds now.
+
+    Attributes:
+        active: messages at a provider.
+        held: messages in all.
+        oldest_s: age of the oldest of them, since it was written to the channel's topic.
+        providers: whether each account may be called.
+        accounts: the condition of each account.
+        limits: calls a second that each account may get while it recovers; 0 for no limit.
+    """
 
     active: int
     held: int
+    oldest_s: float
     providers: dict[str, BreakerState]
     accounts: dict[str, Condition]
+    limits: dict[str, float]
 
 
 class ChannelDelivery:
@@ -87,8 +105,9 @@ class ChannelDelivery:
         render: Render,
         providers_for: ProvidersFor,
         stats: Stats,
-        known_providers: Iterable[str] = (),
+        known_providers: Iterable[Provider] = (),
         mark_of: MarkOf | None = None,
+        on_unknown: OnUnknown | None = None,
     ) -> None:
         """Set a channel up.
 
@@ -100,20 +119,24 @@ class ChannelDelivery:
             providers_for: the providers that can carry a message, first choice first; a message without
                 any is dead as misconfigured, so that it blocks nobody.
             stats: counts provider calls.
-            known_providers: names of all providers of the channel, so that one tenant's dead provider
-                does not stop the channel before another tenant's was ever used.
+            known_providers: all providers of the channel, so that one tenant's dead provider does not stop
+                the channel before another tenant's was ever used.
             mark_of: makes the mark that providers give back with their reports.
+            on_unknown: what a message's category says of a send that may have happened.
         """
         self.policy = policy
         self._runtime = runtime
         self._ledger = ledger
         self._providers_for = providers_for
-        executor = Executor(policy.attempt, runtime, ledger, render, stats, mark_of)
+        executor = Executor(policy.attempt, runtime, ledger, render, stats, mark_of, on_unknown)
         self._tasks = runtime.tasks(executor.run, executor.failed)
         self._queues = DeliveryQueue[Delivery](policy.queue)
-        self._breakers = {name: Breaker(policy.breaker) for name in known_providers}
-        self._rates: dict[str, Rate] = {}
-        self._probed_ms: dict[str, int] = {}
+        self._accounts: dict[str, Account] = {}
+        for provider in known_providers:
+            self._account(provider)
+        self._served: dict[str, int] = {}
+        self._starts = 0
+        self._away_ms = 0  # since when the ledger is away
         self._bulk = topics.messages(policy.channel, bulk=True)
         self._out: list[OutRecord] = []
         self._acks: list[Ack] = []
@@ -127,7 +150,8 @@ class ChannelDelivery:
                 self._out.append(dead_letter(record, "deliver", error.reason, str(error)))
                 self._acks.append((record.topic, record.partition, record.offset))
                 continue
-            self._queues.add(job.message.tenant, job.user_key, job)
+            urgent = job.message.priority == "critical"
+            self._queues.add(job.message.tenant, job.user_key, job, urgent=urgent)
             self._relieve(job.user_key)
 
     def _job(self, record: RawRecord) -> Delivery:
@@ -140,6 +164,9 @@ class ChannelDelivery:
         """Take in answers, then start what may start."""
         self._take_in()
         now_ms = self._runtime.now_ms()
+        self._look(now_ms)
+        if self._ledger.away:
+            return  # a message that starts now would wait for Redis, and go out with all others at its return
         self._queues.wake(now_ms)
         self._unpark(now_ms)
         self._tasks.submit(self._start(now_ms))
@@ -165,7 +192,7 @@ class ChannelDelivery:
             return soon_ms
         dues = [self._queues.next_due()]
         dues += [
-            self._due_ms(name, now_ms, self._late_ms(mark))
+            self._accounts[name].due_ms(now_ms, self._late_ms(mark))
             for _, mark, *names in self._queues.parked_groups
             for name in names
         ]
@@ -177,24 +204,32 @@ class ChannelDelivery:
         return self.policy.busy_poll_ms if busy else self.policy.poll_ms
 
     def allowance(self, topic: str) -> int:
-        """How many records of one of the channel's topics may be handed over now."""
-        now_ms = self._runtime.now_ms()
+        """How many records of one of the channel's topics may be handed over now.
+
+        While all accounts are down the buffer still fills, so that a critical message is known, and goes
+        first, when one is back.
+        """
         if self._ledger.away:
             return 0
-        if self._down(now_ms):
-            return self._probes(now_ms)
-        policy, bulk = self.policy, topic == self._bulk
-        room = self._queues.spare() if bulk else self._queues.room()
-        most = policy.queue.credits if bulk else policy.queue.buffered
-        return room if room >= int(most * policy.least_share) else 0
+        if topic != self._bulk:
+            return self._portion(self._queues.room(), self._queues.policy.buffered)
+        down = self._down(self._runtime.now_ms())
+        return 0 if down else self._portion(self._queues.spare(), self._queues.policy.credits)
+
+    def _portion(self, room: int, most: int) -> int:
+        """Return the room, but none until a whole portion fits."""
+        return room if room >= int(most * self.policy.least_share) else 0
 
     def gauges(self) -> Gauges:
         """What the channel holds now, for metrics."""
         now_ms = self._runtime.now_ms()
-        breakers = list(self._breakers.items())
-        states = {name: breaker.state(now_ms) for name, breaker in breakers}
-        conditions = {name: breaker.condition for name, breaker in breakers}
-        return Gauges(self._queues.active, self._queues.total, states, conditions)
+        accounts = list(self._accounts.items())
+        states = {name: account.breaker.state(now_ms) for name, account in accounts}
+        conditions = {name: account.condition for name, account in accounts}
+        limits = {name: account.ramp.per_s for name, account in accounts}
+        oldest_ms = self._queues.oldest(lambda job: job.record.timestamp_ms)
+        age_s = 0.0 if oldest_ms is None else max(0.0, (now_ms - oldest_ms) / 1_000)
+        return Gauges(self._queues.active, self._queues.total, age_s, states, conditions, limits)
 
     def _take_in(self) -> None:
         for result in self._tasks.drain():
@@ -213,36 +248,33 @@ class ChannelDelivery:
             self._wait(job, step.due_ms)
 
     def _note(self, result: AttemptResult) -> None:
-        """Tell the breaker of the account what its call came to, and the log if that changes its state."""
-        provider = result.job.provider
-        if provider is None:
+        """Tell the account what its call came to, and the log if that changes its state."""
+        job, step = result
+        if job.provider is None or job.call is None:
             return
-        breaker = self._breaker(provider.name)
-        before = breaker.condition.state
-        self._tell(breaker, provider.name, result)
-        if before is not breaker.condition.state and AccountState.OK in (before, breaker.condition.state):
-            self._log_change(provider.name, breaker.condition)
+        name, call = job.provider.name, job.call
+        job.call = None
+        account = self._accounts[name]
+        change = account.answered(call, step, self._runtime.now_ms(), again=name in job.accused)
+        if step.health is Health.MISCONFIGURED:
+            job.accused = {**job.accused, name: account.breaker.taken}
+        self._log(name, change)
 
-    def _tell(self, breaker: Breaker, name: str, result: AttemptResult) -> None:
-        (job, step), now_ms = result, self._runtime.now_ms()
-        if step.health is Health.TOOK:
-            breaker.took()
-        elif step.health is Health.GOOD:
-            breaker.succeeded()
-        elif step.health is Health.FAILED:
-            breaker.failed(job.user_key, now_ms, step.retry_after_s, step.code)
-        elif step.health is Health.MISCONFIGURED:
-            breaker.misconfigured(job.user_key, now_ms, step.code, again=name in job.accused)
-            job.accused = {**job.accused, name: breaker.taken}
-        else:
-            breaker.abandoned()
+    def _look(self, now_ms: int) -> None:
+        """Notice calls that are late, and the ledger's return."""
+        for name, account in self._accounts.items():
+            self._log(name, account.look(now_ms))
+        if self._ledger.away:
+            self._away_ms = self._away_ms or now_ms
+        elif self._away_ms:
+            for account in self._accounts.values():
+                account.resume(now_ms, now_ms - self._away_ms)
+            self._away_ms = 0
 
-    def _log_change(self, name: str, condition: Condition) -> None:
+    def _log(self, name: str, change: Change | None) -> None:
         """Write one line when an account closes and one when it is back."""
-        if condition.state is AccountState.OK:
-            _log.warning("account %s is back; %d messages wait", name, self._queues.total)
-        else:
-            _log.warning("account %s is %s; %d messages wait", name, condition.sentence(), self._queues.total)
+        if change is not None:
+            _log.warning("account %s is %s; %d waiting here", name, change.sentence(), self._queues.total)
 
     def _relieve(self, user: str) -> None:
         """Return a waiting message to the gate at once if too many stand behind it."""
@@ -266,44 +298,42 @@ class ChannelDelivery:
 
     def _providers(self, job: Delivery) -> list[Provider]:
         named = self._providers_for(job.message)
+        for provider in named:
+            self._account(provider)
         return [provider for provider in named if provider.name not in job.state.declined]
 
     def _pick(self, job: Delivery, providers: Sequence[Provider], now_ms: int) -> bool:
-        """Give the job the first provider that is up, best one that it has not tried in this attempt."""
+        """Give the job the first account that is up, best one that it has not tried in this attempt."""
         untried = [provider for provider in providers if provider.name not in job.state.tried]
         for provider in (*untried, *providers):
-            breaker, rate = self._breaker(provider.name), self._rate(provider)
-            if breaker.slots(now_ms, 1) and not rate.free(now_ms):
+            account = self._accounts[provider.name]
+            if not account.up(now_ms):
+                continue
+            if not account.free(now_ms, 1):
+                account.ramp.waits()
                 return False  # it works, so its messages wait for their turn
-            if breaker.begin(now_ms):
-                rate.take()
-                if breaker.state(now_ms) is BreakerState.HALF_OPEN:
-                    self._probed_ms[job.message.tenant] = now_ms
-                job.provider = provider
-                job.others = len(providers) > 1
-                job.message_at_fault = breaker.taken > job.accused.get(provider.name, breaker.taken)
-                others = [other for other in untried if other.name != provider.name]
-                job.fallback = any(self._breaker(other.name).slots(now_ms, 1) for other in others)
-                return True
+            self._begin(job, provider, now_ms)
+            job.others = len(providers) > 1
+            others = [other for other in untried if other.name != provider.name]
+            job.fallback = any(self._accounts[other.name].up(now_ms) for other in others)
+            return True
         return False
 
-    def _rate(self, provider: Provider) -> Rate:
-        rate = self._rates.get(provider.name)
-        if rate is None:
-            rate = self._rates[provider.name] = Rate(provider.limits.rate_per_s)
-        return rate
+    def _begin(self, job: Delivery, provider: Provider, now_ms: int) -> None:
+        account, taken = self._accounts[provider.name], job.accused.get(provider.name)
+        job.provider, job.call = provider, account.begin(job.user_key, now_ms)
+        job.message_at_fault = taken is not None and account.breaker.taken > taken
+        self._starts += 1
+        self._served[job.message.tenant] = self._starts
 
-    def _free(self, name: str, now_ms: int, late_ms: int) -> int:
-        """Calls that an account may start now, by its breaker and its rate."""
-        most = self.policy.queue.credits
-        slots = self._breaker(name).slots(now_ms - late_ms, most)
-        rate = self._rates.get(name)
-        return min(slots, rate.free(now_ms)) if rate and slots else slots
-
-    def _due_ms(self, name: str, now_ms: int, late_ms: int) -> int:
-        """When an account may start its next call."""
-        rate = self._rates.get(name)
-        return max(self._breaker(name).until_ms + late_ms, rate.due_ms(now_ms) if rate else 0)
+    def _account(self, provider: Provider) -> Account:
+        account = self._accounts.get(provider.name)
+        if account is None:
+            limits, policy = provider.limits, self.policy
+            bounds = AccountPolicy(policy.breaker, policy.ramp, policy.window)
+            account = Account(bounds, limits.rate_per_s, limits.timeout_s)
+            self._accounts[provider.name] = account
+        return account
 
     def _wait(self, job: Delivery, due_ms: int) -> None:
         job.due_ms = due_ms
@@ -314,7 +344,7 @@ class ChannelDelivery:
         """Wait for a provider; for a while, if those that are up have just told it that they do not work."""
         names, now_ms = [provider.name for provider in self._providers(job)], self._runtime.now_ms()
         until_ms = job.expires_ms + 1 if job.expires_ms else 0
-        up = [name for name in names if self._breaker(name).slots(now_ms, 1)]
+        up = [name for name in names if self._accounts[name].up(now_ms)]
         if up and job.accused.keys() >= set(up):
             due_ms = now_ms + self.policy.second_look_ms
             self._wait(job, min(due_ms, until_ms or due_ms))
@@ -327,52 +357,67 @@ class ChannelDelivery:
         return self.policy.breaker.cooldown_ms if mark == _ACCUSED else 0
 
     def _unpark(self, now_ms: int) -> None:
-        most = self.policy.queue.credits
-        full = self._queues.room() == 0 and not self._down(now_ms)
+        """Let parked messages go, as many as their accounts take; tenants take turns."""
+        spent: dict[str, int] = defaultdict(int)
+        room = self._portion(self._queues.room(), self._queues.policy.buffered)
+        full = room == 0 and not self._down(now_ms)
         for group in sorted(self._queues.parked_groups, key=self._turn):
             _, mark, *names = group
-            late_ms = self._late_ms(mark)
-            slots = max([self._free(name, now_ms, late_ms) for name in names], default=most)
-            freed = self._queues.unpark(group, slots)
-            if full and not freed and self._others_free(names, now_ms):
-                for job in self._queues.unpark(group, most):
-                    job.return_due_ms = now_ms + self.policy.return_ms
+            slots = {name: self._free(name, now_ms, self._late_ms(mark)) - spent[name] for name in names}
+            freed = self._queues.unpark(group, max(slots.values(), default=self.policy.queue.credits))
+            if freed and slots:
+                spent[max(slots, key=slots.__getitem__)] += len(freed)
+            left = self._queues.parked(group)
+            if left:
+                self._note_waits(names, now_ms)
+            if full and left and self._others_free(names, now_ms):
+                self._make_room(group, now_ms)
+
+    def _free(self, name: str, now_ms: int, late_ms: int) -> int:
+        """Calls that an account may start now; one that is down is probed late by who was refused."""
+        account, most = self._accounts[name], self.policy.queue.credits
+        if late_ms and not account.closed(now_ms):
+            return account.breaker.slots(now_ms - late_ms, most)
+        return account.free(now_ms, most)
+
+    def _note_waits(self, names: Sequence[str], now_ms: int) -> None:
+        for name in names:
+            if self._accounts[name].closed(now_ms):
+                self._accounts[name].ramp.waits()
+
+    def _make_room(self, group: tuple[str, ...], now_ms: int) -> None:
+        """Return a group's messages to the gate: they keep room from an account that works.
+
+        Those of an account that is down come back together, to be looked at again. Those of an account with a
+        limit come back when it will have got to them, so that none goes to and fro.
+        """
+        per_s = sum(self._accounts[name].limit_per_s(now_ms) for name in group[2:])
+        kept = self._queues.policy.buffered // 2 // len(self._queues.parked_groups) if per_s else 0
+        most = self._queues.parked(group) - kept
+        for number, job in enumerate(self._queues.unpark(group, most)):
+            turn_ms = round((kept + number) * 1_000 / per_s) if per_s else 0
+            job.return_due_ms = now_ms + max(self.policy.return_ms, turn_ms)
 
     def _others_free(self, names: Sequence[str], now_ms: int) -> bool:
         """Whether the messages of these accounts keep room from an account that works."""
-        return any(self._free(name, now_ms, 0) for name in self._breakers if name not in names)
+        return any(self._free(name, now_ms, 0) for name in self._accounts if name not in names)
 
     def _turn(self, group: tuple[str, ...]) -> tuple[str, int]:
-        """Order groups for a probe: tenants take turns, or one tenant's poison would keep others from it."""
+        """Order groups: tenants take turns, or one tenant's poison or flood would keep others from calls."""
         tenant, mark, *_ = group
-        return mark, self._probed_ms.get(tenant, 0)
-
-    def _breaker(self, name: str) -> Breaker:
-        if name not in self._breakers:
-            self._breakers[name] = Breaker(self.policy.breaker)
-        return self._breakers[name]
+        return mark, self._served.get(tenant, 0)
 
     def _down(self, now_ms: int) -> bool:
-        states = [breaker.state(now_ms) for breaker in self._breakers.values()]
-        return bool(states) and BreakerState.CLOSED not in states
-
-    def _probes(self, now_ms: int) -> int:
-        """With every provider down: one record to probe with, if none is held that could.
-
-        Those that were told that their account does not work do not count, or one of them, held alone, would
-        keep the channel closed for ever.
-        """
-        ready = any(breaker.slots(now_ms, 1) for breaker in self._breakers.values())
-        held = self._queues.active or any(mark != _ACCUSED for _, mark, *_ in self._queues.parked_groups)
-        return int(ready and not held and self._queues.room() > 0)
+        accounts = self._accounts.values()
+        return bool(accounts) and not any(account.closed(now_ms) for account in accounts)
 
 
 def channel_policy(
     channel: Channel, *, in_flight: int = 512, on_unknown: Literal["resend", "drop"] = "resend"
 ) -> ChannelPolicy:
-    """Build a channel's policy from what is set; it buffers eight messages a credit."""
+    """Build a channel's policy from what is set; it buffers sixteen messages a credit."""
     return ChannelPolicy(
         channel=channel,
-        queue=QueuePolicy(credits=in_flight, buffered=8 * in_flight),
+        queue=QueuePolicy(credits=in_flight, buffered=16 * in_flight),
         attempt=AttemptPolicy(on_unknown=on_unknown),
     )

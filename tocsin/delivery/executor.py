@@ -5,7 +5,9 @@ decided in `tocsin.delivery.attempt`.
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
 
 from tocsin.delivery.attempt import (
     Answered,
@@ -17,6 +19,7 @@ from tocsin.delivery.attempt import (
     Write,
     transition,
 )
+from tocsin.delivery.call_window import Call
 from tocsin.delivery.claim import Output, SendLedger
 from tocsin.delivery.deadlines import Deadlines
 from tocsin.delivery.records import ProviderCall
@@ -29,6 +32,8 @@ from tocsin.model.statuses import Reason, Status
 from tocsin.providers.base import Provider, Receipt
 
 Render = Callable[[Message], Content]
+OnUnknown = Callable[[Message], Literal["resend", "drop"] | None]
+"""What a message's category says of a send that may have happened; None leaves it to the policy."""
 MarkOf = Callable[[Message], str]
 
 
@@ -37,6 +42,7 @@ class Delivery:
 
     __slots__ = (
         "accused",
+        "call",
         "content",
         "due_ms",
         "expired",
@@ -61,6 +67,7 @@ class Delivery:
         # Of the step that is on: who makes the call, whether another could take over, whether any is left
         # beside it, and whether it took others' messages since it refused this one.
         self.provider: Provider | None = None
+        self.call: Call | None = None
         self.fallback = False
         self.others = False
         self.message_at_fault = False
@@ -99,8 +106,13 @@ class Executor:
         render: Render,
         stats: Stats,
         mark_of: MarkOf | None = None,
+        on_unknown: OnUnknown | None = None,
     ) -> None:
         self._policy = policy
+        self._policies = {
+            word: msgspec.structs.replace(policy, on_unknown=word) for word in ("resend", "drop")
+        }
+        self._on_unknown = on_unknown or (lambda _: None)
         self._stats = stats
         self._runtime = runtime
         self._ledger = ledger
@@ -116,10 +128,12 @@ class Executor:
         only_look = job.expired or fault is not None or job.return_due_ms is not None
         claim = await self._ledger.claim(job.message, only_look=only_look)
         event = Claimed(claim, self._runtime.now_ms(), job.expired, fault, job.return_due_ms)
-        step = transition(self._policy, job.state, event)
+        chosen = self._on_unknown(job.message)
+        policy = self._policies[chosen] if chosen else self._policy
+        step = transition(policy, job.state, event)
         if step.then is Then.CALL:
             job.state, shown = step.state, step.outputs
-            step = transition(self._policy, job.state, await self._call(job))
+            step = transition(policy, job.state, await self._call(job))
             return await self._apply(job, step, shown)
         return await self._apply(job, step)
 
@@ -145,8 +159,10 @@ class Executor:
 
     async def _call(self, job: Delivery) -> Answered:
         assert job.provider is not None, "the channel picks a provider before it submits"
+        assert job.call is not None, "and begins the call"
         assert job.content is not None, "rendered before the claim"
         at_ms, started = self._runtime.now_ms(), self._runtime.monotonic_ms()
+        job.call.started_ms = at_ms
         answer = await self._send(job.provider, Outgoing(job.message, job.content, self._mark_of))
         call = ProviderCall(
             at_ms=at_ms,
@@ -155,6 +171,7 @@ class Executor:
             code=answer.code,
             provider_message_id=answer.provider_message_id if isinstance(answer, Receipt) else "",
         )
+        job.call.took_ms = call.provider_ms
         result = Status.SENT if isinstance(answer, Receipt) else answer.reason
         self._stats.call(job.message.channel, call.provider, result, call.provider_ms)
         now_ms = self._runtime.now_ms()

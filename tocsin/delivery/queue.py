@@ -1,16 +1,20 @@
 """Per-user order and credits of one channel: which messages may be at a provider now. Pure, no clock.
 
 Every user has a queue; only its head moves. A head is ready, active (it holds a credit), waiting for a due
-time, or parked (no provider of its group is up). So a user holds at most one credit, and those behind a
-waiting head wait with it. Ready heads are served round robin by tenant.
+time, or parked (no provider of its group may be called). So a user holds at most one credit, and those behind
+a waiting head wait with it. Ready heads are served round robin by tenant. Of a tenant, users with an urgent
+message go first, then old and new ones in turns (`tocsin.delivery.turns`).
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
 from enum import Enum
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Generic, TypeVar
 
 import msgspec
+
+from tocsin.delivery.turns import Place, Turns
 
 J = TypeVar("J")
 
@@ -43,14 +47,17 @@ class _Head(Enum):
 class _Queue(Generic[J]):
     """One user's messages, and the state of their head."""
 
-    __slots__ = ("due_ms", "head", "jobs", "tenant", "user")
+    __slots__ = ("group", "head", "jobs", "retaken", "tenant", "urgent", "user", "wake")
 
     def __init__(self, tenant: str, user: str) -> None:
         self.tenant = tenant
         self.user = user
         self.jobs: deque[J] = deque()
         self.head = _Head.READY
-        self.due_ms = 0
+        self.urgent: deque[J] = deque()  # those of `jobs` that are
+        self.group: tuple[str, ...] = ()  # where it is parked
+        self.wake = 0  # number of its entry among the timed ones; 0 for none
+        self.retaken = False  # it had a turn and could not use it
 
 
 class DeliveryQueue(Generic[J]):
@@ -74,29 +81,36 @@ class DeliveryQueue(Generic[J]):
         self.total = 0
         self._counted = 0
         self._queues: dict[str, _Queue[J]] = {}
-        self._ready: OrderedDict[str, deque[_Queue[J]]] = OrderedDict()
-        self._waiting: list[tuple[int, int, _Queue[J]]] = []
-        self._parked: dict[tuple[str, ...], deque[_Queue[J]]] = {}
+        self._ready: OrderedDict[str, Turns[_Queue[J]]] = OrderedDict()
+        self._timed: list[tuple[int, int, _Queue[J]]] = []
+        self._timed_count = 0
+        self._parked: dict[tuple[str, ...], Turns[_Queue[J]]] = {}
         self._sequence = 0
 
-    def add(self, tenant: str, user: str, job: J) -> None:
-        """Put a job at the end of its user's queue."""
-        queue = self._queues.get(user)
+    def add(self, tenant: str, user: str, job: J, *, urgent: bool = False) -> None:
+        """Put a job at the end of its user's queue; an urgent one makes those before it urgent too."""
+        queue, new = self._queues.get(user), False
         if queue is None:
-            queue = self._queues[user] = _Queue(tenant, user)
-            self._make_ready(queue)
+            queue, new = _Queue(tenant, user), True
+            self._queues[user] = queue
         queue.jobs.append(job)
         self.total += 1
         self._counted += len(queue.jobs) <= self.policy.user_share
+        if urgent:
+            queue.urgent.append(job)
+        if new:
+            self._make_ready(queue, Place.LAST)
+        elif urgent and len(queue.urgent) == 1:
+            self._advance(queue)
 
     def take(self) -> J | None:
         """Start the next ready head, if a credit is free."""
         if self.active >= self.policy.credits or not self._ready:
             return None
-        tenant, queues = self._ready.popitem(last=False)
-        queue = queues.popleft()
-        if queues:
-            self._ready[tenant] = queues
+        tenant, turns = self._ready.popitem(last=False)
+        queue = turns.pop()
+        if turns:
+            self._ready[tenant] = turns
         queue.head = _Head.ACTIVE
         self.active += 1
         return queue.jobs[0]
@@ -105,10 +119,13 @@ class DeliveryQueue(Generic[J]):
         """The active head of this user has left; the next one is ready."""
         queue = self._release(user)
         self._counted -= len(queue.jobs) <= self.policy.user_share
-        queue.jobs.popleft()
+        job = queue.jobs.popleft()
+        if queue.urgent and queue.urgent[0] is job:
+            queue.urgent.popleft()
         self.total -= 1
+        queue.retaken = False
         if queue.jobs:
-            self._make_ready(queue)
+            self._make_ready(queue, Place.SERVED)
         else:
             del self._queues[user]
 
@@ -122,29 +139,35 @@ class DeliveryQueue(Generic[J]):
         """The active head waits for `unpark(group)`, or until `until_ms`; its credit is free meanwhile."""
         queue = self._release(user)
         queue.head = _Head.PARKED
-        self._parked.setdefault(group, deque()).append(queue)
+        queue.group = group
+        self._parked.setdefault(group, Turns()).add(user, queue, self._place(queue, Place.LAST))
         if until_ms:
             self._wake_at(queue, until_ms)
 
     def unpark(self, group: tuple[str, ...], most: int) -> list[J]:
-        """Make up to `most` heads of a group ready, oldest first; returns them."""
-        parked = self._parked.get(group, deque())
-        freed: list[J] = []
+        """Make up to `most` heads of a group ready; returns them."""
+        parked, freed = self._parked.get(group), list[J]()
         while parked and len(freed) < most:
-            queue = parked.popleft()
-            if queue.head is _Head.PARKED:  # else it woke up by its time
-                self._make_ready(queue)
-                freed.append(queue.jobs[0])
+            queue = parked.pop()
+            queue.retaken = True
+            self._make_ready(queue, Place.LAST)
+            freed.append(queue.jobs[0])
         if not parked:
             self._parked.pop(group, None)
         return freed
 
+    def parked(self, group: tuple[str, ...]) -> int:
+        """Count the heads that are parked in a group."""
+        return len(self._parked.get(group, ()))
+
     def wake(self, now_ms: int) -> None:
         """Make the waiting and parked heads due by now ready."""
-        while self._waiting and self._waiting[0][0] <= now_ms:
-            due_ms, _, queue = heappop(self._waiting)
-            if queue.head in (_Head.WAITING, _Head.PARKED) and queue.due_ms == due_ms:
-                self._make_ready(queue)
+        while self._timed and self._timed[0][0] <= now_ms:
+            _, number, queue = heappop(self._timed)
+            if queue.wake == number:
+                if queue.head is _Head.PARKED:
+                    self._leave(queue)
+                self._make_ready(queue, Place.SERVED)
 
     def over_backlog_limit(self, user: str) -> J | None:
         """If too many messages stand behind this user's waiting head, make it ready and return it."""
@@ -153,12 +176,18 @@ class DeliveryQueue(Generic[J]):
             return None
         if len(queue.jobs) - 1 <= self.policy.backlog_limit:
             return None
-        self._make_ready(queue)
+        self._make_ready(queue, Place.LAST)
         return queue.jobs[0]
 
     def next_due(self) -> int | None:
         """When the earliest waiting or parked head may be due (it may have left meanwhile)."""
-        return self._waiting[0][0] if self._waiting else None
+        return self._timed[0][0] if self._timed else None
+
+    def oldest(self, time_of: Callable[[J], int]) -> int | None:
+        """Return the smallest time of a user's first job; from any thread."""
+        queues: Iterable[_Queue[J]] = list(self._queues.values())
+        jobs = [list(queue.jobs)[:1] for queue in queues]
+        return min((time_of(job) for first in jobs for job in first), default=None)
 
     @property
     def parked_groups(self) -> list[tuple[str, ...]]:
@@ -175,9 +204,13 @@ class DeliveryQueue(Generic[J]):
         return max(0, min(self.policy.credits - self.total, self.room()))
 
     def _wake_at(self, queue: _Queue[J], due_ms: int) -> None:
-        queue.due_ms = due_ms
         self._sequence += 1
-        heappush(self._waiting, (due_ms, self._sequence, queue))
+        queue.wake = self._sequence
+        self._timed_count += 1
+        heappush(self._timed, (due_ms, queue.wake, queue))
+        if len(self._timed) > 2 * self._timed_count + 64:  # heads that left before their time
+            self._timed = [each for each in self._timed if each[2].wake == each[1]]
+            heapify(self._timed)
 
     def _release(self, user: str) -> _Queue[J]:
         queue = self._queues[user]
@@ -185,6 +218,32 @@ class DeliveryQueue(Generic[J]):
         self.active -= 1
         return queue
 
-    def _make_ready(self, queue: _Queue[J]) -> None:
+    def _make_ready(self, queue: _Queue[J], place: Place) -> None:
+        self._timed_count -= queue.wake > 0
+        queue.wake = 0
         queue.head = _Head.READY
-        self._ready.setdefault(queue.tenant, deque()).append(queue)
+        turns = self._ready.setdefault(queue.tenant, Turns())
+        turns.add(queue.user, queue, self._place(queue, place))
+
+    def _place(self, queue: _Queue[J], place: Place) -> Place:
+        if queue.urgent:
+            return Place.URGENT
+        return Place.FIRST if queue.retaken and place is Place.LAST else place
+
+    def _advance(self, queue: _Queue[J]) -> None:
+        """Put a user who has become urgent before the others."""
+        if queue.head is _Head.PARKED:
+            turns = self._parked[queue.group]
+        elif queue.head is _Head.READY:
+            turns = self._ready[queue.tenant]
+        else:
+            return
+        turns.remove(queue.user)
+        turns.add(queue.user, queue, Place.URGENT)
+
+    def _leave(self, queue: _Queue[J]) -> None:
+        """Take a parked head out of its group."""
+        parked = self._parked[queue.group]
+        parked.remove(queue.user)
+        if not parked:
+            del self._parked[queue.group]

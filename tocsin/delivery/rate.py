@@ -1,5 +1,7 @@
 """A token bucket: how many calls an account may start now. Pure, time is passed in."""
 
+UNLIMITED = 1 << 30
+"""More calls than any account ever has at once."""
 _BURST_S = 0.1
 
 
@@ -23,16 +25,24 @@ class Rate:
     def free(self, now_ms: int) -> int:
         """Calls that may start now."""
         if not self._per_ms:
-            return 1 << 30
+            return UNLIMITED
         if now_ms > self._at_ms:
             since_ms = now_ms - self._at_ms
             self._tokens = min(self._burst, self._tokens + since_ms * self._per_ms)
             self._at_ms = now_ms
-        return int(self._tokens + 1e-9)
+        return max(0, int(self._tokens + 1e-9))
 
-    def take(self) -> None:
-        """Start one call."""
-        self._tokens -= 1
+    def take(self, calls: int = 1) -> None:
+        """Start calls, also more than are free: the next ones then wait longer."""
+        self._tokens -= calls
+
+    def change(self, per_s: float, now_ms: int) -> None:
+        """Go on with another rate; what is owed at the old one is still owed."""
+        self.free(now_ms)
+        self._per_ms = per_s / 1000
+        self._burst = max(1.0, per_s * _BURST_S)
+        self._tokens = min(self._tokens, self._burst)
+        self._at_ms = now_ms
 
     def due_ms(self, now_ms: int) -> int:
         """When the next call may start; `now_ms` if one may now."""

@@ -1,4 +1,4 @@
-"""Kafka records on their way in and out."""
+"""Kafka records on their way in and out, as plain tuples: the cheapest thing that has names."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,11 +18,10 @@ class RawRecord(NamedTuple):
     headers: tuple[tuple[str, bytes], ...]
 
 
-class OutRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class OutRecord(NamedTuple):
     """One record to be published once its epoch is durable. `topic` is without the prefix.
 
     Topics keyed by user have equal partition counts, so `partition` is the one its cause was read from.
-    A decision makes up to five: a struct takes a third of the time of a named tuple.
     """
 
     topic: str

@@ -133,5 +133,5 @@ SENTENCES: dict[Reason, str] = {
     Reason.MISCONFIGURED: "The provider account does not work: credentials, sender or rights.",
     Reason.OUT_OF_ATTEMPTS: "Every attempt failed.",
     Reason.STALE_PROFILE: "The user's profile changed while it waited; the gate decides again.",
-    Reason.RESENT_AFTER_UNKNOWN: "A crash left an earlier attempt open; it was sent again.",
+    Reason.RESENT_AFTER_UNKNOWN: "An earlier attempt got no answer; it was sent again, perhaps twice.",
 }

@@ -1,0 +1,145 @@
+"""One provider account as a channel sees it: whether, how fast and how often at once it may be called. Pure.
+
+| limit | from | module |
+|---|---|---|
+| no call, or one probe | failures, refusals of the account, calls that are late | `breaker` |
+| calls a second, declared | `rate_per_s` of the account | `rate` |
+| calls a second, learned | the rate before an outage, and 429 | `ramp` |
+| calls at once | how long answers take | `call_window` |
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from tocsin.delivery.attempt import Health, Transition
+from tocsin.delivery.breaker import AccountState, Breaker, BreakerPolicy, BreakerState, Condition
+from tocsin.delivery.call_window import Call, CallWindow, WindowPolicy
+from tocsin.delivery.ramp import Ramp, RampPolicy
+from tocsin.delivery.rate import Rate
+from tocsin.model.statuses import Reason
+
+SLOW = "slow"
+"""Code of an account that closed because its calls were not answered in time."""
+
+
+class AccountPolicy(msgspec.Struct, frozen=True):
+    """How an account is limited."""
+
+    breaker: BreakerPolicy = BreakerPolicy()
+    ramp: RampPolicy = RampPolicy()
+    window: WindowPolicy = WindowPolicy()
+
+
+class Change(NamedTuple):
+    """An account closed, or is back; `now_ms` is when."""
+
+    before: Condition
+    after: Condition
+    now_ms: int
+
+    def sentence(self) -> str:
+        """Say the new state, and of an account that is back how long it was away and the code it had."""
+        if self.after.state is not AccountState.OK:
+            return self.after.sentence()
+        code = f" ({self.before.code})" if self.before.code else ""
+        return f"back after {(self.now_ms - self.before.since_ms) / 1_000:,.0f} s{code}"
+
+
+class Account:
+    """The limits of one account in one process.
+
+    Args:
+        policy: how they move.
+        rate_per_s: calls a second that are declared; 0 for no limit.
+        timeout_s: how long a call may take.
+    """
+
+    def __init__(self, policy: AccountPolicy, rate_per_s: float, timeout_s: float) -> None:
+        self.breaker = Breaker(policy.breaker)
+        self.window = CallWindow(policy.window, timeout_s)
+        self.ramp = Ramp(policy.ramp)
+        self._per_s = rate_per_s
+        self._rate = Rate(rate_per_s)
+
+    @property
+    def condition(self) -> Condition:
+        """Whether it works, and if not, since when and by which code."""
+        return self.breaker.condition
+
+    def up(self, now_ms: int) -> bool:
+        """Tell whether it takes calls, or its probe is free."""
+        return self.breaker.slots(now_ms, 1) > 0
+
+    def closed(self, now_ms: int) -> bool:
+        """Tell whether it takes calls."""
+        return self.breaker.state(now_ms) is BreakerState.CLOSED
+
+    def free(self, now_ms: int, most: int) -> int:
+        """Calls that may start now."""
+        slots = min(self.breaker.slots(now_ms, most), self._rate.free(now_ms))
+        if not slots or not self.closed(now_ms):
+            return slots
+        return min(slots, self.ramp.free(now_ms), self.window.room())
+
+    def due_ms(self, now_ms: int, late_ms: int) -> int:
+        """When its next call may start, unless the calls that are out keep it from that."""
+        due_ms = max(self.breaker.until_ms + late_ms, self._rate.due_ms(now_ms))
+        return max(due_ms, self.ramp.due_ms(now_ms)) if self.closed(now_ms) else due_ms
+
+    def limit_per_s(self, now_ms: int) -> float:
+        """Estimate how many messages it takes a second by its limits; 0 if it is down or has none."""
+        if not self.closed(now_ms):
+            return 0.0
+        limits = (self._per_s, self.ramp.per_s, self.window.per_s)
+        return min([limit for limit in limits if limit], default=0.0)
+
+    def begin(self, user: str, now_ms: int) -> Call:
+        """Start a call; `free` has said that one may."""
+        self.breaker.begin(now_ms)
+        self._rate.take()
+        self.ramp.take()
+        return self.window.begin(user, now_ms)
+
+    def answered(self, call: Call, step: Transition, now_ms: int, *, again: bool) -> Change | None:
+        """Take in what became of a call.
+
+        Args:
+            call: the call.
+            step: what followed from its answer.
+            now_ms: now.
+            again: the account has told this message before that it does not work.
+        """
+        before, took = self.condition, step.health is Health.TOOK
+        self.window.end(call, call.took_ms, took=took)
+        if took or step.health is Health.GOOD:
+            self.ramp.good(now_ms)
+            (self.breaker.took if took else self.breaker.succeeded)()
+        elif step.health is Health.FAILED:
+            self.ramp.bad(now_ms, throttled=step.state.last_reason is Reason.THROTTLED)
+            self.breaker.failed(call.user, now_ms, step.retry_after_s, step.code)
+        elif step.health is Health.MISCONFIGURED:
+            self.breaker.misconfigured(call.user, now_ms, step.code, again=again)
+        else:
+            self.breaker.abandoned()
+        return self._change(before, now_ms)
+
+    def look(self, now_ms: int) -> Change | None:
+        """Count calls that are late as failures: an account that answers nothing must not get more."""
+        before = self.condition
+        for call in self.window.late(now_ms):
+            if self.closed(now_ms):  # a probe has the time until its deadline
+                self.breaker.failed(call.user, now_ms, code=SLOW)
+        return self._change(before, now_ms)
+
+    def resume(self, now_ms: int, outage_ms: int) -> None:
+        """Start again at the usual rate after a pause that was not the account's; its calls are still out."""
+        self.ramp.engage(now_ms, outage_ms, out=self.window.out)
+
+    def _change(self, before: Condition, now_ms: int) -> Change | None:
+        after = self.condition
+        if (before.state is AccountState.OK) == (after.state is AccountState.OK):
+            return None
+        if after.state is AccountState.OK:
+            self.ramp.engage(now_ms, now_ms - before.since_ms)
+        return Change(before, after, now_ms)

@@ -1,0 +1,224 @@
+"""How fast an account is called after an outage: from the rate before it, upwards. Pure, time is passed in.
+
+Each process limits its own calls. Partitions are fixed to shards, so the rate that a process had before the
+outage is its share, and the shares of all processes add up to the rate of the account. Redis is not asked: a
+lost Redis stops no send, and no retried command counts a call twice.
+"""
+
+from collections import deque
+
+import msgspec
+
+from tocsin.delivery.rate import UNLIMITED, Rate
+
+
+class RampPolicy(msgspec.Struct, frozen=True):
+    """How the limit moves.
+
+    Attributes:
+        step_ms: how often the limit changes.
+        growth: factor of a step with good answers.
+        creep: the same above the rate at which the account has shown its own limit.
+        throttled_share: share of 429 in a step above which the limit falls, to what was taken.
+        failed_share: the same for other failures; the limit then falls to the rate before the outage at most,
+            since failures that do not depend on the rate would bring it down without end.
+        peak: bound of the limit, as a multiple of the rate before the outage.
+        longest_hold_ms: the bound holds as long as the outage took, at most this long; then it creeps on.
+        unknown_per_s: first limit of an account that this process has not called before.
+        least_per_s: lowest limit.
+        calm_steps: steps in which nothing waits for the limit until it is lifted.
+    """
+
+    step_ms: int = 1_000
+    growth: float = 2.0
+    creep: float = 1.05
+    throttled_share: float = 0.05
+    failed_share: float = 0.2
+    peak: float = 2.5
+    longest_hold_ms: int = 300_000
+    unknown_per_s: float = 20.0
+    least_per_s: float = 1.0
+    calm_steps: int = 5
+
+
+class UsualRate:
+    """Messages that an account took a second: the best of the last `kept` windows of `window_ms`.
+
+    The best window is taken because the last ones before an outage are often bad already.
+
+    >>> usual = UsualRate()
+    >>> for now_ms in range(0, 20_000, 100):
+    ...     usual.took(now_ms)
+    >>> usual.per_s(20_000)
+    10.0
+    """
+
+    def __init__(self, window_ms: int = 10_000, kept: int = 6) -> None:
+        self._window_ms = window_ms
+        self._windows: deque[int] = deque(maxlen=kept)
+        self._start_ms = -1
+        self._count = 0
+
+    def took(self, now_ms: int) -> None:
+        """Count one message."""
+        if now_ms - self._start_ms >= self._window_ms or self._start_ms < 0:
+            self._roll(now_ms)
+        self._count += 1
+
+    def per_s(self, now_ms: int) -> float:
+        """Return messages a second; 0 if there is nothing to judge by."""
+        if self._start_ms < 0:
+            return 0.0
+        self._roll(now_ms)
+        passed_ms = now_ms - self._start_ms
+        rates = [count * 1_000 / self._window_ms for count in self._windows]
+        if not rates and passed_ms >= 1_000:
+            rates.append(self._count * 1_000 / passed_ms)
+        return max(rates, default=0.0)
+
+    def resume(self, now_ms: int) -> None:
+        """Go on counting after a time that was not usual."""
+        self._start_ms = now_ms
+        self._count = 0
+
+    def _roll(self, now_ms: int) -> None:
+        if self._start_ms < 0:
+            self._start_ms = now_ms
+        passed = min((now_ms - self._start_ms) // self._window_ms, (self._windows.maxlen or 0) + 1)
+        for _ in range(passed):
+            self._windows.append(self._count)
+            self._count = 0
+        if passed > 0:
+            self._start_ms = now_ms - (now_ms - self._start_ms) % self._window_ms
+
+
+class Ramp:
+    """Limits the calls of an account while it recovers, or while it answers 429; else it lets all through.
+
+    >>> ramp = Ramp(RampPolicy())
+    >>> ramp.free(0) > 1_000_000
+    True
+    >>> ramp.engage(0, outage_ms=60_000)
+    >>> ramp.per_s, ramp.free(0)
+    (20.0, 1)
+    """
+
+    def __init__(self, policy: RampPolicy) -> None:
+        self._policy = policy
+        self._usual = UsualRate()
+        self._rate = Rate(0)
+        self._usual_per_s = 0.0
+        self._bound = 0.0  # 0: none
+        self._hold_until_ms = 0
+        self._safe = 0.0  # what the account took when it showed its own limit; 0: not shown
+        self._calm = 0
+        self._start_step(0)
+        self.per_s = 0.0
+        """The limit; 0 while none is in force."""
+
+    def engage(self, now_ms: int, outage_ms: int, *, out: int = 0) -> None:
+        """Start at the rate before the outage.
+
+        Args:
+            now_ms: now.
+            outage_ms: how long the account took nothing.
+            out: calls that are on their way already; they count as started now.
+        """
+        if not self.per_s:
+            self._usual_per_s = self._usual.per_s(now_ms - outage_ms)
+        usual = self._usual_per_s
+        self._bound = max(usual * self._policy.peak, self._policy.least_per_s) if usual else 0.0
+        left_ms = max(0, self._hold_until_ms - (now_ms - outage_ms))
+        self._hold_until_ms = now_ms + min(outage_ms + left_ms, self._policy.longest_hold_ms)
+        self._safe = 0.0
+        self._rate = Rate(0)
+        self._limit(max(usual or self._policy.unknown_per_s, self._policy.least_per_s), now_ms)
+        self._rate.take(out)
+        self._start_step(now_ms)
+
+    def free(self, now_ms: int) -> int:
+        """Calls that may start now."""
+        if not self.per_s:
+            return UNLIMITED
+        self._step(now_ms)
+        if not self.per_s:
+            return UNLIMITED
+        return self._rate.free(now_ms)
+
+    def waits(self) -> None:
+        """Note that a message waits although the account works."""
+        self._waited = True
+
+    def take(self) -> None:
+        """Start one call."""
+        if self.per_s:
+            self._rate.take()
+
+    def due_ms(self, now_ms: int) -> int:
+        """When the next call may start."""
+        return self._rate.due_ms(now_ms) if self.per_s else now_ms
+
+    def good(self, now_ms: int) -> None:
+        """Count a message that the account took."""
+        self._step(now_ms)
+        self._good += 1
+        if not self.per_s:  # a drained backlog is no usual rate
+            self._usual.took(now_ms)
+
+    def bad(self, now_ms: int, *, throttled: bool) -> None:
+        """Count an answer that asks for fewer calls: a 429, or another failure of the moment."""
+        self._step(now_ms)
+        self._throttled += throttled
+        self._failed += not throttled
+
+    def _step(self, now_ms: int) -> None:
+        passed_ms = now_ms - self._step_ms
+        if passed_ms < self._policy.step_ms:
+            return
+        calls = self._good + self._throttled + self._failed
+        if self._throttled > self._policy.throttled_share * calls:
+            self._fall(now_ms, passed_ms, self._policy.least_per_s)
+        elif self.per_s and self._failed > self._policy.failed_share * calls:
+            self._fall(now_ms, passed_ms, self._usual_per_s)
+        elif self.per_s and self._waited:
+            self._grow(now_ms)
+        elif self.per_s:
+            self._rest(now_ms, passed_ms)
+        self._start_step(now_ms)
+
+    def _fall(self, now_ms: int, passed_ms: int, least_per_s: float) -> None:
+        """Go down to what it took, and creep from there; to half if it took nothing."""
+        if not self.per_s:
+            self._usual_per_s, self._bound = self._usual.per_s(now_ms), 0.0
+        took_per_s = self._good * 1_000 / passed_ms
+        self._safe = took_per_s or self._safe
+        lower = min(took_per_s, self.per_s or took_per_s) or self.per_s / 2
+        self._limit(max(lower, least_per_s, self._policy.least_per_s), now_ms)
+
+    def _grow(self, now_ms: int) -> None:
+        """Double up to the bound. After its time creep on: the load may be higher than it was."""
+        limit = self.per_s * self._policy.growth
+        marks = [mark for mark in (self._safe, self._bound) if mark]
+        if marks and limit > min(marks):
+            limit = max(min(marks), self.per_s * self._policy.creep)
+        if self._bound and now_ms < self._hold_until_ms:
+            limit = min(limit, max(self._bound, self.per_s))
+        self._limit(limit, now_ms)
+
+    def _rest(self, now_ms: int, passed_ms: int) -> None:
+        self._calm += max(1, passed_ms // self._policy.step_ms)
+        if self._calm >= self._policy.calm_steps:
+            self.per_s = 0.0
+            self._usual.resume(now_ms)
+
+    def _limit(self, per_s: float, now_ms: int) -> None:
+        self._calm = 0
+        self.per_s = per_s
+        self._rate.change(per_s, now_ms)
+
+    def _start_step(self, now_ms: int) -> None:
+        self._step_ms = now_ms
+        self._good = 0
+        self._throttled = 0
+        self._failed = 0
+        self._waited = False
