@@ -238,7 +238,7 @@ async def test_a_certificate_is_refused_by_all_transports_in_the_same_words(kind
     async with ScriptedHttp(tls=context) as server:
         refused = await failure(transport, server.url.replace("127.0.0.1", "localhost"))
     assert (type(refused), refused.code) == (Misconfigured, "certificate")
-    assert str(refused) == f"certificate of localhost: {CERTIFICATES[fault]}"
+    assert str(refused).startswith(f"certificate of localhost: {CERTIFICATES[fault]}")
     await transport.close()
 
 

@@ -1,7 +1,7 @@
 """Clients of Redis that never repeat a command by themselves.
 
-redis-py repeats a command whose answer was lost, up to ten times, unless told not to. Our callers do that
-instead: they know which commands may run twice.
+redis-py repeats a command whose answer was lost, up to ten times, unless told not to; the constructor decides
+(`findings/`). Our callers repeat instead: they know which commands may run twice.
 """
 
 from redis.asyncio import Redis

@@ -68,7 +68,7 @@ _SETTINGS = (
 _CLOSED = ("handshake eof", "UNEXPECTED_EOF", "closed (EOF)")
 _UNTRUSTED = (
     _Cause(("UnknownIssuer",), "unable to get local issuer certificate"),
-    _Cause(("CaUsedAsEndEntity",), "self-signed certificate"),
+    _Cause(("CaUsedAsEndEntity",), "self-signed certificate, or an authority's instead of a server's"),
     _Cause(("EkuError",), "unsuitable certificate purpose"),
     _Cause(("certificate expired", "Expired"), "certificate has expired"),
     _Cause(("certificate not valid yet", "NotValidYet"), "certificate is not yet valid"),
