@@ -33,7 +33,7 @@ from pydantic import SecretStr
 
 from bench.reference import Reference
 from bench.servers import wait_for
-from flows.process import collect_seldom
+from flows.memory import collect_seldom, keep_freed_memory
 from operators.deliver import deliver
 from sources.source import PAUSE
 from tocsin.catalog.loader import load
@@ -271,6 +271,7 @@ def run(arguments: argparse.Namespace, redis_url: str, port: int) -> dict[str, A
     up: Any = op.input("hub", flow, Source(load_))
     op.output("out", deliver("deliver", up, channel=channel, done=load_.done, in_gap=lambda: False), sink)
     collect_seldom()
+    keep_freed_memory()
     run_main(flow)
     runtime.stop()
     return figures(load_, counts)

@@ -18,8 +18,8 @@ import msgspec
 from tocsin.catalog.loader import load
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
-from tocsin.decision.timers import rewritten
 from tocsin.decision.user_state import RecordCodec, UserRecord
+from tocsin.formats.forwarded import rewritten
 from tocsin.model.event import Event, Origin
 from tocsin.model.ids import hash_of
 from tocsin.model.message import Retry

@@ -7,7 +7,6 @@ client, Bytewax and SQLite are left out.
 """
 
 import argparse
-import gc
 import json
 import pickle
 import tempfile
@@ -21,6 +20,7 @@ from typing import Any
 
 from bench.peers import workload
 from bench.reference import loop_ms
+from flows.memory import collect_seldom, keep_freed_memory
 from flows.timing import FlowTiming
 from operators.decode import DecodePolicy, Decoder
 from operators.gate import GateLogic, GateParts
@@ -32,7 +32,7 @@ from tocsin.decision.policy import GatePolicy
 from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.formats.cloudevents import EventLimits
 from tocsin.model import topics
-from tocsin.model.raw import RawRecord, packed, unpacked, unpacked_1
+from tocsin.model.raw import OutRecord, RawRecord, packed, unpacked, unpacked_1
 from tocsin.store import Identity, Shard
 from tocsin.store.outbox import Form
 
@@ -49,8 +49,9 @@ class Everyone:
 
     def publish(self, records: Sequence[Any]) -> None:
         for record in records:
-            self.records[record[0]] += 1
-            self.octets += len(record[3] or b"") if len(record) > 3 else 0
+            if isinstance(record, OutRecord):
+                self.records[record.topic] += 1
+                self.octets += len(record.value or b"")
 
     def confirm(self, timeout_s: float) -> None:
         """Nothing is in between."""
@@ -165,9 +166,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     machine.close_ms.clear()
     machine.everyone.records.clear()
     machine.everyone.octets = 0
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)  # as a shard does
+    collect_seldom()  # as a shard does
+    keep_freed_memory()
     process_s, wall_s = time.process_time(), time.perf_counter()
     for at, batch in enumerate(batches):
         machine.read(batch)

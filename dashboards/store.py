@@ -100,10 +100,12 @@ def told(error: Exception) -> str:
     """Say what one of `AWAY` means, and the cure: a refusal has a code, no answer has none."""
     code = getattr(error, "code", None)
     if code in NO_SCHEMA_CODES:
-        return f"ClickHouse has not this schema; run `tocsin migrate` ({reason(error)})"
+        return f"ClickHouse lacks the schema; run `tocsin migrate` ({reason(error)})"
     if code is not None:
-        return f"the server refused: {reason(error)}"
-    return f"no answer from a server; `tocsin check` tells which ({reason(error)})"
+        return f"ClickHouse refuses: {reason(error)}"
+    if isinstance(error, ClickHouseError):
+        return f"ClickHouse does not answer ({reason(error)}): is it up, and TOCSIN_CLICKHOUSE its address?"
+    return f"no answer from a server ({reason(error)}); `tocsin check` tells which"
 
 
 def _is_here(host: str) -> bool:

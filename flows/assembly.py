@@ -86,6 +86,9 @@ class Assembly:
         self.runtime.start()
         stack.callback(self.runtime.stop)
         admin = TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options)
+        # Read once: a process subscribes to its topics when it starts.
+        sources = self.content.catalog.sources if plan.has_gate else {}
+        self._declared = admin.declared([topics.declared(topic) for topic in sources])
         self.shard = self._open_shard(admin)
         self.meters = Meters()
         self.ledger = open_ledger(settings, self.runtime, stack)
@@ -100,8 +103,10 @@ class Assembly:
         )
         self.writer = open_writer(settings, stack) if plan.has_tracker else None
         self.consumer = self._open_consumer()
-        self._watch = TopicWatch(admin, admin.topic_ids(plan.topics), self.consumer.refuse)
-        self.decoder = decoder(settings, self.consumer)
+        self._watch = TopicWatch(
+            admin, admin.topic_ids((*plan.topics, *self._declared)), self.consumer.refuse
+        )
+        self.decoder = decoder(settings, self.consumer, sources)
         self.epochs = TimedEpochs(self.shard, self.runtime.monotonic_ms, signals.ready)
         self.checks = shard_checks(
             self.consumer, self.content, self.writer, self.ledger, self.channels, self.epochs.still_s
@@ -114,7 +119,7 @@ class Assembly:
         admin.check(settings.partitions)
         identity = Identity(
             cluster=admin.cluster_id(),
-            topics=admin.topic_ids(plan.topics),
+            topics=admin.topic_ids((*plan.topics, *self._declared)),
             partitions=settings.partitions,
             key_groups=settings.key_groups,
             shard=plan.number,
@@ -140,9 +145,10 @@ class Assembly:
         policy = ConsumerPolicy(
             bootstrap=settings.kafka,
             prefix=settings.topic_prefix,
-            topics=plan.topics,
+            topics=(*plan.topics, *self._declared),
             partitions=plan.partitions(settings.partitions),
             acked=plan.acked,
+            declared={name: plan.partitions(count) for name, count in self._declared.items()},
             options=settings.kafka_options,
         )
         return KafkaConsumer(policy, allowance=self._allowance)

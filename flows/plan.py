@@ -5,6 +5,7 @@ from typing import NamedTuple
 from sinks.channels import DELIVERED
 from tocsin.model import topics
 
+FLOWS = ("pipeline", "decide", "deliver", "track")
 GATE_FLOWS = ("pipeline", "decide")
 DELIVER_FLOWS = ("pipeline", "deliver")
 TRACK_FLOWS = ("pipeline", "track")

@@ -5,7 +5,6 @@ restart it: a wrong setting, a catalog with mistakes, a state directory of anoth
 crash.
 """
 
-import gc
 import logging
 import os
 import signal
@@ -22,6 +21,7 @@ from confluent_kafka import KafkaException
 from flows import wiring
 from flows.assembly import Assembly, Signals
 from flows.housekeeping import every, parent_watch
+from flows.memory import collect_seldom, keep_freed_memory
 from flows.plan import ShardPlan
 from flows.supervisor import REFUSED
 from tocsin.app.settings import Settings
@@ -84,6 +84,7 @@ def _run(settings: Settings, plan: ShardPlan, signals: Signals, stack: ExitStack
     assembly = _open(settings, plan, signals, stack)
     flow = wiring.build(assembly.parts)
     collect_seldom()
+    keep_freed_memory()
     recovery = RecoveryConfig(str(assembly.shard.recovery_dir), timedelta(0))
     epoch = timedelta(milliseconds=settings.epoch_ms)
     bytewax.run.cli_main(flow, epoch_interval=epoch, recovery_config=recovery)
@@ -96,14 +97,3 @@ def _open(settings: Settings, plan: ShardPlan, signals: Signals, stack: ExitStac
     except KafkaException as failure:  # a client refused its options; other answers of Kafka have own errors
         msg = f"TOCSIN_KAFKA_OPTIONS: {failure.args[0].str()}; correct or remove that option"
         raise SettingsError(msg) from failure
-
-
-def collect_seldom() -> None:
-    """Make the garbage collector run seldom, and never over objects that live as long as the process.
-
-    Decisions make no cycles, but a thousand records per epoch outlive Python's default threshold of 700. The
-    collector walked all of them, which took a tenth of a decision's time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)

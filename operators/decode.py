@@ -5,7 +5,7 @@ own; what lies on a partition that is not its user's is forwarded once, marked, 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple, Protocol
@@ -16,7 +16,8 @@ from operators.gate import GateInput, GroupBatch, Item
 from sources.partitioner import key_group_of, partition_of
 from tocsin.errors import DecodeError
 from tocsin.formats import codec
-from tocsin.formats.forwarded import ORIGIN_HEADER, RECEIVED_HEADER, place_of
+from tocsin.formats.body import Tombstone
+from tocsin.formats.forwarded import CONTENT_TYPE, ORIGIN_HEADER, RECEIVED_HEADER, place_of, rewritten
 from tocsin.formats.marks import Marks
 from tocsin.formats.rfc3339 import LATEST_MS
 from tocsin.model import ids, topics
@@ -79,6 +80,7 @@ class Routed(NamedTuple):
 
 
 Parser = Callable[[RawRecord], tuple[str, Item]]
+Reader = Callable[[RawRecord], Event]
 Bundles = dict[str, list[GateInput]]
 REMEMBERED = 1 << 16
 """Users whose key group is remembered, at some 200 bytes each."""
@@ -116,11 +118,15 @@ class Decoder:
         clocks: the time of each partition, which decoding moves.
         errors: watches the share of records that cannot be decoded.
         wall_ms: the wall clock, if it bounds how far ahead a record's Kafka timestamp may be. One producer
-            with a wrong clock must not move its partition's time, which never runs back, by years.
+            with a wrong clock must not move its partition's time, which never runs back, by years. Nor may
+            an old event pass because its producer wrote the event's time as the record's timestamp.
         marks: reads the marks in receipts.
+        declared: readers of declared topics, by Tocsin's names of them.
 
     Attributes:
         read: records decoded so far, by topic.
+        forwarded: events forwarded to their user's partition so far, by topic.
+        skipped: tombstones of declared topics so far, by topic.
     """
 
     def __init__(
@@ -128,11 +134,13 @@ class Decoder:
         policy: DecodePolicy,
         clocks: Clocks,
         errors: ErrorLimit,
-        wall_ms: Callable[[], int] = lambda: LATEST_MS,
+        wall_ms: Callable[[], int] | None = None,
         marks: Marks | None = None,
+        declared: Mapping[str, Reader] | None = None,
     ) -> None:
         self._policy = policy
         self._wall_ms = wall_ms
+        self._oldest_ms = 0
         self._clocks = clocks
         self._errors = errors
         self._marks = marks
@@ -144,7 +152,11 @@ class Decoder:
             topics.RECEIPTS: self._receipt,
             topics.RETRIES: self._retry,
         }
+        for name, reader in (declared or {}).items():
+            self._parsers[name] = self._declared(reader)
         self.read: Counter[str] = Counter()
+        self.forwarded: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
         # Steps that keep no state by user take all their records of a batch in one bundle.
         self._steps = {name: name.split(".")[1] for name in topics.MESSAGES} | {topics.OUTCOMES: "track"}
 
@@ -173,26 +185,34 @@ class Decoder:
         names = [name for partition in partitions for name in self._homes.names[partition]]
         return [Routed("gate", name, GroupBatch(name, [])) for name in names]
 
-    def _bounded(self, raws: list[RawRecord]) -> Iterable[RawRecord]:
-        latest_ms = self._wall_ms() + self._policy.limits.max_future_s * 1000
+    def _bounded(self, raws: list[RawRecord]) -> list[RawRecord]:
+        if self._wall_ms is None:
+            return raws
+        limits, wall_ms = self._policy.limits, self._wall_ms()
+        self._oldest_ms = wall_ms - limits.max_past_s * 1000 if limits.check_time else 0
+        latest_ms = wall_ms + limits.max_future_s * 1000
         if max(map(_TIMESTAMP, raws)) <= latest_ms:
             return raws
         return [raw._replace(timestamp_ms=min(raw.timestamp_ms, latest_ms)) for raw in raws]
 
-    def _gate_inputs(
-        self, parser: Parser, raws: Iterable[RawRecord], gate: Bundles, out: list[OutRecord]
-    ) -> int:
+    def _gate_inputs(self, parser: Parser, raws: list[RawRecord], gate: Bundles, out: list[OutRecord]) -> int:
         """Decode records of one partition; return how many were decoded since the last that was not."""
         home_of, advance = self._homes.of, self._clocks.advance
         stream_clock = self._policy.stream_clock
+        declared = topics.is_declared(raws[0].topic)
         decoded = 0
         for raw in raws:
             try:
                 user_key, item = parser(raw)
                 home, key_group = home_of(user_key)
+                if declared and isinstance(item, Event):
+                    raw = rewritten(item)
                 if home != raw[1]:
-                    out.append(_forward(raw, home, user_key.encode()))
+                    out.append(self._forward(raw, home, user_key.encode()))
                     continue
+            except Tombstone:
+                self.skipped[raw.topic] += 1
+                continue
             except DecodeError as error:
                 self._fail(raw, error, decoded, out)
                 decoded = 0
@@ -218,11 +238,47 @@ class Decoder:
         event = codec.decode_event(raw, self._policy.limits)
         if raw.headers:
             event = _as_first_read(event, dict(raw.headers), self._policy.partitions)
+        self._check_age(event)
         return f"{event.tenant}/{event.user}", event
 
     def _receipt(self, raw: RawRecord) -> tuple[str, Item]:
         receipt = codec.decode_receipt(raw, self._marks)
         return f"{receipt.tenant}/{receipt.user}", receipt
+
+    def _declared(self, read: Reader) -> Parser:
+        def parse(raw: RawRecord) -> tuple[str, Item]:
+            event = read(raw)
+            self._check_age(event)
+            return f"{event.tenant}/{event.user}", event
+
+        return parse
+
+    def _check_age(self, event: Event) -> None:
+        """Refuse an event that is too old by the wall clock, whatever its record's timestamp says."""
+        if event.time_ms < self._oldest_ms:
+            text = (
+                f"time: more than {self._policy.limits.max_past_s} s ago; its producer wrote it late, or set"
+                " the record's timestamp to the event's time: raise TOCSIN_MAX_PAST_S to accept it"
+            )
+            raise DecodeError(Reason.TIME_OUT_OF_RANGE, text)
+
+    def _forward(self, raw: RawRecord, home: int, key: bytes) -> OutRecord:
+        """Send a record to its user's partition, once; what a declared topic held goes to `events`.
+
+        Raises:
+            DecodeError: it was forwarded before and is still not at home.
+        """
+        if any(name == ORIGIN_HEADER for name, _ in raw.headers):
+            raise DecodeError(
+                Reason.FORWARD_LOOP,
+                "forwarded here and not at home: does TOCSIN_PARTITIONS equal the topics' own count?",
+            )
+        self.forwarded[raw.topic] += 1
+        origin = f"{raw.topic}/{raw.partition}/{raw.offset}".encode()
+        marks = ((ORIGIN_HEADER, origin), (RECEIVED_HEADER, str(raw.timestamp_ms).encode()))
+        if topics.is_declared(raw.topic):
+            return OutRecord(topics.EVENTS, home, key, raw.value, (CONTENT_TYPE, *marks))
+        return OutRecord(raw.topic, home, key, raw.value, (*raw.headers, *marks))
 
     def _retry(self, raw: RawRecord) -> tuple[str, Item]:
         """Read a retry; under the stream clock its wait, which was set by the wall, counts from now."""
@@ -246,9 +302,12 @@ class Decoder:
             received_ms=raw.timestamp_ms,
             detail={"error": str(error)},
         )
+        # A declared topic may have more partitions than ours.
+        partition = raw.partition % self._policy.partitions
+        letter = codec.dead_letter(raw, "decode", error.reason, str(error))
         return [
-            codec.dead_letter(raw, "decode", error.reason, str(error)),
-            OutRecord(topics.OUTCOMES, raw.partition, raw.key, msgspec.json.encode(outcome)),
+            letter._replace(partition=partition),
+            OutRecord(topics.OUTCOMES, partition, raw.key, msgspec.json.encode(outcome)),
         ]
 
 
@@ -263,8 +322,9 @@ def _as_first_read(event: Event, headers: dict[str, bytes], partitions: int) -> 
         received_ms = int(headers.get(RECEIVED_HEADER, b"0"))
     except ValueError:
         raise _foreign_mark() from None
-    is_place = 0 <= origin.partition < partitions and 0 <= origin.offset < 1 << 63
-    if topic not in _EVENT_TOPICS or not is_place or not 0 <= received_ms <= LATEST_MS:
+    is_known = topics.is_declared(topic) or (topic in _EVENT_TOPICS and origin.partition < partitions)
+    is_place = 0 <= origin.partition < 1 << 31 and 0 <= origin.offset < 1 << 63
+    if not is_known or not is_place or not 0 <= received_ms <= LATEST_MS:
         raise _foreign_mark()
     return msgspec.structs.replace(event, origin=origin, received_ms=received_ms or event.received_ms)
 
@@ -272,22 +332,6 @@ def _as_first_read(event: Event, headers: dict[str, bytes], partitions: int) -> 
 def _foreign_mark() -> DecodeError:
     text = f"header {ORIGIN_HEADER}: must be topic/partition/offset; only Tocsin writes it: leave it out"
     return DecodeError(Reason.BAD_FIELD, text)
-
-
-def _forward(raw: RawRecord, home: int, key: bytes) -> OutRecord:
-    """Send a record to its user's partition, once.
-
-    Raises:
-        DecodeError: it was forwarded before and is still not at home.
-    """
-    if any(name == ORIGIN_HEADER for name, _ in raw.headers):
-        raise DecodeError(
-            Reason.FORWARD_LOOP,
-            "forwarded here and not at home: does TOCSIN_PARTITIONS equal the topics' own count?",
-        )
-    origin = f"{raw.topic}/{raw.partition}/{raw.offset}".encode()
-    marks = ((ORIGIN_HEADER, origin), (RECEIVED_HEADER, str(raw.timestamp_ms).encode()))
-    return OutRecord(raw.topic, home, key, raw.value, (*raw.headers, *marks))
 
 
 def _profile(raw: RawRecord) -> tuple[str, Item]:

@@ -13,8 +13,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 import bytewax.operators as op
+import msgspec
 from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
+from msgspec.structs import replace
 
 from operators.sweep import Sweep
 from tocsin.decision.effects import Decision
@@ -41,7 +43,7 @@ _TIMERS_A_TURN = 200
 Item = Event | ProfileChange | ReceiptEvent | Retry
 
 
-class GateInput(NamedTuple):
+class GateInput(msgspec.Struct, frozen=True, gc=False):
     """One decoded record for a key group.
 
     Attributes:
@@ -234,7 +236,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
             out.append(OutRecord(topics.OUTCOMES, partition, key, encode(outcome)))
         for dead in decision.dead_letters:
             letter = dead_letter(dead.raw, "gate", dead.reason, dead.error, last_ms=now_ms)
-            out.append(letter._replace(partition=partition))
+            out.append(replace(letter, partition=partition))
         if decision.profile_version is not None:
             out.append(VersionNote(user_key, decision.profile_version))
 

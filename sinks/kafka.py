@@ -80,7 +80,7 @@ class KafkaPublisher:
         """Start sending; what the producer's queue has no room for is sent by `confirm`."""
         groups: dict[tuple[str, int], list[OutRecord]] = {}
         for record in records:
-            groups.setdefault(record[:2], []).append(record)
+            groups.setdefault((record.topic, record.partition), []).append(record)
         self._backlog.extend(groups.values())
         self._work_off()
         self._producer.poll(0)
@@ -120,8 +120,8 @@ class KafkaPublisher:
 
         `produce_batch` ignores a partition given per message, so a call serves one partition.
         """
-        topic, partition = records[0][:2]
-        messages: list[dict[str, Any]] = [{"key": record[2], "value": record[3]} for record in records]
+        topic, partition = records[0].topic, records[0].partition
+        messages: list[dict[str, Any]] = [{"key": record.key, "value": record.value} for record in records]
         queued = self._producer.produce_batch(
             self._prefix + topic, messages, partition=partition, on_delivery=self._on_delivery
         )

@@ -21,9 +21,8 @@ class Assignment:
     """
 
     def __init__(self, policy: ConsumerPolicy) -> None:
-        self._prefix = policy.prefix
-        self._partitions = policy.partitions
-        self.names = {policy.prefix + name: name for name in policy.topics}
+        self._policy = policy
+        self.names = {policy.full_name(name): name for name in policy.topics}
         self.cursors: dict[str, dict[int, PartitionCursor]] = {name: {} for name in policy.topics}
         self.gates: dict[str, FetchGate] = {}
         self.paused: dict[tuple[str, int], str] = {}
@@ -38,13 +37,14 @@ class Assignment:
         self.paused = dict(paused)
         for topic in self.cursors:
             self.cursors[topic] = {
-                p: PartitionCursor(offsets.get((topic, p), BEGINNING)) for p in self._partitions
+                p: PartitionCursor(offsets.get((topic, p), BEGINNING))
+                for p in self._policy.partitions_of(topic)
             }
             self.gates[topic] = FetchGate(self.unpaused(topic), closed=is_spare(topic))
 
     def unpaused(self, topic: str) -> list[int]:
         """List the partitions of a topic that are read."""
-        return [p for p in self._partitions if (topic, p) not in self.paused]
+        return [p for p in self._policy.partitions_of(topic) if (topic, p) not in self.paused]
 
     def pause(self, topic: str, partition: int, sentence: str) -> None:
         """Note that a partition is not read any more."""
@@ -52,17 +52,22 @@ class Assignment:
         self.gates[topic].remove(partition)
 
     def at_end(self, topic: str, partition: int) -> bool:
-        """Tell whether a partition is paused, or handed out up to its last known end."""
-        return (topic, partition) in self.paused or self.cursors[topic][partition].at_end()
+        """Tell whether a partition is paused, or handed out up to its last known end.
+
+        A declared topic may have fewer partitions than the others.
+        """
+        cursor = self.cursors[topic].get(partition)
+        return cursor is None or (topic, partition) in self.paused or cursor.at_end()
 
     def places(self, topic: str, partitions: Iterable[int]) -> list[TopicPartition]:
         """Name partitions of a topic for librdkafka."""
-        return [TopicPartition(self._prefix + topic, partition) for partition in partitions]
+        full = self._policy.full_name(topic)
+        return [TopicPartition(full, partition) for partition in partitions]
 
     def starts(self) -> list[TopicPartition]:
         """Name all partitions that are read for librdkafka, each with its next offset."""
         return [
-            TopicPartition(self._prefix + topic, p, self.cursors[topic][p].next())
+            TopicPartition(self._policy.full_name(topic), p, self.cursors[topic][p].next())
             for topic in self.cursors
             for p in self.unpaused(topic)
         ]

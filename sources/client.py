@@ -1,5 +1,7 @@
 """Configures librdkafka's consumer."""
 
+from collections.abc import Mapping
+
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING
 
@@ -38,6 +40,7 @@ class ConsumerPolicy(msgspec.Struct, frozen=True):
         prefix: prefix of every topic.
         topics: topics to read, without the prefix.
         partitions: the partitions of every topic that this shard owns.
+        declared: the partitions of each declared topic that this shard owns; their counts are their own.
         acked: topics whose offsets advance only when their records are finished (`AckTracker`).
         options: further librdkafka options; they win over Tocsin's own.
         group: group id for committed offsets; `<prefix>shard` if empty.
@@ -51,11 +54,20 @@ class ConsumerPolicy(msgspec.Struct, frozen=True):
     topics: tuple[str, ...]
     partitions: tuple[int, ...]
     acked: frozenset[str] = frozenset()
+    declared: Mapping[str, tuple[int, ...]] = {}
     options: dict[str, str] = {}
     group: str = ""
     poll_s: float = 0.0008
     poll_records: int = 2_000
     commit_s: float = 1.0
+
+    def partitions_of(self, topic: str) -> tuple[int, ...]:
+        """List the partitions of a topic that this shard owns."""
+        return self.declared.get(topic, self.partitions)
+
+    def full_name(self, topic: str) -> str:
+        """Return a topic's name in Kafka."""
+        return topics.full_name(self.prefix, topic)
 
     @property
     def group_id(self) -> str:

@@ -23,7 +23,7 @@ class OffsetCommitter:
     def __init__(self, policy: ConsumerPolicy, health: KafkaHealth) -> None:
         self._policy = policy
         self._health = health
-        self._names = {policy.prefix + name: name for name in policy.topics}
+        self._names = {policy.full_name(name): name for name in policy.topics}
         self._committed: Offsets = {}
         self._durable: SourceState | None = None
         self._next_s = 0.0
@@ -53,7 +53,7 @@ class OffsetCommitter:
             wait: whether to wait for the answer.
         """
         changed = [
-            TopicPartition(self._policy.prefix + topic, partition, offset)
+            TopicPartition(self._policy.full_name(topic), partition, offset)
             for topic, offsets in state.offsets.items()
             for partition, offset in offsets.items()
             if offset >= 0 and self._committed.get(topic, {}).get(partition) != offset

@@ -15,7 +15,7 @@ from sources.health import KafkaHealth
 from sources.monitor import KafkaMonitor
 from sources.offsets import committed_offsets
 from sources.queues import Allowance, BatchLimits, Queues
-from sources.state import SourceState
+from sources.state import Offsets, SourceState
 from tocsin.errors import StateError
 from tocsin.model import topics
 from tocsin.model.raw import RawRecord
@@ -27,6 +27,10 @@ _UNLIMITED = 1 << 30
 def unlimited(_topic: str) -> int:
     """Allow everything: the allowance of a process without credits."""
     return _UNLIMITED
+
+
+def _is_gate_input(topic: str) -> bool:
+    return topic in topics.GATE_INPUTS or topics.is_declared(topic)
 
 
 class KafkaConsumer:
@@ -68,9 +72,10 @@ class KafkaConsumer:
         self.queues = Queues(policy.topics, self._allowed, limits or BatchLimits())
         self._policy = policy
         self._allowance = allowance
-        self._gate_inputs = [name for name in policy.topics if name in topics.GATE_INPUTS]
+        self._gate_inputs = [name for name in policy.topics if _is_gate_input(name)]
         self._loading: set[int] = set()
         self._refusal = ""
+        self._undeclared: Offsets = {}
         self._committer = OffsetCommitter(policy, self.health)
         self._client = Consumer(
             consumer_config(policy),
@@ -113,6 +118,11 @@ class KafkaConsumer:
         state = self._first_state() if resume is None else resume
         self.clocks.restore(state.clocks)
         self._loading = set(state.loading)
+        self._undeclared = {
+            topic: offsets
+            for topic, offsets in state.offsets.items()
+            if topics.is_declared(topic) and topic not in self.assignment.cursors
+        }
         self.assignment.begin(self._starts(state, forget), {} if accept_bad else state.paused)
         self._client.assign(self.assignment.starts())
         if closed := self.assignment.closed_places():
@@ -148,11 +158,13 @@ class KafkaConsumer:
         return known
 
     def _committed(self, wanted: "frozenset[str] | list[str]") -> dict[tuple[str, int], int]:
-        names = {self._policy.prefix + name: name for name in wanted}
-        return committed_offsets(self._client, names, self._policy.partitions) if names else {}
+        policy = self._policy
+        names = {policy.full_name(name): name for name in wanted}
+        partitions = {full: policy.partitions_of(name) for full, name in names.items()}
+        return committed_offsets(self._client, names, partitions) if names else {}
 
     def _allowed(self, topic: str) -> int:
-        if self._loading and topic != topics.PROFILES and topic in topics.GATE_INPUTS:
+        if self._loading and topic != topics.PROFILES and _is_gate_input(topic):
             return 0
         return self._allowance(topic)
 
@@ -203,7 +215,7 @@ class KafkaConsumer:
         cursors = self.assignment.cursors
         return SourceState(
             epoch,
-            {name: {p: self._low(name, p) for p in cursors[name]} for name in cursors},
+            self._undeclared | {name: {p: self._low(name, p) for p in cursors[name]} for name in cursors},
             self.clocks.closing(),
             dict(self.paused),
             tuple(sorted(self._loading)),

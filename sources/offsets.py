@@ -17,14 +17,14 @@ REQUEST_TIMEOUT_S = 15.0
 
 
 def committed_offsets(
-    consumer: Consumer, names: Mapping[str, str], partitions: tuple[int, ...]
+    consumer: Consumer, names: Mapping[str, str], partitions: Mapping[str, tuple[int, ...]]
 ) -> dict[tuple[str, int], int]:
     """Read the offsets that the consumer's group has committed.
 
     Args:
         consumer: any consumer with the group's id.
         names: topic without prefix, by full topic name.
-        partitions: partitions of each topic.
+        partitions: partitions of each topic, by full topic name.
 
     Returns:
         Offsets by topic without prefix and partition; without those that were never committed.
@@ -32,7 +32,7 @@ def committed_offsets(
     Raises:
         SourceError: Kafka did not answer, or refused.
     """
-    wanted = [TopicPartition(full, partition) for full in names for partition in partitions]
+    wanted = [TopicPartition(full, partition) for full in names for partition in partitions[full]]
     try:
         answers = ask_until_ready(lambda: consumer.committed(wanted, timeout=REQUEST_TIMEOUT_S))
     except KafkaException as failure:

@@ -30,7 +30,7 @@ class BatchLimits(NamedTuple):
 
 def is_spare(topic: str) -> bool:
     """Tell whether a topic is served only when no urgent topic has records."""
-    return topic == topics.BULK or topic.endswith(".bulk")
+    return topic == topics.BULK or (topic.endswith(".bulk") and not topics.is_declared(topic))
 
 
 class _Queue:

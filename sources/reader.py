@@ -9,6 +9,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 from sources.startup import ask_until_ready
 from tocsin.errors import SinkError
 from tocsin.model.raw import RawRecord
+from tocsin.model.topics import full_name
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ class TopicReader:
         self._config = config
         self._consumer = Consumer(config, logger=silent_logger())
         self._groups: dict[str, Any] = {}
+        self._names: dict[str, str] = {}
 
     def close(self) -> None:
         """Close all connections."""
@@ -50,9 +52,14 @@ class TopicReader:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
+    def _full(self, topic: str) -> str:
+        full = full_name(self._prefix, topic)
+        self._names[full] = topic
+        return full
+
     def partitions(self, topic: str) -> list[int]:
         """List the partitions of a topic; empty if it does not exist."""
-        name = self._prefix + topic
+        name = self._full(topic)
         found = _ask(lambda: self._consumer.list_topics(name, timeout=10)).topics[name]
         return [] if found.error is not None else sorted(found.partitions)
 
@@ -61,13 +68,13 @@ class TopicReader:
         return {p: self._watermarks(topic, p) for p in self.partitions(topic)}
 
     def _watermarks(self, topic: str, partition: int) -> tuple[int, int]:
-        place = TopicPartition(self._prefix + topic, partition)
+        place = TopicPartition(self._full(topic), partition)
         bounds: tuple[int, int] = _ask(lambda: self._consumer.get_watermark_offsets(place, timeout=10))
         return bounds
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return the offsets that a group committed, by partition; without those it never committed."""
-        wanted = [TopicPartition(self._prefix + topic, p) for p in self.partitions(topic)]
+        wanted = [TopicPartition(self._full(topic), p) for p in self.partitions(topic)]
         found = _ask(lambda: self._in_group(group).committed(wanted, timeout=10))
         return {at.partition: at.offset for at in found if at.offset != OFFSET_INVALID}
 
@@ -91,8 +98,8 @@ class TopicReader:
         for topic in topics:
             for partition, (low, high) in self.bounds(topic).items():
                 first = low if last is None else max(low, high - last)
-                ends[self._prefix + topic, partition] = high if first < high else 0
-                starts.append(TopicPartition(self._prefix + topic, partition, first))
+                ends[self._full(topic), partition] = high if first < high else 0
+                starts.append(TopicPartition(self._full(topic), partition, first))
         if starts:
             self._consumer.assign(starts)
             yield from self._drain({place: end for place, end in ends.items() if end})
@@ -115,7 +122,7 @@ class TopicReader:
     def start(self, topics: Sequence[str]) -> None:
         """Begin to read topics from their first records on; `poll` returns them."""
         firsts = [
-            TopicPartition(self._prefix + topic, partition, low)
+            TopicPartition(self._full(topic), partition, low)
             for topic in topics
             for partition, (low, _) in self.bounds(topic).items()
         ]
@@ -140,7 +147,7 @@ class TopicReader:
     def follow(self, topics: Sequence[str]) -> Iterator[RawRecord]:
         """Read records that arrive from now on, without end."""
         ends = [
-            TopicPartition(self._prefix + topic, partition, high)
+            TopicPartition(self._full(topic), partition, high)
             for topic in topics
             for partition, (_, high) in self.bounds(topic).items()
         ]
@@ -151,7 +158,7 @@ class TopicReader:
     def _record(self, message: Any) -> RawRecord:
         headers = tuple((name, value or b"") for name, value in message.headers() or ())
         return RawRecord(
-            message.topic().removeprefix(self._prefix),
+            self._names[message.topic()],
             message.partition(),
             message.offset(),
             message.timestamp()[1],

@@ -139,18 +139,38 @@ class TopicAdmin:
             if full.startswith(self._prefix) and topic.error is None
         }
 
+    def declared(self, names: Collection[str]) -> dict[str, int]:
+        """Return the partition count of each declared topic, by Tocsin's name of it.
+
+        Raises:
+            SettingsError: one does not exist, or is one of Tocsin's own; the text names the cure.
+        """
+        known = self._metadata().topics if names else {}
+        ours = {self._prefix + name for name in topics.ALL}
+        counts: dict[str, int] = {}
+        for name in names:
+            full = topics.full_name(self._prefix, name)
+            if full in ours:
+                msg = f"sources.yaml: {full} is Tocsin's own topic and holds CloudEvents; remove it there"
+                raise SettingsError(msg)
+            if full not in known or known[full].error is not None:
+                msg = f"sources.yaml: there is no topic {full}; create it, or remove it there"
+                raise SettingsError(msg)
+            counts[name] = len(known[full].partitions)
+        return counts
+
     def cluster_id(self) -> str:
         """Return the cluster's id, empty if it has none."""
         return str(self._metadata().cluster_id or "")
 
     def topic_ids(self, names: Collection[str] = topics.ALL) -> dict[str, str]:
         """Return the id that the cluster gave each topic at its creation; missing topics are left out."""
-        full_names = [self._prefix + name for name in names]
-        answers = self._admin.describe_topics(TopicCollection(full_names), request_timeout=_REQUEST_S)
+        full_names = {topics.full_name(self._prefix, name): name for name in names}
+        answers = self._admin.describe_topics(TopicCollection(list(full_names)), request_timeout=_REQUEST_S)
         ids = {}
         for full, answer in answers.items():
             try:
-                ids[self._short(full)] = str(answer.result(_ANSWER_S).topic_id)
+                ids[full_names[full]] = str(answer.result(_ANSWER_S).topic_id)
             except KafkaException as failure:
                 if failure.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise _unanswered(full, failure) from failure

@@ -21,7 +21,9 @@ class Process:
         self.meters.decisions["admitted", "sms", ""] += 3
         self.meters.call("sms", "twilio", "sent", 120)
         self.epochs: Any = SimpleNamespace(took_ms=[5.0, 7.0])
-        self.decoder: Any = SimpleNamespace(read=Counter({"events": 4}))
+        self.decoder: Any = SimpleNamespace(
+            read=Counter({"events": 4}), forwarded=Counter({"events": 1}), skipped=Counter({"source:a": 2})
+        )
         self.consumer: Any = SimpleNamespace(
             paused={("events", 1): "paused"}, monitor=SimpleNamespace(lags=lambda: {("events", 0): 9})
         )
@@ -59,6 +61,8 @@ def test_values_are_those_of_the_process() -> None:
     assert samples["tocsin_provider_seconds_sum", "sms", "twilio"] == 0.12
     assert samples["tocsin_lag_records", "0", "events"] == 9
     assert samples["tocsin_paused_partitions",] == 1
+    assert samples["tocsin_forwarded_total", "events"] == 1
+    assert samples["tocsin_tombstones_total", "source:a"] == 2
     assert samples["tocsin_epoch_close_ms", "0.99"] == 7
     assert samples["tocsin_healthy",] == 0
 

@@ -333,5 +333,5 @@ def test_specs_are_frozen() -> None:
 
 def test_a_folder_that_is_not_there_is_named_with_its_cure(tmp_path: Path) -> None:
     problems = catalog.check(tmp_path / "nowhere")
-    said = f"{tmp_path}/nowhere:1: no such folder, set TOCSIN_CATALOG to the catalog's"
-    assert said in [str(problem) for problem in problems]
+    said = f"{tmp_path}/nowhere: there is no such folder; set TOCSIN_CATALOG to the folder of the catalog"
+    assert [str(problem) for problem in problems] == [said]

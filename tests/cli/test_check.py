@@ -69,6 +69,18 @@ def test_a_catalog_with_mistakes_is_said_once(
     assert code == 1
     assert "✗ catalog" in said
     assert "✓ accounts" in said
+    assert "✗ templates\n    not checked yet: correct the catalog first\n" in said
+    assert said.count("tenants/default.yaml") == 2  # a category and a type: two mistakes
+
+
+def test_a_catalog_that_is_not_there_is_one_line(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (place / "providers.yaml").write_text(MAIL)
+    code, said = check(monkeypatch, capfd, "--catalog", "nowhere")
+    assert code == 1
+    assert said.count("TOCSIN_CATALOG") == said.count("nowhere") == 1
+    assert "✓ settings" in said
 
 
 def test_a_fault_that_nobody_foresaw_is_a_line_and_no_traceback(

@@ -8,8 +8,8 @@ from tocsin.catalog.loader import Catalog, load
 from tocsin.decision.effects import Decision
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
-from tocsin.decision.timers import rewritten
 from tocsin.decision.user_state import RecordCodec, UserRecord
+from tocsin.formats.forwarded import rewritten
 from tocsin.model.event import Event, Origin, Recipient
 from tocsin.model.message import Message, Retry
 from tocsin.model.outcome import Outcome, ReceiptEvent

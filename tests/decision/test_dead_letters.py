@@ -15,10 +15,10 @@ from tocsin.decision.timers import (
     decode_waiting,
     encode_event,
     event_of,
-    rewritten,
 )
 from tocsin.decision.user_state import UserRecord, Waiting
 from tocsin.formats.cloudevents import EventLimits, decode_event
+from tocsin.formats.forwarded import rewritten
 from tocsin.model.event import Event
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.decision import dedup
+from tocsin.decision.user_state import UserRecord, expire
 from tocsin.model import topics
 from tocsin.model.event import Origin
 
@@ -83,6 +84,23 @@ def test_every_origin_survives(topic: str, partition: int, offset: int) -> None:
     key = dedup.key_of("s", "a")
     seen = dedup.remember(b"", key, 0, KEEP, 0, Origin(topic, partition, offset), 10)
     assert dedup.original(seen, key, 0, WINDOW, 0) == f"{topic}/{partition}/{offset}"
+
+
+def test_an_origin_in_a_declared_topic_is_named_by_the_users_record() -> None:
+    record, names = UserRecord(), [topics.declared(f"t{number}") for number in range(dedup.DECLARED_MAX + 1)]
+    key = dedup.key_of("s", "a")
+    for name in (names[0], *names):
+        origin = Origin(name, 2, 7)
+        record.seen = dedup.remember(b"", key, 0, KEEP, 0, origin, 10, record.naming(origin))
+        known = name if name != names[-1] else topics.declared("?")
+        assert dedup.original(record.seen, key, 0, WINDOW, 0, record.declared) == f"{known}/2/7"
+    assert record.declared == tuple(names[:-1])
+    assert record.naming(Origin("events", 0, 1)) == record.declared
+    expire(record, 0)
+    assert record.declared
+    expire(record, KEEP + 1)
+    assert record.is_empty()
+    assert not record.declared
 
 
 @given(

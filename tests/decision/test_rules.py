@@ -23,9 +23,9 @@ from tocsin.decision.rules.preferences import channel_preferences, notification_
 from tocsin.decision.rules.quiet_hours import quiet_hours
 from tocsin.decision.rules.schedule import schedule
 from tocsin.decision.subjects import EventSubject, MessageSubject
-from tocsin.decision.timers import rewritten
 from tocsin.decision.user_state import ContactPoint, HoldRef, UserRecord
 from tocsin.decision.verdict import Detail, Expire, Hold, Suppress, Verdict
+from tocsin.formats.forwarded import rewritten
 from tocsin.model.event import Event, Origin
 from tocsin.model.message import Message, Retry
 from tocsin.model.statuses import Reason

@@ -1,10 +1,11 @@
 """Links and file names on the pages lead to something that is in this repository."""
 
+import ast
 import re
 
 import pytest
 
-from tests.docs.repository import ROOT, pages
+from tests.docs.repository import ROOT, pages, python_files
 
 _LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)]+))?\)")
 _FILE = re.compile(r"`((?:[\w.-]+/)+(?:[\w.-]+\.(?:py|md|yml|yaml|sql|sh|json))?)`")
@@ -50,6 +51,50 @@ def test_files_named_are_there(page: str) -> None:
     named = {path for path in _FILE.findall(pages()[page]) if not _NOT_HERE.search(path)}
     beside = (ROOT / page).parent
     assert sorted(path for path in named if not (ROOT / path).exists() and not (beside / path).exists()) == []
+
+
+_MEMBER = re.compile(r"`([A-Z]\w*[a-z]\w*)\.(_?[a-z]\w*)(?:\(\))?`")
+
+
+def members() -> dict[str, set[str]]:
+    """List the methods and fields of each class of the code."""
+    found: dict[str, set[str]] = {}
+    for path in python_files().values():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                names = (getattr(one, "name", "") or _field(one) for one in node.body)
+                found.setdefault(node.name, set()).update(names)
+    return found
+
+
+def _field(node: ast.stmt) -> str:
+    target = node.target if isinstance(node, ast.AnnAssign) else None
+    return target.id if isinstance(target, ast.Name) else ""
+
+
+def test_methods_named_are_there() -> None:
+    known = members()
+    named = [(page, *found) for page, text in pages().items() for found in _MEMBER.findall(text)]
+    foreign = {"OffsetDateTime", "Rdict"}  # of libraries
+    wrong = [one for one in named if one[1] not in foreign and one[2] not in known.get(one[1], ())]
+    assert len(named) > 3
+    assert wrong == []
+
+
+PATH = pages()["docs/architecture.md"].split("\n## The path of one event\n")[1].split("\n## ")[0]
+STEPS = [
+    re.findall(r"`([\w/.]+)`", line.rsplit("|", 2)[1]) for line in PATH.split("\n") if line[2:3].isdigit()
+]
+
+
+def test_the_path_of_one_event_enters_each_file_once_and_every_room() -> None:
+    entered = [place for step in STEPS for place in step]
+    assert len(STEPS) > 15
+    assert all(STEPS)
+    assert sorted(place for place in set(entered) if entered.count(place) > 1) == []
+    rooms = ["formats", "catalog", "decision", "render", "delivery", "providers", "store", "model"]
+    for room in ["sources/", "operators/", "sinks/", *(f"tocsin/{room}/" for room in rooms)]:
+        assert any(place.startswith(room) for place in entered), room
 
 
 def test_every_page_of_the_docs_can_be_reached_from_the_readme() -> None:

@@ -21,6 +21,9 @@ from tests.docs.repository import ROOT, pages
 from tocsin.catalog.loader import load
 from tocsin.cli.main import COMMANDS, build
 
+# urllib3 binds a socket when it is imported, to see whether there is IPv6. No test may do that.
+importlib.import_module("dashboards.store")
+
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CHECKED = {"", "sh", "python", "yaml", "json"}
 CATALOG = ROOT / "examples/flights"

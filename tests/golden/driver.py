@@ -14,6 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from flows.timing import FlowTiming
 from operators.decode import DecodePolicy, Decoder
 from operators.gate import GateLogic, GateParts, GroupBatch
@@ -224,7 +226,7 @@ def _decoder(settings: Settings, clocks: PartitionClocks, wall_ms: Any) -> Decod
 def _published(record: OutRecord | VersionNote) -> Published:
     if isinstance(record, VersionNote):
         return Published("versions", 0, record.user_key.encode(), str(record.version).encode())
-    return Published(*record)
+    return Published(*msgspec.structs.astuple(record))
 
 
 def write_store(path: Path, folder: Path, stored: Stored) -> None:

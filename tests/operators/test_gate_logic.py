@@ -8,14 +8,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from operators.gate import GateInput, GateLogic, GateParts, GroupBatch
 from tests.decision.gate_world import CATALOG, HOUR, NOON, SECOND, profile
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
-from tocsin.decision.timers import rewritten
 from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.formats.codec import ProfileChange, read_dead_letter
+from tocsin.formats.forwarded import rewritten
 from tocsin.model import topics
 from tocsin.model.dead_letter import DeadLetter
 from tocsin.model.event import Event, Origin
@@ -156,8 +157,8 @@ def test_a_timer_due_before_a_record_fires_first_and_at_its_own_time(process: Pr
 
 def of_user(entry: GateInput, user: str) -> GateInput:
     assert isinstance(entry.item, Event)
-    item = msgspec.structs.replace(entry.item, user=user)
-    return entry._replace(user_key=f"quiet/{user}", item=item, raw=rewritten(item))
+    item = replace(entry.item, user=user)
+    return replace(entry, user_key=f"quiet/{user}", item=item, raw=rewritten(item))
 
 
 def test_a_morning_s_worth_of_holds_is_spread_over_turns_and_changes_no_decision(process: Process) -> None:
@@ -210,12 +211,10 @@ def test_a_key_group_without_timers_sleeps_until_its_sweep_and_one_with_timers_w
     asleep = process.logic.notify_at()
     assert asleep is not None
     assert asleep.timestamp() * 1000 == pytest.approx(NOON + 60 * SECOND)
-    process.give(event(0)._replace(user_key="quiet/bob"))
+    process.give(replace(event(0), user_key="quiet/bob"))
     other = event(0, kind="personal")
     assert isinstance(other.item, Event)
-    process.give(
-        other._replace(user_key="quiet/bob", item=msgspec.structs.replace(other.item, user="bob", id="x"))
-    )
+    process.give(replace(other, user_key="quiet/bob", item=replace(other.item, user="bob", id="x")))
     due = process.logic.notify_at()
     assert due is not None
     assert NOON < due.timestamp() * 1000 <= NOON + 10 * SECOND
@@ -252,8 +251,8 @@ def test_after_a_crash_the_last_durable_epoch_is_there_and_what_came_after_never
     assert words(second.give(event(SECOND, number=2, kind="personal"))) == [("suppressed", "no_match")]
     repeated = event(2 * SECOND, number=1, kind="personal")
     assert isinstance(repeated.item, Event)
-    copy = msgspec.structs.replace(repeated.item, origin=Origin("events", 0, 9))
-    assert words(second.give(repeated._replace(item=copy))) == [("suppressed", "duplicate")]
+    copy = replace(repeated.item, origin=Origin("events", 0, 9))
+    assert words(second.give(replace(repeated, item=copy))) == [("suppressed", "duplicate")]
     second.epoch()
     second.shard.close()
 

@@ -11,8 +11,8 @@ from tests.decision.gate_world import MINUTE, NOON, RULES, profile, with_prefere
 from tests.operators.test_gate_logic import RAW, Process, outcomes
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
-from tocsin.decision.timers import rewritten
 from tocsin.formats.codec import ProfileChange
+from tocsin.formats.forwarded import rewritten
 from tocsin.model.event import Event, Origin
 from tocsin.model.profile import Profile
 

@@ -25,7 +25,7 @@ def guest(number: int, at: int = 0) -> GateInput:
     assert isinstance(entry.item, Event)
     contact = Recipient(email=f"guest{number}@mail.example")
     item = msgspec.structs.replace(entry.item, user=f"guest{number}", recipient=contact)
-    return entry._replace(user_key=f"quiet/guest{number}", item=item)
+    return msgspec.structs.replace(entry, user_key=f"quiet/guest{number}", item=item)
 
 
 def stored(process: Process) -> list[str]:
@@ -61,7 +61,7 @@ def test_what_a_later_decision_needs_is_kept(process: Process) -> None:
     copy = guest(1, at=2 * HOUR)
     assert isinstance(copy.item, Event)
     other = msgspec.structs.replace(copy.item, origin=msgspec.structs.replace(copy.item.origin, offset=77))
-    assert words(process.give(copy._replace(item=other))) == [("suppressed", "duplicate")]
+    assert words(process.give(msgspec.structs.replace(copy, item=other))) == [("suppressed", "duplicate")]
 
 
 def test_a_sweep_waits_its_turn_and_never_runs_in_the_gap(process: Process) -> None:

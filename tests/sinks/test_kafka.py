@@ -3,9 +3,9 @@
 import time
 from typing import cast
 
-import msgspec
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
+from msgspec.structs import replace
 
 from sinks.fan_out import FanOutPublisher
 from sinks.kafka import KafkaPublisher, PublisherPolicy
@@ -88,7 +88,7 @@ def test_records_arrive_as_they_are_on_the_partition_they_name(shelf: Shelf) -> 
 def test_order_of_a_partition_holds_over_publishes_with_and_without_headers(shelf: Shelf) -> None:
     publisher = KafkaPublisher(shelf.policy)
     records = numbered(900)
-    records[100:110] = [record._replace(headers=(("h", b"1"),)) for record in records[100:110]]
+    records[100:110] = [replace(record, headers=(("h", b"1"),)) for record in records[100:110]]
     for at in range(0, 900, 90):
         publisher.publish(records[at : at + 90])
     publisher.confirm(20)
@@ -99,10 +99,10 @@ def test_order_of_a_partition_holds_over_publishes_with_and_without_headers(shel
 
 
 def test_a_full_queue_drops_nothing(shelf: Shelf) -> None:
-    policy = msgspec.structs.replace(shelf.policy, options={"queue.buffering.max.messages": "50"})
+    policy = replace(shelf.policy, options={"queue.buffering.max.messages": "50"})
     publisher = KafkaPublisher(policy)
     plain = numbered(2_000)
-    marked = [r._replace(headers=(("h", b"1"),)) for r in numbered(500, topic=topics.OUTCOMES)]
+    marked = [replace(r, headers=(("h", b"1"),)) for r in numbered(500, topic=topics.OUTCOMES)]
     publisher.publish(plain + marked)
     publisher.confirm(30)
 

@@ -62,7 +62,9 @@ def test_committed_offsets_are_those_that_exist() -> None:
         cluster.create("tocsin.events", 2)
         consumer = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": "g"})
         consumer.commit(offsets=[TopicPartition("tocsin.events", 1, 7)], asynchronous=False)
-        assert committed_offsets(consumer, {"tocsin.events": "events"}, (0, 1)) == {("events", 1): 7}
+        assert committed_offsets(consumer, {"tocsin.events": "events"}, {"tocsin.events": (0, 1)}) == {
+            ("events", 1): 7
+        }
         consumer.close()
 
 
@@ -72,7 +74,7 @@ def test_offsets_that_cannot_be_read_are_an_error() -> None:
         consumer = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": "g"})
         cluster.fail(OFFSET_FETCH, *[KafkaError.GROUP_AUTHORIZATION_FAILED] * 3)
         with pytest.raises(SourceError, match="committed offsets: Kafka refuses access"):
-            committed_offsets(consumer, {"tocsin.events": "events"}, (0,))
+            committed_offsets(consumer, {"tocsin.events": "events"}, {"tocsin.events": (0,)})
         consumer.close()
 
 
@@ -90,6 +92,6 @@ def test_a_coordinator_that_is_being_found_is_waited_for() -> None:
             consumer_config(ConsumerPolicy(cluster.bootstrap, "tocsin.", ("events",), (0, 1)))
         )
         try:
-            assert committed_offsets(consumer, {"tocsin.events": "events"}, (0, 1)) == {}
+            assert committed_offsets(consumer, {"tocsin.events": "events"}, {"tocsin.events": (0, 1)}) == {}
         finally:
             consumer.close()

@@ -10,10 +10,11 @@ import pytest
 
 from tests.store.rig import Rig, Store
 from tocsin.store import Timer
-from tocsin.store.deltas import FORMAT
+from tocsin.store.deltas import FORMAT, ROW_FORMAT
 from tocsin.store.outbox import OUTBOX_FORMAT
 
 GOLDEN = Path(__file__).parent / "golden"
+TODAY = GOLDEN / f"format{max(FORMAT, ROW_FORMAT, OUTBOX_FORMAT)}.tar.gz"
 
 
 def fill(rig: Rig) -> None:
@@ -71,7 +72,7 @@ def test_a_golden_store_loads(name: str, tmp_path: Path) -> None:
 
 
 def test_todays_format_has_a_golden_store() -> None:
-    assert (GOLDEN / f"format{max(FORMAT, OUTBOX_FORMAT)}.tar.gz").exists()
+    assert TODAY.exists()
 
 
 def main(golden: Path) -> None:
@@ -90,4 +91,4 @@ def main(golden: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if sys.argv[1:] else GOLDEN / f"format{max(FORMAT, OUTBOX_FORMAT)}.tar.gz")
+    main(Path(sys.argv[1]) if sys.argv[1:] else TODAY)

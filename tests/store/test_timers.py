@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.store.rig import IDENTITY, Rig, overwrite
 from tocsin.errors import StateError
 from tocsin.store.base import Base
-from tocsin.store.deltas import FORMAT, Changes
+from tocsin.store.deltas import Changes
 from tocsin.store.keys import due_bytes, group_keys, held_value, split_identity, timer_identity
 from tocsin.store.timers import GroupTimers, NearTimers
 
@@ -98,7 +98,6 @@ class Small:
 
     def apply(self, *_: int) -> None:
         changes = Changes(
-            FORMAT,
             self.base.meta.lineage,
             self.base.meta.applied + 1,
             timers=self.timers.changes.snapshot(),

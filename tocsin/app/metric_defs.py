@@ -30,6 +30,15 @@ METRICS: Mapping[str, MetricDef] = {
         "counter", "", ("status", "channel", "reason"), "outcomes that the gate decided"
     ),
     "tocsin_records_total": MetricDef("counter", "", ("topic",), "records read"),
+    "tocsin_forwarded_total": MetricDef(
+        "counter",
+        "",
+        ("topic",),
+        "records forwarded because their partition was not their user's",
+    ),
+    "tocsin_tombstones_total": MetricDef(
+        "counter", "", ("topic",), "records of declared topics without a value, which are no events"
+    ),
     "tocsin_epoch_close_ms": MetricDef(
         "gauge", "ms", ("quantile",), "end of an epoch until it is durable, over the last 2,000 epochs"
     ),

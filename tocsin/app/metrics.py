@@ -117,8 +117,10 @@ class _ProcessCollector(Collector):
         watched = self._watched
         yield _family("tocsin_decisions_total", watched.meters.decisions)
         yield _family("tocsin_provider_calls_total", watched.meters.calls)
-        read = {(topic,): count for topic, count in list(watched.decoder.read.items())}
-        yield _family("tocsin_records_total", read)
+        decoder = watched.decoder
+        yield _family("tocsin_records_total", _by_topic(decoder.read))
+        yield _family("tocsin_forwarded_total", _by_topic(decoder.forwarded))
+        yield _family("tocsin_tombstones_total", _by_topic(decoder.skipped))
         yield _family("tocsin_epoch_close_ms", _quantiles(list(watched.epochs.took_ms)))
         yield from self._topics()
         yield from self._delivery()
@@ -144,6 +146,10 @@ class _ProcessCollector(Collector):
         yield _family("tocsin_recovery_limit_per_s", limits)
         opened = {name: float(state is not BreakerState.CLOSED) for name, state in states.items()}
         yield _family("tocsin_breaker_open", opened)
+
+
+def _by_topic(counts: Counter[str]) -> dict[tuple[str], int]:
+    return {(topic,): count for topic, count in list(counts.items())}
 
 
 def _quantiles(values: list[float]) -> dict[tuple[str], float]:

@@ -35,17 +35,23 @@ class Scope(Context):
 class Expression:
     """One compiled expression.
 
+    Attributes:
+        source: as it is written.
+        needs: the variables that it reads.
+        path: the keys of a plain path, such as `("data", "legs", 0)`; None if it is more than that.
+
     >>> Expression("data.delay >= 60 and data.gate is defined").test(Scope({"data": {"delay": 72}}))
     False
     """
 
-    __slots__ = ("_root", "needs", "source")
+    __slots__ = ("_root", "needs", "path", "source")
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, variables: frozenset[str] = VARIABLES) -> None:
         """Compile.
 
         Args:
             source: the expression, without braces.
+            variables: the names that it may read.
 
         Raises:
             ExpressionError: it is not an expression, or asks for a variable there is not.
@@ -56,10 +62,12 @@ class Expression:
         tree = nodes.Template(body, lineno=1)
         tree.set_environment(_ENVIRONMENT)
         self._root = _compile(tree)
+        self.path = _path(parsed)
         self.needs = frozenset(find_undeclared_variables(tree))
-        unknown = sorted(self.needs - VARIABLES)
+        unknown = sorted(self.needs - variables)
         if unknown:
-            msg = f"unknown variable `{unknown[0]}`: use data, event or user"
+            *others, last = sorted(variables)
+            msg = f"unknown variable `{unknown[0]}`: use {', '.join(others)} or {last}"
             raise ExpressionError(msg)
 
     def test(self, scope: Scope) -> bool:
@@ -80,6 +88,14 @@ class Expression:
             raise ExpressionError(self._fault(error)) from error
         msg = f"`{self.source}` gave no text or number"
         raise ExpressionError(msg)
+
+    def value(self, scope: Scope) -> Any:
+        """Evaluate; an undefined result is None. Raises ExpressionError."""
+        try:
+            found = self._value(scope)
+        except FAILURES as error:
+            raise ExpressionError(self._fault(error)) from error
+        return None if isinstance(found, jinja2.Undefined) else found
 
     def _value(self, scope: Scope) -> Any:
         # `TemplateExpression` makes a context for each call, which takes ten times as long as this.
@@ -104,6 +120,20 @@ def _parse(source: str) -> nodes.Expr:
         msg = f"not an expression (unexpected `{parser.stream.current.value}`): write one, without braces"
         raise ExpressionError(msg)
     return parsed
+
+
+def _path(parsed: nodes.Expr) -> tuple[str | int, ...] | None:
+    """Return the keys of an expression that only names fields of a variable."""
+    if isinstance(parsed, nodes.Name):
+        return (parsed.name,)
+    if not isinstance(parsed, nodes.Getattr | nodes.Getitem):
+        return None
+    before = _path(parsed.node)
+    if isinstance(parsed, nodes.Getattr):
+        key: Any = parsed.attr
+    else:
+        key = parsed.arg.value if isinstance(parsed.arg, nodes.Const) else None
+    return None if before is None or type(key) not in (str, int) else (*before, key)
 
 
 def _compile(tree: nodes.Template) -> Any:

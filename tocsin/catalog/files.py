@@ -19,14 +19,15 @@ Where = tuple[Hashable, ...]
 
 
 class Problem(NamedTuple):
-    """Names one mistake, as `file:line: what, cure`."""
+    """Names one mistake, as `file:line: what, cure`. Line 0 stands for the whole file."""
 
     file: str
     line: int
     text: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.text}"
+        line = f":{self.line}" if self.line else ""
+        return f"{self.file}{line}: {self.text}"
 
 
 class Document(NamedTuple):

@@ -12,11 +12,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import pydantic
 
+from tocsin.catalog import sources
 from tocsin.catalog import spec as models
 from tocsin.catalog.compile import CompiledNotification, CompiledTenant, compile_tenant
 from tocsin.catalog.expressions import Expression, ExpressionError
 from tocsin.catalog.files import Document, Problem, Where, read
 from tocsin.catalog.matching import Match, fixed
+from tocsin.catalog.sources import SourceSpec, source_problems
 from tocsin.catalog.spec import NotificationSpec, TenantSpec
 from tocsin.errors import CatalogError
 from tocsin.model.channels import DELIVERED
@@ -29,7 +31,7 @@ _SUFFIXES = (".yaml", ".yml", ".j2")
 _FIELDS = sorted(
     {
         info.alias or name
-        for model in vars(models).values()
+        for model in (*vars(models).values(), SourceSpec)
         if isinstance(model, type) and issubclass(model, pydantic.BaseModel)
         for name, info in model.model_fields.items()
     }
@@ -49,10 +51,19 @@ class Candidates(NamedTuple):
 
 
 class Catalog:
-    """Holds a loaded catalog. Nothing in it changes; `version` names its content."""
+    """Holds a loaded catalog. Nothing in it changes.
 
-    def __init__(self, version: str, tenants: Mapping[str, CompiledTenant]) -> None:
+    `version` names its content, `sources` its declared topics.
+    """
+
+    def __init__(
+        self,
+        version: str,
+        tenants: Mapping[str, CompiledTenant],
+        declared: Mapping[str, SourceSpec] | None = None,
+    ) -> None:
         self.version = version
+        self.sources: Mapping[str, SourceSpec] = dict(declared or {})
         self._tenants = dict(tenants)
         self._candidates: dict[tuple[str, str], Candidates | None] = {}
 
@@ -106,12 +117,19 @@ def load(path: Path) -> Catalog:
         name: compile_tenant(name, spec, reading.notifications, version)
         for name, spec in reading.tenants.items()
     }
-    return Catalog(version, tenants)
+    return Catalog(version, tenants, reading.sources)
 
 
 def check(path: Path) -> list[Problem]:
     """List every mistake of a catalog folder, in the order of files and lines."""
     return _Reading(path).problems
+
+
+def declared_topics(path: Path) -> list[str]:
+    """Name the topics that `sources.yaml` of a catalog folder declares, whatever else is wrong with it."""
+    file = path / sources.FILE
+    data = read(file, sources.FILE)[0].data if file.is_file() else None
+    return list(data) if isinstance(data, dict) else []
 
 
 def content_version(path: Path) -> str:
@@ -138,18 +156,22 @@ class _Reading:
         self.problems: list[Problem] = []
         self.tenants: dict[str, TenantSpec] = {}
         self.notifications: dict[str, NotificationSpec] = {}
+        self.sources: dict[str, SourceSpec] = {}
         self._path = path
         self._places: dict[str, Document] = {}
         self.tenant_names: set[str] = set()
         self._templates = {item.name for item in (path / "templates").glob("*") if item.is_dir()}
         if not path.is_dir():
-            self.problems.append(Problem(str(path), 1, "no such folder, set TOCSIN_CATALOG to the catalog's"))
+            cure = "there is no such folder; set TOCSIN_CATALOG to the folder of the catalog"
+            self.problems.append(Problem(str(path), 0, cure))
+            return
         for document in self._documents("tenants"):
             self._tenant(document)
         for document in self._documents("notifications"):
             self._notifications_of(document)
         for name, notice in self.notifications.items():
             self.problems += _notification_problems(self._places[name], name, notice, self)
+        self._read_sources(path / sources.FILE)
         self.problems = sorted(set(self.problems))
 
     @property
@@ -192,6 +214,20 @@ class _Reading:
             spec = self._validated(NotificationSpec, document, where, data)
             if spec is not None:
                 self.notifications[name], self._places[name] = spec, document
+
+    def _read_sources(self, file: Path) -> None:
+        if not file.is_file():
+            return
+        document, problems = read(file, sources.FILE)
+        self.problems += problems
+        if document.data is not None and not isinstance(document.data, dict):
+            self.problems.append(document.problem((), "no topics, write `topic: {format: …}` here"))
+            return
+        for topic, data in (document.data or {}).items():
+            spec = self._validated(SourceSpec, document, (topic,), data)
+            if spec is not None:
+                self.sources[topic] = spec
+                self.problems += source_problems(document, topic, spec, self.tenant_names)
 
     def _validated(self, model: type[_Model], document: Document, where: Where, data: Any) -> _Model | None:
         try:

@@ -1,5 +1,6 @@
 """`tocsin balance`: law 1 over what the topics and ClickHouse hold."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -13,8 +14,10 @@ from dashboards import store
 from sources.reader import TopicReader
 from tocsin.app.audit import Audit, Reconciliation
 from tocsin.app.settings import Settings
+from tocsin.catalog.loader import declared_topics
 from tocsin.cli.output import FAULT, console, errors, print_json
 from tocsin.errors import DecodeError
+from tocsin.formats.body import is_tombstone
 from tocsin.formats.codec import decode_message, decode_outcome
 from tocsin.formats.forwarded import ORIGIN_HEADER
 from tocsin.model import topics
@@ -33,18 +36,25 @@ _OF_ORIGINS = "origin IN %(ids)s AND (received_ms = 0 OR received_ms >= %(since_
 _OF_MESSAGES = "message_id IN %(ids)s"
 
 
-def fill(audit: Audit, reader: TopicReader, group: str, say: "Progress | None" = None) -> int:
-    """Enter all that the topics hold; Kafka's time of the oldest event.
+def fill(
+    audit: Audit,
+    reader: TopicReader,
+    group: str,
+    say: "Progress | None" = None,
+    declared: Sequence[str] = (),
+) -> int:
+    """Enter all that the topics hold, declared ones included; Kafka's time of the oldest event.
 
     Positions are read first and outcomes last: an event read before its outcome was written is then never
     called missing, and an outcome behind the tracked position is in ClickHouse or lost. What delivery and the
     tracker cannot decode is counted and passed over, as they do.
     """
-    durable = {name: reader.committed(group, name) for name in (topics.EVENTS, topics.BULK)}
+    inputs = (topics.EVENTS, topics.BULK, *declared)
+    durable = {name: reader.committed(group, name) for name in inputs}
     stored = reader.committed(group, topics.OUTCOMES)
     oldest_ms = 2**62
-    for record in reader.read(topics.EVENTS, topics.BULK):
-        if not any(header == ORIGIN_HEADER for header, _ in record.headers):
+    for record in reader.read(*inputs):
+        if _is_first_read(record):
             read = record.offset < durable[record.topic].get(record.partition, 0)
             oldest_ms = min(oldest_ms, record.timestamp_ms)
             audit.event(f"{record.topic}/{record.partition}/{record.offset}", read=read)
@@ -55,6 +65,13 @@ def fill(audit: Audit, reader: TopicReader, group: str, say: "Progress | None" =
     for record in reader.read(topics.OUTCOMES):
         _enter_outcome(audit, record, tracked=record.offset < stored.get(record.partition, 0))
     return oldest_ms
+
+
+def _is_first_read(record: RawRecord) -> bool:
+    """Tell whether a record is an event, and no forwarded copy."""
+    if topics.is_declared(record.topic):
+        return not is_tombstone(record)
+    return not any(header == ORIGIN_HEADER for header, _ in record.headers)
 
 
 def _enter_message(audit: Audit, record: RawRecord) -> None:
@@ -106,7 +123,8 @@ def draw(settings: Settings, *, clickhouse: bool = True, say: "Progress | None" 
     """
     audit = Audit()
     with TopicReader(settings.kafka, settings.topic_prefix, settings.kafka_options) as reader:
-        since_ms = fill(audit, reader, topics.shard_group(settings.topic_prefix), say)
+        group, declared = topics.shard_group(settings.topic_prefix), declared_topics(settings.catalog)
+        since_ms = fill(audit, reader, group, say, [topics.declared(topic) for topic in declared])
         whole = all(first == 0 for first, _ in reader.bounds(topics.OUTCOMES).values())
     if not clickhouse:
         return audit.reconcile(whole=whole)

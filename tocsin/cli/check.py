@@ -12,11 +12,12 @@ from sources.topics import TopicAdmin
 from tocsin.app.settings import Settings, environment
 from tocsin.catalog.accounts import channels_without_account, check_accounts
 from tocsin.catalog.loader import check as check_catalog
-from tocsin.catalog.loader import content_version
+from tocsin.catalog.loader import content_version, declared_topics
 from tocsin.cli.output import FAULT, console, print_json
 from tocsin.delivery.redis_check import Right, rights
 from tocsin.delivery.redis_check import check as check_redis
 from tocsin.errors import SettingsError, SinkError, TocsinError
+from tocsin.model import topics
 from tocsin.model.zones import ZONE_DATA
 from tocsin.providers.accounts import load_accounts
 from tocsin.providers.inapp import inbox_policies
@@ -57,7 +58,7 @@ def _looks(settings: Settings, *, servers: bool) -> dict[str, Callable[[], list[
     looks: dict[str, Callable[[], list[str]]] = {
         "settings": lambda: _settings(settings),
         "catalog": lambda: [str(problem) for problem in check_catalog(settings.catalog)],
-        "templates": lambda: check_templates(settings.catalog),
+        "templates": lambda: _templates(settings.catalog),
         "accounts": lambda: _accounts(settings),
     }
     if servers:
@@ -80,7 +81,13 @@ def _problems(look: Callable[[], list[str]]) -> list[str]:
 
 def _settings(settings: Settings) -> list[str]:
     settings.secret_bytes()
-    return [] if settings.catalog.is_dir() else [f"TOCSIN_CATALOG: there is no folder {settings.catalog}"]
+    return []
+
+
+def _templates(catalog: Path) -> list[str]:
+    if check_catalog(catalog):
+        return ["not checked yet: correct the catalog first"]
+    return check_templates(catalog)
 
 
 def _versions(settings: Settings) -> str:
@@ -103,7 +110,9 @@ def _channels_of_accounts(settings: Settings) -> Mapping[str, str]:
 
 
 def _kafka(settings: Settings) -> list[str]:
-    TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options).check(settings.partitions)
+    admin = TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options)
+    admin.check(settings.partitions)
+    admin.declared([topics.declared(topic) for topic in declared_topics(settings.catalog)])
     return []
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import typer
@@ -22,7 +22,7 @@ from tocsin.cli.demo_player import Player
 from tocsin.cli.demo_stats import DemoStats, percentile
 from tocsin.cli.demo_view import DemoView, render
 from tocsin.cli.demo_watch import Watch
-from tocsin.cli.output import FAULT, complain, console, fail, print_json
+from tocsin.cli.output import FAULT, check_names, complain, console, fail, print_json
 from tocsin.cli.run import command
 from tocsin.delivery.claims import open_claims
 from tocsin.delivery.ledger import LedgerPolicy
@@ -71,7 +71,7 @@ def demo(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object at the end (headless)")] = False,
     broker: Annotated[
-        Literal["embedded", "apache"], typer.Option(help="apache: Apache Kafka itself (needs Java and Maven)")
+        str, typer.Option(help="embedded, or apache: Apache Kafka itself (needs Java and Maven)")
     ] = "embedded",
     keep: Annotated[
         Path | None,
@@ -84,6 +84,7 @@ def demo(
     ] = 0,
 ) -> None:
     """Start everything, play real flights of 2013, watch them become messages, audit the result."""
+    check_names("broker", [broker], _BROKERS)
     headless = headless or json
     pace = _speed(speed or ("max" if headless else "3600"))
     plan = DemoPlan(days, passengers, seed, pace, shards, kill_shard_every, partitions=8)

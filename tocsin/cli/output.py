@@ -1,7 +1,7 @@
 """Prints: a console for people, JSON lines for machines."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NoReturn
 
 import typer
@@ -37,3 +37,10 @@ def fail(text: str, code: int = FAULT) -> NoReturn:
     """Say what is wrong on stderr and end."""
     complain(text)
     raise typer.Exit(code)
+
+
+def check_names(option: str, named: Iterable[str], there: Collection[str]) -> None:
+    """End with what there is, if an option names what there is not."""
+    unknown = sorted(set(named) - set(there))
+    if unknown:
+        fail(f"--{option}: there is no {option} {', '.join(unknown)}; there are: {', '.join(there)}", code=2)

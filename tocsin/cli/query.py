@@ -24,7 +24,7 @@ def migrate() -> None:
     for name in applied:
         console.print(f"[green]✓[/green] {name}")
     if not applied:
-        console.print("up to date")
+        console.print("the schema is up to date")
 
 
 def query(
@@ -96,7 +96,7 @@ def why(
 ) -> None:
     """Say what became of a notification and why: the rule, the counter and the window."""
     if not subject and not user:
-        fail("name a notification, message or event id, or --user NAME", code=2)
+        fail("name a notification, a message, an event or an origin; or a user by --user", code=2)
     bound = {"tenant": tenant, "user": user, "id": subject, "limit": limit}
     with store.connect(Settings().clickhouse) as client:
         rows = ask_why(client, bound)
@@ -104,7 +104,9 @@ def why(
         print_json(rows)
     elif not rows:
         fail(
-            "no outcome is known of that; an id is 32 hex digits, an origin is topic/partition/offset", FAULT
+            f"ClickHouse has no outcome of {subject or user} for tenant {tenant}; the id of a notification or"
+            " message has 32 hex digits, an origin is topic/partition/offset",
+            FAULT,
         )
     else:
         for row in rows:

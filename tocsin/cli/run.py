@@ -3,15 +3,15 @@
 import os
 import re
 import sys
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from flows.plan import ShardPlan
+from flows.plan import FLOWS, ShardPlan
 from flows.process import run_shard
 from flows.supervisor import Supervisor
 from tocsin.app.settings import Settings
-from tocsin.cli.output import fail
+from tocsin.cli.output import check_names, fail
 from tocsin.model.statuses import CHANNELS
 
 _OF = re.compile(r"^(\d+)/(\d+)$")
@@ -23,16 +23,13 @@ def run(
         int, typer.Option(min=1, help="number of processes to run, each with its share of the partitions")
     ] = 1,
     shard: Annotated[str, typer.Option(help="run only shard i of N here, as one of a fleet: i/N")] = "",
-    flow: Annotated[
-        Literal["pipeline", "decide", "deliver", "track"], typer.Option(help="flow to run")
-    ] = "pipeline",
+    flow: Annotated[str, typer.Option(help=f"flow to run: {', '.join(FLOWS)}")] = "pipeline",
     channel: Annotated[list[str] | None, typer.Option(help="deliver only these channels")] = None,
 ) -> None:
     """Run the flow against the servers named in the settings, until SIGTERM."""
     channels = tuple(channel or CHANNELS)
-    unknown = set(channels) - set(CHANNELS)
-    if unknown:
-        fail(f"--channel: there is no {', '.join(sorted(unknown))}; there are: {', '.join(CHANNELS)}", code=2)
+    check_names("flow", [flow], FLOWS)
+    check_names("channel", channels, CHANNELS)
     settings = Settings()
     if shard:
         number, count = _share(shard, settings.partitions)

@@ -172,4 +172,5 @@ def _remember_key(evaluation: Evaluation, verdict: Verdict, policy: GatePolicy) 
         evaluation.now_ms,
         event.origin,
         policy.dedup_max,
+        state.naming(event.origin),
     )

@@ -4,6 +4,9 @@ Two events are duplicates if their keys are equal and their event times lie less
 either side. When they arrive does not matter: a key is kept for the window and the greatest delay that an
 event may have, counted from its event's time or its arrival, whichever is later. After that, no event comes
 that could duplicate it. At `most` entries the oldest is forgotten.
+
+An entry has the number of its origin's topic. Declared topics are numbered by the user's record, which keeps
+their names, so that a name stays readable whatever is declared later.
 """
 
 from hashlib import blake2b
@@ -20,6 +23,10 @@ _pack = _ENTRY.pack
 _fresh = blake2b(digest_size=8).copy
 _TOPICS = topics.ALL
 _TOPIC_NUMBER = {name: number for number, name in enumerate(_TOPICS)}
+_FIRST_DECLARED = 128
+_UNNAMED = 255
+DECLARED_MAX = 100
+"""Names of declared topics that a user's record keeps; origins in others are remembered without a name."""
 
 
 def key_of(first: str, second: str) -> bytes:
@@ -29,14 +36,19 @@ def key_of(first: str, second: str) -> bytes:
     return hasher.digest()
 
 
-def original(seen: bytes, key: bytes, time_ms: int, window_ms: int, now_ms: int) -> str:
-    """Origin (`topic/partition/offset`) of what this duplicates, or an empty string."""
+def original(
+    seen: bytes, key: bytes, time_ms: int, window_ms: int, now_ms: int, declared: tuple[str, ...] = ()
+) -> str:
+    """Origin (`topic/partition/offset`) of what this duplicates, or an empty string.
+
+    `declared` names the declared topics that the entries number.
+    """
     at = seen.find(key)
     while at >= 0:
         if at % _SIZE == 0:
             _, time, until, topic, partition, offset = _ENTRY.unpack_from(seen, at)
             if until > now_ms and abs(time - time_ms) < window_ms:
-                return f"{_TOPICS[topic]}/{partition}/{offset}"
+                return f"{_topic_name(topic, declared)}/{partition}/{offset}"
         at = seen.find(key, at + 1)
     return ""
 
@@ -49,16 +61,29 @@ def remember(
     now_ms: int,
     origin: Origin,
     most: int,
+    declared: tuple[str, ...] = (),
 ) -> bytes:
-    """Add a key; drops what has expired at the front and, beyond `most`, the oldest."""
+    """Add a key; drops what has expired at the front and, beyond `most`, the oldest.
+
+    `declared` names the declared topics that the entries number; the origin's is among them if there is room.
+    """
     until = (time_ms if time_ms > now_ms else now_ms) + keep_ms
-    topic = _TOPIC_NUMBER[origin.topic]
+    topic = _TOPIC_NUMBER.get(origin.topic)
+    if topic is None:
+        topic = _FIRST_DECLARED + declared.index(origin.topic) if origin.topic in declared else _UNNAMED
     entry = _pack(key, time_ms, until, topic, origin.partition, origin.offset)
     size, start = len(seen), 0
     while start < size and _ENTRY.unpack_from(seen, start)[2] <= now_ms:
         start += _SIZE
     start = max(start, size - (most - 1) * _SIZE)
     return seen[start:] + entry if start else seen + entry
+
+
+def _topic_name(number: int, declared: tuple[str, ...]) -> str:
+    if number < _FIRST_DECLARED:
+        return _TOPICS[number]
+    at = number - _FIRST_DECLARED
+    return declared[at] if at < len(declared) else topics.declared("?")
 
 
 def forget(seen: bytes, key: bytes) -> bytes:

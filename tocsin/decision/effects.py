@@ -44,7 +44,7 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     error: str
 
 
-class Decision(msgspec.Struct):
+class Decision(msgspec.Struct, gc=False):
     """The effects of one input.
 
     Attributes:

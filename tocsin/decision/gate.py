@@ -99,7 +99,9 @@ class Gate:
         key = dedup.key_of(event.source, event.id)
         if record is None:
             record = UserRecord()
-        elif record.seen and (first := dedup.original(record.seen, key, event.time_ms, window_ms, now_ms)):
+        elif record.seen and (
+            first := dedup.original(record.seen, key, event.time_ms, window_ms, now_ms, record.declared)
+        ):
             decision = Decision(record)
             self._duplicate(decision, event, now_ms, first)
             return decision
@@ -121,6 +123,7 @@ class Gate:
                 now_ms,
                 event.origin,
                 policy.dedup_max,
+                record.naming(event.origin),
             )
         return settled(decision, record)
 

@@ -20,6 +20,13 @@ def is_first(record: UserRecord, retry: Retry, now_ms: int, policy: GatePolicy) 
     if dedup.original(record.seen, key, message.decided_ms, window_ms, now_ms):
         return False
     record.seen = dedup.remember(
-        record.seen, key, message.decided_ms, window_ms, now_ms, message.origin, policy.dedup_max
+        record.seen,
+        key,
+        message.decided_ms,
+        window_ms,
+        now_ms,
+        message.origin,
+        policy.dedup_max,
+        record.naming(message.origin),
     )
     return True

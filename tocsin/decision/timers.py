@@ -4,14 +4,13 @@ A payload holds the record as it was read. It is decoded again when the timer is
 very bytes of the record. Payloads of releases before 0.2 hold a decoded event in JSON and are still read.
 """
 
-from datetime import UTC, datetime
 from enum import StrEnum
 
 import msgspec
 from msgspec.structs import replace
 
 from tocsin.formats.cloudevents import EventLimits, decode_event
-from tocsin.formats.rfc3339 import LATEST_MS
+from tocsin.formats.forwarded import rewritten
 from tocsin.model.event import Event, Origin
 from tocsin.model.message import Retry
 from tocsin.model.raw import RawRecord
@@ -100,32 +99,3 @@ def event_of(held: HeldEvent) -> Event:
     if event.origin == held.origin and event.received_ms == held.received_ms:
         return event
     return replace(event, origin=held.origin, received_ms=held.received_ms)
-
-
-def rewritten(event: Event) -> RawRecord:
-    """Write an event as a record of structured CloudEvents JSON that reads as the same event."""
-    fields: dict[str, object] = {
-        "specversion": "1.0",
-        "id": event.id,
-        "source": event.source,
-        "type": event.type,
-        "subject": event.user,
-        "time": _rfc3339(event.time_ms),
-        "tenant": event.tenant,
-        "recipient": event.recipient,
-        "tocsinsendat": _rfc3339(event.send_at_ms),
-        "tocsinexpires": _rfc3339(event.expires_ms),
-        "data": event.data,
-    }
-    value = msgspec.json.encode({name: value for name, value in fields.items() if value is not None})
-    topic, partition, offset = event.origin.topic, event.origin.partition, event.origin.offset
-    key = f"{event.tenant}/{event.user}".encode()
-    return RawRecord(topic, partition, offset, event.received_ms, key, value, ())
-
-
-def _rfc3339(at_ms: int | None) -> str | None:
-    if at_ms is None:
-        return None
-    at_ms = min(at_ms, LATEST_MS)
-    whole = datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{whole}.{at_ms % 1000:03d}Z"

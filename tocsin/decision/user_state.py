@@ -12,6 +12,8 @@ import msgspec
 
 from tocsin.decision import dedup, limits
 from tocsin.errors import StateError
+from tocsin.model import topics
+from tocsin.model.event import Origin
 
 PROFILE_TIMER: Final = "profile"
 """Id of the timer that ends the wait for a user's profile."""
@@ -96,6 +98,7 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
         holds: timer id -> what is held. The store keeps the payloads apart.
         waiting: events that wait for the profile, in order of arrival. They are in the record, because the
             profile releases all of them in order. Their number and bytes are bounded.
+        declared: names of the declared topics that entries of `seen` and `keys` number.
     """
 
     version: int = 0
@@ -112,6 +115,14 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     counts: dict[str, bytes] = {}
     holds: dict[str, HoldRef] = {}
     waiting: tuple[Waiting, ...] = ()
+    declared: tuple[str, ...] = ()
+
+    def naming(self, origin: Origin) -> tuple[str, ...]:
+        """Return the names of declared topics, the origin's among them if it is one and there is room."""
+        topic = origin.topic
+        if topics.is_declared(topic) and topic not in self.declared:
+            self.declared = (*self.declared, topic)[: dedup.DECLARED_MAX]
+        return self.declared
 
     def first_due(self, now_ms: int) -> tuple[int, str] | None:
         """Return the due time and the id of the earliest timer that is due by `now_ms`, or None."""
@@ -143,6 +154,8 @@ def expire(record: UserRecord, now_ms: int) -> bool:
     keys = dedup.pruned(record.keys, now_ms)
     shrunk = len(seen) < len(record.seen) or len(keys) < len(record.keys)
     record.seen, record.keys = seen, keys
+    if not seen and not keys:
+        record.declared = ()
     lifted = [key for key, at_ms in record.blocked.items() if at_ms < 0 and -at_ms < now_ms - LIFTS_KEPT_MS]
     for key in lifted:
         del record.blocked[key]

@@ -29,7 +29,10 @@ _PREFIXES = ("ce_", "ce-")
 _BOM = b"\xef\xbb\xbf"
 # Data is parsed and walked again under deeper stacks, whose recursion limit is 1,000 for all.
 _MAX_DEPTH = 100
-_SHALLOW_BYTES = 1_000
+SHALLOW_BYTES = 1_000
+"""Values up to this size are not searched for depth."""
+# Confluent's framing: a zero byte, then the schema's id as four bytes.
+_MAGIC, _FRAME_BYTES = b"\0", 5
 _NO_DATA = msgspec.Raw(b"{}")
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -83,28 +86,47 @@ _CURES = {
 }
 
 
-def decode_event(raw: RawRecord, limits: EventLimits) -> Event:
-    """Read one record of `events` or `bulk`.
+def decode_event(raw: RawRecord, limits: EventLimits, tenant: str = "default") -> Event:
+    """Read one record that is a CloudEvent.
 
     Args:
         raw: the record; headers decide between binary and structured mode, structured without headers.
         limits: sizes and times that are accepted.
+        tenant: the tenant of events that name none.
 
     Raises:
         DecodeError: with the reason; the text names field, place and cure and holds no content.
     """
+    value = plain_value(raw, limits)
+    try:
+        envelope = _from_headers(raw, value) if raw.headers else _structured(value)
+        parsed = None if envelope.data is _NO_DATA else _parsed(envelope)
+        if len(value) > SHALLOW_BYTES and is_deep(bytes(envelope.data), parsed):
+            _refuse("data", f"nested more than {_MAX_DEPTH} deep")
+        return _event(raw, envelope, limits, tenant)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise (framed(value) or decode_error(error, _CURES)) from error
+
+
+def plain_value(raw: RawRecord, limits: EventLimits) -> bytes:
+    """Return the bytes of a value without a byte order mark; raises `DecodeError` if they are too many."""
     value = (raw.value or b"").removeprefix(_BOM)
     if len(value) > limits.max_bytes:
         text = f"value: {len(value)} bytes, more than the {limits.max_bytes} allowed; send a reference"
         raise DecodeError(Reason.TOO_LARGE, text)
-    try:
-        envelope = _from_headers(raw, value) if raw.headers else _structured(value)
-        parsed = None if envelope.data is _NO_DATA else _parsed(envelope)
-        if len(value) > _SHALLOW_BYTES and _is_deep(bytes(envelope.data), parsed):
-            _refuse("data", f"nested more than {_MAX_DEPTH} deep")
-        return _event(raw, envelope, limits)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise decode_error(error, _CURES) from error
+    return value
+
+
+def framed(value: bytes) -> DecodeError | None:
+    """Make the error of a value that is framed for a schema registry; None if it is not."""
+    if value[:1] != _MAGIC or len(value) < _FRAME_BYTES:
+        return None
+    schema_id = int.from_bytes(value[1:_FRAME_BYTES], "big")
+    text = (
+        f"value: framed for a schema registry (schema id {schema_id}), but its topic is not declared so;"
+        " declare it in sources.yaml with format: registry, or let the producer write plain JSON"
+    )
+    return DecodeError(Reason.BAD_JSON, text)
 
 
 def decode_error(error: Exception, cures: dict[str, str]) -> DecodeError:
@@ -223,7 +245,8 @@ def _hint(parsed: object) -> str:
     return " that holds JSON: send it unquoted" if inside else ", not an object"
 
 
-def _is_deep(data: bytes, parsed: object) -> bool:
+def is_deep(data: bytes, parsed: object) -> bool:
+    """Tell whether JSON is nested so deep that others could not walk it."""
     if data.count(b"[") + data.count(b"{") <= _MAX_DEPTH:
         return False
     depth, level = 0, [parsed]
@@ -233,19 +256,19 @@ def _is_deep(data: bytes, parsed: object) -> bool:
     return depth > _MAX_DEPTH
 
 
-def _event(raw: RawRecord, envelope: Envelope, limits: EventLimits) -> Event:
+def _event(raw: RawRecord, envelope: Envelope, limits: EventLimits, default_tenant: str) -> Event:
     topic, partition, offset, received_ms, _, _, _ = raw
     version = envelope.specversion
     if version != "1.0" and version != "1" and not version.startswith("1."):
         _refuse("specversion", "not 1.x")
-    tenant = envelope.tenant or "default"
+    tenant = envelope.tenant or default_tenant
     user = envelope.subject or _contact_user(envelope)
     joined = f"{envelope.id}{envelope.source}{envelope.type}{user}{tenant}"
     if len(joined) > MAX_TEXT or not joined.isprintable() or "/" in tenant:
         _check_names(envelope, tenant, user)
     time_ms = received_ms if envelope.time is None else _time("time", envelope.time)
     if time_ms != received_ms and limits.check_time:
-        _check_time(time_ms, received_ms, limits)
+        check_time(time_ms, received_ms, limits)
     sends, expires, recipient = envelope.tocsinsendat, envelope.tocsinexpires, envelope.recipient
     return Event(  # by position, in the order of its fields: by name it takes twice as long
         tenant,
@@ -257,7 +280,7 @@ def _event(raw: RawRecord, envelope: Envelope, limits: EventLimits) -> Event:
         envelope.data,
         Origin(topic, partition, offset),
         received_ms,
-        None if recipient is None else _recipient(recipient),
+        None if recipient is None else read_recipient(recipient),
         None if sends is None else _time("tocsinsendat", sends),
         None if expires is None else _time("tocsinexpires", expires),
         topic == topics.BULK,
@@ -275,10 +298,15 @@ def _check_names(envelope: Envelope, tenant: str, user: str) -> None:
         "tenant": tenant,
     }
     for field, text in names.items():
-        if len(text) > MAX_TEXT:
-            _refuse(field, f"{len(text)} characters, more than {MAX_TEXT}")
-        if has_control(text):
-            _refuse(field, "holds control characters")
+        if fault := name_fault(text):
+            _refuse(field, fault)
+
+
+def name_fault(text: str) -> str:
+    """Say what is wrong with an id, a type or another name; empty if nothing is."""
+    if len(text) > MAX_TEXT:
+        return f"{len(text)} characters, more than {MAX_TEXT}"
+    return "holds control characters" if has_control(text) else ""
 
 
 def _time(field: str, text: str) -> int:
@@ -292,7 +320,8 @@ def _time(field: str, text: str) -> int:
     return min(time_ms, LATEST_MS)
 
 
-def _check_time(time_ms: int, received_ms: int, limits: EventLimits) -> None:
+def check_time(time_ms: int, received_ms: int, limits: EventLimits) -> None:
+    """Raise `DecodeError` if an event's time is too far from Kafka's."""
     late_s = (received_ms - time_ms) / 1000
     if late_s > limits.max_past_s:
         text = f"time: {late_s:.0f} s before Kafka's, more than {limits.max_past_s}; raise TOCSIN_MAX_PAST_S"
@@ -303,16 +332,23 @@ def _check_time(time_ms: int, received_ms: int, limits: EventLimits) -> None:
 
 
 def _contact_user(envelope: Envelope) -> str:
-    """Derive the user id of someone without a profile: a hash, so that no address becomes an id."""
-    recipient = None if envelope.recipient is None else _recipient(envelope.recipient)
-    if recipient is not None and recipient.email:
+    user = "" if envelope.recipient is None else contact_user(read_recipient(envelope.recipient))
+    if not user:
+        raise DecodeError(Reason.NO_SUBJECT, f"subject: absent, and no recipient; {_CURES['subject']}")
+    return user
+
+
+def contact_user(recipient: Recipient) -> str:
+    """Derive the user id of someone without a profile: a hash, so that no address becomes an id.
+
+    Empty if the recipient has neither an email nor a phone.
+    """
+    if recipient.email:
         return "contact-" + digest("contact", "email", recipient.email.lower())
-    if recipient is not None and recipient.phone:
-        return "contact-" + digest("contact", "phone", recipient.phone)
-    raise DecodeError(Reason.NO_SUBJECT, f"subject: absent, and no recipient; {_CURES['subject']}")
+    return "contact-" + digest("contact", "phone", recipient.phone) if recipient.phone else ""
 
 
-def _recipient(given: Recipient | str) -> Recipient:
+def read_recipient(given: Recipient | str) -> Recipient:
     """Read an inline recipient; a locale or zone that is none stays as it is, for the gate to name."""
     try:
         recipient = _decode_recipient(given) if isinstance(given, str) else given

@@ -1,15 +1,28 @@
-"""Marks a forwarded record: headers have the place and time at which it was first read."""
+"""Marks forwarded records, and writes events of declared topics as CloudEvents.
 
+A mark is a header with the place or the time at which a record was first read.
+
+A record of a declared topic becomes a CloudEvent when it is decoded. So the gate, what it holds, and the
+user's partition know one form only.
+"""
+
+from datetime import UTC, datetime
 from typing import Final
 
-from tocsin.model.event import Origin
+import msgspec
+
+from tocsin.formats.cloudevents import STRUCTURED
+from tocsin.formats.rfc3339 import LATEST_MS
+from tocsin.model.event import Event, Origin
 from tocsin.model.raw import RawRecord
 
 ORIGIN_HEADER: Final = "tocsin-origin"
 """Place at which a forwarded record was first read: `topic/partition/offset`."""
 RECEIVED_HEADER: Final = "tocsin-received"
 """Kafka's time of the record at that place, ms since 1970 UTC."""
+CONTENT_TYPE: Final = ("content-type", STRUCTURED.encode())
 _MARKS = frozenset({ORIGIN_HEADER, RECEIVED_HEADER})
+_encode = msgspec.json.Encoder().encode
 
 
 def place_of(raw: RawRecord) -> str:
@@ -19,6 +32,38 @@ def place_of(raw: RawRecord) -> str:
 
 
 def first_read(raw: RawRecord, origin: Origin, received_ms: int) -> RawRecord:
-    """Return a record as it was first read: that place and time, and only the headers of its producer."""
+    """Return a record as it was first read: that place and time, and only the headers of its producer.
+
+    What a declared topic held is a CloudEvent from decode on, so its record keeps that value.
+    """
     headers = tuple(header for header in raw.headers if header[0] not in _MARKS)
     return RawRecord(origin.topic, origin.partition, origin.offset, received_ms, raw.key, raw.value, headers)
+
+
+def rewritten(event: Event) -> RawRecord:
+    """Write an event as a record of structured CloudEvents JSON that reads as the same event."""
+    fields: dict[str, object] = {
+        "specversion": "1.0",
+        "id": event.id,
+        "source": event.source,
+        "type": event.type,
+        "subject": event.user,
+        "time": _rfc3339(event.time_ms),
+        "tenant": event.tenant,
+        "recipient": event.recipient,
+        "tocsinsendat": _rfc3339(event.send_at_ms),
+        "tocsinexpires": _rfc3339(event.expires_ms),
+        "data": event.data,
+    }
+    value = _encode({name: value for name, value in fields.items() if value is not None})
+    topic, partition, offset = event.origin.topic, event.origin.partition, event.origin.offset
+    key = f"{event.tenant}/{event.user}".encode()
+    return RawRecord(topic, partition, offset, event.received_ms, key, value, ())
+
+
+def _rfc3339(at_ms: int | None) -> str | None:
+    if at_ms is None:
+        return None
+    at_ms = min(at_ms, LATEST_MS)
+    whole = datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{whole}.{at_ms % 1000:03d}Z"

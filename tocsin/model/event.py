@@ -23,7 +23,7 @@ class Recipient(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     timezone: str = ""
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One CloudEvent, validated.
 
     `data` keeps the JSON bytes as they came: they are parsed only where an expression asks for them, and

@@ -1,4 +1,4 @@
-"""Kafka records on their way in and out, as plain tuples: the cheapest thing that has names."""
+"""Kafka records on their way in and out."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,10 +18,11 @@ class RawRecord(NamedTuple):
     headers: tuple[tuple[str, bytes], ...]
 
 
-class OutRecord(NamedTuple):
+class OutRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One record to be published once its epoch is durable. `topic` is without the prefix.
 
     Topics keyed by user have equal partition counts, so `partition` is the one its cause was read from.
+    A decision makes up to five: a struct takes a third of the time of a named tuple.
     """
 
     topic: str

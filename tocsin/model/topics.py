@@ -1,4 +1,8 @@
-"""Names of the topics, without the prefix, and what each is for. Partition counts of `KEYED` are equal."""
+"""Names of the topics, without the prefix, and what each is for. Partition counts of `KEYED` are equal.
+
+Declared topics (`sources.yaml`) belong to other software. Their names begin with `source:`, which no name in
+Kafka does, and stand for the topic without any prefix.
+"""
 
 from tocsin.model.statuses import CHANNELS, Channel
 
@@ -30,6 +34,32 @@ PURPOSE = {
     OUTCOMES: "the notification log",
     DEAD: "dead letters: original bytes, reason and origin in headers",
 } | dict.fromkeys(MESSAGES, "admitted messages of one channel")
+
+
+_DECLARED = "source:"
+
+
+def declared(topic: str) -> str:
+    """Name a declared topic as outcomes, metrics and dead letters do.
+
+    >>> declared("shop.orders")
+    'source:shop.orders'
+    """
+    return _DECLARED + topic
+
+
+def is_declared(name: str) -> bool:
+    """Tell whether a name is that of a declared topic."""
+    return name.startswith(_DECLARED)
+
+
+def full_name(prefix: str, name: str) -> str:
+    """Return a topic's name in Kafka.
+
+    >>> full_name("tocsin.", "events"), full_name("tocsin.", "source:shop.orders")
+    ('tocsin.events', 'shop.orders')
+    """
+    return name.removeprefix(_DECLARED) if is_declared(name) else prefix + name
 
 
 def shard_group(prefix: str) -> str:

@@ -1,18 +1,23 @@
 """What one epoch changed in a key group: the row Bytewax stores, and what is applied to the base."""
 
 from collections.abc import Sequence
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
 
 from tocsin.errors import StateError
 
-FORMAT = 1
-"""Format of rows and of the base. A change needs a migration and new golden stores."""
+FORMAT: Final = 1
+"""Format of the base. A change needs a migration and new golden stores."""
+ROW_FORMAT: Final = 3
+"""Format of the rows of key groups. Format 1 held tuples of changes instead of packed bytes."""
+_READABLE: Final = (1, ROW_FORMAT)
 
 Row: TypeAlias = tuple[Any, ...]
 """A stored row: plain tuples, ints, strs and bytes, so that unpickling needs no code of ours."""
 
 Delta: TypeAlias = Row
-"""The row of a key group: its `Changes`."""
+"""The row of a key group: format, lineage, epoch, and its packed `Changes`."""
 
 Key = TypeVar("Key", str, bytes)
 
@@ -23,7 +28,6 @@ class Changes(NamedTuple):
     Values are the very bytes the base will hold; None deletes. Applying a delta twice changes nothing.
 
     Attributes:
-        format: `FORMAT` of the writer.
         lineage: names the base this row belongs to.
         epoch: number of the epoch that the row closes.
         records: (user, value) of each touched user.
@@ -32,7 +36,6 @@ class Changes(NamedTuple):
         floor_ms: no timer of the key group is due earlier.
     """
 
-    format: int
     lineage: str
     epoch: int
     records: tuple[tuple[str, bytes | None], ...] = ()
@@ -46,7 +49,7 @@ class Changes(NamedTuple):
         return not self.records and not self.timers
 
 
-def check_row(row: Row, lineage: str, readable: Sequence[int] = (FORMAT,)) -> None:
+def check_row(row: Row, lineage: str, readable: Sequence[int]) -> None:
     """Refuse a stored row of a format that is not `readable`, or of another base."""
     if row[0] not in readable:
         msg = (
@@ -62,10 +65,24 @@ def check_row(row: Row, lineage: str, readable: Sequence[int] = (FORMAT,)) -> No
         raise StateError(msg)
 
 
+_Packed: TypeAlias = tuple[
+    tuple[tuple[str, bytes | None], ...], tuple[tuple[bytes, bytes | None], ...], int, int
+]
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(_Packed).decode
+
+
+def row_of(changes: Changes) -> Delta:
+    """Build the row of a key group. Packed bytes are pickled in no time, and two tuples a user are not."""
+    lineage, epoch, *packed = changes
+    return (ROW_FORMAT, lineage, epoch, _pack(packed))
+
+
 def changes_of(delta: Delta, lineage: str) -> Changes:
     """Read a key group's stored row, or raise `StateError` if it does not belong to the base `lineage`."""
-    check_row(delta, lineage)
-    return Changes(*delta)
+    check_row(delta, lineage, _READABLE)
+    number, _, epoch, *stored = delta
+    return Changes(lineage, epoch, *(stored if number == 1 else _unpack(stored[0])))
 
 
 class Missing:

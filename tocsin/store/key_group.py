@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from tocsin.store.base import Base
-from tocsin.store.deltas import FORMAT, Changes, Delta, Missing, Unapplied
+from tocsin.store.deltas import Changes, Delta, Missing, Unapplied, row_of
 from tocsin.store.epochs import EpochLog
 from tocsin.store.keys import VERSION, group_keys, opened
 from tocsin.store.timers import GroupTimers, Timer
@@ -157,7 +157,6 @@ class KeyGroup(Generic[R]):
         """
         self._log.expect_gap()
         self._snapshotted = Changes(
-            format=FORMAT,
             lineage=self._base.meta.lineage,
             epoch=self._log.number,
             records=self._records.snapshot(),
@@ -166,7 +165,7 @@ class KeyGroup(Generic[R]):
             floor_ms=self._timers.floor_ms(),
         )
         self._log.enlist(self)
-        return tuple(self._snapshotted)
+        return row_of(self._snapshotted)
 
     def take(self) -> Changes:
         """Hand over what was snapshotted: its epoch is durable."""

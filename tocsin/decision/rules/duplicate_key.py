@@ -14,6 +14,8 @@ def duplicate_key(evaluation: Evaluation) -> Verdict:
     """Suppress a notification whose key came before; the detail names the origin of the first."""
     subject, window_ms = evaluation.subject, evaluation.notification.dedup_window_ms
     assert isinstance(subject, EventSubject), "the registry asks this rule about events only"
-    keys, time_ms = evaluation.state.keys, subject.event.time_ms
-    first = dedup.original(keys, subject.dedup_key, time_ms, window_ms, evaluation.now_ms)
+    state, time_ms = evaluation.state, subject.event.time_ms
+    first = dedup.original(
+        state.keys, subject.dedup_key, time_ms, window_ms, evaluation.now_ms, state.declared
+    )
     return Suppress(Reason.DUPLICATE_KEY, {"original": first}) if first else PASS

@@ -1,0 +1,34 @@
+"""`tocsin run` refuses what it cannot run in a sentence, before it asks a server."""
+
+import pytest
+
+from tocsin.cli.main import main
+
+# Loading a client of ClickHouse asks the machine whether it speaks IPv6.
+pytestmark = pytest.mark.loopback
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["run", "--flow", "nosuch"],
+            "✗ --flow: there is no flow nosuch; there are: pipeline, decide, deliver, track\n",
+        ),
+        (
+            ["run", "--channel", "fax", "--channel", "sms"],
+            "✗ --channel: there is no channel fax; there are: email, sms, push, webpush, inapp\n",
+        ),
+        (
+            ["demo", "--broker", "rabbit"],
+            "✗ --broker: there is no broker rabbit; there are: embedded, apache\n",
+        ),
+    ],
+)
+def test_what_there_is_not_is_told_with_what_there_is(
+    words: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["tocsin", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, capfd.readouterr().err) == (2, told)

@@ -1,0 +1,140 @@
+"""A declared topic on two shards: its records lie anywhere, and each event has its outcome once."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # no stub
+
+from flows.supervisor import Supervisor
+from sources.reader import TopicReader
+from sources.topics import TopicAdmin, TopicPlan
+from tocsin.app.audit import Reconciliation
+from tocsin.app.examples import example_catalog
+from tocsin.app.settings import Settings, environment
+from tocsin.cli.balance import draw
+from tocsin.cli.demo_environment import settings_from
+from tocsin.cli.run import command
+from tocsin.errors import SettingsError
+from tocsin.formats.codec import decode_outcome, encode, profile_key, read_dead_letter
+from tocsin.model import topics
+from tocsin.model.profile import Profile
+
+pytestmark = pytest.mark.timeout(180)
+PARTITIONS, FOREIGN_PARTITIONS, EVENTS, TOMBSTONES = 4, 7, 300, 5
+SOURCES = """TOPIC:
+  format: mapped
+  type_from: value.kind
+  id: value.id
+  user: value.customer
+"""
+
+
+@pytest.fixture
+def settings(kafka: str, redis_db: str, topic_prefix: str, tmp_path: Path) -> Settings:
+    """A catalog that declares a topic with more partitions than Tocsin's own."""
+    topic = f"{topic_prefix}foreign"
+    shutil.copytree(example_catalog(), tmp_path / "catalog")
+    (tmp_path / "catalog" / "sources.yaml").write_text(SOURCES.replace("TOPIC", topic))
+    settings = settings_from(
+        {
+            "TOCSIN_KAFKA": kafka,
+            "TOCSIN_REDIS": redis_db,
+            "TOCSIN_TOPIC_PREFIX": f"{topic_prefix}own.",
+            "TOCSIN_STATE_DIR": str(tmp_path / "state"),
+            "TOCSIN_CATALOG": str(tmp_path / "catalog"),
+            "TOCSIN_SECRET": "tests-tests-tests-tests",
+            "TOCSIN_PARTITIONS": str(PARTITIONS),
+            "TOCSIN_PROFILE_WAIT_S": "0.5",
+        }
+    )
+    TopicAdmin(settings.kafka, settings.topic_prefix).create(TopicPlan(PARTITIONS))
+    admin = AdminClient({"bootstrap.servers": kafka})
+    admin.create_topics([NewTopic(topic, FOREIGN_PARTITIONS, 1)])[topic].result(30)
+    return settings
+
+
+@pytest.fixture
+def shards(settings: Settings, tmp_path: Path) -> Iterator[Supervisor]:
+    env = {**environment()}
+    for name, value in settings.model_dump(exclude={"secret", "kafka_options"}).items():
+        env[f"TOCSIN_{name.upper()}"] = str(value)
+    env["TOCSIN_SECRET"] = settings.secret.get_secret_value()
+    supervisor = Supervisor(2, lambda number: command(number, 2, "decide"), env, tmp_path)
+    yield supervisor
+    supervisor.stop()
+
+
+def declared(settings: Settings) -> str:
+    return settings.topic_prefix.removesuffix("own.") + "foreign"
+
+
+def write(settings: Settings, first: int, count: int) -> None:
+    """Write events of a few users to partitions that have nothing to do with them, a third unmatched."""
+    pen = Producer({"bootstrap.servers": settings.kafka, "linger.ms": 5})
+    for number in range(first, first + count):
+        kind = "nothing.asked" if number % 3 == 0 else "flight.landed"
+        body = {"kind": kind, "id": number, "customer": f"u{number % 11}", "flight": {"id": f"X{number}"}}
+        pen.produce(declared(settings), json.dumps(body), partition=number % FOREIGN_PARTITIONS)
+    assert pen.flush(30) == 0
+
+
+def logs(settings: Settings) -> str:
+    """What the shards wrote: why one of them refused to start."""
+    return "".join(file.read_text() for file in settings.state_dir.parent.glob("*.log"))
+
+
+def await_settled(settings: Settings, events: int, supervisor: Supervisor) -> Reconciliation:
+    end = time.monotonic() + 90
+    while True:
+        assert supervisor.check() is None, logs(settings)
+        drawn = draw(settings, clickhouse=False)
+        if drawn.settled + drawn.in_flight >= events:
+            return drawn
+        assert time.monotonic() < end, f"{drawn}\n{logs(settings)}"
+        time.sleep(0.5)
+
+
+def test_nothing_is_lost_or_doubled_on_two_shards_of_which_one_is_killed(
+    settings: Settings, shards: Supervisor
+) -> None:
+    profile = Profile(email="u1@example.org")
+    pen = Producer({"bootstrap.servers": settings.kafka})
+    pen.produce(f"{settings.topic_prefix}{topics.PROFILES}", encode(profile), profile_key("default", "u1"))
+    for partition in range(TOMBSTONES):
+        pen.produce(declared(settings), None, b"gone", partition=partition)
+    assert pen.flush(30) == 0
+    write(settings, 0, EVENTS // 2)
+    shards.start()
+    await_settled(settings, EVENTS // 2, shards)
+    write(settings, EVENTS // 2, EVENTS - EVENTS // 2)
+    process = shards.shards[0].process
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    drawn = await_settled(settings, EVENTS, shards)
+    assert (drawn.events, drawn.error, drawn.missing, drawn.doubled) == (EVENTS, 0, [], [])
+    assert min(drawn.reasons["no_match"], drawn.reasons["unknown_user"], drawn.words["admitted"]) > 0
+    with TopicReader(settings.kafka, settings.topic_prefix) as reader:
+        forwarded = list(reader.read(topics.EVENTS))
+        origins = {decode_outcome(record).origin.rsplit("/", 2)[0] for record in reader.read(topics.OUTCOMES)}
+        letters = [read_dead_letter(record) for record in reader.read(topics.DEAD)]
+    assert origins == {topics.declared(declared(settings))}
+    assert len(forwarded) > EVENTS // 2
+    assert {letter.origin_topic for letter in letters} == origins
+    assert all(json.loads(letter.value or b"")["specversion"] == "1.0" for letter in letters)
+
+
+def test_a_declared_topic_that_is_not_there_or_is_ours_is_refused(settings: Settings) -> None:
+    admin = TopicAdmin(settings.kafka, settings.topic_prefix)
+    name = topics.declared(declared(settings))
+    assert admin.declared([name]) == {name: FOREIGN_PARTITIONS}
+    with pytest.raises(SettingsError, match="there is no topic nowhere; create it, or remove it there"):
+        admin.declared([topics.declared("nowhere")])
+    with pytest.raises(SettingsError, match="events is Tocsin's own topic"):
+        admin.declared([topics.declared(f"{settings.topic_prefix}events")])
