@@ -306,7 +306,7 @@ class Decoder:
         partition = raw.partition % self._policy.partitions
         letter = codec.dead_letter(raw, "decode", error.reason, str(error))
         return [
-            letter._replace(partition=partition),
+            msgspec.structs.replace(letter, partition=partition),
             OutRecord(topics.OUTCOMES, partition, raw.key, msgspec.json.encode(outcome)),
         ]
 
