@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tocsin.formats.forwarded import ORIGIN_HEADER, RECEIVED_HEADER
+from tocsin.formats.forwarded import MOVED_HEADER, ORIGIN_HEADER, RECEIVED_HEADER
 from tocsin.model import topics
 
 EVENT = "event"
@@ -52,6 +52,7 @@ DEAD_HEADERS: Mapping[str, str] = {
 FORWARD_HEADERS: Mapping[str, str] = {
     ORIGIN_HEADER: "Tocsin's own, on a record it forwarded to its user's partition: where it was first read",
     RECEIVED_HEADER: "beside it: Kafka's time there, ms since 1970 UTC",
+    MOVED_HEADER: "Tocsin's own, on the tombstone that a forwarded profile leaves: the partition it moved to",
 }
 
 

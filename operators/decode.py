@@ -14,15 +14,26 @@ import msgspec
 
 from operators.gate import GateInput, GroupBatch, Item
 from sources.partitioner import key_group_of, partition_of
+from tocsin.decision.suppressions import AddressReport, record_key, targets_of
 from tocsin.errors import DecodeError
 from tocsin.formats import codec
 from tocsin.formats.body import Tombstone
-from tocsin.formats.forwarded import CONTENT_TYPE, ORIGIN_HEADER, RECEIVED_HEADER, place_of, rewritten
+from tocsin.formats.forwarded import (
+    CONTENT_TYPE,
+    ORIGIN_HEADER,
+    RECEIVED_HEADER,
+    is_forwarded,
+    is_tombstone,
+    marks_of,
+    place_of,
+    rewritten,
+    tombstone,
+)
 from tocsin.formats.marks import Marks
 from tocsin.formats.rfc3339 import LATEST_MS
 from tocsin.model import ids, topics
 from tocsin.model.event import Event, Origin
-from tocsin.model.outcome import Outcome
+from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.statuses import Reason, Status
 
@@ -203,12 +214,17 @@ class Decoder:
         decoded = 0
         for raw in raws:
             try:
+                if raw[4] is not None and raw[5] is None and is_tombstone(raw):
+                    continue
                 user_key, item = parser(raw)
+                if type(item) is ReceiptEvent and not item.user:
+                    self._spread(raw, item, gate, out)
+                    continue
                 home, key_group = home_of(user_key)
                 if declared and isinstance(item, Event):
                     raw = rewritten(item)
                 if home != raw[1]:
-                    out.append(self._forward(raw, home, user_key.encode()))
+                    out += self._forward(raw, home, user_key.encode())
                     continue
             except Tombstone:
                 self.skipped[raw.topic] += 1
@@ -225,13 +241,30 @@ class Decoder:
             bundle.append(GateInput(now_ms, user_key, item, raw))
         return decoded
 
+    def _spread(self, raw: RawRecord, receipt: ReceiptEvent, gate: Bundles, out: list[OutRecord]) -> None:
+        """Send a receipt without a user to all partitions; there, give it to every key group."""
+        targets = targets_of(receipt)
+        owner = f"{receipt.tenant}/{targets[0]}"
+        if not is_forwarded(raw):
+            out += [_copy(raw, partition, owner.encode()) for partition in range(self._policy.partitions)]
+            return
+        now_ms = self._clocks.advance(raw.partition, self._time(raw, receipt))
+        logs = self._homes.of(owner)
+        for name in self._homes.names[raw.partition]:
+            bundle = gate.setdefault(name, [])
+            for number, target in enumerate(targets):
+                report = AddressReport(receipt, target, number == 0 and logs == (raw.partition, name))
+                bundle.append(GateInput(now_ms, record_key(receipt.tenant, target), report, raw))
+
     def _fail(self, raw: RawRecord, error: DecodeError, decoded: int, out: list[OutRecord]) -> None:
         self._errors.decoded(raw.topic, raw.partition, decoded)
         self._errors.failed(raw.topic, raw.partition)
         out.extend(self._dead(raw, error))
 
     def _time(self, raw: RawRecord, item: Item) -> int:
-        """Return what moves the stream clock: the time of events, and nothing else."""
+        """Return what moves a partition's clock: Kafka's time, or the time of events and nothing else."""
+        if not self._policy.stream_clock:
+            return raw.timestamp_ms
         return item.time_ms if isinstance(item, Event) else self._clocks.now(raw.partition)
 
     def _event(self, raw: RawRecord) -> tuple[str, Item]:
@@ -262,8 +295,10 @@ class Decoder:
             )
             raise DecodeError(Reason.TIME_OUT_OF_RANGE, text)
 
-    def _forward(self, raw: RawRecord, home: int, key: bytes) -> OutRecord:
-        """Send a record to its user's partition, once; what a declared topic held goes to `events`.
+    def _forward(self, raw: RawRecord, home: int, key: bytes) -> list[OutRecord]:
+        """Send a record to its user's partition, once.
+
+        What a declared topic held goes to `events`. A profile leaves a tombstone for compaction.
 
         Raises:
             DecodeError: it was forwarded before and is still not at home.
@@ -274,11 +309,10 @@ class Decoder:
                 "forwarded here and not at home: does TOCSIN_PARTITIONS equal the topics' own count?",
             )
         self.forwarded[raw.topic] += 1
-        origin = f"{raw.topic}/{raw.partition}/{raw.offset}".encode()
-        marks = ((ORIGIN_HEADER, origin), (RECEIVED_HEADER, str(raw.timestamp_ms).encode()))
         if topics.is_declared(raw.topic):
-            return OutRecord(topics.EVENTS, home, key, raw.value, (CONTENT_TYPE, *marks))
-        return OutRecord(raw.topic, home, key, raw.value, (*raw.headers, *marks))
+            return [OutRecord(topics.EVENTS, home, key, raw.value, (CONTENT_TYPE, *marks_of(raw)))]
+        stays = raw.topic == topics.PROFILES and raw.key is not None and raw.value is not None
+        return [_copy(raw, home, key), tombstone(raw, home)] if stays else [_copy(raw, home, key)]
 
     def _retry(self, raw: RawRecord) -> tuple[str, Item]:
         """Read a retry; under the stream clock its wait, which was set by the wall, counts from now."""
@@ -332,6 +366,11 @@ def _as_first_read(event: Event, headers: dict[str, bytes], partitions: int) -> 
 def _foreign_mark() -> DecodeError:
     text = f"header {ORIGIN_HEADER}: must be topic/partition/offset; only Tocsin writes it: leave it out"
     return DecodeError(Reason.BAD_FIELD, text)
+
+
+def _copy(raw: RawRecord, partition: int, key: bytes) -> OutRecord:
+    """Copy a record to a partition, marked with where and when it was first read."""
+    return OutRecord(raw.topic, partition, key, raw.value, (*raw.headers, *marks_of(raw)))
 
 
 def _profile(raw: RawRecord) -> tuple[str, Item]:

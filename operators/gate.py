@@ -18,9 +18,11 @@ from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from msgspec.structs import replace
 
+from operators.suppressions import Suppressions
 from operators.sweep import Sweep
 from tocsin.decision.effects import Decision
 from tocsin.decision.gate import Gate
+from tocsin.decision.suppressions import AddressReport, keys_of, keys_of_due
 from tocsin.decision.user_state import UserRecord
 from tocsin.formats.codec import ProfileChange, dead_letter, encode
 from tocsin.model import topics
@@ -40,7 +42,7 @@ _IDLE_POLL_S = 0.05
 _TIMERS_A_TURN = 200
 
 
-Item = Event | ProfileChange | ReceiptEvent | Retry
+Item = Event | ProfileChange | ReceiptEvent | Retry | AddressReport
 
 
 class GateInput(msgspec.Struct, frozen=True, gc=False):
@@ -115,6 +117,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         self._partition = 0
         self._key_group: KeyGroup[UserRecord] | None = None
         self._sweep = Sweep()
+        self._suppressions: Suppressions | None = None
         if stored is not None:
             self._open(*stored)
 
@@ -122,6 +125,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         self._key = key
         self._partition = int(key.split(".")[0])
         self._key_group = self._open_key_group(key, delta)
+        self._suppressions = Suppressions.of(self._key_group, self._gate)
         return self._key_group
 
     def on_batch(self, values: list[GroupBatch]) -> tuple[list[list[Out]], bool]:
@@ -136,7 +140,13 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
                 if due_ms is not None and due_ms <= now_ms:
                     room = self._fire_before(key_group, entry, out, room)
                     due_ms = key_group.next_due()
-                decision = _decided(gate, key_group.get(entry.user_key), entry, self._now_ms)
+                if type(entry.item) is AddressReport:
+                    self._suppress(key_group, entry, entry.item, out)
+                    continue
+                record = key_group.get(entry.user_key)
+                if self._suppressions:
+                    record = self._suppressions.adopt(entry.user_key, record, keys_of(record, entry.item))
+                decision = _decided(gate, record, entry, self._now_ms)
                 self._apply(key_group, entry.user_key, decision, self._now_ms, out)
                 if decision.set_timers or decision.cancelled_timers:
                     due_ms = key_group.next_due()
@@ -208,10 +218,23 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
 
     def _decide_due(self, key_group: KeyGroup[UserRecord], timer: Timer, out: list[Out]) -> None:
         tenant, _, user = timer.user.partition("/")
-        decision = self._gate().on_timer(
-            key_group.get(timer.user), tenant, user, timer.timer_id, timer.payload, timer.due_ms
-        )
+        record = key_group.get(timer.user)
+        if self._suppressions:
+            record = self._suppressions.adopt(timer.user, record, keys_of_due(record, timer.payload))
+        decision = self._gate().on_timer(record, tenant, user, timer.timer_id, timer.payload, timer.due_ms)
         self._apply(key_group, timer.user, decision, timer.due_ms, out)
+
+    def _suppress(
+        self, key_group: KeyGroup[UserRecord], entry: GateInput, report: AddressReport, out: list[Out]
+    ) -> None:
+        """Apply a receipt without a user to the record of its address."""
+        record = key_group.get(entry.user_key)
+        decision = self._gate().on_address_report(record, report, self._now_ms, entry.raw)
+        if decision.touched:
+            key_group.put(entry.user_key, decision.record)
+            self._suppressions = self._suppressions or Suppressions.first(key_group, self._gate)
+        owner = f"{report.receipt.tenant}/{report.target}"
+        self._apply(key_group, owner, msgspec.structs.replace(decision, touched=False), self._now_ms, out)
 
     def _apply(
         self, key_group: KeyGroup[UserRecord], user_key: str, decision: Decision, now_ms: int, out: list[Out]
@@ -255,7 +278,9 @@ def _decided(gate: Gate, record: UserRecord | None, entry: GateInput, now_ms: in
         return gate.on_profile_change(record, item, now_ms, entry.raw)
     if isinstance(item, Retry):
         return gate.on_retry(record, item, now_ms)
-    return gate.on_receipt(record, item, now_ms, entry.raw)
+    if isinstance(item, ReceiptEvent):
+        return gate.on_receipt(record, item, now_ms, entry.raw)
+    return gate.on_address_report(record, item, now_ms, entry.raw)
 
 
 def _topic(message: Message) -> str:

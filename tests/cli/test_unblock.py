@@ -43,7 +43,8 @@ def test_the_user_is_reached_again(
 @pytest.mark.parametrize(
     ("words", "cure"),
     [
-        ((), "name what to unblock: --address, --target or --channel"),
+        ((), "name what to unblock: --address, --target, or --channel of a --user"),
+        (("--channel", "sms", "--user", ""), "name what to unblock"),
         (("--channel", "pager"), "--channel: not a channel; name one of email"),
         (("--channel", "sms", "--tenant", "a/b"), "tenant: holds '/'"),
     ],

@@ -69,9 +69,10 @@ def test_a_golden_record_of_version_1_still_loads() -> None:
     """State on disk outlives releases: a change that breaks this needs a version and a migration."""
     data = bytes.fromhex(GOLDEN)
     assert CODEC.decode(data) == golden()
-    # Since 0.2 a hold says at its end whether it is spare, and a record names declared topics.
+    # Since 0.2 a hold says at its end whether it is spare. A record names declared topics, and says
+    # at its end when its profile was read.
     now = GOLDEN.replace("639b09", "639c09").replace("0a475736572", "0a475736572c2")
-    assert CODEC.encode(golden()).hex() == now.replace("019e", "019f", 1) + "90"
+    assert CODEC.encode(golden()).hex() == now.replace("019e", "01dc0010", 1) + "9000"
 
 
 def golden() -> UserRecord:

@@ -207,9 +207,10 @@ def test_headers_of_dead_letters_are_all_listed() -> None:
 def test_headers_of_forwarded_records_are_all_listed() -> None:
     policy = DecodePolicy(16, 8, LIMITS)
     decode = Decoder(policy, PartitionClocks(), DecodeErrorLimit(DecodeErrorPolicy(), lambda *_: None))
-    routed: Any = decode([raw("events", EVENT)._replace(partition=(PARTITION + 1) % 16)])
+    away = raw("profiles", PROFILE)._replace(key=b"default/ada", partition=(PARTITION + 1) % 16)
+    routed: Any = decode([away])
     assert [one.step for one in routed] == ["outbox"]
-    assert {name for name, _ in routed[0].bundle[0].headers} == set(FORWARD_HEADERS)
+    assert {name for one in routed[0].bundle for name, _ in one.headers} == set(FORWARD_HEADERS)
 
 
 def test_the_event_schema_has_what_the_codec_reads() -> None:

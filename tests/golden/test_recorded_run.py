@@ -24,6 +24,7 @@ NOT_OF_THE_GATE = {
     "out_of_attempts": "delivery counts attempts",
     "stale_profile": "the send ledger finds it; the gate reads it and decides again",
     "resent_after_unknown": "delivery after a crash",
+    "outdated": "a profile forwarded again by a shard that lost its state",
     "resubscribed": "a receipt of a kind that the recorded release did not know",
     "unblocked": "a receipt of a kind that the recorded release did not know",
 }

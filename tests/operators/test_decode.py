@@ -12,10 +12,12 @@ from operators.decode import DecodePolicy, Decoder, Homes, Routed
 from operators.gate import GateInput, GroupBatch
 from sources.partitioner import key_group_of, partition_of
 from tests.providers.samples import MARKS, message
+from tocsin.decision.suppressions import AddressReport
 from tocsin.formats.codec import EventLimits, ProfileChange, read_dead_letter
 from tocsin.formats.forwarded import ORIGIN_HEADER, RECEIVED_HEADER
 from tocsin.model import topics
 from tocsin.model.event import Event
+from tocsin.model.ids import target_id
 from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.statuses import Reason
@@ -144,6 +146,47 @@ def test_an_event_on_a_foreign_partition_is_forwarded_once_and_counted_where_it_
     assert isinstance(entry.item, Event)
     assert str(entry.item.origin) == f"events/{away}/9"
     assert entry.item.received_ms == NOW
+
+
+def test_a_misplaced_profile_leaves_a_tombstone_that_erases_nobody() -> None:
+    away = (home("ann") + 1) % PARTITIONS
+    raw = RawRecord(topics.PROFILES, away, 9, NOW, b'"default/ann"', b'{"email": "a@b.example"}', ())
+    forwarded, left = outs(decoder()([raw]))
+    assert (forwarded.partition, forwarded.key, forwarded.value) == (home("ann"), b"default/ann", raw.value)
+    assert (left.topic, left.partition, left.key, left.value) == (raw.topic, away, raw.key, None)
+    for partition in (away, home("ann")):
+        again = RawRecord(topics.PROFILES, partition, 10, NOW, left.key, left.value, left.headers)
+        assert decoder()([again]) == []
+
+
+def test_a_misplaced_erasure_is_forwarded_and_is_its_own_tombstone() -> None:
+    away = (home("ann") + 1) % PARTITIONS
+    (forwarded,) = outs(decoder()([RawRecord(topics.PROFILES, away, 9, NOW, b"default/ann", None, ())]))
+    assert (forwarded.partition, forwarded.key, forwarded.value) == (home("ann"), b"default/ann", None)
+    again = RawRecord(topics.PROFILES, home("ann"), 3, NOW, forwarded.key, None, forwarded.headers)
+    (entry,) = inputs(decoder()([again]))
+    assert isinstance(entry.item, ProfileChange)
+    assert entry.item.profile is None
+
+
+def test_a_receipt_without_a_user_goes_to_every_partition_and_there_to_every_key_group() -> None:
+    value = msgspec.json.encode({"kind": "opted_out", "channel": "sms", "address": "12125550142"})
+    copies = outs(decoder()([RawRecord(topics.RECEIPTS, 2, 7, NOW, None, value, ())]))
+    assert [(one.topic, one.partition, one.value) for one in copies] == [
+        (topics.RECEIPTS, partition, value) for partition in range(PARTITIONS)
+    ]
+    found = [
+        entry
+        for one in copies
+        for entry in inputs(
+            decoder()([RawRecord(topics.RECEIPTS, one.partition, 9, NOW, one.key, value, one.headers)])
+        )
+    ]
+    assert len(found) == PARTITIONS * KEY_GROUPS * 2, "both spellings of the number"
+    assert [entry.item.is_logged for entry in found if isinstance(entry.item, AddressReport)].count(True) == 1
+    assert {entry.user_key for entry in found} == {
+        f"default/\x01{target_id(number)}" for number in ("12125550142", "+12125550142")
+    }
 
 
 def test_a_receipt_with_a_mark_finds_the_partition_and_key_group_of_its_user() -> None:

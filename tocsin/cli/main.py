@@ -43,7 +43,7 @@ COMMANDS = {
     "send": Command("tocsin.cli.send:send", "Write one event to Kafka and say where it went."),
     "unblock": Command(
         "tocsin.cli.unblock:unblock",
-        "Let a user be reached again at an address or device that a receipt blocked.",
+        "Let users be reached again at an address or device that a receipt blocked.",
     ),
     "tail": Command("tocsin.cli.tail:tail", "Print a topic's records as they arrive."),
     "balance": Command(

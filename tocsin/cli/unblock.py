@@ -18,16 +18,16 @@ from tocsin.model.statuses import CHANNELS
 
 def unblock(
     *,
-    user: Annotated[str, typer.Option(help="id of the user")],
+    user: Annotated[str, typer.Option(help="id of the user; by default all who have the address")] = "",
     tenant: Annotated[str, typer.Option(help="tenant of the user")] = "default",
     address: Annotated[str, typer.Option(help="the address, number or device token")] = "",
     target: Annotated[str, typer.Option(help="or its hash, as `tocsin why` shows it")] = "",
     channel: Annotated[str, typer.Option(help="or all of the user's on this channel")] = "",
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Let a user be reached again at an address or device that a receipt blocked."""
-    if not (address or target or channel):
-        fail("name what to unblock: --address, --target or --channel", code=2)
+    """Let users be reached again at an address or device that a receipt blocked."""
+    if not (address or target or (channel and user)):
+        fail("name what to unblock: --address, --target, or --channel of a --user", code=2)
     if channel and channel not in CHANNELS:
         fail(f"--channel: not a channel; name one of {', '.join(CHANNELS)}", code=2)
     receipt = ReceiptEvent(

@@ -31,10 +31,12 @@ from tocsin.decision.recipient import (
 from tocsin.decision.rules import ORDER, Entry, Rules, bind
 from tocsin.decision.scope import scope_of
 from tocsin.decision.subjects import EventSubject, HeldSubject, MessageSubject, WholeEvent
+from tocsin.decision.suppressions import AddressReport
 from tocsin.decision.timers import HeldEvent, HeldMessage, TimerKind, decode_payload, event_of
 from tocsin.decision.user_state import PROFILE_TIMER, HoldRef, UserRecord
 from tocsin.decision.verdict import Cancel, Suppress
 from tocsin.errors import DecodeError
+from tocsin.formats.forwarded import first_read_ms, is_forwarded
 from tocsin.formats.profiles import ProfileChange
 from tocsin.model.event import Event
 from tocsin.model.message import Retry
@@ -132,32 +134,55 @@ class Gate:
     ) -> Decision:
         """Apply what is sound of a record of `profiles`; what is not is dead-lettered with its cure.
 
-        A profile of a tenant that is not in the catalog is refused and not stored. Its erasure is applied.
+        A profile of a tenant that is not in the catalog is refused and not stored. Its erasure is applied. A
+        forwarded copy that is older than what was applied is refused: a shard without state forwards again.
         """
-        tenant = change.tenant
+        tenant, read_ms = change.tenant, first_read_ms(raw)
+        if record is not None and is_forwarded(raw) and profiles.is_outdated(record, change.profile, read_ms):
+            error = (
+                "forwarded here, older than the profile or erasure in force; if it is right, write it anew"
+            )
+            return Decision(record, dead_letters=[DeadLetter(raw, Reason.OUTDATED, error)])
         if change.profile is not None and tenant not in self._defaults:
             error = "tenant: not in the catalog; add tenants/<tenant>.yaml or correct the key, then replay"
             return Decision(record, dead_letters=[DeadLetter(raw, Reason.BAD_FIELD, error)])
-        decision = self.on_profile(record, tenant, change.user, change.profile, now_ms)
+        decision = self.on_profile(record, tenant, change.user, change.profile, now_ms, read_ms)
         if change.faults:
             error = f"{' | '.join(change.faults)} (the rest of the profile is applied)"
             decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, error))
         return decision
 
     def on_profile(
-        self, record: UserRecord | None, tenant: str, user: str, profile: Profile | None, now_ms: int
+        self,
+        record: UserRecord | None,
+        tenant: str,
+        user: str,
+        profile: Profile | None,
+        now_ms: int,
+        read_ms: int = 0,
     ) -> Decision:
-        """Take a profile over, and decide what waited for it; None erases the user and all that is held."""
+        """Take a profile over, and decide what waited for it; None erases the user and all that is held.
+
+        Args:
+            record: the user's, or None.
+            tenant: whose user.
+            user: the user's id.
+            profile: what the user's profile is now.
+            now_ms: the time of the decision.
+            read_ms: Kafka's time of the profile; 0 if no older one can come.
+        """
         if profile is None:
-            return self._erase(record, tenant, user, now_ms)
+            return self._erase(record, tenant, user, now_ms, read_ms)
+        known = record is not None and not record.is_nobody()
         found = record if record is not None else UserRecord()
         decision = Decision(found)
         defaults, before = self._defaults.get(tenant, _NO_DEFAULTS), found.contact_points
         decision.touched = profiles.adopt(found, user, profile, defaults.preferences)
         if decision.touched:
+            found.profile_ms = max(read_ms, found.profile_ms)
             receipts.name_again(found, before, now_ms, self.policy.blocked_max)
-        # Without a record nothing was ever sent to this user, so no message can be stale.
-        if decision.touched and record is not None:
+        # Nothing was ever sent to somebody who is not known, so no message can be stale.
+        if decision.touched and known:
             decision.profile_version = found.version
         waited, found.waiting = found.waiting, ()
         if waited:
@@ -174,8 +199,7 @@ class Gate:
         decision = Decision(record)
         kind = receipts.RECEIPTS.get(receipt.kind)
         if kind is None:
-            error = f"unknown kind of receipt: send one of {', '.join(sorted(receipts.KINDS))}"
-            decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, error))
+            decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, receipts.UNKNOWN_KIND))
             return decision
         targets = receipts.targets_of(record, receipt)
         if kind.lifts or receipts.blocks(receipt, kind):
@@ -188,6 +212,31 @@ class Gate:
         for timer_id in receipts.cancelled(record, receipt, kind) if record else ():
             assert record is not None, "only a record has timers"
             self._cancel(decision, record, receipt, timer_id, now_ms)
+        return decision
+
+    def on_address_report(
+        self, record: UserRecord | None, report: AddressReport, now_ms: int, raw: RawRecord
+    ) -> Decision:
+        """Suppress an address for all users of a tenant in a key group, or lift that.
+
+        Args:
+            record: the record of the address, or None.
+            report: the receipt; one key group of all logs it.
+            now_ms: the time of the decision.
+            raw: the record as it was read.
+        """
+        decision, receipt, targets = Decision(record), report.receipt, (report.target,)
+        kind = receipts.RECEIPTS.get(receipt.kind)
+        if kind is None:
+            if report.is_logged:
+                decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, receipts.UNKNOWN_KIND))
+            return decision
+        if kind.lifts or receipts.blocks(receipt, kind):
+            decision.record = record = record or UserRecord()
+            decision.touched = self._set_blocks(record, receipt, kind, targets, now_ms)
+        if report.is_logged:
+            outcome = receipts.receipt_outcome(receipt, kind, raw, targets, now_ms, self._version)
+            decision.outcomes.append(outcome)
         return decision
 
     def _set_blocks(
@@ -212,9 +261,9 @@ class Gate:
         found = record if record is not None else UserRecord()
         message = retry.message
         recipient = for_returned(found, retry, self._defaults.get(message.tenant, _NO_DEFAULTS))
-        if record is None and recipient is None:
+        if found.is_nobody() and recipient is None:
             # Nothing is kept of somebody who was erased.
-            decision = Decision(None)
+            decision = Decision(record)
         elif returned.is_first(found, retry, now_ms, self.policy):
             decision = Decision(found, True)
         else:
@@ -408,10 +457,15 @@ class Gate:
             return
         waiting.forget(record, event)
 
-    def _erase(self, record: UserRecord | None, tenant: str, user: str, now_ms: int) -> Decision:
-        """Forget a user: all that is held gets its final outcome, and queued messages will return to it."""
-        decision = Decision(None)
-        if record is None:
+    def _erase(
+        self, record: UserRecord | None, tenant: str, user: str, now_ms: int, read_ms: int
+    ) -> Decision:
+        """Forget a user: all that is held gets its final outcome, and queued messages will return to it.
+
+        Only the time of the erasure stays for a while, against forwarded copies of the profile.
+        """
+        decision = Decision(UserRecord(profile_ms=read_ms) if read_ms else None, bool(read_ms))
+        if record is None or record.is_nobody():
             return decision
         decision.touched = True
         decision.profile_version = -now_ms

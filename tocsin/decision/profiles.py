@@ -7,6 +7,16 @@ from tocsin.decision.user_state import UserRecord
 from tocsin.model.profile import Profile
 
 
+def is_outdated(record: UserRecord, profile: Profile | None, read_ms: int) -> bool:
+    """Return whether a forwarded profile or erasure is older than what was applied last.
+
+    A higher version than any before is newer, whatever the clock of its producer said.
+    """
+    if record.version and profile is not None and profile.version > record.version:
+        return False
+    return read_ms < record.profile_ms
+
+
 def adopt(record: UserRecord, user: str, profile: Profile, defaults: DefaultPreferences) -> bool:
     """Take a profile over; the tenant's defaults fill what the user has not chosen.
 

@@ -67,6 +67,7 @@ RECEIPTS: Mapping[str, ReceiptKind] = MappingProxyType(
     }
 )
 KINDS = frozenset(RECEIPTS)
+UNKNOWN_KIND = f"unknown kind of receipt: send one of {', '.join(sorted(KINDS))}"
 NO_TARGET = (
     "names no address or device of the user: send target, address, message_id with notification_id, or a"
     " channel that the user has (the receipt is logged, it blocks and lifts nothing)"

@@ -17,6 +17,8 @@ from tocsin.model.event import Origin
 
 PROFILE_TIMER: Final = "profile"
 """Id of the timer that ends the wait for a user's profile."""
+ERASURES_KEPT_MS: Final = 7 * 86_400_000
+"""How long the time of an erasure is kept, as in Kafka: compaction removes forwarded copies in a day."""
 LIFTS_KEPT_MS: Final = 30 * 86_400_000
 """How long a lifted block is remembered: longer than providers and topics keep an older receipt."""
 _VERSION: Final = b"\x01"
@@ -99,6 +101,8 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
         waiting: events that wait for the profile, in order of arrival. They are in the record, because the
             profile releases all of them in order. Their number and bytes are bounded.
         declared: names of the declared topics that entries of `seen` and `keys` number.
+        profile_ms: Kafka's time of the profile or erasure that was applied last, where it was first read. A
+            forwarded copy of an older one is not applied.
     """
 
     version: int = 0
@@ -116,6 +120,7 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     holds: dict[str, HoldRef] = {}
     waiting: tuple[Waiting, ...] = ()
     declared: tuple[str, ...] = ()
+    profile_ms: int = 0
 
     def naming(self, origin: Origin) -> tuple[str, ...]:
         """Return the names of declared topics, the origin's among them if it is one and there is room."""
@@ -133,6 +138,10 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
 
     def is_empty(self) -> bool:
         """Return whether nothing is left that a later decision could need."""
+        return not self.profile_ms and self.is_nobody()
+
+    def is_nobody(self) -> bool:
+        """Return whether nothing is known of the user, except perhaps the time of an erasure."""
         return not (
             self.version
             or self.blocked
@@ -156,6 +165,8 @@ def expire(record: UserRecord, now_ms: int) -> bool:
     record.seen, record.keys = seen, keys
     if not seen and not keys:
         record.declared = ()
+    if record.profile_ms and not record.version and record.profile_ms < now_ms - ERASURES_KEPT_MS:
+        record.profile_ms, shrunk = 0, True
     lifted = [key for key, at_ms in record.blocked.items() if at_ms < 0 and -at_ms < now_ms - LIFTS_KEPT_MS]
     for key in lifted:
         del record.blocked[key]

@@ -50,6 +50,8 @@ def profile_key(tenant: str, user: str) -> bytes:
 def decode_receipt(raw: RawRecord, marks: Marks | None = None) -> ReceiptEvent:
     """Read one record of `receipts`; raises `DecodeError`.
 
+    A receipt without a user names an address, and is about all users of the tenant who have it.
+
     Args:
         raw: the record.
         marks: reads the mark that names user and message; without it a receipt with a mark is refused.
@@ -59,7 +61,12 @@ def decode_receipt(raw: RawRecord, marks: Marks | None = None) -> ReceiptEvent:
         receipt = _unmarked(receipt, marks)
     elif not receipt.tenant:
         receipt = msgspec.structs.replace(receipt, tenant="default")
-    check_owner(receipt.tenant, receipt.user)
+    if not receipt.user and (receipt.address or receipt.target):
+        check_owner(receipt.tenant, "everybody")
+    elif not receipt.user:
+        raise DecodeError(Reason.BAD_FIELD, "user: empty; send the user, a mark, or an address")
+    else:
+        check_owner(receipt.tenant, receipt.user)
     return receipt
 
 

@@ -1,6 +1,8 @@
 """Marks forwarded records, and writes events of declared topics as CloudEvents.
 
-A mark is a header with the place or the time at which a record was first read.
+A mark is a header with the place or the time at which a record was first read. A profile that is forwarded
+leaves a tombstone at its old place, so that compaction removes the copy there. The tombstone erases nobody:
+it has a mark of its own.
 
 A record of a declared topic becomes a CloudEvent when it is decoded. So the gate, what it holds, and the
 user's partition know one form only.
@@ -14,15 +16,45 @@ import msgspec
 from tocsin.formats.cloudevents import STRUCTURED
 from tocsin.formats.rfc3339 import LATEST_MS
 from tocsin.model.event import Event, Origin
-from tocsin.model.raw import RawRecord
+from tocsin.model.raw import OutRecord, RawRecord
 
 ORIGIN_HEADER: Final = "tocsin-origin"
 """Place at which a forwarded record was first read: `topic/partition/offset`."""
 RECEIVED_HEADER: Final = "tocsin-received"
 """Kafka's time of the record at that place, ms since 1970 UTC."""
 CONTENT_TYPE: Final = ("content-type", STRUCTURED.encode())
-_MARKS = frozenset({ORIGIN_HEADER, RECEIVED_HEADER})
 _encode = msgspec.json.Encoder().encode
+MOVED_HEADER: Final = "tocsin-moved"
+"""On the tombstone that a forwarded profile leaves: the partition that it moved to."""
+_MARKS = frozenset({ORIGIN_HEADER, RECEIVED_HEADER})
+_DIGITS: Final = 16
+
+
+def is_tombstone(raw: RawRecord) -> bool:
+    """Return whether a record is the tombstone of a forwarded profile, and says nothing of its user."""
+    return raw.value is None and any(name == MOVED_HEADER for name, _ in raw.headers)
+
+
+def tombstone(raw: RawRecord, home: int) -> OutRecord:
+    """Write the tombstone of a profile that moves to the partition `home`."""
+    return OutRecord(raw.topic, raw.partition, raw.key, None, ((MOVED_HEADER, str(home).encode()),))
+
+
+def first_read_ms(raw: RawRecord) -> int:
+    """Return Kafka's time of a record at the place where it was first read, ms since 1970 UTC."""
+    marked = dict(raw.headers).get(RECEIVED_HEADER, b"") if raw.headers else b""
+    return int(marked) if marked.isdigit() and len(marked) < _DIGITS else raw.timestamp_ms
+
+
+def is_forwarded(raw: RawRecord) -> bool:
+    """Return whether a record was first read on another partition."""
+    return any(name == ORIGIN_HEADER for name, _ in raw.headers)
+
+
+def marks_of(raw: RawRecord) -> tuple[tuple[str, bytes], ...]:
+    """Return the marks of a record that is forwarded from where it is."""
+    origin = f"{raw.topic}/{raw.partition}/{raw.offset}".encode()
+    return (ORIGIN_HEADER, origin), (RECEIVED_HEADER, str(raw.timestamp_ms).encode())
 
 
 def place_of(raw: RawRecord) -> str:

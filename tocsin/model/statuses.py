@@ -80,6 +80,7 @@ class Reason(StrEnum):
     BAD_EXPRESSION = "bad_expression"
     UNKNOWN_USER = "unknown_user"
     FORWARD_LOOP = "forward_loop"
+    OUTDATED = "outdated"
     # dead or retrying: delivery
     RENDER_ERROR = "render_error"
     THROTTLED = "throttled"
@@ -123,6 +124,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.BAD_EXPRESSION: "An expression of the catalog failed on this event.",
     Reason.UNKNOWN_USER: "No profile came within the time events wait for one.",
     Reason.FORWARD_LOOP: "The record was forwarded to this partition and does not belong here either.",
+    Reason.OUTDATED: "A newer profile or an erasure of this user was read before.",
     Reason.RENDER_ERROR: "The template could not be rendered with this event's data.",
     Reason.THROTTLED: "The provider asked to slow down.",
     Reason.TRANSIENT: "The provider failed for now.",
