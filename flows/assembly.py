@@ -86,10 +86,12 @@ class Assembly:
         self.runtime.start()
         stack.callback(self.runtime.stop)
         admin = TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options)
+        admin.check(settings.partitions)
         # Read once: a process subscribes to its topics when it starts.
         sources = self.content.catalog.sources if plan.has_gate else {}
         self._declared = admin.declared([topics.declared(topic) for topic in sources])
-        self.shard = self._open_shard(admin)
+        topic_ids = admin.topic_ids((*plan.topics, *self._declared))
+        self.shard = self._open_shard(admin.cluster_id(), topic_ids)
         self.meters = Meters()
         self.ledger = open_ledger(settings, self.runtime, stack)
         self.channels = open_channels(
@@ -103,9 +105,7 @@ class Assembly:
         )
         self.writer = open_writer(settings, stack) if plan.has_tracker else None
         self.consumer = self._open_consumer()
-        self._watch = TopicWatch(
-            admin, admin.topic_ids((*plan.topics, *self._declared)), self.consumer.refuse
-        )
+        self._watch = TopicWatch(admin, topic_ids, self.consumer.refuse)
         self.decoder = decoder(settings, self.consumer, sources)
         self.epochs = TimedEpochs(self.shard, self.runtime.monotonic_ms, signals.ready)
         self.checks = shard_checks(
@@ -114,12 +114,11 @@ class Assembly:
         self.parts = self._parts(signals.stop)
         self._serve()
 
-    def _open_shard(self, admin: TopicAdmin) -> Shard[UserRecord]:
+    def _open_shard(self, cluster: str, topic_ids: dict[str, str]) -> Shard[UserRecord]:
         settings, plan = self._settings, self._plan
-        admin.check(settings.partitions)
         identity = Identity(
-            cluster=admin.cluster_id(),
-            topics=admin.topic_ids((*plan.topics, *self._declared)),
+            cluster=cluster,
+            topics=topic_ids,
             partitions=settings.partitions,
             key_groups=settings.key_groups,
             shard=plan.number,

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
+from tests.waiting import until
 from tocsin.cli.demo_environment import DemoEnvironment
 from tocsin.cli.main import main
 from tocsin.cli.send import write
@@ -159,7 +161,7 @@ def test_named_queries_answer(terminal: Terminal, running: object) -> None:
         (["check"], {"TOCSIN_KAFKA_OPTIONS": "{bad"}, 78, "TOCSIN_KAFKA_OPTIONS"),
         (["check"], {"TOCSIN_REDIS": "redis://127.0.0.1/0?such=1"}, 1, "such"),
         (["balance"], {"TOCSIN_KAFKA_OPTIONS": '{"sasl.mechanismx": "x"}'}, 78, "sasl.mechanismx"),
-        (["why", "x"], {"TOCSIN_CLICKHOUSE": "http://127.0.0.1:9/x"}, 1, "tocsin check"),
+        (["why", "x"], {"TOCSIN_CLICKHOUSE": "http://127.0.0.1:9/x"}, 1, "TOCSIN_CLICKHOUSE"),
         (["balance"], {"TOCSIN_CLICKHOUSE": "nonsense"}, 78, "TOCSIN_CLICKHOUSE"),
     ],
 )
@@ -194,9 +196,20 @@ def test_a_changed_layout_is_refused_with_the_cure(
     terminal: Terminal, running: "subprocess.Popen[str]"
 ) -> None:
     state = Path(terminal.env["TOCSIN_STATE_DIR"])
-    until = time.monotonic() + 60
-    while not (state / "gate-0").exists() and time.monotonic() < until:
-        time.sleep(0.2)
+    until((state / "gate-0").exists, "the start")
     code, _, err = terminal.tocsin("run", "--shard", "0/2", TOCSIN_KEY_GROUPS="5")
     assert code == 78
     assert "another process uses it" in err or "key groups" in err
+
+
+def test_a_topic_created_anew_stops_a_running_shard(terminal: Terminal, tmp_path: Path) -> None:
+    own = {"TOCSIN_TOPIC_PREFIX": "anew.", "TOCSIN_STATE_DIR": str(tmp_path), "TOCSIN_HTTP_PORT": "0"}
+    assert terminal.tocsin("topics", "create", **own)[0] == 0
+    shard = terminal.start("run", "--flow", "decide", "--shard", "0/1", **own)
+    until(lambda: (tmp_path / "gate-0").exists() or shard.poll() is not None, "the start")
+    admin = AdminClient({"bootstrap.servers": terminal.settings.kafka})
+    admin.delete_topics(["anew.bulk"])["anew.bulk"].result(30)
+    terminal.tocsin("topics", "create", **own)
+    _, err = shard.communicate(timeout=90)
+    assert shard.returncode == 78
+    assert "topics were deleted and created anew since the state was written: bulk;" in err
