@@ -205,7 +205,9 @@ def test_a_sample_that_does_not_render(check: Check) -> None:
 def test_a_link_that_may_not_be_followed(check: Check) -> None:
     problems = check({"templates/hello/url.j2": "{{ data.name }}"})
     assert len(problems) == 3
-    assert problems[0].endswith("template hello, part url: not a link that may be followed")
+    assert problems[0].endswith(
+        "template hello, part url: not a link that may be followed; use https:// or the scheme of an app"
+    )
 
 
 def test_a_template_that_is_not_utf_8(check: Check) -> None:

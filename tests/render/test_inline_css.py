@@ -1,6 +1,7 @@
 """Mails with `<style>`: rules become attributes, and what no attribute can say stays as it was written."""
 
 from html.parser import HTMLParser
+from pathlib import Path
 
 import css_inline
 import pytest
@@ -44,6 +45,16 @@ class Parsed(HTMLParser):
         if data.strip():
             self.said.append(data)
 
+    def kinds(self, kind: str) -> list[object]:
+        return [one[1] for one in self.said if isinstance(one, tuple) and one[0] == kind]
+
+    def tags(self) -> list[str]:
+        return [one[0] for one in self.said if isinstance(one, tuple) and isinstance(one[1], list)]
+
+    def styles(self) -> list[str]:
+        found = [one[1] for one in self.said if isinstance(one, tuple) and isinstance(one[1], list)]
+        return [value or "" for attributes in found for name, value in attributes if name == "style"]
+
     def handle_comment(self, data: str) -> None:
         self.said.append(("comment", data))
 
@@ -55,7 +66,10 @@ def parsed(html: str) -> list[object]:
 def whole(html: str) -> str:
     """Inline without taking texts and links out."""
     inliner = css_inline.CSSInliner(
-        keep_style_tags=True, remove_inlined_selectors=True, load_remote_stylesheets=False
+        keep_style_tags=True,
+        keep_link_tags=True,
+        remove_inlined_selectors=True,
+        load_remote_stylesheets=False,
     )
     return inliner.inline(html)
 
@@ -97,6 +111,21 @@ def test_a_marked_block_stays_whole() -> None:
     assert "p { margin: 0; }" in found
 
 
+@pytest.mark.parametrize("media", ["print", "screen and (min-width:480px)", "(prefers-color-scheme: dark)"])
+def test_a_block_for_some_screens_stays_whole(media: str) -> None:
+    block = f'<style type="text/css" media="{media}">p {{ color: red; }}</style>'
+    assert inline_css(mail("", "<p>x</p>", block)) == mail("", "<p>x</p>", block)
+    found = inline_css(mail("p { margin: 0; }", "<p>x</p>", block))
+    assert '<p style="margin: 0;">x</p>' in found
+    assert "p { color: red; }" in found
+
+
+@pytest.mark.parametrize("media", ['media="all"', "media=screen", "MEDIA='Screen'", 'id="media"', ""])
+def test_a_block_for_every_screen_is_inlined(media: str) -> None:
+    found = inline_css(mail("", "<p>x</p>", f"<style {media}>p {{ color: red; }}</style>"))
+    assert '<p style="color: red;">x</p>' in found
+
+
 def test_conditional_comments_and_entities_stay() -> None:
     mso, end = "<!--[if mso]><table><tr><td><![endif]-->", "<!--[if mso]></td></tr></table><![endif]-->"
     body = f"{mso}<p>5&nbsp;&lt;&#8203;6 &zwnj;€</p>{end}"
@@ -108,8 +137,10 @@ def test_nothing_is_loaded_from_elsewhere(tmp_path_factory: pytest.TempPathFacto
     sheet = tmp_path_factory.mktemp("css") / "a.css"
     sheet.write_text("p { color: red; }")
     for place in (sheet, f"file://{sheet}", "http://127.0.0.1:9/a.css"):
-        found = inline_css(mail("h1 { margin: 0; }", "<p>x</p>", f'<link rel="stylesheet" href="{place}">'))
-        assert "red" not in found
+        link = f'<link rel="stylesheet" href="{place}">'
+        found = inline_css(mail("p { margin: 0; }", "<p>x</p>", link))
+        assert '<p style="margin: 0;">x</p>' in found
+        assert link in found, "a web font still loads in the reader's client"
 
 
 def test_texts_and_links_of_one_structure_are_not_mixed_up() -> None:
@@ -173,3 +204,25 @@ def test_the_html_part_of_a_mail_is_inlined_and_data_stays_data() -> None:
     assert f'<h1 style="color: #123;">Hi {name}</h1>' in content.html
     assert f'<div class="card pad" style="background: #fff;">{name}</div>' in content.html
     assert MEDIA in content.html
+
+
+MJML = (Path(__file__).parent / "mails/mjml-5.4.1.html").read_text()
+"""What MJML 5.4.1 makes of the `.mjml` file beside it, with expressions of Jinja in it."""
+
+
+def test_a_mail_made_by_mjml_gets_its_own_rules_and_loses_nothing() -> None:
+    data = {"name": "Ada", "order": "A-1", "url": "https://shop.example/t/1?a=1&b=2"}
+    templates = STYLED | {"hello/en/html": MJML}
+    content = renderer(templates).render(message("email", data))
+    assert isinstance(content, EmailContent)
+    before, after = Parsed(MJML), Parsed(content.html)
+    assert before.kinds("comment") == after.kinds("comment"), "what Outlook reads"
+    assert [tag for tag in before.tags() if tag != "tbody"] == [tag for tag in after.tags() if tag != "tbody"]
+    assert (
+        '<a href="https://shop.example/help" style="color: #1f4fd8 !important;">Help</a> &amp; more'
+        in content.html
+    )
+    assert 'href="https://shop.example/t/1?a=1&amp;b=2"' in content.html
+    for kept in ("@media only screen and (min-width:480px)", ".moz-text-html .mj-column-per-60", "a:hover"):
+        assert kept in content.html
+    assert "width: 60%" not in "".join(after.styles()), "only wide screens have two columns"

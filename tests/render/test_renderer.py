@@ -241,7 +241,7 @@ def test_a_long_push_body_is_cut_at_a_word_with_an_ellipsis() -> None:
 
 def test_a_link_that_leaves_no_room_is_an_error() -> None:
     text = failure(HELLO | {"hello/url": "https://skylark.example/" + "a" * 2_000})
-    assert text == "template hello, part url: too long for a push notification"
+    assert text == "template hello, part url: too long for a push notification; shorten the link"
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,10 @@ def test_a_long_collapse_key_is_replaced_by_its_hash() -> None:
 )
 def test_a_link_that_must_not_be_followed_is_an_error(name: str) -> None:
     text = failure(HELLO | {"hello/url": "{{ data.url }}"}, DATA | {"url": name})
-    assert text == "template hello, part url: not a link that may be followed"
+    assert (
+        text
+        == "template hello, part url: not a link that may be followed; use https:// or the scheme of an app"
+    )
 
 
 def test_a_missing_variable_is_named_without_any_value() -> None:

@@ -298,7 +298,7 @@ def _notification_problems(
             yield document.problem((name, "channels", index), f"`{channel}` appears twice, remove one")
     for at, limit in enumerate(notice.limits):
         if limit.channel is not None and limit.channel not in channels:
-            text = f"`{limit.channel}` is none of its channels, so this limit never holds: remove it"
+            text = f"`{limit.channel}` is none of its channels, so this limit never applies: remove it"
             yield document.problem((name, "limits", at), text)
     yield from _expression_problems(document, name, notice)
 
@@ -320,7 +320,7 @@ def _category_problems(
 def _idle_marketing_limits(document: Document, name: str, notice: NotificationSpec) -> Iterator[Problem]:
     for at, limit in enumerate(notice.limits):
         if limit.scope == "marketing":
-            text = f"category `{notice.category}` is not marketing, so this limit never holds: remove it"
+            text = f"category `{notice.category}` is not marketing, so this limit never applies: remove it"
             yield document.problem((name, "limits", at), text)
 
 

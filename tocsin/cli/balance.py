@@ -174,8 +174,8 @@ def show(drawn: Reconciliation) -> None:
     console.print(table)
     if drawn.unjudged:
         console.print(
-            "not judged: events and messages without a word, of which Kafka may have deleted the outcome; "
-            "ask without --no-clickhouse",
+            "not judged: events and messages without an outcome. Kafka may have deleted it; "
+            "run again without --no-clickhouse",
             soft_wrap=True,
         )
     if drawn.error:

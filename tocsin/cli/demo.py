@@ -63,7 +63,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="seed of the random choice of passengers")] = 2013,
     speed: Annotated[
         str,
-        typer.Option(help="seconds of flight time in a second: a number, or max (default with --headless)"),
+        typer.Option(help="seconds of flight time per second: a number, or max (default with --headless)"),
     ] = "",
     shards: Annotated[int, typer.Option(min=1, max=8, help="number of shards, each a process")] = 2,
     headless: Annotated[

@@ -105,7 +105,8 @@ def sms_content(parts: Parts, context: ContentContext) -> SmsContent:
         text = smart(text, currency_codes=context.sms.currency_codes)
         size = analyse(text)
     if len(text) > MAX_SMS_CHARS:
-        msg = f"template {context.message.template}, part sms: longer than {MAX_SMS_CHARS} characters"
+        where = f"template {context.message.template}, part sms"
+        msg = f"{where}: longer than {MAX_SMS_CHARS} characters; shorten it"
         raise RenderError(msg)
     return SmsContent(text=text, segments=size.segments, encoding=size.encoding, sender=context.senders.sms)
 
@@ -124,7 +125,7 @@ def push_content(parts: Parts, context: ContentContext) -> PushContent:
     # The link goes out twice: in the data for the app, and where the platform opens it.
     used = json_size(title) + 2 * json_size(url) + len(msgspec.json.encode(data)) + json_size(collapse_key)
     if MAX_PUSH_BYTES - used < MIN_BODY_BYTES:
-        msg = f"template {message.template}, part url: too long for a push notification"
+        msg = f"template {message.template}, part url: too long for a push notification; shorten the link"
         raise RenderError(msg)
     return PushContent(
         title=title,

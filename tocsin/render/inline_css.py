@@ -1,8 +1,8 @@
 """Copies the rules of `<style>` into `style` attributes, since many mail clients read nothing else.
 
 What no attribute can say stays in `<style>` as it was written, `!important` included: `@media`, `@font-face`,
-`:hover`. A mail whose `<style>` has only such rules, or `:root`, is not touched. A block that is marked
-`<style data-css-inline="ignore">` stays whole.
+`:hover`. A mail whose `<style>` has only such rules, or `:root`, is not touched. A block stays whole if its
+tag has `data-css-inline="ignore"`, or a `media` other than `all` and `screen`.
 
 The inliner parses the whole mail, which takes as long as rendering it. So it sees each structure of a mail
 once: the texts and links, which differ from mail to mail, are taken out before and put back after.
@@ -16,7 +16,10 @@ import css_inline
 
 MEMO = 512  # structures of mails, some 10 kB each
 
-_STYLE: Final = re.compile(r"<[sS][tT][yY][lL][eE]\b[^>]*>(.*?)</[sS][tT][yY][lL][eE]\s*>", re.DOTALL)
+_STYLE: Final = re.compile(r"<[sS][tT][yY][lL][eE]\b([^>]*)>(.*?)</[sS][tT][yY][lL][eE]\s*>", re.DOTALL)
+_IGNORED: Final = re.compile(r"""\bdata-css-inline\s*=\s*["']?ignore""", re.IGNORECASE)
+# css-inline 0.24 does not read `media`: it would give every screen the rules of a printer.
+_MEDIA: Final = re.compile(r"""\bmedia\s*=\s*(?!["']?\s*(?:all|screen)\s*(?:["'>]|$))""", re.IGNORECASE)
 _COMMENT: Final = re.compile(r"/\*.*?\*/|<!--|-->", re.DOTALL)
 _AT_RULE: Final = re.compile(r"@[^{};]*(?:;|\{(?:[^{}]|\{[^{}]*\})*\})")
 _STAYS: Final = re.compile(r":(?:root|hover|active|visited|focus|:)")
@@ -27,7 +30,7 @@ _LINK: Final = re.compile(r'="(https?:[^"<>]+)"')
 _MARK, _END = "\ue000", "\ue001"  # private use: no parser gives them a meaning
 _PLACE: Final = re.compile(f"{_MARK}(\\d+){_END}")
 _INLINER: Final = css_inline.CSSInliner(
-    keep_style_tags=True, remove_inlined_selectors=True, load_remote_stylesheets=False
+    keep_style_tags=True, keep_link_tags=True, remove_inlined_selectors=True, load_remote_stylesheets=False
 )
 
 
@@ -44,15 +47,27 @@ def inline_css(html: str) -> str:
     Raises:
         css_inline.InlineError: the styles cannot be read.
     """
-    styles = _STYLE.findall(html)
+    styles = [css for attributes, css in _STYLE.findall(html) if not _stays(attributes)]
     if not styles:
         return html
     style = _read_style("\n".join(styles))
     if not style.has_rules:
         return html
+    html = _STYLE.sub(_with_mark, html)
     if style.reads_attributes or _MARK in html:
         return _INLINER.inline(html)
     return _by_structure(html)
+
+
+def _stays(attributes: str) -> bool:
+    return bool(_IGNORED.search(attributes) or _MEDIA.search(attributes))
+
+
+def _with_mark(style: re.Match[str]) -> str:
+    """Mark a block that css-inline must leave alone."""
+    if not _MEDIA.search(style[1]) or _IGNORED.search(style[1]):
+        return style[0]
+    return f'<style{style[1]} data-css-inline="ignore">{style[2]}</style>'
 
 
 @lru_cache(MEMO)

@@ -87,7 +87,7 @@ class Renderer:
             if found is not None:
                 parts = {part: compiled(self._environment, name) for part, name in found.items()}
                 return _Plan(parts, next((tag for tag in family(wanted) if knows_locale(tag)), LAST_LOCALE))
-        msg = f"template {template}: {channel} lacks a part in the recipient's language and in every fallback"
+        msg = f"template {template}: {channel} lacks a part in every language; `tocsin check` names it"
         raise RenderError(msg)
 
     def _unsubscribe_url(self, message: Message, tenant: _Tenant) -> str:

@@ -104,7 +104,7 @@ def safe_url(url: str) -> str:
     clean = ascii_url(one_line(url))
     found = _SCHEME.match(clean)
     if not found or found[1].lower() in _UNSAFE_SCHEMES:
-        msg = "not a link that may be followed"
+        msg = "not a link that may be followed; use https:// or the scheme of an app"
         raise ValueError(msg)
     return _escaped(clean)
 
