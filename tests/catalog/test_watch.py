@@ -111,9 +111,18 @@ def test_templates_count_too(path: Path) -> None:
 def test_an_empty_folder_keeps_the_old_catalog(path: Path) -> None:
     watch = Watch(path)
     shutil.rmtree(path)
+    path.mkdir()
     (reload,) = watch.polls(4)
     assert reload.catalog is None
     assert "write at least one .yaml file there" in reload.problem
+
+
+def test_a_folder_that_is_gone_keeps_the_old_catalog(path: Path) -> None:
+    watch = Watch(path)
+    shutil.rmtree(path)
+    (reload,) = watch.polls(4)
+    assert reload.catalog is None
+    assert "there is no such folder" in reload.problem
 
 
 def test_polls_are_not_more_frequent_than_asked(path: Path) -> None:
