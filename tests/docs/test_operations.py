@@ -26,7 +26,9 @@ SENTENCES = ("tocsin/store/*.py", "sources/*.py", "sinks/outbox.py")
 
 @pytest.mark.parametrize("name", ["architecture", "operations"])
 def test_pages_are_short(name: str) -> None:
-    assert 60 < len(PAGES[name].splitlines()) <= 200
+    """Tables that are written by a command do not count: they grow with the code."""
+    written = re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", PAGES[name], flags=re.DOTALL)
+    assert 60 < len(written.splitlines()) <= 200
 
 
 @pytest.mark.parametrize("name", PAGES)
