@@ -19,6 +19,7 @@ class TopicRecord(NamedTuple):
 
 
 _USER_KEY = "tenant/user"
+_RECEIPT_KEY = "tenant/user; any with a mark, or without a user"
 _GATE, _DELIVER, _TRACK = "decide", "deliver", "track"
 _EVENT = TopicRecord(
     EVENT, "tenant/user; another key costs one forwarding to the user's partition", "producers", _GATE
@@ -27,7 +28,7 @@ PAYLOADS: Mapping[str, TopicRecord] = {
     topics.EVENTS: _EVENT,
     topics.BULK: _EVENT,
     topics.PROFILES: TopicRecord("profile", _USER_KEY, "producers", _GATE),
-    topics.RECEIPTS: TopicRecord("receipt", _USER_KEY, f"producers, {_DELIVER}", _GATE),
+    topics.RECEIPTS: TopicRecord("receipt", _RECEIPT_KEY, f"producers, {_DELIVER}", _GATE),
     topics.RETRIES: TopicRecord("retry", _USER_KEY, _DELIVER, _GATE),
     **{
         name: TopicRecord("message", _USER_KEY, _GATE, "" if ".webpush." in name else _DELIVER)
