@@ -19,6 +19,7 @@ from typer.exceptions import TyperException
 
 from tests.docs.repository import ROOT, pages
 from tocsin.catalog.loader import load
+from tocsin.catalog.spec import TenantSpec
 from tocsin.cli.main import COMMANDS, build
 
 # urllib3 binds a socket when it is imported, to see whether there is IPv6. No test may do that.
@@ -123,9 +124,19 @@ def test_json_is_json(block: Block) -> None:
 
 @each("yaml")
 def test_yaml_is_a_catalog_that_compiles(block: Block, tmp_path: Path) -> None:
-    """Notifications on a page take the place of those of the shipped catalog with the same template."""
+    """Notifications on a page take the place of the shipped ones with the same template.
+
+    Fields of a tenant take the place of these fields of the shipped tenant; categories are added to its own.
+    """
     specs = yaml.safe_load(block.text)
     shutil.copytree(CATALOG, tmp_path, dirs_exist_ok=True)
+    if specs.keys() <= TenantSpec.model_fields.keys():
+        file = tmp_path / "tenants/default.yaml"
+        shipped = yaml.safe_load(file.read_text())
+        categories = {"categories": shipped["categories"] | specs.get("categories", {})}
+        file.write_text(yaml.safe_dump(shipped | specs | categories))
+        assert load(tmp_path).tenant("default")
+        return
     (tmp_path / "notifications/flights.yaml").write_text(block.text)
     loaded = load(tmp_path)
     assert all(loaded.notification("default", name) for name in specs)
