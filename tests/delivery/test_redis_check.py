@@ -1,18 +1,29 @@
 """`tocsin check` and Redis: what it must be set to, and every right that Tocsin needs, by name."""
 
+import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 import redis
 from redis.asyncio import Redis
 
+from tests.providers.messages import message
 from tests.providers.samples import outgoing
 from tests.providers.valkey import OwnValkey, free_port
+from tocsin.delivery.claim import ClaimResult
+from tocsin.delivery.ledger import Ledger, LedgerPolicy
 from tocsin.delivery.redis_check import Right, check, rights
+from tocsin.delivery.redis_client import open_client
+from tocsin.delivery.runtime import Runtime
+from tocsin.delivery.versions import VersionWriter
 from tocsin.errors import Misconfigured
+from tocsin.model.raw import VersionNote
+from tocsin.providers.apple_token import RedisTokenShare, Signed
 from tocsin.providers.inapp import InApp, InAppAccount
-from tocsin.providers.inbox import Inbox, InboxPolicy
+from tocsin.providers.inbox import Entry, Inbox, InboxPolicy
 
+PAGE = Path(__file__).parent.parent.parent / "docs" / "redis.md"
 POLICY = InboxPolicy(prefix="t:")
 WANTED = rights("t:", [POLICY], shares_tokens=True)
 
@@ -63,14 +74,59 @@ def test_the_rights_that_check_names_are_enough_and_it_stores_nothing(valkey: Ow
         assert admin.dbsize() == 0
 
 
+def documented() -> list[str]:
+    """Read the rules of the user that the page makes."""
+    [command] = re.findall(r"ACL SETUSER tocsin on >PASSWORD ([^`]+)", PAGE.read_text())
+    return command.split()
+
+
+def test_the_rights_of_the_page_are_enough(valkey: OwnValkey) -> None:
+    wanted = rights("tocsin.", [InboxPolicy()], shares_tokens=True)
+    assert check(user_with(valkey, documented()), wanted) == []
+    named = {str(right).split()[0] for right in wanted} | {"+ping", "+select", "+info", "+eval"}
+    assert {rule for rule in documented() if rule.startswith("+")} == named
+
+
+async def test_with_the_rights_of_the_page_everything_works(valkey: OwnValkey, runtime: Runtime) -> None:
+    """Else a command that we send is missing from the list that `tocsin check` goes by."""
+    url = user_with(valkey, documented())
+    policy = LedgerPolicy(url=url, prefix="tocsin.", timeout_s=5)
+    ledger, versions = Ledger(policy, "1" * 16), VersionWriter(runtime, policy, [InboxPolicy()])
+    assert (await ledger.claim(message())).result is ClaimResult.FRESH
+    await ledger.finish(message(), 1, [], returned=False, unknown=False)
+    async with open_client(url) as client:
+        assert (await RedisTokenShare(client).settle("k", Signed("t", 1), "")).token == "t"
+        await use_inbox(Inbox(client, InboxPolicy()))
+    versions.publish([VersionNote("acme/ann", -7_000)])
+    runtime.run(versions.close(), 30)
+    await ledger.close()
+    with valkey.client() as admin:
+        assert sorted(key.partition(b":")[0] for key in admin.scan_iter()) == [
+            b"tocsin",
+            b"tocsin.ledger",
+            b"tocsin.version",
+        ]
+        admin.flushall()
+
+
+async def use_inbox(inbox: Inbox) -> None:
+    for name in ("m1", "m2"):
+        await inbox.add("acme/ann", Entry(name, "n", "welcome", "account", "t", "b", 1))
+    assert len(await inbox.newest("acme/ann")) == 2
+    assert await inbox.mark_read("acme/ann", ["m1"]) == ["m1"]
+    assert await inbox.mark_all_read("acme/ann") == ["m2"]
+    assert await inbox.remove("acme/ann", ["m1"]) == 0
+
+
 def test_a_user_with_every_right_lacks_nothing(valkey: OwnValkey) -> None:
     assert check(valkey.url, WANTED) == []
 
 
 def test_a_user_without_channels_is_told_which(valkey: OwnValkey) -> None:
     """Redis 7 gives a new user no channel."""
-    [problem] = check(user_with(valkey, ["~*", "+@all", "resetchannels"]), WANTED)
-    assert "`+publish &t:inbox:*`" in problem
+    publish, subscribe = check(user_with(valkey, ["~*", "+@all", "resetchannels"]), WANTED)
+    assert "`+publish &t:inbox:*`" in publish
+    assert "`+subscribe &t:inbox:*`" in subscribe
 
 
 @pytest.mark.parametrize("lacking", WANTED, ids=str)

@@ -80,7 +80,9 @@ def _of_inbox(policy: InboxPolicy) -> Iterator[Right]:
         ("DEL", unread),
     ):
         yield Right(command, place)
-    yield Right(("PUBLISH", live_channel(policy.prefix, _USER), ""), f"&{policy.prefix}inbox:*")
+    yield from (Right(("MULTI",)), Right(("EXEC",)))
+    live, channels = live_channel(policy.prefix, _USER), f"&{policy.prefix}inbox:*"
+    yield from (Right(("PUBLISH", live, ""), channels), Right(("SUBSCRIBE", live), channels))
 
 
 def check(url: str, wanted: Sequence[Right] = (), timeout_s: float = 2.0) -> list[str]:
