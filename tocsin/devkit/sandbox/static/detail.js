@@ -74,7 +74,7 @@ export class Detail {
       h("h3", {}, "Or send a first text message by hand"),
       h("pre", { cls: "code", tabindex: "0" }, command),
       h("div", { cls: "copy-row" }, copy),
-      h("p", { cls: "hint" }, "The ports of SMTP and Apple stand in sandbox.json, in the folder the sandbox runs in.")));
+      h("p", { cls: "hint" }, "The ports of SMTP and Apple are in sandbox.json, in the folder the sandbox runs in.")));
     this.root.querySelector(".start > svg").classList.add("mark");
   }
 }

@@ -142,7 +142,7 @@ const FACES = { push, sms, email, inapp };
 /** Draw a message; one whose content is gone says so. */
 export async function face(message, onOpen) {
   const draw = FACES[message.channel];
-  if (!message.content || !draw) return h("p", { cls: "gone" }, "The text of this message was not kept: the sandbox was restarted since.");
+  if (!message.content || !draw) return h("p", { cls: "gone" }, "The text of this message was not kept: the sandbox has been restarted.");
   return draw(message, onOpen);
 }
 
