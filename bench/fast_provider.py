@@ -1,13 +1,15 @@
 """A provider that cannot be the limit: answers Twilio and SendGrid calls after a delay, and checks nothing.
 
-`python -m bench.fast_provider --port P --delay-ms D [--record FILE] [--tls FOLDER]`, on 127.0.0.1, with
-asyncio protocols on uvloop. With `--record` each call whose text holds `bench-NUMBER-` adds a line to a file:
-the number, and the wall clock in ms. With `--tls` it uses the folder's certificate, made if it is not there.
+`python -m bench.fast_provider --port P --delay-ms D [--record FILE] [--tls FOLDER] [--count]`, on 127.0.0.1,
+with asyncio protocols on uvloop. With `--record` each call whose text holds `bench-NUMBER-` adds a line to a
+file: the number, and the wall clock in ms. With `--tls` it uses the folder's certificate, made if it is not
+there. With `--count` it prints how many connections it took when it is terminated.
 """
 
 import argparse
 import asyncio
 import re
+import signal
 import ssl
 import time
 from pathlib import Path
@@ -27,6 +29,8 @@ _MAIL = b"HTTP/1.1 202 Accepted\r\nX-Message-Id: 0123456789abcdef\r\nContent-Len
 class Answers(asyncio.Protocol):
     """Reads requests with a Content-Length; one at a time a connection, as HTTP/1.1 clients send them."""
 
+    connections = 0
+
     def __init__(self, delay_s: float, record: TextIO | None = None) -> None:
         self._delay_s = delay_s
         self._record = record
@@ -34,6 +38,7 @@ class Answers(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        Answers.connections += 1
 
     def data_received(self, data: bytes) -> None:
         self._data += data
@@ -59,7 +64,10 @@ async def serve(port: int, delay_s: float, record: TextIO | None, tls: ssl.SSLCo
     server = await loop.create_server(
         lambda: Answers(delay_s, record), "127.0.0.1", port, backlog=4096, ssl=tls
     )
-    await server.serve_forever()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    await stop.wait()
+    server.close()
 
 
 def _tls(folder: Path | None) -> ssl.SSLContext | None:
@@ -77,9 +85,12 @@ def main() -> None:
     parser.add_argument("--delay-ms", type=float, default=50)
     parser.add_argument("--record", type=Path, help="file for the number and time of each call")
     parser.add_argument("--tls", type=Path, help="folder of the certificate")
+    parser.add_argument("--count", action="store_true", help="print the number of connections at the end")
     arguments = parser.parse_args()
     record = arguments.record.open("w", buffering=1) if arguments.record else None
     uvloop.run(serve(arguments.port, arguments.delay_ms / 1000, record, _tls(arguments.tls)))
+    if arguments.count:
+        print(Answers.connections)
 
 
 if __name__ == "__main__":
