@@ -65,13 +65,17 @@ def test_what_expired_makes_room_when_written() -> None:
     assert len(remembered(seen, "c", KEEP, KEEP)) == len(seen)
 
 
-def test_forgetting_takes_the_newest_of_a_key_and_nothing_else() -> None:
+def test_forgetting_takes_the_entry_of_one_record_and_nothing_else() -> None:
     seen = remembered(remembered(remembered(b"", "a", 0, 0, offset=1), "b", 0, 0), "a", 2_000, 500, offset=2)
-    left = dedup.forget(seen, dedup.key_of("s", "a"))
+    key = dedup.key_of("s", "a")
+    left = dedup.forget(seen, key, Origin("events", 3, 2))
     assert original(left, "a", 0, 500) == "events/3/1"
     assert original(left, "a", 2_500, 500) == ""
     assert original(left, "b", 0, 500)
-    assert dedup.forget(left, dedup.key_of("s", "never")) == left
+    later = dedup.forget(seen, key, Origin("events", 3, 1))
+    assert original(later, "a", 0, 500) == ""
+    assert original(later, "a", 2_500, 500) == "events/3/2"
+    assert dedup.forget(left, dedup.key_of("s", "never"), Origin("events", 3, 1)) == left
 
 
 def test_fields_of_a_key_do_not_run_together() -> None:

@@ -68,9 +68,7 @@ def remember(
     `declared` names the declared topics that the entries number; the origin's is among them if there is room.
     """
     until = (time_ms if time_ms > now_ms else now_ms) + keep_ms
-    topic = _TOPIC_NUMBER.get(origin.topic)
-    if topic is None:
-        topic = _FIRST_DECLARED + declared.index(origin.topic) if origin.topic in declared else _UNNAMED
+    topic = _topic_number(origin.topic, declared)
     entry = _pack(key, time_ms, until, topic, origin.partition, origin.offset)
     size, start = len(seen), 0
     while start < size and _ENTRY.unpack_from(seen, start)[2] <= now_ms:
@@ -86,10 +84,18 @@ def _topic_name(number: int, declared: tuple[str, ...]) -> str:
     return declared[at] if at < len(declared) else topics.declared("?")
 
 
-def forget(seen: bytes, key: bytes) -> bytes:
-    """Remove the newest entry of a key, so that its event may come again."""
-    for at in range(len(seen) - _SIZE, -1, -_SIZE):
-        if seen.startswith(key, at):
+def _topic_number(name: str, declared: tuple[str, ...]) -> int:
+    found = _TOPIC_NUMBER.get(name)
+    if found is not None:
+        return found
+    return _FIRST_DECLARED + declared.index(name) if name in declared else _UNNAMED
+
+
+def forget(seen: bytes, key: bytes, origin: Origin, declared: tuple[str, ...] = ()) -> bytes:
+    """Remove the entry of one record, so that its event may come again."""
+    whose = (_topic_number(origin.topic, declared), origin.partition, origin.offset)
+    for at in range(0, len(seen), _SIZE):
+        if seen.startswith(key, at) and _ENTRY.unpack_from(seen, at)[3:] == whose:
             return seen[:at] + seen[at + _SIZE :]
     return seen
 

@@ -85,4 +85,5 @@ def read(payload: bytes, tenant: str, user: str) -> Waited:
 
 def forget(record: UserRecord, event: Event) -> None:
     """Let a dead event come again: its replay is no duplicate."""
-    record.seen = dedup.forget(record.seen, dedup.key_of(event.source, event.id))
+    key = dedup.key_of(event.source, event.id)
+    record.seen = dedup.forget(record.seen, key, event.origin, record.declared)

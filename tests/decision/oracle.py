@@ -1,0 +1,389 @@
+"""The rules once more, in plain Python, as docs/rules.md states them: whole lists, no packed state, no ids.
+
+It reads the catalog's YAML itself and shares no code with the gate. Only what the histories of
+`tests/decision/test_oracle.py` contain is stated: no receipts, no returned messages, no failing expression.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import yaml
+
+MINUTE, DAY = 60_000, 86_400_000
+_UNITS = {"s": 1_000, "m": MINUTE, "h": 60 * MINUTE, "d": DAY}
+_ZONES = {"UTC": 0, "Asia/Tokyo": 9 * 60, "America/Phoenix": -7 * 60}
+"""Zones without summer time, in minutes from UTC."""
+PROFILE_WAIT_MS, SAME_MOMENT_MS = 10_000, 1_000
+
+
+class Word(NamedTuple):
+    """One outcome; `due_ms` is the time until which it is held."""
+
+    number: int
+    notification: str
+    channel: str
+    status: str
+    reason: str
+    at_ms: int
+    due_ms: int = 0
+
+
+@dataclass(eq=False)
+class Happened:
+    """An event; `number` is its place among all."""
+
+    number: int
+    kind: str
+    id: str
+    time_ms: int
+    delay: int
+    key: str
+    send_at_ms: int | None = None
+    expires_ms: int | None = None
+    guest: bool = False
+
+
+@dataclass(eq=False)
+class Person:
+    """A profile: how often each channel reaches somebody, what is off, and the quiet hours."""
+
+    reach: dict[str, int]
+    enabled: bool = True
+    channels: dict[str, bool] = field(default_factory=dict)
+    categories: dict[str, Any] = field(default_factory=dict)
+    notifications: dict[str, bool] = field(default_factory=dict)
+    snoozed_until_ms: int = 0
+    quiet: tuple[int, int] | None = None
+    zone: str = "UTC"
+
+
+@dataclass(eq=False)
+class Held:
+    """A notification that waits: until when, for which limit, and whether without a slot of its own."""
+
+    event: Happened
+    notice: dict[str, Any]
+    due_ms: int
+    counter: str
+    spare: bool
+
+
+@dataclass
+class User:
+    """All that is remembered of a user."""
+
+    person: Person | None = None
+    seen: list[Happened] = field(default_factory=list)
+    keys: list[tuple[str, str, int]] = field(default_factory=list)
+    admitted: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    held: list[Held] = field(default_factory=list)
+    waiting: list[tuple[int, Happened]] = field(default_factory=list)
+    words: list[Word] = field(default_factory=list)
+
+
+def duration(text: str | None) -> int:
+    """Read a duration of the catalog in ms; 0 for none."""
+    return int(text[:-1]) * _UNITS[text[-1]] if text else 0
+
+
+def minute_of(text: str) -> int:
+    """Read a time of day."""
+    hours, minutes = text.split(":")
+    return int(hours) * 60 + int(minutes)
+
+
+class Oracle:
+    """Decides the histories of one tenant."""
+
+    def __init__(self, folder: Path, tenant: str) -> None:
+        notices = yaml.safe_load((folder / "notifications" / "all.yaml").read_text())
+        # YAML 1.1 reads a bare `on` as true.
+        self.notices = [
+            {"name": name, "on": notice.pop(True, None) or notice.pop("on"), **notice}
+            for name, notice in notices.items()
+        ]
+        self.tenant = yaml.safe_load((folder / "tenants" / f"{tenant}.yaml").read_text())
+        self.users: defaultdict[str, User] = defaultdict(User)
+
+    # What happens
+
+    def advance(self, at_ms: int) -> None:
+        """Decide all that is due by a time, each at its own."""
+        for user in self.users.values():
+            while due := sorted(_due(user), key=lambda one: one[0])[:1]:
+                if due[0][0] > at_ms:
+                    break
+                self._fire(user, *due[0])
+
+    def event(self, name: str, event: Happened, at_ms: int) -> None:
+        """Decide an event."""
+        user = self.users[name]
+        if any(one.id == event.id and abs(one.time_ms - event.time_ms) < DAY for one in user.seen):
+            _say(user, event, "", "suppressed", "duplicate", at_ms)
+            return
+        user.seen.append(event)
+        if not any(_asks_for(notice, event.kind) for notice in self.notices):
+            _say(user, event, "", "suppressed", "no_match", at_ms)
+        elif user.person is None and not event.guest:
+            user.waiting.append((at_ms + PROFILE_WAIT_MS, event))
+            _say(user, event, "", "held", "awaiting_profile", at_ms, due_ms=at_ms + PROFILE_WAIT_MS)
+        else:
+            self._decide_all(user, event, at_ms)
+
+    def profile(self, name: str, person: Person, at_ms: int) -> None:
+        """Take a profile over, and decide what waited for it."""
+        user = self.users[name]
+        user.person = person
+        waited, user.waiting = user.waiting, []
+        for _, event in waited:
+            self._decide_all(user, event, at_ms)
+
+    def erase(self, name: str, at_ms: int) -> None:
+        """Forget a user; what is held ends."""
+        user = self.users[name]
+        for _, event in user.waiting:
+            _say(user, event, "", "suppressed", "erased", at_ms)
+        for held in user.held:
+            _say(user, held.event, held.notice["name"], "suppressed", "erased", at_ms)
+        self.users[name] = User(words=user.words)
+
+    def _fire(self, user: User, due_ms: int, what: Held | Happened) -> None:
+        if isinstance(what, Happened):
+            user.waiting.remove((due_ms, what))
+            user.seen.remove(what)
+            _say(user, what, "", "dead", "unknown_user", due_ms)
+            return
+        user.held.remove(what)
+        words = len(user.words)
+        self._decide(user, what.event, what.notice, due_ms, waited_for=what.counter)
+        taken = any(word.status == "admitted" for word in user.words[words:])
+        again = any(one.event is what.event and one.counter == what.counter for one in user.held[-1:])
+        if what.counter and not what.spare and not taken and not again:
+            _pass_on(user, what.counter, due_ms)
+
+    def _decide_all(self, user: User, event: Happened, at_ms: int) -> None:
+        notices = [
+            one for one in self.notices if _asks_for(one, event.kind) and _holds(one["on"].get("when"), event)
+        ]
+        if not notices:
+            _say(user, event, "", "suppressed", "no_match", at_ms)
+        for notice in notices:
+            taken = False
+            if dedup := notice.get("dedup"):
+                taken = any(
+                    one[:2] == (notice["name"], event.key)
+                    and abs(one[2] - event.time_ms) < duration(dedup["window"])
+                    for one in user.keys
+                )
+                if not taken:
+                    user.keys.append((notice["name"], event.key, event.time_ms))
+            if taken:
+                _say(user, event, notice["name"], "suppressed", "duplicate_key", at_ms)
+            else:
+                self._decide(user, event, notice, at_ms)
+
+    # The rules in their order
+
+    def _decide(
+        self, user: User, event: Happened, notice: dict[str, Any], at_ms: int, waited_for: str = ""
+    ) -> None:
+        person = user.person or Person({"email": 1}, quiet=None)
+        name, critical = notice["name"], notice.get("priority") == "critical"
+        delay_ms = duration(notice.get("delay"))
+        not_before_ms = max(event.send_at_ms or 0, event.time_ms + delay_ms if delay_ms else 0)
+        if at_ms > _expiry(event, notice):
+            _say(user, event, name, "expired", "too_late", at_ms)
+        elif not_before_ms > at_ms:
+            self._hold(user, event, notice, not_before_ms, "scheduled", at_ms)
+        elif reason := "" if self._required(notice) else self._refusal(person, notice, at_ms):
+            _say(user, event, name, "suppressed", reason, at_ms)
+        elif not critical and self._limited(user, event, notice, at_ms, waited_for):
+            pass
+        elif until_ms := self._quiet_until(person, notice, critical, at_ms):
+            self._hold(user, event, notice, until_ms, "quiet_hours", at_ms)
+        else:
+            self._route(user, person, event, notice, at_ms)
+
+    def _required(self, notice: dict[str, Any]) -> bool:
+        return bool(self._category(notice).get("required"))
+
+    def _category(self, notice: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = self.tenant["categories"][notice["category"]]
+        return found
+
+    def _refusal(self, person: Person, notice: dict[str, Any], at_ms: int) -> str:
+        if not person.enabled:
+            return "opted_out"
+        if person.snoozed_until_ms > at_ms:
+            return "snoozed"
+        if person.notifications.get(notice["name"]) is False:
+            return "notification_off"
+        return "category_off" if person.categories.get(notice["category"]) is False else ""
+
+    def _limited(
+        self, user: User, event: Happened, notice: dict[str, Any], at_ms: int, waited_for: str
+    ) -> bool:
+        """Say that a limit is reached, or hold for it; whether one is."""
+        full = [each for each in self._limits(notice) if "channel" not in each and _full(user, each, at_ms)]
+        if any(each.get("overflow") != "hold" for each in full):
+            _say(user, event, notice["name"], "suppressed", "limit", at_ms)
+        elif full:
+            slots = [(_slot(user, each, waited_for), each["counter"]) for each in full]
+            first_ms = max(_slot(user, each, each["counter"]) for each in full)
+            self._hold(user, event, notice, max(slots)[0], "limit_hold", at_ms, max(slots)[1], first_ms)
+        return bool(full)
+
+    def _limits(self, notice: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        marketing = self._category(notice).get("marketing")
+        for limit in (*self.tenant["limits"], *notice.get("limits", ())):
+            scope = limit.get("scope", "notification")
+            if scope == "marketing" and not marketing:
+                continue
+            about = {"notification": notice["name"], "category": notice["category"]}
+            about["channel"] = limit.get("channel", "")
+            yield {**limit, "counter": f"{scope}:{about[scope]}" if scope in about else scope}
+
+    def _quiet_until(self, person: Person, notice: dict[str, Any], critical: bool, at_ms: int) -> int:
+        """Walk minute by minute to the end of quiet hours and of what is outside of the send window."""
+        hours = self.tenant["quiet_hours"]
+        quiet = person.quiet or (minute_of(hours["start"]), minute_of(hours["end"]))
+        until_ms = 0 if critical else _end_of(*quiet, person.zone, at_ms)
+        if window := notice.get("send_window"):
+            outside = minute_of(window["end"]), minute_of(window["start"])
+            until_ms = max(until_ms, _end_of(*outside, person.zone, at_ms))
+        return until_ms
+
+    def _hold(
+        self,
+        user: User,
+        event: Happened,
+        notice: dict[str, Any],
+        due_ms: int,
+        reason: str,
+        at_ms: int,
+        counter: str = "",
+        first_ms: int = 0,
+    ) -> None:
+        same = [one.due_ms for one in user.held if due_ms <= one.due_ms < due_ms + SAME_MOMENT_MS]
+        due_ms, last_ms = max(same) + 1 if same else due_ms, _expiry(event, notice)
+        spare = due_ms > last_ms
+        if spare and not (counter and first_ms <= last_ms):
+            _say(user, event, notice["name"], "expired", "too_late", at_ms)
+            return
+        due_ms = min(due_ms, last_ms)
+        user.held.append(Held(event, notice, due_ms, counter, spare))
+        _say(user, event, notice["name"], "held", reason, at_ms, due_ms=due_ms)
+
+    def _route(self, user: User, person: Person, event: Happened, notice: dict[str, Any], at_ms: int) -> None:
+        name, reached = notice["name"], False
+        uses = [use if isinstance(use, dict) else {"channel": use} for use in notice["channels"]]
+        uses = [use for use in uses if _holds(use.get("when"), event)]
+        if not uses:
+            _say(user, event, name, "suppressed", "no_match", at_ms)
+        for channel in (use["channel"] for use in uses):
+            reason = self._channel_refusal(user, person, notice, channel, at_ms)
+            for _ in range(person.reach.get(channel, 0) if not reason else 0):
+                _say(user, event, name, "admitted", "", at_ms, channel)
+            if reason or not person.reach.get(channel):
+                _say(user, event, name, "suppressed", reason or "no_channel", at_ms, channel)
+            else:
+                reached = True
+                user.admitted[f"channel:{channel}"].append(at_ms)
+        if reached:
+            counters = [f"notification:{name}", f"category:{notice['category']}"]
+            counters += ["marketing"] * bool(self._category(notice).get("marketing"))
+            for counter in counters + ["user"] * (notice.get("priority") != "critical"):
+                user.admitted[counter].append(at_ms)
+
+    def _channel_refusal(
+        self, user: User, person: Person, notice: dict[str, Any], channel: str, at_ms: int
+    ) -> str:
+        if not self._required(notice):
+            chosen = person.categories.get(notice["category"], {})
+            default = self.tenant["preferences"]["categories"].get(notice["category"], {})
+            if isinstance(chosen, dict) and not chosen.get(channel, default.get(channel, True)):
+                return "category_off"
+            if person.channels.get(channel) is False:
+                return "channel_off"
+        if notice.get("priority") == "critical":
+            return ""
+        limits = [one for one in self._limits(notice) if one.get("channel") == channel]
+        return "limit" if any(_full(user, one, at_ms) for one in limits) else ""
+
+
+def _due(user: User) -> Iterator[tuple[int, Held | Happened]]:
+    yield from ((held.due_ms, held) for held in user.held)
+    yield from user.waiting
+
+
+def _say(
+    user: User,
+    event: Happened,
+    notification: str,
+    status: str,
+    reason: str,
+    at_ms: int,
+    channel: str = "*",
+    due_ms: int = 0,
+) -> None:
+    user.words.append(Word(event.number, notification, channel, status, reason, at_ms, due_ms))
+
+
+def _asks_for(notice: dict[str, Any], kind: str) -> bool:
+    wanted = notice["on"]["type"]
+    return re.fullmatch(re.escape(wanted).replace(r"\*", ".*"), kind) is not None
+
+
+def _holds(condition: str | None, event: Happened) -> bool:
+    """Evaluate a condition of the form `data.delay >= 15`."""
+    names = {"data": SimpleNamespace(delay=event.delay)}
+    return condition is None or bool(eval(condition, {}, names))
+
+
+def _expiry(event: Happened, notice: dict[str, Any]) -> int:
+    lasts_ms = duration(notice.get("expires"))
+    ends = [event.time_ms + lasts_ms] if lasts_ms else []
+    ends += [event.expires_ms] if event.expires_ms else []
+    return min(ends, default=1 << 62)
+
+
+def _full(user: User, limit: dict[str, Any], at_ms: int) -> bool:
+    times = user.admitted[limit["counter"]]
+    most: int = limit["max"]
+    return sum(time > at_ms - duration(limit["per"]) for time in times) >= most
+
+
+def _slot(user: User, limit: dict[str, Any], waited_for: str) -> int:
+    """Find the first slot that is free: behind all that wait, or the very first for one that has waited."""
+    times = list(user.admitted[limit["counter"]])
+    if waited_for != limit["counter"]:
+        times += [one.due_ms for one in user.held if one.counter == limit["counter"] and not one.spare]
+    return int(sorted(times)[-limit["max"]] + duration(limit["per"]))
+
+
+def _pass_on(user: User, counter: str, free_ms: int) -> None:
+    """Give a slot that was not taken to the next in the queue, and so on up to a spare one."""
+    for held in sorted((one for one in user.held if one.counter == counter), key=lambda one: one.due_ms):
+        held.due_ms, free_ms = free_ms, held.due_ms
+        if held.spare:
+            held.spare = False
+            return
+
+
+def _end_of(start_min: int, end_min: int, zone: str, at_ms: int) -> int:
+    """Walk to the first minute outside of a daily span; 0 if it is outside already."""
+    minute = at_ms // MINUTE
+    while _inside(start_min, end_min, (minute + _ZONES[zone]) % (24 * 60)):
+        minute += 1
+    return minute * MINUTE if minute > at_ms // MINUTE else 0
+
+
+def _inside(start_min: int, end_min: int, minute: int) -> bool:
+    if start_min <= end_min:
+        return start_min <= minute < end_min
+    return minute >= start_min or minute < end_min
