@@ -106,7 +106,7 @@ class Assembly:
         self.writer = open_writer(settings, stack) if plan.has_tracker else None
         self.consumer = self._open_consumer()
         self._watch = TopicWatch(admin, topic_ids, self.consumer.refuse)
-        self.decoder = decoder(settings, self.consumer, sources)
+        self.decoder = decoder(settings, self.consumer, sources, stack)
         self.epochs = TimedEpochs(self.shard, self.runtime.monotonic_ms, signals.ready)
         self.checks = shard_checks(
             self.consumer, self.content, self.writer, self.ledger, self.channels, self.epochs.still_s

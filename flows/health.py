@@ -61,7 +61,12 @@ def _redis(ledger: Ledger) -> Check:
 
 def _kafka(consumer: KafkaConsumer) -> Check:
     def check() -> list[Fact]:
-        found = (consumer.paused, consumer.health.sentences, consumer.gaps.sentences)
+        found = (
+            consumer.paused,
+            consumer.health.sentences,
+            consumer.gaps.sentences,
+            consumer.waiting.sentences,
+        )
         return [Fact(sentence) for sentences in found for sentence in list(sentences.values())]
 
     return check

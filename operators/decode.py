@@ -5,7 +5,7 @@ own; what lies on a partition that is not its user's is forwarded once, marked, 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple, Protocol
@@ -17,7 +17,7 @@ from sources.partitioner import key_group_of, partition_of
 from tocsin.decision.suppressions import AddressReport, record_key, targets_of
 from tocsin.errors import DecodeError
 from tocsin.formats import codec
-from tocsin.formats.body import Tombstone
+from tocsin.formats.body import NotYet, Tombstone
 from tocsin.formats.forwarded import (
     CONTENT_TYPE,
     ORIGIN_HEADER,
@@ -92,6 +92,8 @@ class Routed(NamedTuple):
 
 Parser = Callable[[RawRecord], tuple[str, Item]]
 Reader = Callable[[RawRecord], Event]
+PutBack = Callable[[Sequence[RawRecord], str], None]
+Waiting = dict[str, tuple[str, list[RawRecord]]]
 Bundles = dict[str, list[GateInput]]
 REMEMBERED = 1 << 16
 """Users whose key group is remembered, at some 200 bytes each."""
@@ -133,6 +135,7 @@ class Decoder:
             an old event pass because its producer wrote the event's time as the record's timestamp.
         marks: reads the marks in receipts.
         declared: readers of declared topics, by Tocsin's names of them.
+        put_back: takes back records of a topic, in order, that cannot be decoded yet, with the reason.
 
     Attributes:
         read: records decoded so far, by topic.
@@ -148,6 +151,7 @@ class Decoder:
         wall_ms: Callable[[], int] | None = None,
         marks: Marks | None = None,
         declared: Mapping[str, Reader] | None = None,
+        put_back: PutBack | None = None,
     ) -> None:
         self._policy = policy
         self._wall_ms = wall_ms
@@ -155,6 +159,7 @@ class Decoder:
         self._clocks = clocks
         self._errors = errors
         self._marks = marks
+        self._put_back = put_back or _refuse
         self._homes = Homes(policy.partitions, policy.key_groups)
         self._parsers: dict[str, Parser] = {
             topics.EVENTS: self._event,
@@ -176,15 +181,20 @@ class Decoder:
         gate: Bundles = {}
         bundles: dict[str, list[RawRecord]] = {}
         out: list[OutRecord] = []
+        waiting: Waiting = {}
         for (topic, partition), run in groupby(records, _TOPIC_PARTITION):
             raws = list(run)
             self.read[topic] += len(raws)
             parser = self._parsers.get(topic)
-            if parser is not None:
-                decoded = self._gate_inputs(parser, self._bounded(raws), gate, out)
-                self._errors.decoded(topic, partition, decoded)
-                continue
-            bundles.setdefault(self._steps[topic], []).extend(raws)
+            if parser is None:
+                bundles.setdefault(self._steps[topic], []).extend(raws)
+            elif topic in waiting:
+                waiting[topic][1].extend(raws)
+            else:
+                self._errors.decoded(topic, partition, self._run(parser, raws, gate, out, waiting))
+        for sentence, rest in waiting.values():
+            self.read[rest[0].topic] -= len(rest)
+            self._put_back(rest, sentence)
         routed = [Routed("gate", key, GroupBatch(key, inputs)) for key, inputs in gate.items()]
         routed += [Routed(step, step, bundle) for step, bundle in bundles.items()]
         if out:
@@ -205,6 +215,16 @@ class Decoder:
         if max(map(_TIMESTAMP, raws)) <= latest_ms:
             return raws
         return [raw._replace(timestamp_ms=min(raw.timestamp_ms, latest_ms)) for raw in raws]
+
+    def _run(
+        self, parser: Parser, raws: list[RawRecord], gate: Bundles, out: list[OutRecord], waiting: Waiting
+    ) -> int:
+        """Decode records of one partition; from the first whose schema is not there, its topic waits."""
+        try:
+            return self._gate_inputs(parser, self._bounded(raws), gate, out)
+        except NotYet as wait:
+            waiting[raws[0].topic] = str(wait), list(wait.rest)
+            return wait.decoded
 
     def _gate_inputs(self, parser: Parser, raws: list[RawRecord], gate: Bundles, out: list[OutRecord]) -> int:
         """Decode records of one partition; return how many were decoded since the last that was not."""
@@ -229,6 +249,9 @@ class Decoder:
             except Tombstone:
                 self.skipped[raw.topic] += 1
                 continue
+            except NotYet as wait:
+                wait.decoded, wait.rest = decoded, raws[raws.index(raw) :]
+                raise
             except DecodeError as error:
                 self._fail(raw, error, decoded, out)
                 decoded = 0
@@ -343,6 +366,10 @@ class Decoder:
             msgspec.structs.replace(letter, partition=partition),
             OutRecord(topics.OUTCOMES, partition, raw.key, msgspec.json.encode(outcome)),
         ]
+
+
+def _refuse(_rest: Sequence[RawRecord], sentence: str) -> None:
+    raise AssertionError(sentence)  # only topics with schemas put records back
 
 
 def _as_first_read(event: Event, headers: dict[str, bytes], partitions: int) -> Event:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 
 from confluent_kafka import Consumer
 
@@ -16,6 +17,7 @@ from sources.monitor import KafkaMonitor
 from sources.offsets import committed_offsets
 from sources.queues import Allowance, BatchLimits, Queues
 from sources.state import Offsets, SourceState
+from sources.waiting import WaitingTopics
 from tocsin.errors import StateError
 from tocsin.model import topics
 from tocsin.model.raw import RawRecord
@@ -53,6 +55,7 @@ class KafkaConsumer:
         monitor: lag, and checks whether problems are over.
         assignment: cursor, fetch gate and pause of each topic partition.
         queues: records that were fetched and not handed out.
+        waiting: declared topics that wait for a schema.
 
     Raises:
         KafkaException: librdkafka refuses an option.
@@ -76,6 +79,7 @@ class KafkaConsumer:
         self._loading: set[int] = set()
         self._refusal = ""
         self._undeclared: Offsets = {}
+        self.waiting = WaitingTopics()
         self._committer = OffsetCommitter(policy, self.health)
         self._client = Consumer(
             consumer_config(policy),
@@ -166,6 +170,8 @@ class KafkaConsumer:
     def _allowed(self, topic: str) -> int:
         if self._loading and topic != topics.PROFILES and _is_gate_input(topic):
             return 0
+        if self.waiting.must_wait(topic, time.monotonic()):
+            return 0
         return self._allowance(topic)
 
     def take(self) -> list[RawRecord]:
@@ -177,7 +183,9 @@ class KafkaConsumer:
         """
         if self._refusal:
             raise StateError(self._refusal)
-        self._fetcher.poll(time.monotonic())
+        now_s = time.monotonic()
+        self.waiting.expire(now_s)
+        self._fetcher.poll(now_s)
         batch = self.queues.take()
         acked, cursors = self._policy.acked, self.assignment.cursors
         for record in batch:
@@ -206,9 +214,30 @@ class KafkaConsumer:
         """Make the next `take` raise `StateError`; from any thread."""
         self._refusal = sentence
 
+    def put_back(self, records: Sequence[RawRecord], sentence: str) -> None:
+        """Take back records of one topic that cannot be decoded yet. The topic waits for a moment.
+
+        Must be called before the next `take` or `state`: the records count as not read.
+
+        Args:
+            records: the last of the topic that were handed out, in their order.
+            sentence: what it waits for, for `/healthz`.
+        """
+        topic = records[0].topic
+        cursors = self.assignment.cursors[topic]
+        for record in reversed(records):
+            cursors[record.partition].position = record.offset
+        kept = [record for record in records if (topic, record.partition) not in self.paused]
+        self.queues.put_back(topic, kept)
+        self.waiting.put_back(topic, sentence, time.monotonic())
+
     def caught_up(self, partition: int) -> bool:
-        """Tell whether every gate input of a partition is handed out up to its last known end."""
-        return all(self.assignment.at_end(name, partition) for name in self._gate_inputs)
+        """Tell whether every gate input of a partition is handed out up to its last known end.
+
+        A topic that waits for a schema does not count: timers go on, as beside a paused partition.
+        """
+        waiting = self.waiting.sentences
+        return all(name in waiting or self.assignment.at_end(name, partition) for name in self._gate_inputs)
 
     def state(self, epoch: int) -> SourceState:
         """Return the resume state as of now, for the end of epoch number `epoch`."""

@@ -125,6 +125,10 @@ class Queues:
         """Tell whether a topic that is not fetched should be fetched again."""
         return len(self._queues[topic].records) <= self._limits.low
 
+    def put_back(self, topic: str, records: Sequence[RawRecord]) -> None:
+        """Take back records of a topic that were handed out last, in their order."""
+        self._queues[topic].records.extendleft(reversed(records))
+
     def drop(self, topic: str, partition: int) -> None:
         """Throw away the buffered records of a partition."""
         records = self._queues[topic].records

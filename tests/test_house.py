@@ -449,10 +449,14 @@ def normal(distribution: str) -> str:
 
 @pytest.mark.parametrize(
     ("kind", "edge", "extras"),
-    [("code", False, ()), ("code", True, ("local",)), ("tests", True, ("local", "dev"))],
+    [
+        ("code", False, ("registry",)),
+        ("code", True, ("local", "registry")),
+        ("tests", True, ("local", "registry", "dev")),
+    ],
 )
 def test_what_is_imported_is_asked_for(kind: str, edge: bool, extras: tuple[str, ...]) -> None:
-    """A fresh environment holds what the packages import; `local` may also use its own extra."""
+    """A fresh environment holds what the packages import; some may also use an extra of their own."""
     known = {module: set(map(normal, found)) for module, found in packages_distributions().items()}
     ours = {*TOPS, "tests", "bench"} | sys.stdlib_module_names
     wrong = (

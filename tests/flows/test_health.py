@@ -17,6 +17,7 @@ class Systems:
             paused=dict(sentences),
             health=SimpleNamespace(sentences=dict(sentences)),
             gaps=SimpleNamespace(sentences=dict(sentences)),
+            waiting=SimpleNamespace(sentences=dict(sentences)),
         )
         self.content: Any = SimpleNamespace(problem="")
         self.writer: Any = SimpleNamespace(problem="")

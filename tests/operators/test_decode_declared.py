@@ -1,6 +1,7 @@
 """Declared topics: their records become CloudEvents, at home or forwarded, and each is counted once."""
 
 import json
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -21,6 +22,7 @@ from tests.operators.test_decode import (
     outs,
 )
 from tocsin.catalog.sources import SourceSpec
+from tocsin.formats.body import NotYet
 from tocsin.formats.codec import decode_event
 from tocsin.formats.declared import readers
 from tocsin.formats.forwarded import ORIGIN_HEADER, RECEIVED_HEADER, first_read
@@ -117,6 +119,28 @@ def test_each_record_is_decided_exactly_once_whatever_its_partition(orders: list
     ]
     assert outs(second) == []
     assert decode.forwarded.total() == len(inputs(second))
+
+
+def test_from_the_first_record_without_a_schema_a_topic_is_put_back_in_order() -> None:
+    class Broken:
+        def __init__(self) -> None:
+            self.back: list[tuple[list[int], str]] = []
+
+        def read(self, raw: RawRecord) -> Event:
+            if raw.offset == 3:
+                raise NotYet("no schema")
+            return readers({"shop.orders": SPEC}, LIMITS)[TOPIC](raw)
+
+        def put_back(self, records: Sequence[RawRecord], sentence: str) -> None:
+            self.back.append(([record.offset for record in records], sentence))
+
+    broken, notes = Broken(), Notes()
+    decode = Decoder(POLICY, Clocks(), notes, declared={TOPIC: broken.read}, put_back=broken.put_back)
+    raws = [order("ann", home("ann"), offset) for offset in range(5)]
+    found = inputs(decode([*raws, event("ann", offset=9), order("ann", 1 + home("ann"), 7)]))
+    assert broken.back == [([3, 4, 7], "no schema")]
+    assert [entry.item.origin.offset for entry in found if isinstance(entry.item, Event)] == [0, 1, 2, 9]
+    assert (decode.read, notes.seen) == ({TOPIC: 3, topics.EVENTS: 1}, {True: 4})
 
 
 @pytest.mark.parametrize("ago_s", [LIMITS.max_past_s + 10, 2 * 365 * 86_400])

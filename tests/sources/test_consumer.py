@@ -116,6 +116,46 @@ def test_profiles_written_later_do_not_hold_events_back(world: World, start: Sta
     assert not consumer.loading
 
 
+def test_records_that_are_put_back_are_not_read_and_come_again(world: World, start: Start) -> None:
+    world.write(topics.EVENTS, 6)
+    world.write(topics.RECEIPTS, 1)
+    consumer = start(world.consumer())
+    taken = [record for record in read(consumer, 7) if record.topic == topics.EVENTS]
+    wait_for(lambda: not consumer.take() and consumer.caught_up(0))
+
+    consumer.put_back(taken[2:], "its schema is not there")
+
+    assert consumer.state(1).offsets[topics.EVENTS][0] == 2
+    assert consumer.take() == []
+    assert consumer.caught_up(0), "timers go on"
+    assert consumer.waiting.sentences == {topics.EVENTS: "events waits: its schema is not there"}
+    assert [record.offset for record in read(consumer, 4)] == [2, 3, 4, 5]
+    assert consumer.state(1).offsets[topics.EVENTS][0] == 6
+    wait_for(lambda: not consumer.take() and not consumer.waiting.sentences)
+
+
+def test_declared_topics_have_partitions_of_their_own_and_no_prefix(
+    kafka: str, topic_prefix: str, start: Start
+) -> None:
+    foreign = World(kafka, f"{topic_prefix}foreign.", ["orders"])
+    world = World(kafka, f"{topic_prefix}own.")
+    name = topics.declared(f"{foreign.prefix}orders")
+    for partition in range(PARTITIONS):
+        foreign.write("orders", 2, partition=partition)
+    read_too = (*world.names, name)
+    consumer = start(world.consumer(topics=read_too, partitions=(1,), declared={name: (1, 3)}))
+
+    records = read(consumer, 4) + settle(consumer)
+
+    assert {(r.topic, r.partition) for r in records} == {(name, 1), (name, 3)}
+    wait_for(lambda: not consumer.take() and consumer.caught_up(1))
+    state = consumer.state(1)
+    assert state.offsets[name] == {1: 2, 3: 2}
+    consumer.close()
+    without = start(world.consumer(partitions=(1,)), state)
+    assert without.state(2).offsets[name] == {1: 2, 3: 2}, "a topic that is declared again goes on"
+
+
 def test_bulk_never_delays_events(world: World, start: Start) -> None:
     world.write(topics.BULK, 6_000)
     consumer = start(world.consumer(limits=BatchLimits(high=1_000, low=500)))

@@ -31,6 +31,15 @@ class Bench:
         return [record.topic for record in self.queues.take()]
 
 
+def test_records_that_are_put_back_come_first_and_in_their_order() -> None:
+    bench = Bench()
+    bench.put(topics.EVENTS, 5)
+    first = bench.queues.take()
+    bench.put(topics.EVENTS, 2)
+    bench.queues.put_back(topics.EVENTS, first[2:])
+    assert [record.offset for record in bench.queues.take()] == [2, 3, 4, 5, 6]
+
+
 def test_urgent_topics_come_in_order_and_share_a_batch() -> None:
     bench = Bench()
     for topic in (NOW, topics.EVENTS, topics.OUTCOMES, topics.RETRIES, topics.RECEIPTS, topics.PROFILES):

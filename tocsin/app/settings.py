@@ -51,6 +51,14 @@ class Settings(BaseSettings):
         "http://default:@127.0.0.1:8123/tocsin", description="ClickHouse HTTP URL with user and database"
     )
     catalog: Path = Field(Path("catalog"), description="folder of notifications, tenants and templates")
+    schema_registry: str = Field(
+        "", description="URL of the schema registry, for topics declared with `format: registry`"
+    )
+    schema_registry_options: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict,
+        repr=False,
+        description="further options of confluent-kafka's registry client as JSON (authentication, TLS)",
+    )
     providers: Path = Field(Path("providers.yaml"), description="file of provider accounts")
     secret: SecretStr = Field(
         SecretStr(""),
@@ -140,7 +148,7 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return value
 
-    @field_validator("kafka_options", mode="before")
+    @field_validator("kafka_options", "schema_registry_options", mode="before")
     @classmethod
     def _parsed(cls, value: Any) -> Any:
         try:

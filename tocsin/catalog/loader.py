@@ -125,11 +125,12 @@ def check(path: Path) -> list[Problem]:
     return _Reading(path).problems
 
 
-def declared_topics(path: Path) -> list[str]:
-    """Name the topics that `sources.yaml` of a catalog folder declares, whatever else is wrong with it."""
+def declared_topics(path: Path) -> dict[str, str]:
+    """Return the format of each topic that `sources.yaml` declares, whatever else is wrong with it."""
     file = path / sources.FILE
     data = read(file, sources.FILE)[0].data if file.is_file() else None
-    return list(data) if isinstance(data, dict) else []
+    found = data.items() if isinstance(data, dict) else ()
+    return {topic: str(spec.get("format", "")) if isinstance(spec, dict) else "" for topic, spec in found}
 
 
 def content_version(path: Path) -> str:

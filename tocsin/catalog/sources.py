@@ -1,7 +1,7 @@
 """Declared topics: `sources.yaml` of the catalog says how events of other software are read.
 
     shop.orders:                           # the topic's own name, without Tocsin's prefix
-      format: mapped                       # cloudevents | debezium | mapped
+      format: mapped                       # cloudevents | debezium | mapped | registry
       tenant: shop                         # left out: default
       id: value.order.id                   # left out: the record's topic, partition and offset
       type_from: "'order.' ~ value.status" # or a fixed text, `type: order.changed`
@@ -42,7 +42,7 @@ class SourceSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["cloudevents", "debezium", "mapped"]
+    format: Literal["cloudevents", "debezium", "mapped", "registry"]
     tenant: str | None = Field(default=None, min_length=1)
     tenant_from: str | None = None
     id: str | None = None

@@ -8,11 +8,12 @@ from typing import Annotated, NamedTuple
 import typer
 
 from dashboards import store
+from flows.decoding import open_registry
 from sources.topics import TopicAdmin
 from tocsin.app.settings import Settings, environment
 from tocsin.catalog.accounts import channels_without_account, check_accounts
 from tocsin.catalog.loader import check as check_catalog
-from tocsin.catalog.loader import content_version, declared_topics
+from tocsin.catalog.loader import content_version, declared_topics, load
 from tocsin.cli.output import FAULT, console, print_json
 from tocsin.delivery.redis_check import Right, rights
 from tocsin.delivery.redis_check import check as check_redis
@@ -67,6 +68,8 @@ def _looks(settings: Settings, *, servers: bool) -> dict[str, Callable[[], list[
             "redis": lambda: _redis(settings),
             "clickhouse": lambda: _clickhouse(settings.clickhouse),
         }
+        if "registry" in declared_topics(settings.catalog).values():
+            looks["schema registry"] = lambda: _registry(settings)
     return looks
 
 
@@ -134,6 +137,18 @@ def _vendors(settings: Settings) -> set[str]:
     if not settings.providers.exists():
         return set()
     return {each.vendor for each in load_accounts(settings.providers, environment()).accounts.values()}
+
+
+def _registry(settings: Settings) -> list[str]:
+    """Ask the schema registry that a declared topic needs."""
+    registry = (
+        None if check_catalog(settings.catalog) else open_registry(settings, load(settings.catalog).sources)
+    )
+    if registry is None:
+        return []  # the catalog's own mistakes come first
+    with closing(registry):
+        problem = registry.check()
+    return [problem] if problem else []
 
 
 def _clickhouse(url: str) -> list[str]:

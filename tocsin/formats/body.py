@@ -1,5 +1,6 @@
 """Values, keys and headers of records as Kafka Connect and plain producers write them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -25,6 +26,18 @@ _JSON_BEGINNINGS = (b'"', b"{", b"[")
 
 class Tombstone(Exception):
     """The record has no value and its topic is one where that is normal: it is no event."""
+
+
+class NotYet(Exception):
+    """The record cannot be decoded yet: its schema is not there. The text says why; its topic waits.
+
+    Attributes:
+        decoded: how many records before it were decoded, as far as the error limit was not told.
+        rest: this record and those behind it.
+    """
+
+    decoded: int = 0
+    rest: Sequence[RawRecord] = ()
 
 
 def json_value(raw: RawRecord, limits: EventLimits) -> Any:

@@ -111,10 +111,15 @@ def decode_event(raw: RawRecord, limits: EventLimits, tenant: str = "default") -
 def plain_value(raw: RawRecord, limits: EventLimits) -> bytes:
     """Return the bytes of a value without a byte order mark; raises `DecodeError` if they are too many."""
     value = (raw.value or b"").removeprefix(_BOM)
+    check_size(value, limits)
+    return value
+
+
+def check_size(value: bytes, limits: EventLimits) -> None:
+    """Raise `DecodeError` if a value has too many bytes."""
     if len(value) > limits.max_bytes:
         text = f"value: {len(value)} bytes, more than the {limits.max_bytes} allowed; send a reference"
         raise DecodeError(Reason.TOO_LARGE, text)
-    return value
 
 
 def framed(value: bytes) -> DecodeError | None:

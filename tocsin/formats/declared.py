@@ -8,6 +8,7 @@ from tocsin.formats.body import Tombstone
 from tocsin.formats.cloudevents import EventLimits, decode_event
 from tocsin.formats.debezium import debezium
 from tocsin.formats.mapped import mapped
+from tocsin.formats.registry import Decode, registry
 from tocsin.model import topics
 from tocsin.model.event import Event
 from tocsin.model.raw import RawRecord
@@ -16,17 +17,28 @@ from tocsin.model.statuses import Reason
 Reader = Callable[[RawRecord], Event]
 
 
-def readers(specs: Mapping[str, SourceSpec], limits: EventLimits) -> dict[str, Reader]:
+def readers(
+    specs: Mapping[str, SourceSpec], limits: EventLimits, decode: Decode | None = None
+) -> dict[str, Reader]:
     """Make the reader of each declared topic, by Tocsin's name of the topic.
 
-    A reader raises `DecodeError`, or `Tombstone` for a record that is no event.
+    A reader raises `DecodeError`, `Tombstone` for a record that is no event, or `NotYet` for one whose schema
+    is not there.
+
+    Args:
+        specs: the declared topics.
+        limits: sizes and times that are accepted.
+        decode: decodes values that are framed for a schema registry; needed by topics of that format.
     """
-    return {topics.declared(topic): _reader(topic, spec, limits) for topic, spec in specs.items()}
+    return {topics.declared(topic): _reader(topic, spec, limits, decode) for topic, spec in specs.items()}
 
 
-def _reader(topic: str, spec: SourceSpec, limits: EventLimits) -> Reader:
+def _reader(topic: str, spec: SourceSpec, limits: EventLimits, decode: Decode | None) -> Reader:
     if spec.format == "cloudevents":
         read = _cloudevents(spec, limits)
+    elif spec.format == "registry":
+        assert decode is not None, "a topic of this format needs a schema registry"
+        read = registry(topic, spec, limits, decode)
     else:
         read = (debezium if spec.format == "debezium" else mapped)(topic, spec, limits)
     skips = spec.tombstones or ("refuse" if spec.format == "cloudevents" else "skip")

@@ -150,6 +150,8 @@ class FieldMap:
     def _read_time(self, found: Any) -> int:
         if isinstance(found, datetime):
             return int(found.timestamp() * 1000)
+        if isinstance(found, str) and found.isdigit():
+            found = int(found)  # a 64-bit number, as JSON of Protobuf has it
         if isinstance(found, int | float) and not isinstance(found, bool):
             return int(min(found, _MAX_NANOSECONDS) * _PER_MS[self._spec.time_unit])
         try:
