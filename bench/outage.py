@@ -17,16 +17,17 @@ in for Kafka, and for the gate: what is returned is fed again when it is due.
 import argparse
 import asyncio
 import json
+import multiprocessing
 import tempfile
-import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
 from heapq import heappop, heappush
+from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
+import uvloop
 
 from bench.deliver import CallCounts, bodies_of, encode, percentiles, provider_of, renderer
 from tocsin.delivery.channel import ChannelDelivery, channel_policy
@@ -41,34 +42,54 @@ from tocsin.model.statuses import Channel
 
 KINDS = ("503", "dropped", "slow", "quota")
 NOW = topics.messages("sms")
-_BEFORE_S, _SLOW_S, _DELAY_S, _TURN_S = 15, 20.0, 0.05, 0.005
+_SET_UP_S, _BEFORE_S = 20, 15
+_SLOW_S, _DELAY_S, _TURN_S = 20.0, 0.05, 0.005
 _TAKEN = b'{"sid":"SM0123456789abcdef0123456789abcdef","status":"queued","error_code":null}'
 _outcomes = msgspec.json.Decoder(Outcome)
 _retries = msgspec.json.Decoder(Retry)
 
 
-class Provider:
-    """A server that answers as it is told, and counts requests by second."""
+class Schedule(NamedTuple):
+    """When the outage of a kind begins and ends, by the monotonic clock that all processes share."""
 
-    def __init__(self, began_s: float) -> None:
-        self.mode = "ok"
-        self.quota = 0
+    kind: str
+    began_s: float
+    outage_s: int
+    rate: int
+
+    @property
+    def down_s(self) -> float:
+        """When the outage begins."""
+        return self.began_s + _BEFORE_S
+
+    @property
+    def back_s(self) -> float:
+        """When it ends."""
+        return self.down_s + self.outage_s
+
+
+class Provider:
+    """A server that answers by a schedule, and counts requests by second."""
+
+    def __init__(self, schedule: Schedule) -> None:
         self.taken = 0
         self.requests: Counter[int] = Counter()
-        self._began_s = began_s
+        self._schedule = schedule
 
     def answer(self) -> tuple[float, bytes] | None:
         """Return delay and answer of the request that has come; None to close its connection."""
-        second = int(time.monotonic() - self._began_s)
+        at, now_s = self._schedule, time.monotonic()
+        second = int(now_s - at.began_s)
         self.requests[second] += 1
-        if self.mode == "503":
+        down = at.down_s <= now_s < at.back_s
+        if down and at.kind in ("503", "quota"):
             return _DELAY_S, _http("503 Service Unavailable", b"{}")
-        if self.mode == "dropped":
+        if down and at.kind == "dropped":
             return None
-        if self.quota and self.requests[second] > self.quota:
+        if at.kind == "quota" and now_s >= at.back_s and self.requests[second] > 2 * at.rate:
             return _DELAY_S, _http("429 Too Many Requests", b'{"code":20429}', b"Retry-After: 1\r\n")
         self.taken += 1
-        return _SLOW_S if self.mode == "slow" else _DELAY_S, _http("201 Created", _TAKEN)
+        return _SLOW_S if down and at.kind == "slow" else _DELAY_S, _http("201 Created", _TAKEN)
 
     def connection(self) -> asyncio.Protocol:
         """Serve one connection."""
@@ -111,31 +132,33 @@ class Connection(asyncio.Protocol):
 class Lane:
     """One channel with its provider, and the topic and gate that the bench stands in for."""
 
-    def __init__(self, kind: str, began_s: float, rate: int) -> None:
-        self.kind = kind
-        self.provider = Provider(began_s)
-        self.counts = CallCounts()
+    def __init__(self, schedule: Schedule, channel: ChannelDelivery, counts: CallCounts) -> None:
+        self.at = schedule
+        self.channel = channel
+        self.counts = counts
         self.resent = 0
         self.drained_s = 0.0
         self.waits: dict[str, list[float]] = {"critical": [], "new": []}
-        self._rate = rate
         self._topic: deque[RawRecord] = deque()
         self._returned: list[tuple[int, int, RawRecord]] = []
         self._made: dict[str, tuple[float, bool]] = {}
         self._offset = 0
         self._bodies = bodies_of("sms")
-        self.channel: ChannelDelivery
-        self.back_s = 0.0
 
     @property
     def open(self) -> int:
         """Messages without an end."""
         return len(self._made)
 
-    def make(self, elapsed_s: float) -> None:
+    @property
+    def ended(self) -> int:
+        """Messages with an end."""
+        return self._offset - self.open
+
+    def make(self, now_s: float) -> None:
         """Write the messages due by now."""
-        while self._offset < elapsed_s * self._rate:
-            number = b"%s-%d" % (self.kind.encode(), self._offset)
+        while self._offset < (now_s - self.at.began_s) * self.at.rate:
+            number = b"%s-%d" % (self.at.kind.encode(), self._offset)
             critical = self._offset % 50 == 0
             body = self._bodies[self._offset % len(self._bodies)]
             body = body.replace(b"NUMBER", number).replace(b"USER", b"u" + number)
@@ -150,7 +173,7 @@ class Lane:
 
     def turn(self) -> None:
         """Go on as a worker does."""
-        now_ms = time.time_ns() // 1_000_000
+        now_ms, now_s = time.time_ns() // 1_000_000, time.monotonic()
         while self._returned and self._returned[0][0] <= now_ms:
             self._topic.append(heappop(self._returned)[2])
         most = min(100, self.channel.allowance(NOW), len(self._topic))
@@ -158,6 +181,8 @@ class Lane:
         self.channel.advance()
         for record in self.channel.take_output()[0]:
             self._take(record)
+        if now_s >= self.at.back_s and not self.drained_s and self.open <= self.at.rate // 4:
+            self.drained_s = now_s - self.at.back_s
 
     def _take(self, record: OutRecord) -> None:
         if record.topic == topics.RETRIES:
@@ -173,83 +198,80 @@ class Lane:
     def _end(self, line: Outcome) -> None:
         made_s, critical = self._made.pop(line.message_id)
         self.resent += line.reason == "resent_after_unknown"
-        if self.back_s and not self.drained_s:
-            ended_s = time.monotonic()
-            if critical:
-                self.waits["critical"].append(ended_s - max(made_s, self.back_s))
-            elif made_s > self.back_s:
-                self.waits["new"].append(ended_s - made_s)
+        ended_s = time.monotonic()
+        if ended_s < self.at.back_s or self.drained_s:
+            return
+        if critical:
+            self.waits["critical"].append(ended_s - max(made_s, self.at.back_s))
+        elif made_s > self.at.back_s:
+            self.waits["new"].append(ended_s - made_s)
 
 
-def _serve(lanes: list[Lane]) -> list[int]:
-    """Start the providers on a loop of their own; return their ports."""
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, daemon=True).start()
-
-    async def start() -> list[int]:
-        made = [await loop.create_server(lane.provider.connection, "127.0.0.1", 0) for lane in lanes]
-        return [server.sockets[0].getsockname()[1] for server in made]
-
-    return asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+def _serve(schedules: list[Schedule], pipe: Pipe) -> None:
+    """Run the providers of these schedules here until told to stop; then tell what they counted."""
+    uvloop.run(_serving(schedules, pipe))
 
 
-def _channel(lane: Lane, port: int, runtime: Runtime, ledger: Ledger) -> ChannelDelivery:
-    provider = provider_of("sms", port, 512)
-    return ChannelDelivery(
+async def _serving(schedules: list[Schedule], pipe: Pipe) -> None:
+    loop, providers = asyncio.get_running_loop(), [Provider(schedule) for schedule in schedules]
+    servers = [await loop.create_server(each.connection, "127.0.0.1", 0) for each in providers]
+    pipe.send([server.sockets[0].getsockname()[1] for server in servers])
+    await loop.run_in_executor(None, pipe.recv)
+    pipe.send([(each.taken, dict(each.requests)) for each in providers])
+
+
+def _lane(schedule: Schedule, port: int, runtime: Runtime, redis_url: str) -> Lane:
+    provider, counts = provider_of("sms", port, 512), CallCounts()
+    channel = ChannelDelivery(
         channel_policy(Channel.SMS, in_flight=256),
         runtime=runtime,
-        ledger=ledger,
+        ledger=Ledger(LedgerPolicy(url=redis_url, prefix=f"{schedule.kind}:"), "b" * 16),
         render=renderer().render,
         providers_for=lambda _: [provider],
-        stats=lane.counts,
+        stats=counts,
     )
+    return Lane(schedule, channel, counts)
 
 
-def run(arguments: argparse.Namespace, redis_url: str) -> Iterator[dict[str, Any]]:
-    runtime, began_s = Runtime(), time.monotonic()
+def run(arguments: argparse.Namespace, redis_url: str) -> list[dict[str, Any]]:
+    began_s, kinds = time.monotonic() + _SET_UP_S, arguments.kind or KINDS
+    schedules = [Schedule(kind, began_s, arguments.outage, arguments.rate) for kind in kinds]
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    server = context.Process(target=_serve, args=(schedules, theirs), daemon=True)
+    server.start()
+    runtime = Runtime()
     runtime.start()
-    lanes = [Lane(kind, began_s, arguments.rate) for kind in arguments.kind or KINDS]
-    for number, (lane, port) in enumerate(zip(lanes, _serve(lanes), strict=True)):
-        ledger = Ledger(LedgerPolicy(url=redis_url, prefix=f"bench{number}:"), "b" * 16)
-        lane.channel = _channel(lane, port, runtime, ledger)
-    ends = (_BEFORE_S, _BEFORE_S + arguments.outage, _BEFORE_S + 3 * arguments.outage)
-    while (elapsed_s := time.monotonic() - began_s) < ends[2]:
+    ports = zip(schedules, ours.recv(), strict=True)
+    lanes = [_lane(schedule, port, runtime, redis_url) for schedule, port in ports]
+    end_s = schedules[0].back_s + 2 * arguments.outage
+    while (now_s := time.monotonic()) < end_s:
         for lane in lanes:
-            _switch(lane, elapsed_s, ends, arguments.rate)
-            lane.make(elapsed_s)
+            lane.make(now_s)
             lane.turn()
         time.sleep(_TURN_S)
-    for lane in lanes:
-        yield _figures(lane, ends)
+    ours.send("stop")
+    figures = [_figures(lane, *counted) for lane, counted in zip(lanes, ours.recv(), strict=True)]
     runtime.stop()
+    return figures
 
 
-def _switch(lane: Lane, elapsed_s: float, ends: tuple[int, int, int], rate: int) -> None:
-    """Let the outage of a lane begin and end."""
-    during = ends[0] <= elapsed_s < ends[1]
-    lane.provider.mode = ("503" if lane.kind == "quota" else lane.kind) if during else "ok"
-    if elapsed_s >= ends[1]:
-        lane.back_s = lane.back_s or time.monotonic()
-        lane.provider.quota = 2 * rate if lane.kind == "quota" else 0
-        if not lane.drained_s and lane.open <= rate // 4:
-            lane.drained_s = elapsed_s - ends[1]
-
-
-def _figures(lane: Lane, ends: tuple[int, int, int]) -> dict[str, Any]:
-    seconds = [lane.provider.requests[second] for second in range(ends[2])]
-    before, during, after = seconds[5 : ends[0]], seconds[ends[0] : ends[1]], seconds[ends[1] :]
+def _figures(lane: Lane, taken: int, requests: dict[int, int]) -> dict[str, Any]:
+    outage_s = lane.at.outage_s
+    seconds = [requests.get(second, 0) for second in range(_BEFORE_S + 3 * outage_s)]
+    before, during = seconds[5:_BEFORE_S], seconds[_BEFORE_S : _BEFORE_S + outage_s]
+    after = seconds[_BEFORE_S + outage_s :]
     usual = sum(before) / len(before)
-    ended = lane._offset - lane.open  # noqa: SLF001 - of this module
     return {
-        "kind": lane.kind,
+        "kind": lane.at.kind,
         "before_per_s": round(usual, 1),
         "during_per_s": round(sum(during) / len(during), 2),
         "peak_after_per_s": max(after),
         "peak_over_before": round(max(after) / usual, 2),
         "drained_after_s": round(lane.drained_s, 1) or None,
-        "allowed_s": ends[2] - ends[1],
+        "allowed_s": 2 * outage_s,
         "refused": lane.counts.results["throttled"],
-        "taken_twice": max(0, lane.provider.taken - ended),
+        "taken_twice": max(0, taken - lane.ended),
         "marked_resent": lane.resent,
         "critical_wait_s": percentiles(lane.waits["critical"] or [0.0]),
         "new_wait_s": percentiles(lane.waits["new"] or [0.0]),
@@ -265,7 +287,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=KINDS, action="append")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Servers(Path(folder), {REDIS}) as servers:
-        found = list(run(arguments, servers.settings["TOCSIN_REDIS"]))
+        found = run(arguments, servers.settings["TOCSIN_REDIS"])
     if arguments.json:
         print(json.dumps(found))
         return

@@ -101,7 +101,7 @@ def test_it_falls_when_the_account_fails_again_and_climbs_when_it_answers() -> N
     made = recovered(60)
     made.run(3)
     before = made.ramp.per_s
-    made.run(2, lambda _second, number: number < 30)
+    made.run(5, lambda _second, number: number < 30)
     assert made.ramp.per_s <= 40 < before
     made.run(30)
     assert made.ramp.per_s > 80

@@ -12,6 +12,7 @@ from rich.text import Text
 from dashboards import store
 from tocsin.app.settings import Settings
 from tocsin.cli.output import FAULT, console, fail, print_json, print_table
+from tocsin.cli.waiting import ask_failing, open_rows, waits_for
 from tocsin.model.statuses import SENTENCES
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -100,6 +101,7 @@ def why(
     bound = {"tenant": tenant, "user": user, "id": subject, "limit": limit}
     with store.connect(Settings().clickhouse) as client:
         rows = ask_why(client, bound)
+        _add_waits(client, tenant, rows)
     if json:
         print_json(rows)
     elif not rows:
@@ -117,6 +119,14 @@ def ask_why(client: Client, bound: dict[str, Any]) -> list[dict[str, Any]]:
     """Fetch the outcomes of a subject, newest event first."""
     result = client.query(_WHY, parameters=bound)
     return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+
+
+def _add_waits(client: Client, tenant: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Add what it waits for to the last outcome of each message without an end."""
+    waiting = open_rows(rows)
+    failing = ask_failing(client, tenant, waiting)
+    for row in waiting:
+        row["waits"] = waits_for(row, failing)
 
 
 _COLOURS = {
@@ -143,6 +153,8 @@ def explain(row: dict[str, Any]) -> None:
         # A receipt may carry a word of its provider's own, which has no sentence.
         sentence = SENTENCES.get(row["reason"])
         console.print(Text(f"{'':21}{row['reason']}" + (f": {sentence}" if sentence else "")), soft_wrap=True)
+    if row.get("waits"):
+        console.print(Text(f"{'':21}{row['waits']}", style="bold"), soft_wrap=True)
     detail = jsonlib.loads(row["detail"] or "{}")
     if detail:
         numbers = ", ".join(f"{key} {value}" for key, value in detail.items())

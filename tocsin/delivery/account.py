@@ -116,13 +116,21 @@ class Account:
             self.ramp.good(now_ms)
             (self.breaker.took if took else self.breaker.succeeded)()
         elif step.health is Health.FAILED:
-            self.ramp.bad(now_ms, throttled=step.state.last_reason is Reason.THROTTLED)
-            self.breaker.failed(call.user, now_ms, step.retry_after_s, step.code)
+            self._failed(call, step, now_ms)
         elif step.health is Health.MISCONFIGURED:
             self.breaker.misconfigured(call.user, now_ms, step.code, again=again)
         else:
             self.breaker.abandoned()
         return self._change(before, now_ms)
+
+    def _failed(self, call: Call, step: Transition, now_ms: int) -> None:
+        """Call it less often after a 429; close it only where that does not help."""
+        throttled = step.state.last_reason is Reason.THROTTLED
+        self.ramp.bad(now_ms, throttled=throttled)
+        if throttled and self.closed(now_ms) and not self.ramp.lowest:
+            self.breaker.abandoned()
+        else:
+            self.breaker.failed(call.user, now_ms, step.retry_after_s, step.code)
 
     def look(self, now_ms: int) -> Change | None:
         """Count calls that are late as failures: an account that answers nothing must not get more."""

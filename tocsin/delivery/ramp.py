@@ -26,6 +26,7 @@ class RampPolicy(msgspec.Struct, frozen=True):
         longest_hold_ms: the bound holds as long as the outage took, at most this long; then it creeps on.
         unknown_per_s: first limit of an account that this process has not called before.
         least_per_s: lowest limit.
+        row: 429 in a row after which no call starts until the step ends.
         calm_steps: steps in which nothing waits for the limit until it is lifted.
     """
 
@@ -38,6 +39,7 @@ class RampPolicy(msgspec.Struct, frozen=True):
     longest_hold_ms: int = 300_000
     unknown_per_s: float = 20.0
     least_per_s: float = 1.0
+    row: int = 10
     calm_steps: int = 5
 
 
@@ -143,7 +145,7 @@ class Ramp:
         self._step(now_ms)
         if not self.per_s:
             return UNLIMITED
-        return self._rate.free(now_ms)
+        return 0 if self._stopped_ms else self._rate.free(now_ms)
 
     def waits(self) -> None:
         """Note that a message waits although the account works."""
@@ -156,12 +158,15 @@ class Ramp:
 
     def due_ms(self, now_ms: int) -> int:
         """When the next call may start."""
+        if self._stopped_ms:
+            return max(now_ms, self._step_ms + self._policy.step_ms)
         return self._rate.due_ms(now_ms) if self.per_s else now_ms
 
     def good(self, now_ms: int) -> None:
         """Count a message that the account took."""
         self._step(now_ms)
         self._good += 1
+        self._row = 0
         if not self.per_s:  # a drained backlog is no usual rate
             self._usual.took(now_ms)
 
@@ -170,6 +175,20 @@ class Ramp:
         self._step(now_ms)
         self._throttled += throttled
         self._failed += not throttled
+        self._row = self._row + 1 if throttled else 0
+        if self._row == self._policy.row:
+            self._stop(now_ms)
+
+    @property
+    def lowest(self) -> bool:
+        """Whether the limit cannot fall any further."""
+        return 0 < self.per_s <= self._policy.least_per_s
+
+    def _stop(self, now_ms: int) -> None:
+        """Start no call until the step ends: nothing but 429 comes."""
+        if not self.per_s:
+            self._fall(now_ms, 0)
+        self._stopped_ms = now_ms
 
     def _step(self, now_ms: int) -> None:
         passed_ms = now_ms - self._step_ms
@@ -177,20 +196,21 @@ class Ramp:
             return
         calls = self._good + self._throttled + self._failed
         if self._throttled > self._policy.throttled_share * calls:
-            self._fall(now_ms, passed_ms, self._policy.least_per_s)
+            self._fall(now_ms, self._policy.least_per_s)
         elif self.per_s and self._failed > self._policy.failed_share * calls:
-            self._fall(now_ms, passed_ms, self._usual_per_s)
+            self._fall(now_ms, self._usual_per_s)
         elif self.per_s and self._waited:
             self._grow(now_ms)
         elif self.per_s:
             self._rest(now_ms, passed_ms)
         self._start_step(now_ms)
 
-    def _fall(self, now_ms: int, passed_ms: int, least_per_s: float) -> None:
+    def _fall(self, now_ms: int, least_per_s: float) -> None:
         """Go down to what it took, and creep from there; to half if it took nothing."""
         if not self.per_s:
             self._usual_per_s, self._bound = self._usual.per_s(now_ms), 0.0
-        took_per_s = self._good * 1_000 / passed_ms
+        passed_ms = (self._stopped_ms or now_ms) - self._step_ms
+        took_per_s = self._good * 1_000 / max(passed_ms, self._policy.step_ms // 10)
         self._safe = took_per_s or self._safe
         lower = min(took_per_s, self.per_s or took_per_s) or self.per_s / 2
         self._limit(max(lower, least_per_s, self._policy.least_per_s), now_ms)
@@ -221,4 +241,6 @@ class Ramp:
         self._good = 0
         self._throttled = 0
         self._failed = 0
+        self._row = 0
         self._waited = False
+        self._stopped_ms = 0
