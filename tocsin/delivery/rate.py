@@ -1,5 +1,7 @@
 """A token bucket: how many calls an account may start now. Pure, time is passed in."""
 
+from math import ceil
+
 UNLIMITED = 1 << 30
 """More calls than any account ever has at once."""
 _BURST_S = 0.1
@@ -48,4 +50,4 @@ class Rate:
         """When the next call may start; `now_ms` if one may now."""
         if self.free(now_ms):
             return now_ms
-        return now_ms + max(1, round((1 - self._tokens) / self._per_ms))
+        return now_ms + max(1, ceil((1 - self._tokens) / self._per_ms - 1e-6))
