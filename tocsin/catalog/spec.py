@@ -16,9 +16,9 @@
         - {max: 3, per: 1d}                                  # scope: notification, overflow: drop
         - {max: 1, per: 10m, overflow: hold}
         - {max: 2, per: 1d, scope: channel, channel: email}
-      send_window: {start: "08:00", end: "20:00"}            # in the user's time zone
-      delay: 2m                                              # after the event's time
-      expires: 6h                                            # after the event's time
+      send_window: {start: "08:00", end: "20:00"}            # in the user's zone; for critical ones, too
+      delay: 2m                                              # after the event's time; tocsinsendat holds, too
+      expires: 6h                                            # after the event's time: the last millisecond
       collapse_key: "data.flight"
       tenants: [default]                                     # default: every tenant
 
@@ -129,7 +129,8 @@ class Limit(_Strict):
     """At most `max` in any rolling window, counted per user.
 
     `scope` says what is counted: this notification (or, in a tenant file, each notification), its category,
-    all marketing, one channel, or everything that is not critical.
+    all marketing, one channel, or everything that is not critical. A critical notification meets no limit;
+    all but those of scope `user` count it.
     """
 
     max: int = Field(ge=1, le=1_000)
