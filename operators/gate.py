@@ -25,12 +25,13 @@ from tocsin.decision.gate import Gate
 from tocsin.decision.suppressions import AddressReport, keys_of, keys_of_due
 from tocsin.decision.user_state import UserRecord
 from tocsin.formats.codec import ProfileChange, dead_letter, encode
+from tocsin.formats.forwarded import tombstone
 from tocsin.model import topics
 from tocsin.model.event import Event
 from tocsin.model.message import Message, Retry
 from tocsin.model.outcome import ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord, VersionNote
-from tocsin.model.statuses import CHANNELS
+from tocsin.model.statuses import CHANNELS, Reason
 from tocsin.store.deltas import Delta
 from tocsin.store.key_group import KeyGroup
 from tocsin.store.timers import Timer
@@ -258,6 +259,9 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
             self._tally[outcome.status, outcome.channel, outcome.reason] += 1
             out.append(OutRecord(topics.OUTCOMES, partition, key, encode(outcome)))
         for dead in decision.dead_letters:
+            if dead.reason is Reason.OUTDATED and decision.record and not decision.record.version:
+                # Compaction must not keep the copy as the last word on somebody who was erased.
+                out.append(tombstone(dead.raw, partition))
             letter = dead_letter(dead.raw, "gate", dead.reason, dead.error, last_ms=now_ms)
             out.append(replace(letter, partition=partition))
         if decision.profile_version is not None:

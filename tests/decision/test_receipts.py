@@ -173,6 +173,27 @@ def test_an_old_receipt_does_not_block_a_device_whose_registration_was_forgotten
     assert "push" in reached(ann, 4 * HOUR)
 
 
+def test_what_still_queues_is_stopped_by_a_new_block(ann: World) -> None:
+    """The note tells the ledger: messages with an older version return, and the gate knows the block."""
+    push, sms, email = ann.event("flight.cancelled").messages
+    step = ann.receipt("opted_out", target=PHONE, at=SECOND)
+    assert step.profile_version == sms.profile_version + 1
+    for message in (push, sms, email):
+        ann.retry(message, at=2 * SECOND, reason="stale_profile", attempt=1)
+    assert said(ann.steps[-2]) == [("suppressed", "target_blocked", "sms")]
+    again = [one for one in ann.messages if one.decided_ms > sms.decided_ms]
+    assert [(one.channel, one.profile_version) for one in again] == [
+        (one.channel, step.profile_version) for one in (push, email)
+    ]
+
+
+def test_a_report_that_blocks_nothing_new_stops_nothing(ann: World) -> None:
+    ann.receipt("opted_out", target=PHONE, at=SECOND)
+    assert ann.receipt("complained", target=PHONE, at=MINUTE).profile_version is None
+    assert ann.receipt("delivered", target=EMAIL, at=MINUTE).profile_version is None
+    assert ann.receipt("unblocked", target=PHONE, at=HOUR).profile_version is None
+
+
 def test_a_lift_gives_way_before_a_block() -> None:
     world = World(policy=GatePolicy(blocked_max=2))
     world.profile(profile())

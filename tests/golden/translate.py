@@ -185,7 +185,39 @@ def versions_without_zones(published: Sequence[Published]) -> Sequence[Published
     return [one._replace(value=one.value and _ZONES.sub(rb'\1"', one.value)) for one in published]
 
 
+_PROOFS = frozenset({"permanent", "recipient_gone", "recipient_opted_out"})
+
+
+def blocks_raise_the_version(published: Sequence[Published]) -> Sequence[Published]:
+    """Leave the versions out of what users got who had an address blocked, and nothing else.
+
+    A block did not reach messages that queued already. Now it raises the version of the profile, and the send
+    ledger stops what is older (law 3).
+    """
+    blocked = {one.key for one in published if one.topic == "outcomes" and _blocks(one)}
+    return [
+        _without_version(one) if one.key in blocked else one
+        for one in published
+        if not (one.topic == "versions" and one.key in blocked)
+    ]
+
+
+def _blocks(one: Published) -> bool:
+    outcome = msgspec.json.decode(one.value or b"")
+    status, reason = outcome["status"], outcome.get("reason", "")
+    return status == "complained" or (status in ("bounced", "unsubscribed") and reason in _PROOFS)
+
+
+def _without_version(one: Published) -> Published:
+    if not one.topic.startswith("messages."):
+        return one
+    message = msgspec.json.decode(one.value or b"", type=dict[str, msgspec.Raw])
+    message.pop("profile_version", None)
+    return one._replace(value=msgspec.json.encode(message))
+
+
 _BOTH: tuple[Translation, ...] = (
+    blocks_raise_the_version,
     texts_counted,
     delays,
     unasked,

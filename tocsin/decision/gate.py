@@ -140,7 +140,7 @@ class Gate:
         tenant, read_ms = change.tenant, first_read_ms(raw)
         if record is not None and is_forwarded(raw) and profiles.is_outdated(record, change.profile, read_ms):
             error = (
-                "forwarded here, older than the profile or erasure in force; if it is right, write it anew"
+                "forwarded here, older than the profile or erasure in force; write the newest profile anew"
             )
             return Decision(record, dead_letters=[DeadLetter(raw, Reason.OUTDATED, error)])
         if change.profile is not None and tenant not in self._defaults:
@@ -203,8 +203,14 @@ class Gate:
             return decision
         targets = receipts.targets_of(record, receipt)
         if kind.lifts or receipts.blocks(receipt, kind):
-            decision.record = record = record or UserRecord()
-            decision.touched = self._set_blocks(record, receipt, kind, targets, now_ms)
+            found = record or UserRecord()
+            free = [target for target in targets if found.blocked.get(target, 0) <= 0]
+            decision.touched = self._set_blocks(found, receipt, kind, targets, now_ms)
+            if decision.touched:
+                decision.record = record = found
+            if found.version and any(found.blocked.get(target, 0) > 0 for target in free):
+                # What still queues must not go to the contact point: the ledger takes it for stale.
+                decision.profile_version = found.version = found.version + 1
             if not targets:
                 decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, receipts.NO_TARGET))
         outcome = receipts.receipt_outcome(receipt, kind, raw, targets, now_ms, self._version)
