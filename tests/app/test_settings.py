@@ -48,11 +48,13 @@ def test_domains_beyond_ascii_are_read_as_dns_writes_them() -> None:
         {
             "redis": "rediss://ada:pß@cache.straße.example:6380/1",
             "clickhouse": "https://ada:pß@straße.example/tocsin",
+            "schema_registry": "https://straße.example:8081, http://b.example",
             "kafka": "b1.straße.example:9092, b2.example:9092,[2001:db8::1]:9092,straße.example",
         }
     )
     assert settings.redis == "rediss://ada:pß@cache.xn--strae-oqa.example:6380/1"
     assert settings.clickhouse == "https://ada:pß@xn--strae-oqa.example/tocsin"
+    assert settings.schema_registry == "https://xn--strae-oqa.example:8081,http://b.example"
     brokers = "b1.xn--strae-oqa.example:9092,b2.example:9092,[2001:db8::1]:9092,xn--strae-oqa.example"
     assert settings.kafka == brokers
 

@@ -185,6 +185,12 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return ascii_url(value)
 
+    @field_validator("schema_registry")
+    @classmethod
+    def _registries(cls, value: str) -> str:
+        """Write the hosts of a registry's addresses as DNS does: its client would ask for another domain."""
+        return ",".join([ascii_url(each.strip()) for each in value.split(",")])
+
     @field_validator("kafka")
     @classmethod
     def _brokers(cls, value: str) -> str:
