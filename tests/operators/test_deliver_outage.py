@@ -1,5 +1,6 @@
 """Outages of a provider as its channel meets them: what reaches it, in what order, and what returns."""
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 
@@ -13,10 +14,13 @@ from tocsin.delivery.breaker import BreakerPolicy
 from tocsin.delivery.call_window import WindowPolicy
 from tocsin.delivery.queue import QueuePolicy
 from tocsin.delivery.ramp import RampPolicy
+from tocsin.delivery.runtime import Runtime
 from tocsin.errors import Transient, Unknown
+from tocsin.model.content import Outgoing
 from tocsin.model.message import Message
 from tocsin.model.raw import RawRecord
-from tocsin.providers.base import Limits, Provider
+from tocsin.model.statuses import Channel
+from tocsin.providers.base import Limits, Provider, Receipt
 
 Build = Callable[..., Rig]
 # An account that nobody called before may get 20 a second when it is back.
@@ -129,3 +133,47 @@ def test_a_category_may_choose_not_to_send_again_what_got_no_answer(rig: Build) 
     assert ("ann", "dead", "unknown") in words
     assert ("bob", "sent", "resent_after_unknown") in words
     assert [call.user for call in provider.calls].count("ann") == 1
+
+
+class Forgetful:
+    """An account that keeps nothing of its calls, and is down when told so."""
+
+    name = "first"
+    channel = Channel.EMAIL
+    limits = Limits(timeout_s=1)
+    down = False
+
+    def accepts(self, message: Message) -> bool:
+        return True
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        if self.down:
+            text = "busy"
+            error = Transient(text, code="503")
+            raise error  # the name makes a cycle: error, traceback, frame
+        return Receipt()
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+
+def test_outages_leave_nothing_behind(runtime: Runtime) -> None:
+    """Each message is parked with its expiry hours away, fails and goes: its channel must forget it."""
+    provider, store = Forgetful(), MemoryStore()
+    settings = policy(queue=QueuePolicy(credits=64, buffered=400))
+    made = Rig(runtime, [provider], ledger=MemoryLedger(store, "a" * 16), settings=settings)
+    hours = runtime.now_ms() + 10_000_000
+    kept: list[int] = []
+    for cycle in range(8):
+        provider.down = True
+        letters = [message(f"c{cycle}u{i}", i, expires_ms=hours) for i in range(200)]
+        made.feed(*[record(letter, i) for i, letter in enumerate(letters)]).until_down().run_for(0.1)
+        provider.down = False
+        made.until_acked(200)
+        made.out.clear()
+        made.acks.clear()
+        store.entries.clear()
+        del letters
+        gc.collect()
+        kept.append(len(gc.get_objects()))
+    assert kept[-1] - kept[2] < 400, f"a thousand messages later: {kept}"
