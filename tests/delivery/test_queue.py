@@ -158,9 +158,9 @@ def test_new_messages_and_the_backlog_of_an_outage_are_served_in_turns() -> None
         held.add("t", f"new{number}", f"new{number}")
         held.take()
         held.park(f"new{number}", ("mail",))
-    gone = drained(held, 30)
+    gone = drained(held, 20)
     assert {f"new{number}" for number in range(10)} <= set(gone), "none waits for the thousand before it"
-    assert [job for job in gone if job.startswith("old")] == [f"old{number}" for number in range(20)]
+    assert [job for job in gone if job.startswith("old")] == [f"old{number}" for number in range(10)]
 
 
 def test_a_critical_message_passes_the_whole_backlog() -> None:
@@ -202,7 +202,7 @@ def test_a_head_that_had_its_turn_for_nothing_keeps_its_place() -> None:
     held.unpark(("mail",), 1)
     assert held.take() == "old0"
     held.park("old0", ("mail",))
-    assert sorted(drained(held, 3)) == ["old0", "old1", "old4"]
+    assert drained(held, 2) == ["old4", "old0"]
 
 
 def test_a_user_with_a_long_queue_is_not_the_newest_each_time() -> None:

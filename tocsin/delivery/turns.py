@@ -40,6 +40,7 @@ class Turns(Generic[T]):
         self._waiting: OrderedDict[str, T] = OrderedDict()
         self._served: OrderedDict[str, T] = OrderedDict()
         self._turn = 0
+        self._newest = True
 
     def __len__(self) -> int:
         return len(self._urgent) + len(self._waiting) + len(self._served)
@@ -71,4 +72,5 @@ class Turns(Generic[T]):
         self._turn = (self._turn + 1) % 3
         if self._served and (self._turn == 0 or not self._waiting):
             return self._served.popitem(last=False)[1]
-        return self._waiting.popitem(last=self._turn == 2)[1]
+        self._newest = not self._newest
+        return self._waiting.popitem(last=self._newest)[1]
