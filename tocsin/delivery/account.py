@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from tocsin.delivery.attempt import Health, Transition
-from tocsin.delivery.breaker import AccountState, Breaker, BreakerPolicy, BreakerState, Condition
+from tocsin.delivery.breaker import AccountState, Breaker, BreakerPolicy, Condition
 from tocsin.delivery.call_window import Call, CallWindow, WindowPolicy
 from tocsin.delivery.ramp import Ramp, RampPolicy
 from tocsin.delivery.rate import Rate
@@ -69,34 +69,35 @@ class Account:
 
     def up(self, now_ms: int) -> bool:
         """Tell whether it takes calls, or its probe is free."""
-        return self.breaker.slots(now_ms, 1) > 0
+        return self.works or self.breaker.slots(now_ms, 1) > 0
 
-    def closed(self, now_ms: int) -> bool:
-        """Tell whether it takes calls."""
-        return self.breaker.state(now_ms) is BreakerState.CLOSED
+    @property
+    def works(self) -> bool:
+        """Tell whether it takes calls, not only probes."""
+        return self.breaker.condition.state is AccountState.OK
 
     def free(self, now_ms: int, most: int) -> int:
         """Calls that may start now."""
-        slots = min(self.breaker.slots(now_ms, most), self._rate.free(now_ms))
-        if not slots or not self.closed(now_ms):
-            return slots
-        return min(slots, self.ramp.free(now_ms), self.window.room())
+        if not self.works:
+            return min(self.breaker.slots(now_ms, most), self._rate.free(now_ms))
+        return min(most, self._rate.free(now_ms), self.ramp.free(now_ms), self.window.room())
 
     def due_ms(self, now_ms: int, late_ms: int) -> int:
         """When its next call may start, unless the calls that are out keep it from that."""
         due_ms = max(self.breaker.until_ms + late_ms, self._rate.due_ms(now_ms))
-        return max(due_ms, self.ramp.due_ms(now_ms)) if self.closed(now_ms) else due_ms
+        return max(due_ms, self.ramp.due_ms(now_ms)) if self.works else due_ms
 
-    def limit_per_s(self, now_ms: int) -> float:
+    def limit_per_s(self) -> float:
         """Estimate how many messages it takes a second by its limits; 0 if it is down or has none."""
-        if not self.closed(now_ms):
+        if not self.works:
             return 0.0
         limits = (self._per_s, self.ramp.per_s, self.window.per_s)
         return min([limit for limit in limits if limit], default=0.0)
 
     def begin(self, user: str, now_ms: int) -> Call:
         """Start a call; `free` has said that one may."""
-        self.breaker.begin(now_ms)
+        if not self.works:
+            self.breaker.begin(now_ms)
         self._rate.take()
         self.ramp.take()
         return self.window.begin(user, now_ms)
@@ -127,7 +128,7 @@ class Account:
         """Call it less often after a 429; close it only where that does not help."""
         throttled = step.state.last_reason is Reason.THROTTLED
         self.ramp.bad(now_ms, throttled=throttled)
-        if throttled and self.closed(now_ms) and not self.ramp.lowest:
+        if throttled and self.works and not self.ramp.lowest:
             self.breaker.abandoned()
         else:
             self.breaker.failed(call.user, now_ms, step.retry_after_s, step.code)
@@ -136,7 +137,7 @@ class Account:
         """Count calls that are late as failures: an account that answers nothing must not get more."""
         before = self.condition
         for call in self.window.late(now_ms):
-            if self.closed(now_ms):  # a probe has the time until its deadline
+            if self.works:  # a probe has the time until its deadline
                 self.breaker.failed(call.user, now_ms, code=SLOW)
         return self._change(before, now_ms)
 

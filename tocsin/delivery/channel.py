@@ -213,7 +213,7 @@ class ChannelDelivery:
             return 0
         if topic != self._bulk:
             return self._portion(self._queues.room(), self._queues.policy.buffered)
-        down = self._down(self._runtime.now_ms())
+        down = self._down()
         return 0 if down else self._portion(self._queues.spare(), self._queues.policy.credits)
 
     def _portion(self, room: int, most: int) -> int:
@@ -360,7 +360,7 @@ class ChannelDelivery:
         """Let parked messages go, as many as their accounts take; tenants take turns."""
         spent: dict[str, int] = defaultdict(int)
         room = self._portion(self._queues.room(), self._queues.policy.buffered)
-        full = room == 0 and not self._down(now_ms)
+        full = room == 0 and not self._down()
         for group in sorted(self._queues.parked_groups, key=self._turn):
             _, mark, *names = group
             slots = {name: self._free(name, now_ms, self._late_ms(mark)) - spent[name] for name in names}
@@ -369,20 +369,20 @@ class ChannelDelivery:
                 spent[max(slots, key=slots.__getitem__)] += len(freed)
             left = self._queues.parked(group)
             if left:
-                self._note_waits(names, now_ms)
+                self._note_waits(names)
             if full and left and self._others_free(names, now_ms):
                 self._make_room(group, now_ms)
 
     def _free(self, name: str, now_ms: int, late_ms: int) -> int:
         """Calls that an account may start now; one that is down is probed late by who was refused."""
         account, most = self._accounts[name], self.policy.queue.credits
-        if late_ms and not account.closed(now_ms):
+        if late_ms and not account.works:
             return account.breaker.slots(now_ms - late_ms, most)
         return account.free(now_ms, most)
 
-    def _note_waits(self, names: Sequence[str], now_ms: int) -> None:
+    def _note_waits(self, names: Sequence[str]) -> None:
         for name in names:
-            if self._accounts[name].closed(now_ms):
+            if self._accounts[name].works:
                 self._accounts[name].ramp.waits()
 
     def _make_room(self, group: tuple[str, ...], now_ms: int) -> None:
@@ -391,7 +391,7 @@ class ChannelDelivery:
         Those of an account that is down come back together, to be looked at again. Those of an account with a
         limit come back when it will have got to them, so that none goes to and fro.
         """
-        per_s = sum(self._accounts[name].limit_per_s(now_ms) for name in group[2:])
+        per_s = sum(self._accounts[name].limit_per_s() for name in group[2:])
         kept = self._queues.policy.buffered // 2 // len(self._queues.parked_groups) if per_s else 0
         most = self._queues.parked(group) - kept
         for number, job in enumerate(self._queues.unpark(group, most)):
@@ -407,9 +407,9 @@ class ChannelDelivery:
         tenant, mark, *_ = group
         return mark, self._served.get(tenant, 0)
 
-    def _down(self, now_ms: int) -> bool:
+    def _down(self) -> bool:
         accounts = self._accounts.values()
-        return bool(accounts) and not any(account.closed(now_ms) for account in accounts)
+        return bool(accounts) and not any(account.works for account in accounts)
 
 
 def channel_policy(

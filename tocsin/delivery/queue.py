@@ -82,6 +82,7 @@ class DeliveryQueue(Generic[J]):
         self._counted = 0
         self._queues: dict[str, _Queue[J]] = {}
         self._ready: OrderedDict[str, Turns[_Queue[J]]] = OrderedDict()
+        self._idle: dict[str, Turns[_Queue[J]]] = {}
         self._timed: list[tuple[int, int, _Queue[J]]] = []
         self._timed_count = 0
         self._parked: dict[tuple[str, ...], Turns[_Queue[J]]] = {}
@@ -109,8 +110,7 @@ class DeliveryQueue(Generic[J]):
             return None
         tenant, turns = self._ready.popitem(last=False)
         queue = turns.pop()
-        if turns:
-            self._ready[tenant] = turns
+        (self._ready if turns else self._idle)[tenant] = turns
         queue.head = _Head.ACTIVE
         self.active += 1
         return queue.jobs[0]
@@ -222,7 +222,10 @@ class DeliveryQueue(Generic[J]):
         self._timed_count -= queue.wake > 0
         queue.wake = 0
         queue.head = _Head.READY
-        turns = self._ready.setdefault(queue.tenant, Turns())
+        turns = self._ready.get(queue.tenant)
+        if turns is None:
+            turns = self._idle.pop(queue.tenant) if queue.tenant in self._idle else Turns()
+            self._ready[queue.tenant] = turns
         turns.add(queue.user, queue, self._place(queue, place))
 
     def _place(self, queue: _Queue[J], place: Place) -> Place:
