@@ -220,3 +220,13 @@ def test_what_returns_after_a_lift_is_sent(ann: World) -> None:
     ann.advance(DAY)
     assert [one.channel for one in ann.messages] == ["push", "sms", "email", "sms"]
     assert said(ann.steps[-1]) == []
+
+
+@pytest.mark.parametrize("at_ms", [-5, 7, NOON // 1000, NOON * 1000, (1 << 63) - 1])
+def test_a_time_that_cannot_be_right_counts_as_the_arrival(ann: World, at_ms: int) -> None:
+    """Seconds and microseconds are written by mistake: such a block must hold, and must be lifted again."""
+    step = ann.receipt("opted_out", target=PHONE, at=SECOND, at_ms=at_ms)
+    assert step.outcomes[0].at_ms == NOON + SECOND
+    assert reached(ann, MINUTE) == ["push", "email"]
+    ann.receipt("resubscribed", target=PHONE, at=HOUR, at_ms=NOON + HOUR)
+    assert reached(ann, 2 * HOUR) == ["push", "sms", "email"]

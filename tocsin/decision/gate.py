@@ -255,7 +255,7 @@ class Gate:
     ) -> bool:
         """Block the contact points of a receipt or lift their blocks; return whether anything changed."""
         change = receipts.lift if kind.lifts else receipts.block
-        at_ms, most = receipt.at_ms or now_ms, self.policy.blocked_max
+        at_ms, most = receipts.reported_ms(receipt, now_ms), self.policy.blocked_max
         changed = [change(record, target, at_ms, most) for target in targets]
         return any(changed)
 

@@ -67,6 +67,8 @@ RECEIPTS: Mapping[str, ReceiptKind] = MappingProxyType(
     }
 )
 KINDS = frozenset(RECEIPTS)
+EARLIEST_MS = 100_000_000_000
+"""3 March 1973. A smaller number is a time in seconds, as SendGrid's webhook has it."""
 UNKNOWN_KIND = f"unknown kind of receipt: send one of {', '.join(sorted(KINDS))}"
 NO_TARGET = (
     "names no address or device of the user: send target, address, message_id with notification_id, or a"
@@ -105,8 +107,16 @@ def receipt_outcome(
         provider=receipt.provider,
         provider_message_id=receipt.provider_message_id,
         code=receipt.code,
-        at_ms=receipt.at_ms or now_ms,
+        at_ms=reported_ms(receipt, now_ms),
     )
+
+
+def reported_ms(receipt: ReceiptEvent, now_ms: int) -> int:
+    """Return the time of a report: when it arrived if it names none, or none that can be right.
+
+    A time in microseconds would block for ever, one in seconds or before 1970 not at all.
+    """
+    return receipt.at_ms if EARLIEST_MS <= receipt.at_ms <= now_ms else now_ms
 
 
 def _content_id(receipt: ReceiptEvent, raw: RawRecord) -> str:

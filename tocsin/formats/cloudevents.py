@@ -26,7 +26,8 @@ from tocsin.model.zones import resolve as resolve_zone
 STRUCTURED = "application/cloudevents+json"
 # The Kafka binding's own, and what Spring and another binding of Go write.
 _PREFIXES = ("ce_", "ce-")
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
+"""Byte order mark of UTF-8, which some writers put first."""
 # Data is parsed and walked again under deeper stacks, whose recursion limit is 1,000 for all.
 _MAX_DEPTH = 100
 SHALLOW_BYTES = 1_000
@@ -110,7 +111,7 @@ def decode_event(raw: RawRecord, limits: EventLimits, tenant: str = "default") -
 
 def plain_value(raw: RawRecord, limits: EventLimits) -> bytes:
     """Return the bytes of a value without a byte order mark; raises `DecodeError` if they are too many."""
-    value = (raw.value or b"").removeprefix(_BOM)
+    value = (raw.value or b"").removeprefix(BOM)
     check_size(value, limits)
     return value
 
@@ -181,7 +182,7 @@ def _from_base64(envelope: Envelope) -> msgspec.Raw:
     if envelope.data is not _NO_DATA:
         _refuse("data_base64", "beside `data`")
     try:
-        data = b64decode(envelope.data_base64 or "", validate=True).removeprefix(_BOM)
+        data = b64decode(envelope.data_base64 or "", validate=True).removeprefix(BOM)
         data.decode()
         _decode_any(data)
     except (ValueError, msgspec.MsgspecError):

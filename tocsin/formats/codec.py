@@ -16,6 +16,7 @@ from tocsin.formats.cloudevents import EventLimits, decode_error, decode_event
 from tocsin.formats.dead_letters import dead_letter, read_dead_letter
 from tocsin.formats.marks import Marks
 from tocsin.formats.profiles import ProfileChange, check_owner, decode_profile
+from tocsin.formats.receipts import read_receipt
 from tocsin.model.message import Message, Retry
 from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.raw import RawRecord
@@ -56,7 +57,8 @@ def decode_receipt(raw: RawRecord, marks: Marks | None = None) -> ReceiptEvent:
         raw: the record.
         marks: reads the mark that names user and message; without it a receipt with a mark is refused.
     """
-    receipt = _receipts.decode(raw.value)
+    receipt = read_receipt(raw.value)
+    _check_numbers(receipt, _receipt_numbers)
     if receipt.mark:
         receipt = _unmarked(receipt, marks)
     elif not receipt.tenant:
@@ -117,7 +119,7 @@ class _Reader(Generic[T]):
         return record
 
 
-_receipts = _Reader(ReceiptEvent)
+_receipt_numbers: Callable[[ReceiptEvent], tuple[int, ...]] = attrgetter("at_ms", "at_ms")
 _retries = _Reader(Retry)
 _messages = _Reader(Message)
 _outcomes = _Reader(Outcome)
