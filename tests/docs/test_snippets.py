@@ -126,6 +126,7 @@ def test_json_is_json(block: Block) -> None:
 def test_yaml_is_a_catalog_that_compiles(block: Block, tmp_path: Path) -> None:
     """Notifications on a page take the place of the shipped ones with the same template.
 
+    What has a format is a declared topic.
     Fields of a tenant take the place of these fields of the shipped tenant; categories are added to its own.
     """
     specs = yaml.safe_load(block.text)
@@ -136,6 +137,10 @@ def test_yaml_is_a_catalog_that_compiles(block: Block, tmp_path: Path) -> None:
         categories = {"categories": shipped["categories"] | specs.get("categories", {})}
         file.write_text(yaml.safe_dump(shipped | specs | categories))
         assert load(tmp_path).tenant("default")
+        return
+    if all("format" in spec for spec in specs.values()):
+        (tmp_path / "sources.yaml").write_text(block.text)
+        assert load(tmp_path).sources.keys() == specs.keys()
         return
     (tmp_path / "notifications/flights.yaml").write_text(block.text)
     loaded = load(tmp_path)
