@@ -101,7 +101,8 @@ class Machine:
         with self.stage("decode"):
             routed = self.decode(records)
         with self.stage("gate"):
-            out: list[Any] = []
+            out: list[Any] = [one.bundle for one in routed if one.step == "outbox"]
+            routed = [one for one in routed if one.step == "gate"]
             for one in routed:
                 bundle: Any = one.bundle
                 out += self._group(one.key).on_batch([bundle])[0]
