@@ -241,9 +241,9 @@ class Decoder:
                     self._spread(raw, item, gate, out)
                     continue
                 home, key_group = home_of(user_key)
-                if declared and isinstance(item, Event):
-                    raw = rewritten(item)
                 if home != raw[1]:
+                    if declared and isinstance(item, Event):
+                        raw = rewritten(item)
                     out += self._forward(raw, home, user_key.encode())
                     continue
             except Tombstone:

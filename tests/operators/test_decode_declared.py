@@ -22,8 +22,8 @@ from tests.operators.test_decode import (
     outs,
 )
 from tocsin.catalog.sources import SourceSpec
+from tocsin.decision.timers import HeldEvent, decode_payload, encode_event, event_of
 from tocsin.formats.body import NotYet
-from tocsin.formats.codec import decode_event
 from tocsin.formats.declared import readers
 from tocsin.formats.forwarded import ORIGIN_HEADER, RECEIVED_HEADER, first_read
 from tocsin.model import topics
@@ -59,7 +59,10 @@ def test_a_record_that_lies_at_home_is_decided_there_as_a_cloudevent() -> None:
     (entry,) = inputs(decode([order("ann", home("ann"), 9)]))
     assert isinstance(entry.item, Event)
     assert (entry.user_key, str(entry.item.origin)) == ("default/ann", f"{TOPIC}/{home('ann')}/9")
-    assert decode_event(entry.raw, LIMITS) == entry.item  # what is held is decoded again from this record
+    held = decode_payload(encode_event(entry.item, entry.raw))
+    assert isinstance(held, HeldEvent)
+    assert event_of(held) == entry.item  # what is held is decoded again when it is due
+    assert decode_payload(encode_event(entry.item, held.raw)) == held
     assert (decode.read[TOPIC], decode.forwarded.total()) == (1, 0)
 
 

@@ -18,7 +18,7 @@ from tocsin.decision.subjects import EventSubject, MessageSubject, Subject
 from tocsin.decision.timers import HeldEvent
 from tocsin.decision.user_state import ContactPoint, queued_behind
 from tocsin.decision.verdict import Cancel, Detail, Expire, FinalVerdict, Hold, Merge, Suppress, Verdict
-from tocsin.formats.forwarded import first_read
+from tocsin.formats.forwarded import as_cloudevent, first_read
 from tocsin.model.event import Event
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason, Status
@@ -83,6 +83,8 @@ def dead_letter(
         reason: why.
         error: a sentence that names field and cure and has no content of the event.
     """
+    if isinstance(first, Event):
+        raw = as_cloudevent(first, raw)
     letter = first_read(raw, first.origin, first.received_ms)
     decision.dead_letters.append(DeadLetter(letter, reason, error))
     decision.outcomes.append(subject.outcome(_DEAD, reason, {"error": error}))

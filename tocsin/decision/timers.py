@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tocsin.formats.cloudevents import EventLimits, decode_event
-from tocsin.formats.forwarded import rewritten
+from tocsin.formats.forwarded import as_cloudevent, rewritten
 from tocsin.model.event import Event, Origin
 from tocsin.model.message import Retry
 from tocsin.model.raw import RawRecord
@@ -67,6 +67,7 @@ _ACCEPTED = EventLimits(max_bytes=1 << 62, max_past_s=0, max_future_s=0, check_t
 
 def encode_event(event: Event, raw: RawRecord, notification: str = "", hold_count: int = 0) -> bytes:
     """Encode the payload of an event."""
+    raw = as_cloudevent(event, raw)
     return _encode_event(HeldEvent(raw, event.origin, event.received_ms, notification, hold_count))
 
 

@@ -4,8 +4,8 @@ A mark is a header with the place or the time at which a record was first read. 
 leaves a tombstone at its old place, so that compaction removes the copy there. The tombstone erases nobody:
 it has a mark of its own.
 
-A record of a declared topic becomes a CloudEvent when it is decoded. So the gate, what it holds, and the
-user's partition know one form only.
+What is forwarded, held or dead-lettered of a declared topic is a CloudEvent. So the user's partition and what
+is due later know one form only.
 """
 
 from datetime import UTC, datetime
@@ -15,7 +15,8 @@ import msgspec
 
 from tocsin.formats.cloudevents import STRUCTURED
 from tocsin.formats.rfc3339 import LATEST_MS
-from tocsin.model.event import Event, Origin
+from tocsin.model import topics
+from tocsin.model.event import Event, Origin, Recipient
 from tocsin.model.raw import OutRecord, RawRecord
 
 ORIGIN_HEADER: Final = "tocsin-origin"
@@ -24,6 +25,25 @@ RECEIVED_HEADER: Final = "tocsin-received"
 """Kafka's time of the record at that place, ms since 1970 UTC."""
 CONTENT_TYPE: Final = ("content-type", STRUCTURED.encode())
 _encode = msgspec.json.Encoder().encode
+_WHOLE_SECONDS = len("1970-01-01T00:00:00")
+
+
+class _Document(msgspec.Struct, omit_defaults=True, gc=False):
+    """A CloudEvent in structured mode, without what an event does not have."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: str
+    tenant: str
+    data: msgspec.Raw
+    recipient: Recipient | None = None
+    tocsinsendat: str | None = None
+    tocsinexpires: str | None = None
+
+
 MOVED_HEADER: Final = "tocsin-moved"
 """On the tombstone that a forwarded profile leaves: the partition that it moved to."""
 _MARKS = frozenset({ORIGIN_HEADER, RECEIVED_HEADER})
@@ -66,36 +86,40 @@ def place_of(raw: RawRecord) -> str:
 def first_read(raw: RawRecord, origin: Origin, received_ms: int) -> RawRecord:
     """Return a record as it was first read: that place and time, and only the headers of its producer.
 
-    What a declared topic held is a CloudEvent from decode on, so its record keeps that value.
+    The value of a record of a declared topic is a CloudEvent here (`as_cloudevent`).
     """
     headers = tuple(header for header in raw.headers if header[0] not in _MARKS)
     return RawRecord(origin.topic, origin.partition, origin.offset, received_ms, raw.key, raw.value, headers)
 
 
+def as_cloudevent(event: Event, raw: RawRecord) -> RawRecord:
+    """Return the record of an event as a CloudEvent: a record of a declared topic is rewritten."""
+    return rewritten(event) if topics.is_declared(raw.topic) else raw
+
+
 def rewritten(event: Event) -> RawRecord:
     """Write an event as a record of structured CloudEvents JSON that reads as the same event."""
-    fields: dict[str, object] = {
-        "specversion": "1.0",
-        "id": event.id,
-        "source": event.source,
-        "type": event.type,
-        "subject": event.user,
-        "time": _rfc3339(event.time_ms),
-        "tenant": event.tenant,
-        "recipient": event.recipient,
-        "tocsinsendat": _rfc3339(event.send_at_ms),
-        "tocsinexpires": _rfc3339(event.expires_ms),
-        "data": event.data,
-    }
-    value = _encode({name: value for name, value in fields.items() if value is not None})
+    value = _encode(
+        _Document(
+            "1.0",
+            event.id,
+            event.source,
+            event.type,
+            event.user,
+            _rfc3339(event.time_ms),
+            event.tenant,
+            event.data,
+            event.recipient,
+            None if event.send_at_ms is None else _rfc3339(event.send_at_ms),
+            None if event.expires_ms is None else _rfc3339(event.expires_ms),
+        )
+    )
     topic, partition, offset = event.origin.topic, event.origin.partition, event.origin.offset
     key = f"{event.tenant}/{event.user}".encode()
     return RawRecord(topic, partition, offset, event.received_ms, key, value, ())
 
 
-def _rfc3339(at_ms: int | None) -> str | None:
-    if at_ms is None:
-        return None
+def _rfc3339(at_ms: int) -> str:
     at_ms = min(at_ms, LATEST_MS)
-    whole = datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{whole}.{at_ms % 1000:03d}Z"
+    whole = datetime.fromtimestamp(at_ms // 1000, UTC).isoformat()
+    return f"{whole[:_WHOLE_SECONDS]}.{at_ms % 1000:03d}Z"

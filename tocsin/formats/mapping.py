@@ -3,6 +3,8 @@
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial, reduce
+from operator import getitem
 from typing import Any, NoReturn
 
 import msgspec
@@ -105,13 +107,24 @@ class FieldMap:
         return found
 
     def _name(self, field: str, variables: Variables) -> str:
-        if field not in self._lookups:
+        """Return a text that is there and sound; empty where the mapping has no such field."""
+        lookup = self._lookups.get(field)
+        if lookup is None:
             return ""
+        try:
+            found = lookup(variables)
+        except ExpressionError:
+            return self._unusual_name(field, variables)
+        if type(found) is str and 0 < len(found) <= MAX_TEXT and found.isprintable():
+            return found
+        return self._unusual_name(field, variables)
+
+    def _unusual_name(self, field: str, variables: Variables) -> str:
         found = self._found(field, variables)
         text = found if type(found) is str else self._text(field, found)
         if not text:
             self._refuse(field, "empty")
-        if (len(text) > MAX_TEXT or not text.isprintable()) and (fault := name_fault(text)):
+        if fault := name_fault(text):
             self._refuse(field, fault)
         return text
 
@@ -195,14 +208,12 @@ def _lookup(expression: Expression) -> Lookup:
     """Compile a field: a plain path walks the record, which takes a tenth of an evaluation."""
     path = expression.path
     if path is not None:
-        return lambda variables: _walk(variables, path)
+        return partial(_walk, path)
     return lambda variables: expression.value(Scope(without_nulls(variables)))
 
 
-def _walk(found: Any, path: tuple[str | int, ...]) -> Any:
+def _walk(path: tuple[str | int, ...], found: Any) -> Any:
     try:
-        for key in path:
-            found = found[key]
+        return reduce(getitem, path, found)
     except (LookupError, TypeError):
         return None
-    return found
