@@ -134,7 +134,7 @@ def test_more_load_than_before_the_outage_is_carried_in_the_end() -> None:
     """The bound must not become a limit for ever: nights have a low rate before, mornings do not."""
     made = recovered(2, outage_s=60)
     made.per_s = 50
-    made.run(300)
+    made.run(600)
     assert made.waiting < 50
     assert made.ramp.per_s == 0
 

@@ -23,7 +23,7 @@ class RampPolicy(msgspec.Struct, frozen=True):
         failed_share: the same for other failures; the limit then falls to the rate before the outage at most,
             since failures that do not depend on the rate would bring it down without end.
         peak: bound of the limit, as a multiple of the rate before the outage.
-        longest_hold_ms: the bound holds as long as the outage took, at most this long; then it creeps on.
+        longest_hold_ms: the bound holds twice as long as the outage, at most this long; then it creeps on.
         unknown_per_s: first limit of an account that this process has not called before.
         least_per_s: lowest limit.
         row: 429 in a row after which no call starts until the step ends.
@@ -36,7 +36,7 @@ class RampPolicy(msgspec.Struct, frozen=True):
     throttled_share: float = 0.05
     failed_share: float = 0.2
     peak: float = 2.25
-    longest_hold_ms: int = 300_000
+    longest_hold_ms: int = 600_000
     unknown_per_s: float = 20.0
     least_per_s: float = 1.0
     row: int = 10
@@ -131,7 +131,7 @@ class Ramp:
         usual = self._usual_per_s
         self._bound = max(usual * self._policy.peak, self._policy.least_per_s) if usual else 0.0
         left_ms = max(0, self._hold_until_ms - (now_ms - outage_ms))
-        self._hold_until_ms = now_ms + min(outage_ms + left_ms, self._policy.longest_hold_ms)
+        self._hold_until_ms = now_ms + min(2 * outage_ms + left_ms, self._policy.longest_hold_ms)
         self._safe = 0.0
         self._rate = Rate(0)
         self._limit(max(usual or self._policy.unknown_per_s, self._policy.least_per_s), now_ms)
