@@ -22,11 +22,11 @@ from tocsin.formats.forwarded import (
     CONTENT_TYPE,
     ORIGIN_HEADER,
     RECEIVED_HEADER,
+    as_cloudevent,
     is_forwarded,
     is_tombstone,
     marks_of,
     place_of,
-    rewritten,
     tombstone,
 )
 from tocsin.formats.marks import Marks
@@ -230,7 +230,6 @@ class Decoder:
         """Decode records of one partition; return how many were decoded since the last that was not."""
         home_of, advance = self._homes.of, self._clocks.advance
         stream_clock = self._policy.stream_clock
-        declared = topics.is_declared(raws[0].topic)
         decoded = 0
         for raw in raws:
             try:
@@ -242,8 +241,7 @@ class Decoder:
                     continue
                 home, key_group = home_of(user_key)
                 if home != raw[1]:
-                    if declared and isinstance(item, Event):
-                        raw = rewritten(item)
+                    raw = as_cloudevent(item, raw) if isinstance(item, Event) else raw
                     out += self._forward(raw, home, user_key.encode())
                     continue
             except Tombstone:
