@@ -260,7 +260,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
             out.append(OutRecord(topics.OUTCOMES, partition, key, encode(outcome)))
         for dead in decision.dead_letters:
             if dead.reason is Reason.OUTDATED and decision.record and not decision.record.version:
-                # Compaction must not keep the copy as the last word on somebody who was erased.
+                # Otherwise compaction keeps this copy as the latest profile of a user who was erased.
                 out.append(tombstone(dead.raw, partition))
             letter = dead_letter(dead.raw, "gate", dead.reason, dead.error, last_ms=now_ms)
             out.append(replace(letter, partition=partition))
@@ -305,4 +305,5 @@ def decide(
         up: bundles by key group (`<partition>.<number>`); an empty bundle wakes a key group at start.
         parts: the store, the gate and the time.
     """
+    # "lanes" is an old name of key groups. Recovery stores hold it, so it stays.
     return op.stateful_batch("lanes", up, lambda stored: GateLogic(stored, parts))

@@ -8,7 +8,7 @@ from tocsin.model.raw import OutRecord, VersionNote
 
 
 class Publisher(Protocol):
-    """Shows records once they are durable; see `tocsin.store.epochs`."""
+    """Publishes records once they are durable; see `tocsin.store.epochs`."""
 
     def publish(self, records: Sequence[Any]) -> None:
         """Start; must not block for long."""

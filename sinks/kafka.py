@@ -96,7 +96,7 @@ class KafkaPublisher:
             self._work_off()
             left_s = deadline_s - time.monotonic()
             waiting = self._producer.flush(max(0.0, min(_FLUSH_S, left_s)))
-            self._bury()
+            self._dead_letter_oversized()
             if self._fault:
                 raise SinkError(self._fault)
             if not (waiting or self._backlog):
@@ -173,12 +173,12 @@ class KafkaPublisher:
             hint = cure if error.code() in _TOO_LARGE else ""
             self._fault = f"{record.topic}/{record.partition}: not acknowledged ({error.name()}){hint}"
 
-    def _bury(self) -> None:
+    def _dead_letter_oversized(self) -> None:
         oversized, self._oversized = self._oversized, []
-        self._backlog.extend([_buried(record)] for record in oversized)
+        self._backlog.extend([_too_large(record)] for record in oversized)
 
 
-def _buried(record: OutRecord) -> OutRecord:
+def _too_large(record: OutRecord) -> OutRecord:
     """Make the dead letter of a record that is too large; without its value if it was one already."""
     value = None if record.topic == topics.DEAD else record.value
     raw = RawRecord(record.topic, record.partition, -1, 0, record.key, value, record.headers)

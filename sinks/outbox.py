@@ -1,4 +1,4 @@
-"""The outbox: a sink that shows nothing itself.
+"""The outbox: a sink that publishes nothing itself.
 
 Records of an epoch are collected, stored by Bytewax with the epoch's offsets and deltas, and published by
 the shard when the epoch is durable (docs/engine.md, fact 9).

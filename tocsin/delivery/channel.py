@@ -172,7 +172,7 @@ class ChannelDelivery:
         self._tasks.submit(self._start(now_ms))
 
     def take_output(self) -> tuple[list[OutRecord], list[Ack]]:
-        """Take what may be shown, and the records that are finished with it."""
+        """Take what may be published, and the records that are finished with it."""
         out, acks = self._out, self._acks
         self._out, self._acks = [], []
         return out, acks

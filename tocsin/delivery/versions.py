@@ -1,6 +1,6 @@
 """Profile versions in Redis: how a message that still queues learns that its user changed something (law 3).
 
-The gate's records are shown when their epoch is durable; the profile versions among them come here.
+The gate's records are published when their epoch is durable; the profile versions among them come here.
 """
 
 import asyncio
@@ -52,8 +52,8 @@ class VersionWriter:
 
     Guarantees: never blocks and never raises for Redis being away; the newest version of each user is
     written again until Redis takes it, and stands there for the ledger's time to live. Notes not yet
-    written are lost with the process: the gate still decides a held message again, and the outbox shows
-    the notes of the last epoch once more after a crash.
+    written are lost with the process: the gate still decides a held message again, and the outbox
+    publishes the notes of the last epoch once more after a crash.
 
     Args:
         runtime: the loop it writes on.

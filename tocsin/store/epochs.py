@@ -23,10 +23,10 @@ from tocsin.store.outbox import Outbox
 
 
 class Publisher(Protocol):
-    """Shows records to the world once they are durable."""
+    """Publishes records once they are durable."""
 
     def publish(self, records: Sequence[Any]) -> None:
-        """Start showing; must not block for long."""
+        """Start publishing; must not block for long."""
         ...
 
     def confirm(self, timeout_s: float) -> None:

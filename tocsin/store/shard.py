@@ -72,7 +72,7 @@ class Shard(Generic[R]):
             identity: whose state it must be.
             codec: of the records.
             cache_users: records kept decoded in memory, shared evenly by the key groups.
-            publish: shows records once they are durable.
+            publish: publishes records once they are durable.
             form: of the records in the recovery store.
             patience_s: how long one epoch may take to be applied and acknowledged.
 
@@ -155,7 +155,7 @@ class Shard(Generic[R]):
         return self._log.closing()
 
     def durable(self) -> None:
-        """Show and apply the epoch that closed last; the source calls it first in `next_batch()`."""
+        """Publish and apply the epoch that closed last; the source calls it first in `next_batch()`."""
         self._log.durable()
 
     def collect(self, records: Sequence[Any]) -> None:
@@ -173,7 +173,7 @@ class Shard(Generic[R]):
             self._check_row_epoch(self._outbox.adopt(stored))
 
     def finish(self) -> None:
-        """Show and apply the last epoch, after the flow came to its end without an error.
+        """Publish and apply the last epoch, after the flow came to its end without an error.
 
         Such an end proves that epoch durable, but no further batch is asked for.
         """
@@ -181,7 +181,7 @@ class Shard(Generic[R]):
         self._log.confirm()
 
     def close(self) -> None:
-        """Give back the directory. Loses nothing, shows nothing."""
+        """Give back the directory. Loses nothing, publishes nothing."""
         self._log.close()
         self._base.close()
 
