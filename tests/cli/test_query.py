@@ -19,7 +19,9 @@ MARKUP = ["order[eu].shipped", "order[/eu].shipped", "[bold]", "a:warning:b", "e
 
 
 def row(**fields: object) -> dict[str, Any]:
-    empty = dict.fromkeys(("reason", "notification", "event_type", "origin", "provider", "detail"), "")
+    empty = dict.fromkeys(
+        ("reason", "notification", "event_type", "origin", "provider", "detail", "target"), ""
+    )
     at = datetime(2013, 1, 1, tzinfo=UTC)
     return {**empty, "at": at, "status": "suppressed", "channel": "*", **fields}
 
@@ -45,6 +47,18 @@ def test_a_reason_has_its_sentence_and_one_of_a_provider_s_own_stands_alone(
     said = capsys.readouterr().out.splitlines()
     assert said[1].strip() == "snoozed: The user snoozed notifications until later."
     assert said[3].strip() == "permanent [/5.1.1]"
+
+
+def test_an_outcome_names_its_target_as_unblock_wants_it(capsys: pytest.CaptureFixture[str]) -> None:
+    explain(row(notification="flight_landed", channel="sms", target="45cca7fde80bee5d"))
+    assert "flight_landed by sms (target 45cca7fde80bee5d)" in capsys.readouterr().out
+
+
+def test_the_time_that_something_is_held_until_is_one_that_a_person_reads(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    explain(row(status="held", detail=json.dumps({"due_ms": 1_360_323_000_001})))
+    assert capsys.readouterr().out.splitlines()[1].strip() == "due 2013-02-08 11:30:00 UTC"
 
 
 @pytest.mark.parametrize("name", MARKUP)

@@ -193,7 +193,7 @@ def test_outcomes_whose_answers_are_lost_count_once(url: str) -> None:
         stored = int(str(client.command("SELECT count() FROM outcomes")))
         counted = store.run_query(client, "balance", {})
     assert stored > 50, "no insert was repeated: the test proves nothing"
-    assert [(row["status"], row["words"], row["doubled"]) for row in counted] == [("sent", 50, 0)]
+    assert [(row["status"], row["outcomes"], row["doubled"]) for row in counted] == [("sent", 50, 0)]
 
 
 MONTH_MS = 31 * 86_400_000
@@ -262,7 +262,7 @@ def test_suppressions_failures_latency_balance_and_timeline_answer(url: str) -> 
         }
         latency = ask("latency")[0]
         assert (latency["sent"], latency["max_ms"]) == (2, 300)
-        assert {row["status"]: row["words"] for row in ask("balance")} == {
+        assert {row["status"]: row["outcomes"] for row in ask("balance")} == {
             "suppressed": 1,
             "sent": 2,
         }
@@ -287,7 +287,7 @@ def test_the_books_count_final_words_and_those_that_have_another_beside_them(url
     )
     with store.connect(url) as client:
         rows = store.run_query(client, "balance", {})
-    assert {(row["status"], row["reason"]): (row["words"], row["doubled"]) for row in rows} == {
+    assert {(row["status"], row["reason"]): (row["outcomes"], row["doubled"]) for row in rows} == {
         ("sent", ""): (2, 1),
         ("dead", "unknown"): (1, 1),
         ("suppressed", ""): (2, 0),

@@ -12,7 +12,7 @@ from rich.text import Text
 from dashboards import store
 from tocsin.app.settings import Settings
 from tocsin.cli.output import FAULT, console, fail, print_json, print_table
-from tocsin.cli.waiting import ask_failing, open_rows, waits_for
+from tocsin.cli.waiting import ask_failing, moment, open_rows, waits_for
 from tocsin.model.statuses import SENTENCES
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -75,7 +75,7 @@ def _cell(value: Any) -> str:
 
 _WHY = """
 SELECT at, status, reason, notification, channel, provider, code, attempt, detail, event_type, event_id,
-       origin, notification_id, message_id, latency_ms
+       origin, notification_id, message_id, target, latency_ms
 FROM outcomes FINAL
 WHERE tenant = {tenant:String}
   AND ({user:String} = '' OR user = {user:String})
@@ -139,15 +139,21 @@ _COLOURS = {
 }
 
 
+def _number(name: str, value: Any) -> str:
+    return f"due {moment(value)}" if name == "due_ms" else f"{name} {value}"
+
+
 def explain(row: dict[str, Any]) -> None:
     """Print one outcome as a sentence and the numbers it rested on; its values letter by letter."""
     colour = _COLOURS.get(row["status"], "blue")
     what = row["notification"] or row["event_type"] or row["origin"]
     where = "" if row["channel"] == "*" else f" by {row['channel']}"
     by = f" through {row['provider']}" if row["provider"] else ""
+    target = f" (target {row['target']})" if row["target"] else ""
     status = (f"{row['status']:10}", colour)
     console.print(
-        Text.assemble(f"{row['at']:%Y-%m-%d %H:%M:%S}  ", status, f" {what}{where}{by}"), soft_wrap=True
+        Text.assemble(f"{row['at']:%Y-%m-%d %H:%M:%S}  ", status, f" {what}{where}{by}{target}"),
+        soft_wrap=True,
     )
     if row["reason"]:
         # A receipt may carry a word of its provider's own, which has no sentence.
@@ -157,5 +163,5 @@ def explain(row: dict[str, Any]) -> None:
         console.print(Text(f"{'':21}{row['waits']}", style="bold"), soft_wrap=True)
     detail = jsonlib.loads(row["detail"] or "{}")
     if detail:
-        numbers = ", ".join(f"{key} {value}" for key, value in detail.items())
+        numbers = ", ".join(_number(key, value) for key, value in detail.items())
         console.print(Text(f"{'':21}{numbers}", style="dim"), soft_wrap=True)

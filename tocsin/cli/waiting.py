@@ -47,7 +47,7 @@ class Failing(NamedTuple):
         why = SENTENCES.get(self.reason, self.reason)  # type: ignore[call-overload]  # a str enum's value
         end = "it is probed until it answers; the message goes then, unless it expires before"
         return (
-            f"waits for account {self.provider}{code}, which fails since {_time(self.since_ms)}: {why} {end}"
+            f"waits for account {self.provider}{code}, which fails since {moment(self.since_ms)}: {why} {end}"
         )
 
 
@@ -91,7 +91,7 @@ def waits_for(row: Mapping[str, Any], failing: Mapping[str, list[Failing]]) -> s
     """Say what a message or notification waits for, by its last outcome."""
     detail = json.loads(row["detail"] or "{}")
     if row["status"] == Status.HELD and "due_ms" in detail:
-        return f"waits until {_time(detail['due_ms'])}"
+        return f"waits until {moment(detail['due_ms'])}"
     accounts = failing.get(row["channel"], [])
     if accounts:
         return "; ".join(account.sentence() for account in accounts)
@@ -100,5 +100,6 @@ def waits_for(row: Mapping[str, Any], failing: Mapping[str, list[Failing]]) -> s
     return f"waits for its turn in {row['channel']}"
 
 
-def _time(at_ms: int) -> str:
+def moment(at_ms: int) -> str:
+    """Write a time, ms since 1970, as a person reads it."""
     return f"{datetime.fromtimestamp(at_ms / 1_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
