@@ -96,11 +96,21 @@ def demo(
             folder, partitions=plan.partitions, keep=keep is not None, broker=_BROKERS[broker]
         ) as environment,
     ):
-        report = Show(environment, plan, stop, began).run(live=not headless)
-    if json:
-        print_json(report)
+        report, drawn = Show(environment, plan, stop, began).run(live=not headless)
+    conclude(report, drawn, json=json)
     if report["balance_error"] or report["doubled_beyond_claims"]:
         raise typer.Exit(FAULT)
+
+
+def conclude(report: dict[str, Any], drawn: Reconciliation, *, json: bool) -> None:
+    """Print the audit for a person, or the report as one JSON object and each fault on stderr."""
+    if not json:
+        balance.show(drawn)
+        return
+    if drawn.error:
+        for sentence in drawn.sentences():
+            complain(sentence)
+    print_json(report)
 
 
 def _span_ms(days: list[date]) -> tuple[int, int]:
@@ -161,7 +171,7 @@ class Show:
     def _note_claims(self) -> None:
         self._claims |= open_claims(self._ledger)
 
-    def run(self, *, live: bool) -> dict[str, Any]:
+    def run(self, *, live: bool) -> tuple[dict[str, Any], Reconciliation]:
         """Play, wait until everything is delivered (or Ctrl-C), stop in order, audit."""
         self._environment.introduce(self._data.passengers)
         self._player.publish_profiles()
@@ -174,7 +184,8 @@ class Show:
         finally:
             self._player.stop()
             self._supervisor.stop()
-        return self._close(live=live)
+        drawn = balance.draw(self._environment.settings)
+        return self._report(drawn), drawn
 
     @contextmanager
     def _screen(self, *, live: bool) -> Iterator[Callable[[], None]]:
@@ -240,18 +251,8 @@ class Show:
         view.lag = watch.lag
         view.events_per_s, view.outcomes_per_s = watch.rates(player.events, self._stats.outcomes)
 
-    def _close(self, *, live: bool) -> dict[str, Any]:
-        """Audit the result, count the sandbox's copies, report."""
-        drawn = balance.draw(self._environment.settings)
-        report = self._report(drawn)
-        if live:
-            balance.show(drawn)
-        elif drawn.error:
-            for sentence in drawn.sentences():
-                complain(sentence)
-        return report
-
     def _report(self, drawn: Reconciliation) -> dict[str, Any]:
+        """Count the sandbox's copies, and sum up the run."""
         copies = {
             name for name, count in sends(self._environment.folder / "servers/sandbox").items() if count > 1
         }
