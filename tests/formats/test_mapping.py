@@ -188,3 +188,45 @@ def test_a_declared_topic_of_cloudevents_names_the_tenant_of_events_without_one(
 def test_a_framed_record_on_a_topic_of_cloudevents_says_what_to_declare() -> None:
     with pytest.raises(DecodeError, match=r"schema id 258.*declare it in sources.yaml"):
         decode_event(record(b"\x00\x00\x00\x01\x02" + b'{"a": 1}'), LIMITS)
+
+
+@pytest.mark.parametrize("more", [{}, {"phone": None}, {"phone": ""}])
+def test_a_contact_may_lack_a_part(more: dict[str, Any]) -> None:
+    raw = record(ORDER | {"email": "ada@example.org"} | more)
+    event = read(raw, user=None, recipient="{'email': value.email, 'phone': value.phone}")
+    assert event.recipient == Recipient(email="ada@example.org")
+
+
+def test_an_object_of_the_mapping_has_null_where_the_record_has_nothing() -> None:
+    event = read(record(ORDER), data="{'id': value.order.id, 'note': value.note, 'all': [value.none]}")
+    assert msgspec.json.decode(event.data) == {"id": 4711, "note": None, "all": [None]}
+
+
+@pytest.mark.parametrize("time", ["-1e308 * 10", "1e308 * 10 - 1e308 * 10"])
+def test_a_time_that_is_no_number_is_refused(time: str) -> None:
+    assert refused(record(ORDER), time=time).startswith("time: infinite, or no number")
+
+
+@pytest.mark.parametrize("depth", [101, 400])
+def test_json_in_a_text_is_as_shallow_as_all_data(depth: int) -> None:
+    """The event is parsed again when it is forwarded: there it would be refused."""
+    deep = '{"a": ' * depth + "1" + "}" * depth + " " * 1_000
+    assert "nested too deeply" in refused(record(ORDER | {"body": deep}), data="value.body", parse_data=True)
+
+
+def test_json_in_a_text_may_begin_with_a_byte_order_mark() -> None:
+    raw = record(ORDER | {"body": '\ufeff{"gate": "B7"}'})
+    assert msgspec.json.decode(read(raw, data="value.body", parse_data=True).data) == {"gate": "B7"}
+
+
+@pytest.mark.parametrize("key", [b"Jos\xe9", b"Jos\xe8", b"\x8b\xff\xfe"])
+def test_a_key_that_is_no_text_is_nobody(key: bytes) -> None:
+    """Read with replacement characters, two users would become one."""
+    assert refused(record(ORDER, key), user="key").startswith("user: neither a text")
+    assert read(record(ORDER, key)).user == "ada"
+    assert read(record(ORDER, trace=key)).user == "ada"
+
+
+def test_an_envelope_of_connect_around_null_is_a_tombstone() -> None:
+    with pytest.raises(Tombstone):
+        read(record({"schema": None, "payload": None}))

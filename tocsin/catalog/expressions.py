@@ -90,12 +90,12 @@ class Expression:
         raise ExpressionError(msg)
 
     def value(self, scope: Scope) -> Any:
-        """Evaluate; an undefined result is None. Raises ExpressionError."""
+        """Evaluate; an undefined result, or part of it, is None. Raises ExpressionError."""
         try:
             found = self._value(scope)
         except FAILURES as error:
             raise ExpressionError(self._fault(error)) from error
-        return None if isinstance(found, jinja2.Undefined) else found
+        return _defined(found)
 
     def _value(self, scope: Scope) -> Any:
         # `TemplateExpression` makes a context for each call, which takes ten times as long as this.
@@ -107,6 +107,15 @@ class Expression:
         if isinstance(error, jinja2.UndefinedError):
             return f"`{self.source}`: a field it reads is missing; test it with `is defined`"
         return f"`{self.source}` failed on this event: {type(error).__name__}"
+
+
+def _defined(found: Any) -> Any:
+    """Replace what is undefined by None, also in objects and lists that an expression built."""
+    if isinstance(found, jinja2.Undefined):
+        return None
+    if isinstance(found, dict):
+        return {name: _defined(member) for name, member in found.items()}
+    return [_defined(member) for member in found] if isinstance(found, list | tuple) else found
 
 
 def _parse(source: str) -> nodes.Expr:

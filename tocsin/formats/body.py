@@ -21,6 +21,7 @@ _decode = msgspec.json.Decoder().decode
 _ENVELOPE = {"schema", "payload"}
 # An envelope around a null has the schema with it.
 _TOMBSTONE_BYTES = 4_096
+_TOO_DEEP = "value: nested too deeply; flatten it"
 _JSON_BEGINNINGS = (b'"', b"{", b"[")
 
 
@@ -44,7 +45,7 @@ def json_value(raw: RawRecord, limits: EventLimits) -> Any:
     """Parse a value that is JSON.
 
     Raises:
-        Tombstone: there is no value: a null, no bytes, or JSON's null.
+        Tombstone: there is no value: a null, no bytes, JSON's null, or an envelope around that.
         DecodeError: it is too large, no JSON, nested too deep, or framed for a schema registry.
     """
     value = plain_value(raw, limits)
@@ -54,10 +55,23 @@ def json_value(raw: RawRecord, limits: EventLimits) -> Any:
         found = _decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise (framed(value) or decode_error(error, {})) from error
-    if found is None:
+    if unwrapped(found) is None:
         raise Tombstone
     if len(value) > SHALLOW_BYTES and is_deep(value, found):
-        raise DecodeError(Reason.BAD_FIELD, "value: nested too deeply; flatten it")
+        raise DecodeError(Reason.BAD_FIELD, _TOO_DEEP)
+    return found
+
+
+def inner_json(text: str) -> Any:
+    """Parse JSON that a text of a record holds, such as a text column of an outbox.
+
+    Raises:
+        msgspec.MsgspecError: it is no JSON.
+        DecodeError: it is nested too deep.
+    """
+    found = _decode(text.removeprefix("\ufeff"))
+    if len(text) > SHALLOW_BYTES and is_deep(text.encode(), found):
+        raise DecodeError(Reason.BAD_FIELD, _TOO_DEEP)
     return found
 
 
@@ -81,7 +95,9 @@ def unwrapped(value: Any) -> Any:
 
 
 def plain(data: bytes) -> Any:
-    """Read a key or a header: a text, or what JSON says where a converter wrote JSON.
+    """Read a key or a header: a text, what JSON says where a converter wrote JSON, or else its bytes.
+
+    Bytes that are no text stay bytes: two users whose names are not UTF-8 must not become one.
 
     >>> plain(b"ada"), plain(b'"ada"'), plain(b'{"schema": {"type": "string"}, "payload": "ada"}')
     ('ada', 'ada', 'ada')
@@ -91,4 +107,7 @@ def plain(data: bytes) -> Any:
             return unwrapped(_decode(data))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass
-    return data.decode("utf-8", "replace")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data

@@ -47,6 +47,15 @@ class EventLimits(NamedTuple):
     check_time: bool
 
 
+class GivenRecipient(msgspec.Struct, frozen=True, gc=False):
+    """Inline contact of an event for people without a profile. Null is the same as left out."""
+
+    email: str | None = None
+    phone: str | None = None
+    locale: str | None = None
+    timezone: str | None = None
+
+
 class Envelope(msgspec.Struct, gc=False):
     """What is read of a CloudEvent; its fields are the published contract (`flows.contracts`)."""
 
@@ -57,7 +66,7 @@ class Envelope(msgspec.Struct, gc=False):
     subject: _Text | None = None
     time: str | None = None
     tenant: _Text | None = None
-    recipient: Recipient | str | None = None
+    recipient: GivenRecipient | str | None = None
     tocsinsendat: str | None = None
     tocsinexpires: str | None = None
     datacontenttype: str | None = None
@@ -66,7 +75,7 @@ class Envelope(msgspec.Struct, gc=False):
 
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
-_decode_recipient = msgspec.json.Decoder(Recipient).decode
+_decode_recipient = msgspec.json.Decoder(GivenRecipient).decode
 _decode_any = msgspec.json.Decoder().decode
 
 _CURES = {
@@ -354,21 +363,20 @@ def contact_user(recipient: Recipient) -> str:
     return "contact-" + digest("contact", "phone", recipient.phone) if recipient.phone else ""
 
 
-def read_recipient(given: Recipient | str) -> Recipient:
+def read_recipient(given: GivenRecipient | str) -> Recipient:
     """Read an inline recipient; a locale or zone that is none stays as it is, for the gate to name."""
     try:
-        recipient = _decode_recipient(given) if isinstance(given, str) else given
+        found = _decode_recipient(given.removeprefix("\ufeff")) if isinstance(given, str) else given
     except msgspec.MsgspecError as error:
         raise DecodeError(Reason.BAD_FIELD, f"recipient: not JSON of one; {_CURES['recipient']}") from error
     for name, is_fine in _RECIPIENT_SHAPES:
-        text = getattr(recipient, name)
+        text = getattr(found, name)
         if text and not is_fine(text):
             _refuse("recipient", f"{name} has the wrong form")
-    locale = resolve_locale(recipient.locale) or recipient.locale
-    zone = resolve_zone(recipient.timezone) or recipient.timezone
-    if (locale, zone) == (recipient.locale, recipient.timezone):
-        return recipient
-    return msgspec.structs.replace(recipient, locale=locale, timezone=zone)
+    locale, zone = found.locale or "", found.timezone or ""
+    return Recipient(
+        found.email or "", found.phone or "", resolve_locale(locale) or locale, resolve_zone(zone) or zone
+    )
 
 
 _RECIPIENT_SHAPES = (

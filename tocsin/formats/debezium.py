@@ -14,7 +14,7 @@ import msgspec
 
 from tocsin.catalog.sources import SourceSpec
 from tocsin.errors import DecodeError
-from tocsin.formats.body import Tombstone, json_value, unwrapped
+from tocsin.formats.body import Tombstone, inner_json, json_value, unwrapped
 from tocsin.formats.cloudevents import EventLimits
 from tocsin.formats.mapping import FieldMap
 from tocsin.model.event import Event
@@ -23,7 +23,6 @@ from tocsin.model.statuses import Reason
 
 DEFAULTS: Final = {"id": "headers.id", "user": "key", "type_from": "headers.eventType"}
 """What the router's own defaults mean, and the usual name of the header with the event's type."""
-_parse = msgspec.json.Decoder().decode
 
 
 def debezium(topic: str, spec: SourceSpec, limits: EventLimits) -> Callable[[RawRecord], Event]:
@@ -60,7 +59,7 @@ def payload(raw: RawRecord, limits: EventLimits) -> Any:
 
 def _inside(text: str) -> Any:
     try:
-        return _parse(text) if text else None
+        return inner_json(text) if text else None
     except (msgspec.MsgspecError, RecursionError) as error:
         fault = "value: a text that is not JSON; write JSON into the payload column, as json or text"
         raise DecodeError(Reason.BAD_JSON, fault) from error

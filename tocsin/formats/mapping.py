@@ -13,8 +13,15 @@ from tocsin.catalog.expressions import Expression, ExpressionError, Scope
 from tocsin.catalog.sandbox import without_nulls
 from tocsin.catalog.sources import VARIABLES, SourceSpec
 from tocsin.errors import DecodeError
-from tocsin.formats.body import plain
-from tocsin.formats.cloudevents import EventLimits, check_time, contact_user, name_fault, read_recipient
+from tocsin.formats.body import inner_json, plain
+from tocsin.formats.cloudevents import (
+    EventLimits,
+    GivenRecipient,
+    check_time,
+    contact_user,
+    name_fault,
+    read_recipient,
+)
 from tocsin.formats.rfc3339 import CURE as TIME_CURE
 from tocsin.formats.rfc3339 import LATEST_MS, rfc3339_ms
 from tocsin.formats.shapes import MAX_TEXT
@@ -34,7 +41,6 @@ _BUILT: Mapping[str, Callable[[RawRecord], Any]] = {
     "offset": lambda raw: raw.offset,
     "timestamp_ms": lambda raw: raw.timestamp_ms,
 }
-_parse = msgspec.json.Decoder().decode
 
 
 def _as_json(value: object) -> str:
@@ -145,7 +151,7 @@ class FieldMap:
             return None
         found = without_nulls(self._found("recipient", variables))
         try:
-            return read_recipient(msgspec.convert(found, Recipient))
+            return read_recipient(msgspec.convert(found, GivenRecipient))
         except msgspec.ValidationError:
             self._refuse("recipient", "not an object with email or phone")
 
@@ -166,12 +172,18 @@ class FieldMap:
         if isinstance(found, str) and found.isdigit():
             found = int(found)  # a 64-bit number, as JSON of Protobuf has it
         if isinstance(found, int | float) and not isinstance(found, bool):
-            return int(min(found, _MAX_NANOSECONDS) * _PER_MS[self._spec.time_unit])
+            return self._in_ms(found)
         try:
             return rfc3339_ms(found)
         except (ValueError, TypeError) as error:
             text = f"time: not RFC 3339 and no number; {TIME_CURE}, or {self._cure('time')}"
             raise DecodeError(Reason.BAD_FIELD, text) from error
+
+    def _in_ms(self, number: float) -> int:
+        try:
+            return int(min(number, _MAX_NANOSECONDS) * _PER_MS[self._spec.time_unit])
+        except (OverflowError, ValueError):
+            self._refuse("time", "infinite, or no number")
 
     def _data(self, variables: Variables) -> msgspec.Raw:
         found = self._found("data", variables) if "data" in self._lookups else variables["value"]
@@ -188,7 +200,7 @@ class FieldMap:
 
     def _parsed(self, text: str) -> Any:
         try:
-            return _parse(text)
+            return inner_json(text)
         except (msgspec.MsgspecError, RecursionError):
             self._refuse("data", "a text that is not JSON")
 

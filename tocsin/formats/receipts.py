@@ -43,12 +43,22 @@ def _read(text: bytes) -> ReceiptEvent:
     """Decode a receipt; one with nulls or in an envelope takes a second look."""
     try:
         return _decode(text)
-    except msgspec.ValidationError:
+    except msgspec.ValidationError as error:
+        given = _given(text)
+        if given is None:
+            raise error from None
+    return msgspec.convert(given, ReceiptEvent)
+
+
+def _given(text: bytes) -> dict[str, object] | None:
+    """Return the fields that are not null, out of an envelope; None if there are none."""
+    try:
         found = unwrapped(_decode_any(text))
-        if not isinstance(found, dict):
-            raise
-        given = {name: field for name, field in found.items() if field is not None}
-        return msgspec.convert(given, ReceiptEvent)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return (
+        {name: field for name, field in found.items() if field is not None} if type(found) is dict else None
+    )
 
 
 def _is_plain(target: str) -> bool:
