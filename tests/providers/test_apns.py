@@ -19,6 +19,7 @@ from tests.providers.samples import IOS, NOW_S, SteppingClock, ios, leaks, outgo
 from tests.providers.scripted_h2 import H2Fault, Script, ScriptedH2, Step
 from tests.providers.scripted_http import Answer, Refusing, Request, ScriptedHttp
 from tocsin.errors import (
+    About,
     Declined,
     DeliveryError,
     Misconfigured,
@@ -384,6 +385,24 @@ async def test_a_foreign_device_is_gone_once_another_was_served(reason: str) -> 
     ):
         kinds = [await attempt(apns, device) for device in (1, 0, 0, 2, 0, 0)]
     assert kinds == ["sent", "Transient", "Transient", "sent", "RecipientGone", "RecipientGone"]
+
+
+@pytest.mark.parametrize("reason", sorted(FOREIGN))
+async def test_that_one_app_is_served_proves_nothing_of_another(reason: str) -> None:
+    """One key serves several apps: a wrong name of one app must not block the devices of all who use it."""
+
+    def script(request: Request) -> Answer:
+        return refusal(400, reason) if request.headers["apns-topic"] == "com.example.wrong" else OK
+
+    async with apple(script) as (_, apns):
+        errors = []
+        for device in range(12):
+            await apns.send(ios(app="com.example.flights", address=f"{device:064x}"))
+            with pytest.raises(DeliveryError) as caught:
+                await apns.send(ios(app="com.example.wrong", address=f"{device + 99:064x}"))
+            errors.append(caught.value)
+    assert [type(each) for each in errors] == [Transient] * (FEW - 1) + [Misconfigured] * (13 - FEW)
+    assert errors[-1].about is About.MESSAGE, "the other app goes on"
 
 
 async def test_the_account_s_own_topic_is_the_account_s_fault() -> None:

@@ -80,6 +80,9 @@ ERRORS: Mapping[str, type[DeliveryError]] = {
 FOREIGN = frozenset({"BadDeviceToken", "DeviceTokenNotForTopic"})
 """Reasons that say of every device: the account's environment or topic is another app's."""
 
+APPS = 1_000
+"""Apps of one key whose refused devices are remembered."""
+
 RECONNECT = frozenset({"UnrelatedKeyIdInToken", "Shutdown", "IdleTimeout"})
 """Reasons after which the next push needs a new connection."""
 
@@ -166,7 +169,7 @@ class Apns:
         self._transport = transport
         self._clock = clock
         self._token = ProviderToken(p256_key(account.key), account.key_id, account.team_id, clock, share)
-        self._doubt = DeviceDoubt()
+        self._doubts: dict[str, DeviceDoubt] = {}
         self._connection = 0
 
     def accepts(self, message: Message) -> bool:
@@ -184,7 +187,7 @@ class Apns:
         if answer.status == 403 and _decode(answer.body).reason == "ExpiredProviderToken":
             answer = await self._repeat(message, headers, body, answer)
         if answer.status == 200:
-            self._doubt.took()
+            self._doubt(message).took()
             return Receipt(answer.headers.get("apns-id", ""), "200")
         if _decode(answer.body).reason in RECONNECT and connection == self._connection:
             self._connection += 1  # once for all the pushes that the old connection refused
@@ -241,7 +244,13 @@ class Apns:
         kind = self._kind(answer.status, said, message)
         wait_s = retry_after_s(answer.headers, self._clock()) if kind in (Throttled, Transient) else None
         text = clean(said.reason) or f"HTTP {answer.status}"
-        return kind(text, code=text, retry_after_s=wait_s, about=_about(answer.status, said.reason, kind))
+        about = _about(answer.status, said.reason, kind, foreign_app=self._serves_another(message))
+        return kind(text, code=text, retry_after_s=wait_s, about=about)
+
+    def _serves_another(self, message: Message) -> bool:
+        """Tell whether another app has been served: then the account itself works."""
+        app = message.target.app
+        return bool(app) and any(doubt.has_served for name, doubt in self._doubts.items() if name != app)
 
     def _kind(self, status: int, said: _Answer, message: Message) -> type[DeliveryError]:
         kind = ERRORS.get(said.reason) or _by_status(status)
@@ -249,17 +258,25 @@ class Apns:
             return Transient  # the device registered after Apple saw this token die
         if said.reason == "DeviceTokenNotForTopic" and not message.target.app:
             return Misconfigured  # the topic is the account's, so the account is wrong
-        return self._doubt.refused(message.target.address) if said.reason in FOREIGN else kind
+        return self._doubt(message).refused(message.target.address) if said.reason in FOREIGN else kind
+
+    def _doubt(self, message: Message) -> DeviceDoubt:
+        """Return what is known of one app: that another app is served proves nothing of it."""
+        if len(self._doubts) > APPS:
+            self._doubts.clear()  # names of apps come from profiles
+        return self._doubts.setdefault(message.target.app, DeviceDoubt())
 
 
-def _about(status: int, reason: str, kind: type[DeliveryError]) -> About | None:
+def _about(status: int, reason: str, kind: type[DeliveryError], *, foreign_app: bool) -> About | None:
     """Tell what is about one device although its error's class says otherwise.
 
     TooManyRequests counts the pushes to one device. A 410 that is not RecipientGone is an old token's. A
-    foreign token says nothing of the account until several do.
+    foreign token says nothing of the account until several do; then `foreign_app` tells whether it speaks of
+    one app only.
     """
-    one_device = reason == "TooManyRequests" or status == 410 or (reason in FOREIGN and kind is Transient)
-    return About.RECIPIENT if one_device else None
+    if reason == "TooManyRequests" or status == 410 or (reason in FOREIGN and kind is Transient):
+        return About.RECIPIENT
+    return About.MESSAGE if foreign_app and reason in FOREIGN and kind is Misconfigured else None
 
 
 def _apns_id(message_id: str) -> str:

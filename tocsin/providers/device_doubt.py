@@ -28,6 +28,11 @@ class DeviceDoubt:
         self._run: set[str] = set()
         self._first_refused: dict[str, int] = {}
 
+    @property
+    def has_served(self) -> bool:
+        """Whether the account has served a device."""
+        return self._taken > 0
+
     def took(self) -> None:
         """Count a message that the push service took: the account works."""
         self._taken += 1
