@@ -205,7 +205,7 @@ ANSWERS: list[tuple[str, str, type[DeliveryError], str]] = [
     # the address
     ("RCPT", f"550 5.1.1 <{EMAIL}>: user unknown", RecipientGone, "5.1.1"),
     ("RCPT", "550 5.1.2 no such domain", RecipientGone, "5.1.2"),
-    ("RCPT", "553 5.1.3 bad syntax", RecipientGone, "5.1.3"),
+    ("RCPT", "553 5.1.3 bad syntax", Rejected, "5.1.3"),
     ("RCPT", "551 5.1.6 moved", RecipientGone, "5.1.6"),
     ("RCPT", "550 5.1.10 null MX", RecipientGone, "5.1.10"),
     ("RCPT", "550 5.2.1 mailbox disabled", RecipientGone, "5.2.1"),

@@ -132,6 +132,12 @@ NO_PROOF = [
     f"554 5.7.1 {X}: Recipient address rejected: Access denied",
     "550 5.1.1 This address is restricted by policy",
     "501 5.1.3 Bad recipient address syntax",
+    # The spelling, not the mailbox: servers that do not know quoted local parts or SMTPUTF8.
+    '553 5.1.3 <"a b"@example.com>: bad address syntax',
+    "550 5.1.1 Address unknown because directory service LDAP lookup failed",
+    "550 5.1.1 internal error in lookup",
+    "550 5.1.2 Bad destination system: no MX; DNS server failure, try again",
+    "550 5.1.1 unable to verify recipient",
     f"{PROBE} mail transport unavailable",
     f"{PROBE} mail for example.com loops back to myself",
     "550 5.0.0 something",

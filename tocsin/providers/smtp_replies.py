@@ -274,11 +274,23 @@ RULES: tuple[ReplyRule, ...] = (
         stages=_RCPT,
     ),
     ReplyRule(
+        Verdict.REFUSED,
+        "550 5.1.1 Address unknown because directory lookup failed",
+        "Servers that could not look the address or its domain up: a fault of theirs",
+        code=r"5..",
+        status=r"5\.1\..*",
+        text=r"(lookup|look up|query|search|ldap|dns|database|directory|internal|server|name service)"
+        r"\b.{0,30}\b(fail\w*|error|time-?out|timed out|unavailable|not available)|"
+        r"(fail\w*|error|unable|could not|cannot|can't) .{0,20}(look ?up|verify|query|resolve|reach)|"
+        r"try again",
+        stages=_RCPT,
+    ),
+    ReplyRule(
         Verdict.GONE,
         "550 5.1.1 The email account that you tried to reach does not exist",
         "RFC 3463, 7505 (null MX): the address proven dead; qmail writes (#5.1.1) at the end",
         code=r"550|551|553|554|556",
-        status=r"5\.1\.(1|2|3|6|10)",
+        status=r"5\.1\.(1|2|6|10)",
         stages=_RCPT,
     ),
     ReplyRule(
