@@ -1,6 +1,7 @@
 """Plain JSON of any shape becomes an event by the mapping of its topic, or an error names field and cure."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from tocsin.formats.body import Tombstone
 from tocsin.formats.cloudevents import EventLimits, decode_event
 from tocsin.formats.declared import readers
 from tocsin.formats.forwarded import rewritten
+from tocsin.formats.mapping import FieldMap
 from tocsin.model.event import Event, Origin, Recipient
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason
@@ -200,6 +202,16 @@ def test_a_contact_may_lack_a_part(more: dict[str, Any]) -> None:
 def test_an_object_of_the_mapping_has_null_where_the_record_has_nothing() -> None:
     event = read(record(ORDER), data="{'id': value.order.id, 'note': value.note, 'all': [value.none]}")
     assert msgspec.json.decode(event.data) == {"id": 4711, "note": None, "all": [None]}
+
+
+def test_a_local_time_without_an_offset_is_refused() -> None:
+    """Avro's decoder gives such times for local-timestamp-millis; each machine would read another moment."""
+    spec = SourceSpec.model_validate(SPEC)
+    field_map = FieldMap("shop.orders", spec, LIMITS)
+    at = datetime.fromtimestamp(NOW / 1000, UTC)
+    assert field_map.event(record(ORDER), ORDER | {"changed_at": at}).time_ms == NOW
+    with pytest.raises(DecodeError, match="time: a local time without an offset"):
+        field_map.event(record(ORDER), ORDER | {"changed_at": at.replace(tzinfo=None)})
 
 
 @pytest.mark.parametrize("time", ["-1e308 * 10", "1e308 * 10 - 1e308 * 10"])

@@ -168,6 +168,8 @@ class FieldMap:
 
     def _read_time(self, found: Any) -> int:
         if isinstance(found, datetime):
+            if found.tzinfo is None:  # it would be read in the zone of whichever machine reads it
+                self._refuse("time", "a local time without an offset, like Avro's local-timestamp-millis")
             return int(found.timestamp() * 1000)
         if isinstance(found, str) and found.isdigit():
             found = int(found)  # a 64-bit number, as JSON of Protobuf has it
