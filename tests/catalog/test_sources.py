@@ -44,6 +44,19 @@ def test_a_catalog_without_the_file_declares_nothing(tmp_path: Path) -> None:
         ("x: {format: mapped, user: key}\n", "sources.yaml:5: `type` is missing, write a fixed `type`"),
         ("x: {format: mapped, type: t}\n", "sources.yaml:5: `user` is missing, write an expression"),
         ("x: {format: xml}\n", "sources.yaml:5: `format` is not allowed here, write one of 'cloudevents'"),
+        ("..: {format: cloudevents}\n", "sources.yaml:5: `..` is no topic name, use letters"),
+        (
+            "x: {format: mapped, user: key, type: value.kind}\n",
+            "sources.yaml:5: `type` is a fixed text but reads like an expression, write `type_from: value",
+        ),
+        (
+            "x: {format: mapped, user: key, type: t, source: \"headers['from']\"}\n",
+            "sources.yaml:5: `source` is a fixed text but reads like an expression, write `source_from:",
+        ),
+        (
+            'x: {format: mapped, user: key, type: "a\\nb"}\n',
+            "sources.yaml:5: `type` holds control characters, remove them",
+        ),
         ("x: {format: cloudevents, id: key}\n", "sources.yaml:5: `id` is read from the CloudEvent itself"),
     ],
 )
@@ -56,3 +69,17 @@ def test_mistakes_are_named_with_line_and_cure(tmp_path: Path, change: str, sent
 def test_a_file_of_another_shape(tmp_path: Path, text: str, sentence: str) -> None:
     assert sentence in "".join(problems(tmp_path, sources=text))
     assert bool(sentence) == bool(problems(tmp_path, sources=text))
+
+
+def test_a_topic_without_a_tenant_needs_the_default_one(tmp_path: Path) -> None:
+    (folder(tmp_path, sources=ORDERS) / "tenants" / "default.yaml").rename(tmp_path / "tenants" / "acme.yaml")
+    found = [str(each) for each in loader.check(tmp_path) if each.file == "sources.yaml"]
+    assert found == [
+        "sources.yaml:1: `tenant` is missing, and there is no tenant `default`, name the tenant of its events"
+    ]
+
+
+def test_a_file_that_nobody_reads_is_named(tmp_path: Path) -> None:
+    (folder(tmp_path) / "sources.yml").write_text(ORDERS)
+    found = [str(each) for each in loader.check(tmp_path)]
+    assert found == ["sources.yml:1: nobody reads this name, call it sources.yaml"]

@@ -217,6 +217,9 @@ class _Reading:
                 self.notifications[name], self._places[name] = spec, document
 
     def _read_sources(self, file: Path) -> None:
+        other = file.with_suffix(".yml")
+        if other.exists():
+            self.problems.append(Problem(other.name, 1, f"nobody reads this name, call it {sources.FILE}"))
         if not file.is_file():
             return
         document, problems = read(file, sources.FILE)

@@ -29,10 +29,14 @@ from tocsin.catalog.expressions import Expression, ExpressionError
 from tocsin.catalog.files import Document, Problem
 
 FILE: Final = "sources.yaml"
+DEFAULT: Final = "default"
+"""Tenant of events that name none."""
 VARIABLES: Final = frozenset({"value", "key", "headers", "topic", "partition", "offset", "timestamp_ms"})
 """What the expressions of a declared topic read."""
 EXPRESSIONS: Final = ("id", "user", "time", "data", "recipient", "tenant_from", "type_from", "source_from")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_NO_TOPICS = frozenset({".", ".."})
+_LIKE_EXPRESSION = re.compile(r"(value|key|headers)([.\[|].*)?")
 _NOT_OF_CLOUDEVENTS = (*EXPRESSIONS, "type", "source", "time_unit", "parse_data")
 _TEXT_MAX = 512
 
@@ -63,7 +67,7 @@ def source_problems(
     document: Document, topic: str, spec: SourceSpec, tenants: Collection[str]
 ) -> Iterator[Problem]:
     """Find what the model alone does not: fields that do not go together, expressions, unknown tenants."""
-    if not _TOPIC.fullmatch(topic):
+    if not _TOPIC.fullmatch(topic) or topic in _NO_TOPICS:
         text = f"`{topic}` is no topic name, use letters, digits, dot, dash and underscore, at most 249"
         yield document.problem((topic,), text)
     if spec.tenant is not None and spec.tenant not in tenants:
@@ -73,6 +77,10 @@ def source_problems(
         yield from _superfluous(document, topic, spec)
         return
     yield from _doubled(document, topic, spec)
+    if spec.tenant is None and spec.tenant_from is None and DEFAULT not in tenants:
+        text = f"`tenant` is missing, and there is no tenant `{DEFAULT}`, name the tenant of its events"
+        yield document.problem((topic,), text)
+    yield from _misread(document, topic, spec)
     yield from _missing(document, topic, spec)
     for field in EXPRESSIONS:
         source = getattr(spec, field)
@@ -93,6 +101,17 @@ def _doubled(document: Document, topic: str, spec: SourceSpec) -> Iterator[Probl
         if getattr(spec, field) is not None and getattr(spec, f"{field}_from") is not None:
             text = f"`{field}` and `{field}_from` exclude each other, remove one"
             yield document.problem((topic, f"{field}_from"), text)
+
+
+def _misread(document: Document, topic: str, spec: SourceSpec) -> Iterator[Problem]:
+    """Find expressions where a fixed text belongs: every event would have the same odd type."""
+    for field in ("type", "source"):
+        text = getattr(spec, field)
+        if text is not None and _LIKE_EXPRESSION.fullmatch(text):
+            cure = f"`{field}` is a fixed text but reads like an expression, write `{field}_from: {text}`"
+            yield document.problem((topic, field), cure)
+        elif text is not None and not text.isprintable():
+            yield document.problem((topic, field), f"`{field}` holds control characters, remove them")
 
 
 def _missing(document: Document, topic: str, spec: SourceSpec) -> Iterator[Problem]:
