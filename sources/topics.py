@@ -143,21 +143,23 @@ class TopicAdmin:
         """Return the partition count of each declared topic, by Tocsin's name of it.
 
         Raises:
-            SettingsError: one does not exist, or is one of Tocsin's own; the text names the cure.
+            SettingsError: some do not exist, or are Tocsin's own; the text has a line with the cure for each.
         """
         known = self._metadata().topics if names else {}
-        ours = {self._prefix + name for name in topics.ALL}
-        counts: dict[str, int] = {}
-        for name in names:
-            full = topics.full_name(self._prefix, name)
-            if full in ours:
-                msg = f"sources.yaml: {full} is Tocsin's own topic and holds CloudEvents; remove it there"
-                raise SettingsError(msg)
-            if full not in known or known[full].error is not None:
-                msg = f"sources.yaml: there is no topic {full}; create it, or remove it there"
-                raise SettingsError(msg)
-            counts[name] = len(known[full].partitions)
-        return counts
+        there = {full: len(topic.partitions) for full, topic in known.items() if topic.error is None}
+        full_names = {name: topics.full_name(self._prefix, name) for name in names}
+        faults = [fault for full in full_names.values() if (fault := self._fault(full, there))]
+        if faults:
+            raise SettingsError("\n".join(faults))
+        return {name: there[full] for name, full in full_names.items()}
+
+    def _fault(self, full: str, there: Collection[str]) -> str:
+        """Say why a topic cannot be declared; empty if it can."""
+        if full in {self._prefix + name for name in topics.ALL}:
+            return f"sources.yaml: {full} is Tocsin's own topic and holds CloudEvents; remove it there"
+        return (
+            "" if full in there else f"sources.yaml: there is no topic {full}; create it, or remove it there"
+        )
 
     def cluster_id(self) -> str:
         """Return the cluster's id, empty if it has none."""

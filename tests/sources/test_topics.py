@@ -111,3 +111,12 @@ def test_a_broker_that_is_away_is_told_in_words(code: int, said: str) -> None:
     answer.set_exception(KafkaException(KafkaError(code)))
     with pytest.raises(SourceError, match=said):
         answered("cluster", answer)
+
+
+def test_all_declared_topics_that_are_not_there_are_named_at_once(admin: TopicAdmin) -> None:
+    with pytest.raises(SettingsError) as caught:
+        admin.declared([topics.declared("absent-a"), topics.declared("absent-b")])
+    assert [line.partition(";")[0] for line in str(caught.value).splitlines()] == [
+        "sources.yaml: there is no topic absent-a",
+        "sources.yaml: there is no topic absent-b",
+    ]
