@@ -17,6 +17,7 @@ from sources.partitioner import key_group_of, partition_of
 from tocsin.decision.suppressions import AddressReport, record_key, targets_of
 from tocsin.errors import DecodeError
 from tocsin.formats import codec
+from tocsin.formats.batches import Split, is_batch, split
 from tocsin.formats.body import NotYet, Tombstone
 from tocsin.formats.forwarded import (
     CONTENT_TYPE,
@@ -247,6 +248,9 @@ class Decoder:
             except Tombstone:
                 self.skipped[raw.topic] += 1
                 continue
+            except Split as batch:
+                out += batch.records
+                continue
             except NotYet as wait:
                 wait.decoded, wait.rest = decoded, raws[raws.index(raw) :]
                 raise
@@ -289,6 +293,8 @@ class Decoder:
         return item.time_ms if isinstance(item, Event) else self._clocks.now(raw.partition)
 
     def _event(self, raw: RawRecord) -> tuple[str, Item]:
+        if raw.headers and is_batch(raw):
+            raise Split(split(raw))
         event = codec.decode_event(raw, self._policy.limits)
         if raw.headers:
             event = _as_first_read(event, dict(raw.headers), self._policy.partitions)

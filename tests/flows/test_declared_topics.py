@@ -130,6 +130,23 @@ def test_nothing_is_lost_or_doubled_on_two_shards_of_which_one_is_killed(
     assert all(json.loads(letter.value or b"")["specversion"] == "1.0" for letter in letters)
 
 
+def test_each_event_of_a_batch_has_its_outcome_once(settings: Settings, shards: Supervisor) -> None:
+    """Three good events, one that is wrong, and one that comes twice: five records, five final outcomes."""
+    event = {"specversion": "1.0", "source": "/shop", "type": "nothing.asked", "subject": "u"}
+    batch = [{**event, "id": str(number), "subject": f"u{number}"} for number in range(3)]
+    batch += [{"id": "wrong"}, batch[0]]
+    kind: dict[str, str | bytes | None] = {"content-type": "application/cloudevents-batch+json"}
+    pen = Producer({"bootstrap.servers": settings.kafka})
+    pen.produce(
+        f"{settings.topic_prefix}{topics.EVENTS}", json.dumps(batch), b"shop", partition=1, headers=kind
+    )
+    assert pen.flush(30) == 0
+    shards.start()
+    drawn = await_settled(settings, len(batch), shards)
+    assert (drawn.events, drawn.error, drawn.missing, drawn.doubled) == (len(batch), 0, [], [])
+    assert (drawn.reasons["no_match"], drawn.reasons["duplicate"]) == (3, 1)
+
+
 def test_a_declared_topic_that_is_not_there_or_is_ours_is_refused(settings: Settings) -> None:
     admin = TopicAdmin(settings.kafka, settings.topic_prefix)
     name = topics.declared(declared(settings))

@@ -308,3 +308,50 @@ def test_the_error_limit_hears_of_every_record_in_order(records: list[tuple[bool
         for partition in {at for _, at in records}
     }
     assert marks.seen == wanted
+
+
+BATCH = (("content-type", b"application/cloudevents-batch+json; charset=utf-8"),)
+
+
+def batch(*bodies: object, partition: int = 0) -> RawRecord:
+    return RawRecord(topics.EVENTS, partition, 7, NOW, b"shop", json.dumps(bodies).encode(), BATCH)
+
+
+def test_each_event_of_a_batch_becomes_a_record_of_its_own() -> None:
+    """So each has its own place, and with it its own ids, dead letter and final outcome."""
+    bodies = [json.loads(event(user).value or b"") | {"id": user} for user in ("ann", "bob")]
+    notes = Notes()
+    made = outs(decoder(notes)([batch(*bodies)]))
+    assert [json.loads(one.value or b"") for one in made] == bodies
+    assert {(one.topic, one.partition, one.key) for one in made} == {(topics.EVENTS, 0, b"shop")}
+    again = [
+        RawRecord(one.topic, one.partition, n, NOW, one.key, one.value, one.headers)
+        for n, one in enumerate(made)
+    ]
+    routed = decoder()(again)
+    users = [one.user_key for one in inputs(routed)] + [
+        f"default/{json.loads(one.value or b'')['subject']}" for one in outs(routed)
+    ]
+    assert sorted(users) == ["default/ann", "default/bob"]
+    assert notes.seen[False] == 0
+
+
+def test_what_is_wrong_in_a_batch_is_refused_alone() -> None:
+    good = json.loads(event("ann", partition=home("ann")).value or b"")
+    made = outs(decoder()([batch(good, 7, {"id": "x"}, partition=home("ann"))]))
+    records = [RawRecord(o.topic, o.partition, n, NOW, o.key, o.value, o.headers) for n, o in enumerate(made)]
+    routed = decoder()(records)
+    assert [one.user_key for one in inputs(routed)] == ["default/ann"]
+    assert [one.value for one in outs(routed) if one.topic == topics.DEAD] == [b"7", b'{"id": "x"}']
+
+
+@pytest.mark.parametrize("value", [b"", b"{}", b"nothing", b'"[]"', None])
+def test_a_batch_that_is_no_array_is_one_dead_letter(value: bytes | None) -> None:
+    routed = decoder()([batch()._replace(value=value)])
+    (dead,) = [one for one in outs(routed) if one.topic == topics.DEAD]
+    assert dead.value == value
+    assert any(b"no JSON array" in data for _, data in dead.headers)
+
+
+def test_an_empty_batch_is_nothing() -> None:
+    assert outs(decoder()([batch()])) == []

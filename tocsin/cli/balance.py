@@ -17,6 +17,7 @@ from tocsin.app.settings import Settings
 from tocsin.catalog.loader import declared_topics
 from tocsin.cli.output import FAULT, console, errors, print_json
 from tocsin.errors import DecodeError
+from tocsin.formats.batches import is_split
 from tocsin.formats.body import is_tombstone
 from tocsin.formats.codec import decode_message, decode_outcome
 from tocsin.formats.forwarded import ORIGIN_HEADER
@@ -68,9 +69,11 @@ def fill(
 
 
 def _is_first_read(record: RawRecord) -> bool:
-    """Tell whether a record is an event, and no forwarded copy."""
+    """Tell whether a record is an event: no forwarded copy, and no batch that was taken apart."""
     if topics.is_declared(record.topic):
         return not is_tombstone(record)
+    if is_split(record):
+        return False
     return not any(header == ORIGIN_HEADER for header, _ in record.headers)
 
 
