@@ -7,7 +7,7 @@ import pytest
 from tocsin.catalog.expressions import Expression, ExpressionError, Scope
 from tocsin.errors import RenderError
 from tocsin.render.formats import FILTERS
-from tocsin.render.sandbox import CONTEXT_NAMES, compiled, is_html, rendered, sandbox
+from tocsin.render.sandbox import CONTEXT_NAMES, NULL_ITEM, compiled, is_html, rendered, sandbox
 
 
 def run(source: str, data: Any = None, name: str = "t/sms", **templates: str) -> str:
@@ -133,3 +133,11 @@ def test_templates_have_the_rules_of_expressions(source: str) -> None:
         run(source)
     with pytest.raises(ExpressionError):
         Expression(source[2:-2]).test(Scope({}))
+
+
+@pytest.mark.parametrize(
+    "source", ["{{ data.list }}", "{{ data.list|string }}", "{{ data }}", "{{ data.list|batch(2)|list }}"]
+)
+def test_a_null_in_a_list_is_not_printed_with_the_list(source: str) -> None:
+    with pytest.raises(RenderError, match="variable list_item is missing or null"):
+        run(source, {"list": ["a", NULL_ITEM]})

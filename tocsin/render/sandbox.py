@@ -38,6 +38,9 @@ class _Undefined(jinja2.StrictUndefined):
         shown = name if isinstance(name, str) and _NAME.fullmatch(name) else _NULL
         super().__init__(shown, obj, name, MissingVariableError if exc is jinja2.UndefinedError else exc)
 
+    # A list that is printed as a whole shows its items so.
+    __repr__ = jinja2.StrictUndefined.__str__
+
 
 NULL_ITEM = _Undefined(name="list_item")
 """Stands for a null in a list of the data: an error where a template prints it."""
