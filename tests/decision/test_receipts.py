@@ -230,3 +230,23 @@ def test_a_time_that_cannot_be_right_counts_as_the_arrival(ann: World, at_ms: in
     assert reached(ann, MINUTE) == ["push", "email"]
     ann.receipt("resubscribed", target=PHONE, at=HOUR, at_ms=NOON + HOUR)
     assert reached(ann, 2 * HOUR) == ["push", "sms", "email"]
+
+
+def test_a_receipt_id_is_one_of_its_user_and_tenant() -> None:
+    """Webhooks of two tenants may both count 1, 2, 3: no outcome may vanish behind another's id (law 1)."""
+    world = World()
+    owners = [("quiet", "ann"), ("quiet", "bob"), ("busy", "ann"), ("quiet", "ann")]
+    found = [
+        world.receipt("opened", tenant=tenant, user=user, receipt_id="1").outcomes[0].outcome_id
+        for tenant, user in owners
+    ]
+    assert len(set(found)) == 3
+    assert found[0] == found[3], "a copy has the same id"
+
+
+@pytest.mark.parametrize(
+    ("reason", "blocks"), [("Permanent", True), ("PERMANENT", True), ("Transient", False)]
+)
+def test_a_bounce_is_permanent_in_any_case(ann: World, reason: str, blocks: bool) -> None:
+    ann.receipt("bounced", target=EMAIL, reason=reason, at=SECOND)
+    assert ("email" not in reached(ann, MINUTE)) is blocks

@@ -29,7 +29,7 @@ class Blocks(StrEnum):
 
     NEVER = "never"
     IF_PERMANENT = "if permanent"
-    """Only where the receipt's reason is one of `PERMANENT`."""
+    """Only where the receipt's reason is one of `PERMANENT`, in any case: SES writes `Permanent`."""
     ALWAYS = "always"
 
 
@@ -69,6 +69,8 @@ RECEIPTS: Mapping[str, ReceiptKind] = MappingProxyType(
 KINDS = frozenset(RECEIPTS)
 EARLIEST_MS = 100_000_000_000
 """3 March 1973. A smaller number is a time in seconds, as SendGrid's webhook has it."""
+AHEAD_MS = 86_400_000
+"""A day: clocks of providers differ, and a partition's clock may stand where its last event was."""
 UNKNOWN_KIND = f"unknown kind of receipt: send one of {', '.join(sorted(KINDS))}"
 NO_TARGET = (
     "names no address or device of the user: send target, address, message_id with notification_id, or a"
@@ -91,7 +93,7 @@ def receipt_outcome(
     """
     status = kind.status.value
     return Outcome(
-        outcome_id=outcome_id(receipt.receipt_id or receipt.message_id or _content_id(receipt, raw), status),
+        outcome_id=outcome_id(_own_id(receipt) or receipt.message_id or _content_id(receipt, raw), status),
         status=status,
         tenant=receipt.tenant,
         user=receipt.user,
@@ -116,7 +118,13 @@ def reported_ms(receipt: ReceiptEvent, now_ms: int) -> int:
 
     A time in microseconds would block for ever, one in seconds or before 1970 not at all.
     """
-    return receipt.at_ms if EARLIEST_MS <= receipt.at_ms <= now_ms else now_ms
+    return receipt.at_ms if EARLIEST_MS <= receipt.at_ms <= now_ms + AHEAD_MS else now_ms
+
+
+def _own_id(receipt: ReceiptEvent) -> str:
+    """Name a receipt by its id and owner; empty without an id. Two webhooks may both count 1, 2, 3."""
+    own = receipt.receipt_id
+    return digest("receipt id", receipt.tenant, receipt.user, own) if own else ""
 
 
 def _content_id(receipt: ReceiptEvent, raw: RawRecord) -> str:
@@ -129,7 +137,7 @@ def _content_id(receipt: ReceiptEvent, raw: RawRecord) -> str:
 def blocks(receipt: ReceiptEvent, kind: ReceiptKind) -> bool:
     """Return whether nothing more may be sent to the receipt's contact point."""
     return kind.blocks is Blocks.ALWAYS or (
-        kind.blocks is Blocks.IF_PERMANENT and receipt.reason in PERMANENT
+        kind.blocks is Blocks.IF_PERMANENT and receipt.reason.lower() in PERMANENT
     )
 
 
