@@ -159,6 +159,12 @@ def test_an_object_without_any_field_of_a_profile_replaces_none(document: object
         read(document)
 
 
+def test_a_profile_framed_for_a_schema_registry_is_named_as_one() -> None:
+    with pytest.raises(DecodeError, match=r"schema id 5\), but profiles are plain JSON") as caught:
+        decode_profile(raw(b"\0\0\0\0\x05" + b'{"email":"ann@example.org"}', b"acme/ann"))
+    assert caught.value.reason == Reason.BAD_JSON
+
+
 def test_an_empty_profile_and_fields_of_others_are_fine() -> None:
     assert read({}).profile == Profile()
     assert read({"email": "ann@example.org", "name": "Ann"}).faults == ()

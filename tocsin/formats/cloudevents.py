@@ -132,15 +132,18 @@ def check_size(value: bytes, limits: EventLimits) -> None:
         raise DecodeError(Reason.TOO_LARGE, text)
 
 
-def framed(value: bytes) -> DecodeError | None:
+_DECLARE = (
+    "its topic is not declared so; declare it in sources.yaml with format: registry,"
+    " or let the producer write plain JSON"
+)
+
+
+def framed(value: bytes, cure: str = _DECLARE) -> DecodeError | None:
     """Make the error of a value that is framed for a schema registry; None if it is not."""
     if value[:1] != _MAGIC or len(value) < _FRAME_BYTES:
         return None
     schema_id = int.from_bytes(value[1:_FRAME_BYTES], "big")
-    text = (
-        f"value: framed for a schema registry (schema id {schema_id}), but its topic is not declared so;"
-        " declare it in sources.yaml with format: registry, or let the producer write plain JSON"
-    )
+    text = f"value: framed for a schema registry (schema id {schema_id}), but {cure}"
     return DecodeError(Reason.BAD_JSON, text)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from tocsin.errors import DecodeError
-from tocsin.formats.cloudevents import decode_error
+from tocsin.formats.cloudevents import decode_error, framed
 from tocsin.formats.rfc3339 import rfc3339_ms
 from tocsin.formats.shapes import MAX_TEXT, has_control, is_clock, is_email, is_phone
 from tocsin.model.locales import resolve as resolve_locale
@@ -93,7 +93,7 @@ def decode_profile(raw: RawRecord) -> ProfileChange:
         profile = _whole(value)
         return ProfileChange(tenant, user, profile) if profile else _rescued(tenant, user, value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise decode_error(error, dict(CURES)) from error
+        raise (framed(value, _PLAIN) or decode_error(error, dict(CURES))) from error
 
 
 def _whole(value: bytes) -> Profile | None:
@@ -106,6 +106,9 @@ def _whole(value: bytes) -> Profile | None:
 
 
 _NOTHING: Final = Profile()
+_PLAIN: Final = (
+    "profiles are plain JSON; let the producer write them with a JSON converter without a registry"
+)
 # An envelope that is not known, like that of a change event, must not replace a profile by an empty one.
 _NO_FIELD: Final = (
     "value: an object without any field of a profile; send the profile itself, without an envelope around it"
