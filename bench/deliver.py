@@ -133,7 +133,7 @@ class Source(FixedPartitionedSource[Handed, None]):
         self._part = part
 
     def list_parts(self) -> list[str]:
-        return ["hub"]
+        return ["source"]
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> Load:
         return self._part
@@ -268,7 +268,7 @@ def run(arguments: argparse.Namespace, redis_url: str, port: int) -> dict[str, A
     load_.topic = f"messages.{arguments.channel}.now"
     load_.room = lambda: channel.allowance(load_.topic)
     flow = Dataflow("bench")
-    up: Any = op.input("hub", flow, Source(load_))
+    up: Any = op.input("source", flow, Source(load_))
     op.output("out", deliver("deliver", up, channel=channel, done=load_.done, in_gap=lambda: False), sink)
     collect_seldom()
     keep_freed_memory()

@@ -11,7 +11,7 @@ for S seconds in its own way, and is watched for twice as long:
 | quota | answers 503 at once | answers 429 beyond twice the rate before |
 
 The channel, the ledger (an embedded Valkey) and the Twilio adapter are those of the product. The bench stands
-in for Kafka, and for the gate: what is returned is fed again when it is due.
+in for Kafka, and for the gate: what is returned comes again when it is due.
 """
 
 import argparse
@@ -129,7 +129,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(answer)
 
 
-class Lane:
+class ChannelRun:
     """One channel with its provider, and the topic and gate that the bench stands in for."""
 
     def __init__(self, schedule: Schedule, channel: ChannelDelivery, counts: CallCounts) -> None:
@@ -220,7 +220,7 @@ async def _serving(schedules: list[Schedule], pipe: Pipe) -> None:
     pipe.send([(each.taken, dict(each.requests)) for each in providers])
 
 
-def _lane(schedule: Schedule, port: int, runtime: Runtime, redis_url: str) -> Lane:
+def _channel_run(schedule: Schedule, port: int, runtime: Runtime, redis_url: str) -> ChannelRun:
     provider, counts = provider_of("sms", port, 512), CallCounts()
     channel = ChannelDelivery(
         channel_policy(Channel.SMS, in_flight=256),
@@ -230,7 +230,7 @@ def _lane(schedule: Schedule, port: int, runtime: Runtime, redis_url: str) -> La
         providers_for=lambda _: [provider],
         stats=counts,
     )
-    return Lane(schedule, channel, counts)
+    return ChannelRun(schedule, channel, counts)
 
 
 def run(arguments: argparse.Namespace, redis_url: str) -> list[dict[str, Any]]:
@@ -243,38 +243,38 @@ def run(arguments: argparse.Namespace, redis_url: str) -> list[dict[str, Any]]:
     runtime = Runtime()
     runtime.start()
     ports = zip(schedules, ours.recv(), strict=True)
-    lanes = [_lane(schedule, port, runtime, redis_url) for schedule, port in ports]
+    runs = [_channel_run(schedule, port, runtime, redis_url) for schedule, port in ports]
     end_s = schedules[0].back_s + 2 * arguments.outage
     while (now_s := time.monotonic()) < end_s:
-        for lane in lanes:
-            lane.make(now_s)
-            lane.turn()
+        for each in runs:
+            each.make(now_s)
+            each.turn()
         time.sleep(_TURN_S)
     ours.send("stop")
-    figures = [_figures(lane, *counted) for lane, counted in zip(lanes, ours.recv(), strict=True)]
+    figures = [_figures(each, *counted) for each, counted in zip(runs, ours.recv(), strict=True)]
     runtime.stop()
     return figures
 
 
-def _figures(lane: Lane, taken: int, requests: dict[int, int]) -> dict[str, Any]:
-    outage_s = lane.at.outage_s
+def _figures(each: ChannelRun, taken: int, requests: dict[int, int]) -> dict[str, Any]:
+    outage_s = each.at.outage_s
     seconds = [requests.get(second, 0) for second in range(_BEFORE_S + 3 * outage_s)]
     before, during = seconds[5:_BEFORE_S], seconds[_BEFORE_S : _BEFORE_S + outage_s]
     after = seconds[_BEFORE_S + outage_s :]
     usual = sum(before) / len(before)
     return {
-        "kind": lane.at.kind,
+        "kind": each.at.kind,
         "before_per_s": round(usual, 1),
         "during_per_s": round(sum(during) / len(during), 2),
         "peak_after_per_s": max(after),
         "peak_over_before": round(max(after) / usual, 2),
-        "drained_after_s": round(lane.drained_s, 1) or None,
+        "drained_after_s": round(each.drained_s, 1) or None,
         "allowed_s": 2 * outage_s,
-        "refused": lane.counts.results["throttled"],
-        "taken_twice": max(0, taken - lane.ended),
-        "marked_resent": lane.resent,
-        "critical_wait_s": percentiles(lane.waits["critical"] or [0.0]),
-        "new_wait_s": percentiles(lane.waits["new"] or [0.0]),
+        "refused": each.counts.results["throttled"],
+        "taken_twice": max(0, taken - each.ended),
+        "marked_resent": each.resent,
+        "critical_wait_s": percentiles(each.waits["critical"] or [0.0]),
+        "new_wait_s": percentiles(each.waits["new"] or [0.0]),
         "by_second_after": after[:: max(1, len(after) // 24)],
     }
 

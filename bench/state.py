@@ -159,7 +159,7 @@ def key_group_key(user: str) -> str:
     return f"{partition_of(name, IDENTITY.partitions)}.{key_group_of(name, IDENTITY.key_groups)}"
 
 
-class Hub(StatefulSourcePartition[tuple[str, Bundle], int]):
+class Partition(StatefulSourcePartition[tuple[str, Bundle], int]):
     def __init__(self, shard: Shard[User], feed: Everyone | Anyone, meter: Meter, resume: int | None) -> None:
         shard.resume(resume)
         self._shard, self._feed, self._meter = shard, feed, meter
@@ -188,10 +188,10 @@ class Input(FixedPartitionedSource[tuple[str, Bundle], int]):
         self._shard, self._feed, self._meter = shard, feed, meter
 
     def list_parts(self) -> list[str]:
-        return ["hub"]
+        return ["source"]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> Hub:
-        return Hub(self._shard, self._feed, self._meter, resume_state)
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> Partition:
+        return Partition(self._shard, self._feed, self._meter, resume_state)
 
 
 class Touch(op.StatefulBatchLogic[Bundle, list[str], Any]):
@@ -258,8 +258,8 @@ def run(options: Options, feed: Everyone | Anyone, epoch_ms: int) -> Meter:
         publish=Nowhere(),
     )
     flow = Dataflow("bench")
-    items = op.input("hub", flow, Input(shard, feed, meter))
-    touched = op.stateful_batch("lanes", items, lambda stored: Touch(shard, stored))
+    items = op.input("source", flow, Input(shard, feed, meter))
+    touched = op.stateful_batch("key_groups", items, lambda stored: Touch(shard, stored))
     op.output("outbox", op.map("key", touched, lambda pair: ("outbox", pair[1])), Output(shard))
     recovery = RecoveryConfig(shard.recovery_dir, timedelta(0))
     interval = timedelta(milliseconds=epoch_ms)

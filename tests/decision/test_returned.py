@@ -1,4 +1,4 @@
-"""Messages handed back: decided again by the wishes, blocks and hours of now, and never counted twice."""
+"""Returned messages: decided again by the preferences, blocks and hours of now, and never counted twice."""
 
 import msgspec
 import pytest

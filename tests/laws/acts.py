@@ -66,7 +66,7 @@ def _closed(
 
 
 def two_acts(data: DemoData, cut: datetime) -> list[Act]:
-    """Events until a moment, then other wishes of every third passenger, then the rest."""
+    """Events until a moment, then other preferences of every third passenger, then the rest."""
     events, cut_ms = list(data.events()), int(cut.timestamp() * 1000)
     first = act(0, data.profiles(), [event for event in events if event.event_time_ms < cut_ms])
     late = [event for event in events if event.event_time_ms >= cut_ms]
@@ -83,7 +83,7 @@ def paced(one: Act, seconds: float) -> Act:
 
 
 def a_year(passengers: int, every: int, seed: int) -> Act:
-    """Each so-many-th flight of 2013 and all offers, for a few passengers who never change their wishes."""
+    """Each so-many-th flight of 2013 and all offers, for a few passengers whose preferences never change."""
     data = DemoData(days := chosen_days(365), passengers, seed)
     flights = flight_events(islice(read_flights(days), 0, None, every), data.passengers, seed)
     offers = offer_events(days, data.passengers, seed)
@@ -98,7 +98,7 @@ def epilogue(before: Act, hours: int) -> Act:
 
 
 def changes(data: DemoData) -> Iterator[DemoRecord]:
-    """Change the wishes of every third passenger; every fifteenth is erased."""
+    """Change the preferences of every third passenger; every fifteenth is erased."""
     for number, passenger in enumerate(data.passengers):
         if number % 3 == 0:
             value = None if number % 15 == 0 else encode(_changed(passenger, number))

@@ -24,7 +24,9 @@ from tocsin.model import topics
 from tocsin.model.outcome import Outcome
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
-NIGHT = datetime(2013, 2, 8, 4, 30, tzinfo=UTC)  # quiet hours in New York: much is held when wishes change
+NIGHT = datetime(
+    2013, 2, 8, 4, 30, tzinfo=UTC
+)  # quiet hours in New York: much is held when preferences change
 _outcome = msgspec.json.Decoder(Outcome).decode
 
 

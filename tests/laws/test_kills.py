@@ -45,7 +45,7 @@ KILLS, EVERY_S = 50, 1.8
 FEWER_KILLS = 10
 LATENCY_MS = 300  # of every provider call, so that kills meet some
 BLIZZARD = chosen_days(2, date(2013, 2, 8))  # when most flights are late or cancelled, and told of
-NIGHT = datetime(2013, 2, 9, 4, 30, tzinfo=UTC)  # much is held when wishes change
+NIGHT = datetime(2013, 2, 9, 4, 30, tzinfo=UTC)  # much is held when preferences change
 SLACK = 1.35  # a kill itself takes a moment, more where the machine is slow
 HOURS = 18  # later than the last retry of anything, and than the quiet hours it may fall into
 

@@ -1,7 +1,7 @@
 """A delivery process to be killed: `python -m tests.operators.deliver_process FOLDER REDIS_URL INCARNATION`.
 
 Reads `FOLDER/input` (one JSON message a line; the line's number is its offset), sends through a provider
-whose witness is `FOLDER/calls`, writes what it puts out to `FOLDER/out`. Ends when all is acknowledged.
+whose send log is `FOLDER/calls`, writes what it puts out to `FOLDER/out`. Ends when all is acknowledged.
 """
 
 import asyncio
@@ -44,10 +44,10 @@ def appending(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 
-class WitnessProvider:
+class LoggingProvider:
     """Takes a message some time after the call and answers some time after that; fails by number."""
 
-    name = "witness"
+    name = "logging"
     channel = Channel.EMAIL
     limits = Limits(timeout_s=5)
 
@@ -75,7 +75,7 @@ class WitnessProvider:
         """Nothing to give back."""
 
 
-class Hub(StatefulSourcePartition[tuple[str, list[RawRecord]], int]):
+class LinesPartition(StatefulSourcePartition[tuple[str, list[RawRecord]], int]):
     """Hands lines out while the channel allows it; its state is the oldest unfinished one."""
 
     def __init__(
@@ -109,15 +109,17 @@ class Hub(StatefulSourcePartition[tuple[str, list[RawRecord]], int]):
         return RawRecord(TOPIC, 0, offset, 4_000, f"acme/{user}".encode(), line, ())
 
 
-class HubSource(FixedPartitionedSource[tuple[str, list[RawRecord]], int]):
+class LinesSource(FixedPartitionedSource[tuple[str, list[RawRecord]], int]):
     def __init__(self, lines: list[bytes], acks: AckTracker, room: Callable[[], int]) -> None:
-        self._open: Callable[[int | None], Hub] = lambda start: Hub(lines, start, acks, room)
-        self.part: Hub | None = None
+        self._open: Callable[[int | None], LinesPartition] = lambda start: LinesPartition(
+            lines, start, acks, room
+        )
+        self.part: LinesPartition | None = None
 
     def list_parts(self) -> list[str]:
-        return ["hub"]
+        return ["lines"]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> Hub:
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> LinesPartition:
         self.part = self._open(resume_state)
         return self.part
 
@@ -157,20 +159,20 @@ def text(data: bytes | None) -> str:
 def main(folder: Path, redis_url: str, incarnation: str) -> None:
     runtime = Runtime()
     runtime.start()
-    witness = WitnessProvider(folder / "calls")
+    provider = LoggingProvider(folder / "calls")
     channel = ChannelDelivery(
         policy(queue=QueuePolicy(credits=24, buffered=100)),
         runtime=runtime,
         ledger=Ledger(LedgerPolicy(url=redis_url, prefix="t:"), incarnation),
         render=plain,
-        providers_for=lambda _: [witness],
+        providers_for=lambda _: [provider],
         stats=NoStats(),
     )
     acks = AckTracker()
     lines = (folder / "input").read_bytes().splitlines()
-    source = HubSource(lines, acks, lambda: channel.allowance(TOPIC))
+    source = LinesSource(lines, acks, lambda: channel.allowance(TOPIC))
     flow = Dataflow("deliver")
-    up: Any = op.input("hub", flow, source)
+    up: Any = op.input("lines", flow, source)
     out = channel_sink("email", up, channel=channel, done=acks.done, in_gap=source.in_gap)
     op.output("outbox", out, FileSink(folder / "out"))
     recovery = RecoveryConfig(folder / "store")

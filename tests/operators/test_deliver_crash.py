@@ -1,4 +1,4 @@
-"""kill -9 at random moments: a flow with the deliver operator, its ledger and a provider as witness."""
+"""kill -9 at random moments: a flow with the deliver operator, its ledger and a provider with a send log."""
 
 import base64
 import json
