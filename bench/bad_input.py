@@ -26,6 +26,7 @@ from operators.gate import GateInput, GroupBatch
 from sources.clocks import PartitionClocks
 from sources.decode_errors import DecodeErrorLimit, DecodeErrorPolicy
 from sources.partitioner import partition_of
+from tocsin.decision.suppressions import AddressReport
 from tocsin.devkit.demo_data import DemoData
 from tocsin.devkit.flights import chosen_days
 from tocsin.formats.cloudevents import EventLimits
@@ -211,6 +212,8 @@ class Judge:
         names = [one.topic for one in out]
         if len(inputs) == 1 and not out:
             return "accepted"
+        if _is_spread(inputs, names):
+            return "spread"
         if inputs or not out:
             return "fault"
         if names == [record.topic]:
@@ -224,6 +227,18 @@ class Judge:
             if names == [topics.DEAD, topics.OUTCOMES] and letter.reason in REASONS and whole
             else "fault"
         )
+
+
+def _is_spread(inputs: list[GateInput], names: list[str]) -> bool:
+    """Tell a receipt without a user: a copy for each partition, and there one for each key group."""
+    if not inputs:
+        return names == [topics.RECEIPTS] * PARTITIONS
+    groups = Counter(one.user_key for one in inputs)
+    return (
+        not names
+        and all(isinstance(one.item, AddressReport) for one in inputs)
+        and set(groups.values()) == {KEY_GROUPS}
+    )
 
 
 def _differs(record: RawRecord, entry: GateInput) -> str:

@@ -3,8 +3,10 @@
 import json
 from collections import Counter
 
-from bench.bad_input import Judge, Mutator, samples
+from bench.bad_input import NOW_MS, Judge, Mutator, samples
 from bench.mixes import a_shop_s_day, shares
+from tocsin.model import topics
+from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason
 
 
@@ -21,6 +23,15 @@ def test_each_broken_record_ends_in_one_place_with_its_reason() -> None:
         Reason.NO_SUBJECT,
         "accepted",
     } <= judge.counts.keys()
+
+
+def test_a_receipt_without_a_user_goes_to_every_partition_and_there_to_every_key_group() -> None:
+    value = b'{"kind": "opted_out", "channel": "sms", "address": "+12125550142"}'
+    marks = (("tocsin-origin", b"receipts/2/7"), ("tocsin-received", b"1767225600000"))
+    judge = Judge()
+    for headers in ((), marks):
+        judge.judge(RawRecord(topics.RECEIPTS, 2, 7, NOW_MS, b"default/t", value, headers))
+    assert (judge.faults, judge.counts) == ([], {"spread": 2})
 
 
 def test_the_honest_mix_holds_what_it_promises() -> None:
