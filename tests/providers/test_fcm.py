@@ -297,6 +297,8 @@ async def test_a_caller_that_gives_up_does_not_stop_the_renewal() -> None:
 
 # --- errors
 
+DETAIL = {"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": "UNREGISTERED"}
+
 
 @pytest.mark.parametrize(
     ("answer", "kind"),
@@ -324,6 +326,13 @@ async def test_a_caller_that_gives_up_does_not_stop_the_renewal() -> None:
 )
 async def test_classes(answer: Answer, kind: type[DeliveryError]) -> None:
     assert type(await refused("fcm", answer)) is kind
+
+
+@pytest.mark.parametrize("more", [{"message": None}, {"status": None}, {"details": [None, DETAIL]}])
+async def test_nulls_in_an_answer_hide_no_code(more: dict[str, Any]) -> None:
+    """An answer that could not be read would count against the account, and the dead device would stay."""
+    error = {"code": 404, "message": "gone", "status": "NOT_FOUND", "details": [DETAIL]} | more
+    assert type(await refused("fcm", json_answer(404, {"error": error}))) is RecipientGone
 
 
 @pytest.mark.parametrize("code", sorted(set(ERRORS) - {"UNAUTHENTICATED", "SENDER_ID_MISMATCH"}))

@@ -189,14 +189,14 @@ def _payload_bytes(content: PushContent, data: Mapping[str, str]) -> int:
 
 
 class _Detail(msgspec.Struct, rename={"kind": "@type", "error_code": "errorCode"}):
-    kind: str = ""
-    error_code: str = ""
+    kind: str | None = None
+    error_code: str | None = None
 
 
 class _Refusal(msgspec.Struct):
-    message: str = ""
-    status: str = ""
-    details: list[_Detail] = []
+    message: str | None = None
+    status: str | None = None
+    details: list[_Detail | None] | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -212,20 +212,22 @@ def _decode(body: bytes) -> _Answer:
 
 
 def _fcm_code(refusal: _Refusal) -> str:
-    return next((detail.error_code for detail in refusal.details if detail.kind == _FCM_ERROR), "")
+    details = [detail for detail in refusal.details or () if detail]
+    return next((detail.error_code or "" for detail in details if detail.kind == _FCM_ERROR), "")
 
 
 def _error_code(answer: _Answer) -> str:
-    return _fcm_code(answer.error) or answer.error.status
+    return _fcm_code(answer.error) or answer.error.status or ""
 
 
 def _error(answer: Response, outgoing: Outgoing, now_s: float) -> DeliveryError:
     said = _decode(answer.body)
     refusal, code = said.error, _error_code(said)
     kind = ERRORS.get(code) or _by_status(answer.status)
-    if _fcm_code(refusal) == "INVALID_ARGUMENT" and _INVALID_TOKEN in refusal.message.lower():
+    message = refusal.message or ""
+    if _fcm_code(refusal) == "INVALID_ARGUMENT" and _INVALID_TOKEN in message.lower():
         kind = RecipientGone
-    text = clean(refusal.message, outgoing) or f"HTTP {answer.status}"
+    text = clean(message, outgoing) or f"HTTP {answer.status}"
     wait_s = _wait_s(kind, answer, now_s)
     return kind(text, code=code or str(answer.status), retry_after_s=wait_s, about=ABOUT.get(code))
 
