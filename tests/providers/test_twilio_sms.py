@@ -17,6 +17,7 @@ from tocsin.errors import (
     About,
     Declined,
     DeliveryError,
+    LimitReached,
     Misconfigured,
     OptedOut,
     RecipientGone,
@@ -132,10 +133,35 @@ SHEET: dict[type[DeliveryError], list[int]] = {
     Rejected: [21602, 21604, 21617, 21619, 21620, 21623, 21654, 21655, 21656],
     # The sheet calls it an address; but it is about the pair of numbers, and another account has another.
     Declined: [21612],
-    Misconfigured: [20003, 20008, 20404, 21212, 21408, 21603, 21606, 21608, 21703, 21704, 21705, 21910],
+    # 21659 to 21661 and 21701 are not on the sheet: a sender or service that is not the account's.
+    Misconfigured: [
+        20003,
+        20008,
+        20404,
+        21212,
+        21408,
+        21603,
+        21606,
+        21608,
+        21659,
+        21660,
+        21661,
+        21701,
+        21703,
+        21704,
+        21705,
+        21910,
+    ],
     Throttled: [20429],
     Transient: [14107, 20500, 20503, 21611],
+    LimitReached: [63038],
 }
+
+
+async def test_a_daily_limit_waits_for_the_next_day() -> None:
+    """Seven attempts after the waits of a throttled request would end on the same day."""
+    error = await refused("twilio", json_answer(429, {"code": 63038, "message": "no", "status": 429}))
+    assert (type(error), error.retry_after_s, error.failover) == (LimitReached, 14_400, True)
 
 
 def test_the_table_is_the_sheet_s() -> None:
@@ -164,6 +190,7 @@ async def test_one_number_closes_no_account(code: int, about: About) -> None:
         (400, Rejected),
         (401, Misconfigured),
         (404, Misconfigured),
+        (408, Transient),
         (429, Throttled),
         (500, Transient),
         (503, Transient),

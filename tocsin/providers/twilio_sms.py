@@ -12,6 +12,7 @@ from tocsin.errors import (
     About,
     Declined,
     DeliveryError,
+    LimitReached,
     Misconfigured,
     OptedOut,
     RecipientGone,
@@ -61,6 +62,10 @@ ERRORS: Mapping[int, type[DeliveryError]] = {
     21603: Misconfigured,
     21606: Misconfigured,
     21608: Misconfigured,
+    21659: Misconfigured,
+    21660: Misconfigured,
+    21661: Misconfigured,
+    21701: Misconfigured,
     21703: Misconfigured,
     21704: Misconfigured,
     21705: Misconfigured,
@@ -71,8 +76,16 @@ ERRORS: Mapping[int, type[DeliveryError]] = {
     20500: Transient,
     20503: Transient,
     21611: Transient,
+    63038: LimitReached,
 }
-"""Twilio's `code` to error; other codes are classed by HTTP status."""
+"""Twilio's `code` to error; other codes are classed by HTTP status.
+
+21659 to 21661 are a sender that is not the account's or carries no SMS, 21701 is a messaging service that
+does not exist, 63038 is the account's limit of messages a day (twilio.com/docs/api/errors).
+"""
+
+DAY_LIMIT_WAIT_S = 14_400.0
+"""Seven attempts under a daily limit span 24 hours."""
 
 ABOUT: Mapping[int, About] = {21408: About.MESSAGE, 21608: About.MESSAGE}
 """Code to what it is about, where its error's class says otherwise.
@@ -180,6 +193,7 @@ def _error(answer: Response, outgoing: Outgoing, now_s: float) -> DeliveryError:
     text = clean(refusal.message or "", outgoing) or f"HTTP {answer.status}"
     code = str(refusal.code or answer.status)
     wait_s = retry_after_s(answer.headers, now_s) if kind in (Throttled, Transient) else None
+    wait_s = DAY_LIMIT_WAIT_S if kind is LimitReached else wait_s
     return kind(text, code=code, retry_after_s=wait_s, about=ABOUT.get(refusal.code or 0))
 
 
@@ -189,6 +203,8 @@ def _by_status(status: int, *, refused: bool) -> type[DeliveryError]:
         return Transient if refused else Unknown
     if status == 429:
         return Throttled
+    if status == 408:
+        return Transient
     if status in (401, 403, 404) or status < 400:
         return Misconfigured
     return Rejected
