@@ -61,6 +61,23 @@ def test_the_time_that_something_is_held_until_is_one_that_a_person_reads(
     assert capsys.readouterr().out.splitlines()[1].strip() == "due 2013-02-08 11:30:00 UTC"
 
 
+@pytest.mark.parametrize(
+    ("reason", "untrue"),
+    [
+        ("no_channel", "any channel"),
+        ("channel_off", "every channel"),
+        ("misconfigured", "The provider account"),
+    ],
+)
+def test_a_sentence_fits_one_channel_and_an_account_that_is_missing(
+    reason: str, untrue: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    explain(row(reason=reason, channel="sms"))
+    said = capsys.readouterr().out
+    assert f"{reason}: " in said
+    assert untrue not in said
+
+
 @pytest.mark.parametrize("name", MARKUP)
 def test_a_cell_is_printed_letter_by_letter(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     print_table(as_table([{"notification": name, "sent": 1234}], "title"))
