@@ -59,7 +59,7 @@ _EVENT_FIELDS = {
     "type": "the kind of event, like order.shipped",
     "subject": "the user id; may be left out if there is a recipient",
     "time": "event time, RFC 3339",
-    "tenant": "extension: whose user; `default` if left out; has no '/'",
+    "tenant": "extension: whose user; `default` if left out; has no '/'; a number counts as its text",
     "recipient": "extension: contact of someone without a profile, as an object or as JSON text",
     "tocsinsendat": "extension: hold until this time, RFC 3339",
     "tocsinexpires": "extension: do not send after this time, RFC 3339",

@@ -65,7 +65,7 @@ class Envelope(msgspec.Struct, gc=False):
     type: _Text
     subject: _Text | None = None
     time: str | None = None
-    tenant: _Text | None = None
+    tenant: _Text | int | None = None
     recipient: GivenRecipient | str | None = None
     tocsinsendat: str | None = None
     tocsinexpires: str | None = None
@@ -279,7 +279,8 @@ def _event(raw: RawRecord, envelope: Envelope, limits: EventLimits, default_tena
     version = envelope.specversion
     if version != "1.0" and version != "1" and not version.startswith("1."):
         _refuse("specversion", "not 1.x")
-    tenant = envelope.tenant or default_tenant
+    # SDKs for Java and Go write a numeric extension as a number in JSON, and as text in a header.
+    tenant = default_tenant if envelope.tenant is None else str(envelope.tenant)
     user = envelope.subject or _contact_user(envelope)
     joined = f"{envelope.id}{envelope.source}{envelope.type}{user}{tenant}"
     if len(joined) > MAX_TEXT or not joined.isprintable() or "/" in tenant:
