@@ -137,10 +137,10 @@ def _mark(user: str, at_ms: int) -> DemoRecord:
         "specversion": "1.0",
         "id": user,
         "source": "urn:laws",
-        "type": "mark",
+        "type": "flight.cancelled",
         "subject": user,
         "time": datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(),
         "tenant": TENANT,
-        "data": {},
+        "data": {"flight": {"id": user}},
     }
     return DemoRecord(at_ms, profile_key(TENANT, user), msgspec.json.encode(event), ())
