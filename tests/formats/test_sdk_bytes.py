@@ -1,49 +1,23 @@
 """CloudEvents as the SDKs write them: `fixtures/` holds bytes that each library and version wrote."""
 
-import base64
 import json
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pytest
 
+from tests.formats.sdk_records import LINES, MIDNIGHT, Line
 from tocsin.errors import DecodeError
 from tocsin.formats.codec import EventLimits, decode_event
 from tocsin.model.event import Event, Origin, Recipient
 from tocsin.model.raw import RawRecord
 
-FIXTURES = Path(__file__).with_name("fixtures")
-MIDNIGHT = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 BEFORE = MIDNIGHT - 877  # 2025-12-31T23:59:59.123Z
 DAY = 86_400_000
 LIMITS = EventLimits(max_bytes=10_000, max_past_s=86_400, max_future_s=3_600, check_time=True)
 ORDER = {"order": 7, "total": "12.50 €", "items": [{"name": "tea"}], "note": None}
 ANN = Recipient(email="ann@example.org", locale="de-AT")
 
-
-class Line(NamedTuple):
-    """One line of a fixture: `case` is the mode and the name of the event that was written."""
-
-    library: str
-    mode: str
-    name: str
-    record: RawRecord
-
-
-def read(path: Path) -> list[Line]:
-    return [_line(path.stem, json.loads(text)) for text in path.read_text().splitlines()]
-
-
-def _line(library: str, found: dict[str, Any]) -> Line:
-    headers = tuple((name, base64.b64decode(value)) for name, value in found["headers"])
-    key, value = (None if text is None else base64.b64decode(text) for text in (found["key"], found["value"]))
-    received_ms = int(found["timestamp"] or MIDNIGHT)
-    mode, _, name = found["case"].partition("/")
-    return Line(library, mode, name, RawRecord("events", 3, 42, received_ms, key, value, headers))
-
-
-LINES = [line for path in sorted(FIXTURES.glob("cloudevents-*.jsonl")) for line in read(path)]
 
 # The id of each event that each library was given; most events were written in both modes.
 IDS = {
