@@ -21,6 +21,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.recovery import RecoveryConfig
 from bytewax.run import cli_main
 
+from flows.housekeeping import every
 from sinks.channels import channel_sink
 from sources.acks import AckTracker
 from tests.operators.delivery import NoStats, plain, policy
@@ -156,6 +157,16 @@ def text(data: bytes | None) -> str:
     return base64.b64encode(data or b"").decode()
 
 
+def ending_with(parent: int) -> Callable[[], None]:
+    """Make a task that ends this process once the test that started it is gone, even by a kill."""
+
+    def look() -> None:
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return look
+
+
 def main(folder: Path, redis_url: str, incarnation: str) -> None:
     runtime = Runtime()
     runtime.start()
@@ -176,7 +187,8 @@ def main(folder: Path, redis_url: str, incarnation: str) -> None:
     out = channel_sink("email", up, channel=channel, done=acks.done, in_gap=source.in_gap)
     op.output("outbox", out, FileSink(folder / "out"))
     recovery = RecoveryConfig(folder / "store")
-    cli_main(flow, epoch_interval=timedelta(milliseconds=30), recovery_config=recovery)
+    with every(1.0, ending_with(os.getppid())):
+        cli_main(flow, epoch_interval=timedelta(milliseconds=30), recovery_config=recovery)
     runtime.stop()
 
 
