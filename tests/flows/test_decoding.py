@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import msgspec
 import pytest
@@ -28,10 +28,11 @@ SECRET = "the secret of this shard"
 def test_marks_are_read_with_the_secret_of_the_settings(sealed_with: str, step: str) -> None:
     settings = Settings(secret=SecretStr(SECRET), partitions=1)
     policy = ConsumerPolicy(settings.kafka, settings.topic_prefix, topics.GATE_INPUTS, (0,))
-    decode = decoder(settings, KafkaConsumer(policy, allowance=unlimited), {}, ExitStack())
     sent = message("sms")
     report = {"kind": "opted_out", "mark": Marks(sealed_with.encode()).of(sent)}
-    (routed,) = decode([RawRecord(topics.RECEIPTS, 0, 0, 1, None, msgspec.json.encode(report), ())])
+    with closing(KafkaConsumer(policy, allowance=unlimited)) as consumer:
+        decode = decoder(settings, consumer, {}, ExitStack())
+        (routed,) = decode([RawRecord(topics.RECEIPTS, 0, 0, 1, None, msgspec.json.encode(report), ())])
     assert routed.step == step
     if isinstance(routed.bundle, GroupBatch):
         (entry,) = routed.bundle.inputs
