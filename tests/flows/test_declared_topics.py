@@ -57,6 +57,10 @@ def settings(kafka: str, redis_db: str, topic_prefix: str, tmp_path: Path) -> Se
     TopicAdmin(settings.kafka, settings.topic_prefix).create(TopicPlan(PARTITIONS))
     admin = AdminClient({"bootstrap.servers": kafka})
     admin.create_topics([NewTopic(topic, FOREIGN_PARTITIONS, 1)])[topic].result(30)
+    end = time.monotonic() + 30
+    while topic not in admin.list_topics(timeout=10).topics:  # Apache Kafka tells its brokers a little later
+        assert time.monotonic() < end
+        time.sleep(0.05)
     return settings
 
 
