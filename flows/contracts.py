@@ -18,7 +18,7 @@ import yaml
 from flows.asyncapi import document
 from flows.topic_records import DEAD_HEADERS, EVENT, PAYLOADS, topics_table
 from tocsin.app.metric_defs import metrics_table
-from tocsin.catalog.spec import Priority
+from tocsin.catalog.scalars import Priority
 from tocsin.decision.receipts import KINDS
 from tocsin.formats.cloudevents import Envelope
 from tocsin.model.message import Message, Retry

@@ -49,59 +49,22 @@ Expressions (`when`, `key`, `collapse_key`) are Jinja2 expressions over `data`, 
 subject, tenant, time_ms) and `user` (id, known, locale, timezone, channels).
 """
 
-import re
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-from tocsin.model.statuses import CHANNELS
-from tocsin.model.zones import zone
-
-_DURATION = re.compile(r"^(\d{1,9})(ms|s|m|h|d)$")
-_UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DAILY = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)$")
-
-
-def _duration_ms(value: object) -> int:
-    found = _DURATION.match(value) if isinstance(value, str) else None
-    if found is None or int(found[1]) == 0:
-        msg = "not a duration: write a number above 0 and a unit, such as 30s, 10m, 6h or 1d"
-        raise ValueError(msg)
-    return int(found[1]) * _UNIT_MS[found[2]]
-
-
-def daily_minute(value: object) -> int:
-    """Return the minute of the day of `HH:MM`; ValueError says how to write it."""
-    found = _DAILY.match(value) if isinstance(value, str) else None
-    if found is None:
-        msg = "not a time of day: write HH:MM from 00:00 to 23:59"
-        raise ValueError(msg)
-    return int(found[1]) * 60 + int(found[2])
-
-
-def _zone(value: str) -> str:
-    if zone(value) is None:
-        msg = "not an IANA time zone: write a name such as Europe/Berlin"
-        raise ValueError(msg)
-    return value
+from tocsin.catalog.scalars import STRICT, ChannelName, DailyMinute, Duration, Priority, Zone
 
 
 def _channel_entry(value: object) -> object:
     return {"channel": value} if isinstance(value, str) else value
 
 
-Duration = Annotated[int, BeforeValidator(_duration_ms)]
-DailyMinute = Annotated[int, BeforeValidator(daily_minute)]
-if TYPE_CHECKING:
-    ChannelName = str
-else:
-    ChannelName = Literal[tuple(channel.value for channel in CHANNELS)]
-Priority = Literal["critical", "high", "normal", "low"]
 Scope = Literal["notification", "category", "marketing", "channel", "user"]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=False)
+    model_config = STRICT
 
 
 class Trigger(_Strict):
@@ -244,7 +207,7 @@ class TenantSpec(_Strict):
     preferences: DefaultPreferences = DefaultPreferences()
     limits: list[Limit] | None = None
     quiet_hours: Span | None = None
-    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    timezone: Zone = "UTC"
     locale: str = "en"
     providers: dict[ChannelName, list[str]] = {}
     senders: Senders = Senders()

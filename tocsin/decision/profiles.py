@@ -1,6 +1,7 @@
 """Takes a profile over into a user's record: contact points, preferences, and a version that always grows."""
 
-from tocsin.catalog.spec import DefaultPreferences, daily_minute
+from tocsin.catalog.scalars import daily_minute
+from tocsin.catalog.spec import DefaultPreferences
 from tocsin.decision.preferences import switched_off
 from tocsin.decision.recipient import profile_contact_points
 from tocsin.decision.user_state import UserRecord

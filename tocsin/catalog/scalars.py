@@ -1,0 +1,52 @@
+"""Defines the kinds of values that fields of the catalog share: durations, times of day, zones, names."""
+
+import re
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict
+
+from tocsin.model.statuses import CHANNELS
+from tocsin.model.zones import zone
+
+_DURATION = re.compile(r"^(\d{1,9})(ms|s|m|h|d)$")
+_UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DAILY = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)$")
+
+
+def _duration_ms(value: object) -> int:
+    found = _DURATION.match(value) if isinstance(value, str) else None
+    if found is None or int(found[1]) == 0:
+        msg = "not a duration: write a number above 0 and a unit, such as 30s, 10m, 6h or 1d"
+        raise ValueError(msg)
+    return int(found[1]) * _UNIT_MS[found[2]]
+
+
+def daily_minute(value: object) -> int:
+    """Return the minute of the day of `HH:MM`; ValueError says how to write it."""
+    found = _DAILY.match(value) if isinstance(value, str) else None
+    if found is None:
+        msg = "not a time of day: write HH:MM from 00:00 to 23:59"
+        raise ValueError(msg)
+    return int(found[1]) * 60 + int(found[2])
+
+
+def _zone(value: str) -> str:
+    if zone(value) is None:
+        msg = "not an IANA time zone: write a name such as Europe/Berlin"
+        raise ValueError(msg)
+    return value
+
+
+Duration = Annotated[int, BeforeValidator(_duration_ms)]
+"""A duration in ms, written as a number and a unit."""
+DailyMinute = Annotated[int, BeforeValidator(daily_minute)]
+"""A minute of the day, written as `HH:MM`."""
+Zone = Annotated[str, AfterValidator(_zone)]
+"""A time zone of IANA."""
+if TYPE_CHECKING:
+    ChannelName = str
+else:
+    ChannelName = Literal[tuple(channel.value for channel in CHANNELS)]
+Priority = Literal["critical", "high", "normal", "low"]
+STRICT: Final = ConfigDict(frozen=True, extra="forbid", validate_by_name=False)
+"""The settings of every model of the catalog: fields that it does not know are refused."""
