@@ -121,6 +121,7 @@ def test_every_field_of_an_outcome_arrives(url: str) -> None:
         received_ms=7,
         latency_ms=8,
         provider_ms=9,
+        rule="usable",
     )
     insert(url, whole)
     with store.connect(url) as client:

@@ -28,7 +28,7 @@ from tocsin.model.event import Event, Origin
 from tocsin.model.message import Message, Retry
 from tocsin.model.statuses import Reason
 
-EVENT, TIMER, RETURNED = Stage
+EVENT, TIMER, PART, RETURNED = Stage
 POINT = ContactPoint("email", "key", "ann@mail.example")
 ANN = Recipient(1, (POINT,), "en", "UTC", "en", "UTC", None, (), 0, {})
 
@@ -92,7 +92,7 @@ def key_taken() -> UserRecord:
     return record
 
 
-ALL, NEW = (EVENT, TIMER, RETURNED), (EVENT, TIMER)
+ALL, NEW = tuple(Stage), (EVENT, TIMER)
 SLOT = Hold(NOON + 9 * MINUTE, Reason.LIMIT_HOLD, "notification:drip", NOON + 9 * MINUTE)
 FULL: Detail = {"counter": "notification:few", "limit": 3, "window_s": 3600.0, "count": 3}
 FULL_SMS: Detail = {"counter": "channel:sms", "limit": 1, "window_s": 3600.0, "count": 1}
@@ -170,7 +170,7 @@ CAUSES = (
         "a limit of the channel is reached",
         channel_limits,
         Suppress(Reason.LIMIT, FULL_SMS),
-        NEW,
+        (EVENT, TIMER, PART),
         "few",
         {"state": counted("few", 1), "channel": "sms"},
     ),

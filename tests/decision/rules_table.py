@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 import yaml
 
-from tests.decision.causes import CAUSES, RETURNED, Cause, caused
+from tests.decision.causes import CAUSES, PART, RETURNED, Cause, caused
 from tests.decision.gate_world import SMALL
 from tocsin.catalog.compile import CompiledNotification, compile_tenant
 from tocsin.catalog.spec import NotificationSpec, TenantSpec
@@ -19,8 +19,8 @@ from tocsin.decision.rules import ORDER, Entry, Level, bind
 PAGE: Final = Path(__file__).parent.parent.parent / "docs" / "rules.md"
 BEGIN, END = "<!-- rules -->\n", "\n<!-- /rules -->"
 _HEAD = (
-    "| new | returned | rule | asked about | objects because | verdict, reason | reads | critical passes "
-    "| required passes |\n|---|---|---|---|---|---|---|---|---|"
+    "| new | part | returned | rule | asked about | objects because | verdict, reason | reads "
+    "| critical passes | required passes |\n|---|---|---|---|---|---|---|---|---|---|"
 )
 _READS: Final[Mapping[str, str]] = {
     "now_ms": "",
@@ -72,9 +72,10 @@ class _Watched:
 def table() -> str:
     """Write the table: one row for each cause, in the order in which a new notification meets them."""
     new = sorted((entry for entry in ORDER if entry.stages != {RETURNED}), key=lambda one: _LEVELS[one.level])
+    part = [entry for entry in new if PART in entry.stages]
     returned = [entry for entry in ORDER if RETURNED in entry.stages]
     rows = [
-        _row(cause, entry, _place(entry, new), _place(entry, returned))
+        _row(cause, entry, [_place(entry, order) for order in (new, part, returned)])
         for entry in [*new, *(entry for entry in returned if entry not in new)]
         for cause in CAUSES
         if cause.rule is entry.rule
@@ -89,9 +90,9 @@ def _place(entry: Entry, order: list[Entry]) -> str:
     return str(order.index(entry) + 1) if entry in order else ""
 
 
-def _row(cause: Cause, entry: Entry, new: str, returned: str) -> str:
+def _row(cause: Cause, entry: Entry, places: list[str]) -> str:
     if entry.stages == {Stage.EVENT}:
-        new += ", events only"
+        places[0] += ", events only"
     verdict = cause.verdict
     assert verdict is not None, "a cause has an effect"
     said = f"{type(verdict).__name__.lower()}, `{verdict.reason}`"
@@ -99,7 +100,7 @@ def _row(cause: Cause, entry: Entry, new: str, returned: str) -> str:
     assert not unnamed, f"say in _READS how the page names {sorted(unnamed)}"
     reads = ", ".join(dict.fromkeys(_READS[name] for name in sorted(reads_of(cause)) if _READS[name]))
     passes = ["yes" if _passes(cause, variant) else "no" for variant in ("critical", "required")]
-    cells = [new, returned, f"`{entry.rule.__name__}`", entry.level, cause.why, said, reads, *passes]
+    cells = [*places, f"`{entry.rule.__name__}`", entry.level, cause.why, said, reads, *passes]
     return f"| {' | '.join(cells)} |"
 
 

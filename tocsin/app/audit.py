@@ -167,9 +167,12 @@ class Audit:
         elif outcome.status == Status.RETRYING:
             self._tried.add(subject)
         if outcome.status != Status.HELD:
-            self._decided.update((outcome.origin, outcome.notification_id))
+            self._decided.update((outcome.origin, outcome.notification_id, _channel_of(outcome)))
         elif outcome.notification_id:
             self._decided.add(outcome.origin)
+            if outcome.channel != _WHOLE:
+                # A channel that is held apart shows that the notification as a whole was decided.
+                self._decided.add(outcome.notification_id)
 
     def recall(self, outcome: Outcome) -> None:
         """Enter an outcome that only ClickHouse still has; of one subject the newest first.
@@ -243,10 +246,20 @@ class Audit:
         """Tell whether a hold before routing was decided: its event or notification has another outcome."""
         if outcome.status != Status.HELD or outcome.message_id:
             return False
+        if outcome.channel != _WHOLE:
+            return _channel_of(outcome) in self._decided
         return (outcome.notification_id or outcome.origin) in self._decided
 
 
 _OPENING = frozenset({Status.ADMITTED, Status.HELD, Status.RETRYING})
+
+
+_WHOLE = "*"
+
+
+def _channel_of(outcome: Outcome) -> str:
+    """Name one channel of a notification."""
+    return f"{outcome.notification_id}/{outcome.channel}"
 
 
 def _subject(outcome: Outcome) -> str:
@@ -254,5 +267,5 @@ def _subject(outcome: Outcome) -> str:
     if outcome.message_id:
         return outcome.message_id
     if outcome.notification_id:
-        return f"{outcome.notification_id}/{outcome.channel}"
+        return _channel_of(outcome)
     return outcome.origin

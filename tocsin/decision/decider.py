@@ -24,7 +24,7 @@ from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason, Status
 
 # Members of an enum are looked up by Python code in 3.11: hot ones are looked up once.
-_EVENT, _HELD, _DEAD = Stage.EVENT, Status.HELD, Status.DEAD
+_EVENT, _PART, _HELD, _DEAD = Stage.EVENT, Stage.PART, Status.HELD, Status.DEAD
 _STATUS: Final[Mapping[type[FinalVerdict], Status]] = {
     Suppress: Status.SUPPRESSED,
     Expire: Status.EXPIRED,
@@ -46,11 +46,11 @@ def decide(decision: Decision, evaluation: Evaluation, rules: Rules, policy: Gat
     if evaluation.notification.dedup_key is not None and evaluation.stage is _EVENT:
         _remember_key(evaluation, verdict, policy)
     if verdict is None:
-        _pass(decision, evaluation, rules)
+        _pass(decision, evaluation, rules, policy)
     elif isinstance(verdict, Hold):
-        _hold(decision, evaluation, verdict, policy)
+        _hold(decision, evaluation, evaluation.subject, verdict, policy)
     else:
-        finish(decision, evaluation.subject, verdict)
+        finish(decision, evaluation.subject, verdict, rule=evaluation.rule)
 
 
 def finish(
@@ -59,10 +59,11 @@ def finish(
     verdict: FinalVerdict,
     channel: CompiledChannel | None = None,
     point: ContactPoint | None = None,
+    rule: str = "",
 ) -> None:
     """Write the final outcome of a subject, one of its channels, or one contact point."""
     status = _STATUS[type(verdict)]
-    decision.outcomes.append(subject.outcome(status, verdict.reason, verdict.detail, channel, point))
+    decision.outcomes.append(subject.outcome(status, verdict.reason, verdict.detail, channel, point, rule))
 
 
 def dead_letter(
@@ -90,21 +91,30 @@ def dead_letter(
     decision.outcomes.append(subject.outcome(_DEAD, reason, {"error": error}))
 
 
-def _pass(decision: Decision, evaluation: Evaluation, rules: Rules) -> None:
+def _pass(decision: Decision, evaluation: Evaluation, rules: Rules, policy: GatePolicy) -> None:
     if isinstance(evaluation.subject, MessageSubject):
         _readmit(decision, evaluation, evaluation.subject)
     else:
-        _route(decision, evaluation, evaluation.subject, rules)
+        _route(decision, evaluation, evaluation.subject, rules, policy)
 
 
-def _route(decision: Decision, evaluation: Evaluation, subject: EventSubject, rules: Rules) -> None:
-    """Admit a message to each contact point that passes, and count the notification once."""
+def _route(
+    decision: Decision, evaluation: Evaluation, subject: EventSubject, rules: Rules, policy: GatePolicy
+) -> None:
+    """Admit a message to each contact point that passes, and count the notification once.
+
+    A channel that a rule holds waits as a part. The notification is counted now all the same.
+    """
     counts, now_ms = evaluation.state.counts, evaluation.now_ms
     admitted: CompiledChannel | None = None
-    for channel, point, verdict in routes(evaluation, subject.match.channels, rules):
+    held = False
+    for channel, point, verdict, rule in routes(evaluation, subject.match.channels, rules):
+        if isinstance(verdict, Hold):
+            evaluation.rule = rule
+            held |= _hold(decision, evaluation, subject.as_part(channel.name), verdict, policy)
+            continue
         if verdict is not None:
-            assert not isinstance(verdict, Hold), "a rule of a channel or target does not hold"
-            finish(decision, subject, verdict, channel, point)
+            finish(decision, subject, verdict, channel, point, rule)
             continue
         assert point is not None, "a target passes only where there is one"
         message, outcome = subject.admitted(evaluation.recipient, evaluation.expires_ms, channel, point)
@@ -113,7 +123,7 @@ def _route(decision: Decision, evaluation: Evaluation, subject: EventSubject, ru
         if channel.counter is not None and channel is not admitted:
             limits.count(counts, channel.counter, now_ms)
         admitted = channel
-    if admitted is not None:
+    if (admitted is not None or held) and evaluation.stage is not _PART:
         for counter in evaluation.notification.counters:
             limits.count(counts, counter, now_ms)
     elif not subject.match.channels:
@@ -134,29 +144,40 @@ def _readmit(decision: Decision, evaluation: Evaluation, subject: MessageSubject
     decision.messages.append(subject.readmitted(evaluation.recipient, point))
 
 
-def _hold(decision: Decision, evaluation: Evaluation, verdict: Hold, policy: GatePolicy) -> None:
+def _hold(
+    decision: Decision,
+    evaluation: Evaluation,
+    subject: EventSubject | MessageSubject,
+    verdict: Hold,
+    policy: GatePolicy,
+) -> bool:
     """Set a timer behind all that is held until then; what would then be too late expires at once.
 
     Where it would be in time if one before it in the queue of a limit left its slot, it waits as spare.
+
+    Returns:
+        Whether it is held.
     """
-    subject, holds, due_ms = evaluation.subject, evaluation.state.holds, verdict.until_ms
+    holds, due_ms, rule = evaluation.state.holds, verdict.until_ms, evaluation.rule
     if holds:
-        due_ms = queued_behind(holds, due_ms, subject.timer_kind.value)
+        due_ms = queued_behind(holds, due_ms, subject.queue)
     last_ms = evaluation.expires_ms
     spare = 0 < last_ms < due_ms
     if spare and not 0 < verdict.free_ms <= last_ms:
-        return finish(decision, subject, Expire(detail={"held_for": verdict.reason.value}))
+        finish(decision, subject, Expire(detail={"held_for": verdict.reason.value}), rule=rule)
+        return False
     if spare:
         due_ms = last_ms
     timer_id = subject.timer_id
     if len(holds) >= policy.holds_max and timer_id not in holds:
         detail: Detail = {"counter": "held", "limit": policy.holds_max, "count": len(holds)}
-        return finish(decision, subject, Suppress(Reason.LIMIT, detail))
+        finish(decision, subject, Suppress(Reason.LIMIT, detail), rule=rule)
+        return False
     holds[timer_id] = subject.hold_ref(due_ms, verdict.counter, spare=spare)
     decision.touched = True
     decision.set_timers.append(SetTimer(timer_id, due_ms, subject.payload()))
-    decision.outcomes.append(subject.outcome(_HELD, verdict.reason, {"due_ms": due_ms}))
-    return None
+    decision.outcomes.append(subject.outcome(_HELD, verdict.reason, {"due_ms": due_ms}, rule=rule))
+    return True
 
 
 def _remember_key(evaluation: Evaluation, verdict: Verdict, policy: GatePolicy) -> None:

@@ -20,6 +20,8 @@ class Stage(StrEnum):
     """An event came."""
     TIMER = "timer"
     """A notification was held, and its time has come."""
+    PART = "part"
+    """One channel of a notification that was held apart from the others, and its time has come."""
     RETURNED = "returned"
     """Delivery returned a message, or the wait for its next attempt is over."""
 
@@ -39,6 +41,7 @@ class Evaluation(msgspec.Struct, gc=False):
         not_before_ms: the time that the event, the catalog or the retry asks to wait for; 0 for none.
         channel: the channel that is decided; None for the notification as a whole.
         contact_point: the address or device that is decided; None if the recipient has none on the channel.
+        rule: the name of the rule that objected last.
     """
 
     subject: EventSubject | MessageSubject
@@ -52,6 +55,7 @@ class Evaluation(msgspec.Struct, gc=False):
     channel: CompiledChannel | None = None
     contact_point: ContactPoint | None = None
     waited_for: str = ""
+    rule: str = ""
 
 
 Rule: TypeAlias = Callable[[Evaluation], Verdict]

@@ -10,8 +10,11 @@ from tocsin.decision.rules import Rules
 from tocsin.decision.user_state import ContactPoint
 from tocsin.decision.verdict import Verdict
 
-Route: TypeAlias = tuple[CompiledChannel, ContactPoint | None, Verdict]
-"""A channel or one contact point of it, and what its rules say; without a point, the channel as a whole."""
+Route: TypeAlias = tuple[CompiledChannel, ContactPoint | None, Verdict, str]
+"""A channel or one contact point of it, what its rules say, and the name of the rule that objected.
+
+Without a point it is the channel as a whole.
+"""
 
 
 def routes(evaluation: Evaluation, channels: Sequence[CompiledChannel], rules: Rules) -> list[Route]:
@@ -24,13 +27,14 @@ def routes(evaluation: Evaluation, channels: Sequence[CompiledChannel], rules: R
     for channel in channels:
         evaluation.channel, evaluation.contact_point = channel, None
         if of_channel and (verdict := evaluate(of_channel, evaluation)) is not None:
-            found.append((channel, None, verdict))
+            found.append((channel, None, verdict, evaluation.rule))
             continue
         name, before = channel.name, len(found)
         for point in everywhere:
             if point.channel == name:
                 evaluation.contact_point = point
-                found.append((channel, point, evaluate(of_target, evaluation)))
+                verdict = evaluate(of_target, evaluation)
+                found.append((channel, point, verdict, evaluation.rule if verdict else ""))
         if len(found) == before:
-            found.append((channel, None, evaluate(of_target, evaluation)))
+            found.append((channel, None, evaluate(of_target, evaluation), evaluation.rule))
     return found

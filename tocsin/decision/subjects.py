@@ -25,6 +25,8 @@ from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason, Status
 
 _HELD = Status.HELD
+_OF_EVENTS = (TimerKind.NOTIFICATION.value, TimerKind.PART.value)
+_OF_MESSAGES = (TimerKind.MESSAGE.value,)
 
 
 class Subject(Protocol):
@@ -37,8 +39,18 @@ class Subject(Protocol):
         detail: Detail | None = None,
         channel: CompiledChannel | None = None,
         point: ContactPoint | None = None,
+        rule: str = "",
     ) -> Outcome:
-        """Write an outcome about the whole, one channel, or one contact point of it."""
+        """Write an outcome about the whole, one channel, or one contact point of it.
+
+        Args:
+            status: of the outcome.
+            reason: of the outcome.
+            detail: the numbers that it rests on.
+            channel: the channel it is about; None for the whole.
+            point: the contact point it is about; None for none.
+            rule: the name of the rule that objected; empty for none.
+        """
         ...
 
 
@@ -56,6 +68,7 @@ class WholeEvent(msgspec.Struct, gc=False):
         detail: Detail | None = None,
         channel: CompiledChannel | None = None,
         point: ContactPoint | None = None,
+        rule: str = "",
     ) -> Outcome:
         """Write an outcome about the event."""
         event, origin = self.event, str(self.event.origin)
@@ -93,11 +106,15 @@ class HeldSubject(msgspec.Struct, gc=False):
         detail: Detail | None = None,
         channel: CompiledChannel | None = None,
         point: ContactPoint | None = None,
+        rule: str = "",
     ) -> Outcome:
         """Write the final outcome."""
         ref = self.ref
+        subject = ref.message_id or ref.notification_id
+        if ref.channel != "*" and not ref.message_id:
+            subject = message_id(ref.notification_id, ref.channel, "")
         return Outcome(
-            outcome_id=outcome_id(ref.message_id or ref.notification_id, str(status), ref.attempt),
+            outcome_id=outcome_id(subject, str(status), ref.attempt),
             status=str(status),
             tenant=self.tenant,
             user=self.user,
@@ -110,6 +127,7 @@ class HeldSubject(msgspec.Struct, gc=False):
             channel=ref.channel,
             target=ref.target,
             reason=str(reason),
+            rule=rule,
             detail=detail or {},
             catalog_version=self.version,
             attempt=ref.attempt,
@@ -126,6 +144,7 @@ class EventSubject(msgspec.Struct, gc=False):
         hold_count: how often it has been held; it keeps the ids of its outcomes apart.
         notification_id: of one that was held, the id that it had then; else it is derived.
         faults: what was left out of the recipient; its outcomes name it in `detail`.
+        part: the channel, where only one is decided; empty for the notification as a whole.
     """
 
     event: Event
@@ -135,6 +154,7 @@ class EventSubject(msgspec.Struct, gc=False):
     hold_count: int = 0
     notification_id: str = ""
     faults: str = ""
+    part: str = ""
     origin: str = ""
     priority: str = ""
     _outcome: Outcome | None = None
@@ -153,14 +173,18 @@ class EventSubject(msgspec.Struct, gc=False):
         self.priority = "low" if event.bulk and not notification.critical else notification.priority
 
     @property
-    def timer_kind(self) -> TimerKind:
-        """Return the kind of timer that holds it."""
-        return TimerKind.NOTIFICATION
+    def queue(self) -> tuple[str, ...]:
+        """Return the kinds of timers that it queues behind: what is held of other events."""
+        return _OF_EVENTS
 
     @property
     def timer_id(self) -> str:
         """Return the id of the timer that holds it."""
-        return f"n{self.notification_id}"
+        return f"c{self.notification_id}/{self.part}" if self.part else f"n{self.notification_id}"
+
+    def as_part(self, channel: str) -> "EventSubject":
+        """Return one channel of it, to be held apart from the others."""
+        return replace(self, part=channel, _outcome=None, _message=None)
 
     @property
     def dedup_key(self) -> bytes:
@@ -174,12 +198,14 @@ class EventSubject(msgspec.Struct, gc=False):
         detail: Detail | None = None,
         channel: CompiledChannel | None = None,
         point: ContactPoint | None = None,
+        rule: str = "",
     ) -> Outcome:
         """Write an outcome about the notification, one of its channels, or one contact point."""
         nid = subject = self.notification_id
         name, key, platform, about = "*", "", "", ""
-        if channel is not None:
-            name, subject = channel.name, message_id(nid, channel.name, "")
+        if channel is not None or self.part:
+            name = channel.name if channel is not None else self.part
+            subject = message_id(nid, name, "")
         if point is not None:
             key, platform = point.key, point.platform
             subject = about = message_id(nid, name, key)
@@ -192,6 +218,7 @@ class EventSubject(msgspec.Struct, gc=False):
             target=key,
             platform=platform,
             reason=str(reason),
+            rule=rule,
             detail=self._detail(detail or {}),
         )
 
@@ -229,6 +256,7 @@ class EventSubject(msgspec.Struct, gc=False):
             category=notification.category,
             event_id=self.event.id,
             origin=self.origin,
+            channel=self.part or "*",
             attempt=self.hold_count,
             counter=counter,
             spare=spare,
@@ -236,7 +264,8 @@ class EventSubject(msgspec.Struct, gc=False):
 
     def payload(self) -> bytes:
         """Encode it for the store."""
-        return encode_event(self.event, self.raw, self.match.notification.name, self.hold_count + 1)
+        name = self.match.notification.name
+        return encode_event(self.event, self.raw, name, self.hold_count + 1, self.part)
 
     def _common_message(self, to: Recipient, expires_ms: int) -> Message:
         event, match = self.event, self.match
@@ -300,9 +329,9 @@ class MessageSubject(msgspec.Struct, gc=False):
     hold_count: int = 0
 
     @property
-    def timer_kind(self) -> TimerKind:
-        """Return the kind of timer that holds it."""
-        return TimerKind.MESSAGE
+    def queue(self) -> tuple[str, ...]:
+        """Return the kinds of timers that it queues behind: no decision about an event depends on it."""
+        return _OF_MESSAGES
 
     @property
     def timer_id(self) -> str:
@@ -321,6 +350,7 @@ class MessageSubject(msgspec.Struct, gc=False):
         detail: Detail | None = None,
         channel: CompiledChannel | None = None,
         point: ContactPoint | None = None,
+        rule: str = "",
     ) -> Outcome:
         """Write an outcome about the message; it has one channel and contact point in any case."""
         message, subject = self.retry.message, self.retry.message.message_id
@@ -350,6 +380,7 @@ class MessageSubject(msgspec.Struct, gc=False):
             target=self.target_key,
             platform=message.target.platform,
             reason=str(reason),
+            rule=rule,
             detail=detail or {},
             priority=message.priority,
             catalog_version=self.version,

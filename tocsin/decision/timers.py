@@ -5,10 +5,12 @@ very bytes of the record. Payloads of releases before 0.2 hold a decoded event i
 """
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
+from tocsin.decision.user_state import UserRecord
 from tocsin.formats.cloudevents import EventLimits, decode_event
 from tocsin.formats.forwarded import as_cloudevent, rewritten
 from tocsin.model.event import Event, Origin
@@ -21,10 +23,23 @@ class TimerKind(StrEnum):
 
     NOTIFICATION = "n"
     """A held notification; the id goes on with its notification id."""
+    PART = "c"
+    """One held channel of a notification; the id goes on with `notification id/channel`."""
     MESSAGE = "m"
     """A returned message; the id goes on with its message id."""
     PROFILE = "p"
     """The end of the wait for a profile; its id is `PROFILE_TIMER`."""
+
+
+class DueTimer(NamedTuple):
+    """A timer that is due: the user's record, whose it is, and what was stored with it."""
+
+    record: UserRecord | None
+    tenant: str
+    user: str
+    timer_id: str
+    payload: bytes
+    now_ms: int
 
 
 class HeldEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -33,6 +48,7 @@ class HeldEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     Attributes:
         notification: the held notification; empty where the event waits for its user's profile.
         hold_count: how often this notification has been held.
+        part: the channel, where only one is held; empty for the notification as a whole.
     """
 
     raw: RawRecord
@@ -40,6 +56,7 @@ class HeldEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     received_ms: int
     notification: str = ""
     hold_count: int = 0
+    part: str = ""
 
 
 class HeldMessage(msgspec.Struct, frozen=True, tag="retry"):
@@ -65,10 +82,12 @@ _decode_old_event = msgspec.json.Decoder(Event).decode
 _ACCEPTED = EventLimits(max_bytes=1 << 62, max_past_s=0, max_future_s=0, check_time=False)
 
 
-def encode_event(event: Event, raw: RawRecord, notification: str = "", hold_count: int = 0) -> bytes:
+def encode_event(
+    event: Event, raw: RawRecord, notification: str = "", hold_count: int = 0, part: str = ""
+) -> bytes:
     """Encode the payload of an event."""
     raw = as_cloudevent(event, raw)
-    return _encode_event(HeldEvent(raw, event.origin, event.received_ms, notification, hold_count))
+    return _encode_event(HeldEvent(raw, event.origin, event.received_ms, notification, hold_count, part))
 
 
 def decode_payload(payload: bytes) -> HeldEvent | HeldMessage:

@@ -62,17 +62,17 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     spare: bool = False
 
 
-def queued_behind(holds: Mapping[str, HoldRef], due_ms: int, kind: str) -> int:
+def queued_behind(holds: Mapping[str, HoldRef], due_ms: int, kinds: tuple[str, ...]) -> int:
     """Return a due time behind all that is held for `due_ms` already.
 
     Quiet hours end at one moment for all that a user has held. Due a millisecond apart, it is sent in the
-    order of the events. Only timers whose ids begin with `kind` count: no decision about an event depends on
-    a provider's answer.
+    order of the events. Only timers of `kinds`, the first letters of their ids, count: no decision about an
+    event depends on a provider's answer.
     """
     same = [
         ref.due_ms
         for timer_id, ref in holds.items()
-        if timer_id.startswith(kind) and due_ms <= ref.due_ms < due_ms + _QUEUE_MS
+        if timer_id.startswith(kinds) and due_ms <= ref.due_ms < due_ms + _QUEUE_MS
     ]
     return max(same) + 1 if same else due_ms
 

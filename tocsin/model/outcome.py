@@ -20,6 +20,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
         at_ms: when it happened. For decisions the decision's `now`, for attempts wall time.
         latency_ms: from the event's Kafka time to here, in wall time; -1 where it makes no sense.
         provider_ms: how long the provider took; -1 without a call.
+        rule: the name of the rule that objected (`docs/rules.md`); empty where none did.
     """
 
     outcome_id: str
@@ -51,6 +52,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
     received_ms: int = 0
     latency_ms: int = -1
     provider_ms: int = -1
+    rule: str = ""
 
 
 class ReceiptEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):

@@ -1,8 +1,9 @@
 """The rules and their order. This table is the only place that has the order.
 
 For an event or a due timer, the rules of level `NOTIFICATION` are asked once, those of `CHANNEL` once a
-channel, and those of `TARGET` once a contact point. A returned message has one channel and one target, so it
-is asked all its rules in one go, in the order of the table: a message that nobody wants does not wait first.
+channel, and those of `TARGET` once a contact point. A part is one channel of a notification; its notification
+was counted, so no limit of it is asked. A returned message has one channel and one target, so it is asked all
+its rules in one go, in the order of the table: a message that nobody wants does not wait first.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,10 +21,12 @@ from tocsin.decision.rules.preferences import channel_preferences, notification_
 from tocsin.decision.rules.quiet_hours import quiet_hours
 from tocsin.decision.rules.schedule import schedule
 
-EVENT, TIMER, RETURNED = Stage
+EVENT, TIMER, PART, RETURNED = Stage
 ALL: Final = frozenset(Stage)
 NEW: Final = frozenset({EVENT, TIMER})
 """Stages at which the notification is not admitted yet."""
+BEFORE_ADMISSION: Final = frozenset({EVENT, TIMER, PART})
+"""Stages at which a channel is not admitted yet."""
 
 
 class Level(StrEnum):
@@ -43,7 +46,8 @@ class Entry(NamedTuple):
 
     Attributes:
         rule: reads an evaluation and returns a verdict.
-        level: what it is asked about. Rules of a channel or target suppress or expire; they do not hold.
+        level: what it is asked about. A rule of a channel may hold that channel as a part. A rule of a target
+            does not hold.
         stages: the stages at which it is asked.
         applies: whether it can say anything but pass about a notification. It is asked once a catalog.
     """
@@ -61,7 +65,9 @@ ORDER: Final[tuple[Entry, ...]] = (
     Entry(notification_preferences, Level.NOTIFICATION, applies=lambda n: not n.required),
     Entry(notification_limits, Level.NOTIFICATION, NEW, lambda n: bool(n.caps)),
     Entry(channel_preferences, Level.CHANNEL, applies=lambda n: not n.required),
-    Entry(channel_limits, Level.CHANNEL, NEW, lambda n: any(channel.caps for channel in n.channels)),
+    Entry(
+        channel_limits, Level.CHANNEL, BEFORE_ADMISSION, lambda n: any(channel.caps for channel in n.channels)
+    ),
     Entry(usable, Level.TARGET),
     Entry(backoff, Level.NOTIFICATION, frozenset({RETURNED})),
     Entry(quiet_hours, Level.NOTIFICATION, applies=lambda n: not n.critical or n.send_window is not None),
@@ -86,5 +92,5 @@ def bind(notification: CompiledNotification, order: tuple[Entry, ...] = ORDER) -
     def at(stage: Stage, *levels: Level) -> tuple[Rule, ...]:
         return tuple(entry.rule for entry in able if stage in entry.stages and entry.level in levels)
 
-    by_level = {stage: Rules(*(at(stage, level) for level in Level)) for stage in NEW}
+    by_level = {stage: Rules(*(at(stage, level) for level in Level)) for stage in BEFORE_ADMISSION}
     return {**by_level, RETURNED: Rules(at(RETURNED, *Level))}

@@ -1,0 +1,48 @@
+"""What is the same for every decision under one catalog: the catalog, its rules, the tenants' defaults."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from tocsin.catalog.compile import CompiledNotification
+from tocsin.catalog.expressions import Scope
+from tocsin.catalog.loader import Catalog
+from tocsin.catalog.spec import DefaultPreferences
+from tocsin.decision.evaluation import Stage
+from tocsin.decision.policy import GatePolicy
+from tocsin.decision.recipient import TenantDefaults, defaults_of
+from tocsin.decision.rules import ORDER, Entry, Rules, bind
+
+NO_DEFAULTS: Final = TenantDefaults("", "", None, DefaultPreferences(), ())
+"""Of a tenant that is not in the catalog."""
+EMPTY_SCOPE: Final = Scope({})
+"""What expressions read that read nothing."""
+
+
+class DecisionContext:
+    """All that decisions under one catalog read besides the user's record and the input.
+
+    Args:
+        catalog: what is sent for which events.
+        policy: windows and bounds that are the same for all tenants.
+        order: the rules; the shipped ones unless given.
+
+    Attributes:
+        version: of the catalog; outcomes carry it.
+        defaults: what holds for a tenant's users who have not chosen.
+        rules: the rules that can apply to each notification, for each stage.
+    """
+
+    def __init__(self, catalog: Catalog, policy: GatePolicy, order: tuple[Entry, ...] = ORDER) -> None:
+        self.catalog = catalog
+        self.policy = policy
+        self.version = catalog.version
+        self.defaults = {name: defaults_of(tenant.spec) for name, tenant in catalog.tenants.items()}
+        self.rules: dict[CompiledNotification, Mapping[Stage, Rules]] = {
+            notification: bind(notification, order)
+            for tenant in catalog.tenants.values()
+            for notification in tenant.notifications.values()
+        }
+
+    def defaults_for(self, tenant: str) -> TenantDefaults:
+        """Return a tenant's defaults; none of one that is not in the catalog."""
+        return self.defaults.get(tenant, NO_DEFAULTS)

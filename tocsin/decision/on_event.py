@@ -1,0 +1,190 @@
+"""Decides an event: is it a duplicate, who is it for, which notifications match, what do the rules say?
+
+Every event has exactly one final outcome a notification, channel and target (law 1).
+"""
+
+from collections.abc import Sequence
+
+from tocsin.catalog.expressions import ExpressionError
+from tocsin.catalog.loader import Candidates
+from tocsin.catalog.matching import Match, choose
+from tocsin.decision import dedup, waiting
+from tocsin.decision.context import EMPTY_SCOPE, DecisionContext
+from tocsin.decision.decider import dead_letter, decide, finish
+from tocsin.decision.effects import Decision, settled
+from tocsin.decision.evaluation import Evaluation, Stage
+from tocsin.decision.recipient import Recipient, for_event
+from tocsin.decision.scope import scope_of
+from tocsin.decision.subjects import EventSubject, WholeEvent
+from tocsin.decision.user_state import UserRecord
+from tocsin.decision.verdict import Suppress
+from tocsin.model.event import Event
+from tocsin.model.raw import RawRecord
+from tocsin.model.statuses import Reason
+
+# Members of an enum are looked up by Python code in 3.11: hot ones are looked up once.
+_EVENT = Stage.EVENT
+
+
+def on_event(
+    context: DecisionContext, record: UserRecord | None, event: Event, now_ms: int, raw: RawRecord
+) -> Decision:
+    """Decide an event; one whose user is not known yet waits for the profile.
+
+    An event of a type that no notification asks for waits for nobody.
+
+    Args:
+        context: the catalog in force.
+        record: the user's, or None.
+        event: the decoded event.
+        now_ms: the time of the decision.
+        raw: the record of the event as it was read: what is held keeps it, and a dead letter is it.
+    """
+    candidates = context.catalog.candidates(event.tenant, event.type)
+    if candidates is None:
+        return _unknown_tenant(context, record, event, now_ms, raw)
+    policy, window_ms = context.policy, context.policy.dedup_window_ms
+    key = dedup.key_of(event.source, event.id)
+    if record is None:
+        record = UserRecord()
+    elif record.seen and (
+        first := dedup.original(record.seen, key, event.time_ms, window_ms, now_ms, record.declared)
+    ):
+        decision = Decision(record)
+        _duplicate(context, decision, event, now_ms, first)
+        return decision
+    decision = Decision(record, True)
+    recipient = for_event(record, event, context.defaults[event.tenant])
+    accepted = True
+    if not candidates.notifications:
+        finish(decision, WholeEvent(event, now_ms, context.version), Suppress(Reason.NO_MATCH))
+    elif recipient is None:
+        accepted = waiting.wait(decision, record, WholeEvent(event, now_ms, context.version), raw, policy)
+    else:
+        accepted = _decide_all(context, decision, record, recipient, event, raw, candidates, now_ms)
+    if accepted:
+        record.seen = dedup.remember(
+            record.seen,
+            key,
+            event.time_ms,
+            window_ms + policy.late_ms,
+            now_ms,
+            event.origin,
+            policy.dedup_max,
+            record.naming(event.origin),
+        )
+    return settled(decision, record)
+
+
+def decide_waiting(
+    context: DecisionContext, decision: Decision, record: UserRecord, waited: waiting.Waited, now_ms: int
+) -> None:
+    """Decide an event whose profile has come."""
+    event, raw = waited.event, waited.held.raw
+    candidates = context.catalog.candidates(event.tenant, event.type)
+    recipient = for_event(record, event, context.defaults_for(event.tenant))
+    assert recipient is not None, "the profile has come"
+    whole = WholeEvent(event, now_ms, context.version)
+    if waited.error is not None:
+        dead_letter(decision, whole, raw, event, waited.error.reason, str(waited.error))
+    elif candidates is None:
+        error = "tenant: no longer in the catalog; add tenants/<tenant>.yaml again"
+        dead_letter(decision, whole, raw, event, Reason.BAD_FIELD, error)
+    elif _decide_all(context, decision, record, recipient, event, raw, candidates, now_ms):
+        return
+    waiting.forget(record, event)
+
+
+def decide_notification(
+    context: DecisionContext,
+    decision: Decision,
+    record: UserRecord,
+    recipient: Recipient,
+    subject: EventSubject,
+    stage: Stage,
+    waited_for: str = "",
+) -> None:
+    """Ask the rules about one notification, or one channel of it, and let the verdict's handler act.
+
+    Args:
+        context: the catalog in force.
+        decision: takes the effects.
+        record: the user's.
+        recipient: the user as of now.
+        subject: what is decided.
+        stage: the cause.
+        waited_for: the counter of the limit that it was held for until now; empty for none.
+    """
+    event, notification = subject.event, subject.match.notification
+    delay_ms, own_ms = notification.delay_ms, event.expires_ms or 0
+    expires_ms = notification.expires_ms
+    if expires_ms:
+        expires_ms += event.time_ms
+    if own_ms and (not expires_ms or own_ms < expires_ms):
+        expires_ms = own_ms
+    evaluation = Evaluation(
+        subject,
+        recipient,
+        notification,
+        record,
+        subject.now_ms,
+        stage,
+        expires_ms,
+        max(event.send_at_ms or 0, event.time_ms + delay_ms if delay_ms else 0),
+    )
+    evaluation.waited_for = waited_for
+    decide(decision, evaluation, context.rules[notification][stage], context.policy)
+
+
+def _decide_all(
+    context: DecisionContext,
+    decision: Decision,
+    record: UserRecord,
+    recipient: Recipient,
+    event: Event,
+    raw: RawRecord,
+    candidates: Candidates,
+    now_ms: int,
+) -> bool:
+    """Decide every notification an event means; False if an expression failed and the event is dead."""
+    try:
+        matches = candidates.fixed or _matches(candidates, event, recipient)
+    except ExpressionError as error:
+        whole = WholeEvent(event, now_ms, context.version)
+        dead_letter(decision, whole, raw, event, Reason.BAD_EXPRESSION, str(error))
+        return False
+    if not matches:
+        finish(decision, WholeEvent(event, now_ms, context.version), Suppress(Reason.NO_MATCH))
+    for match in matches:
+        subject = EventSubject(event, raw, match, now_ms, faults=recipient.faults)
+        held = record.holds.get(subject.timer_id) if record.holds else None
+        if held is None:
+            decide_notification(context, decision, record, recipient, subject, _EVENT)
+        else:
+            # A copy of a record that is forgotten already: the notification it names is still to come.
+            _duplicate(context, decision, event, now_ms, held.origin)
+    return True
+
+
+def _matches(candidates: Candidates, event: Event, recipient: Recipient) -> Sequence[Match]:
+    """Evaluate the expressions of all candidates; raises `ExpressionError`."""
+    scope = scope_of(event, recipient, candidates.needs) if candidates.needs else EMPTY_SCOPE
+    found = [choose(notification, scope) for notification in candidates.notifications]
+    return [match for match in found if match is not None]
+
+
+def _unknown_tenant(
+    context: DecisionContext, record: UserRecord | None, event: Event, now_ms: int, raw: RawRecord
+) -> Decision:
+    decision = Decision(record)
+    error = "tenant: not in the catalog; add tenants/<tenant>.yaml or correct the event's `tenant`"
+    whole = WholeEvent(event, now_ms, context.version)
+    dead_letter(decision, whole, raw, event, Reason.BAD_FIELD, error)
+    return decision
+
+
+def _duplicate(context: DecisionContext, decision: Decision, event: Event, now_ms: int, first: str) -> None:
+    """Suppress a duplicate; a copy of the very same record has its outcomes already."""
+    if first != str(event.origin):
+        whole = WholeEvent(event, now_ms, context.version)
+        finish(decision, whole, Suppress(Reason.DUPLICATE, {"original": first}))

@@ -1,0 +1,103 @@
+"""Decides a record of `profiles`: takes the profile over, decides what waited for it, or erases the user."""
+
+from tocsin.decision import profiles, receipts, waiting
+from tocsin.decision.context import DecisionContext
+from tocsin.decision.decider import finish
+from tocsin.decision.effects import CancelTimer, DeadLetter, Decision
+from tocsin.decision.on_event import decide_waiting
+from tocsin.decision.subjects import HeldSubject, WholeEvent
+from tocsin.decision.user_state import PROFILE_TIMER, UserRecord
+from tocsin.decision.verdict import Suppress
+from tocsin.formats.forwarded import first_read_ms, is_forwarded
+from tocsin.formats.profiles import ProfileChange
+from tocsin.model.profile import Profile
+from tocsin.model.raw import RawRecord
+from tocsin.model.statuses import Reason
+
+
+def on_profile_change(
+    context: DecisionContext, record: UserRecord | None, change: ProfileChange, now_ms: int, raw: RawRecord
+) -> Decision:
+    """Apply what is sound of a record of `profiles`; what is not is dead-lettered with its cure.
+
+    A profile of a tenant that is not in the catalog is refused and not stored. Its erasure is applied. A
+    forwarded copy that is older than what was applied is refused: a shard without state forwards again.
+    """
+    tenant, read_ms = change.tenant, first_read_ms(raw)
+    if record is not None and is_forwarded(raw) and profiles.is_outdated(record, change.profile, read_ms):
+        error = "forwarded here, older than the profile or erasure in force; write the newest profile anew"
+        return Decision(record, dead_letters=[DeadLetter(raw, Reason.OUTDATED, error)])
+    if change.profile is not None and tenant not in context.defaults:
+        error = "tenant: not in the catalog; add tenants/<tenant>.yaml or correct the key, then replay"
+        return Decision(record, dead_letters=[DeadLetter(raw, Reason.BAD_FIELD, error)])
+    decision = on_profile(context, record, tenant, change.user, change.profile, now_ms, read_ms)
+    if change.faults:
+        error = f"{' | '.join(change.faults)} (the rest of the profile is applied)"
+        decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, error))
+    return decision
+
+
+def on_profile(
+    context: DecisionContext,
+    record: UserRecord | None,
+    tenant: str,
+    user: str,
+    profile: Profile | None,
+    now_ms: int,
+    read_ms: int = 0,
+) -> Decision:
+    """Take a profile over, and decide what waited for it; None erases the user and all that is held.
+
+    Args:
+        context: the catalog in force.
+        record: the user's, or None.
+        tenant: whose user.
+        user: the user's id.
+        profile: what the user's profile is now.
+        now_ms: the time of the decision.
+        read_ms: Kafka's time of the profile; 0 if no older one can come.
+    """
+    if profile is None:
+        return _erase(context, record, tenant, user, now_ms, read_ms)
+    known = record is not None and not record.is_nobody()
+    found = record if record is not None else UserRecord()
+    decision = Decision(found)
+    defaults, before = context.defaults_for(tenant), found.contact_points
+    decision.touched = profiles.adopt(found, user, profile, defaults.preferences)
+    if decision.touched:
+        found.profile_ms = max(read_ms, found.profile_ms)
+        receipts.name_again(found, before, now_ms, context.policy.blocked_max)
+    # Nothing was ever sent to somebody who is not known, so no message can be stale.
+    if decision.touched and known:
+        decision.profile_version = found.version
+    waited, found.waiting = found.waiting, ()
+    if waited:
+        decision.touched = True
+        decision.cancelled_timers.append(CancelTimer(PROFILE_TIMER, waited[0].deadline_ms))
+    for one in waited:
+        decide_waiting(context, decision, found, waiting.read(one.event, tenant, user), now_ms)
+    return decision
+
+
+def _erase(
+    context: DecisionContext, record: UserRecord | None, tenant: str, user: str, now_ms: int, read_ms: int
+) -> Decision:
+    """Forget a user: all that is held gets its final outcome, and queued messages will return to it.
+
+    Only the time of the erasure stays for a while, against forwarded copies of the profile.
+    """
+    decision = Decision(UserRecord(profile_ms=read_ms) if read_ms else None, bool(read_ms))
+    if record is None or record.is_nobody():
+        return decision
+    decision.touched = True
+    decision.profile_version = -now_ms
+    erased = Suppress(Reason.ERASED)
+    if record.waiting:
+        decision.cancelled_timers.append(CancelTimer(PROFILE_TIMER, record.waiting[0].deadline_ms))
+    for one in record.waiting:
+        event = waiting.read(one.event, tenant, user).event
+        finish(decision, WholeEvent(event, now_ms, context.version), erased)
+    for timer_id, ref in record.holds.items():
+        decision.cancelled_timers.append(CancelTimer(timer_id, ref.due_ms))
+        finish(decision, HeldSubject(ref, tenant, user, now_ms, context.version), erased)
+    return decision

@@ -1,0 +1,100 @@
+"""Decides a receipt: logs it, blocks contact points or lifts their blocks, cancels timers."""
+
+from tocsin.decision import receipts
+from tocsin.decision.context import DecisionContext
+from tocsin.decision.decider import finish
+from tocsin.decision.effects import CancelTimer, DeadLetter, Decision
+from tocsin.decision.subjects import HeldSubject
+from tocsin.decision.suppressions import AddressReport
+from tocsin.decision.user_state import UserRecord
+from tocsin.decision.verdict import Cancel
+from tocsin.model.outcome import ReceiptEvent
+from tocsin.model.raw import RawRecord
+from tocsin.model.statuses import Reason
+
+
+def on_receipt(
+    context: DecisionContext, record: UserRecord | None, receipt: ReceiptEvent, now_ms: int, raw: RawRecord
+) -> Decision:
+    """Log a receipt; it may block contact points, lift blocks, and cancel timers of its notification."""
+    decision = Decision(record)
+    kind = receipts.RECEIPTS.get(receipt.kind)
+    if kind is None:
+        decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, receipts.UNKNOWN_KIND))
+        return decision
+    targets = receipts.targets_of(record, receipt)
+    if kind.lifts or receipts.blocks(receipt, kind):
+        found = record or UserRecord()
+        free = [target for target in targets if found.blocked.get(target, 0) <= 0]
+        decision.touched = _set_blocks(context, found, receipt, kind, targets, now_ms)
+        if decision.touched:
+            decision.record = record = found
+        if found.version and any(found.blocked.get(target, 0) > 0 for target in free):
+            # What still queues must not go to the contact point: the ledger takes it for stale.
+            decision.profile_version = found.version = found.version + 1
+        if not targets:
+            decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, receipts.NO_TARGET))
+    outcome = receipts.receipt_outcome(receipt, kind, raw, targets, now_ms, context.version)
+    decision.outcomes.append(outcome)
+    for timer_id in receipts.cancelled(record, receipt, kind) if record else ():
+        assert record is not None, "only a record has timers"
+        _cancel(context, decision, record, receipt, timer_id, now_ms)
+    return decision
+
+
+def on_address_report(
+    context: DecisionContext, record: UserRecord | None, report: AddressReport, now_ms: int, raw: RawRecord
+) -> Decision:
+    """Suppress an address for all users of a tenant in a key group, or lift that.
+
+    Args:
+        context: the catalog in force.
+        record: the record of the address, or None.
+        report: the receipt; one key group of all logs it.
+        now_ms: the time of the decision.
+        raw: the record as it was read.
+    """
+    decision, receipt, targets = Decision(record), report.receipt, (report.target,)
+    kind = receipts.RECEIPTS.get(receipt.kind)
+    if kind is None:
+        if report.is_logged:
+            decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, receipts.UNKNOWN_KIND))
+        return decision
+    if kind.lifts or receipts.blocks(receipt, kind):
+        decision.record = record = record or UserRecord()
+        decision.touched = _set_blocks(context, record, receipt, kind, targets, now_ms)
+    if report.is_logged:
+        outcome = receipts.receipt_outcome(receipt, kind, raw, targets, now_ms, context.version)
+        decision.outcomes.append(outcome)
+    return decision
+
+
+def _set_blocks(
+    context: DecisionContext,
+    record: UserRecord,
+    receipt: ReceiptEvent,
+    kind: receipts.ReceiptKind,
+    targets: tuple[str, ...],
+    now_ms: int,
+) -> bool:
+    """Block the contact points of a receipt or lift their blocks; return whether anything changed."""
+    change = receipts.lift if kind.lifts else receipts.block
+    at_ms, most = receipts.reported_ms(receipt, now_ms), context.policy.blocked_max
+    changed = [change(record, target, at_ms, most) for target in targets]
+    return any(changed)
+
+
+def _cancel(
+    context: DecisionContext,
+    decision: Decision,
+    record: UserRecord,
+    receipt: ReceiptEvent,
+    timer_id: str,
+    now_ms: int,
+) -> None:
+    """Cancel a timer of a notification whose receipt makes it needless."""
+    ref = record.holds.pop(timer_id)
+    decision.touched = True
+    decision.cancelled_timers.append(CancelTimer(timer_id, ref.due_ms))
+    subject = HeldSubject(ref, receipt.tenant, receipt.user, now_ms, context.version)
+    finish(decision, subject, Cancel(Reason.NONE, {"receipt": receipt.kind}))

@@ -1,0 +1,119 @@
+"""Decides what was held again, when its time has come. `TIMERS` has the handler of each kind of timer."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from tocsin.catalog.expressions import ExpressionError
+from tocsin.catalog.matching import Match, choose
+from tocsin.decision import limit_queue, waiting
+from tocsin.decision.context import EMPTY_SCOPE, DecisionContext
+from tocsin.decision.decider import dead_letter, finish
+from tocsin.decision.effects import Decision, settled
+from tocsin.decision.evaluation import Stage
+from tocsin.decision.on_event import decide_notification
+from tocsin.decision.on_returned import message_due
+from tocsin.decision.recipient import Recipient, for_event
+from tocsin.decision.scope import scope_of
+from tocsin.decision.subjects import EventSubject, HeldSubject
+from tocsin.decision.timers import DueTimer, HeldEvent, TimerKind, decode_payload, event_of
+from tocsin.decision.user_state import HoldRef, UserRecord
+from tocsin.decision.verdict import Cancel, Suppress
+from tocsin.errors import DecodeError
+from tocsin.model.event import Event
+from tocsin.model.statuses import Reason
+
+
+def notification_due(context: DecisionContext, due: DueTimer) -> Decision:
+    """Decide a held notification again, unless its user, cause or place in the catalog is gone."""
+    return _held_due(context, due, Stage.TIMER)
+
+
+def part_due(context: DecisionContext, due: DueTimer) -> Decision:
+    """Decide one channel of a notification again that was held apart from its other channels."""
+    return _held_due(context, due, Stage.PART)
+
+
+def wait_over(context: DecisionContext, due: DueTimer) -> Decision:
+    """End the wait of events whose profile did not come in time; the others wait on."""
+    return waiting.end_wait(due.record, due.tenant, due.user, due.now_ms, context.version)
+
+
+TIMERS: Final[Mapping[TimerKind, Callable[[DecisionContext, DueTimer], Decision]]] = {
+    TimerKind.NOTIFICATION: notification_due,
+    TimerKind.PART: part_due,
+    TimerKind.MESSAGE: message_due,
+    TimerKind.PROFILE: wait_over,
+}
+"""What is decided when a timer of each kind is due."""
+
+
+def _held_due(context: DecisionContext, due: DueTimer, stage: Stage) -> Decision:
+    record, now_ms = due.record or UserRecord(), due.now_ms
+    held = decode_payload(due.payload)
+    assert isinstance(held, HeldEvent), "a timer of this kind has the payload of an event"
+    ref = record.holds.pop(due.timer_id, None) or _ref(due, held)
+    decision = Decision(record, True)
+    gone = HeldSubject(ref, due.tenant, due.user, now_ms, context.version)
+    _decide_held(context, decision, record, gone, held, stage)
+    if ref.counter and not decision.messages and not ref.spare:
+        again = record.holds.get(due.timer_id)
+        if again is None or again.counter != ref.counter:
+            limit_queue.pass_on(decision, record, ref, now_ms)
+    return settled(decision, record)
+
+
+def _decide_held(
+    context: DecisionContext,
+    decision: Decision,
+    record: UserRecord,
+    gone: HeldSubject,
+    held: HeldEvent,
+    stage: Stage,
+) -> None:
+    """Decide what was held again; `gone` takes its outcome if it cannot be decided any more."""
+    ref = gone.ref
+    try:
+        event = event_of(held)
+    except DecodeError as error:
+        return dead_letter(decision, gone, held.raw, held, error.reason, str(error))
+    recipient = for_event(record, event, context.defaults_for(event.tenant))
+    if recipient is None:
+        return finish(decision, gone, Suppress(Reason.ERASED))
+    try:
+        match = _match(context, event, recipient, held)
+    except ExpressionError as error:
+        waiting.forget(record, event)
+        return dead_letter(decision, gone, held.raw, held, Reason.BAD_EXPRESSION, str(error))
+    if match is None:
+        return finish(decision, gone, Cancel(Reason.NO_MATCH))
+    subject = EventSubject(
+        event, held.raw, match, gone.now_ms, held.hold_count, ref.notification_id, recipient.faults, held.part
+    )
+    return decide_notification(context, decision, record, recipient, subject, stage, ref.counter)
+
+
+def _match(context: DecisionContext, event: Event, recipient: Recipient, held: HeldEvent) -> Match | None:
+    """Evaluate the expressions again; None where the notification, or the channel of a part, is gone."""
+    notification = context.catalog.notification(event.tenant, held.notification)
+    if notification is None:
+        return None
+    scope = scope_of(event, recipient, notification.needs) if notification.needs else EMPTY_SCOPE
+    match = choose(notification, scope)
+    if match is None or not held.part:
+        return match
+    channels = tuple(channel for channel in match.channels if channel.name == held.part)
+    return match._replace(channels=channels) if channels else None
+
+
+def _ref(due: DueTimer, held: HeldEvent) -> HoldRef:
+    nid, _, channel = due.timer_id[1:].partition("/")
+    return HoldRef(
+        0,
+        nid,
+        held.notification,
+        "",
+        "",
+        str(held.origin),
+        channel=channel or "*",
+        attempt=held.hold_count,
+    )
