@@ -18,7 +18,7 @@ demo: $(VENV)/.local
 	$(BIN)/tocsin demo $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
