@@ -1,9 +1,13 @@
-"""The catalog in force. Gate and renderer are rebuilt when its files change and pass all checks."""
+"""The catalog in force. Gate and renderer are rebuilt when its files change and pass all checks.
+
+A tenant with a mistake in its own files keeps its last good version, with its templates of then, while the
+others get the new one.
+"""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from tocsin.catalog.loader import Catalog, load
 from tocsin.catalog.watch import CatalogWatcher, Reload
@@ -15,15 +19,37 @@ from tocsin.model.message import Message
 from tocsin.providers.base import Provider
 from tocsin.render.check import sound_templates
 from tocsin.render.renderer import Renderer
+from tocsin.render.sets import TemplateSets
 
 _log = logging.getLogger("tocsin.catalog")
+
+
+class CatalogContent(NamedTuple):
+    """A catalog and its templates."""
+
+    catalog: Catalog
+    templates: TemplateSets
+
+
+def over(new: CatalogContent, before: CatalogContent | None) -> CatalogContent:
+    """Give each tenant with mistakes its version of before, if there is one; the others have the new one."""
+    catalog, sets = new
+    faults = {**catalog.faults, **{name: "\n".join(lines) for name, lines in sets.faults.items()}}
+    tenants = {name: found for name, found in catalog.tenants.items() if name not in faults}
+    apart = {name: found for name, found in sets.apart.items() if name not in faults}
+    for name in faults:
+        if before is not None and name in before.catalog.tenants:
+            tenants[name], apart[name] = before.catalog.tenants[name], before.templates.of(name)
+    merged = Catalog(catalog.version, tenants, catalog.sources, faults)
+    return CatalogContent(merged, sets._replace(apart=apart))
 
 
 class CatalogInForce:
     """Keeps the gate and the renderer of the present catalog.
 
-    A reload that fails keeps the old content; `problem` then describes the new one's mistakes. One thread may
-    poll while others decide: they read single attributes.
+    A reload that fails keeps the old content; `problem` then describes the new one's mistakes, and
+    `tenant_problem` those of single tenants. One thread may poll while others decide: they read single
+    attributes.
 
     Raises:
         CatalogError: the catalog at the start has mistakes; the text names file, line and cure.
@@ -33,15 +59,34 @@ class CatalogInForce:
         self._path = path
         self._policy = policy
         self._secret = secret
-        self.problem = ""
+        self.problem = self.tenant_problem = ""
+        self._content: CatalogContent | None = None
         self._adopt(load(path))
         self._watcher = CatalogWatcher(path, self.catalog.version, self._adopt)
+        self._say_faults()
 
     def _adopt(self, catalog: Catalog) -> None:
-        templates = sound_templates(self._path / "templates", catalog.tenants)
+        found = CatalogContent(catalog, sound_templates(self._path, catalog.tenants))
+        content = over(found, self._content)
+        catalog, sets = content
         tenants = {name: plan.spec for name, plan in catalog.tenants.items()}
-        renderer, gate = Renderer(templates, tenants, self._secret), Gate(catalog, self._policy)
-        self.catalog, self._gate, self._render = catalog, gate, renderer.render
+        renderer = Renderer(sets.shared, tenants, self._secret, sets.apart)
+        gate = Gate(catalog, self._policy)
+        self._content, self.catalog, self._gate, self._render = content, catalog, gate, renderer.render
+
+    def _say_faults(self) -> None:
+        """Log each tenant that has no or not the newest version, and keep the sentences for the probes."""
+        found = [
+            f"tenant {name} {self._instead(name)}; its new files have mistakes:\n{lines}"
+            for name, lines in sorted(self.catalog.faults.items())
+        ]
+        self.tenant_problem = "\n".join(found)
+        for sentence in found:
+            _log.error("catalog %s: %s", self.catalog.version, sentence)
+
+    def _instead(self, tenant: str) -> str:
+        kept = self.catalog.tenants.get(tenant)
+        return f"keeps catalog {kept.version}" if kept else "has no catalog, its events are dead letters"
 
     def gate(self) -> Gate:
         """Return the gate in force."""
@@ -62,6 +107,7 @@ class CatalogInForce:
         found = self._found(now_ms)
         if found.catalog is not None:
             _log.warning("catalog %s is in force", found.catalog.version)
+            self._say_faults()
         if found.catalog is not None or found.as_before:
             self.problem = ""
         if found.problem and found.problem != self.problem:

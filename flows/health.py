@@ -21,12 +21,14 @@ def shard_checks(
 ) -> HealthChecks:
     """Make the checks of what the flow uses.
 
-    `flow`, `kafka`, `catalog`, `redis`; `accounts` where it delivers, `clickhouse` where it keeps outcomes.
+    `flow`, `kafka`, `catalog`, `tenants`, `redis`; `accounts` where it delivers, `clickhouse` where it keeps
+    outcomes.
     """
     checks = HealthChecks()
     checks.register("flow", _flow(still_s))
     checks.register("kafka", _kafka(consumer))
     checks.register("catalog", _sentence(lambda: content.problem and f"catalog: {content.problem}"))
+    checks.register("tenants", _sentence(lambda: content.tenant_problem, Severity.WARNING))
     checks.register("redis", _redis(ledger))
     if channels:
         checks.register("accounts", _accounts(channels))

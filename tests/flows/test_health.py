@@ -19,7 +19,7 @@ class Systems:
             gaps=SimpleNamespace(sentences=dict(sentences)),
             waiting=SimpleNamespace(sentences=dict(sentences)),
         )
-        self.content: Any = SimpleNamespace(problem="")
+        self.content: Any = SimpleNamespace(problem="", tenant_problem="")
         self.writer: Any = SimpleNamespace(problem="")
         self.ledger: Any = SimpleNamespace(up=True, away=False)
         self.channels: Any = {}
@@ -36,7 +36,8 @@ class Systems:
 
 
 def test_all_is_well() -> None:
-    assert Systems().found() == {"flow": [], "kafka": [], "catalog": [], "redis": [], "clickhouse": []}
+    names = ("flow", "kafka", "catalog", "tenants", "redis", "clickhouse")
+    assert Systems().found() == {name: [] for name in names}
 
 
 def test_a_flow_without_outcomes_does_not_check_clickhouse() -> None:
@@ -49,6 +50,7 @@ def test_each_failure_is_found_by_its_own_check() -> None:
     systems.consumer.health.sentences["bulk"] = "bulk: refused"
     systems.consumer.gaps.sentences["outcomes", 1] = "outcomes/1: deleted"
     systems.content.problem = "a.yaml:3 is wrong"
+    systems.content.tenant_problem = "tenant acme keeps catalog 1"
     systems.writer.problem = "ClickHouse is away"
     systems.ledger.up = False
     systems.ledger.away = True
@@ -57,11 +59,15 @@ def test_each_failure_is_found_by_its_own_check() -> None:
         "flow": ["the flow stands still: its last epoch ended 61 s ago; restart the process"],
         "kafka": ["events/0 is paused", "bulk: refused", "outcomes/1: deleted"],
         "catalog": ["catalog: a.yaml:3 is wrong"],
+        "tenants": ["tenant acme keeps catalog 1"],
         "redis": ["Redis is away: the send ledger cannot be read"],
         "clickhouse": ["ClickHouse is away"],
     }
     assert not systems.report().healthy
-    assert systems.report().sentences(Severity.WARNING) == ["ClickHouse is away"]
+    assert systems.report().sentences(Severity.WARNING) == [
+        "tenant acme keeps catalog 1",
+        "ClickHouse is away",
+    ]
 
 
 def test_what_a_restart_does_not_help_and_stops_no_send_fails_no_probe() -> None:

@@ -230,3 +230,48 @@ def test_every_problem_is_listed(check: Check) -> None:
         }
     )
     assert len(problems) == 4
+
+
+ACME = {"tenants/acme.yaml": TENANT}
+
+
+def test_a_tenants_own_template_is_checked_against_the_shared_sample(check: Check) -> None:
+    own = {"tenants/acme/templates/hello/en/sms.j2": "one\nHi {{ data.nick }}"}
+    assert check(ACME | own) == ["tenants/acme/templates/hello/en/sms.j2:2: no sample has `data.nick`"]
+
+
+def test_a_tenants_own_sample_is_the_one_that_counts_for_it(check: Check) -> None:
+    own = {
+        "tenants/acme/templates/hello/en/sms.j2": "Hi {{ data.nick }}",
+        "tenants/acme/templates/hello/sample.json": '{"nick": "A","name": "B", "at": "2013-02-08T21:35:00Z"}',
+    }
+    assert check(ACME | own) == []
+
+
+def test_a_tenants_own_template_that_does_not_render_is_named(check: Check) -> None:
+    own = {"tenants/acme/templates/hello/en/sms.j2": "Hi {{ data.name | time }}"}
+    (found,) = check(ACME | own)
+    assert found.startswith("tenants/acme/templates/hello/sample.json:1: sample 0, sms, en: ")
+
+
+def test_a_file_that_replaces_a_shared_macro_is_no_unknown_part(check: Check) -> None:
+    shared = {
+        "templates/_layout/en/frame.j2": "[{% block body %}{% endblock %}]",
+        "templates/hello/en/greeting.j2": "Hello",
+        "templates/hello/en/sms.j2": "{% include 'hello/en/greeting' %} {{ data.name }}",
+    }
+    own = {"tenants/acme/templates/hello/en/greeting.j2": "Hi"}
+    assert check(ACME | shared | own) == []
+
+
+def test_a_tenants_language_that_lacks_a_part_is_the_mistake_of_its_own_files(check: Check) -> None:
+    own = {"tenants/acme/templates/hello/fr/title.j2": "Bonjour"}
+    assert check(ACME | own) == [
+        "tenants/acme/templates/hello/fr/:1: no body, which push needs",
+        "tenants/acme/templates/hello/fr/:1: no sms, which sms needs",
+    ]
+
+
+def test_a_tenants_file_that_is_not_utf8_is_named(check: Check) -> None:
+    (found,) = check(ACME | {"tenants/acme/templates/hello/en/sms.j2": b"caf\xe9"})
+    assert found.endswith("tenants/acme/templates/hello/en/sms.j2:1: not UTF-8, save it as such")

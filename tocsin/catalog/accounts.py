@@ -18,7 +18,7 @@ def check_accounts(path: Path, accounts: Mapping[str, str]) -> list[Problem]:
     Names under a channel that has no account at all are no mistake: a catalog may be ahead of its accounts
     (`channels_without_account` tells).
     """
-    files = sorted(file for file in (path / "tenants").rglob("*") if file.suffix in {".yaml", ".yml"})
+    files = sorted(file for file in (path / "tenants").glob("*") if file.suffix in {".yaml", ".yml"})
     documents = [read(file, file.relative_to(path).as_posix())[0] for file in files]
     return [problem for document in documents for problem in _problems(document, accounts)]
 

@@ -66,9 +66,13 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class CompiledTenant(msgspec.Struct, frozen=True):
-    """A tenant's settings and its notifications, ready to be matched."""
+    """A tenant's settings and its notifications, ready to be matched.
+
+    `version` names the catalog that it was compiled from.
+    """
 
     name: str
+    version: str
     spec: TenantSpec
     notifications: dict[str, CompiledNotification]
     exact: dict[str, tuple[str, ...]]
@@ -111,7 +115,7 @@ def compile_tenant(
     compiled = {
         key: _compile(name, spec, key, notice, caps[key], counters, version) for key, notice in own.items()
     }
-    return CompiledTenant(name, spec, compiled, exact, tuple(prefixes))
+    return CompiledTenant(name, version, spec, compiled, exact, tuple(prefixes))
 
 
 def _caps(spec: TenantSpec, name: str, notice: NotificationSpec) -> list[Cap]:

@@ -19,11 +19,15 @@ Where = tuple[Hashable, ...]
 
 
 class Problem(NamedTuple):
-    """Names one mistake, as `file:line: what, cure`. Line 0 stands for the whole file."""
+    """Names one mistake, as `file:line: what, cure`. Line 0 stands for the whole file.
+
+    `tenant` is the only tenant that it keeps from getting a new catalog; empty for all.
+    """
 
     file: str
     line: int
     text: str
+    tenant: str = ""
 
     def __str__(self) -> str:
         line = f":{self.line}" if self.line else ""
@@ -41,7 +45,16 @@ class Document(NamedTuple):
         """Name a mistake at a path, or at the nearest part of it that has a line."""
         while where and where not in self.lines:
             where = where[:-1]
-        return Problem(self.file, self.lines.get(where, 1), text)
+        return Problem(self.file, self.lines.get(where, 1), text, owner(self.file))
+
+
+def owner(file: str) -> str:
+    """Return the tenant that a file of a catalog belongs to; empty for a file that all share."""
+    top, _, rest = file.partition("/")
+    if top != "tenants" or not rest:
+        return ""
+    name, inside, _ = rest.partition("/")
+    return name if inside else Path(name).stem
 
 
 class _Loader(yaml.SafeLoader):
@@ -72,12 +85,12 @@ def read(path: Path, name: str) -> tuple[Document, list[Problem]]:
     try:
         root = yaml.compose(path.read_text("utf-8-sig"), Loader=_Loader)
     except UnicodeDecodeError:
-        return Document(name, None, {}), [Problem(name, 1, "not UTF-8, save the file as UTF-8")]
+        return Document(name, None, {}), [_at(name, 1, "not UTF-8, save the file as UTF-8")]
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        return Document(name, None, {}), [Problem(name, line, f"not YAML ({error.problem}), fix the syntax")]
+        return Document(name, None, {}), [_at(name, line, f"not YAML ({error.problem}), fix the syntax")]
     except yaml.YAMLError:
-        return Document(name, None, {}), [Problem(name, 1, "not YAML, remove control characters")]
+        return Document(name, None, {}), [_at(name, 1, "not YAML, remove control characters")]
     reader = _Reader(name)
     data = None if root is None else reader.plain(root, ())
     return Document(name, data, reader.lines), reader.problems
@@ -119,4 +132,8 @@ class _Reader:
         return found
 
     def _problem(self, node: yaml.Node, text: str) -> None:
-        self.problems.append(Problem(self._name, node.start_mark.line + 1, text))
+        self.problems.append(_at(self._name, node.start_mark.line + 1, text))
+
+
+def _at(file: str, line: int, text: str) -> Problem:
+    return Problem(file, line, text, owner(file))

@@ -1,11 +1,12 @@
-"""Loads the catalog: which notifications an event means, and what holds for each tenant.
+"""Loads a catalog folder: a frozen catalog, or every mistake at once, each as `file:line: what, cure`.
 
-`load` gives a frozen catalog or says every mistake at once, each as `file:line: what, cure`.
+`load_apart` leaves out only the tenants whose mistakes they are. A tenant answers for its own file and
+folder, and for the categories that it lacks.
 """
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -14,19 +15,20 @@ import pydantic
 
 from tocsin.catalog import sources
 from tocsin.catalog import spec as models
-from tocsin.catalog.compile import CompiledNotification, CompiledTenant, compile_tenant
+from tocsin.catalog.catalog import Candidates, Catalog
+from tocsin.catalog.compile import compile_tenant
 from tocsin.catalog.expressions import Expression, ExpressionError
 from tocsin.catalog.files import Document, Problem, Where, read
-from tocsin.catalog.matching import Match, fixed
+from tocsin.catalog.overlays import Overlay, entry_problems, folder_problems, overlay_folders
 from tocsin.catalog.sources import SourceSpec, source_problems
 from tocsin.catalog.spec import NotificationSpec, TenantSpec
 from tocsin.errors import CatalogError
 from tocsin.model.channels import DELIVERED
 from tocsin.model.zones import ZONE_DATA
 
+__all__ = ["Candidates", "Catalog", "check", "content_version", "declared_topics", "load", "load_apart"]
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 _LATER = frozenset({"digest", "escalate"})
-_TYPES_CACHED = 4_096
 _SUFFIXES = (".yaml", ".yml", ".j2")
 _FIELDS = sorted(
     {
@@ -39,70 +41,6 @@ _FIELDS = sorted(
 _Model = TypeVar("_Model", bound=pydantic.BaseModel)
 
 
-class Candidates(NamedTuple):
-    """The notifications of one tenant and event type.
-
-    `needs` is what their expressions read; `fixed` are all of them, ready, if they have no expression.
-    """
-
-    notifications: tuple[CompiledNotification, ...]
-    needs: frozenset[str]
-    fixed: tuple[Match, ...]
-
-
-class Catalog:
-    """Holds a loaded catalog. Nothing in it changes.
-
-    `version` names its content, `sources` its declared topics.
-    """
-
-    def __init__(
-        self,
-        version: str,
-        tenants: Mapping[str, CompiledTenant],
-        declared: Mapping[str, SourceSpec] | None = None,
-    ) -> None:
-        self.version = version
-        self.sources: Mapping[str, SourceSpec] = dict(declared or {})
-        self._tenants = dict(tenants)
-        self._candidates: dict[tuple[str, str], Candidates | None] = {}
-
-    @property
-    def tenants(self) -> Mapping[str, CompiledTenant]:
-        """Return every tenant by name."""
-        return self._tenants
-
-    def tenant(self, name: str) -> TenantSpec | None:
-        """Return a tenant's settings: senders, branding, providers, locale."""
-        found = self._tenants.get(name)
-        return found.spec if found else None
-
-    def candidates(self, tenant: str, event_type: str) -> Candidates | None:
-        """Return notifications that ask for a type, in the catalog's order; None for an unknown tenant."""
-        try:
-            return self._candidates[tenant, event_type]
-        except KeyError:
-            return self._find(tenant, event_type)
-
-    def notification(self, tenant: str, notification: str) -> CompiledNotification | None:
-        """Return one notification of a tenant."""
-        found = self._tenants.get(tenant)
-        return found.notifications.get(notification) if found else None
-
-    def _find(self, tenant: str, event_type: str) -> Candidates | None:
-        found = self._tenants.get(tenant)
-        candidates = None
-        if found is not None:
-            able = found.matching(event_type)
-            ready = tuple(match for one in able if (match := fixed(one)) is not None)
-            needs = frozenset().union(*(one.needs for one in able))
-            candidates = Candidates(able, needs, ready if len(ready) == len(able) else ())
-        if len(self._candidates) >= _TYPES_CACHED:
-            self._candidates.clear()  # types come from outside: a flood of invented ones must not pile up
-        self._candidates[tenant, event_type] = candidates
-        return candidates
-
-
 def load(path: Path) -> Catalog:
     """Load a catalog folder.
 
@@ -111,13 +49,25 @@ def load(path: Path) -> Catalog:
     """
     reading = _Reading(path)
     if reading.problems:
-        raise CatalogError("\n".join(str(problem) for problem in reading.problems))
-    version = content_version(path)
-    tenants = {
-        name: compile_tenant(name, spec, reading.notifications, version)
-        for name, spec in reading.tenants.items()
-    }
-    return Catalog(version, tenants, reading.sources)
+        raise CatalogError(_lines(reading.problems))
+    return reading.catalog()
+
+
+def load_apart(path: Path) -> Catalog:
+    """Load a catalog folder; tenants with mistakes of their own are in `faults` and not in `tenants`.
+
+    Raises:
+        CatalogError: a mistake in what tenants share, or in every tenant; each `file:line: what, cure`.
+    """
+    reading = _Reading(path)
+    shared = [problem for problem in reading.problems if not problem.tenant]
+    if shared or reading.tenants.keys() <= {problem.tenant for problem in reading.problems}:
+        raise CatalogError(_lines(reading.problems))
+    return reading.catalog()
+
+
+def _lines(problems: list[Problem]) -> str:
+    return "\n".join(str(problem) for problem in problems)
 
 
 def check(path: Path) -> list[Problem]:
@@ -157,6 +107,7 @@ class _Reading:
         self.problems: list[Problem] = []
         self.tenants: dict[str, TenantSpec] = {}
         self.notifications: dict[str, NotificationSpec] = {}
+        self.overlays: dict[str, Overlay] = {}
         self.sources: dict[str, SourceSpec] = {}
         self._path = path
         self._places: dict[str, Document] = {}
@@ -170,19 +121,62 @@ class _Reading:
             self._tenant(document)
         for document in self._documents("notifications"):
             self._notifications_of(document)
+        for folder in overlay_folders(path):
+            self._overlay(folder)
         for name, notice in self.notifications.items():
             self.problems += _notification_problems(self._places[name], name, notice, self)
         self._read_sources(path / sources.FILE)
         self.problems = sorted(set(self.problems))
 
+    def catalog(self) -> Catalog:
+        """Compile the tenants without mistakes."""
+        version, faults = content_version(self._path), self._faults()
+        tenants = {
+            name: compile_tenant(name, spec, self.notifications_of(name), version)
+            for name, spec in self.tenants.items()
+            if name not in faults
+        }
+        return Catalog(version, tenants, self.sources, faults)
+
+    def _faults(self) -> dict[str, str]:
+        tenants = {problem.tenant for problem in self.problems}
+        return {name: _lines([one for one in self.problems if one.tenant == name]) for name in tenants}
+
     @property
     def templates(self) -> set[str]:
-        """Names of template folders."""
+        """Names of shared template folders."""
         return self._templates
 
-    def _documents(self, kind: str) -> Iterator[Document]:
+    def notifications_of(self, tenant: str) -> dict[str, NotificationSpec]:
+        """Return the notifications of a tenant, its own over the shared ones."""
+        overlay = self.overlays.get(tenant)
+        return overlay.over(self.notifications) if overlay else self.notifications
+
+    def replaced(self, tenant: str) -> Collection[str]:
+        """Name the shared notifications that a tenant replaces or takes away."""
+        return self.overlays[tenant].notifications if tenant in self.overlays else ()
+
+    def _overlay(self, folder: Path) -> None:
+        """Read what a tenant has of its own; nothing in it is a mistake of another tenant."""
+        tenant = folder.name
+        self.problems += folder_problems(folder, self.tenant_names)
+        templates = {item.name for item in (folder / "templates").glob("*") if item.is_dir()}
+        own = self.overlays[tenant] = Overlay({}, {}, templates)
+        only = {tenant: self.tenants[tenant]} if tenant in self.tenants else {}
+        known = _Known({tenant}, only, self._templates | templates)
+        for document in self._documents(f"tenants/{tenant}/notifications", optional=True):
+            self._entries(document, own.notifications, own.places, may_remove=True)
+        for name, spec in own.notifications.items():
+            document = own.places[name]
+            self.problems += entry_problems(document, name, spec, self.notifications)
+            if spec is not None:
+                self.problems += _notification_problems(document, name, spec, known)
+
+    def _documents(self, kind: str, *, optional: bool = False) -> Iterator[Document]:
         files = [file for file in _files(self._path / kind) if file.suffix != ".j2"]
-        if not files:
+        if kind == "tenants":
+            files = [file for file in files if file.parent.name == kind]
+        if not files and not optional:
             self.problems.append(Problem(f"{kind}/", 1, f"no {kind}, write at least one .yaml file there"))
         for file in files:
             document, problems = read(file, file.relative_to(self._path).as_posix())
@@ -201,6 +195,19 @@ class _Reading:
             self.problems += _tenant_problems(document, spec)
 
     def _notifications_of(self, document: Document) -> None:
+        found: dict[str, NotificationSpec | None] = dict(self.notifications)
+        self._entries(document, found, self._places)
+        self.notifications = {name: spec for name, spec in found.items() if spec is not None}
+
+    def _entries(
+        self,
+        document: Document,
+        found: dict[str, NotificationSpec | None],
+        places: dict[str, Document],
+        *,
+        may_remove: bool = False,
+    ) -> None:
+        """Read the notifications of a file into `found`."""
         if not isinstance(document.data, dict) or not document.data:
             self.problems.append(document.problem((), "no notifications, write `name: {on: …}` here"))
             return
@@ -208,13 +215,14 @@ class _Reading:
             where = (name,)
             if not _NAME.match(name):
                 self.problems.append(document.problem(where, f"`{name}` is no name, {_NAME_CURE}"))
-            if name in self.notifications:
-                first = self._places[name].problem(where, "")
+            if name in places:
+                first = places[name].problem(where, "")
                 text = f"`{name}` is already in {first.file}:{first.line}, rename one"
                 self.problems.append(document.problem(where, text))
-            spec = self._validated(NotificationSpec, document, where, data)
-            if spec is not None:
-                self.notifications[name], self._places[name] = spec, document
+            removes = may_remove and data is None
+            spec = None if removes else self._validated(NotificationSpec, document, where, data)
+            if removes or spec is not None:
+                found[name], places[name] = spec, document
 
     def _read_sources(self, file: Path) -> None:
         other = file.with_suffix(".yml")
@@ -241,6 +249,18 @@ class _Reading:
                 path = (*where, *fault["loc"])
                 self.problems.append(document.problem(path, _sentence(str(fault["type"]), path, fault)))
             return None
+
+
+class _Known(NamedTuple):
+    """What a notification of one tenant may refer to."""
+
+    tenant_names: set[str]
+    tenants: dict[str, TenantSpec]
+    templates: set[str]
+
+    def replaced(self, tenant: str) -> Collection[str]:
+        """Nothing replaces the tenant's own."""
+        return ()
 
 
 _NAME_CURE = "use letters, digits, dot, dash and underscore, at most 64"
@@ -282,7 +302,7 @@ def _tenant_problems(document: Document, spec: TenantSpec) -> Iterator[Problem]:
 
 
 def _notification_problems(
-    document: Document, name: str, notice: NotificationSpec, known: _Reading
+    document: Document, name: str, notice: NotificationSpec, known: _Reading | _Known
 ) -> Iterator[Problem]:
     for tenant in notice.tenants or ():
         if tenant not in known.tenant_names:
@@ -308,15 +328,16 @@ def _notification_problems(
 
 
 def _category_problems(
-    document: Document, name: str, notice: NotificationSpec, known: _Reading
+    document: Document, name: str, notice: NotificationSpec, known: _Reading | _Known
 ) -> Iterator[Problem]:
     for tenant, spec in known.tenants.items():
-        if notice.tenants is not None and tenant not in notice.tenants:
+        foreign = notice.tenants is not None and tenant not in notice.tenants
+        if foreign or name in known.replaced(tenant):
             continue
         category = spec.categories.get(notice.category)
         if category is None:
             text = f"tenant `{tenant}` has no category `{notice.category}`, add it there or set `tenants`"
-            yield document.problem((name, "category"), text)
+            yield document.problem((name, "category"), text)._replace(tenant=tenant)
         elif not category.marketing:
             yield from _idle_marketing_limits(document, name, notice)
 

@@ -44,6 +44,8 @@
     sms: {currency_codes: true}                    # default: ₹ becomes INR where GSM-7 lacks only it
     branding: {name: Flights, color: "#0a5", logo: https://…, address: "1 Main St", url: https://…}
 
+`catalog/tenants/<tenant>/` has the notifications and templates of a tenant alone (`tocsin.catalog.overlays`).
+
 `catalog/templates/<name>/<locale>/<part>.j2` are the texts. Durations are a number and one of ms, s, m, h, d.
 Expressions (`when`, `key`, `collapse_key`) are Jinja2 expressions over `data`, `event` (id, source, type,
 subject, tenant, time_ms) and `user` (id, known, locale, timezone, channels).

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tocsin.catalog.loader import Catalog, content_version, load
+from tocsin.catalog.loader import Catalog, content_version, load_apart
 from tocsin.errors import CatalogError
 
 Signature = tuple[tuple[str, int, int], ...]
@@ -25,7 +25,8 @@ class CatalogWatcher:
     """Polls a catalog folder.
 
     A folder that is still being written (its files differ from poll to poll) is left alone until it rests.
-    A catalog with mistakes, or that is not accepted, is reported once: the one in force stays.
+    A catalog with mistakes, or that is not accepted, is reported once: the one in force stays. Mistakes of a
+    tenant are in `Catalog.faults` of the new one (`tocsin.catalog.loader.load_apart`).
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class CatalogWatcher:
         if version == self._version:
             return Reload(as_before=True)
         try:
-            catalog = load(self._path)
+            catalog = load_apart(self._path)
             self._accept(catalog)
         except CatalogError as error:
             return Reload(problem=str(error))

@@ -1,8 +1,8 @@
 """Finds at check time what would fail at send time: templates, parts, languages and samples of a catalog."""
 
 import codecs
-from collections.abc import Iterator, Mapping
-from itertools import product
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,8 @@ from tocsin.model.message import Message
 from tocsin.render.names import Samples, holds, name_problems, optional_fields, place
 from tocsin.render.renderer import Renderer
 from tocsin.render.sandbox import sandbox
-from tocsin.render.templates import (
-    LAST_LOCALE,
-    REQUIRED_PARTS,
-    find_parts,
-    load_templates,
-)
+from tocsin.render.sets import TemplateSets, read_sets
+from tocsin.render.templates import LAST_LOCALE, REQUIRED_PARTS, find_parts
 
 SAMPLE = "sample.json"
 _SECRET = b"only for samples"
@@ -37,81 +33,115 @@ def check_templates(catalog: Path) -> list[str]:
     `<name>/sample.json` holds the `data` of one event, or a list of them, that together show every field a
     template uses.
     """
-    folder = catalog / "templates"
     try:
         tenants = load(catalog).tenants
-        templates = load_templates(folder)
+        sets = read_sets(catalog, tenants)
     except CatalogError as error:
         return str(error).splitlines()
-    samples, unread = _samples(folder, _used(tenants))
-    problems = _mistakes(templates, tenants, samples) + unread
-    return sorted(set(problems)) or sorted(set(_unrendered(templates, tenants, samples)))
+    shared, problems = _samples(catalog, sets, tenants, "")
+    problems += [*chain.from_iterable(sets.faults.values()), *_shared_mistakes(sets, tenants, shared)]
+    of = dict.fromkeys(tenants, shared)
+    for name in tenants:
+        if name in sets.apart:
+            of[name], unread = _samples(catalog, sets, tenants, name)
+            problems += unread
+        problems += _own_mistakes(sets, tenants[name], of[name])
+    return sorted(set(problems)) or sorted(set(_unrendered(sets, tenants, of)))
 
 
-def sound_templates(folder: Path, tenants: Mapping[str, CompiledTenant]) -> dict[str, str]:
+def sound_templates(catalog: Path, tenants: Mapping[str, CompiledTenant]) -> TemplateSets:
     """Read the templates of a catalog, and refuse what cannot be rendered whatever the event.
 
     It is what a process asks before it puts a catalog in force: `check_templates` without the samples, which
-    take seconds to render.
+    take seconds to render. The mistakes that are one tenant's alone are in `faults`.
 
     Args:
-        folder: the catalog's `templates/`.
+        catalog: the catalog's folder.
         tenants: name -> settings and notifications.
 
-    Returns:
-        As `tocsin.render.templates.load_templates`.
-
     Raises:
-        CatalogError: every mistake, one a line, each with its file.
+        CatalogError: every mistake, one a line, each with its file, if one is in a shared template or if
+            every tenant has some.
     """
-    templates = load_templates(folder)
-    if mistakes := _mistakes(templates, tenants, {}):
-        raise CatalogError("\n".join(sorted(set(mistakes))))
-    return templates
+    sets = read_sets(catalog, tenants)
+    mistakes = _shared_mistakes(sets, tenants, {})
+    for name in tenants.keys() - sets.faults.keys() if not mistakes else ():
+        if own := _own_mistakes(sets, tenants[name], {}):
+            sets.faults[name] = sorted(set(own))
+    if mistakes or tenants.keys() <= sets.faults.keys():
+        raise CatalogError("\n".join(sorted({*mistakes, *chain.from_iterable(sets.faults.values())})))
+    return sets
 
 
-def _mistakes(
-    templates: Mapping[str, str], tenants: Mapping[str, CompiledTenant], samples: Mapping[str, Samples]
+def _shared_mistakes(
+    sets: TemplateSets, tenants: Mapping[str, CompiledTenant], samples: Mapping[str, Samples]
 ) -> list[str]:
-    """List wrong syntax; where there is none, wrong names and missing parts."""
-    return list(_syntax(templates)) or [
+    """List wrong syntax in shared templates; where there is none, wrong names."""
+    templates = sets.shared
+    used = {name for tenant in tenants.values() for name in _used(tenant)}
+    return list(_syntax(templates, templates)) or [
         *name_problems(templates, samples),
-        *_misnamed(templates, _used(tenants)),
-        *_missing_parts(templates, tenants),
+        *_misnamed(templates, used),
     ]
 
 
-def _used(tenants: Mapping[str, CompiledTenant]) -> set[str]:
-    return {each.message.template for tenant in tenants.values() for each in tenant.notifications.values()}
+def _own_mistakes(sets: TemplateSets, tenant: CompiledTenant, samples: Mapping[str, Samples]) -> list[str]:
+    """List wrong syntax and names in a tenant's own templates; where there are none, missing parts."""
+    templates, own = sets.of(tenant.name), sets.own.get(tenant.name, frozenset())
+    folders = {name.split("/")[0] for name in own}
+    mistakes = list(_syntax(templates, own))
+    if own and not mistakes:
+        added = own - sets.shared.keys()
+        replaced = _without_parts(name_problems(templates, samples, own), own - added)
+        mistakes = [*replaced, *_misnamed(dict.fromkeys(own, ""), folders)]
+    place = f"tenants/{tenant.name}/"
+    return [f"{place}{text}" for text in mistakes] or list(_missing_parts(sets, tenant))
 
 
-def _syntax(templates: Mapping[str, str]) -> Iterator[str]:
+def _without_parts(problems: list[str], replaced: Collection[str]) -> list[str]:
+    """Leave out unknown parts that replace a shared file of that name: shared templates include them."""
+    starts = tuple(f"{place(name)}: no part is called" for name in replaced)
+    return [text for text in problems if not text.startswith(starts)]
+
+
+def _used(tenant: CompiledTenant) -> set[str]:
+    return {each.message.template for each in tenant.notifications.values()}
+
+
+def _syntax(templates: Mapping[str, str], among: Iterable[str]) -> Iterator[str]:
     environment = sandbox(templates)
-    for name, source in templates.items():
+    for name in among:
         try:
-            environment.compile(source, name, raw=True)
+            environment.compile(templates[name], name, raw=True)
         except jinja2.TemplateSyntaxError as error:
             yield f"{place(name, error.lineno)}: {error.message}"
 
 
-def _samples(folder: Path, used: set[str]) -> tuple[dict[str, Samples], list[str]]:
+def _samples(
+    catalog: Path, sets: TemplateSets, tenants: Mapping[str, CompiledTenant], tenant: str
+) -> tuple[dict[str, Samples], list[str]]:
+    """Read the samples of one tenant with templates of its own, or of all the others (an empty name)."""
     samples: dict[str, Samples] = {}
     problems = []
-    for name in sorted(used):
-        file = folder / name / SAMPLE
+    chosen = [tenants[tenant]] if tenant else [one for one in tenants.values() if one.name not in sets.apart]
+    for name in sorted({name for one in chosen for name in _used(one)}):
+        folder = sets.home(tenant, name)
+        own = catalog / folder / name / SAMPLE
+        file, where = (own, folder) if own.exists() else (catalog / "templates" / name / SAMPLE, "templates")
         try:
             sample = msgspec.json.decode(file.read_bytes().removeprefix(codecs.BOM_UTF8))
             samples[name] = sample if isinstance(sample, list) else [sample]
         except FileNotFoundError:
-            problems.append(f"templates/{name}/{SAMPLE}:1: missing, write the `data` of an event there")
+            problems.append(f"{folder}/{name}/{SAMPLE}:1: missing, write the `data` of an event there")
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            problems.append(f"templates/{name}/{SAMPLE}:1: not JSON: {error}")
+            problems.append(f"{where}/{name}/{SAMPLE}:1: not JSON: {error}")
     return samples, problems
 
 
-def _missing_parts(templates: Mapping[str, str], tenants: Mapping[str, CompiledTenant]) -> Iterator[str]:
+def _missing_parts(sets: TemplateSets, tenant: CompiledTenant) -> Iterator[str]:
     """Find languages that lack a part, where there is a folder for them or nothing else to fall back to."""
-    for tenant, notification, channel in _channels(tenants):
+    templates = sets.of(tenant.name)
+    for notification, channel in _channels(tenant):
         name = notification.message.template
         folders = _locales(templates, name)
         last = {tenant.spec.locale, LAST_LOCALE}
@@ -119,7 +149,7 @@ def _missing_parts(templates: Mapping[str, str], tenants: Mapping[str, CompiledT
         wanted = folders if complete & last else folders | last
         for locale in wanted - complete:
             missing = _lacking(templates, name, channel, locale)
-            yield f"templates/{name}/{locale}/:1: no {missing}, which {channel} needs"
+            yield f"{sets.home(tenant.name, name)}/{name}/{locale}/:1: no {missing}, which {channel} needs"
 
 
 def _misnamed(templates: Mapping[str, str], used: set[str]) -> Iterator[str]:
@@ -142,28 +172,45 @@ def _locales(templates: Mapping[str, str], name: str) -> set[str]:
     return {steps[1] for steps in paths if len(steps) > 2}
 
 
-def _channels(
-    tenants: Mapping[str, CompiledTenant],
-) -> Iterator[tuple[CompiledTenant, CompiledNotification, str]]:
-    for tenant in tenants.values():
-        for notification in tenant.notifications.values():
-            for channel in notification.channels:
-                yield tenant, notification, channel.name
+def _channels(tenant: CompiledTenant) -> Iterator[tuple[CompiledNotification, str]]:
+    for notification in tenant.notifications.values():
+        for channel in notification.channels:
+            yield notification, channel.name
 
 
 def _unrendered(
-    templates: Mapping[str, str], tenants: Mapping[str, CompiledTenant], samples: Mapping[str, Samples]
+    sets: TemplateSets,
+    tenants: Mapping[str, CompiledTenant],
+    samples: Mapping[str, Mapping[str, Samples]],
 ) -> Iterator[str]:
-    renderer = Renderer(templates, {name: tenant.spec for name, tenant in tenants.items()}, _SECRET)
-    optional = optional_fields(templates)
-    for tenant, notification, channel in _channels(tenants):
-        name = notification.message.template
-        tried = _tried(samples[name], sorted(optional.get(name, ())))
-        for locale, (what, sample) in product(sorted(_locales(templates, name)), tried):
-            try:
-                renderer.render(_message(tenant, notification, channel, locale, sample))
-            except RenderError as error:
-                yield f"templates/{name}/{SAMPLE}:1: {what}, {channel}, {locale}: {error}"
+    specs = {name: tenant.spec for name, tenant in tenants.items()}
+    renderer = Renderer(sets.shared, specs, _SECRET, sets.apart)
+    optional = {name: optional_fields(sets.of(name)) for name in sets.apart}
+    shared = optional_fields(sets.shared)
+    for tenant in tenants.values():
+        fields = optional.get(tenant.name, shared)
+        for notification, channel in _channels(tenant):
+            of = samples[tenant.name][notification.message.template]
+            yield from _failing(sets, renderer, tenant, notification, channel, of, fields)
+
+
+def _failing(
+    sets: TemplateSets,
+    renderer: Renderer,
+    tenant: CompiledTenant,
+    notification: CompiledNotification,
+    channel: str,
+    samples: Samples,
+    optional: Mapping[str, set[tuple[str, ...]]],
+) -> Iterator[str]:
+    name = notification.message.template
+    tried = _tried(samples, sorted(optional.get(name, ())))
+    home = sets.home(tenant.name, name)
+    for locale, (what, sample) in product(sorted(_locales(sets.of(tenant.name), name)), tried):
+        try:
+            renderer.render(_message(tenant, notification, channel, locale, sample))
+        except RenderError as error:
+            yield f"{home}/{name}/{SAMPLE}:1: {what}, {channel}, {locale}: {error}"
 
 
 def _tried(samples: Samples, optional: list[tuple[str, ...]]) -> Iterator[tuple[str, Any]]:

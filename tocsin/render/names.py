@@ -1,6 +1,6 @@
 """Checks what templates name, by their syntax trees: variables, fields of `data`, parts, other templates."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import jinja2
@@ -23,15 +23,19 @@ def place(name: str, line: int = 1) -> str:
     return f"templates/{name}{SUFFIX}:{line}"
 
 
-def name_problems(templates: Mapping[str, str], samples: Mapping[str, Samples]) -> list[str]:
+def name_problems(
+    templates: Mapping[str, str], samples: Mapping[str, Samples], among: Collection[str] | None = None
+) -> list[str]:
     """List unknown names in templates whose syntax is right.
 
     Args:
         templates: as `tocsin.render.templates.load_templates` gives them.
         samples: template folder -> samples of `data`; folders without any are not checked for its fields.
+        among: the templates to look at; all unless given.
     """
     environment = sandbox(templates)
-    trees = {name: environment.parse(source, name) for name, source in templates.items()}
+    names = templates.keys() if among is None else among
+    trees = {name: environment.parse(templates[name], name) for name in names}
     referenced = {name for tree in trees.values() for name in meta.find_referenced_templates(tree)}
     problems: list[str] = []
     for name, tree in trees.items():

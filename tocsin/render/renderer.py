@@ -31,10 +31,32 @@ class _Plan(NamedTuple):
     locale: str
 
 
+class _Book:
+    """One set of templates: its environment, and the parts it found for a template, channel and language."""
+
+    def __init__(self, templates: Mapping[str, str]) -> None:
+        self._templates = templates
+        self._environment = sandbox(templates)
+        self.globals = dict(self._environment.globals)
+        self.plan = lru_cache(MEMO)(self._find_plan)
+
+    def _find_plan(self, template: str, channel: str, locale: str, tenant_locale: str) -> _Plan:
+        if channel not in REQUIRED_PARTS:
+            raise RenderError(_unknown(channel))
+        for wanted in (locale, tenant_locale, LAST_LOCALE):
+            found = find_parts(self._templates, template, channel, wanted)
+            if found is not None:
+                parts = {part: compiled(self._environment, name) for part, name in found.items()}
+                return _Plan(parts, next((tag for tag in family(wanted) if knows_locale(tag)), LAST_LOCALE))
+        msg = f"template {template}: {channel} lacks a part in every language; `tocsin check` names it"
+        raise RenderError(msg)
+
+
 class _Tenant(NamedTuple):
     spec: TenantSpec
     senders: Senders
     brand: dict[str, str]
+    book: _Book
 
 
 class Renderer:
@@ -47,20 +69,24 @@ class Renderer:
         templates: as `tocsin.render.templates.load_templates` gives them.
         tenants: name -> settings.
         secret: at least 16 bytes; unsubscribe links are sealed with it.
+        apart: tenant -> all its templates, where they are not the shared ones.
     """
 
     def __init__(
-        self, templates: Mapping[str, str], tenants: Mapping[str, TenantSpec], secret: bytes
+        self,
+        templates: Mapping[str, str],
+        tenants: Mapping[str, TenantSpec],
+        secret: bytes,
+        apart: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
-        self._templates = templates
+        shared, own = _Book(templates), {name: _Book(all_of) for name, all_of in (apart or {}).items()}
         self._tenants = {
-            name: _Tenant(spec, clean_senders(spec.senders), spec.branding.model_dump())
+            name: _Tenant(
+                spec, clean_senders(spec.senders), spec.branding.model_dump(), own.get(name, shared)
+            )
             for name, spec in tenants.items()
         }
         self._tokens = UnsubscribeTokens(secret)
-        self._environment = sandbox(templates)
-        self._globals = dict(self._environment.globals)
-        self._plan = lru_cache(MEMO)(self._find_plan)
 
     def render(self, message: Message) -> Content:
         """Render one message for its channel.
@@ -72,23 +98,12 @@ class Renderer:
         if tenant is None:
             msg = "no settings for the tenant of this message"
             raise RenderError(msg)
-        plan = self._plan(message.template, message.channel, message.locale, tenant.spec.locale)
+        plan = tenant.book.plan(message.template, message.channel, message.locale, tenant.spec.locale)
         unsubscribe_url = self._unsubscribe_url(message, tenant)
-        context = self._globals | _context(message, tenant, plan.locale, unsubscribe_url)
+        context = tenant.book.globals | _context(message, tenant, plan.locale, unsubscribe_url)
         parts = {part: rendered(template, context) for part, template in plan.parts.items()}
         carrying = ContentContext(message, tenant.senders, unsubscribe_url, tenant.spec.sms)
         return BUILDERS[message.channel](parts, carrying)
-
-    def _find_plan(self, template: str, channel: str, locale: str, tenant_locale: str) -> _Plan:
-        if channel not in REQUIRED_PARTS:
-            raise RenderError(_unknown(channel))
-        for wanted in (locale, tenant_locale, LAST_LOCALE):
-            found = find_parts(self._templates, template, channel, wanted)
-            if found is not None:
-                parts = {part: compiled(self._environment, name) for part, name in found.items()}
-                return _Plan(parts, next((tag for tag in family(wanted) if knows_locale(tag)), LAST_LOCALE))
-        msg = f"template {template}: {channel} lacks a part in every language; `tocsin check` names it"
-        raise RenderError(msg)
 
     def _unsubscribe_url(self, message: Message, tenant: _Tenant) -> str:
         base = tenant.senders.unsubscribe_url.rstrip("/")

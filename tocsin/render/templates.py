@@ -1,4 +1,8 @@
-"""Reads the template files of a catalog: `templates/<name>/<locale>/<part>.j2`. Mails share `_layout/`."""
+"""Reads the template files of a catalog: `templates/<name>/<locale>/<part>.j2`. Mails share `_layout/`.
+
+A tenant may have files of its own under `tenants/<tenant>/templates/`: each adds to the shared ones, or
+replaces the one of the same path.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +31,11 @@ def load_templates(folder: Path) -> dict[str, str]:
     """
     paths = sorted(folder.rglob(f"*{SUFFIX}"))
     return {path.relative_to(folder).as_posix().removesuffix(SUFFIX): _text(path) for path in paths}
+
+
+def own_templates(catalog: Path, tenant: str) -> dict[str, str]:
+    """Read the templates that a tenant has of its own; raises `CatalogError` as `load_templates` does."""
+    return load_templates(catalog / "tenants" / tenant / "templates")
 
 
 def _text(path: Path) -> str:

@@ -1,0 +1,95 @@
+"""One tenant's mistake keeps that tenant on its last good catalog; the others get the new one."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from flows.content import CatalogInForce
+from tests.flows.test_content import SECRET, message, poll_twice
+from tocsin.decision.policy import GatePolicy
+from tocsin.model.content import SmsContent
+
+FILES = {
+    "tenants/default.yaml": "categories: {news: {}}\n",
+    "tenants/acme.yaml": "categories: {news: {}}\n",
+    "notifications/all.yaml": "hello:\n  on: {type: a.b}\n  category: news\n  channels: [sms]\n",
+    "templates/hello/en/sms.j2": "Old",
+}
+SMS = "templates/hello/en/sms.j2"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Make a catalog of the tenants `acme` and `default`, of equal settings."""
+    for name, text in FILES.items():
+        write(tmp_path, name, text)
+    return tmp_path
+
+
+def write(folder: Path, name: str, text: str) -> None:
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def text_of(content: CatalogInForce, tenant: str) -> str:
+    one = msgspec.structs.replace(message("sms", tenant), template="hello", notification="hello")
+    found = content.render(one)
+    assert isinstance(found, SmsContent)
+    return found.text
+
+
+def poll_again(content: CatalogInForce) -> None:
+    for second in (40, 50, 60):
+        content.poll(second * 1_000)
+
+
+def versions(content: CatalogInForce) -> dict[str, str]:
+    return {name: tenant.version for name, tenant in content.catalog.tenants.items()}
+
+
+def test_a_template_of_a_tenant_replaces_the_shared_one_for_it_alone(folder: Path) -> None:
+    write(folder, f"tenants/acme/{SMS}", "Only of Acme")
+    content = CatalogInForce(folder, GatePolicy(), SECRET)
+    assert [text_of(content, tenant) for tenant in ("acme", "default")] == ["Only of Acme", "Old"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "place"),
+    [
+        ("tenants/acme.yaml", "categories: 7\n", "tenants/acme.yaml:1: "),
+        ("tenants/acme/notifications/x.yaml", "x: 1\n", "tenants/acme/notifications/x.yaml:1: "),
+        (f"tenants/acme/{SMS}", "{% if %}", f"tenants/acme/{SMS}:1: "),
+        (f"tenants/acme/{SMS}", "{{ no.body }}", f"tenants/acme/{SMS}:1: unknown variable `no`"),
+        ("tenants/acme/templates/hello/de/title.j2", "Hi", "tenants/acme/templates/hello/de/:1: no sms"),
+    ],
+)
+def test_a_broken_tenant_keeps_its_last_good_version(folder: Path, file: str, text: str, place: str) -> None:
+    content = CatalogInForce(folder, GatePolicy(), SECRET)
+    old = content.catalog.version
+    write(folder, SMS, "New for all")
+    write(folder, file, text)
+    poll_twice(content)
+    new = content.catalog.version
+    assert versions(content) == {"acme": old, "default": new}
+    assert old != new
+    assert [text_of(content, tenant) for tenant in ("acme", "default")] == ["Old", "New for all"]
+    assert content.problem == ""
+    assert content.tenant_problem.startswith(f"tenant acme keeps catalog {old}; its new files have mistakes:")
+    assert place in content.tenant_problem
+
+
+def test_it_keeps_the_same_version_through_further_changes_and_then_gets_the_newest(folder: Path) -> None:
+    content = CatalogInForce(folder, GatePolicy(), SECRET)
+    old = content.catalog.version
+    write(folder, "tenants/acme.yaml", "categories: 7\n")
+    poll_twice(content)
+    write(folder, SMS, "Newer")
+    poll_again(content)
+    assert versions(content)["acme"] == old
+    write(folder, "tenants/acme.yaml", FILES["tenants/acme.yaml"])
+    for second in (70, 80, 90):
+        content.poll(second * 1_000)
+    assert set(versions(content).values()) == {content.catalog.version}
+    assert (text_of(content, "acme"), content.tenant_problem) == ("Newer", "")

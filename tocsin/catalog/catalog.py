@@ -1,0 +1,80 @@
+"""A loaded catalog: which notifications an event means, and what holds for each tenant."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from tocsin.catalog.compile import CompiledNotification, CompiledTenant
+from tocsin.catalog.matching import Match, fixed
+from tocsin.catalog.sources import SourceSpec
+from tocsin.catalog.spec import TenantSpec
+
+_TYPES_CACHED = 4_096
+
+
+class Candidates(NamedTuple):
+    """The notifications of one tenant and event type.
+
+    `needs` is what their expressions read; `fixed` are all of them, ready, if they have no expression.
+    """
+
+    notifications: tuple[CompiledNotification, ...]
+    needs: frozenset[str]
+    fixed: tuple[Match, ...]
+
+
+class Catalog:
+    """Holds a loaded catalog. Nothing in it changes.
+
+    Attributes:
+        version: names its content. A tenant that keeps an older version has that in `CompiledTenant.version`.
+        sources: its declared topics.
+        faults: tenant -> its mistakes, one a line. Unless it keeps an older version, it is not in `tenants`.
+    """
+
+    def __init__(
+        self,
+        version: str,
+        tenants: Mapping[str, CompiledTenant],
+        declared: Mapping[str, SourceSpec] | None = None,
+        faults: Mapping[str, str] | None = None,
+    ) -> None:
+        self.version = version
+        self.sources: Mapping[str, SourceSpec] = dict(declared or {})
+        self.faults: Mapping[str, str] = dict(faults or {})
+        self._tenants = dict(tenants)
+        self._candidates: dict[tuple[str, str], Candidates | None] = {}
+
+    @property
+    def tenants(self) -> Mapping[str, CompiledTenant]:
+        """Return every tenant by name."""
+        return self._tenants
+
+    def tenant(self, name: str) -> TenantSpec | None:
+        """Return a tenant's settings: senders, branding, providers, locale."""
+        found = self._tenants.get(name)
+        return found.spec if found else None
+
+    def candidates(self, tenant: str, event_type: str) -> Candidates | None:
+        """Return notifications that ask for a type, in the catalog's order; None for an unknown tenant."""
+        try:
+            return self._candidates[tenant, event_type]
+        except KeyError:
+            return self._find(tenant, event_type)
+
+    def notification(self, tenant: str, notification: str) -> CompiledNotification | None:
+        """Return one notification of a tenant."""
+        found = self._tenants.get(tenant)
+        return found.notifications.get(notification) if found else None
+
+    def _find(self, tenant: str, event_type: str) -> Candidates | None:
+        found = self._tenants.get(tenant)
+        candidates = None
+        if found is not None:
+            able = found.matching(event_type)
+            ready = tuple(match for one in able if (match := fixed(one)) is not None)
+            needs = frozenset().union(*(one.needs for one in able))
+            candidates = Candidates(able, needs, ready if len(ready) == len(able) else ())
+        if len(self._candidates) >= _TYPES_CACHED:
+            self._candidates.clear()  # types come from outside: a flood of invented ones must not pile up
+        self._candidates[tenant, event_type] = candidates
+        return candidates
