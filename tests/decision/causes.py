@@ -8,7 +8,7 @@ import msgspec
 
 from tests.decision.gate_world import CATALOG, DATA, HOUR, MINUTE, NOON, World, profile
 from tocsin.catalog.matching import Match
-from tocsin.decision import limits
+from tocsin.decision import engagement, limits
 from tocsin.decision.evaluation import Evaluation, Rule, Stage
 from tocsin.decision.recipient import Recipient
 from tocsin.decision.rules import bind
@@ -20,10 +20,12 @@ from tocsin.decision.rules.limits import channel_limits, notification_limits
 from tocsin.decision.rules.preferences import channel_preferences, notification_preferences
 from tocsin.decision.rules.quiet_hours import quiet_hours
 from tocsin.decision.rules.schedule import schedule
+from tocsin.decision.rules.seen import answered, seen
 from tocsin.decision.subjects import EventSubject, MessageSubject
 from tocsin.decision.user_state import ContactPoint, UserRecord
-from tocsin.decision.verdict import Detail, Expire, Hold, Suppress, Verdict
+from tocsin.decision.verdict import Cancel, Detail, Expire, Hold, Suppress, Verdict
 from tocsin.formats.forwarded import rewritten
+from tocsin.model.engagement import Level
 from tocsin.model.event import Event, Origin
 from tocsin.model.message import Message, Retry
 from tocsin.model.statuses import Reason
@@ -72,6 +74,21 @@ def counted(notification: str, times: int) -> UserRecord:
     return state
 
 
+def step(notification: str, unless: Level = Level.OPENED) -> EventSubject:
+    """A later step of a notification on its mail."""
+    subject = evaluation(PART, notification).subject
+    assert isinstance(subject, EventSubject)
+    return subject.as_part("email", unless)
+
+
+def engaged(level: Level, *, stops: bool = True) -> UserRecord:
+    """A record in which receipts of the event's notification and of the returned message have come."""
+    entries = b""
+    for nid in (step("chased").notification_id, message().notification_id):
+        entries = engagement.note(entries, nid, level, stops=stops, until_ms=NOON + 1, most=9)
+    return UserRecord(engaged=entries)
+
+
 class Cause(NamedTuple):
     """What makes a rule object, its verdict then, and the stages at which it is asked."""
 
@@ -104,6 +121,22 @@ CAUSES = (
         (EVENT,),
         "once",
         {"state": key_taken()},
+    ),
+    Cause(
+        "a receipt has come that makes this later step needless",
+        answered,
+        Cancel(Reason.ANSWERED, {"receipt": "opened"}),
+        (PART,),
+        "chased",
+        {"subject": step("chased"), "state": engaged(Level.OPENED, stops=False)},
+    ),
+    Cause(
+        "the user has seen it on another channel",
+        seen,
+        Suppress(Reason.SEEN, {"receipt": "read"}),
+        (PART, RETURNED),
+        "chased",
+        {"state": engaged(Level.READ)},
     ),
     Cause("its expiry is over", expiry, Expire(), ALL, changes={"expires_ms": NOON - 1}),
     Cause(

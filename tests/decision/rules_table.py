@@ -14,7 +14,7 @@ from tests.decision.gate_world import SMALL
 from tocsin.catalog.compile import CompiledNotification, compile_tenant
 from tocsin.catalog.spec import NotificationSpec, TenantSpec
 from tocsin.decision.evaluation import Evaluation, Rule, Stage
-from tocsin.decision.rules import ORDER, Entry, Level, bind
+from tocsin.decision.rules import NEW, ORDER, Entry, Level, bind
 
 PAGE: Final = Path(__file__).parent.parent.parent / "docs" / "rules.md"
 BEGIN, END = "<!-- rules -->\n", "\n<!-- /rules -->"
@@ -33,6 +33,7 @@ _READS: Final[Mapping[str, str]] = {
     "state.declared": "",
     "state.counts": "counters",
     "state.holds": "queue of the limit",
+    "state.engaged": "receipts",
     "recipient.switched_off": "preferences",
     "recipient.snoozed_until_ms": "preferences",
     "recipient.blocked": "blocks",
@@ -71,12 +72,13 @@ class _Watched:
 
 def table() -> str:
     """Write the table: one row for each cause, in the order in which a new notification meets them."""
-    new = sorted((entry for entry in ORDER if entry.stages != {RETURNED}), key=lambda one: _LEVELS[one.level])
-    part = [entry for entry in new if PART in entry.stages]
+    by_level = sorted(ORDER, key=lambda one: _LEVELS[one.level])
+    new = [entry for entry in by_level if entry.stages & NEW]
+    part = [entry for entry in by_level if PART in entry.stages]
     returned = [entry for entry in ORDER if RETURNED in entry.stages]
     rows = [
         _row(cause, entry, [_place(entry, order) for order in (new, part, returned)])
-        for entry in [*new, *(entry for entry in returned if entry not in new)]
+        for entry in dict.fromkeys((*new, *part, *returned))
         for cause in CAUSES
         if cause.rule is entry.rule
     ]

@@ -37,6 +37,7 @@ refs = st.builds(
     attempt=st.integers(0, 9),
     counter=st.text(),
     spare=st.booleans(),
+    unless=st.integers(0, 4),
 )
 records = st.builds(
     UserRecord,
@@ -55,6 +56,7 @@ records = st.builds(
     holds=st.dictionaries(st.text(max_size=4), refs, max_size=3),
     waiting=st.lists(st.builds(Waiting, st.integers(0, 2**62), st.binary()), max_size=3).map(tuple),
     declared=st.lists(st.text(max_size=9), max_size=3).map(tuple),
+    engaged=st.binary(),
 )
 
 
@@ -69,10 +71,10 @@ def test_a_golden_record_of_version_1_still_loads() -> None:
     """State on disk outlives releases: a change that breaks this needs a version and a migration."""
     data = bytes.fromhex(GOLDEN)
     assert CODEC.decode(data) == golden()
-    # Since 0.2 a hold says at its end whether it is spare. A record names declared topics, and says
-    # at its end when its profile was read.
-    now = GOLDEN.replace("639b09", "639c09").replace("0a475736572", "0a475736572c2")
-    assert CODEC.encode(golden()).hex() == now.replace("019e", "01dc0010", 1) + "9000"
+    # Since 0.2 a hold says at its end whether it is spare, and which receipts make it needless. A record
+    # names declared topics, and says at its end when its profile was read and what receipts have come.
+    now = GOLDEN.replace("639b09", "639d09").replace("0a475736572", "0a475736572c200")
+    assert CODEC.encode(golden()).hex() == now.replace("019e", "01dc0011", 1) + "9000c400"
 
 
 def golden() -> UserRecord:

@@ -121,11 +121,21 @@ def _act(world: World, line: Line) -> None:
     if line.what == "event":
         world.event(name, at=at, data=json.loads(text or "{}"))
     elif line.what == "receipt":
-        world.receipt(name, at=at, **json.loads(text or "{}"))
+        _report(world, name, at, json.loads(text or "{}"))
     else:
         changes = msgspec.convert(json.loads(line.rest), Profile)
         own = {key: getattr(changes, key) for key in json.loads(line.rest)}
         world.profile(profile(**own), at=at)
+
+
+def _report(world: World, kind: str, at: int, fields: dict[str, str]) -> None:
+    """Give a receipt; one that names a channel and nothing else is about the newest message there."""
+    world.advance(at)
+    newest = [one for one in world.messages if one.channel == fields.get("channel")][-1:]
+    for one in newest if fields.keys() == {"channel"} else ():
+        ids = {"notification_id": one.notification_id, "message_id": one.message_id}
+        fields |= {**ids, "notification": one.notification, "category": one.category}
+    world.receipt(kind, at=at, **fields)
 
 
 def _line(text: str) -> Line:

@@ -13,6 +13,9 @@ CHANNELS = ("email", "sms", "push", "inapp")
 # Delivery says these, or nobody yet; the gate cannot.
 NOT_OF_THE_GATE = {
     "merged": "no rule merges yet",
+    "escalation": "a word that the recorded catalogs do not have",
+    "answered": "a receipt of a notification with later steps",
+    "seen": "a receipt of a notification that stops when it is seen",
     "sent": "an attempt of delivery",
     "retrying": "an attempt of delivery",
     "render_error": "delivery renders",

@@ -26,7 +26,7 @@ def check_accounts(path: Path, accounts: Mapping[str, str]) -> list[Problem]:
 def channels_without_account(path: Path, accounts: Mapping[str, str]) -> list[str]:
     """Name the channels that notifications use and no account serves."""
     found = [each for tenant in load(path).tenants.values() for each in tenant.notifications.values()]
-    used = {channel.name for each in found for channel in each.channels}
+    used = {channel.name for each in found for channel in each.all_channels}
     return sorted(used - set(accounts.values()))
 
 

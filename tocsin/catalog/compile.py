@@ -8,6 +8,7 @@ from tocsin.catalog.caps import Cap, Counter
 from tocsin.catalog.expressions import Expression
 from tocsin.catalog.spec import DEFAULT_LIMITS, Limit, NotificationSpec, TenantSpec
 from tocsin.model import ids, switches
+from tocsin.model.engagement import LEVELS, Level
 from tocsin.model.event import Origin
 from tocsin.model.message import Message, Target
 from tocsin.model.outcome import Outcome
@@ -26,6 +27,14 @@ class CompiledChannel(msgspec.Struct, frozen=True, gc=False):
     spelled: str
 
 
+class CompiledStep(msgspec.Struct, frozen=True, gc=False):
+    """One channel that goes out later, unless a receipt of level `unless` or higher comes before."""
+
+    after_ms: int
+    unless: Level
+    channel: CompiledChannel
+
+
 class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One notification of one tenant. Equal only to itself, so that it is a cheap key.
 
@@ -35,6 +44,10 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         counters: what an admission is counted on; of a critical one not `user`.
         spelled_head: the start of every notification id of it; `spelled_tail` stands before the origin.
         message: what all its messages have in common; `outcome`: what all its outcomes have.
+        steps: channels that go out later, in the order of their times.
+        sequence: the time between two channels, and the level that ends it; None to send them all at once.
+        stop_when_seen: whether what waits is dropped once the user has seen it on one channel.
+        tracked: whether receipts decide anything about it.
     """
 
     name: str
@@ -59,10 +72,19 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     spelled_tail: str
     message: Message
     outcome: Outcome
+    steps: tuple[CompiledStep, ...] = ()
+    sequence: tuple[int, Level] | None = None
+    stop_when_seen: bool = False
+    tracked: bool = False
+
+    @property
+    def all_channels(self) -> tuple[CompiledChannel, ...]:
+        """Return the channels that it uses, at first or later."""
+        return (*self.channels, *(step.channel for step in self.steps))
 
     def channel(self, name: str) -> CompiledChannel | None:
         """Return one of its channels; None if it does not use it."""
-        return next((channel for channel in self.channels if channel.name == name), None)
+        return next((channel for channel in self.all_channels if channel.name == name), None)
 
 
 class CompiledTenant(msgspec.Struct, frozen=True):
@@ -123,7 +145,7 @@ def _caps(spec: TenantSpec, name: str, notice: NotificationSpec) -> list[Cap]:
     if notice.priority == "critical":
         return []
     tenant_limits = DEFAULT_LIMITS if spec.limits is None else spec.limits
-    used = {use.channel for use in notice.channels}
+    used = {use.channel for use in notice.channels}.union(*(step.channels for step in notice.escalate))
     marketing = spec.categories[notice.category].marketing
     found = [
         Cap(counter_name(limit, name, notice.category), limit.max, limit.per_ms, limit.overflow == "hold")
@@ -187,6 +209,25 @@ def _compile(
         spelled_tail=ids.spelled(name),
         message=_message(tenant, name, notice, version),
         outcome=_outcome(tenant, name, notice, version),
+        steps=_steps(notice, caps, counters),
+        sequence=(notice.sequence.every_ms, LEVELS[notice.sequence.until]) if notice.sequence else None,
+        stop_when_seen=notice.stop_when_seen,
+        tracked=bool(notice.escalate or notice.sequence or notice.stop_when_seen),
+    )
+
+
+def _steps(
+    notice: NotificationSpec, caps: list[Cap], counters: dict[str, Counter]
+) -> tuple[CompiledStep, ...]:
+    """Compile the later steps, one for each channel."""
+    return tuple(
+        CompiledStep(
+            step.after_ms,
+            LEVELS[step.unless],
+            _compile_channel(channel, None, notice.category, caps, counters),
+        )
+        for step in sorted(notice.escalate, key=lambda step: step.after_ms)
+        for channel in step.channels
     )
 
 

@@ -17,6 +17,7 @@ from tocsin.catalog import sources
 from tocsin.catalog import spec as models
 from tocsin.catalog.catalog import Candidates, Catalog
 from tocsin.catalog.compile import compile_tenant
+from tocsin.catalog.escalation import escalation_mistakes
 from tocsin.catalog.expressions import Expression, ExpressionError
 from tocsin.catalog.files import Document, Problem, Where, read
 from tocsin.catalog.overlays import Overlay, entry_problems, folder_problems, overlay_folders
@@ -28,7 +29,7 @@ from tocsin.model.zones import ZONE_DATA
 
 __all__ = ["Candidates", "Catalog", "check", "content_version", "declared_topics", "load", "load_apart"]
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-_LATER = frozenset({"digest", "escalate"})
+_LATER = frozenset({"digest"})
 _SUFFIXES = (".yaml", ".yml", ".j2")
 _FIELDS = sorted(
     {
@@ -320,8 +321,11 @@ def _notification_problems(
             yield document.problem((name, "channels", index), text)
         if channel in channels[:index]:
             yield document.problem((name, "channels", index), f"`{channel}` appears twice, remove one")
+    for mistake in escalation_mistakes(channels, notice.escalate, notice.sequence, notice.expires_ms):
+        yield document.problem((name, *mistake.where), mistake.text)
+    used = {*channels, *(channel for step in notice.escalate for channel in step.channels)}
     for at, limit in enumerate(notice.limits):
-        if limit.channel is not None and limit.channel not in channels:
+        if limit.channel is not None and limit.channel not in used:
             text = f"`{limit.channel}` is none of its channels, so this limit never applies: remove it"
             yield document.problem((name, "limits", at), text)
     yield from _expression_problems(document, name, notice)

@@ -20,7 +20,12 @@
       delay: 2m                                              # after the event's time; tocsinsendat holds, too
       expires: 6h                                            # after the event's time: the last millisecond
       collapse_key: "data.flight"
+      escalate:                                              # later steps, each unless a receipt comes first
+        - {after: 10m, unless: opened, channels: [sms]}      # delivered | opened | clicked | read
+      stop_when_seen: true                                   # opened on one channel: the others are dropped
       tenants: [default]                                     # default: every tenant
+
+A notification with `sequence: {every: 5m, until: opened}` sends its channels one after another.
 
 `catalog/tenants/<tenant>.yaml`:
 
@@ -55,6 +60,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from tocsin.catalog.escalation import ChannelSequence, EscalationStep
 from tocsin.catalog.scalars import STRICT, ChannelName, DailyMinute, Duration, Priority, Zone
 
 
@@ -147,6 +153,9 @@ class NotificationSpec(_Strict):
     delay_ms: Duration | None = Field(default=None, alias="delay")
     expires_ms: Duration | None = Field(default=None, alias="expires")
     collapse_key: str | None = None
+    escalate: list[EscalationStep] = []
+    sequence: ChannelSequence | None = None
+    stop_when_seen: bool = False
     tenants: list[str] | None = None
 
 

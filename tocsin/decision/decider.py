@@ -3,11 +3,11 @@
 The handlers are the only place that writes outcomes, messages, timers and counters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tocsin.catalog.compile import CompiledChannel
-from tocsin.decision import dedup, limits
+from tocsin.decision import dedup, escalation, limits
 from tocsin.decision.effects import DeadLetter, Decision, SetTimer
 from tocsin.decision.evaluation import Evaluation, Stage
 from tocsin.decision.evaluator import evaluate
@@ -101,14 +101,34 @@ def _pass(decision: Decision, evaluation: Evaluation, rules: Rules, policy: Gate
 def _route(
     decision: Decision, evaluation: Evaluation, subject: EventSubject, rules: Rules, policy: GatePolicy
 ) -> None:
-    """Admit a message to each contact point that passes, and count the notification once.
+    """Send on each channel that passes, and count the notification once.
 
     A channel that a rule holds waits as a part. The notification is counted now all the same.
     """
-    counts, now_ms = evaluation.state.counts, evaluation.now_ms
+    notification, channels = evaluation.notification, subject.match.channels
+    if evaluation.stage is _PART:
+        _send(decision, evaluation, subject, channels, rules, policy)
+        return
+    send = _escalate if notification.tracked else _send
+    if send(decision, evaluation, subject, channels, rules, policy):
+        for counter in notification.counters:
+            limits.count(evaluation.state.counts, counter, evaluation.now_ms)
+    elif not channels:
+        finish(decision, subject, Suppress(Reason.NO_MATCH))
+
+
+def _send(
+    decision: Decision,
+    evaluation: Evaluation,
+    subject: EventSubject,
+    channels: Sequence[CompiledChannel],
+    rules: Rules,
+    policy: GatePolicy,
+) -> bool:
+    """Admit a message to each contact point that passes; return whether anything is admitted or held."""
     admitted: CompiledChannel | None = None
     held = False
-    for channel, point, verdict, rule in routes(evaluation, subject.match.channels, rules):
+    for channel, point, verdict, rule in routes(evaluation, channels, rules):
         if isinstance(verdict, Hold):
             evaluation.rule = rule
             held |= _hold(decision, evaluation, subject.as_part(channel.name), verdict, policy)
@@ -121,13 +141,37 @@ def _route(
         decision.messages.append(message)
         decision.outcomes.append(outcome)
         if channel.counter is not None and channel is not admitted:
-            limits.count(counts, channel.counter, now_ms)
+            limits.count(evaluation.state.counts, channel.counter, evaluation.now_ms)
         admitted = channel
-    if (admitted is not None or held) and evaluation.stage is not _PART:
-        for counter in evaluation.notification.counters:
-            limits.count(counts, counter, now_ms)
-    elif not subject.match.channels:
-        finish(decision, subject, Suppress(Reason.NO_MATCH))
+    return admitted is not None or held
+
+
+def _escalate(
+    decision: Decision,
+    evaluation: Evaluation,
+    subject: EventSubject,
+    channels: Sequence[CompiledChannel],
+    rules: Rules,
+    policy: GatePolicy,
+) -> bool:
+    """Send on the first channels, and hold the later steps; nothing waits for channels that reach nobody."""
+    first, later = escalation.plan(evaluation.notification, channels)
+    reached = _send(decision, evaluation, subject, first, rules, policy)
+    skipped_ms = 0
+    while first and later and not reached:
+        skipped_ms = later[0].after_ms
+        first, later = escalation.skip(later)
+        reached = _send(decision, evaluation, subject, first, rules, policy)
+    if not reached:
+        return False
+    start_ms, last_ms = evaluation.now_ms - skipped_ms, evaluation.now_ms
+    evaluation.rule = ""
+    for step in later:
+        last_ms = start_ms + step.after_ms
+        part = subject.as_part(step.channel.name, step.unless)
+        _hold(decision, evaluation, part, Hold(last_ms, Reason.ESCALATION), policy)
+    escalation.track(evaluation.state, evaluation.notification, subject.notification_id, last_ms, policy)
+    return True
 
 
 def _readmit(decision: Decision, evaluation: Evaluation, subject: MessageSubject) -> None:

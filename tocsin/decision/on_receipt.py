@@ -4,6 +4,7 @@ from tocsin.decision import receipts
 from tocsin.decision.context import DecisionContext
 from tocsin.decision.decider import finish
 from tocsin.decision.effects import CancelTimer, DeadLetter, Decision
+from tocsin.decision.needless import note_level
 from tocsin.decision.subjects import HeldSubject
 from tocsin.decision.suppressions import AddressReport
 from tocsin.decision.user_state import UserRecord
@@ -16,7 +17,7 @@ from tocsin.model.statuses import Reason
 def on_receipt(
     context: DecisionContext, record: UserRecord | None, receipt: ReceiptEvent, now_ms: int, raw: RawRecord
 ) -> Decision:
-    """Log a receipt; it may block contact points, lift blocks, and cancel timers of its notification."""
+    """Log a receipt; it may block contact points, lift blocks, and make what waits needless."""
     decision = Decision(record)
     kind = receipts.RECEIPTS.get(receipt.kind)
     if kind is None:
@@ -36,6 +37,9 @@ def on_receipt(
             decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, receipts.NO_TARGET))
     outcome = receipts.receipt_outcome(receipt, kind, raw, targets, now_ms, context.version)
     decision.outcomes.append(outcome)
+    level = receipts.level_of(receipt, kind)
+    if level and receipt.notification_id and record is not None and not record.is_nobody():
+        note_level(context, decision, record, receipt, level, now_ms)
     for timer_id in receipts.cancelled(record, receipt, kind) if record else ():
         assert record is not None, "only a record has timers"
         _cancel(context, decision, record, receipt, timer_id, now_ms)

@@ -9,6 +9,7 @@ from tocsin.decision import limit_queue, waiting
 from tocsin.decision.context import EMPTY_SCOPE, DecisionContext
 from tocsin.decision.decider import dead_letter, finish
 from tocsin.decision.effects import Decision, settled
+from tocsin.decision.escalation import forget_if_over
 from tocsin.decision.evaluation import Stage
 from tocsin.decision.on_event import decide_notification
 from tocsin.decision.on_returned import message_due
@@ -59,6 +60,8 @@ def _held_due(context: DecisionContext, due: DueTimer, stage: Stage) -> Decision
         again = record.holds.get(due.timer_id)
         if again is None or again.counter != ref.counter:
             limit_queue.pass_on(decision, record, ref, now_ms)
+    if record.engaged:
+        forget_if_over(record, ref.notification_id)
     return settled(decision, record)
 
 
@@ -87,7 +90,15 @@ def _decide_held(
     if match is None:
         return finish(decision, gone, Cancel(Reason.NO_MATCH))
     subject = EventSubject(
-        event, held.raw, match, gone.now_ms, held.hold_count, ref.notification_id, recipient.faults, held.part
+        event,
+        held.raw,
+        match,
+        gone.now_ms,
+        held.hold_count,
+        ref.notification_id,
+        recipient.faults,
+        held.part,
+        held.unless,
     )
     return decide_notification(context, decision, record, recipient, subject, stage, ref.counter)
 
@@ -101,7 +112,8 @@ def _match(context: DecisionContext, event: Event, recipient: Recipient, held: H
     match = choose(notification, scope)
     if match is None or not held.part:
         return match
-    channels = tuple(channel for channel in match.channels if channel.name == held.part)
+    later = (step.channel for step in notification.steps)
+    channels = tuple(channel for channel in (*match.channels, *later) if channel.name == held.part)
     return match._replace(channels=channels) if channels else None
 
 

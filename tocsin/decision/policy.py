@@ -17,6 +17,8 @@ class GatePolicy(msgspec.Struct, frozen=True):
         waiting_max: events an unknown user may have waiting; further ones are dead at once (unknown_user).
         waiting_bytes: the same in bytes.
         blocked_max: blocked addresses and devices a user; beyond it the oldest block is forgotten.
+        engaged_ms: how long the receipts of a notification decide about its later steps and messages.
+        engaged_max: notifications a user whose receipts are remembered; beyond it the oldest is forgotten.
     """
 
     dedup_window_ms: int = 86_400_000
@@ -27,3 +29,5 @@ class GatePolicy(msgspec.Struct, frozen=True):
     waiting_max: int = 64
     waiting_bytes: int = 262_144
     blocked_max: int = 64
+    engaged_ms: int = 604_800_000
+    engaged_max: int = 64

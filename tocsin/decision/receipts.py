@@ -16,6 +16,7 @@ from tocsin.decision.timers import TimerKind
 from tocsin.decision.user_state import ContactPoint, UserRecord
 from tocsin.formats.addresses import spellings
 from tocsin.formats.forwarded import place_of
+from tocsin.model.engagement import MACHINE, Level
 from tocsin.model.ids import digest, message_id, outcome_id, target_id
 from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.raw import RawRecord
@@ -42,6 +43,7 @@ class ReceiptKind(NamedTuple):
         blocks: whether its contact point is blocked.
         lifts: whether a block of its contact point is lifted.
         cancels: kinds of timers of the same notification that it cancels.
+        level: how far the notification has got with its user; it makes later steps needless.
     """
 
     status: Status
@@ -49,19 +51,20 @@ class ReceiptKind(NamedTuple):
     blocks: Blocks = Blocks.NEVER
     lifts: bool = False
     cancels: frozenset[TimerKind] = frozenset()
+    level: Level = Level.NONE
 
 
 RECEIPTS: Mapping[str, ReceiptKind] = MappingProxyType(
     {
-        "delivered": ReceiptKind(Status.DELIVERED),
+        "delivered": ReceiptKind(Status.DELIVERED, level=Level.DELIVERED),
         "bounced": ReceiptKind(Status.BOUNCED, blocks=Blocks.IF_PERMANENT),
         "gone": ReceiptKind(Status.BOUNCED, Reason.RECIPIENT_GONE, Blocks.ALWAYS),
         "opted_out": ReceiptKind(Status.UNSUBSCRIBED, Reason.RECIPIENT_OPTED_OUT, Blocks.ALWAYS),
         "complained": ReceiptKind(Status.COMPLAINED, blocks=Blocks.ALWAYS),
-        "opened": ReceiptKind(Status.OPENED),
-        "clicked": ReceiptKind(Status.CLICKED),
-        "unsubscribed": ReceiptKind(Status.UNSUBSCRIBED),
-        "read": ReceiptKind(Status.READ),
+        "opened": ReceiptKind(Status.OPENED, level=Level.OPENED),
+        "clicked": ReceiptKind(Status.CLICKED, level=Level.CLICKED),
+        "unsubscribed": ReceiptKind(Status.UNSUBSCRIBED, level=Level.CLICKED),
+        "read": ReceiptKind(Status.READ, level=Level.READ),
         "resubscribed": ReceiptKind(Status.RESUBSCRIBED, lifts=True),
         "unblocked": ReceiptKind(Status.UNBLOCKED, lifts=True),
     }
@@ -139,6 +142,11 @@ def blocks(receipt: ReceiptEvent, kind: ReceiptKind) -> bool:
     return kind.blocks is Blocks.ALWAYS or (
         kind.blocks is Blocks.IF_PERMANENT and receipt.reason.lower() in PERMANENT
     )
+
+
+def level_of(receipt: ReceiptEvent, kind: ReceiptKind) -> Level:
+    """Return how far the receipt's notification has got; software that opens or clicks proves a delivery."""
+    return min(kind.level, Level.DELIVERED) if receipt.reason.lower() == MACHINE else kind.level
 
 
 def targets_of(record: UserRecord | None, receipt: ReceiptEvent) -> tuple[str, ...]:

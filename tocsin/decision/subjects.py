@@ -145,6 +145,7 @@ class EventSubject(msgspec.Struct, gc=False):
         notification_id: of one that was held, the id that it had then; else it is derived.
         faults: what was left out of the recipient; its outcomes name it in `detail`.
         part: the channel, where only one is decided; empty for the notification as a whole.
+        unless: the level of receipts that makes this later step needless; 0 for none.
     """
 
     event: Event
@@ -155,6 +156,7 @@ class EventSubject(msgspec.Struct, gc=False):
     notification_id: str = ""
     faults: str = ""
     part: str = ""
+    unless: int = 0
     origin: str = ""
     priority: str = ""
     _outcome: Outcome | None = None
@@ -182,9 +184,9 @@ class EventSubject(msgspec.Struct, gc=False):
         """Return the id of the timer that holds it."""
         return f"c{self.notification_id}/{self.part}" if self.part else f"n{self.notification_id}"
 
-    def as_part(self, channel: str) -> "EventSubject":
-        """Return one channel of it, to be held apart from the others."""
-        return replace(self, part=channel, _outcome=None, _message=None)
+    def as_part(self, channel: str, unless: int = 0) -> "EventSubject":
+        """Return one channel of it, to be held apart from the others; `unless` makes it a later step."""
+        return replace(self, part=channel, unless=unless or self.unless, _outcome=None, _message=None)
 
     @property
     def dedup_key(self) -> bytes:
@@ -260,12 +262,13 @@ class EventSubject(msgspec.Struct, gc=False):
             attempt=self.hold_count,
             counter=counter,
             spare=spare,
+            unless=self.unless,
         )
 
     def payload(self) -> bytes:
         """Encode it for the store."""
         name = self.match.notification.name
-        return encode_event(self.event, self.raw, name, self.hold_count + 1, self.part)
+        return encode_event(self.event, self.raw, name, self.hold_count + 1, self.part, self.unless)
 
     def _common_message(self, to: Recipient, expires_ms: int) -> Message:
         event, match = self.event, self.match
@@ -337,6 +340,11 @@ class MessageSubject(msgspec.Struct, gc=False):
     def timer_id(self) -> str:
         """Return the id of the timer that holds it."""
         return f"m{self.retry.message.message_id}"
+
+    @property
+    def notification_id(self) -> str:
+        """Return the id of its notification."""
+        return self.retry.message.notification_id
 
     @property
     def target_key(self) -> str:

@@ -49,6 +49,7 @@ class HeldEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
         notification: the held notification; empty where the event waits for its user's profile.
         hold_count: how often this notification has been held.
         part: the channel, where only one is held; empty for the notification as a whole.
+        unless: the level of receipts that makes this later step needless; 0 for none.
     """
 
     raw: RawRecord
@@ -57,6 +58,7 @@ class HeldEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     notification: str = ""
     hold_count: int = 0
     part: str = ""
+    unless: int = 0
 
 
 class HeldMessage(msgspec.Struct, frozen=True, tag="retry"):
@@ -83,11 +85,17 @@ _ACCEPTED = EventLimits(max_bytes=1 << 62, max_past_s=0, max_future_s=0, check_t
 
 
 def encode_event(
-    event: Event, raw: RawRecord, notification: str = "", hold_count: int = 0, part: str = ""
+    event: Event,
+    raw: RawRecord,
+    notification: str = "",
+    hold_count: int = 0,
+    part: str = "",
+    unless: int = 0,
 ) -> bytes:
     """Encode the payload of an event."""
     raw = as_cloudevent(event, raw)
-    return _encode_event(HeldEvent(raw, event.origin, event.received_ms, notification, hold_count, part))
+    held = HeldEvent(raw, event.origin, event.received_ms, notification, hold_count, part, unless)
+    return _encode_event(held)
 
 
 def decode_payload(payload: bytes) -> HeldEvent | HeldMessage:

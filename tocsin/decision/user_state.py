@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from tocsin.decision import dedup, limits
+from tocsin.decision import dedup, engagement, limits
 from tocsin.errors import StateError
 from tocsin.model import topics
 from tocsin.model.event import Origin
@@ -45,7 +45,7 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
 
     It is enough to cancel the timer and to write the final outcome if the user is erased. `counter` is the
     limit that it waits for; `spare` says that it has no slot of its own in the queue of the limit
-    (`tocsin.decision.limit_queue`).
+    (`tocsin.decision.limit_queue`). A receipt of level `unless` or higher makes a later step needless.
     """
 
     due_ms: int
@@ -60,6 +60,7 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     attempt: int = 0
     counter: str = ""
     spare: bool = False
+    unless: int = 0
 
 
 def queued_behind(holds: Mapping[str, HoldRef], due_ms: int, kinds: tuple[str, ...]) -> int:
@@ -103,6 +104,7 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
         declared: names of the declared topics that entries of `seen` and `keys` number.
         profile_ms: Kafka's time of the profile or erasure that was applied last, where it was first read. A
             forwarded copy of an older one is not applied.
+        engaged: how far recent notifications have got (`tocsin.decision.engagement`).
     """
 
     version: int = 0
@@ -121,6 +123,7 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     waiting: tuple[Waiting, ...] = ()
     declared: tuple[str, ...] = ()
     profile_ms: int = 0
+    engaged: bytes = b""
 
     def naming(self, origin: Origin) -> tuple[str, ...]:
         """Return the names of declared topics, the origin's among them if it is one and there is room."""
@@ -150,6 +153,7 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
             or self.counts
             or self.holds
             or self.waiting
+            or self.engaged
         )
 
 
@@ -161,8 +165,10 @@ def expire(record: UserRecord, now_ms: int) -> bool:
     """
     seen = dedup.pruned(record.seen, now_ms)
     keys = dedup.pruned(record.keys, now_ms)
+    engaged = engagement.pruned(record.engaged, now_ms)
     shrunk = len(seen) < len(record.seen) or len(keys) < len(record.keys)
-    record.seen, record.keys = seen, keys
+    shrunk |= len(engaged) < len(record.engaged)
+    record.seen, record.keys, record.engaged = seen, keys, engaged
     if not seen and not keys:
         record.declared = ()
     if record.profile_ms and not record.version and record.profile_ms < now_ms - ERASURES_KEPT_MS:

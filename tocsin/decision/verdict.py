@@ -68,5 +68,5 @@ Pass: TypeAlias = None
 """The rule has no objection. It is None, for most answers are this one and a test for None is cheapest."""
 
 FinalVerdict: TypeAlias = Suppress | Expire | Cancel | Merge
-Verdict: TypeAlias = Pass | Suppress | Expire | Merge | Hold
+Verdict: TypeAlias = Pass | Suppress | Expire | Cancel | Merge | Hold
 PASS: Final = None

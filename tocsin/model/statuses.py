@@ -62,12 +62,16 @@ class Reason(StrEnum):
     NO_CHANNEL = "no_channel"
     TARGET_BLOCKED = "target_blocked"
     ERASED = "erased"
+    SEEN = "seen"
     # held
     QUIET_HOURS = "quiet_hours"
     SCHEDULED = "scheduled"
     AWAITING_PROFILE = "awaiting_profile"
     LIMIT_HOLD = "limit_hold"
     RETRY_LATER = "retry_later"
+    ESCALATION = "escalation"
+    # cancelled
+    ANSWERED = "answered"
     # expired
     TOO_LATE = "too_late"
     # dead: input
@@ -109,11 +113,14 @@ SENTENCES: dict[Reason, str] = {
     Reason.NO_CHANNEL: "The user has no address or device to which it can go.",
     Reason.TARGET_BLOCKED: "A receipt blocks this address or device: it is gone, or refuses messages.",
     Reason.ERASED: "The user was erased.",
+    Reason.SEEN: "The user has seen it on another channel; the detail names the receipt.",
     Reason.QUIET_HOURS: "It is held until the user's quiet hours end and its send window opens.",
     Reason.SCHEDULED: "It is held until the time asked for.",
     Reason.AWAITING_PROFILE: "The user is not known yet; it is held a short while for the profile.",
     Reason.LIMIT_HOLD: "A limit was reached; it is held until the window has room.",
     Reason.RETRY_LATER: "A provider failed for now; it is held until the next attempt.",
+    Reason.ESCALATION: "It is a later step; it is held, and goes out unless a receipt makes it needless.",
+    Reason.ANSWERED: "A receipt came before this later step was due; the detail names it.",
     Reason.TOO_LATE: "Its expiry passed before it could be sent.",
     Reason.BAD_JSON: "The record is not JSON.",
     Reason.BAD_UTF8: "The record is not UTF-8.",

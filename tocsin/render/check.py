@@ -174,7 +174,7 @@ def _locales(templates: Mapping[str, str], name: str) -> set[str]:
 
 def _channels(tenant: CompiledTenant) -> Iterator[tuple[CompiledNotification, str]]:
     for notification in tenant.notifications.values():
-        for channel in notification.channels:
+        for channel in notification.all_channels:
             yield notification, channel.name
 
 

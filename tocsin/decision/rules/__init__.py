@@ -20,6 +20,7 @@ from tocsin.decision.rules.limits import channel_limits, notification_limits
 from tocsin.decision.rules.preferences import channel_preferences, notification_preferences
 from tocsin.decision.rules.quiet_hours import quiet_hours
 from tocsin.decision.rules.schedule import schedule
+from tocsin.decision.rules.seen import answered, seen
 
 EVENT, TIMER, PART, RETURNED = Stage
 ALL: Final = frozenset(Stage)
@@ -60,14 +61,14 @@ class Entry(NamedTuple):
 
 ORDER: Final[tuple[Entry, ...]] = (
     Entry(duplicate_key, Level.NOTIFICATION, frozenset({EVENT}), lambda n: n.dedup_key is not None),
+    Entry(answered, Level.NOTIFICATION, frozenset({PART}), lambda n: n.tracked),
+    Entry(seen, Level.NOTIFICATION, frozenset({PART, RETURNED}), lambda n: n.stop_when_seen),
     Entry(expiry, Level.NOTIFICATION),
     Entry(schedule, Level.NOTIFICATION, NEW),
     Entry(notification_preferences, Level.NOTIFICATION, applies=lambda n: not n.required),
     Entry(notification_limits, Level.NOTIFICATION, NEW, lambda n: bool(n.caps)),
     Entry(channel_preferences, Level.CHANNEL, applies=lambda n: not n.required),
-    Entry(
-        channel_limits, Level.CHANNEL, BEFORE_ADMISSION, lambda n: any(channel.caps for channel in n.channels)
-    ),
+    Entry(channel_limits, Level.CHANNEL, BEFORE_ADMISSION, lambda n: any(one.caps for one in n.all_channels)),
     Entry(usable, Level.TARGET),
     Entry(backoff, Level.NOTIFICATION, frozenset({RETURNED})),
     Entry(quiet_hours, Level.NOTIFICATION, applies=lambda n: not n.critical or n.send_window is not None),
