@@ -14,6 +14,7 @@ from flows.health import shard_checks
 from flows.housekeeping import every
 from flows.plan import ShardPlan
 from flows.timing import FlowTiming
+from operators.fan_out import FanOutParts, Pace
 from operators.gate import GateParts
 from sinks.clickhouse import WRITERS, OutcomeWriter
 from sinks.clickhouse_store import ClickHouseLines
@@ -28,6 +29,7 @@ from sources.topics import TopicAdmin
 from tocsin.app.health import HealthServer
 from tocsin.app.metrics import Meters, TimedEpochs, registry
 from tocsin.app.settings import Settings, environment
+from tocsin.decision.fan_out import FanOutPolicy
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.delivery.runtime import Runtime
@@ -42,6 +44,8 @@ from tocsin.store.shard import Shard
 _HOUSEKEEPING_S = 1.0
 _TOPIC_WATCH_S = 5.0
 _CLOSE_S = 5.0
+# A batch of events is waiting: the fan-out leaves them the time.
+_BEHIND = 500
 
 
 class Signals(NamedTuple):
@@ -183,6 +187,21 @@ class Assembly:
             self.writer,
             consumer.acks.done,
             timing,
+            self._fan_out(timing) if plan.has_gate else None,
+        )
+
+    def _fan_out(self, timing: FlowTiming) -> FanOutParts:
+        settings, content, queues = self._settings, self.content, self.consumer.queues
+        gate = gate_policy(settings)
+        return FanOutParts(
+            self.shard.rows,
+            lambda: content.catalog,
+            FanOutPolicy(gate.dedup_window_ms, gate.dedup_window_ms + gate.late_ms),
+            settings.partitions,
+            timing,
+            Pace(lambda: queues.waiting(topics.EVENTS) >= _BEHIND),
+            self.meters.fan_out,
+            self.meters.decisions,
         )
 
     def _serve(self) -> None:

@@ -14,6 +14,7 @@ Node = dict[str, Any]
 _BINDING = "0.5.0"
 _DIALECT = "application/schema+json;version=draft-2020-12"
 _PREFIX = Settings.model_fields["topic_prefix"].default
+_NULLS = {topics.PROFILES: "erasure", topics.SUBSCRIPTIONS: "unsubscription"}
 _PARTITIONS = Settings.model_fields["partitions"].default
 _INFO = {
     "title": "Tocsin",
@@ -74,7 +75,7 @@ def _channel(name: str, record: TopicRecord) -> Node:
 
 def _kinds(name: str, record: TopicRecord) -> tuple[str, ...]:
     kind = record.payload or name
-    return (kind, "erasure") if name == topics.PROFILES else (kind,)
+    return (kind, _NULLS[name]) if name in _NULLS else (kind,)
 
 
 def _operations(records: Mapping[str, TopicRecord]) -> Node:
@@ -104,6 +105,11 @@ def _messages(records: Mapping[str, TopicRecord]) -> Node:
         "summary": "A null value erases the user: state, held notifications and versions.",
         "payload": {"type": "null"},
         "bindings": _key("tenant/user"),
+    }
+    made["unsubscription"] = {
+        "summary": "A null value unsubscribes the user from the topic.",
+        "payload": {"type": "null"},
+        "bindings": _key(records[topics.SUBSCRIPTIONS].key),
     }
     made[topics.DEAD] = {
         "summary": "A record that could not be handled: its bytes, and what is known of it in headers.",

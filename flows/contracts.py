@@ -25,6 +25,7 @@ from tocsin.model.message import Message, Retry
 from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.profile import Profile
 from tocsin.model.statuses import CHANNELS, Reason, Status
+from tocsin.model.subscription import Subscription
 
 Schema = dict[str, Any]
 
@@ -34,6 +35,7 @@ OPERATIONS = Path("docs/operations.md")
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _RECORDS: Mapping[str, type] = {
     "profile": Profile,
+    "subscription": Subscription,
     "receipt": ReceiptEvent,
     "retry": Retry,
     "message": Message,
@@ -57,12 +59,14 @@ _EVENT_FIELDS = {
     "id": "with `source`, what a duplicate is known by",
     "source": "the producer, like /shop/orders",
     "type": "the kind of event, like order.shipped",
-    "subject": "the user id; may be left out if there is a recipient",
+    "subject": "the user id; may be left out if there is a recipient; free if there is a tocsintopic",
     "time": "event time, RFC 3339",
     "tenant": "extension: whose user; `default` if left out; has no '/'; a number counts as its text",
     "recipient": "extension: contact of someone without a profile, as an object or as JSON text",
     "tocsinsendat": "extension: hold until this time, RFC 3339",
     "tocsinexpires": "extension: do not send after this time, RFC 3339",
+    "tocsintopic": "extension: the event is for the subscribers of this topic instead of one user",
+    "tocsinfanout": "Tocsin's own, on a subscriber's event: origin of the event that named the topic",
     "datacontenttype": "JSON, or left out",
     "data": "one JSON object, what conditions and templates read",
     "data_base64": "instead of data: base64 of one JSON object",

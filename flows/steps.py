@@ -3,6 +3,7 @@
 FLOW = "tocsin"
 SOURCE = "kafka"
 GATE = "gate"
+FAN_OUT = "fan_out"
 TRACK = "track"
 OUTBOX = "outbox"
 DELIVER = "deliver"

@@ -22,12 +22,18 @@ _USER_KEY = "tenant/user"
 _RECEIPT_KEY = "tenant/user; any with a mark, or without a user"
 _GATE, _DELIVER, _TRACK = "decide", "deliver", "track"
 _EVENT = TopicRecord(
-    EVENT, "tenant/user; another key costs one forwarding to the user's partition", "producers", _GATE
+    EVENT,
+    "tenant/user; another key costs one forwarding to the user's partition; tenant/topic for a topic",
+    f"producers, {_GATE}",
+    _GATE,
 )
 PAYLOADS: Mapping[str, TopicRecord] = {
     topics.EVENTS: _EVENT,
     topics.BULK: _EVENT,
     topics.PROFILES: TopicRecord("profile", _USER_KEY, "producers", _GATE),
+    topics.SUBSCRIPTIONS: TopicRecord(
+        "subscription", "tenant/topic/user; in the topic `%2F` for `/`, `%25` for `%`", "producers", _GATE
+    ),
     topics.RECEIPTS: TopicRecord("receipt", _RECEIPT_KEY, f"producers, {_DELIVER}", _GATE),
     topics.RETRIES: TopicRecord("retry", _USER_KEY, _DELIVER, _GATE),
     **{

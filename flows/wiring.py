@@ -9,6 +9,7 @@ from bytewax.operators import KeyedStream
 
 from flows import steps
 from operators.decode import Routed
+from operators.fan_out import FanOutParts, fan_out
 from operators.gate import GateParts, Timing, decide
 from operators.track import Writer, track
 from sinks.channels import channel_sink
@@ -31,6 +32,7 @@ class FlowParts(NamedTuple):
         writer: writes outcomes to ClickHouse.
         done: reports a record of an acked topic as finished.
         timing: tells until when timers may fire.
+        fan_out: parts of the fan-out, beside the gate.
     """
 
     source: ShardSource
@@ -40,6 +42,7 @@ class FlowParts(NamedTuple):
     writer: Writer | None
     done: Done
     timing: Timing
+    fan_out: FanOutParts | None = None
 
 
 def build(parts: FlowParts) -> Dataflow:
@@ -49,6 +52,8 @@ def build(parts: FlowParts) -> Dataflow:
     outs: list[Stream[Any]] = [_only(routed, steps.OUTBOX)]
     if parts.gate is not None:
         outs.append(decide(steps.GATE, _only(routed, steps.GATE), parts=parts.gate))
+    if parts.fan_out is not None:
+        outs.append(fan_out(steps.FAN_OUT, _only(routed, steps.FAN_OUT), parts=parts.fan_out))
     for name, channel in parts.channels.items():
         up: KeyedStream[list[RawRecord]] = _only(routed, name)
         step = f"{steps.DELIVER}_{name}"

@@ -32,15 +32,19 @@ from tocsin.formats.forwarded import (
 )
 from tocsin.formats.marks import Marks
 from tocsin.formats.rfc3339 import LATEST_MS
+from tocsin.formats.subscriptions import decode_subscription
 from tocsin.model import ids, topics
 from tocsin.model.event import Event, Origin
 from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.statuses import Reason, Status
+from tocsin.model.subscription import SubscriptionChange
+from tocsin.store.keys import rows_key
 
 _TOPIC_PARTITION = itemgetter(0, 1)
 _TIMESTAMP = itemgetter(3)
 _EVENT_TOPICS = frozenset({topics.EVENTS, topics.BULK})
+_DIGITS = 15
 
 
 class Clocks(Protocol):
@@ -84,11 +88,18 @@ class DecodePolicy(msgspec.Struct, frozen=True):
 
 
 class Routed(NamedTuple):
-    """A bundle and the step it is for: `gate`, a channel's name, `track` or `outbox`."""
+    """A bundle and the step it is for: `gate`, `fan_out`, a channel's name, `track` or `outbox`."""
 
     step: str
     key: str
     bundle: GroupBatch | list[RawRecord] | list[OutRecord]
+
+
+class _ForTopic(Exception):
+    """Leads a subscription, or an event that names a topic, past the gate."""
+
+    def __init__(self, item: Event | SubscriptionChange) -> None:
+        self.item = item
 
 
 Parser = Callable[[RawRecord], tuple[str, Item]]
@@ -108,6 +119,7 @@ class Homes:
         self._partitions = partitions
         self._key_groups = key_groups
         self.names = [[f"{p}.{n}" for n in range(key_groups)] for p in range(partitions)]
+        self.rows = frozenset(map(rows_key, range(partitions)))
         self._found: dict[str, tuple[int, str]] = {}
 
     def of(self, user_key: str) -> tuple[int, str]:
@@ -168,6 +180,7 @@ class Decoder:
             topics.PROFILES: _profile,
             topics.RECEIPTS: self._receipt,
             topics.RETRIES: self._retry,
+            topics.SUBSCRIPTIONS: _subscription,
         }
         for name, reader in (declared or {}).items():
             self._parsers[name] = self._declared(reader)
@@ -196,16 +209,24 @@ class Decoder:
         for sentence, rest in waiting.values():
             self.read[rest[0].topic] -= len(rest)
             self._put_back(rest, sentence)
-        routed = [Routed("gate", key, GroupBatch(key, inputs)) for key, inputs in gate.items()]
+        rows = self._homes.rows
+        routed = [
+            Routed("fan_out" if key in rows else "gate", key, GroupBatch(key, inputs))
+            for key, inputs in gate.items()
+        ]
         routed += [Routed(step, step, bundle) for step, bundle in bundles.items()]
         if out:
             routed.append(Routed("outbox", "outbox", out))
         return routed
 
     def wake(self, partitions: Iterator[int]) -> list[Routed]:
-        """Wake every key group of these partitions, so that those with timers are built."""
-        names = [name for partition in partitions for name in self._homes.names[partition]]
-        return [Routed("gate", name, GroupBatch(name, [])) for name in names]
+        """Wake every key group of these partitions, so that those with timers or open events are built."""
+        woken: list[Routed] = []
+        for partition in partitions:
+            names, rows = self._homes.names[partition], rows_key(partition)
+            woken += [Routed("gate", name, GroupBatch(name, [])) for name in names]
+            woken.append(Routed("fan_out", rows, GroupBatch(rows, [])))
+        return woken
 
     def _bounded(self, raws: list[RawRecord]) -> list[RawRecord]:
         if self._wall_ms is None:
@@ -251,6 +272,8 @@ class Decoder:
             except Split as batch:
                 out += batch.records
                 continue
+            except _ForTopic as found:
+                user_key, item, home, key_group = "", found.item, raw[1], rows_key(raw[1])
             except NotYet as wait:
                 wait.decoded, wait.rest = decoded, raws[raws.index(raw) :]
                 raise
@@ -299,6 +322,8 @@ class Decoder:
         if raw.headers:
             event = _as_first_read(event, dict(raw.headers), self._policy.partitions)
         self._check_age(event)
+        if event.topic and not event.fanned_out:
+            raise _ForTopic(event)
         return f"{event.tenant}/{event.user}", event
 
     def _receipt(self, raw: RawRecord) -> tuple[str, Item]:
@@ -309,6 +334,8 @@ class Decoder:
         def parse(raw: RawRecord) -> tuple[str, Item]:
             event = read(raw)
             self._check_age(event)
+            if event.topic:
+                raise _ForTopic(event)
             return f"{event.tenant}/{event.user}", event
 
         return parse
@@ -380,7 +407,7 @@ def _as_first_read(event: Event, headers: dict[str, bytes], partitions: int) -> 
     """Give a forwarded event the origin and Kafka time it was first read with."""
     marked = headers.get(ORIGIN_HEADER)
     if marked is None:
-        return event
+        return _as_subscribers(event, headers) if event.fanned_out else event
     try:
         topic, partition, offset = marked.decode().rsplit("/", 2)
         origin = Origin(topic, int(partition), int(offset))
@@ -394,6 +421,13 @@ def _as_first_read(event: Event, headers: dict[str, bytes], partitions: int) -> 
     return msgspec.structs.replace(event, origin=origin, received_ms=received_ms or event.received_ms)
 
 
+def _as_subscribers(event: Event, headers: dict[str, bytes]) -> Event:
+    """Give a subscriber's event the Kafka time of the event that named the topic."""
+    marked = headers.get(RECEIVED_HEADER, b"")
+    received_ms = int(marked) if marked.isdigit() and len(marked) <= _DIGITS else event.received_ms
+    return msgspec.structs.replace(event, received_ms=received_ms)
+
+
 def _foreign_mark() -> DecodeError:
     text = f"header {ORIGIN_HEADER}: must be topic/partition/offset; only Tocsin writes it: leave it out"
     return DecodeError(Reason.BAD_FIELD, text)
@@ -402,6 +436,10 @@ def _foreign_mark() -> DecodeError:
 def _copy(raw: RawRecord, partition: int, key: bytes) -> OutRecord:
     """Copy a record to a partition, marked with where and when it was first read."""
     return OutRecord(raw.topic, partition, key, raw.value, (*raw.headers, *marks_of(raw)))
+
+
+def _subscription(raw: RawRecord) -> tuple[str, Item]:
+    raise _ForTopic(decode_subscription(raw))
 
 
 def _profile(raw: RawRecord) -> tuple[str, Item]:

@@ -32,6 +32,7 @@ from tocsin.model.message import Message, Retry
 from tocsin.model.outcome import ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord, VersionNote
 from tocsin.model.statuses import CHANNELS, Reason
+from tocsin.model.subscription import SubscriptionChange
 from tocsin.store.deltas import Delta
 from tocsin.store.key_group import KeyGroup
 from tocsin.store.timers import Timer
@@ -43,7 +44,7 @@ _IDLE_POLL_S = 0.05
 _TIMERS_A_TURN = 200
 
 
-Item = Event | ProfileChange | ReceiptEvent | Retry | AddressReport
+Item = Event | ProfileChange | ReceiptEvent | Retry | AddressReport | SubscriptionChange
 
 
 class GateInput(msgspec.Struct, frozen=True, gc=False):
@@ -284,6 +285,7 @@ def _decided(gate: Gate, record: UserRecord | None, entry: GateInput, now_ms: in
         return gate.on_retry(record, item, now_ms)
     if isinstance(item, ReceiptEvent):
         return gate.on_receipt(record, item, now_ms, entry.raw)
+    assert isinstance(item, AddressReport), "subscriptions go to the fan-out"
     return gate.on_address_report(record, item, now_ms, entry.raw)
 
 

@@ -76,6 +76,7 @@ class KafkaConsumer:
         self._policy = policy
         self._allowance = allowance
         self._gate_inputs = [name for name in policy.topics if _is_gate_input(name)]
+        self._read_first = [name for name in topics.READ_FIRST if name in policy.topics]
         self._loading: set[int] = set()
         self._refusal = ""
         self._undeclared: Offsets = {}
@@ -98,7 +99,7 @@ class KafkaConsumer:
 
     @property
     def loading(self) -> bool:
-        """Tell whether profiles are still read to where they ended at the first start."""
+        """Tell whether compacted topics are still read to where they ended at the first start."""
         return bool(self._loading)
 
     def start(
@@ -142,7 +143,7 @@ class KafkaConsumer:
                 " Restore the state directory, or run `tocsin offsets forget` to begin anew"
             )
             raise StateError(msg)
-        loading = self._policy.partitions if topics.PROFILES in self._gate_inputs else ()
+        loading = self._policy.partitions if self._read_first else ()
         return SourceState(0, {}, {}, {}, loading)
 
     def _starts(self, state: SourceState, forget: frozenset[str]) -> dict[tuple[str, int], int]:
@@ -168,7 +169,7 @@ class KafkaConsumer:
         return committed_offsets(self._client, names, partitions) if names else {}
 
     def _allowed(self, topic: str) -> int:
-        if self._loading and topic != topics.PROFILES and _is_gate_input(topic):
+        if self._loading and topic not in self._read_first and _is_gate_input(topic):
             return 0
         if self.waiting.must_wait(topic, time.monotonic()):
             return 0
@@ -197,8 +198,8 @@ class KafkaConsumer:
         return batch
 
     def _note_loaded(self) -> None:
-        cursors = self.assignment.cursors[topics.PROFILES]
-        self._loading = {partition for partition in self._loading if not cursors[partition].at_end()}
+        at_end = self.assignment.at_end
+        self._loading = {p for p in self._loading if not all(at_end(name, p) for name in self._read_first)}
 
     def pause(self, topic: str, partition: int, sentence: str) -> None:
         """Stop reading a partition until a start with `accept_bad`; its buffered records are dropped."""
@@ -207,8 +208,6 @@ class KafkaConsumer:
         self.assignment.pause(topic, partition, sentence)
         self.queues.drop(topic, partition)
         self._client.pause(self.assignment.places(topic, [partition]))
-        if topic == topics.PROFILES:
-            self._loading.discard(partition)
 
     def refuse(self, sentence: str) -> None:
         """Make the next `take` raise `StateError`; from any thread."""

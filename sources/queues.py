@@ -60,6 +60,7 @@ class Queues:
 
     ORDER = (
         topics.PROFILES,
+        topics.SUBSCRIPTIONS,
         topics.RECEIPTS,
         topics.RETRIES,
         topics.EVENTS,

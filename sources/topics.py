@@ -45,7 +45,7 @@ class TopicPlan(msgspec.Struct, frozen=True):
 
 def topic_config(topic: str, plan: TopicPlan) -> dict[str, str]:
     """Return the configuration of one topic (name without prefix)."""
-    if topic == topics.PROFILES:
+    if topic in topics.READ_FIRST:
         # Tombstones stay as long as other records do; old values are compacted within a day.
         return {
             "cleanup.policy": "compact",

@@ -27,6 +27,7 @@ from tocsin.errors import DecodeError
 from tocsin.formats import codec
 from tocsin.formats.cloudevents import Envelope, EventLimits
 from tocsin.formats.forwarded import rewritten
+from tocsin.formats.subscriptions import decode_subscription
 from tocsin.model import topics
 from tocsin.model.event import Event
 from tocsin.model.ids import message_id, notification_id, outcome_id, target_id
@@ -53,6 +54,7 @@ EVENT, PROFILE = examples("Event")[0], examples("Profile")[0]
 MESSAGE, RETRY, DEAD = examples("Message")[0], examples("Retry")[0], examples("Dead letter")[0]
 ADMITTED, SENT = examples("Outcome")
 RECEIPT = examples("Receipt")[0]
+(SUBSCRIPTION,) = examples("Subscription")
 ALL = [
     ("event", EVENT),
     ("profile", PROFILE),
@@ -61,6 +63,8 @@ ALL = [
     ("outcome", SENT),
     ("receipt", RECEIPT),
     ("retry", RETRY),
+    ("event", examples("Event")[1]),
+    ("subscription", SUBSCRIPTION),
     ("dead-headers", DEAD["headers"]),
 ]
 
@@ -219,6 +223,16 @@ def test_the_event_schema_has_what_the_codec_reads() -> None:
         codec.decode_event(raw("events", EVENT | {"data_base64": "e30="}), LIMITS)
 
 
+def test_the_example_of_a_topic_and_its_subscription_are_about_one_topic() -> None:
+    event = codec.decode_event(raw("events", examples("Event")[1]), LIMITS)
+    key = re.search(r"`(default/flight%2F[^`]*)`", PAGE)
+    assert key is not None
+    change = decode_subscription(raw("subscriptions", SUBSCRIPTION)._replace(key=key[1].encode()))
+    assert (change.tenant, change.topic, event.user) == (event.tenant, event.topic, "")
+    assert (change.user, change.subscribed) == ("ada", True)
+    assert 0 < change.since_ms < event.time_ms
+
+
 @given(st.sampled_from(sorted(EVENT)), st.one_of(st.none(), st.integers(), st.lists(st.text(), max_size=1)))
 def test_the_event_schema_is_never_stricter_than_the_codec(field: str, value: object) -> None:
     changed = EVENT | {field: value}
@@ -271,7 +285,9 @@ def test_the_document_is_plain_yaml_with_the_settings_of_the_topics() -> None:
 def test_the_document_says_who_reads_and_who_writes() -> None:
     operations = DOCUMENT["operations"]
     assert operations["receive_events"]["action"] == "receive"
-    assert "send_events" not in operations
+    assert operations["send_events"]["summary"] == "flow: decide", "to the subscribers of topics"
+    assert "send_profiles" not in operations
+    assert "send_subscriptions" not in operations
     assert {"send_outcomes", "receive_outcomes", "send_dead", "send_receipts"} <= set(operations)
     assert "receive_dead" not in operations
     assert not [name for name in operations if name.startswith("receive_messages_webpush")]

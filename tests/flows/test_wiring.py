@@ -21,6 +21,7 @@ GOLDEN = [
     "tocsin.deliver_inapp.deliver.attempt",
     "tocsin.deliver_push.deliver.attempt",
     "tocsin.deliver_sms.deliver.attempt",
+    "tocsin.fan_out.topics",
     "tocsin.gate.lanes",
     "tocsin.kafka",
     "tocsin.outbox",
@@ -52,6 +53,7 @@ def wire(*, gate: bool, channels: tuple[str, ...], track: bool) -> list[str]:
         nothing if track else None,
         nothing,
         nothing,
+        nothing if gate else None,
     )
     flow = wiring.build(parts)
     return sorted(name for step in flow.substeps for name in stateful(step))

@@ -18,11 +18,13 @@ import msgspec
 
 from flows.timing import FlowTiming
 from operators.decode import DecodePolicy, Decoder
+from operators.fan_out import FanOutLogic, FanOutParts, FanOutTally, Pace
 from operators.gate import GateLogic, GateParts, GroupBatch
 from sources.clocks import PartitionClocks
 from sources.partitioner import partition_of
 from tests.golden.wire import Epoch, Line, Outputs, Published, Record, Reload, Restart, Settings
 from tocsin.catalog.loader import load
+from tocsin.decision.fan_out import FanOutPolicy
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.user_state import RecordCodec, UserRecord
@@ -33,6 +35,7 @@ from tocsin.formats.cloudevents import EventLimits
 from tocsin.model import statuses, topics
 from tocsin.model.raw import OutRecord, RawRecord, VersionNote, packed, unpacked, unpacked_1
 from tocsin.store import Identity, Shard
+from tocsin.store.keys import ROWS_GROUP, parse_key_group
 from tocsin.store.outbox import Form
 
 CATALOGS = Path(__file__).parent / "catalogs"
@@ -87,11 +90,18 @@ class Machine:
         settings: of the run.
         stored: what the process before left, if any.
         wall_ms: what the wall clock shows at first.
+        pace: of the fan-out.
     """
 
     def __init__(
-        self, folder: Path, settings: Settings, stored: Stored | None = None, wall_ms: int = 0
+        self,
+        folder: Path,
+        settings: Settings,
+        stored: Stored | None = None,
+        wall_ms: int = 0,
+        pace: Pace | None = None,
     ) -> None:
+        self._pace = pace or Pace(lambda: False)
         self._folder = folder
         self._settings = settings
         self._policy = GatePolicy(late_ms=_LATE_MS, **settings.bounds)
@@ -131,10 +141,18 @@ class Machine:
             self._shard, self._clocks, lambda _: True, self._now, stream=settings.stream_clock
         )
         self._parts = GateParts(self._shard.key_group, lambda: self._gate, timing, Counter())
+        self._fan_out = FanOutParts(
+            self._shard.rows,
+            lambda: self._gate.catalog,
+            FanOutPolicy(self._policy.dedup_window_ms, self._policy.dedup_window_ms),
+            settings.partitions,
+            timing,
+            self._pace,
+            FanOutTally(),
+            Counter(),
+        )
         self._decode = _decoder(settings, self._clocks, lambda: self._wall_ms)
-        self._groups = {
-            key: GateLogic(row, self._parts) for key, row in (stored.rows if stored else {}).items()
-        }
+        self._groups = {key: self._logic(key, row) for key, row in (stored.rows if stored else {}).items()}
         if stored is not None:
             self._clocks.restore(stored.clocks)
             self._shard.outbox_resume(stored.outbox)
@@ -181,13 +199,18 @@ class Machine:
         """Decode what was read and give it to the gate and the outbox, as the flow's steps do."""
         records, self._batch = self._batch, []
         for routed in self._decode(records):
-            if routed.step == "gate":
+            if routed.step in ("gate", "fan_out"):
                 assert isinstance(routed.bundle, GroupBatch)
-                group = self._groups.get(routed.key) or GateLogic(None, self._parts)
+                group = self._groups.get(routed.key) or self._logic(routed.key, None)
                 self._groups[routed.key] = group
                 self._collect(group.on_batch([routed.bundle]))
             else:
                 self._shard.collect(routed.bundle)
+
+    def _logic(self, key: str, row: Any) -> Any:
+        if parse_key_group(key)[1] == ROWS_GROUP:
+            return FanOutLogic(row, self._fan_out)
+        return GateLogic(row, self._parts)
 
     def _collect(self, result: tuple[list[list[Any]], bool]) -> bool:
         lists, _ = result

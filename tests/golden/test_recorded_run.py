@@ -16,6 +16,7 @@ NOT_OF_THE_GATE = {
     "escalation": "a word that the recorded catalogs do not have",
     "answered": "a receipt of a notification with later steps",
     "seen": "a receipt of a notification that stops when it is seen",
+    "fanned_out": "the fan-out merges an event that names a topic, not the gate",
     "sent": "an attempt of delivery",
     "retrying": "an attempt of delivery",
     "render_error": "delivery renders",

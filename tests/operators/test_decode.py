@@ -264,7 +264,10 @@ def test_messages_of_a_channel_go_there_in_one_bundle_and_outcomes_to_the_tracke
 
 def test_waking_names_every_key_group_of_the_partitions_once() -> None:
     routed = decoder().wake(iter([0, 2]))
-    assert [one.key for one in routed] == ["0.0", "0.1", "0.2", "2.0", "2.1", "2.2"]
+    gate = [one.key for one in routed if one.step == "gate"]
+    assert gate == ["0.0", "0.1", "0.2", "2.0", "2.1", "2.2"]
+    assert [one.key for one in routed if one.step == "fan_out"] == ["0.256", "2.256"]
+    assert len(routed) == 8
     assert inputs(routed) == []
 
 

@@ -95,6 +95,18 @@ def test_the_first_start_reads_profiles_to_their_end_before_any_event(world: Wor
     assert not consumer.loading
 
 
+def test_the_first_start_reads_subscriptions_to_their_end_before_any_event(
+    world: World, start: Start
+) -> None:
+    world.write(topics.EVENTS, 50)
+    world.write(topics.PROFILES, 5)
+    world.write(topics.SUBSCRIPTIONS, 900)
+    consumer = start(world.consumer())
+    order = [record.topic for record in read(consumer, 955)]
+    assert set(order[:905]) == {topics.PROFILES, topics.SUBSCRIPTIONS}
+    assert not consumer.loading
+
+
 def test_a_crash_during_the_first_load_goes_on_loading(world: World, start: Start) -> None:
     world.write(topics.EVENTS, 5)
     world.write(topics.PROFILES, 30)

@@ -85,7 +85,8 @@ def test_profiles_are_compacted_and_the_rest_has_an_end() -> None:
     assert topic_config(topics.PROFILES, plan)["cleanup.policy"] == "compact"
     assert topic_config(topics.PROFILES, plan)["delete.retention.ms"] == str(2 * day_ms)
     assert topic_config(topics.DEAD, plan)["retention.ms"] == str(9 * day_ms)
-    for name in set(topics.KEYED) - {topics.PROFILES}:
+    assert topic_config(topics.SUBSCRIPTIONS, plan) == topic_config(topics.PROFILES, plan)
+    for name in set(topics.KEYED) - {topics.PROFILES, topics.SUBSCRIPTIONS}:
         assert topic_config(name, plan) == {"cleanup.policy": "delete", "retention.ms": str(2 * day_ms)}
 
 

@@ -103,6 +103,12 @@ class Crashes(RuleBasedStateMachine):
     def get(self, key_group: str, user: str) -> None:
         assert self.rig.key_group(key_group).get(user) == self.now.records[key_group].get(user)
 
+    @rule(key_group=KEY_GROUP, start=USER, end=USER, limit=st.integers(1, 7))
+    def scan(self, key_group: str, start: str, end: str, limit: int) -> None:
+        records = sorted(self.now.records[key_group].items())
+        expected = [(user, record) for user, record in records if start <= user < end][:limit]
+        assert self.rig.key_group(key_group).scan(start, end, limit) == expected
+
     @rule(key_group=KEY_GROUP, user=USER, timer_id=TIMER_ID, due=DUE)
     def hold(self, key_group: str, user: str, timer_id: str, due: int) -> None:
         payload = self._next("payload").encode()

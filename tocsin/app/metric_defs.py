@@ -39,6 +39,11 @@ METRICS: Mapping[str, MetricDef] = {
     "tocsin_tombstones_total": MetricDef(
         "counter", "", ("topic",), "records of declared topics without a value, which are no events"
     ),
+    "tocsin_subscribers": MetricDef("gauge", "", (), "subscriptions to topics that the process keeps"),
+    "tocsin_fan_outs_open": MetricDef(
+        "gauge", "", (), "events that are not handed to all subscribers of their topic yet, by partition"
+    ),
+    "tocsin_fanned_out_total": MetricDef("counter", "", (), "events handed to subscribers of topics"),
     "tocsin_epoch_close_ms": MetricDef(
         "gauge", "ms", ("quantile",), "end of an epoch until it is durable, over the last 2,000 epochs"
     ),

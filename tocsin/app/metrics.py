@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from operators.fan_out import FanOutTally
 from sources.source import Epochs
 from tocsin.app.health import HealthChecks
 from tocsin.app.metric_defs import METRICS
@@ -23,6 +24,7 @@ class Meters:
     def __init__(self) -> None:
         self.decisions: Counter[tuple[str, str, str]] = Counter()
         self.calls: Counter[tuple[str, str, str]] = Counter()
+        self.fan_out = FanOutTally()
         self.provider_seconds = Histogram(
             "tocsin_provider_seconds",
             METRICS["tocsin_provider_seconds"].help,
@@ -122,12 +124,20 @@ class _ProcessCollector(Collector):
         yield _family("tocsin_forwarded_total", _by_topic(decoder.forwarded))
         yield _family("tocsin_tombstones_total", _by_topic(decoder.skipped))
         yield _family("tocsin_epoch_close_ms", _quantiles(list(watched.epochs.took_ms)))
+        yield from self._fan_out()
         yield from self._topics()
         yield from self._delivery()
         yield _family("tocsin_healthy", {(): float(watched.checks.report().healthy)})
         if watched.writer is not None:
             yield _family("tocsin_clickhouse_rows_total", {(): watched.writer.rows})
             yield _family("tocsin_clickhouse_waiting", {(): watched.writer.waiting})
+
+    def _fan_out(self) -> Iterable[Metric]:
+        tally = self._watched.meters.fan_out
+        totals = list(tally.totals.values())
+        yield _family("tocsin_subscribers", {(): sum(each.subscribers for each in totals)})
+        yield _family("tocsin_fan_outs_open", {(): sum(each.open for each in totals)})
+        yield _family("tocsin_fanned_out_total", {(): tally.reached})
 
     def _topics(self) -> Iterable[Metric]:
         consumer = self._watched.consumer

@@ -72,6 +72,8 @@ class Envelope(msgspec.Struct, gc=False):
     datacontenttype: str | None = None
     data: msgspec.Raw = _NO_DATA
     data_base64: str | None = None
+    tocsintopic: _Text | None = None
+    tocsinfanout: _Text | None = None
 
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
@@ -90,6 +92,8 @@ _CURES = {
     "time": TIME_CURE,
     "tocsinsendat": TIME_CURE,
     "tocsinexpires": TIME_CURE,
+    "tocsintopic": "name the topic whose subscribers get the event, or leave it out and name a user",
+    "tocsinfanout": "leave it out; only Tocsin writes it",
     "data": "send one JSON object whose numbers fit a double and whose nesting is shallow",
     "datacontenttype": "send the data as application/json",
     "data_base64": "send base64 of one JSON object, or the object itself in `data`",
@@ -275,14 +279,15 @@ def is_deep(data: bytes, parsed: object) -> bool:
 
 
 def _event(raw: RawRecord, envelope: Envelope, limits: EventLimits, default_tenant: str) -> Event:
-    topic, partition, offset, received_ms, _, _, _ = raw
+    raw_topic, partition, offset, received_ms, _, _, _ = raw
     version = envelope.specversion
     if version != "1.0" and version != "1" and not version.startswith("1."):
         _refuse("specversion", "not 1.x")
     # SDKs for Java and Go write a numeric extension as a number in JSON, and as text in a header.
     tenant = default_tenant if envelope.tenant is None else str(envelope.tenant)
-    user = envelope.subject or _contact_user(envelope)
-    joined = f"{envelope.id}{envelope.source}{envelope.type}{user}{tenant}"
+    topic, fanned_out = envelope.tocsintopic or "", envelope.tocsinfanout or ""
+    user = _topic_user(envelope) if topic or fanned_out else envelope.subject or _contact_user(envelope)
+    joined = f"{envelope.id}{envelope.source}{envelope.type}{user}{tenant}{topic}{fanned_out}"
     if len(joined) > MAX_TEXT or not joined.isprintable() or "/" in tenant:
         _check_names(envelope, tenant, user)
     time_ms = received_ms if envelope.time is None else _time("time", envelope.time)
@@ -297,13 +302,29 @@ def _event(raw: RawRecord, envelope: Envelope, limits: EventLimits, default_tena
         user,
         time_ms,
         envelope.data,
-        Origin(topic, partition, offset),
+        Origin(raw_topic, partition, offset),
         received_ms,
         None if recipient is None else read_recipient(recipient),
         None if sends is None else _time("tocsinsendat", sends),
         None if expires is None else _time("tocsinexpires", expires),
-        topic == topics.BULK,
+        raw_topic == topics.BULK,
+        topic,
+        fanned_out,
     )
+
+
+def _topic_user(envelope: Envelope) -> str:
+    """Return the subscriber that an event was fanned out to; empty for an event that names a topic.
+
+    The subject of an event that names a topic is free: it may say what the event is about.
+    """
+    if envelope.tocsinfanout is None:
+        if envelope.recipient is not None:
+            _refuse("recipient", "beside tocsintopic, which names the recipients")
+        return ""
+    if envelope.tocsintopic is None or envelope.subject is None:
+        _refuse("tocsinfanout", "without tocsintopic and subject")
+    return envelope.subject
 
 
 def _check_names(envelope: Envelope, tenant: str, user: str) -> None:
@@ -315,6 +336,8 @@ def _check_names(envelope: Envelope, tenant: str, user: str) -> None:
         "type": envelope.type,
         "subject": user,
         "tenant": tenant,
+        "tocsintopic": envelope.tocsintopic or "",
+        "tocsinfanout": envelope.tocsinfanout or "",
     }
     for field, text in names.items():
         if fault := name_fault(text):

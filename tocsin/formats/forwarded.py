@@ -35,13 +35,15 @@ class _Document(msgspec.Struct, omit_defaults=True, gc=False):
     id: str
     source: str
     type: str
-    subject: str
+    subject: str | None
     time: str
     tenant: str
     data: msgspec.Raw
     recipient: Recipient | None = None
     tocsinsendat: str | None = None
     tocsinexpires: str | None = None
+    tocsintopic: str = ""
+    tocsinfanout: str = ""
 
 
 MOVED_HEADER: Final = "tocsin-moved"
@@ -105,17 +107,19 @@ def rewritten(event: Event) -> RawRecord:
             event.id,
             event.source,
             event.type,
-            event.user,
+            event.user or None,
             _rfc3339(event.time_ms),
             event.tenant,
             event.data,
             event.recipient,
             None if event.send_at_ms is None else _rfc3339(event.send_at_ms),
             None if event.expires_ms is None else _rfc3339(event.expires_ms),
+            event.topic,
+            event.fanned_out,
         )
     )
     topic, partition, offset = event.origin.topic, event.origin.partition, event.origin.offset
-    key = f"{event.tenant}/{event.user}".encode()
+    key = f"{event.tenant}/{event.user or event.topic}".encode()
     return RawRecord(topic, partition, offset, event.received_ms, key, value, ())
 
 

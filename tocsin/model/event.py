@@ -28,6 +28,9 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
     `data` keeps the JSON bytes as they came: they are parsed only where an expression asks for them, and
     copied into messages untouched. Times are milliseconds since 1970 UTC.
+
+    An event with a `topic` is for its subscribers and has no `user`. Each subscriber gets it with the user's
+    id; then `fanned_out` is the origin of the event that named the topic.
     """
 
     tenant: str
@@ -43,3 +46,5 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     send_at_ms: int | None = None
     expires_ms: int | None = None
     bulk: bool = False
+    topic: str = ""
+    fanned_out: str = ""

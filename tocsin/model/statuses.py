@@ -63,6 +63,8 @@ class Reason(StrEnum):
     TARGET_BLOCKED = "target_blocked"
     ERASED = "erased"
     SEEN = "seen"
+    # merged
+    FANNED_OUT = "fanned_out"
     # held
     QUIET_HOURS = "quiet_hours"
     SCHEDULED = "scheduled"
@@ -114,6 +116,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.TARGET_BLOCKED: "A receipt blocks this address or device: it is gone, or refuses messages.",
     Reason.ERASED: "The user was erased.",
     Reason.SEEN: "The user has seen it on another channel; the detail names the receipt.",
+    Reason.FANNED_OUT: "It went to the subscribers of its topic; each has outcomes of its own.",
     Reason.QUIET_HOURS: "It is held until the user's quiet hours end and its send window opens.",
     Reason.SCHEDULED: "It is held until the time asked for.",
     Reason.AWAITING_PROFILE: "The user is not known yet; it is held a short while for the profile.",

@@ -13,6 +13,7 @@ RECEIPTS = "receipts"
 RETRIES = "retries"
 OUTCOMES = "outcomes"
 DEAD = "dead"
+SUBSCRIPTIONS = "subscriptions"
 
 
 def messages(channel: Channel | str, *, bulk: bool = False) -> str:
@@ -21,7 +22,10 @@ def messages(channel: Channel | str, *, bulk: bool = False) -> str:
 
 
 MESSAGES = tuple(messages(channel, bulk=bulk) for channel in CHANNELS for bulk in (False, True))
-GATE_INPUTS = (PROFILES, RECEIPTS, RETRIES, EVENTS, BULK)
+# The places of EVENTS and BULK in ALL are stored (`tocsin.decision.dedup`): add behind them.
+GATE_INPUTS = (PROFILES, RECEIPTS, RETRIES, EVENTS, BULK, SUBSCRIPTIONS)
+READ_FIRST = (PROFILES, SUBSCRIPTIONS)
+"""Compacted topics: a first start reads them to their end before the first event."""
 KEYED = (*GATE_INPUTS, *MESSAGES, OUTCOMES)
 ALL = (*KEYED, DEAD)
 
@@ -31,6 +35,7 @@ PURPOSE = {
     PROFILES: "contacts, devices, preferences; compacted; key tenant/user; null erases",
     RECEIPTS: "delivered, opened, clicked, bounced, gone…",
     RETRIES: "messages that must be decided and tried again",
+    SUBSCRIPTIONS: "which users a topic has; compacted; key tenant/topic/user; null unsubscribes",
     OUTCOMES: "the notification log",
     DEAD: "dead letters: original bytes, reason and origin in headers",
 } | dict.fromkeys(MESSAGES, "admitted messages of one channel")

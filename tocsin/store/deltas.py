@@ -125,6 +125,13 @@ class Unapplied(Generic[Key]):
         """Return every change with its newest value."""
         return {**self._in_flight, **self._snapshotted, **self._touched}
 
+    def within(self, start: Key, end: Key) -> dict[Key, bytes | None]:
+        """Return the changes from `start` to before `end` with their newest values."""
+        found: dict[Key, bytes | None] = {}
+        for changes in (self._in_flight, self._snapshotted, self._touched):
+            found.update({key: value for key, value in changes.items() if start <= key < end})
+        return found
+
     def snapshot(self) -> tuple[tuple[Key, bytes | None], ...]:
         """Return all changes that a stored row must hold."""
         if self._snapshotted:

@@ -6,7 +6,7 @@ import msgspec
 
 from tocsin.errors import StateError
 from tocsin.store.deltas import FORMAT
-from tocsin.store.keys import VERSION, opened
+from tocsin.store.keys import ROWS_GROUP, VERSION, opened
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True, rename={"key_groups": "lanes"}):
@@ -38,7 +38,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, rename={"key_groups": 
         return (
             0 <= partition < self.partitions
             and partition % self.shards == self.shard
-            and 0 <= key_group < self.key_groups
+            and (0 <= key_group < self.key_groups or key_group == ROWS_GROUP)
         )
 
 

@@ -1,6 +1,6 @@
 """One key group: its users' records and timers, read through a cache, changed once per epoch."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
@@ -149,6 +149,26 @@ class KeyGroup(Generic[R]):
                 record = self._codec.decode(opened(value))
             if record is not None:
                 yield user, record
+
+    def scan(self, start: str, end: str, limit: int) -> list[tuple[str, R]]:
+        """Read up to `limit` records from `start` to before `end`, in key order, as they were written last.
+
+        Costs a look at each change that the base does not have yet. Both ends must be of ASCII, or keys of
+        records: the base orders keys by their UTF-8 bytes, which is the order of their characters.
+        """
+        changed = self._records.within(start, end)
+        rows = self._base.scan(self._keys.record + start.encode(), self._keys.record + end.encode())
+        found = [(key, value) for key, value in changed.items() if value is not None]
+        found += islice(self._unchanged(rows, changed), limit)
+        return [(key, self._codec.decode(opened(value))) for key, value in sorted(found)[:limit]]
+
+    def _unchanged(
+        self, rows: Iterator[tuple[bytes, bytes]], changed: Container[str]
+    ) -> Iterator[tuple[str, bytes]]:
+        cut = len(self._keys.record)
+        for row, value in rows:
+            if (key := row[cut:].decode()) not in changed:
+                yield key, value
 
     def snapshot(self) -> Delta:
         """Give Bytewax the row of the closing epoch: all changes the base may lack.

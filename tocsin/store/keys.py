@@ -8,6 +8,8 @@
 | partition, key group, `s` | timers held, floor |
 | `ff ff`, `meta` | identity and applied epoch |
 
+The key group with the number `ROWS_GROUP` belongs to no users. There a step keeps rows of its own.
+
 Numbers are big-endian, so byte order is due order. Each value starts with a version byte. The `h` and `t`
 rows of a timer are written and deleted together; the `h` row says where its `t` row stands.
 """
@@ -19,6 +21,8 @@ from tocsin.errors import StateError
 VERSION = b"\x01"
 META = b"\xff\xffmeta"
 DUE_BYTES = 8
+ROWS_GROUP = 256
+"""Number of the key group that keeps a partition's rows; those of users have smaller numbers."""
 _LENGTH_BYTES = 4
 _LATEST_MS = 1 << 62
 _RECORD, _HELD, _TIMER, _STATUS, _AFTER_TIMERS = b"r", b"h", b"t", b"s", b"u"
@@ -47,6 +51,15 @@ def group_keys(key: str) -> GroupKeys:
         after_records=prefix + _STATUS,
         after_timers=prefix + _AFTER_TIMERS,
     )
+
+
+def rows_key(partition: int) -> str:
+    """Name the key group that keeps a partition's rows.
+
+    >>> rows_key(3)
+    '3.256'
+    """
+    return f"{partition}.{ROWS_GROUP}"
 
 
 def parse_key_group(key: str) -> tuple[int, int]:

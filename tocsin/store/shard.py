@@ -18,6 +18,21 @@ from tocsin.store.keys import parse_key_group
 from tocsin.store.outbox import AS_THEY_ARE, Form, Outbox
 
 R = TypeVar("R")
+V = TypeVar("V")
+_CACHED_ROWS = 64
+
+
+class _Plain:
+    """A codec of bytes."""
+
+    def encode(self, record: bytes) -> bytes:
+        return record
+
+    def decode(self, data: bytes) -> bytes:
+        return data
+
+
+_PLAIN = _Plain()
 
 
 class Shard(Generic[R]):
@@ -49,7 +64,7 @@ class Shard(Generic[R]):
         self._lineage = base.meta.lineage
         self._outbox = Outbox(self._lineage, base.meta.published, form)
         self._log = EpochLog(base, self._outbox, publish, patience_s=patience_s)
-        self._key_groups: dict[str, KeyGroup[R]] = {}
+        self._key_groups: dict[str, KeyGroup[Any]] = {}
         self._store_epoch: int | None = None
         self._newest_row = 0
 
@@ -126,6 +141,16 @@ class Shard(Generic[R]):
         Raises:
             StateError: the key group is not this shard's, or the row does not belong to the base.
         """
+        return self._open(key, resume, self._codec, self._cache_share)
+
+    def rows(self, key: str, resume: Delta | None = None) -> KeyGroup[bytes]:
+        """Build the key group of a partition's rows (`tocsin.store.keys.rows_key`), as `key_group` does.
+
+        Its records are bytes; no user is among them.
+        """
+        return self._open(key, resume, _PLAIN, _CACHED_ROWS)
+
+    def _open(self, key: str, resume: Delta | None, codec: Codec[V], cache: int) -> KeyGroup[V]:
         if key in self._key_groups:
             return self._key_groups[key]
         if not self._identity.owns(*parse_key_group(key)):
@@ -137,10 +162,9 @@ class Shard(Generic[R]):
         if delta:
             self._check_row_epoch(delta.epoch)
         lacking = delta if delta and delta.epoch > self._base.meta.applied else None
-        self._key_groups[key] = KeyGroup(
-            key, base=self._base, log=self._log, codec=self._codec, cache=self._cache_share, resume=lacking
-        )
-        return self._key_groups[key]
+        made = KeyGroup(key, base=self._base, log=self._log, codec=codec, cache=cache, resume=lacking)
+        self._key_groups[key] = made
+        return made
 
     def closing(self) -> int:
         """Close an epoch; the source calls it in `snapshot()` and stores the number returned.

@@ -1,0 +1,261 @@
+"""Fan-out: an event that names a topic becomes one event for each subscriber.
+
+An event is read on one partition, and its subscribers lie on all of them. So its first partition ends it as
+`merged` and copies it to every partition. There its fan-out is open until the cursor has passed the last
+subscriber (`tocsin.decision.fan_out`). What a subscriber gets is the same CloudEvent with the user's id, on
+the user's partition of `events` or `bulk`; from there on it is an event like any other.
+
+A turn looks at a bounded number of subscriptions, and all turns of an epoch share a bound, so a topic of a
+million delays nobody.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import bytewax.operators as op
+from bytewax.dataflow import operator
+from bytewax.operators import KeyedStream, StatefulBatchLogic
+from msgspec.structs import replace
+
+from operators.gate import GateInput, GroupBatch, Stored, Timing
+from sources.partitioner import partition_of
+from tocsin.catalog.loader import Catalog
+from tocsin.decision.fan_out import FanOut, FanOutPolicy, Totals, Turn
+from tocsin.decision.subjects import WholeEvent
+from tocsin.decision.verdict import Detail
+from tocsin.formats.codec import dead_letter, encode
+from tocsin.formats.forwarded import (
+    CONTENT_TYPE,
+    RECEIVED_HEADER,
+    as_cloudevent,
+    is_forwarded,
+    marks_of,
+    rewritten,
+)
+from tocsin.model import topics
+from tocsin.model.event import Event
+from tocsin.model.ids import digest, outcome_id
+from tocsin.model.outcome import Outcome
+from tocsin.model.raw import OutRecord, RawRecord
+from tocsin.model.statuses import Reason, Status
+from tocsin.model.subscription import SubscriptionChange
+from tocsin.store.deltas import Delta
+from tocsin.store.key_group import KeyGroup
+
+_POLL = timedelta(milliseconds=2)
+A_TURN = 128
+"""Subscriptions that one turn looks at."""
+AN_EPOCH = 2_000
+"""Subscriptions that all turns of an epoch look at."""
+_BEHIND = 8
+"""While events wait in this process, a turn is so many times smaller."""
+_EXPIRED_A_TURN = 200
+
+OpenRows = Callable[[str, Delta | None], KeyGroup[bytes]]
+
+
+class Pace:
+    """Bounds how many subscriptions an epoch looks at, so that other events do not wait.
+
+    Args:
+        is_behind: tells whether events wait in this process.
+        a_turn: most in a turn.
+        an_epoch: most in an epoch.
+    """
+
+    def __init__(self, is_behind: Callable[[], bool], a_turn: int = A_TURN, an_epoch: int = AN_EPOCH) -> None:
+        self._is_behind = is_behind
+        self._a_turn = a_turn
+        self._an_epoch = self._left = an_epoch
+
+    def take(self) -> int:
+        """Take what the next turn may look at; 0 if the epoch has had enough."""
+        most = max(1, self._a_turn // _BEHIND) if self._is_behind() else self._a_turn
+        taken = min(most, self._left)
+        self._left -= taken
+        return taken
+
+    def refill(self) -> None:
+        """Begin an epoch."""
+        self._left = self._an_epoch
+
+
+class FanOutTally:
+    """Counts for metrics.
+
+    Attributes:
+        totals: subscribers and open events, by key group.
+        reached: events that subscribers got.
+    """
+
+    def __init__(self) -> None:
+        self.totals: dict[str, Totals] = {}
+        self.reached = 0
+
+
+class FanOutParts(NamedTuple):
+    """What the fan-out works with.
+
+    Attributes:
+        rows: opens the rows of a partition (`tocsin.store.shard.Shard.rows`).
+        catalog: the catalog in force.
+        policy: bounds.
+        partitions: partitions of every keyed topic.
+        timing: the time between records.
+        pace: bounds an epoch.
+        tally: counts the fan-out; `outcomes` those by (status, channel, reason).
+    """
+
+    rows: OpenRows
+    catalog: Callable[[], Catalog]
+    policy: FanOutPolicy
+    partitions: int
+    timing: Timing
+    pace: Pace
+    tally: FanOutTally
+    outcomes: Counter[tuple[str, str, str]]
+
+
+class FanOutLogic(StatefulBatchLogic[GroupBatch, list[OutRecord], Stored]):
+    """The topics of one partition: takes subscriptions and events, and fans open events out in turns."""
+
+    def __init__(self, stored: Stored | None, parts: FanOutParts) -> None:
+        self._parts = parts
+        self._key, self._partition = "", 0
+        self._rows: KeyGroup[bytes] | None = None
+        self._fan_out: FanOut
+        self._now_ms = 0
+        if stored is not None:
+            self._open(*stored)
+
+    def _open(self, key: str, delta: Delta | None) -> KeyGroup[bytes]:
+        self._key, self._partition = key, int(key.partition(".")[0])
+        self._rows = self._parts.rows(key, delta)
+        self._fan_out = FanOut(self._rows, self._parts.policy)
+        self._parts.tally.totals[key] = self._fan_out.totals
+        return self._rows
+
+    def on_batch(self, values: list[GroupBatch]) -> tuple[list[list[OutRecord]], bool]:
+        """Take records in order, then fan out; an empty bundle only wakes the partition."""
+        out: list[OutRecord] = []
+        for batch in values:
+            if self._rows is None:
+                self._open(batch.key_group, None)
+            for entry in batch.inputs:
+                self._now_ms = max(self._now_ms, entry.now_ms)
+                self._take(entry, out)
+        self._turn(out)
+        return ([out] if out else []), False
+
+    def on_notify(self) -> tuple[list[list[OutRecord]], bool]:
+        """Fan out although nothing came."""
+        out: list[OutRecord] = []
+        if self._rows is not None and not self._parts.timing.in_gap():
+            self._turn(out)
+        return ([out] if out else []), False
+
+    def notify_at(self) -> datetime | None:
+        """Wake soon while an event is open."""
+        if self._rows is None or not self._fan_out.totals.open:
+            return None
+        return self._parts.timing.utc_now() + _POLL
+
+    def snapshot(self) -> Stored:
+        """Return what this epoch changed; the rest is in the base."""
+        assert self._rows is not None, "Bytewax builds a logic only for an item or a stored row"
+        self._parts.pace.refill()
+        return self._key, self._rows.snapshot()
+
+    def _take(self, entry: GateInput, out: list[OutRecord]) -> None:
+        item = entry.item
+        if isinstance(item, SubscriptionChange):
+            self._fan_out.subscribe(item)
+            return
+        assert isinstance(item, Event), "the decoder sends nothing else here"
+        if is_forwarded(entry.raw):
+            self._fan_out.begin(item, entry.now_ms)
+        else:
+            self._decide(item, entry.raw, entry.now_ms, out)
+
+    def _decide(self, event: Event, raw: RawRecord, now_ms: int, out: list[OutRecord]) -> None:
+        """Give an event its final outcome where it was read, and copy it to all partitions."""
+        catalog = self._parts.catalog()
+        candidates = catalog.candidates(event.tenant, event.type)
+        whole = WholeEvent(event, now_ms, catalog.version)
+        if candidates is None:
+            self._log(whole.outcome(Status.DEAD, Reason.BAD_FIELD, {"error": _NO_TENANT}), out)
+            raw = as_cloudevent(event, raw)
+            letter = dead_letter(raw, "gate", Reason.BAD_FIELD, _NO_TENANT, last_ms=now_ms)
+            out.append(replace(letter, partition=self._partition))
+        elif first := self._fan_out.duplicate(event, now_ms):
+            self._log(whole.outcome(Status.SUPPRESSED, Reason.DUPLICATE, {"original": first}), out)
+        elif not candidates.notifications:
+            self._log(whole.outcome(Status.SUPPRESSED, Reason.NO_MATCH), out)
+        else:
+            detail: Detail = {"topic": event.topic, "parts": self._parts.partitions}
+            self._log(whole.outcome(Status.MERGED, Reason.FANNED_OUT, detail), out)
+            out += self._copies(event, raw)
+
+    def _copies(self, event: Event, raw: RawRecord) -> list[OutRecord]:
+        topic = topics.BULK if event.bulk else topics.EVENTS
+        key, marks = f"{event.tenant}/{event.topic}".encode(), marks_of(raw)
+        headers = (CONTENT_TYPE, *marks) if topics.is_declared(raw.topic) else (*raw.headers, *marks)
+        value, count = as_cloudevent(event, raw).value, self._parts.partitions
+        return [OutRecord(topic, partition, key, value, headers) for partition in range(count)]
+
+    def _turn(self, out: list[OutRecord]) -> None:
+        if self._rows is None:
+            return
+        self._fan_out.expire(self._now_ms, _EXPIRED_A_TURN)
+        if self._fan_out.totals.open and (limit := self._parts.pace.take()):
+            self._hand_out(self._fan_out.turn(limit), out)
+
+    def _hand_out(self, turn: Turn, out: list[OutRecord]) -> None:
+        """Write the events of a turn, and with the last one the outcome of this partition's part."""
+        out += [self._addressed(turn.event, user) for user in turn.users]
+        self._parts.tally.reached += len(turn.users)
+        if turn.finished:
+            detail: Detail = {
+                "topic": turn.event.topic,
+                "part": self._partition,
+                "parts": self._parts.partitions,
+                "users": turn.reached,
+            }
+            self._log(self._part(turn, detail), out)
+
+    def _addressed(self, event: Event, user: str) -> OutRecord:
+        """Write the event for one subscriber."""
+        key = f"{event.tenant}/{user}".encode()
+        value = rewritten(replace(event, user=user, fanned_out=str(event.origin))).value
+        headers = ((RECEIVED_HEADER, str(event.received_ms).encode()),)
+        topic = topics.BULK if event.bulk else topics.EVENTS
+        return OutRecord(topic, partition_of(key, self._parts.partitions), key, value, headers)
+
+    def _part(self, turn: Turn, detail: Detail) -> Outcome:
+        """Write the final outcome of what one event means to one partition."""
+        whole = WholeEvent(turn.event, turn.now_ms, self._parts.catalog().version)
+        part = digest("fan-out", str(turn.event.origin), str(self._partition))
+        common = whole.outcome(Status.MERGED, Reason.FANNED_OUT, detail)
+        return replace(common, notification_id=part, outcome_id=outcome_id(part, str(Status.MERGED)))
+
+    def _log(self, outcome: Outcome, out: list[OutRecord]) -> None:
+        self._parts.outcomes[outcome.status, outcome.channel, outcome.reason] += 1
+        key = f"{outcome.tenant}/{outcome.user}".encode()
+        out.append(OutRecord(topics.OUTCOMES, self._partition, key, encode(outcome)))
+
+
+_NO_TENANT = "tenant: not in the catalog; add tenants/<tenant>.yaml or correct the event's `tenant`"
+
+
+@operator
+def fan_out(step_id: str, up: KeyedStream[GroupBatch], *, parts: FanOutParts) -> KeyedStream[list[OutRecord]]:
+    """Keep subscriptions, and hand each event of a topic to every subscriber once, in order per topic.
+
+    Args:
+        step_id: names the step in the recovery store: never change it.
+        up: bundles by partition (`tocsin.store.keys.rows_key`); an empty bundle wakes one at start.
+        parts: the store, the catalog and the time.
+    """
+    return op.stateful_batch("topics", up, lambda stored: FanOutLogic(stored, parts))

@@ -1,0 +1,173 @@
+"""The fan-out over the real store: everybody once and in order, on two shards, whenever one dies."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from operators.fan_out import Pace
+from tests.operators.fan_out_fleet import POINTS, Fleet
+from tocsin.app.audit import Audit
+from tocsin.model import topics
+from tocsin.model.outcome import Outcome
+
+USERS = tuple(f"user-{number:02}" for number in range(20))
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    made = Fleet(tmp_path)
+    yield made
+    made.close()
+
+
+def reached(fleet: Fleet) -> Counter[tuple[str, str]]:
+    """Count the records of each event and user; copies after a crash must have equal bytes."""
+    assert len(set(fleet.addressed())) == len({one[:2] for one in fleet.addressed()})
+    return Counter(one[:2] for one in fleet.addressed())
+
+
+def finals(fleet: Fleet) -> list[tuple[str, str, bool]]:
+    """List status, reason and whether it is about a part, of every outcome."""
+    return sorted((one.status, one.reason, bool(one.notification_id)) for one in fleet.outcomes())
+
+
+def parts(fleet: Fleet) -> list[Outcome]:
+    return [one for one in fleet.outcomes() if one.notification_id]
+
+
+def test_subscribers_of_all_partitions_get_the_event_at_their_own(fleet: Fleet) -> None:
+    for user in USERS:
+        fleet.subscribe(user)
+    fleet.subscribe("other", "t2")
+    fleet.event(1)
+    fleet.settle()
+    assert reached(fleet) == dict.fromkeys((("e1", user) for user in USERS), 1)
+    assert finals(fleet) == [("merged", "fanned_out", part) for part in (False, True, True)]
+    (whole,) = [one for one in fleet.outcomes() if not one.notification_id]
+    assert (whole.event_id, whole.origin, whole.user, whole.detail) == (
+        "e1",
+        "events/1/0",
+        "",
+        {"topic": "t", "parts": 2},
+    )
+    assert sum(int(one.detail["users"] or 0) for one in parts(fleet)) == len(USERS)
+    assert {one.detail["part"] for one in parts(fleet)} == {0, 1}
+    assert fleet.rows() != [], "it is remembered for duplicates"
+    assert all(key[0] == "k" for key in fleet.rows())
+
+
+def test_what_a_subscriber_gets_is_the_event_with_the_user(fleet: Fleet) -> None:
+    fleet.subscribe("ann/1")
+    fleet.event(1, subject="flight UA 1545", time="2026-05-28T20:26:40Z")
+    fleet.settle()
+    ((_, user, value),) = fleet.addressed()
+    assert user == "ann/1"
+    assert b'"subject":"ann/1"' in value
+    for kept in (b'"id":"e1"', b'"source":"/s"', b'"time":"2026-05-28T20:26:40.000Z"', b'"data":{"n":1}'):
+        assert kept in value
+    assert b'"tocsintopic":"t","tocsinfanout":"events/1/0"' in value
+
+
+def test_a_bulk_event_stays_bulk(fleet: Fleet) -> None:
+    fleet.subscribe("ann")
+    fleet.event(1, stream=topics.BULK)
+    fleet.settle()
+    assert fleet.addressed() == []
+    assert [one[:2] for one in fleet.addressed(topics.BULK)] == [("e1", "ann")]
+
+
+def test_a_duplicate_names_its_original_and_reaches_nobody(fleet: Fleet) -> None:
+    fleet.subscribe("ann")
+    fleet.event(1)
+    fleet.event(1)
+    fleet.settle()
+    assert reached(fleet) == {("e1", "ann"): 1}
+    (duplicate,) = [one for one in fleet.outcomes() if one.reason == "duplicate"]
+    assert (duplicate.status, duplicate.detail) == ("suppressed", {"original": "events/1/0"})
+
+
+def test_what_no_notification_wants_or_no_tenant_has_is_not_fanned_out(fleet: Fleet) -> None:
+    fleet.subscribe("ann")
+    fleet.event(1, type="unheard.of")
+    fleet.event(2, tenant="nobodys")
+    fleet.settle()
+    assert finals(fleet) == [("dead", "bad_field", False), ("suppressed", "no_match", False)]
+    (letter,) = [one for at in range(2) for one in fleet.log.records[topics.DEAD, at]]
+    assert dict(letter.headers)["tocsin-error"].startswith(b"tenant: not in the catalog")
+
+
+def test_the_audit_counts_an_event_as_in_flight_until_every_part_is_finished(fleet: Fleet) -> None:
+    for user in USERS:
+        fleet.subscribe(user)
+    fleet.event(1)
+    fleet.settle()
+    audit = Audit()
+    audit.event("events/1/0")
+    outcomes = sorted(fleet.outcomes(), key=lambda one: bool(one.notification_id))
+    for left, outcome in enumerate(reversed(range(len(outcomes)))):
+        audit.outcome(outcomes[left])
+        drawn = audit.reconcile()
+        assert (drawn.in_flight, drawn.settled, drawn.error) == ((1, 0, 0) if outcome else (0, 1, 0))
+
+
+@pytest.mark.parametrize(("point", "shards"), [*((point, 2) for point in POINTS), ("stored", 1)])
+def test_a_shard_that_dies_in_any_epoch_loses_nobody_and_reaches_nobody_twice(
+    tmp_path: Path, point: str, shards: int
+) -> None:
+    whole = play(tmp_path / "whole", shards, {})
+    for number in range(2 * shards, whole - shards, 5):
+        play(tmp_path / str(number), shards, {number: point})
+    play(tmp_path / "often", shards, dict.fromkeys(range(0, whole, 3), point))
+
+
+def play(folder: Path, shards: int, deaths: dict[int, str]) -> int:
+    """Let two events of one topic pass, with deaths; check what came of them; return the epochs it took."""
+    folder.mkdir()
+    fleet = Fleet(folder, shards)
+    for user in USERS:
+        fleet.subscribe(user)
+    fleet.settle()
+    for number in (1, 2):
+        fleet.event(number)
+    epochs = fleet.settle(deaths)
+    found = reached(fleet)
+    assert set(found) == {(f"e{number}", user) for number in (1, 2) for user in USERS}
+    assert finals(fleet) == [("merged", "fanned_out", part) for part in [False] * 2 + [True] * 4]
+    assert sum(int(one.detail["users"] or 0) for one in parts(fleet)) == 2 * len(USERS)
+    for user in USERS:
+        order = list(dict.fromkeys(event for event, who, _ in fleet.addressed() if who == user))
+        assert order == ["e1", "e2"], "each user gets the events of a topic in their order"
+    if not deaths:
+        assert set(found.values()) == {1}
+    fleet.close()
+    return epochs
+
+
+def test_a_turn_is_smaller_while_events_wait_and_an_epoch_has_an_end() -> None:
+    behind = False
+    pace = Pace(lambda: behind, a_turn=80, an_epoch=100)
+    assert [pace.take(), pace.take(), pace.take()] == [80, 20, 0]
+    pace.refill()
+    behind = True
+    assert [pace.take(), pace.take()] == [10, 10]
+    assert Pace(lambda: True, a_turn=2, an_epoch=5).take() == 1, "it goes on, if slowly"
+
+
+def test_an_epoch_reaches_no_more_than_its_bound_and_unsubscribing_meanwhile_works(fleet: Fleet) -> None:
+    for user in USERS:
+        fleet.subscribe(user)
+    fleet.settle()
+    fleet.event(1)
+    (process,) = fleet.processes
+    counts = []
+    for epoch in range(12):
+        before = process.tally.reached
+        fleet._epoch(0, "", 50)  # noqa: SLF001
+        counts.append(process.tally.reached - before)
+        if epoch == 2:
+            fleet.subscribe(USERS[-1], on=False)
+    assert max(counts) <= 7
+    assert set(reached(fleet)) == {("e1", user) for user in USERS[:-1]}
+    assert {logic.notify_at() for logic in process.logics.values()} == {None}
