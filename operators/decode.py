@@ -31,12 +31,12 @@ from tocsin.formats.forwarded import (
     tombstone,
 )
 from tocsin.formats.marks import Marks
-from tocsin.formats.rfc3339 import LATEST_MS
 from tocsin.formats.subscriptions import decode_subscription
 from tocsin.model import ids, topics
 from tocsin.model.event import Event, Origin
 from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord
+from tocsin.model.rfc3339 import LATEST_MS
 from tocsin.model.statuses import Reason, Status
 from tocsin.model.subscription import SubscriptionChange
 from tocsin.store.keys import rows_key

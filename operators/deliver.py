@@ -16,8 +16,8 @@ from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from tocsin.delivery.channel import ChannelDelivery
-from tocsin.formats.rfc3339 import LATEST_MS
 from tocsin.model.raw import OutRecord, RawRecord
+from tocsin.model.rfc3339 import LATEST_MS
 
 Done = Callable[[str, int, int], None]
 # The only key of the stateful step: there is no state to split, and one key means one timer to poll.

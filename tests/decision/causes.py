@@ -7,12 +7,14 @@ from typing import NamedTuple
 import msgspec
 
 from tests.decision.gate_world import CATALOG, DATA, HOUR, MINUTE, NOON, World, profile
+from tocsin.catalog.compile import CompiledNotification
 from tocsin.catalog.matching import Match
 from tocsin.decision import engagement, limits
 from tocsin.decision.evaluation import Evaluation, Rule, Stage
 from tocsin.decision.recipient import Recipient
 from tocsin.decision.rules import bind
 from tocsin.decision.rules.backoff import backoff
+from tocsin.decision.rules.channel_window import channel_window
 from tocsin.decision.rules.contact_points import usable
 from tocsin.decision.rules.duplicate_key import duplicate_key
 from tocsin.decision.rules.expiry import expiry
@@ -21,6 +23,7 @@ from tocsin.decision.rules.preferences import channel_preferences, notification_
 from tocsin.decision.rules.quiet_hours import quiet_hours
 from tocsin.decision.rules.schedule import schedule
 from tocsin.decision.rules.seen import answered, seen
+from tocsin.decision.rules.snooze import snooze
 from tocsin.decision.subjects import EventSubject, MessageSubject
 from tocsin.decision.user_state import ContactPoint, UserRecord
 from tocsin.decision.verdict import Cancel, Detail, Expire, Hold, Suppress, Verdict
@@ -109,6 +112,26 @@ def key_taken() -> UserRecord:
     return record
 
 
+def hours(start: str, end: str, zone: str) -> Detail:
+    return {"window_start": start, "window_end": end, "zone": zone}
+
+
+def dropped() -> CompiledNotification:
+    """A notification of a tenant that drops what comes during a snooze."""
+    landed = CATALOG.notification("quiet", "landed")
+    assert landed is not None
+    return msgspec.structs.replace(landed, snooze_drops=True)
+
+
+def windowed() -> CompiledNotification:
+    """A notification whose mails leave only in the afternoon, by the tenant's settings."""
+    landed = CATALOG.notification("quiet", "landed")
+    assert landed is not None
+    channels = tuple(msgspec.structs.replace(one, window=(13 * 60, 21 * 60)) for one in landed.channels)
+    return msgspec.structs.replace(landed, channels=channels)
+
+
+DROPPED, WINDOWED = dropped(), windowed()
 ALL, NEW = tuple(Stage), (EVENT, TIMER)
 SLOT = Hold(NOON + 9 * MINUTE, Reason.LIMIT_HOLD, "notification:drip", NOON + 9 * MINUTE)
 FULL: Detail = {"counter": "notification:few", "limit": 3, "window_s": 3600.0, "count": 3}
@@ -138,7 +161,13 @@ CAUSES = (
         "chased",
         {"state": engaged(Level.READ)},
     ),
-    Cause("its expiry is over", expiry, Expire(), ALL, changes={"expires_ms": NOON - 1}),
+    Cause(
+        "its expiry is over",
+        expiry,
+        Expire(detail={"expires_ms": NOON - 1}),
+        ALL,
+        changes={"expires_ms": NOON - 1},
+    ),
     Cause(
         "the time asked for is still to come",
         schedule,
@@ -152,13 +181,6 @@ CAUSES = (
         Suppress(Reason.OPTED_OUT),
         ALL,
         changes={"recipient": ann(switched_off=("*",))},
-    ),
-    Cause(
-        "the snooze is not over",
-        notification_preferences,
-        Suppress(Reason.SNOOZED),
-        ALL,
-        changes={"recipient": ann(snoozed_until_ms=NOON + 1)},
     ),
     Cause(
         "the notification is switched off",
@@ -229,16 +251,37 @@ CAUSES = (
         changes={"not_before_ms": NOON + 1},
     ),
     Cause(
+        "the hours in which the channel may be used are to come",
+        channel_window,
+        Hold(NOON + HOUR, Reason.SEND_WINDOW, detail=hours("13:00", "21:00", "UTC")),
+        ALL,
+        changes={"notification": WINDOWED, "channel": "email"},
+    ),
+    Cause(
+        "the snooze is not over",
+        snooze,
+        Hold(NOON + 1, Reason.SNOOZED),
+        ALL,
+        changes={"recipient": ann(snoozed_until_ms=NOON + 1)},
+    ),
+    Cause(
+        "the snooze is not over, and the tenant drops",
+        snooze,
+        Suppress(Reason.SNOOZED, {"until_ms": NOON + 1}),
+        ALL,
+        changes={"recipient": ann(snoozed_until_ms=NOON + 1), "notification": DROPPED},
+    ),
+    Cause(
         "it is within the quiet hours",
         quiet_hours,
-        Hold(NOON + HOUR, Reason.QUIET_HOURS),
+        Hold(NOON + HOUR, Reason.QUIET_HOURS, detail=hours("11:00", "13:00", "UTC")),
         ALL,
         changes={"recipient": ann(quiet_hours=(11 * 60, 13 * 60))},
     ),
     Cause(
         "it is outside of its send window",
         quiet_hours,
-        Hold(NOON + 11 * HOUR, Reason.QUIET_HOURS),
+        Hold(NOON + 11 * HOUR, Reason.SEND_WINDOW, detail=hours("08:00", "20:00", "Asia/Tokyo")),
         ALL,
         "daytime",
         {"recipient": ann(timezone="Asia/Tokyo", own_timezone="Asia/Tokyo"), "now_ms": NOON - HOUR},

@@ -204,8 +204,10 @@ class Oracle:
             _say(user, event, name, "suppressed", reason, at_ms)
         elif not critical and self._limited(user, event, notice, at_ms, waited_for):
             pass
-        elif until_ms := self._quiet_until(person, notice, critical, at_ms):
-            self._hold(user, event, notice, until_ms, "quiet_hours", at_ms)
+        elif not critical and not self._required(notice) and person.snoozed_until_ms > at_ms:
+            self._hold(user, event, notice, person.snoozed_until_ms, "snoozed", at_ms)
+        elif quiet := self._quiet_until(person, notice, critical, at_ms):
+            self._hold(user, event, notice, *quiet, at_ms)
         else:
             self._route(user, person, event, notice, at_ms)
 
@@ -219,8 +221,6 @@ class Oracle:
     def _refusal(self, person: Person, notice: dict[str, Any], at_ms: int) -> str:
         if not person.enabled:
             return "opted_out"
-        if person.snoozed_until_ms > at_ms:
-            return "snoozed"
         if person.notifications.get(notice["name"]) is False:
             return "notification_off"
         return "category_off" if person.categories.get(notice["category"]) is False else ""
@@ -248,15 +248,18 @@ class Oracle:
             about["channel"] = limit.get("channel", "")
             yield {**limit, "counter": f"{scope}:{about[scope]}" if scope in about else scope}
 
-    def _quiet_until(self, person: Person, notice: dict[str, Any], critical: bool, at_ms: int) -> int:
+    def _quiet_until(
+        self, person: Person, notice: dict[str, Any], critical: bool, at_ms: int
+    ) -> tuple[int, str] | None:
         """Walk minute by minute to the end of quiet hours and of what is outside of the send window."""
         hours = self.tenant["quiet_hours"]
         quiet = person.quiet or (minute_of(hours["start"]), minute_of(hours["end"]))
-        until_ms = 0 if critical else _end_of(*quiet, person.zone, at_ms)
+        until_ms, reason = 0 if critical else _end_of(*quiet, person.zone, at_ms), "quiet_hours"
         if window := notice.get("send_window"):
             outside = minute_of(window["end"]), minute_of(window["start"])
-            until_ms = max(until_ms, _end_of(*outside, person.zone, at_ms))
-        return until_ms
+            opens_ms = _end_of(*outside, person.zone, at_ms)
+            until_ms, reason = (opens_ms, "send_window") if opens_ms > until_ms else (until_ms, reason)
+        return (until_ms, reason) if until_ms else None
 
     def _hold(
         self,

@@ -35,7 +35,7 @@ _READS: Final[Mapping[str, str]] = {
     "state.holds": "queue of the limit",
     "state.engaged": "receipts",
     "recipient.switched_off": "preferences",
-    "recipient.snoozed_until_ms": "preferences",
+    "recipient.snoozed_until_ms": "snooze",
     "recipient.blocked": "blocks",
     "recipient.timezone": "time zone",
     "recipient.quiet_hours": "quiet hours",
@@ -46,11 +46,16 @@ _READS: Final[Mapping[str, str]] = {
     "notification.off_notification": "catalog",
     "notification.off_category": "catalog",
     "notification.caps": "catalog",
+    "notification.at": "catalog",
     "notification.critical": "catalog",
     "notification.send_window": "catalog",
+    "notification.snooze_drops": "catalog",
     "channel.off_channel": "catalog",
     "channel.off_category": "catalog",
     "channel.caps": "catalog",
+    "channel.name": "",
+    "channel.window": "catalog",
+    "recipient.contact_points": "contact points",
 }
 """What a rule reads of an evaluation, as the page names it. A field that is missing here fails the test."""
 _PARTS = frozenset({"state", "recipient", "notification", "channel", "contact_point"})
@@ -133,6 +138,7 @@ def _variant(name: str, variant: str) -> CompiledNotification:
     notice = yaml.safe_load((SMALL / "notifications" / "all.yaml").read_text())[name]
     notice["on"] = notice.pop(True)  # YAML 1.1 reads a bare `on` as true
     tenant = yaml.safe_load((SMALL / "tenants" / "quiet.yaml").read_text())
+    tenant["windows"] = {"email": {"start": "13:00", "end": "21:00"}}
     if variant == "critical":
         notice["priority"] = "critical"
     else:

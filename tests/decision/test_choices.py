@@ -103,7 +103,7 @@ def test_the_delay_and_the_time_that_the_event_asks_for_both_hold(ann: World, se
 
 def test_a_critical_notification_keeps_to_its_own_send_window(ann: World) -> None:
     ann.event("urgent", at=9 * HOUR)
-    assert said(ann.steps[-1]) == [("held", "quiet_hours", "*")]
+    assert said(ann.steps[-1]) == [("held", "send_window", "*")]
     assert sent(ann.event("alarm", at=11 * HOUR)) == ["sms", "push"]
     ann.advance(DAY)
     assert decided(ann)[-1] == ("e1", 20 * 60)
@@ -191,7 +191,7 @@ def test_an_event_of_a_type_that_nothing_asks_for_waits_for_nobody() -> None:
     ("switches", "reason"),
     [
         ({"enabled": False, "snoozed_until": "2999-01-01T00:00:00Z"}, "opted_out"),
-        ({"snoozed_until": "2999-01-01T00:00:00Z", "notifications": {"offer": False}}, "snoozed"),
+        ({"snoozed_until": "2999-01-01T00:00:00Z", "notifications": {"offer": False}}, "notification_off"),
         ({"notifications": {"offer": False}, "categories": {"offers": False}}, "notification_off"),
         ({"categories": {"offers": False}, "channels": {"email": False, "sms": False}}, "category_off"),
     ],

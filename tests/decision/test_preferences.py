@@ -68,13 +68,10 @@ def test_choosing_one_channel_of_a_category_that_is_off_by_default() -> None:
 
 def test_the_most_general_refusal_is_named_first() -> None:
     everything = ("*", "category:a", "notification:n")
-    assert preferences.refusal(everything, 10, 5, "notification:n", "category:a") is Reason.OPTED_OUT
-    assert preferences.refusal(everything[1:], 10, 5, "notification:n", "category:a") is Reason.SNOOZED
-    assert (
-        preferences.refusal(everything[1:], 5, 5, "notification:n", "category:a") is Reason.NOTIFICATION_OFF
-    )
-    assert preferences.refusal(everything[1:2], 0, 5, "notification:n", "category:a") is Reason.CATEGORY_OFF
-    assert preferences.refusal((), 0, 5, "notification:n", "category:a") is Reason.NONE
+    assert preferences.refusal(everything, "notification:n", "category:a") is Reason.OPTED_OUT
+    assert preferences.refusal(everything[1:], "notification:n", "category:a") is Reason.NOTIFICATION_OFF
+    assert preferences.refusal(everything[1:2], "notification:n", "category:a") is Reason.CATEGORY_OFF
+    assert preferences.refusal((), "notification:n", "category:a") is Reason.NONE
 
 
 switches = st.dictionaries(st.sampled_from("ab"), st.booleans())
@@ -99,6 +96,6 @@ def test_a_no_at_any_level_is_a_no_and_all_else_a_yes(wish: Preferences, name: s
     )
     found = preferences.switched_off(wish, NONE)
     reason = preferences.refusal(
-        found, 0, 0, notification_key(name), category_key(name)
+        found, notification_key(name), category_key(name)
     ) or preferences.channel_refusal(found, channel_key(channel), category_key(name, channel))
     assert (reason is Reason.NONE) == allowed

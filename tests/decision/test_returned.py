@@ -93,7 +93,6 @@ def test_an_opt_out_while_a_retry_waits_wins(ann: World) -> None:
         ({"notifications": {"landed": False}}, "notification_off"),
         ({"categories": {"updates": {"email": False}}}, "category_off"),
         ({"channels": {"email": False}}, "channel_off"),
-        ({"snoozed_until": "2999-01-01T00:00:00Z"}, "snoozed"),
     ],
 )
 def test_every_refusal_ends_a_retry(ann: World, switches: dict[str, object], reason: str) -> None:

@@ -24,6 +24,7 @@ from tocsin.decision.rules.limits import channel_limits, notification_limits
 from tocsin.decision.rules.preferences import channel_preferences, notification_preferences
 from tocsin.decision.rules.quiet_hours import quiet_hours
 from tocsin.decision.rules.schedule import schedule
+from tocsin.decision.rules.snooze import snooze
 from tocsin.decision.user_state import HoldRef
 from tocsin.decision.verdict import Expire, Hold, Suppress, Verdict
 from tocsin.model.statuses import Reason
@@ -64,13 +65,13 @@ def test_the_order_of_a_new_notification_and_of_a_returned_message() -> None:
     assert few is not None
     bound = bind(few)
     assert bound[EVENT] == Rules(
-        (expiry, schedule, notification_preferences, notification_limits, quiet_hours),
+        (expiry, schedule, notification_preferences, notification_limits, snooze, quiet_hours),
         (channel_preferences, channel_limits),
         (usable,),
     )
     assert bound[TIMER] == bound[EVENT]
     assert bound[RETURNED].whole == (
-        expiry, notification_preferences, channel_preferences, usable, backoff, quiet_hours
+        expiry, notification_preferences, channel_preferences, usable, backoff, snooze, quiet_hours
     )  # fmt: skip
 
 
@@ -107,6 +108,6 @@ def test_what_waits_for_a_limit_has_its_slots() -> None:
 
 def test_a_returned_message_is_too_late_if_its_next_attempt_is() -> None:
     found = evaluation(RETURNED, expires_ms=NOON + HOUR, not_before_ms=NOON + HOUR + 1)
-    assert evaluate(asked(found), found) == Expire()
+    assert evaluate(asked(found), found) == Expire(detail={"expires_ms": NOON + HOUR})
     found.not_before_ms -= 1
     assert evaluate(asked(found), found) == Hold(NOON + HOUR, Reason.RETRY_LATER)

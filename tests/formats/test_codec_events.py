@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from tocsin.errors import DecodeError
 from tocsin.formats.codec import EventLimits, decode_event
-from tocsin.formats.rfc3339 import rfc3339_ms
 from tocsin.model.event import Event, Origin, Recipient
 from tocsin.model.raw import RawRecord
+from tocsin.model.rfc3339 import rfc3339_ms
 from tocsin.model.statuses import Reason
 
 RECEIVED = 1_767_225_600_000  # 2026-01-01T00:00:00Z

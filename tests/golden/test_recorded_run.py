@@ -17,6 +17,7 @@ NOT_OF_THE_GATE = {
     "answered": "a receipt of a notification with later steps",
     "seen": "a receipt of a notification that stops when it is seen",
     "fanned_out": "the fan-out merges an event that names a topic, not the gate",
+    "send_window": "the recorded release called it quiet_hours",
     "sent": "an attempt of delivery",
     "retrying": "an attempt of delivery",
     "render_error": "delivery renders",

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from tests.golden.changed_rules import at_the_end, delays, texts_counted, unasked
+from tests.golden.changed_times import snoozes, without_hours
 from tests.golden.former_ids import with_former_ids
 from tests.golden.wire import Published
 
@@ -230,6 +231,7 @@ def without_rules(published: Sequence[Published]) -> Sequence[Published]:
 _BOTH: tuple[Translation, ...] = (
     blocks_raise_the_version,
     texts_counted,
+    snoozes,
     delays,
     unasked,
     at_the_end,
@@ -242,7 +244,7 @@ _BOTH: tuple[Translation, ...] = (
     receipts_without_id,
 )
 RECORDED = _BOTH
-TODAYS = (without_rules, former_ids, *_BOTH, versions_without_zones)
+TODAYS = (without_rules, without_hours, former_ids, *_BOTH, versions_without_zones)
 
 
 def expected(recorded: Sequence[Published]) -> Sequence[Published]:

@@ -7,6 +7,7 @@ from tocsin.catalog.compile import CompiledNotification, CompiledTenant
 from tocsin.catalog.matching import Match, fixed
 from tocsin.catalog.sources import SourceSpec
 from tocsin.catalog.spec import TenantSpec
+from tocsin.model.event import CONTROL
 
 _TYPES_CACHED = 4_096
 
@@ -70,7 +71,7 @@ class Catalog:
         found = self._tenants.get(tenant)
         candidates = None
         if found is not None:
-            able = found.matching(event_type)
+            able = () if event_type.startswith(CONTROL) else found.matching(event_type)
             ready = tuple(match for one in able if (match := fixed(one)) is not None)
             needs = frozenset().union(*(one.needs for one in able))
             candidates = Candidates(able, needs, ready if len(ready) == len(able) else ())

@@ -6,6 +6,7 @@ import msgspec
 
 from tocsin.catalog.caps import Cap, Counter
 from tocsin.catalog.expressions import Expression
+from tocsin.catalog.schedule import CompiledAt, compile_at
 from tocsin.catalog.spec import DEFAULT_LIMITS, Limit, NotificationSpec, TenantSpec
 from tocsin.model import ids, switches
 from tocsin.model.engagement import LEVELS, Level
@@ -16,7 +17,10 @@ from tocsin.model.statuses import Status
 
 
 class CompiledChannel(msgspec.Struct, frozen=True, gc=False):
-    """One channel of a notification, with the keys of its switches, its caps, and its part of an id."""
+    """One channel of a notification, with the keys of its switches, its caps, and its part of an id.
+
+    `window` are the minutes of the day from which and until which it may be used; None for any time.
+    """
 
     name: str
     when: Expression | None
@@ -25,6 +29,7 @@ class CompiledChannel(msgspec.Struct, frozen=True, gc=False):
     caps: tuple[Cap, ...]
     counter: Counter | None
     spelled: str
+    window: tuple[int, int] | None = None
 
 
 class CompiledStep(msgspec.Struct, frozen=True, gc=False):
@@ -42,6 +47,7 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         needs: which of `data`, `event` and `user` its expressions read.
         caps: limits that decide before routing, drops before holds; none for a critical one.
         counters: what an admission is counted on; of a critical one not `user`.
+        snooze_drops: a snooze suppresses it; otherwise it is held until the snooze ends.
         spelled_head: the start of every notification id of it; `spelled_tail` stands before the origin.
         message: what all its messages have in common; `outcome`: what all its outcomes have.
         steps: channels that go out later, in the order of their times.
@@ -64,6 +70,9 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     caps: tuple[Cap, ...]
     counters: tuple[Counter, ...]
     delay_ms: int
+    at: CompiledAt | None
+    cancel_key: Expression | None
+    snooze_drops: bool
     expires_ms: int
     send_window: tuple[int, int] | None
     off_notification: str
@@ -178,12 +187,14 @@ def _compile(
     category = spec.categories[notice.category]
     critical = notice.priority == "critical"
     channels = tuple(
-        _compile_channel(use.channel, _compiled(use.when), notice.category, caps, counters)
+        _compile_channel(use.channel, _compiled(use.when), spec, notice, caps, counters)
         for use in notice.channels
     )
     when, collapse = _compiled(notice.on.when), _compiled(notice.collapse_key)
     key = _compiled(notice.dedup.key) if notice.dedup else None
-    expressions = [when, collapse, key, *(channel.when for channel in channels)]
+    at, cancel = compile_at(notice.at, spec.timezone) if notice.at else None, _compiled(notice.cancel_key)
+    expressions = [when, collapse, key, cancel, *(channel.when for channel in channels)]
+    expressions += [at.expression] if at else []
     return CompiledNotification(
         name=name,
         category=notice.category,
@@ -199,6 +210,9 @@ def _compile(
         caps=tuple(cap for cap in caps if not cap.counter.startswith("channel:")),
         counters=_counted(name, notice, category.marketing, counters),
         delay_ms=notice.delay_ms or 0,
+        at=at,
+        cancel_key=cancel,
+        snooze_drops=spec.snooze == "drop",
         expires_ms=notice.expires_ms or 0,
         send_window=(notice.send_window.start_min, notice.send_window.end_min)
         if notice.send_window
@@ -209,7 +223,7 @@ def _compile(
         spelled_tail=ids.spelled(name),
         message=_message(tenant, name, notice, version),
         outcome=_outcome(tenant, name, notice, version),
-        steps=_steps(notice, caps, counters),
+        steps=_steps(spec, notice, caps, counters),
         sequence=(notice.sequence.every_ms, LEVELS[notice.sequence.until]) if notice.sequence else None,
         stop_when_seen=notice.stop_when_seen,
         tracked=bool(notice.escalate or notice.sequence or notice.stop_when_seen),
@@ -217,14 +231,14 @@ def _compile(
 
 
 def _steps(
-    notice: NotificationSpec, caps: list[Cap], counters: dict[str, Counter]
+    spec: TenantSpec, notice: NotificationSpec, caps: list[Cap], counters: dict[str, Counter]
 ) -> tuple[CompiledStep, ...]:
     """Compile the later steps, one for each channel."""
     return tuple(
         CompiledStep(
             step.after_ms,
             LEVELS[step.unless],
-            _compile_channel(channel, None, notice.category, caps, counters),
+            _compile_channel(channel, None, spec, notice, caps, counters),
         )
         for step in sorted(notice.escalate, key=lambda step: step.after_ms)
         for channel in step.channels
@@ -285,19 +299,23 @@ def _counted(
 def _compile_channel(
     channel: str,
     when: Expression | None,
-    category: str,
+    spec: TenantSpec,
+    notice: NotificationSpec,
     caps: list[Cap],
     counters: dict[str, Counter],
 ) -> CompiledChannel:
     counter = f"channel:{channel}"
+    window = spec.windows.get(channel)
+    passes = window is None or (notice.priority == "critical" and window.critical == "passes")
     return CompiledChannel(
         name=channel,
         when=when,
         off_channel=switches.channel_key(channel),
-        off_category=switches.category_key(category, channel),
+        off_category=switches.category_key(notice.category, channel),
         caps=tuple(cap for cap in caps if cap.counter == counter),
         counter=counters.get(counter),
         spelled=ids.spelled(channel),
+        window=None if window is None or passes else (window.start_min, window.end_min),
     )
 
 

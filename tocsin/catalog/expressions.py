@@ -13,6 +13,7 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 
 from tocsin.catalog.sandbox import FAILURES, Sandbox
+from tocsin.model.moments import Moment, moment_of
 
 VARIABLES: Final = frozenset({"data", "event", "user"})
 
@@ -88,6 +89,19 @@ class Expression:
             raise ExpressionError(self._fault(error)) from error
         msg = f"`{self.source}` gave no text or number"
         raise ExpressionError(msg)
+
+    def moment(self, scope: Scope) -> Moment:
+        """Evaluate as a time: RFC 3339, a local time, or ms since 1970; raises ExpressionError."""
+        try:
+            value = self._value(scope)
+            bool(value)
+        except FAILURES as error:
+            raise ExpressionError(self._fault(error)) from error
+        try:
+            return moment_of(value)
+        except ValueError as error:
+            msg = f"`{self.source}` gave {error}"
+            raise ExpressionError(msg) from error
 
     def value(self, scope: Scope) -> Any:
         """Evaluate; an undefined result, or part of it, is None. Raises ExpressionError."""

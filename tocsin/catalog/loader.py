@@ -25,6 +25,7 @@ from tocsin.catalog.sources import SourceSpec, source_problems
 from tocsin.catalog.spec import NotificationSpec, TenantSpec
 from tocsin.errors import CatalogError
 from tocsin.model.channels import DELIVERED
+from tocsin.model.event import CONTROL
 from tocsin.model.zones import ZONE_DATA
 
 __all__ = ["Candidates", "Catalog", "check", "content_version", "declared_topics", "load", "load_apart"]
@@ -309,6 +310,9 @@ def _notification_problems(
         if tenant not in known.tenant_names:
             text = f"no tenant `{tenant}`, add tenants/{tenant}.yaml or remove it here"
             yield document.problem((name, "tenants"), text)
+    if notice.on.type.startswith(CONTROL):
+        text = f"types that begin with `{CONTROL}` are for control events, choose another one"
+        yield document.problem((name, "on", "type"), text)
     yield from _category_problems(document, name, notice, known)
     template = notice.template or name
     if template not in known.templates:
@@ -357,6 +361,8 @@ def _expression_problems(document: Document, name: str, notice: NotificationSpec
     sources: list[tuple[Where, str | None]] = [
         ((name, "on", "when"), notice.on.when),
         ((name, "collapse_key"), notice.collapse_key),
+        ((name, "cancel_key"), notice.cancel_key),
+        ((name, "at", "expression"), notice.at.expression if notice.at else None),
         ((name, "dedup", "key"), notice.dedup.key if notice.dedup else None),
     ]
     sources += [((name, "channels", at, "when"), use.when) for at, use in enumerate(notice.channels)]

@@ -7,20 +7,24 @@ from typing import NamedTuple
 
 from tocsin.catalog.compile import CompiledChannel, CompiledNotification
 from tocsin.catalog.expressions import Scope
+from tocsin.model.moments import Moment
 
 
 class Match(NamedTuple):
-    """A notification that an event means, with the channels and keys its expressions gave."""
+    """A notification that an event means, with the channels, keys and time that its expressions gave."""
 
     notification: CompiledNotification
     channels: tuple[CompiledChannel, ...]
     dedup_key: str = ""
     collapse_key: str = ""
+    cancel_key: str = ""
+    at: Moment | None = None
 
 
 def fixed(notification: CompiledNotification) -> Match | None:
     """Match a notification without expressions once for all events; None if it has any."""
     expressions = [notification.when, notification.dedup_key, notification.collapse_key]
+    expressions += [notification.cancel_key, notification.at.expression if notification.at else None]
     expressions += [channel.when for channel in notification.channels]
     return Match(notification, notification.channels) if not any(expressions) else None
 
@@ -33,9 +37,12 @@ def choose(notification: CompiledNotification, scope: Scope) -> Match | None:
     """
     if notification.when is not None and not notification.when.test(scope):
         return None
+    at = notification.at
     return Match(
         notification,
         tuple(one for one in notification.channels if one.when is None or one.when.test(scope)),
         notification.dedup_key.text(scope) if notification.dedup_key else "",
         notification.collapse_key.text(scope) if notification.collapse_key else "",
+        notification.cancel_key.text(scope) if notification.cancel_key else "",
+        at.expression.moment(scope) if at is not None and at.expression is not None else None,
     )

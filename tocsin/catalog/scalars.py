@@ -37,12 +37,33 @@ def _zone(value: str) -> str:
     return value
 
 
+def _offset_ms(value: object) -> int:
+    sign, text = (value[0], value[1:]) if isinstance(value, str) and value[:1] in ("-", "+") else ("", value)
+    try:
+        distance_ms = _duration_ms(text)
+    except ValueError as error:
+        msg = "not an offset: write -10m for ten minutes before, or 1h for an hour after"
+        raise ValueError(msg) from error
+    return -distance_ms if sign == "-" else distance_ms
+
+
+def _zone_of_schedule(value: str) -> str:
+    if value not in ("user", "tenant") and zone(value) is None:
+        msg = "not a time zone: write user, tenant, UTC, or a name of IANA such as Europe/Berlin"
+        raise ValueError(msg)
+    return value
+
+
 Duration = Annotated[int, BeforeValidator(_duration_ms)]
 """A duration in ms, written as a number and a unit."""
 DailyMinute = Annotated[int, BeforeValidator(daily_minute)]
 """A minute of the day, written as `HH:MM`."""
+Offset = Annotated[int, BeforeValidator(_offset_ms)]
+"""A duration in ms that may have a sign: -10m is ten minutes before."""
 Zone = Annotated[str, AfterValidator(_zone)]
 """A time zone of IANA."""
+ScheduleZone = Annotated[str, AfterValidator(_zone_of_schedule)]
+"""`user`, `tenant`, or a time zone of IANA."""
 if TYPE_CHECKING:
     ChannelName = str
 else:

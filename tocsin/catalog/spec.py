@@ -18,8 +18,11 @@
         - {max: 2, per: 1d, scope: channel, channel: email}
       send_window: {start: "08:00", end: "20:00"}            # in the user's zone; for critical ones, too
       delay: 2m                                              # after the event's time; tocsinsendat holds, too
+      at: "18:00"                                            # or a date and time: 2026-12-24T18:00
+      # at: {expression: "data.meeting", offset: -10m, zone: user, expires: 10m}
       expires: 6h                                            # after the event's time: the last millisecond
-      collapse_key: "data.flight"
+      collapse_key: "data.flight"                            # of what is held only the newest is sent
+      cancel_key: "data.booking"                             # named by tocsin.cancel, and by what replaces it
       escalate:                                              # later steps, each unless a receipt comes first
         - {after: 10m, unless: opened, channels: [sms]}      # delivered | opened | clicked | read
       stop_when_seen: true                                   # opened on one channel: the others are dropped
@@ -42,6 +45,9 @@ A notification with `sequence: {every: 5m, until: opened}` sends its channels on
       - {max: 1, per: 1m, scope: user}
       - {max: 50, per: 30d, scope: channel, channel: sms}
     quiet_hours: {start: "22:00", end: "07:00"}              # of users who have not chosen
+    snooze: hold                                             # until it ends (default); drop: not sent
+    windows:                                                 # hours of a channel, also for critical ones,
+      sms: {start: "08:00", end: "21:00", critical: hold}    # unless `critical` is `passes`
     timezone: America/New_York                               # of users without one
     locale: en
     providers: {email: [smtp, sendgrid], sms: [twilio], push: [fcm], inapp: [inapp]}
@@ -52,7 +58,7 @@ A notification with `sequence: {every: 5m, until: opened}` sends its channels on
 `catalog/tenants/<tenant>/` has the notifications and templates of a tenant alone (`tocsin.catalog.overlays`).
 
 `catalog/templates/<name>/<locale>/<part>.j2` are the texts. Durations are a number and one of ms, s, m, h, d.
-Expressions (`when`, `key`, `collapse_key`) are Jinja2 expressions over `data`, `event` (id, source, type,
+Expressions (`when`, `expression`, all keys) are Jinja2 expressions over `data`, `event` (id, source, type,
 subject, tenant, time_ms) and `user` (id, known, locale, timezone, channels).
 """
 
@@ -61,7 +67,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from tocsin.catalog.escalation import ChannelSequence, EscalationStep
-from tocsin.catalog.scalars import STRICT, ChannelName, DailyMinute, Duration, Priority, Zone
+from tocsin.catalog.scalars import STRICT, ChannelName, Duration, Priority, Zone
+from tocsin.catalog.times import At, ChannelWindow, SendWindow, Span, at_entry
 
 
 def _channel_entry(value: object) -> object:
@@ -121,24 +128,6 @@ class Limit(_Strict):
         return self
 
 
-class Span(_Strict):
-    """A daily span in the user's time zone; an end before the start passes midnight."""
-
-    start_min: DailyMinute = Field(alias="start")
-    end_min: DailyMinute = Field(alias="end")
-
-
-class SendWindow(Span):
-    """The only hours of the day in which a notification leaves."""
-
-    @model_validator(mode="after")
-    def _open(self) -> "SendWindow":
-        if self.start_min == self.end_min:
-            msg = "start equals end, so nothing could ever leave: widen the window or remove it"
-            raise ValueError(msg)
-        return self
-
-
 class NotificationSpec(_Strict):
     """One notification: which events it answers, to whom it is allowed, when and how it goes out."""
 
@@ -152,7 +141,9 @@ class NotificationSpec(_Strict):
     send_window: SendWindow | None = None
     delay_ms: Duration | None = Field(default=None, alias="delay")
     expires_ms: Duration | None = Field(default=None, alias="expires")
+    at: Annotated[At | None, BeforeValidator(at_entry)] = None
     collapse_key: str | None = None
+    cancel_key: str | None = None
     escalate: list[EscalationStep] = []
     sequence: ChannelSequence | None = None
     stop_when_seen: bool = False
@@ -212,12 +203,18 @@ class Branding(_Strict):
 
 
 class TenantSpec(_Strict):
-    """One tenant: categories, defaults and limits of its users, providers, senders and branding."""
+    """One tenant: categories, defaults and limits of its users, providers, senders and branding.
+
+    `snooze` says what becomes of a notification while its user has snoozed. `windows` are the hours in which
+    a channel may be used, whatever the notification.
+    """
 
     categories: dict[str, Category] = Field(min_length=1)
     preferences: DefaultPreferences = DefaultPreferences()
     limits: list[Limit] | None = None
     quiet_hours: Span | None = None
+    snooze: Literal["hold", "drop"] = "hold"
+    windows: dict[ChannelName, ChannelWindow] = {}
     timezone: Zone = "UTC"
     locale: str = "en"
     providers: dict[ChannelName, list[str]] = {}

@@ -7,13 +7,14 @@ over the end, the span ends at the leap. Where an hour comes twice, a span withi
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from tocsin.formats.rfc3339 import LATEST_MS
+from tocsin.model.rfc3339 import LATEST_MS
 from tocsin.model.zones import zone as find_zone
 
-_MINUTE_MS = 60_000
+MINUTE_MS = 60_000
+DAY_MS = 86_400_000
 _DAY_MIN = 1_440
 # Offsets are cached by the quarter of an hour: time zones change on these (checked at both ends).
-_QUARTER_MS = 15 * _MINUTE_MS
+_QUARTER_MS = 15 * MINUTE_MS
 
 
 def _offset_ms(name: str, at_ms: int) -> int:
@@ -37,7 +38,12 @@ def offset_ms(zone: str, at_ms: int) -> int:
 
 def local_minute(zone: str, at_ms: int) -> int:
     """Minute of the day on a zone's clock."""
-    return (at_ms + offset_ms(zone, at_ms)) // _MINUTE_MS % _DAY_MIN
+    return (at_ms + offset_ms(zone, at_ms)) // MINUTE_MS % _DAY_MIN
+
+
+def clock_time(minute: int) -> str:
+    """Write a minute of the day as HH:MM."""
+    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 def within(start_min: int, end_min: int, minute: int) -> bool:
@@ -51,20 +57,23 @@ def ends_at(zone: str, start_min: int, end_min: int, now_ms: int) -> int:
     """When the span around `now_ms` ends, in ms; 0 if it is not within the span."""
     if start_min == end_min or not within(start_min, end_min, local_minute(zone, now_ms)):
         return 0
-    at_ms = now_ms - now_ms % _MINUTE_MS
+    at_ms = now_ms - now_ms % MINUTE_MS
     while within(start_min, end_min, local_minute(zone, at_ms)):
-        ahead_ms = (end_min - local_minute(zone, at_ms)) % _DAY_MIN * _MINUTE_MS
-        at_ms = _before_change(zone, at_ms, at_ms + ahead_ms)
+        ahead_ms = (end_min - local_minute(zone, at_ms)) % _DAY_MIN * MINUTE_MS
+        at_ms = first_of_offset(zone, at_ms, at_ms + ahead_ms)
     return at_ms
 
 
-def _before_change(zone: str, from_ms: int, to_ms: int) -> int:
-    """Return `to_ms`, or the first minute after `from_ms` whose offset differs, if one lies between."""
+def first_of_offset(zone: str, from_ms: int, to_ms: int) -> int:
+    """Return `to_ms`, or the first minute after `from_ms` whose offset differs, if one lies between.
+
+    Both are full minutes.
+    """
     before = offset_ms(zone, from_ms)
     if offset_ms(zone, to_ms) == before:
         return to_ms
     low, high = from_ms, to_ms
-    while high - low > _MINUTE_MS:
-        middle = (low + high) // 2 // _MINUTE_MS * _MINUTE_MS
+    while high - low > MINUTE_MS:
+        middle = (low + high) // 2 // MINUTE_MS * MINUTE_MS
         low, high = (middle, high) if offset_ms(zone, middle) == before else (low, middle)
     return high

@@ -208,19 +208,21 @@ def _hold(
     last_ms = evaluation.expires_ms
     spare = 0 < last_ms < due_ms
     if spare and not 0 < verdict.free_ms <= last_ms:
-        finish(decision, subject, Expire(detail={"held_for": verdict.reason.value}), rule=rule)
+        detail: Detail = {"held_for": verdict.reason.value, "until_ms": due_ms, "expires_ms": last_ms}
+        finish(decision, subject, Expire(detail=detail | (verdict.detail or {})), rule=rule)
         return False
     if spare:
         due_ms = last_ms
     timer_id = subject.timer_id
     if len(holds) >= policy.holds_max and timer_id not in holds:
-        detail: Detail = {"counter": "held", "limit": policy.holds_max, "count": len(holds)}
+        detail = {"counter": "held", "limit": policy.holds_max, "count": len(holds)}
         finish(decision, subject, Suppress(Reason.LIMIT, detail), rule=rule)
         return False
     holds[timer_id] = subject.hold_ref(due_ms, verdict.counter, spare=spare)
     decision.touched = True
     decision.set_timers.append(SetTimer(timer_id, due_ms, subject.payload()))
-    decision.outcomes.append(subject.outcome(_HELD, verdict.reason, {"due_ms": due_ms}, rule=rule))
+    numbers = {"due_ms": due_ms} | (verdict.detail or {})
+    decision.outcomes.append(subject.outcome(_HELD, verdict.reason, numbers, rule=rule))
     return True
 
 

@@ -9,6 +9,7 @@ from tocsin.catalog.expressions import ExpressionError
 from tocsin.catalog.loader import Candidates
 from tocsin.catalog.matching import Match, choose
 from tocsin.decision import dedup, waiting
+from tocsin.decision.asked_time import asked_time
 from tocsin.decision.context import EMPTY_SCOPE, DecisionContext
 from tocsin.decision.decider import dead_letter, decide, finish
 from tocsin.decision.effects import Decision, settled
@@ -122,6 +123,10 @@ def decide_notification(
         expires_ms += event.time_ms
     if own_ms and (not expires_ms or own_ms < expires_ms):
         expires_ms = own_ms
+    not_before_ms = max(event.send_at_ms or 0, event.time_ms + delay_ms if delay_ms else 0)
+    if notification.at is not None:
+        asked = asked_time(notification.at, subject.match.at, event.time_ms, recipient.timezone)
+        not_before_ms, expires_ms = asked.narrowed(not_before_ms, expires_ms)
     evaluation = Evaluation(
         subject,
         recipient,
@@ -130,7 +135,7 @@ def decide_notification(
         subject.now_ms,
         stage,
         expires_ms,
-        max(event.send_at_ms or 0, event.time_ms + delay_ms if delay_ms else 0),
+        not_before_ms,
     )
     evaluation.waited_for = waited_for
     decide(decision, evaluation, context.rules[notification][stage], context.policy)

@@ -46,14 +46,10 @@ def _on(switch: Switch, channel: str) -> bool:
     return switch if isinstance(switch, bool) else switch.get(channel, True)
 
 
-def refusal(
-    off: Collection[str], snoozed_until_ms: int, now_ms: int, notification: str, category: str
-) -> Reason:
+def refusal(off: Collection[str], notification: str, category: str) -> Reason:
     """Return why a notification may not be sent at all; NONE if it may. Takes the keys of both."""
     if ALL_OFF in off:
         return Reason.OPTED_OUT
-    if snoozed_until_ms > now_ms:
-        return Reason.SNOOZED
     if notification in off:
         return Reason.NOTIFICATION_OFF
     return Reason.CATEGORY_OFF if category in off else Reason.NONE

@@ -55,13 +55,15 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     """Decide again at `until_ms`, from the first rule on.
 
     `counter` is the limit that it waits for. `free_ms` is the time from which it may have the slot of one
-    before it in the queue of the limit, should that one not take it; 0 where there is no queue.
+    before it in the queue of the limit, should that one not take it; 0 where there is no queue. `detail` are
+    the numbers that the rule read.
     """
 
     until_ms: int
     reason: Reason
     counter: str = ""
     free_ms: int = 0
+    detail: Detail | None = None
 
 
 Pass: TypeAlias = None

@@ -12,14 +12,14 @@ from typing import Annotated, NamedTuple, NoReturn
 import msgspec
 
 from tocsin.errors import DecodeError
-from tocsin.formats.rfc3339 import CURE as TIME_CURE
-from tocsin.formats.rfc3339 import LATEST_MS, rfc3339_ms
 from tocsin.formats.shapes import MAX_TEXT, has_control, is_email, is_phone
 from tocsin.model import topics
 from tocsin.model.event import Event, Origin, Recipient
 from tocsin.model.ids import digest
 from tocsin.model.locales import resolve as resolve_locale
 from tocsin.model.raw import RawRecord
+from tocsin.model.rfc3339 import CURE as TIME_CURE
+from tocsin.model.rfc3339 import LATEST_MS, rfc3339_ms
 from tocsin.model.statuses import Reason
 from tocsin.model.zones import resolve as resolve_zone
 

@@ -14,10 +14,10 @@ from typing import Final
 import msgspec
 
 from tocsin.formats.cloudevents import STRUCTURED
-from tocsin.formats.rfc3339 import LATEST_MS
 from tocsin.model import topics
 from tocsin.model.event import Event, Origin, Recipient
 from tocsin.model.raw import OutRecord, RawRecord
+from tocsin.model.rfc3339 import LATEST_MS
 
 ORIGIN_HEADER: Final = "tocsin-origin"
 """Place at which a forwarded record was first read: `topic/partition/offset`."""

@@ -22,11 +22,11 @@ from tocsin.formats.cloudevents import (
     name_fault,
     read_recipient,
 )
-from tocsin.formats.rfc3339 import CURE as TIME_CURE
-from tocsin.formats.rfc3339 import LATEST_MS, rfc3339_ms
 from tocsin.formats.shapes import MAX_TEXT
 from tocsin.model.event import Event, Origin, Recipient
 from tocsin.model.raw import RawRecord
+from tocsin.model.rfc3339 import CURE as TIME_CURE
+from tocsin.model.rfc3339 import LATEST_MS, rfc3339_ms
 from tocsin.model.statuses import Reason
 
 Variables = dict[str, Any]

@@ -14,11 +14,11 @@ import msgspec
 
 from tocsin.errors import DecodeError
 from tocsin.formats.cloudevents import decode_error, framed
-from tocsin.formats.rfc3339 import rfc3339_ms
 from tocsin.formats.shapes import MAX_TEXT, has_control, is_clock, is_email, is_phone
 from tocsin.model.locales import resolve as resolve_locale
 from tocsin.model.profile import Device, Preferences, Profile, QuietHours
 from tocsin.model.raw import RawRecord
+from tocsin.model.rfc3339 import rfc3339_ms
 from tocsin.model.statuses import Reason
 from tocsin.model.zones import NAMES, resolve
 

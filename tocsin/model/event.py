@@ -1,6 +1,13 @@
 """Events as the gate sees them: one decoded CloudEvent, and where it came from."""
 
+from typing import Final
+
 import msgspec
+
+CONTROL: Final = "tocsin."
+"""Types of events that begin so steer Tocsin. No notification answers them."""
+CANCEL: Final = "tocsin.cancel"
+"""Type of an event that cancels what is held for its user."""
 
 
 class Origin(msgspec.Struct, frozen=True, array_like=True, gc=False):

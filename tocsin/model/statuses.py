@@ -67,6 +67,7 @@ class Reason(StrEnum):
     FANNED_OUT = "fanned_out"
     # held
     QUIET_HOURS = "quiet_hours"
+    SEND_WINDOW = "send_window"
     SCHEDULED = "scheduled"
     AWAITING_PROFILE = "awaiting_profile"
     LIMIT_HOLD = "limit_hold"
@@ -117,7 +118,8 @@ SENTENCES: dict[Reason, str] = {
     Reason.ERASED: "The user was erased.",
     Reason.SEEN: "The user has seen it on another channel; the detail names the receipt.",
     Reason.FANNED_OUT: "It went to the subscribers of its topic; each has outcomes of its own.",
-    Reason.QUIET_HOURS: "It is held until the user's quiet hours end and its send window opens.",
+    Reason.QUIET_HOURS: "It is held until the user's quiet hours end.",
+    Reason.SEND_WINDOW: "It is held until the hours begin in which it, or its channel, may be sent.",
     Reason.SCHEDULED: "It is held until the time asked for.",
     Reason.AWAITING_PROFILE: "The user is not known yet; it is held a short while for the profile.",
     Reason.LIMIT_HOLD: "A limit was reached; it is held until the window has room.",

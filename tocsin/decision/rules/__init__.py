@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from tocsin.catalog.compile import CompiledNotification
 from tocsin.decision.evaluation import Rule, Stage
 from tocsin.decision.rules.backoff import backoff
+from tocsin.decision.rules.channel_window import channel_window
 from tocsin.decision.rules.contact_points import usable
 from tocsin.decision.rules.duplicate_key import duplicate_key
 from tocsin.decision.rules.expiry import expiry
@@ -21,6 +22,7 @@ from tocsin.decision.rules.preferences import channel_preferences, notification_
 from tocsin.decision.rules.quiet_hours import quiet_hours
 from tocsin.decision.rules.schedule import schedule
 from tocsin.decision.rules.seen import answered, seen
+from tocsin.decision.rules.snooze import snooze
 
 EVENT, TIMER, PART, RETURNED = Stage
 ALL: Final = frozenset(Stage)
@@ -71,6 +73,8 @@ ORDER: Final[tuple[Entry, ...]] = (
     Entry(channel_limits, Level.CHANNEL, BEFORE_ADMISSION, lambda n: any(one.caps for one in n.all_channels)),
     Entry(usable, Level.TARGET),
     Entry(backoff, Level.NOTIFICATION, frozenset({RETURNED})),
+    Entry(channel_window, Level.CHANNEL, applies=lambda n: any(one.window for one in n.all_channels)),
+    Entry(snooze, Level.NOTIFICATION, applies=lambda n: not n.critical and not n.required),
     Entry(quiet_hours, Level.NOTIFICATION, applies=lambda n: not n.critical or n.send_window is not None),
 )
 

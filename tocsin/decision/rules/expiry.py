@@ -12,4 +12,4 @@ def expiry(evaluation: Evaluation) -> Verdict:
     at_ms = evaluation.now_ms
     if evaluation.stage is Stage.RETURNED and evaluation.not_before_ms > at_ms:
         at_ms = evaluation.not_before_ms
-    return Expire() if at_ms > expires_ms else PASS
+    return Expire(detail={"expires_ms": expires_ms}) if at_ms > expires_ms else PASS

@@ -9,18 +9,11 @@ from tocsin.decision.verdict import PASS, Suppress, Verdict
 
 
 def notification_preferences(evaluation: Evaluation) -> Verdict:
-    """Suppress what is switched off as a whole, or snoozed."""
-    recipient = evaluation.recipient
-    if not recipient.switched_off and not recipient.snoozed_until_ms:
+    """Suppress what is switched off as a whole."""
+    switched_off, notification = evaluation.recipient.switched_off, evaluation.notification
+    if not switched_off:
         return PASS
-    notification = evaluation.notification
-    reason = preferences.refusal(
-        recipient.switched_off,
-        recipient.snoozed_until_ms,
-        evaluation.now_ms,
-        notification.off_notification,
-        notification.off_category,
-    )
+    reason = preferences.refusal(switched_off, notification.off_notification, notification.off_category)
     return Suppress(reason) if reason else PASS
 
 

@@ -4,9 +4,9 @@ Both are daily, in the recipient's time zone. A critical notification passes the
 set, but keeps to its own send window, which its author set.
 """
 
-from tocsin.decision.daily_span import ends_at
+from tocsin.decision.daily_span import clock_time, ends_at
 from tocsin.decision.evaluation import Evaluation
-from tocsin.decision.verdict import PASS, Hold, Verdict
+from tocsin.decision.verdict import PASS, Detail, Hold, Verdict
 from tocsin.model.statuses import Reason
 
 
@@ -14,10 +14,20 @@ def quiet_hours(evaluation: Evaluation) -> Verdict:
     """Hold until the quiet hours end and the send window opens, whichever is later."""
     recipient, notification, now_ms = evaluation.recipient, evaluation.notification, evaluation.now_ms
     quiet, window = recipient.quiet_hours, notification.send_window
-    if notification.critical:
-        quiet = None
-    until_ms = ends_at(recipient.timezone, *quiet, now_ms) if quiet is not None else 0
+    zone, until_ms = recipient.timezone, 0
+    if quiet is not None and not notification.critical:
+        until_ms = ends_at(zone, *quiet, now_ms)
     if window is not None:
         opens, closes = window
-        until_ms = max(until_ms, ends_at(recipient.timezone, closes, opens, now_ms))
-    return Hold(until_ms, Reason.QUIET_HOURS) if until_ms else PASS
+        opens_ms = ends_at(zone, closes, opens, now_ms)
+        if opens_ms > until_ms:
+            return Hold(opens_ms, Reason.SEND_WINDOW, detail=span(window, zone))
+    if not until_ms or quiet is None:
+        return PASS
+    return Hold(until_ms, Reason.QUIET_HOURS, detail=span(quiet, zone))
+
+
+def span(minutes: tuple[int, int], zone: str) -> Detail:
+    """Write the hours that a decision rests on, for its outcome."""
+    start, end = minutes
+    return {"window_start": clock_time(start), "window_end": clock_time(end), "zone": zone}

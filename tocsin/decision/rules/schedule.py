@@ -1,11 +1,15 @@
-"""Schedule: the event's `tocsinsendat` and the delay of the catalog, whichever is later."""
+"""Schedule: `tocsinsendat` of the event, `delay` and `at` of the catalog, whichever is latest."""
 
 from tocsin.decision.evaluation import Evaluation
-from tocsin.decision.verdict import PASS, Hold, Verdict
+from tocsin.decision.verdict import PASS, Detail, Hold, Verdict
 from tocsin.model.statuses import Reason
 
 
 def schedule(evaluation: Evaluation) -> Verdict:
     """Hold a notification until the time that was asked for."""
     due_ms = evaluation.not_before_ms
-    return Hold(due_ms, Reason.SCHEDULED) if due_ms > evaluation.now_ms else PASS
+    if due_ms <= evaluation.now_ms:
+        return PASS
+    at = evaluation.notification.at
+    detail: Detail = {} if at is None else {"zone": at.zone or evaluation.recipient.timezone}
+    return Hold(due_ms, Reason.SCHEDULED, detail=detail or None)

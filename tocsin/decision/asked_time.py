@@ -1,0 +1,38 @@
+"""The time that `at` of the catalog asks for, for one event and recipient."""
+
+from typing import NamedTuple
+
+from tocsin.catalog.schedule import CompiledAt
+from tocsin.decision.local_time import first_moment, next_clock_time
+from tocsin.model.moments import Moment
+
+
+class AskedTime(NamedTuple):
+    """When a notification is to leave, and after which time it is too late; 0 for never."""
+
+    at_ms: int
+    expires_ms: int
+
+    def narrowed(self, not_before_ms: int, expires_ms: int) -> tuple[int, int]:
+        """Return the later start and the earlier end of two; an end of 0 is none."""
+        ends = [end_ms for end_ms in (expires_ms, self.expires_ms) if end_ms]
+        return max(not_before_ms, self.at_ms), min(ends, default=0)
+
+
+def asked_time(at: CompiledAt, found: Moment | None, event_ms: int, user_zone: str) -> AskedTime:
+    """Return the time that is asked for.
+
+    Args:
+        at: the schedule of the notification.
+        found: the time that its expression found in the event; None without an expression.
+        event_ms: the time of the event; a time of day is the next one from then on.
+        user_zone: the time zone of the recipient.
+    """
+    at_ms = _asked_ms(at, found or at.moment, event_ms, at.zone or user_zone)
+    return AskedTime(at_ms, at_ms + at.expires_ms if at.expires_ms else 0)
+
+
+def _asked_ms(at: CompiledAt, moment: Moment | None, event_ms: int, zone: str) -> int:
+    if moment is None:
+        return next_clock_time(zone, at.minute, event_ms)
+    return (first_moment(zone, moment.at_ms) if moment.local else moment.at_ms) + at.offset_ms

@@ -1,0 +1,23 @@
+"""Windows of channels: the hours in which the tenant may use a channel, as a law may set them for SMS.
+
+They are in the recipient's time zone. Only the channel is held; the notification's other channels go on.
+"""
+
+from tocsin.decision.daily_span import ends_at
+from tocsin.decision.evaluation import Evaluation
+from tocsin.decision.rules.quiet_hours import span
+from tocsin.decision.verdict import PASS, Hold, Verdict
+from tocsin.model.statuses import Reason
+
+
+def channel_window(evaluation: Evaluation) -> Verdict:
+    """Hold on one channel until its window opens; not where the recipient has nothing on the channel."""
+    channel, recipient = evaluation.channel, evaluation.recipient
+    if channel is None or channel.window is None:
+        return PASS
+    if all(point.channel != channel.name for point in recipient.contact_points):
+        return PASS
+    window, zone = channel.window, recipient.timezone
+    opens, closes = window
+    opens_ms = ends_at(zone, closes, opens, evaluation.now_ms)
+    return Hold(opens_ms, Reason.SEND_WINDOW, detail=span(window, zone)) if opens_ms else PASS
