@@ -292,10 +292,11 @@ CAUSES = (
 def caused(cause: Cause, stage: Stage) -> Evaluation:
     changes = dict(cause.changes)
     found = evaluation(stage, cause.notification)
-    if "channel" in changes:
-        found.channel = found.notification.channel(str(changes.pop("channel")))
+    channel = changes.pop("channel", None)
     for name, value in changes.items():
         setattr(found, name, value)
+    if channel is not None:
+        found.channel = found.notification.channel(str(channel))
     return found
 
 
