@@ -7,10 +7,10 @@ import msgspec
 
 from tocsin.errors import DecodeError
 from tocsin.formats.cloudevents import BOM, decode_error, framed
-from tocsin.formats.rfc3339 import CURE as TIME_CURE
-from tocsin.formats.rfc3339 import rfc3339_ms
 from tocsin.formats.shapes import MAX_TEXT, has_control
 from tocsin.model.raw import RawRecord
+from tocsin.model.rfc3339 import CURE as TIME_CURE
+from tocsin.model.rfc3339 import rfc3339_ms
 from tocsin.model.statuses import Reason
 from tocsin.model.subscription import Subscription, SubscriptionChange
 
