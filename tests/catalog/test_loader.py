@@ -168,7 +168,6 @@ def test_load_names_every_mistake_at_once(tmp_path: Path) -> None:
 
 
 MISTAKES = [
-    ("digest: {every: 1h}", 5, "unknown field `digest`, this release does not have it yet: remove it"),
     ("chanels: [sms]", 5, "unknown field `chanels`, did you mean `channels`?"),
     ("branding: {name: X}", 5, "unknown field `branding`, it belongs in another place: see the example"),
     ("qqqq: 1", 5, "unknown field `qqqq`, remove it"),

@@ -41,6 +41,9 @@ class Model:
         default_factory=lambda: {key: {} for key in KEY_GROUPS}
     )
     emitted: list[str] = field(default_factory=list)
+    kept: dict[str, dict[TimerKey, list[bytes]]] = field(
+        default_factory=lambda: {key: {} for key in KEY_GROUPS}
+    )
 
     def copy(self) -> "Model":
         """Copy all that changes."""
@@ -48,6 +51,7 @@ class Model:
             {key: dict(users) for key, users in self.records.items()},
             {key: dict(timers) for key, timers in self.timers.items()},
             list(self.emitted),
+            {key: {of: list(items) for of, items in kept.items()} for key, kept in self.kept.items()},
         )
 
     def first_due(self, key_group: str) -> int | None:
@@ -137,6 +141,18 @@ class Crashes(RuleBasedStateMachine):
         assert found == (None if wrong else payload)
         if not wrong:
             self.now.timers[key_group].pop((user, timer_id), None)
+
+    @rule(key_group=KEY_GROUP, user=USER, timer_id=TIMER_ID, number=st.integers(1, 3))
+    def keep(self, key_group: str, user: str, timer_id: str, number: int) -> None:
+        kept = self.now.kept[key_group].setdefault((user, timer_id), [])
+        for _ in range(number):
+            kept.append(self._next("item").encode())
+            self.rig.key_group(key_group).keep(user, timer_id, len(kept) - 1, kept[-1])
+
+    @rule(key_group=KEY_GROUP, user=USER, timer_id=TIMER_ID)
+    def take_kept(self, key_group: str, user: str, timer_id: str) -> None:
+        kept = self.now.kept[key_group].pop((user, timer_id), [])
+        assert self.rig.key_group(key_group).take_kept(user, timer_id) == kept
 
     @rule(key_group=KEY_GROUP, now=DUE, limit=st.sampled_from([1, 5, 80]))
     def fire(self, key_group: str, now: int, limit: int) -> None:

@@ -27,6 +27,8 @@ OPS = st.lists(
         st.tuples(st.just("release"), st.integers(0, 12), st.sampled_from([0, 0, 0, 1])),
         st.tuples(st.just("pick"), st.integers(0, 12), st.sampled_from([0, 0, 0, 1])),
         st.tuples(st.just("pop"), st.integers(0, 30), st.integers(0, 0)),
+        st.tuples(st.just("keep"), st.integers(0, 2), st.integers(0, 0)),
+        st.tuples(st.just("take_kept"), st.integers(0, 2), st.integers(0, 0)),
         st.tuples(st.just("apply"), st.integers(0, 0), st.integers(0, 0)),
         st.tuples(st.just("reload"), st.integers(0, 0), st.integers(0, 0)),
     ),
@@ -65,6 +67,16 @@ class Small:
         self.keys = group_keys(key_group)
         self.timers = GroupTimers(base, self.keys, 0, 0, near)
         self.model: dict[int, int] = {}
+        self.kept: dict[int, list[bytes]] = {0: [], 1: [], 2: []}
+
+    def keep(self, number: int, _: int) -> None:
+        kept = self.kept[number]
+        kept.append(b"%d" % len(kept))
+        self.timers.keep("t/u", str(number), len(kept) - 1, kept[-1])
+
+    def take_kept(self, number: int, _: int) -> None:
+        assert self.timers.take_kept("t/u", str(number)) == self.kept[number]
+        self.kept[number] = []
 
     def hold(self, number: int, due: int) -> None:
         self.timers.hold("t/u", str(number), due, b"%d" % due)
@@ -124,6 +136,8 @@ def test_timers_agree_with_a_dict(base: Base, ops: list[tuple[str, int, int]]) -
         assert small.timers.next_due() == min(small.model.values(), default=None)
     while small.model:
         small.pop(1000, 0)
+    for number in small.kept:
+        small.take_kept(number, 0)
     assert small.timers.pop_due(1000) is None
     small.apply()
     left = [key for key, _ in base.scan(small.keys.held, small.keys.after_timers)]

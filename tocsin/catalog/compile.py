@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from tocsin.catalog.caps import Cap, Counter
+from tocsin.catalog.digests import CompiledDigest, compile_digest
 from tocsin.catalog.expressions import Expression
 from tocsin.catalog.schedule import CompiledAt, compile_at
 from tocsin.catalog.spec import DEFAULT_LIMITS, Limit, NotificationSpec, TenantSpec
@@ -54,6 +55,8 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         sequence: the time between two channels, and the level that ends it; None to send them all at once.
         stop_when_seen: whether what waits is dropped once the user has seen it on one channel.
         tracked: whether receipts decide anything about it.
+        digest: what it collects, and until when; None if each is sent by itself.
+        digest_template: the template of its digests.
     """
 
     name: str
@@ -85,6 +88,8 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     sequence: tuple[int, Level] | None = None
     stop_when_seen: bool = False
     tracked: bool = False
+    digest: CompiledDigest | None = None
+    digest_template: str = ""
 
     @property
     def all_channels(self) -> tuple[CompiledChannel, ...]:
@@ -195,6 +200,8 @@ def _compile(
     at, cancel = compile_at(notice.at, spec.timezone) if notice.at else None, _compiled(notice.cancel_key)
     expressions = [when, collapse, key, cancel, *(channel.when for channel in channels)]
     expressions += [at.expression] if at else []
+    digest = compile_digest(notice.digest)
+    expressions += digest.expressions if digest else ()
     return CompiledNotification(
         name=name,
         category=notice.category,
@@ -227,6 +234,8 @@ def _compile(
         sequence=(notice.sequence.every_ms, LEVELS[notice.sequence.until]) if notice.sequence else None,
         stop_when_seen=notice.stop_when_seen,
         tracked=bool(notice.escalate or notice.sequence or notice.stop_when_seen),
+        digest=digest,
+        digest_template=(notice.digest.template if notice.digest else "") or notice.template or name,
     )
 
 

@@ -17,6 +17,7 @@ from tocsin.catalog import sources
 from tocsin.catalog import spec as models
 from tocsin.catalog.catalog import Candidates, Catalog
 from tocsin.catalog.compile import compile_tenant
+from tocsin.catalog.digests import digest_problems
 from tocsin.catalog.escalation import escalation_mistakes
 from tocsin.catalog.expressions import Expression, ExpressionError
 from tocsin.catalog.files import Document, Problem, Where, read
@@ -30,7 +31,6 @@ from tocsin.model.zones import ZONE_DATA
 
 __all__ = ["Candidates", "Catalog", "check", "content_version", "declared_topics", "load", "load_apart"]
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-_LATER = frozenset({"digest"})
 _SUFFIXES = (".yaml", ".yml", ".j2")
 _FIELDS = sorted(
     {
@@ -284,8 +284,6 @@ def _sentence(kind: str, path: Where, fault: Mapping[str, Any]) -> str:
 
 
 def _unknown_cure(field: str) -> str:
-    if field in _LATER:
-        return "this release does not have it yet: remove it"
     if field in _FIELDS:
         return "it belongs in another place: see the example in tocsin/catalog/spec.py"
     close = difflib.get_close_matches(field, _FIELDS, 1)
@@ -332,6 +330,7 @@ def _notification_problems(
         if limit.channel is not None and limit.channel not in used:
             text = f"`{limit.channel}` is none of its channels, so this limit never applies: remove it"
             yield document.problem((name, "limits", at), text)
+    yield from digest_problems(document, name, notice.digest, notice.priority, known.templates)
     yield from _expression_problems(document, name, notice)
 
 
@@ -364,6 +363,8 @@ def _expression_problems(document: Document, name: str, notice: NotificationSpec
         ((name, "cancel_key"), notice.cancel_key),
         ((name, "at", "expression"), notice.at.expression if notice.at else None),
         ((name, "dedup", "key"), notice.dedup.key if notice.dedup else None),
+        ((name, "digest", "key"), notice.digest.key if notice.digest else None),
+        ((name, "digest", "items"), notice.digest.items if notice.digest else None),
     ]
     sources += [((name, "channels", at, "when"), use.when) for at, use in enumerate(notice.channels)]
     for where, source in sources:

@@ -6,12 +6,16 @@ If one fails, the whole event is dead-lettered; nothing of it was sent, so it ca
 from typing import NamedTuple
 
 from tocsin.catalog.compile import CompiledChannel, CompiledNotification
+from tocsin.catalog.digests import CompiledDigest
 from tocsin.catalog.expressions import Scope
 from tocsin.model.moments import Moment
 
 
 class Match(NamedTuple):
-    """A notification that an event means, with the channels, keys and time that its expressions gave."""
+    """A notification that an event means, with the channels, keys and time that its expressions gave.
+
+    `digest_item` is JSON, what the template of a digest gets of it; empty where it is not collected.
+    """
 
     notification: CompiledNotification
     channels: tuple[CompiledChannel, ...]
@@ -19,6 +23,8 @@ class Match(NamedTuple):
     collapse_key: str = ""
     cancel_key: str = ""
     at: Moment | None = None
+    digest_key: str = ""
+    digest_item: bytes = b""
 
 
 def fixed(notification: CompiledNotification) -> Match | None:
@@ -26,6 +32,7 @@ def fixed(notification: CompiledNotification) -> Match | None:
     expressions = [notification.when, notification.dedup_key, notification.collapse_key]
     expressions += [notification.cancel_key, notification.at.expression if notification.at else None]
     expressions += [channel.when for channel in notification.channels]
+    expressions += notification.digest.expressions if notification.digest else ()
     return Match(notification, notification.channels) if not any(expressions) else None
 
 
@@ -38,11 +45,20 @@ def choose(notification: CompiledNotification, scope: Scope) -> Match | None:
     if notification.when is not None and not notification.when.test(scope):
         return None
     at = notification.at
-    return Match(
+    match = Match(
         notification,
         tuple(one for one in notification.channels if one.when is None or one.when.test(scope)),
         notification.dedup_key.text(scope) if notification.dedup_key else "",
         notification.collapse_key.text(scope) if notification.collapse_key else "",
         notification.cancel_key.text(scope) if notification.cancel_key else "",
         at.expression.moment(scope) if at is not None and at.expression is not None else None,
+    )
+    return match if notification.digest is None else _collected(match, notification.digest, scope)
+
+
+def _collected(match: Match, digest: CompiledDigest, scope: Scope) -> Match:
+    """Add the key of the digest, and what it takes over of the event."""
+    return match._replace(
+        digest_key=digest.key.text(scope) if digest.key else "",
+        digest_item=digest.items.json(scope),
     )

@@ -26,6 +26,7 @@
       escalate:                                              # later steps, each unless a receipt comes first
         - {after: 10m, unless: opened, channels: [sms]}      # delivered | opened | clicked | read
       stop_when_seen: true                                   # opened on one channel: the others are dropped
+      digest: {at: "08:00", key: data.airline}               # all words: tocsin/catalog/digests.py
       tenants: [default]                                     # default: every tenant
 
 A notification with `sequence: {every: 5m, until: opened}` sends its channels one after another.
@@ -66,6 +67,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from tocsin.catalog.digests import DigestSpec
 from tocsin.catalog.escalation import ChannelSequence, EscalationStep
 from tocsin.catalog.scalars import STRICT, ChannelName, Duration, Priority, Zone
 from tocsin.catalog.times import At, ChannelWindow, SendWindow, Span, at_entry
@@ -148,6 +150,7 @@ class NotificationSpec(_Strict):
     sequence: ChannelSequence | None = None
     stop_when_seen: bool = False
     tenants: list[str] | None = None
+    digest: DigestSpec | None = None
 
 
 class Category(_Strict):

@@ -27,6 +27,8 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
         expires_ms: not handed to a provider after this time; 0 for never.
         attempt: number of the next attempt, from 1; it grows over hand-backs to the gate.
         generation: 0, or the number of a forced replay.
+        digest: whether it is a digest. Then `data` are its `items`, their `count`, how many `more` there are
+            than `items` shows, and the `key` that they share.
     """
 
     message_id: str
@@ -55,6 +57,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
     attempt: int = 1
     generation: int = 0
     origin: Origin
+    digest: bool = False
 
 
 class Retry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

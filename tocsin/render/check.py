@@ -20,8 +20,8 @@ from tocsin.render.renderer import Renderer
 from tocsin.render.sandbox import sandbox
 from tocsin.render.sets import TemplateSets, read_sets
 from tocsin.render.templates import LAST_LOCALE, REQUIRED_PARTS, find_parts
+from tocsin.render.uses import Use, by_template, odd_digests, uses_of
 
-SAMPLE = "sample.json"
 _SECRET = b"only for samples"
 
 
@@ -31,7 +31,7 @@ def check_templates(catalog: Path) -> list[str]:
     Found are wrong syntax, unknown filters, variables and templates, fields of `data` that stand in no
     sample, parts missing for a channel in a language, and samples that do not render.
     `<name>/sample.json` holds the `data` of one event, or a list of them, that together show every field a
-    template uses.
+    template uses. `<name>/digest.json` holds those of digests.
     """
     try:
         tenants = load(catalog).tenants
@@ -39,13 +39,16 @@ def check_templates(catalog: Path) -> list[str]:
     except CatalogError as error:
         return str(error).splitlines()
     shared, problems = _samples(catalog, sets, tenants, "")
-    problems += [*chain.from_iterable(sets.faults.values()), *_shared_mistakes(sets, tenants, shared)]
+    problems += [
+        *chain.from_iterable(sets.faults.values()),
+        *_shared_mistakes(sets, tenants, by_template(shared)),
+    ]
     of = dict.fromkeys(tenants, shared)
     for name in tenants:
         if name in sets.apart:
             of[name], unread = _samples(catalog, sets, tenants, name)
             problems += unread
-        problems += _own_mistakes(sets, tenants[name], of[name])
+        problems += _own_mistakes(sets, tenants[name], by_template(of[name]))
     return sorted(set(problems)) or sorted(set(_unrendered(sets, tenants, of)))
 
 
@@ -78,7 +81,7 @@ def _shared_mistakes(
 ) -> list[str]:
     """List wrong syntax in shared templates; where there is none, wrong names."""
     templates = sets.shared
-    used = {name for tenant in tenants.values() for name in _used(tenant)}
+    used = {use.template for tenant in tenants.values() for use in _used(tenant)}
     return list(_syntax(templates, templates)) or [
         *name_problems(templates, samples),
         *_misnamed(templates, used),
@@ -104,8 +107,8 @@ def _without_parts(problems: list[str], replaced: Collection[str]) -> list[str]:
     return [text for text in problems if not text.startswith(starts)]
 
 
-def _used(tenant: CompiledTenant) -> set[str]:
-    return {each.message.template for each in tenant.notifications.values()}
+def _used(tenant: CompiledTenant) -> set[Use]:
+    return {use for each in tenant.notifications.values() for use in uses_of(each)}
 
 
 def _syntax(templates: Mapping[str, str], among: Iterable[str]) -> Iterator[str]:
@@ -119,30 +122,30 @@ def _syntax(templates: Mapping[str, str], among: Iterable[str]) -> Iterator[str]
 
 def _samples(
     catalog: Path, sets: TemplateSets, tenants: Mapping[str, CompiledTenant], tenant: str
-) -> tuple[dict[str, Samples], list[str]]:
+) -> tuple[dict[Use, Samples], list[str]]:
     """Read the samples of one tenant with templates of its own, or of all the others (an empty name)."""
-    samples: dict[str, Samples] = {}
+    samples: dict[Use, Samples] = {}
     problems = []
     chosen = [tenants[tenant]] if tenant else [one for one in tenants.values() if one.name not in sets.apart]
-    for name in sorted({name for one in chosen for name in _used(one)}):
-        folder = sets.home(tenant, name)
-        own = catalog / folder / name / SAMPLE
-        file, where = (own, folder) if own.exists() else (catalog / "templates" / name / SAMPLE, "templates")
+    for use in sorted({use for one in chosen for use in _used(one)}):
+        folder = sets.home(tenant, use.template)
+        own = catalog / folder / use.sample
+        file, where = (own, folder) if own.exists() else (catalog / "templates" / use.sample, "templates")
         try:
             sample = msgspec.json.decode(file.read_bytes().removeprefix(codecs.BOM_UTF8))
-            samples[name] = sample if isinstance(sample, list) else [sample]
+            samples[use] = sample if isinstance(sample, list) else [sample]
         except FileNotFoundError:
-            problems.append(f"{folder}/{name}/{SAMPLE}:1: missing, write the `data` of an event there")
+            problems.append(f"{folder}/{use.sample}:1: missing, write {use.content} there")
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            problems.append(f"{where}/{name}/{SAMPLE}:1: not JSON: {error}")
+            problems.append(f"{where}/{use.sample}:1: not JSON: {error}")
+        problems += [f"{where}/{use.sample}:1: {text}" for text in odd_digests(use, samples.get(use, []))]
     return samples, problems
 
 
 def _missing_parts(sets: TemplateSets, tenant: CompiledTenant) -> Iterator[str]:
     """Find languages that lack a part, where there is a folder for them or nothing else to fall back to."""
     templates = sets.of(tenant.name)
-    for notification, channel in _channels(tenant):
-        name = notification.message.template
+    for _, channel, (name, _) in _written(tenant):
         folders = _locales(templates, name)
         last = {tenant.spec.locale, LAST_LOCALE}
         complete = {tag for tag in folders | last if find_parts(templates, name, channel, tag)}
@@ -172,16 +175,17 @@ def _locales(templates: Mapping[str, str], name: str) -> set[str]:
     return {steps[1] for steps in paths if len(steps) > 2}
 
 
-def _channels(tenant: CompiledTenant) -> Iterator[tuple[CompiledNotification, str]]:
+def _written(tenant: CompiledTenant) -> Iterator[tuple[CompiledNotification, str, Use]]:
+    """List each way in which a notification is written on each of its channels."""
     for notification in tenant.notifications.values():
-        for channel in notification.all_channels:
-            yield notification, channel.name
+        for channel, use in product(notification.all_channels, uses_of(notification)):
+            yield notification, channel.name, use
 
 
 def _unrendered(
     sets: TemplateSets,
     tenants: Mapping[str, CompiledTenant],
-    samples: Mapping[str, Mapping[str, Samples]],
+    samples: Mapping[str, Mapping[Use, Samples]],
 ) -> Iterator[str]:
     specs = {name: tenant.spec for name, tenant in tenants.items()}
     renderer = Renderer(sets.shared, specs, _SECRET, sets.apart)
@@ -189,9 +193,9 @@ def _unrendered(
     shared = optional_fields(sets.shared)
     for tenant in tenants.values():
         fields = optional.get(tenant.name, shared)
-        for notification, channel in _channels(tenant):
-            of = samples[tenant.name][notification.message.template]
-            yield from _failing(sets, renderer, tenant, notification, channel, of, fields)
+        for notification, channel, use in _written(tenant):
+            of = samples[tenant.name][use]
+            yield from _failing(sets, renderer, tenant, notification, channel, use, of, fields)
 
 
 def _failing(
@@ -200,17 +204,18 @@ def _failing(
     tenant: CompiledTenant,
     notification: CompiledNotification,
     channel: str,
+    use: Use,
     samples: Samples,
     optional: Mapping[str, set[tuple[str, ...]]],
 ) -> Iterator[str]:
-    name = notification.message.template
+    name = use.template
     tried = _tried(samples, sorted(optional.get(name, ())))
     home = sets.home(tenant.name, name)
     for locale, (what, sample) in product(sorted(_locales(sets.of(tenant.name), name)), tried):
         try:
-            renderer.render(_message(tenant, notification, channel, locale, sample))
+            renderer.render(_message(tenant, notification, channel, locale, sample, use))
         except RenderError as error:
-            yield f"{home}/{name}/{SAMPLE}:1: {what}, {channel}, {locale}: {error}"
+            yield f"{home}/{use.sample}:1: {what}, {channel}, {locale}: {error}"
 
 
 def _tried(samples: Samples, optional: list[tuple[str, ...]]) -> Iterator[tuple[str, Any]]:
@@ -231,7 +236,12 @@ def _with_null(sample: Any, path: tuple[str, ...]) -> Any:
 
 
 def _message(
-    tenant: CompiledTenant, notification: CompiledNotification, channel: str, locale: str, sample: Any
+    tenant: CompiledTenant,
+    notification: CompiledNotification,
+    channel: str,
+    locale: str,
+    sample: Any,
+    use: Use,
 ) -> Message:
     """Build a message as the gate would, with a sample for its data."""
     return msgspec.structs.replace(
@@ -240,6 +250,8 @@ def _message(
         notification_id="0" * 32,
         user="sample",
         channel=channel,
+        template=use.template,
+        digest=use.digest,
         data=msgspec.Raw(msgspec.json.encode(sample)),
         locale=locale,
         timezone=tenant.spec.timezone,

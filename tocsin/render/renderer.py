@@ -128,7 +128,8 @@ def _context(message: Message, tenant: _Tenant, locale: str, unsubscribe_url: st
     if b"null" in raw:
         data = without_nulls(data, NULL_ITEM)
     timezone = zone_or(message.timezone, tenant.spec.timezone)
-    return {
+    context = {"digest": data} if message.digest else {}
+    return context | {
         "data": data,
         "event": {
             "id": message.event_id,

@@ -12,7 +12,7 @@ from tocsin.render.formats import FILTERS
 from tocsin.render.templates import SUFFIX
 
 CONTEXT_NAMES = frozenset(
-    {"data", "event", "user", "notification", "category", "required"}
+    {"data", "digest", "event", "user", "notification", "category", "required"}
     | {"brand", "locale", "timezone", "unsubscribe_url"}
 )
 

@@ -10,7 +10,7 @@ from rocksdict import Rdict, ReadOptions, WriteBatch
 from tocsin.errors import StateError
 from tocsin.store.deltas import Changes
 from tocsin.store.identity import Identity, Meta, check_identity, decode_meta, encode_meta, merged
-from tocsin.store.keys import DUE_BYTES, META, VERSION, GroupKeys, due_of, group_keys, opened
+from tocsin.store.keys import DUE_BYTES, META, NEVER, VERSION, GroupKeys, due_of, group_keys, opened
 from tocsin.store.rocks import options, rocks_error, rocks_errors, synced
 
 
@@ -102,13 +102,14 @@ class Base:
 
     def _add_timer(self, batch: WriteBatch, keys: GroupKeys, identity: bytes, held: bytes | None) -> None:
         before = self._db.get(keys.held + identity)
-        if before is not None:
+        if before is not None and due_of(before) != NEVER:
             batch.delete(keys.timer + due_of(before) + identity)
         if held is None:
             batch.delete(keys.held + identity)
             return
         batch.put(keys.held + identity, held)
-        batch.put(keys.timer + due_of(held) + identity, VERSION)
+        if due_of(held) != NEVER:
+            batch.put(keys.timer + due_of(held) + identity, VERSION)
 
     def status(self, keys: GroupKeys) -> tuple[int, int]:
         """Read how many timers a key group holds, and its floor."""

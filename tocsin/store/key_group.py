@@ -126,6 +126,18 @@ class KeyGroup(Generic[R]):
         """Hand out and drop one timer out of turn, as `pop_due` does; None if none is due at `due_ms`."""
         return self._timers.pop(user, timer_id, due_ms)
 
+    def keep(self, user: str, timer_id: str, number: int, payload: bytes) -> None:
+        """Keep something beside a timer, at no more cost however much is kept there already.
+
+        Numbers begin at 0 and have no gaps. A timer that fires or is released leaves what is kept beside it:
+        `take_kept` drops it.
+        """
+        self._timers.keep(user, timer_id, number, payload)
+
+    def take_kept(self, user: str, timer_id: str) -> list[bytes]:
+        """Hand out what is kept beside a timer, in order, and drop it."""
+        return self._timers.take_kept(user, timer_id)
+
     def next_due(self) -> int | None:
         """Tell when the earliest timer is due (ms), or None."""
         return self._timers.next_due()

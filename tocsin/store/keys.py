@@ -11,7 +11,8 @@
 The key group with the number `ROWS_GROUP` belongs to no users. There a step keeps rows of its own.
 
 Numbers are big-endian, so byte order is due order. Each value starts with a version byte. The `h` and `t`
-rows of a timer are written and deleted together; the `h` row says where its `t` row stands.
+rows of a timer are written and deleted together; the `h` row says where its `t` row stands. What is kept
+beside a timer has an `h` row only, which is never due.
 """
 
 from typing import NamedTuple
@@ -25,6 +26,8 @@ ROWS_GROUP = 256
 """Number of the key group that keeps a partition's rows; those of users have smaller numbers."""
 _LENGTH_BYTES = 4
 _LATEST_MS = 1 << 62
+NEVER = b"\xff" * DUE_BYTES
+"""Due bytes of what is kept beside a timer; no timer has them."""
 _RECORD, _HELD, _TIMER, _STATUS, _AFTER_TIMERS = b"r", b"h", b"t", b"s", b"u"
 
 
@@ -88,6 +91,16 @@ def due_bytes(due_ms: int) -> bytes:
 def held_value(due_ms: int, payload: bytes) -> bytes:
     """Build the value of an `h` row."""
     return VERSION + due_bytes(due_ms) + payload
+
+
+def kept_value(payload: bytes) -> bytes:
+    """Build the value of an `h` row that is never due."""
+    return VERSION + NEVER + payload
+
+
+def kept_identity(user: str, timer_id: str, number: int) -> bytes:
+    """Name one of the things that are kept beside a timer. No timer id has this form."""
+    return timer_identity(user, f"{timer_id}#{number}")
 
 
 def due_of(held: bytes) -> bytes:

@@ -8,10 +8,13 @@ from tocsin.store.base import Base
 from tocsin.store.deltas import Missing, Unapplied
 from tocsin.store.keys import (
     DUE_BYTES,
+    NEVER,
     GroupKeys,
     due_bytes,
     due_of,
     held_value,
+    kept_identity,
+    kept_value,
     opened,
     split_identity,
     timer_identity,
@@ -147,6 +150,18 @@ class GroupTimers:
         self._drop(identity)
         return opened(value)[DUE_BYTES:]
 
+    def keep(self, user: str, timer_id: str, number: int, payload: bytes) -> None:
+        """Keep something beside a timer. It is no timer: it is not counted, and never due."""
+        self.changes.set(kept_identity(user, timer_id, number), kept_value(payload))
+
+    def take_kept(self, user: str, timer_id: str) -> list[bytes]:
+        """Hand out what is kept beside a timer, in order from number 0 on, and drop it."""
+        taken: list[bytes] = []
+        while (value := self._value(identity := kept_identity(user, timer_id, len(taken)))) is not None:
+            self.changes.set(identity, None)
+            taken.append(opened(value)[DUE_BYTES:])
+        return taken
+
     def next_due(self) -> int | None:
         """Tell when the earliest timer is due."""
         entry = self._head()
@@ -181,6 +196,6 @@ class GroupTimers:
             if entry[DUE_BYTES:] not in changed:
                 near.add(entry)
         for identity, value in changed.items():
-            if value is not None and (entry := due_of(value) + identity) > start:
+            if value is not None and (due := due_of(value)) != NEVER and (entry := due + identity) > start:
                 near.add(entry)
         self._near = near

@@ -1,0 +1,54 @@
+"""Uses of templates: which template writes a notification, by itself or as a digest, and its samples."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from tocsin.catalog.compile import CompiledNotification
+from tocsin.render.names import Samples
+
+SAMPLE: Final = "sample.json"
+DIGEST_SAMPLE: Final = "digest.json"
+DIGEST_FIELDS: Final = ("items", "count", "more", "key")
+"""The `data` of a digest."""
+
+
+class Use(NamedTuple):
+    """A template, and whether it writes digests or single notifications."""
+
+    template: str
+    digest: bool = False
+
+    @property
+    def sample(self) -> str:
+        """Name the file of its samples."""
+        return f"{self.template}/{DIGEST_SAMPLE if self.digest else SAMPLE}"
+
+    @property
+    def content(self) -> str:
+        """Say what its samples are."""
+        return f"a digest, its {', '.join(DIGEST_FIELDS)}," if self.digest else "the `data` of an event"
+
+
+def uses_of(notification: CompiledNotification) -> list[Use]:
+    """List how a notification is written. One that is only sent in digests is never written by itself."""
+    digest, single = notification.digest, Use(notification.message.template)
+    if digest is None:
+        return [single]
+    collected = Use(notification.digest_template, digest=True)
+    return [single, collected] if digest.plain_single or digest.overflow_only else [collected]
+
+
+def by_template(samples: Mapping[Use, Samples]) -> dict[str, Samples]:
+    """Join the samples of single notifications and of digests that one template writes."""
+    found: dict[str, Samples] = {}
+    for use, some in samples.items():
+        found[use.template] = [*found.get(use.template, ()), *some]
+    return found
+
+
+def odd_digests(use: Use, samples: Samples) -> Iterator[str]:
+    """Find samples of digests that lack what every digest has."""
+    for number, sample in enumerate(samples if use.digest else ()):
+        lacking = [field for field in DIGEST_FIELDS if not isinstance(sample, dict) or field not in sample]
+        if lacking:
+            yield f"sample {number} lacks {', '.join(lacking)}, add them"
