@@ -23,6 +23,7 @@ from operators.sweep import Sweep
 from tocsin.decision.effects import Decision
 from tocsin.decision.gate import Gate
 from tocsin.decision.suppressions import AddressReport, keys_of, keys_of_due
+from tocsin.decision.timers import TimerKind
 from tocsin.decision.user_state import UserRecord
 from tocsin.formats.codec import ProfileChange, dead_letter, encode
 from tocsin.formats.forwarded import tombstone
@@ -223,7 +224,10 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         record = key_group.get(timer.user)
         if self._suppressions:
             record = self._suppressions.adopt(timer.user, record, keys_of_due(record, timer.payload))
-        decision = self._gate().on_timer(record, tenant, user, timer.timer_id, timer.payload, timer.due_ms)
+        kept = key_group.take_kept(timer.user, timer.timer_id) if _keeps(timer.timer_id) else ()
+        decision = self._gate().on_timer(
+            record, tenant, user, timer.timer_id, timer.payload, timer.due_ms, kept
+        )
         self._apply(key_group, timer.user, decision, timer.due_ms, out)
 
     def _suppress(
@@ -246,12 +250,16 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
             key_group.put(user_key, decision.record)
         for cancelled in decision.cancelled_timers:
             key_group.release(user_key, cancelled.timer_id, cancelled.due_ms)
+            if _keeps(cancelled.timer_id):
+                key_group.take_kept(user_key, cancelled.timer_id)
         for moved in decision.moved_timers:
             payload = key_group.pop(user_key, moved.timer_id, moved.due_ms)
             assert payload is not None, "what the user's record holds has a timer"
             key_group.hold(user_key, moved.timer_id, moved.new_ms, payload)
         for timer in decision.set_timers:
             key_group.hold(user_key, timer.timer_id, timer.due_ms, timer.payload)
+        for kept in decision.kept:
+            key_group.keep(user_key, kept.timer_id, kept.number, kept.payload)
         key = user_key.encode()
         partition = self._partition
         for message in decision.messages:
@@ -287,6 +295,11 @@ def _decided(gate: Gate, record: UserRecord | None, entry: GateInput, now_ms: in
         return gate.on_receipt(record, item, now_ms, entry.raw)
     assert isinstance(item, AddressReport), "subscriptions go to the fan-out"
     return gate.on_address_report(record, item, now_ms, entry.raw)
+
+
+def _keeps(timer_id: str) -> bool:
+    """Return whether something may be kept beside a timer."""
+    return timer_id[0] == TimerKind.DIGEST
 
 
 def _topic(message: Message) -> str:

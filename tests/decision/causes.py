@@ -16,6 +16,7 @@ from tocsin.decision.rules import bind
 from tocsin.decision.rules.backoff import backoff
 from tocsin.decision.rules.channel_window import channel_window
 from tocsin.decision.rules.contact_points import usable
+from tocsin.decision.rules.digest import digest
 from tocsin.decision.rules.duplicate_key import duplicate_key
 from tocsin.decision.rules.expiry import expiry
 from tocsin.decision.rules.limits import channel_limits, notification_limits
@@ -26,14 +27,15 @@ from tocsin.decision.rules.seen import answered, seen
 from tocsin.decision.rules.snooze import snooze
 from tocsin.decision.subjects import EventSubject, MessageSubject
 from tocsin.decision.user_state import ContactPoint, UserRecord
-from tocsin.decision.verdict import Cancel, Detail, Expire, Hold, Suppress, Verdict
+from tocsin.decision.verdict import Cancel, Detail, Expire, Hold, Merge, Suppress, Verdict
 from tocsin.formats.forwarded import rewritten
 from tocsin.model.engagement import Level
 from tocsin.model.event import Event, Origin
+from tocsin.model.ids import digest as digest_id
 from tocsin.model.message import Message, Retry
 from tocsin.model.statuses import Reason
 
-EVENT, TIMER, PART, RETURNED = Stage
+EVENT, TIMER, DIGEST, PART, RETURNED = Stage
 POINT = ContactPoint("email", "key", "ann@mail.example")
 ANN = Recipient(1, (POINT,), "en", "UTC", "en", "UTC", None, (), 0, {})
 
@@ -132,7 +134,8 @@ def windowed() -> CompiledNotification:
 
 
 DROPPED, WINDOWED = dropped(), windowed()
-ALL, NEW = tuple(Stage), (EVENT, TIMER)
+ALL, NEW, WHOLE = tuple(Stage), (EVENT, TIMER), (EVENT, TIMER, DIGEST)
+GROUP = digest_id("d", "quiet", "ann", "gathered", "", "events/3/9")
 SLOT = Hold(NOON + 9 * MINUTE, Reason.LIMIT_HOLD, "notification:drip", NOON + 9 * MINUTE)
 FULL: Detail = {"counter": "notification:few", "limit": 3, "window_s": 3600.0, "count": 3}
 FULL_SMS: Detail = {"counter": "channel:sms", "limit": 1, "window_s": 3600.0, "count": 1}
@@ -197,15 +200,27 @@ CAUSES = (
         changes={"recipient": ann(switched_off=("category:updates",))},
     ),
     Cause(
+        "the catalog collects it",
+        digest,
+        Merge(GROUP, NOON + HOUR, NOON + HOUR, 1),
+        NEW,
+        "gathered",
+    ),
+    Cause(
         "a limit that drops is reached",
         notification_limits,
         Suppress(Reason.LIMIT, FULL),
-        NEW,
+        WHOLE,
         "few",
         {"state": counted("few", 3)},
     ),
     Cause(
-        "a limit that holds is reached", notification_limits, SLOT, NEW, "drip", {"state": counted("drip", 2)}
+        "a limit that holds is reached",
+        notification_limits,
+        SLOT,
+        WHOLE,
+        "drip",
+        {"state": counted("drip", 2)},
     ),
     Cause(
         "the channel is switched off",
@@ -225,7 +240,7 @@ CAUSES = (
         "a limit of the channel is reached",
         channel_limits,
         Suppress(Reason.LIMIT, FULL_SMS),
-        (EVENT, TIMER, PART),
+        (*WHOLE, PART),
         "few",
         {"state": counted("few", 1), "channel": "sms"},
     ),

@@ -52,6 +52,7 @@ class World:
         self.codec = RecordCodec()
         self.records: dict[str, bytes] = {}
         self.timers: dict[tuple[str, str], tuple[int, bytes]] = {}
+        self.kept: dict[tuple[str, str], list[bytes]] = {}
         self.messages: list[Message] = []
         self.outcomes: list[Outcome] = []
         self.notes: list[int] = []
@@ -128,7 +129,9 @@ class World:
                 return
             del self.timers[user, timer_id]
             record = self.record(user)
-            self.apply(user, self.gate.on_timer(record, self.tenant, user, timer_id, payload, due_ms))
+            kept = self.kept.pop((user, timer_id), [])
+            step = self.gate.on_timer(record, self.tenant, user, timer_id, payload, due_ms, kept)
+            self.apply(user, step)
 
     def apply(self, user: str, step: Decision) -> Decision:
         """Do what a key group does with a step; a record that is not to be written must not have changed."""
@@ -140,12 +143,18 @@ class World:
             assert step.record == self.record(user)
         for cancelled in step.cancelled_timers:
             assert self.timers.pop((user, cancelled.timer_id))[0] == cancelled.due_ms
+            self.kept.pop((user, cancelled.timer_id), None)
         for moved in step.moved_timers:
             due_ms, payload = self.timers[user, moved.timer_id]
             assert due_ms == moved.due_ms
             self.timers[user, moved.timer_id] = (moved.new_ms, payload)
         for timer in step.set_timers:
             self.timers[user, timer.timer_id] = (timer.due_ms, timer.payload)
+        for kept in step.kept:
+            beside = self.kept.setdefault((user, kept.timer_id), [])
+            assert (user, kept.timer_id) in self.timers
+            assert kept.number == len(beside)
+            beside.append(kept.payload)
         self.messages += step.messages
         self.outcomes += step.outcomes
         if step.profile_version is not None:

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 import yaml
 
-from tests.decision.causes import CAUSES, PART, RETURNED, Cause, caused
+from tests.decision.causes import CAUSES, DIGEST, PART, RETURNED, Cause, caused
 from tests.decision.gate_world import SMALL
 from tocsin.catalog.compile import CompiledNotification, compile_tenant
 from tocsin.catalog.spec import NotificationSpec, TenantSpec
@@ -19,8 +19,8 @@ from tocsin.decision.rules import NEW, ORDER, Entry, Level, bind
 PAGE: Final = Path(__file__).parent.parent.parent / "docs" / "rules.md"
 BEGIN, END = "<!-- rules -->\n", "\n<!-- /rules -->"
 _HEAD = (
-    "| new | part | returned | rule | asked about | objects because | verdict, reason | reads "
-    "| critical passes | required passes |\n|---|---|---|---|---|---|---|---|---|---|"
+    "| new | digest | part | returned | rule | asked about | objects because | verdict, reason | reads "
+    "| critical passes | required passes |\n|---|---|---|---|---|---|---|---|---|---|---|"
 )
 _READS: Final[Mapping[str, str]] = {
     "now_ms": "",
@@ -32,7 +32,7 @@ _READS: Final[Mapping[str, str]] = {
     "state.keys": "dedup keys",
     "state.declared": "",
     "state.counts": "counters",
-    "state.holds": "queue of the limit",
+    "state.holds": "what is held",
     "state.engaged": "receipts",
     "recipient.switched_off": "preferences",
     "recipient.snoozed_until_ms": "snooze",
@@ -48,6 +48,7 @@ _READS: Final[Mapping[str, str]] = {
     "notification.caps": "catalog",
     "notification.at": "catalog",
     "notification.critical": "catalog",
+    "notification.digest": "catalog",
     "notification.send_window": "catalog",
     "notification.snooze_drops": "catalog",
     "channel.off_channel": "catalog",
@@ -79,11 +80,12 @@ def table() -> str:
     """Write the table: one row for each cause, in the order in which a new notification meets them."""
     by_level = sorted(ORDER, key=lambda one: _LEVELS[one.level])
     new = [entry for entry in by_level if entry.stages & NEW]
+    digest = [entry for entry in by_level if DIGEST in entry.stages]
     part = [entry for entry in by_level if PART in entry.stages]
     returned = [entry for entry in ORDER if RETURNED in entry.stages]
     rows = [
-        _row(cause, entry, [_place(entry, order) for order in (new, part, returned)])
-        for entry in dict.fromkeys((*new, *part, *returned))
+        _row(cause, entry, [_place(entry, order) for order in (new, digest, part, returned)])
+        for entry in dict.fromkeys((*new, *digest, *part, *returned))
         for cause in CAUSES
         if cause.rule is entry.rule
     ]
@@ -102,7 +104,7 @@ def _row(cause: Cause, entry: Entry, places: list[str]) -> str:
         places[0] += ", events only"
     verdict = cause.verdict
     assert verdict is not None, "a cause has an effect"
-    said = f"{type(verdict).__name__.lower()}, `{verdict.reason}`"
+    said = type(verdict).__name__.lower() + (f", `{verdict.reason}`" if verdict.reason else "")
     unnamed = reads_of(cause) - _READS.keys()
     assert not unnamed, f"say in _READS how the page names {sorted(unnamed)}"
     reads = ", ".join(dict.fromkeys(_READS[name] for name in sorted(reads_of(cause)) if _READS[name]))

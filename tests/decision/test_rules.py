@@ -4,6 +4,7 @@ import pytest
 
 from tests.decision.causes import (
     CAUSES,
+    DIGEST,
     EVENT,
     RETURNED,
     TIMER,
@@ -70,6 +71,8 @@ def test_the_order_of_a_new_notification_and_of_a_returned_message() -> None:
         (usable,),
     )
     assert bound[TIMER] == bound[EVENT]
+    assert bound[DIGEST].whole == (expiry, notification_preferences, notification_limits, quiet_hours)
+    assert bound[DIGEST][1:] == bound[EVENT][1:]
     assert bound[RETURNED].whole == (
         expiry, notification_preferences, channel_preferences, usable, backoff, snooze, quiet_hours
     )  # fmt: skip

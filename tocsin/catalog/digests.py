@@ -100,6 +100,16 @@ class CompiledDigest(msgspec.Struct, frozen=True, eq=False, gc=False):
     overflow_only: bool
 
     @property
+    def has_window(self) -> bool:
+        """Return whether a time ends it."""
+        return bool(self.every_ms or self.slide_ms or self.at_min >= 0)
+
+    @property
+    def is_flexible(self) -> bool:
+        """Return whether it has no fixed end, so that it may be due earlier."""
+        return not (self.every_ms or self.at_min >= 0)
+
+    @property
     def expressions(self) -> tuple[Expression | None, ...]:
         """Return what is evaluated of each event."""
         return self.key, self.items

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tocsin.catalog.compile import CompiledChannel
-from tocsin.decision import dedup, escalation, limits
+from tocsin.decision import dedup, digests, escalation, limits
 from tocsin.decision.effects import DeadLetter, Decision, SetTimer
 from tocsin.decision.evaluation import Evaluation, Stage
 from tocsin.decision.evaluator import evaluate
@@ -49,6 +49,8 @@ def decide(decision: Decision, evaluation: Evaluation, rules: Rules, policy: Gat
         _pass(decision, evaluation, rules, policy)
     elif isinstance(verdict, Hold):
         _hold(decision, evaluation, evaluation.subject, verdict, policy)
+    elif isinstance(verdict, Merge):
+        _merge(decision, evaluation, verdict, policy)
     else:
         finish(decision, evaluation.subject, verdict, rule=evaluation.rule)
 
@@ -224,6 +226,14 @@ def _hold(
     numbers = {"due_ms": due_ms} | (verdict.detail or {})
     decision.outcomes.append(subject.outcome(_HELD, verdict.reason, numbers, rule=rule))
     return True
+
+
+def _merge(decision: Decision, evaluation: Evaluation, verdict: Merge, policy: GatePolicy) -> None:
+    """Add a notification to a digest."""
+    subject = evaluation.subject
+    assert isinstance(subject, EventSubject), "no rule merges a returned message"
+    final = digests.collect(decision, evaluation, subject, verdict, policy)
+    finish(decision, subject, final, rule=evaluation.rule)
 
 
 def _remember_key(evaluation: Evaluation, verdict: Verdict, policy: GatePolicy) -> None:

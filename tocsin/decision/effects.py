@@ -36,6 +36,14 @@ class MoveTimer(msgspec.Struct, frozen=True, gc=False):
     new_ms: int
 
 
+class Keep(msgspec.Struct, frozen=True, gc=False):
+    """Keep something beside a timer, as number `number` from 0 on, until the timer fires or is cancelled."""
+
+    timer_id: str
+    number: int
+    payload: bytes
+
+
 class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     """Dead-letter a record: `raw` is the record as it was first read, byte for byte."""
 
@@ -53,6 +61,7 @@ class Decision(msgspec.Struct, gc=False):
         messages: to be sent, one a contact point.
         outcomes: to be logged.
         set_timers: timers to set; `cancelled_timers` to cancel before; `moved_timers` to set anew, too.
+        kept: what to keep beside timers.
         dead_letters: records that nothing can be done with.
         profile_version: what to note for the ledger (law 3): the profile's version, or minus the time (ms) of
             an erasure; None for no note.
@@ -67,6 +76,7 @@ class Decision(msgspec.Struct, gc=False):
     moved_timers: list[MoveTimer] = []
     dead_letters: list[DeadLetter] = []
     profile_version: int | None = None
+    kept: list[Keep] = []
 
 
 def settled(decision: Decision, record: UserRecord) -> Decision:

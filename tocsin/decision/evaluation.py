@@ -20,6 +20,8 @@ class Stage(StrEnum):
     """An event came."""
     TIMER = "timer"
     """A notification was held, and its time has come."""
+    DIGEST = "digest"
+    """A digest is due, or was held and its time has come."""
     PART = "part"
     """One channel of a notification that was held apart from the others, and its time has come."""
     RETURNED = "returned"

@@ -6,6 +6,8 @@ module: `on_event`, `on_profile`, `on_receipt`, `on_returned`, `on_timer`.
 A gate changes the record that it is given; the caller writes it back as the decision says.
 """
 
+from collections.abc import Sequence
+
 from tocsin.catalog.loader import Catalog
 from tocsin.decision.context import DecisionContext
 from tocsin.decision.effects import Decision
@@ -88,8 +90,25 @@ class Gate:
         return on_retry(self.context, record, retry, now_ms)
 
     def on_timer(
-        self, record: UserRecord | None, tenant: str, user: str, timer_id: str, payload: bytes, now_ms: int
+        self,
+        record: UserRecord | None,
+        tenant: str,
+        user: str,
+        timer_id: str,
+        payload: bytes,
+        now_ms: int,
+        kept: Sequence[bytes] = (),
     ) -> Decision:
-        """Decide what was held again; `payload` is the one of the decision that set the timer."""
-        due = DueTimer(record, tenant, user, timer_id, payload, now_ms)
+        """Decide what was held again, or a digest.
+
+        Args:
+            record: the user's, or None.
+            tenant: whose user.
+            user: the user's id.
+            timer_id: of the timer.
+            payload: of the decision that set the timer.
+            now_ms: when the timer is due.
+            kept: what decisions kept beside the timer, in order.
+        """
+        due = DueTimer(record, tenant, user, timer_id, payload, now_ms, kept)
         return TIMERS[TimerKind(timer_id[0])](self.context, due)

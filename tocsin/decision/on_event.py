@@ -120,7 +120,7 @@ def decide_notification(
     delay_ms, own_ms = notification.delay_ms, event.expires_ms or 0
     expires_ms = notification.expires_ms
     if expires_ms:
-        expires_ms += event.time_ms
+        expires_ms += event.time_ms if subject.digest is None else subject.digest.due_ms
     if own_ms and (not expires_ms or own_ms < expires_ms):
         expires_ms = own_ms
     not_before_ms = max(event.send_at_ms or 0, event.time_ms + delay_ms if delay_ms else 0)

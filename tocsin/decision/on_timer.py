@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from tocsin.catalog.compile import CompiledNotification
 from tocsin.catalog.expressions import ExpressionError
 from tocsin.catalog.matching import Match, choose
 from tocsin.decision import limit_queue, waiting
 from tocsin.decision.context import EMPTY_SCOPE, DecisionContext
 from tocsin.decision.decider import dead_letter, finish
+from tocsin.decision.due_digest import as_notification
 from tocsin.decision.effects import Decision, settled
 from tocsin.decision.escalation import forget_if_over
 from tocsin.decision.evaluation import Stage
@@ -16,7 +18,7 @@ from tocsin.decision.on_returned import message_due
 from tocsin.decision.recipient import Recipient, for_event
 from tocsin.decision.scope import scope_of
 from tocsin.decision.subjects import EventSubject, HeldSubject
-from tocsin.decision.timers import DueTimer, HeldEvent, TimerKind, decode_payload, event_of
+from tocsin.decision.timers import DueTimer, HeldDigest, HeldEvent, TimerKind, decode_payload, event_of
 from tocsin.decision.user_state import HoldRef, UserRecord
 from tocsin.decision.verdict import Cancel, Suppress
 from tocsin.errors import DecodeError
@@ -34,6 +36,25 @@ def part_due(context: DecisionContext, due: DueTimer) -> Decision:
     return _held_due(context, due, Stage.PART)
 
 
+def digest_due(context: DecisionContext, due: DueTimer) -> Decision:
+    """Decide a digest as one notification: by the catalog, the profile and the counters of now."""
+    record, held = due.record or UserRecord(), decode_payload(due.payload)
+    assert isinstance(held, HeldEvent), "a timer of this kind has the payload of an event"
+    ref = record.holds.pop(due.timer_id)
+    assert ref.digest is not None, "a timer of this kind has the numbers of a digest"
+    decision = Decision(record, True)
+    gone = HeldSubject(ref, due.tenant, due.user, due.now_ms, context.version)
+    try:
+        first = event_of(held)
+    except DecodeError as error:
+        dead_letter(decision, gone, held.raw, held, error.reason, str(error))
+    else:
+        notification = context.catalog.notification(due.tenant, held.notification)
+        held, event = as_notification(due, held, first, ref.digest, notification)
+        _decide_event(context, decision, record, gone, held, event, Stage.DIGEST)
+    return settled(decision, record)
+
+
 def wait_over(context: DecisionContext, due: DueTimer) -> Decision:
     """End the wait of events whose profile did not come in time; the others wait on."""
     return waiting.end_wait(due.record, due.tenant, due.user, due.now_ms, context.version)
@@ -42,6 +63,7 @@ def wait_over(context: DecisionContext, due: DueTimer) -> Decision:
 TIMERS: Final[Mapping[TimerKind, Callable[[DecisionContext, DueTimer], Decision]]] = {
     TimerKind.NOTIFICATION: notification_due,
     TimerKind.PART: part_due,
+    TimerKind.DIGEST: digest_due,
     TimerKind.MESSAGE: message_due,
     TimerKind.PROFILE: wait_over,
 }
@@ -74,11 +96,25 @@ def _decide_held(
     stage: Stage,
 ) -> None:
     """Decide what was held again; `gone` takes its outcome if it cannot be decided any more."""
-    ref = gone.ref
     try:
         event = event_of(held)
     except DecodeError as error:
         return dead_letter(decision, gone, held.raw, held, error.reason, str(error))
+    if held.digest is not None and stage is Stage.TIMER:
+        stage = Stage.DIGEST
+    return _decide_event(context, decision, record, gone, held, event, stage)
+
+
+def _decide_event(
+    context: DecisionContext,
+    decision: Decision,
+    record: UserRecord,
+    gone: HeldSubject,
+    held: HeldEvent,
+    event: Event,
+    stage: Stage,
+) -> None:
+    ref = gone.ref
     recipient = for_event(record, event, context.defaults_for(event.tenant))
     if recipient is None:
         return finish(decision, gone, Suppress(Reason.ERASED))
@@ -99,6 +135,7 @@ def _decide_held(
         recipient.faults,
         held.part,
         held.unless,
+        digest=held.digest,
     )
     return decide_notification(context, decision, record, recipient, subject, stage, ref.counter)
 
@@ -108,13 +145,23 @@ def _match(context: DecisionContext, event: Event, recipient: Recipient, held: H
     notification = context.catalog.notification(event.tenant, held.notification)
     if notification is None:
         return None
-    scope = scope_of(event, recipient, notification.needs) if notification.needs else EMPTY_SCOPE
-    match = choose(notification, scope)
+    match = _choose(notification, event, recipient, held.digest)
     if match is None or not held.part:
         return match
     later = (step.channel for step in notification.steps)
     channels = tuple(channel for channel in (*match.channels, *later) if channel.name == held.part)
     return match._replace(channels=channels) if channels else None
+
+
+def _choose(
+    notification: CompiledNotification, event: Event, recipient: Recipient, digest: HeldDigest | None
+) -> Match | None:
+    """Evaluate the expressions; those of a digest were evaluated with the event of each item."""
+    if digest is not None and not digest.plain:
+        channels = [one for one in notification.channels if one.when is None or one.name in digest.channels]
+        return Match(notification, tuple(channels))
+    scope = scope_of(event, recipient, notification.needs) if notification.needs else EMPTY_SCOPE
+    return choose(notification, scope)
 
 
 def _ref(due: DueTimer, held: HeldEvent) -> HoldRef:

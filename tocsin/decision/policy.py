@@ -16,6 +16,8 @@ class GatePolicy(msgspec.Struct, frozen=True):
         holds_max: things held a user. Beyond it further ones are suppressed(limit), counter `held`.
         waiting_max: events an unknown user may have waiting; further ones are dead at once (unknown_user).
         waiting_bytes: the same in bytes.
+        digests_max: open digests a user. What would open another is suppressed(limit), counter `digests`.
+        digest_bytes: what all open digests of a user keep of their items. Beyond it an item is only counted.
         blocked_max: blocked addresses and devices a user; beyond it the oldest block is forgotten.
         engaged_ms: how long the receipts of a notification decide about its later steps and messages.
         engaged_max: notifications a user whose receipts are remembered; beyond it the oldest is forgotten.
@@ -31,3 +33,5 @@ class GatePolicy(msgspec.Struct, frozen=True):
     blocked_max: int = 64
     engaged_ms: int = 604_800_000
     engaged_max: int = 64
+    digests_max: int = 32
+    digest_bytes: int = 262_144

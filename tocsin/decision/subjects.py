@@ -14,7 +14,7 @@ from tocsin.catalog.matching import Match
 from tocsin.decision import dedup
 from tocsin.decision import recipient as recipients
 from tocsin.decision.recipient import Recipient
-from tocsin.decision.timers import HeldMessage, TimerKind, encode_event, encode_message
+from tocsin.decision.timers import HeldDigest, HeldMessage, TimerKind, encode_event, encode_message
 from tocsin.decision.user_state import ContactPoint, HoldRef
 from tocsin.decision.verdict import Detail
 from tocsin.model.event import Event
@@ -146,6 +146,7 @@ class EventSubject(msgspec.Struct, gc=False):
         faults: what was left out of the recipient; its outcomes name it in `detail`.
         part: the channel, where only one is decided; empty for the notification as a whole.
         unless: the level of receipts that makes this later step needless; 0 for none.
+        digest: what it is to a digest; None if it is nothing to one.
     """
 
     event: Event
@@ -159,6 +160,7 @@ class EventSubject(msgspec.Struct, gc=False):
     unless: int = 0
     origin: str = ""
     priority: str = ""
+    digest: HeldDigest | None = None
     _outcome: Outcome | None = None
     _message: Message | None = None
 
@@ -268,7 +270,8 @@ class EventSubject(msgspec.Struct, gc=False):
     def payload(self) -> bytes:
         """Encode it for the store."""
         name = self.match.notification.name
-        return encode_event(self.event, self.raw, name, self.hold_count + 1, self.part, self.unless)
+        count = self.hold_count + 1
+        return encode_event(self.event, self.raw, name, count, self.part, self.unless, self.digest)
 
     def _common_message(self, to: Recipient, expires_ms: int) -> Message:
         event, match = self.event, self.match
@@ -291,6 +294,9 @@ class EventSubject(msgspec.Struct, gc=False):
         )
         if match.collapse_key or self.priority != match.notification.priority:
             common = self._message = replace(common, collapse_key=match.collapse_key, priority=self.priority)
+        if self.digest is not None and not self.digest.plain:
+            template = match.notification.digest_template
+            common = self._message = replace(common, template=template, digest=True)
         return common
 
     def _common_outcome(self) -> Outcome:

@@ -4,6 +4,7 @@ A payload holds the record as it was read. It is decoded again when the timer is
 very bytes of the record. Payloads of releases before 0.2 hold a decoded event in JSON and are still read.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ class TimerKind(StrEnum):
     """A held notification; the id goes on with its notification id."""
     PART = "c"
     """One held channel of a notification; the id goes on with `notification id/channel`."""
+    DIGEST = "d"
+    """An open digest; the id goes on with its notification id. Its items are kept beside it."""
     MESSAGE = "m"
     """A returned message; the id goes on with its message id."""
     PROFILE = "p"
@@ -32,7 +35,7 @@ class TimerKind(StrEnum):
 
 
 class DueTimer(NamedTuple):
-    """A timer that is due: the user's record, whose it is, and what was stored with it."""
+    """A timer that is due: the user's record, whose it is, what was stored with it and kept beside it."""
 
     record: UserRecord | None
     tenant: str
@@ -40,6 +43,23 @@ class DueTimer(NamedTuple):
     timer_id: str
     payload: bytes
     now_ms: int
+    kept: Sequence[bytes] = ()
+
+
+class HeldDigest(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
+    """What a held event is to a digest.
+
+    Attributes:
+        due_ms: when the digest was due, where the catalog's `expires` counts from; 0 while it is open.
+        plain: whether it is sent as the plain notification of its only item.
+        channels: the channels with a condition that held for some item.
+        key: the value of its key, while it is open.
+    """
+
+    due_ms: int = 0
+    plain: bool = False
+    channels: tuple[str, ...] = ()
+    key: str = ""
 
 
 class HeldEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -50,6 +70,7 @@ class HeldEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
         hold_count: how often this notification has been held.
         part: the channel, where only one is held; empty for the notification as a whole.
         unless: the level of receipts that makes this later step needless; 0 for none.
+        digest: what it is to a digest; None if it is nothing to one.
     """
 
     raw: RawRecord
@@ -59,6 +80,7 @@ class HeldEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     hold_count: int = 0
     part: str = ""
     unless: int = 0
+    digest: HeldDigest | None = None
 
 
 class HeldMessage(msgspec.Struct, frozen=True, tag="retry"):
@@ -91,10 +113,11 @@ def encode_event(
     hold_count: int = 0,
     part: str = "",
     unless: int = 0,
+    digest: HeldDigest | None = None,
 ) -> bytes:
     """Encode the payload of an event."""
     raw = as_cloudevent(event, raw)
-    held = HeldEvent(raw, event.origin, event.received_ms, notification, hold_count, part, unless)
+    held = HeldEvent(raw, event.origin, event.received_ms, notification, hold_count, part, unless, digest)
     return _encode_event(held)
 
 

@@ -40,12 +40,33 @@ class ContactPoint(msgspec.Struct, frozen=True, array_like=True, omit_defaults=T
 _QUEUE_MS = 1_000
 
 
+class DigestRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
+    """The numbers of an open digest.
+
+    Attributes:
+        key: hash of notification and key.
+        latest_ms: the latest time to which further items move its due time.
+        count: items so far.
+        kept: how many of them are kept beside the timer, for the template.
+        size: bytes of what is kept.
+        channels: the channels with a condition that held for some item.
+    """
+
+    key: bytes
+    latest_ms: int = 0
+    count: int = 0
+    kept: int = 0
+    size: int = 0
+    channels: tuple[str, ...] = ()
+
+
 class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """What is known of a held notification or message without its payload.
 
     It is enough to cancel the timer and to write the final outcome if the user is erased. `counter` is the
     limit that it waits for; `spare` says that it has no slot of its own in the queue of the limit
-    (`tocsin.decision.limit_queue`). A receipt of level `unless` or higher makes a later step needless.
+    (`tocsin.decision.limit_queue`). A receipt of level `unless` or higher makes a later step needless. `digest`
+    has the numbers of an open digest.
     """
 
     due_ms: int
@@ -61,6 +82,7 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     counter: str = ""
     spare: bool = False
     unless: int = 0
+    digest: DigestRef | None = None
 
 
 def queued_behind(holds: Mapping[str, HoldRef], due_ms: int, kinds: tuple[str, ...]) -> int:

@@ -36,9 +36,21 @@ class Cancel(msgspec.Struct, frozen=True, gc=False):
 
 
 class Merge(msgspec.Struct, frozen=True, gc=False):
-    """Send it as a part of another notification, which `group` names. Final for this one."""
+    """Send it as a part of another notification, whose id is `group`. Final for this one.
+
+    Attributes:
+        group: the id of the other notification.
+        due_ms: when the digest is due that it joins; 0 where it joins none.
+        latest_ms: the latest time to which further items move that.
+        item: its number in the digest, from 1.
+        left_out: why the digest only counts it; empty if it is kept.
+    """
 
     group: str
+    due_ms: int = 0
+    latest_ms: int = 0
+    item: int = 0
+    left_out: str = ""
 
     @property
     def reason(self) -> Reason:
@@ -47,8 +59,13 @@ class Merge(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def detail(self) -> Detail:
-        """Name the group."""
-        return {"into": self.group}
+        """Name the group, and the place in it."""
+        found: Detail = {"into": self.group}
+        if self.item:
+            found["item"] = self.item
+        if self.left_out:
+            found["left_out"] = self.left_out
+        return found
 
 
 class Hold(msgspec.Struct, frozen=True, gc=False):

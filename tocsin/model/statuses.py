@@ -75,6 +75,7 @@ class Reason(StrEnum):
     ESCALATION = "escalation"
     # cancelled
     ANSWERED = "answered"
+    DIGEST = "digest"
     # expired
     TOO_LATE = "too_late"
     # dead: input
@@ -126,6 +127,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.RETRY_LATER: "A provider failed for now; it is held until the next attempt.",
     Reason.ESCALATION: "It is a later step; it is held, and goes out unless a receipt makes it needless.",
     Reason.ANSWERED: "A receipt came before this later step was due; the detail names it.",
+    Reason.DIGEST: "It collects items until the digest is due.",
     Reason.TOO_LATE: "Its expiry passed before it could be sent.",
     Reason.BAD_JSON: "The record is not JSON.",
     Reason.BAD_UTF8: "The record is not UTF-8.",

@@ -15,6 +15,7 @@ from tocsin.decision.evaluation import Rule, Stage
 from tocsin.decision.rules.backoff import backoff
 from tocsin.decision.rules.channel_window import channel_window
 from tocsin.decision.rules.contact_points import usable
+from tocsin.decision.rules.digest import digest
 from tocsin.decision.rules.duplicate_key import duplicate_key
 from tocsin.decision.rules.expiry import expiry
 from tocsin.decision.rules.limits import channel_limits, notification_limits
@@ -24,11 +25,13 @@ from tocsin.decision.rules.schedule import schedule
 from tocsin.decision.rules.seen import answered, seen
 from tocsin.decision.rules.snooze import snooze
 
-EVENT, TIMER, PART, RETURNED = Stage
+EVENT, TIMER, DIGEST, PART, RETURNED = Stage
 ALL: Final = frozenset(Stage)
 NEW: Final = frozenset({EVENT, TIMER})
-"""Stages at which the notification is not admitted yet."""
-BEFORE_ADMISSION: Final = frozenset({EVENT, TIMER, PART})
+"""Stages at which a notification of an event is not admitted yet."""
+WHOLE: Final = NEW | {DIGEST}
+"""Stages at which no channel was decided before."""
+BEFORE_ADMISSION: Final = WHOLE | {PART}
 """Stages at which a channel is not admitted yet."""
 
 
@@ -68,7 +71,13 @@ ORDER: Final[tuple[Entry, ...]] = (
     Entry(expiry, Level.NOTIFICATION),
     Entry(schedule, Level.NOTIFICATION, NEW),
     Entry(notification_preferences, Level.NOTIFICATION, applies=lambda n: not n.required),
-    Entry(notification_limits, Level.NOTIFICATION, NEW, lambda n: bool(n.caps)),
+    Entry(
+        digest,
+        Level.NOTIFICATION,
+        NEW,
+        lambda n: n.digest is not None and not n.digest.overflow_only and not n.critical,
+    ),
+    Entry(notification_limits, Level.NOTIFICATION, WHOLE, lambda n: bool(n.caps)),
     Entry(channel_preferences, Level.CHANNEL, applies=lambda n: not n.required),
     Entry(channel_limits, Level.CHANNEL, BEFORE_ADMISSION, lambda n: any(one.caps for one in n.all_channels)),
     Entry(usable, Level.TARGET),
