@@ -213,7 +213,8 @@ def test_quiet_hours_hold_a_digest_and_its_items_stay() -> None:
     assert sent(ann.steps[-1]) == ["email", "sms"]
     assert carried(ann.messages[0])["items"] == [{"n": 1}]
     assert ann.messages[0].expires_ms == NOON + 3 * HOUR
-    assert len({one.notification_id for one in (*held, *ann.messages)}) == 1
+    digest = held[0].notification_id
+    assert {one.notification_id for one in held} == {one.notification_id for one in ann.messages} == {digest}
 
 
 def test_quiet_hours_hold_a_digest_of_one_that_is_sent_plainly() -> None:

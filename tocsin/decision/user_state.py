@@ -65,8 +65,8 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
 
     It is enough to cancel the timer and to write the final outcome if the user is erased. `counter` is the
     limit that it waits for; `spare` says that it has no slot of its own in the queue of the limit
-    (`tocsin.decision.limit_queue`). A receipt of level `unless` or higher makes a later step needless. `digest`
-    has the numbers of an open digest.
+    (`tocsin.decision.limit_queue`). A receipt of level `unless` or higher makes a later step needless.
+    `digest` has the numbers of an open digest.
     """
 
     due_ms: int
