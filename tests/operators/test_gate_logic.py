@@ -168,7 +168,7 @@ def test_a_morning_s_worth_of_holds_is_spread_over_turns_and_changes_no_decision
         wanted = ProfileChange("quiet", user, profile(version=1))
         process.give(GateInput(NOON, f"quiet/{user}", wanted, RAW))
         held = process.give(of_user(event(9 * HOUR, kind="daytime"), user))
-        assert words(held) == [("held", "quiet_hours")]
+        assert words(held) == [("held", "send_window")]
     morning = NOON + 20 * HOUR
     opted_out = profile(version=2, preferences=Preferences(enabled=False))
     first = process.give(
