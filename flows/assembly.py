@@ -223,6 +223,9 @@ def gate_policy(settings: Settings) -> GatePolicy:
         dedup_window_ms=settings.dedup_window_s * 1000,
         late_ms=settings.max_past_s * 1000,
         profile_wait_ms=round(settings.profile_wait_s * 1000),
+        partitions=settings.partitions,
+        key_groups=settings.key_groups,
+        stream_clock=settings.clock == "stream",
     )
 
 

@@ -70,6 +70,10 @@ _EVENT_FIELDS = {
     "datacontenttype": "JSON, or left out",
     "data": "one JSON object, what conditions and templates read",
     "data_base64": "instead of data: base64 of one JSON object",
+    "tocsinsegment": "extension: broadcast to this segment of the catalog, or `*` for everyone; no subject",
+    "tocsinrate": "extension of a broadcast: users a second; left out, the tenant's rate applies",
+    "tocsinlocaltime": "extension of a broadcast: send at this time of each user's clock; no offset",
+    "tocsinmissed": "extension of a broadcast: `skip` leaves out users whose local time is over",
 }
 
 

@@ -14,11 +14,14 @@ import msgspec
 
 from operators.gate import GateInput, GroupBatch, Item
 from sources.partitioner import key_group_of, partition_of
+from tocsin.decision.broadcast_parts import index_key
+from tocsin.decision.broadcasts import BroadcastEvent
 from tocsin.decision.suppressions import AddressReport, record_key, targets_of
 from tocsin.errors import DecodeError
 from tocsin.formats import codec
 from tocsin.formats.batches import Split, is_batch, split
 from tocsin.formats.body import NotYet, Tombstone
+from tocsin.formats.broadcasts import broadcast_record, control_of
 from tocsin.formats.forwarded import (
     CONTENT_TYPE,
     ORIGIN_HEADER,
@@ -33,6 +36,7 @@ from tocsin.formats.forwarded import (
 from tocsin.formats.marks import Marks
 from tocsin.formats.subscriptions import decode_subscription
 from tocsin.model import ids, topics
+from tocsin.model.broadcast import Order, owner_key
 from tocsin.model.event import Event, Origin
 from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord
@@ -258,12 +262,13 @@ class Decoder:
                 if raw[4] is not None and raw[5] is None and is_tombstone(raw):
                     continue
                 user_key, item = parser(raw)
-                if type(item) is ReceiptEvent and not item.user:
+                if not user_key:
                     self._spread(raw, item, gate, out)
                     continue
                 home, key_group = home_of(user_key)
                 if home != raw[1]:
-                    raw = as_cloudevent(item, raw) if isinstance(item, Event) else raw
+                    event = item.event if isinstance(item, BroadcastEvent) else item
+                    raw = as_cloudevent(event, raw) if isinstance(event, Event) else raw
                     out += self._forward(raw, home, user_key.encode())
                     continue
             except Tombstone:
@@ -289,7 +294,19 @@ class Decoder:
             bundle.append(GateInput(now_ms, user_key, item, raw))
         return decoded
 
-    def _spread(self, raw: RawRecord, receipt: ReceiptEvent, gate: Bundles, out: list[OutRecord]) -> None:
+    def _spread(self, raw: RawRecord, item: Item, gate: Bundles, out: list[OutRecord]) -> None:
+        """Give a record without a user to all key groups."""
+        if isinstance(item, Order):
+            key, now_ms = index_key(item.tenant), self._clocks.advance(raw.partition, self._time(raw, item))
+            for name in self._homes.names[raw.partition]:
+                gate.setdefault(name, []).append(GateInput(now_ms, key, item, raw))
+            return
+        assert isinstance(item, ReceiptEvent), "all others have a user"
+        self._spread_receipt(raw, item, gate, out)
+
+    def _spread_receipt(
+        self, raw: RawRecord, receipt: ReceiptEvent, gate: Bundles, out: list[OutRecord]
+    ) -> None:
         """Send a receipt without a user to all partitions; there, give it to every key group."""
         targets = targets_of(receipt)
         owner = f"{receipt.tenant}/{targets[0]}"
@@ -313,22 +330,27 @@ class Decoder:
         """Return what moves a partition's clock: Kafka's time, or the time of events and nothing else."""
         if not self._policy.stream_clock:
             return raw.timestamp_ms
-        return item.time_ms if isinstance(item, Event) else self._clocks.now(raw.partition)
+        event = item.event if isinstance(item, BroadcastEvent) else item
+        return event.time_ms if isinstance(event, Event) else self._clocks.now(raw.partition)
 
     def _event(self, raw: RawRecord) -> tuple[str, Item]:
         if raw.headers and is_batch(raw):
             raise Split(split(raw))
+        if raw.headers and (found := broadcast_record(raw)):
+            return "" if isinstance(found, Order) else owner_key(found.tenant, found.event_id), found
         event = codec.decode_event(raw, self._policy.limits)
         if raw.headers:
             event = _as_first_read(event, dict(raw.headers), self._policy.partitions)
         self._check_age(event)
         if event.topic and not event.fanned_out:
             raise _ForTopic(event)
+        if not event.user:
+            return _for_owner(event)
         return f"{event.tenant}/{event.user}", event
 
     def _receipt(self, raw: RawRecord) -> tuple[str, Item]:
         receipt = codec.decode_receipt(raw, self._marks)
-        return f"{receipt.tenant}/{receipt.user}", receipt
+        return f"{receipt.tenant}/{receipt.user}" if receipt.user else "", receipt
 
     def _declared(self, read: Reader) -> Parser:
         def parse(raw: RawRecord) -> tuple[str, Item]:
@@ -336,6 +358,8 @@ class Decoder:
             self._check_age(event)
             if event.topic:
                 raise _ForTopic(event)
+            if not event.user:
+                return _for_owner(event)
             return f"{event.tenant}/{event.user}", event
 
         return parse
@@ -397,6 +421,14 @@ class Decoder:
             msgspec.structs.replace(letter, partition=partition),
             OutRecord(topics.OUTCOMES, partition, raw.key, msgspec.json.encode(outcome)),
         ]
+
+
+def _for_owner(event: Event) -> tuple[str, Item]:
+    """Address a broadcast, or what controls one, to the key group that owns it."""
+    if event.broadcast is not None:
+        return owner_key(event.tenant, event.id), BroadcastEvent(event)
+    control = control_of(event)
+    return owner_key(event.tenant, control.broadcast_id), BroadcastEvent(event, control)
 
 
 def _refuse(_rest: Sequence[RawRecord], sentence: str) -> None:

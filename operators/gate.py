@@ -18,8 +18,10 @@ from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from msgspec.structs import replace
 
+from operators.broadcasts import BROADCAST_ITEMS, BroadcastItem, Broadcasts
 from operators.suppressions import Suppressions
 from operators.sweep import Sweep
+from tocsin.decision.broadcast_parts import TIMER as BROADCAST_TIMER
 from tocsin.decision.effects import Decision
 from tocsin.decision.gate import Gate
 from tocsin.decision.suppressions import AddressReport, keys_of, keys_of_due
@@ -45,7 +47,9 @@ _IDLE_POLL_S = 0.05
 _TIMERS_A_TURN = 200
 
 
-Item = Event | ProfileChange | ReceiptEvent | Retry | AddressReport | SubscriptionChange
+Item = Event | ProfileChange | ReceiptEvent | Retry | AddressReport | SubscriptionChange | BroadcastItem
+# What is for no user of its own.
+_SHARED = BROADCAST_ITEMS | {AddressReport}
 
 
 class GateInput(msgspec.Struct, frozen=True, gc=False):
@@ -121,6 +125,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         self._key_group: KeyGroup[UserRecord] | None = None
         self._sweep = Sweep()
         self._suppressions: Suppressions | None = None
+        self._broadcasts: Broadcasts | None = None
         if stored is not None:
             self._open(*stored)
 
@@ -129,6 +134,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         self._partition = int(key.split(".")[0])
         self._key_group = self._open_key_group(key, delta)
         self._suppressions = Suppressions.of(self._key_group, self._gate)
+        self._broadcasts = Broadcasts(self._key_group, self._gate, self)
         return self._key_group
 
     def on_batch(self, values: list[GroupBatch]) -> tuple[list[list[Out]], bool]:
@@ -143,8 +149,9 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
                 if due_ms is not None and due_ms <= now_ms:
                     room = self._fire_before(key_group, entry, out, room)
                     due_ms = key_group.next_due()
-                if type(entry.item) is AddressReport:
-                    self._suppress(key_group, entry, entry.item, out)
+                if type(entry.item) in _SHARED:
+                    self._share(key_group, entry, out)
+                    due_ms = key_group.next_due()
                     continue
                 record = key_group.get(entry.user_key)
                 if self._suppressions:
@@ -206,9 +213,24 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
             timer = key_group.pop_due(until_ms)
             if timer is None:
                 return fired
-            self._now_ms = max(self._now_ms, timer.due_ms)
-            self._decide_due(key_group, timer, out)
+            self._fire_timer(key_group, timer, until_ms, out)
         return most
+
+    def _fire_timer(
+        self, key_group: KeyGroup[UserRecord], timer: Timer, until_ms: int, out: list[Out]
+    ) -> None:
+        if timer.timer_id[0] == BROADCAST_TIMER:
+            self._take_turn(timer, until_ms, out)
+            return
+        self._now_ms = max(self._now_ms, timer.due_ms)
+        self._decide_due(key_group, timer, out)
+
+    def _take_turn(self, timer: Timer, until_ms: int, out: list[Out]) -> None:
+        """Take a turn of a broadcast; under the wall clock, no user's time runs backwards by it."""
+        assert self._broadcasts is not None, "the key group is open"
+        is_exact = self._gate().policy.stream_clock
+        now_ms = timer.due_ms if is_exact else max(self._now_ms, timer.due_ms)
+        self._broadcasts.turn(timer, now_ms, until_ms, out)
 
     def _fire_own(self, key_group: KeyGroup[UserRecord], user_key: str, out: list[Out]) -> None:
         """Fire what one user is still owed by now, in order; what that holds anew may be due, too."""
@@ -217,7 +239,8 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
             payload = key_group.pop(user_key, timer_id, due_ms)
             if payload is None:
                 return
-            self._decide_due(key_group, Timer(due_ms, user_key, timer_id, payload), out)
+            timer = Timer(due_ms, user_key, timer_id, payload)
+            self._fire_timer(key_group, timer, self._now_ms, out)
 
     def _decide_due(self, key_group: KeyGroup[UserRecord], timer: Timer, out: list[Out]) -> None:
         tenant, _, user = timer.user.partition("/")
@@ -229,6 +252,33 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
             record, tenant, user, timer.timer_id, timer.payload, timer.due_ms, kept
         )
         self._apply(key_group, timer.user, decision, timer.due_ms, out)
+
+    def _share(self, key_group: KeyGroup[UserRecord], entry: GateInput, out: list[Out]) -> None:
+        """Apply an input that is about no user, or about many."""
+        item = entry.item
+        if isinstance(item, AddressReport):
+            self._suppress(key_group, entry, item, out)
+            return
+        assert self._broadcasts is not None, "the key group is open"
+        assert isinstance(item, BroadcastItem), "what is shared is a report of an address, or of a broadcast"
+        self._broadcasts.take(entry.user_key, item, entry.raw, self._now_ms, out)
+
+    def decide_one(
+        self, user_key: str, record: UserRecord, event: Event, raw: RawRecord, now_ms: int, out: list[Out]
+    ) -> Decision:
+        """Decide an event of a user of this key group, and apply the decision."""
+        key_group = self._key_group
+        assert key_group is not None, "the key group is open"
+        if self._suppressions:
+            record = self._suppressions.adopt(user_key, record, keys_of(record, event)) or record
+        decision = self._gate().on_event(record, event, now_ms, raw)
+        self._apply(key_group, user_key, decision, now_ms, out)
+        return decision
+
+    def write(self, user_key: str, decision: Decision, now_ms: int, out: list[Out]) -> None:
+        """Write the outcomes and dead letters of a decision that concerns no record."""
+        assert self._key_group is not None, "the key group is open"
+        self._apply(self._key_group, user_key, replace(decision, touched=False), now_ms, out)
 
     def _suppress(
         self, key_group: KeyGroup[UserRecord], entry: GateInput, report: AddressReport, out: list[Out]
@@ -293,7 +343,7 @@ def _decided(gate: Gate, record: UserRecord | None, entry: GateInput, now_ms: in
         return gate.on_retry(record, item, now_ms)
     if isinstance(item, ReceiptEvent):
         return gate.on_receipt(record, item, now_ms, entry.raw)
-    assert isinstance(item, AddressReport), "subscriptions go to the fan-out"
+    assert isinstance(item, AddressReport), "subscriptions go to the fan-out, broadcasts to all key groups"
     return gate.on_address_report(record, item, now_ms, entry.raw)
 
 

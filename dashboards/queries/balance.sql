@@ -6,7 +6,7 @@ WITH subjects AS
         groupUniqArray((outcome_id, status, reason)) AS finals
     FROM outcomes
     WHERE tenant = {tenant:String} AND at_ms >= {from_ms:Int64} AND at_ms < {to_ms:Int64}
-        AND status IN ('suppressed', 'merged', 'cancelled', 'expired', 'sent', 'dead')
+        AND status IN ('suppressed', 'merged', 'cancelled', 'expired', 'sent', 'dead', 'finished')
     GROUP BY subject
 )
 SELECT final.2 AS status, final.3 AS reason, count() AS outcomes, countIf(length(finals) > 1) AS doubled

@@ -104,7 +104,13 @@ class Machine:
         self._pace = pace or Pace(lambda: False)
         self._folder = folder
         self._settings = settings
-        self._policy = GatePolicy(late_ms=_LATE_MS, **settings.bounds)
+        self._policy = GatePolicy(
+            late_ms=_LATE_MS,
+            partitions=settings.partitions,
+            key_groups=settings.key_groups,
+            stream_clock=settings.stream_clock,
+            **settings.bounds,
+        )
         self._gate = self._load(settings.catalog)
         self._everyone = _Everyone()
         self._wall_ms = wall_ms

@@ -69,7 +69,8 @@ class Expression:
         unknown = sorted(self.needs - variables)
         if unknown:
             *others, last = sorted(variables)
-            msg = f"unknown variable `{unknown[0]}`: use {', '.join(others)} or {last}"
+            known = f"{', '.join(others)} or {last}" if others else last
+            msg = f"unknown variable `{unknown[0]}`: use {known}"
             raise ExpressionError(msg)
 
     def test(self, scope: Scope) -> bool:

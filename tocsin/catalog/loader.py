@@ -22,6 +22,7 @@ from tocsin.catalog.escalation import escalation_mistakes
 from tocsin.catalog.expressions import Expression, ExpressionError
 from tocsin.catalog.files import Document, Problem, Where, read
 from tocsin.catalog.overlays import Overlay, entry_problems, folder_problems, overlay_folders
+from tocsin.catalog.segments import segment_problems
 from tocsin.catalog.sources import SourceSpec, source_problems
 from tocsin.catalog.spec import NotificationSpec, TenantSpec
 from tocsin.errors import CatalogError
@@ -299,6 +300,7 @@ def _tenant_problems(document: Document, spec: TenantSpec) -> Iterator[Problem]:
         if chosen not in spec.categories:
             where = ("preferences", "categories", chosen)
             yield document.problem(where, f"no category `{chosen}`, add it under categories or remove this")
+    yield from segment_problems(document, spec.segments)
 
 
 def _notification_problems(

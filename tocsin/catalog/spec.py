@@ -54,6 +54,8 @@ A notification with `sequence: {every: 5m, until: opened}` sends its channels on
     providers: {email: [smtp, sendgrid], sms: [twilio], push: [fcm], inapp: [inapp]}
     senders: {email: hello@flights.example, email_name: Flights, sms: "+15005550006"}
     sms: {currency_codes: true}                    # default: ₹ becomes INR where GSM-7 lacks only it
+    segments: {german: "user.locale[:2] == 'de'"}            # whom broadcasts may be for
+    broadcast_rate: 2000                                     # users a second of all its broadcasts
     branding: {name: Flights, color: "#0a5", logo: https://…, address: "1 Main St", url: https://…}
 
 `catalog/tenants/<tenant>/` has the notifications and templates of a tenant alone (`tocsin.catalog.overlays`).
@@ -224,6 +226,8 @@ class TenantSpec(_Strict):
     senders: Senders = Senders()
     sms: SmsSettings = SmsSettings()
     branding: Branding = Branding()
+    segments: dict[str, str] = {}
+    broadcast_rate: int = Field(default=2_000, ge=1, le=1_000_000)
 
 
 DEFAULT_LIMITS = (

@@ -19,6 +19,8 @@ class GatePolicy(msgspec.Struct, frozen=True):
         digests_max: open digests a user. What would open another is suppressed(limit), counter `digests`.
         digest_bytes: what all open digests of a user keep of their items. Beyond it an item is only counted.
         blocked_max: blocked addresses and devices a user; beyond it the oldest block is forgotten.
+        partitions: partitions of the topics; `key_groups` of each. A broadcast is shared out among all.
+        stream_clock: only the events' own time moves the clock.
         engaged_ms: how long the receipts of a notification decide about its later steps and messages.
         engaged_max: notifications a user whose receipts are remembered; beyond it the oldest is forgotten.
     """
@@ -31,6 +33,9 @@ class GatePolicy(msgspec.Struct, frozen=True):
     waiting_max: int = 64
     waiting_bytes: int = 262_144
     blocked_max: int = 64
+    partitions: int = 1
+    key_groups: int = 1
+    stream_clock: bool = False
     engaged_ms: int = 604_800_000
     engaged_max: int = 64
     digests_max: int = 32

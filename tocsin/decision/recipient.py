@@ -89,7 +89,7 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
 def for_event(state: UserRecord, event: Event, defaults: TenantDefaults) -> Recipient | None:
     """Return the recipient of an event; a profile wins over an inline contact. None if there is neither."""
     if state.version:
-        return _known(state, defaults)
+        return for_known(state, defaults)
     inline = event.recipient
     if inline is None:
         return None
@@ -100,13 +100,14 @@ def for_returned(state: UserRecord, retry: Retry, defaults: TenantDefaults) -> R
     """Return the recipient of a returned message; None if the user was erased since it was admitted."""
     message = retry.message
     if state.version:
-        return _known(state, defaults)
+        return for_known(state, defaults)
     if message.profile_version or retry.reason == Reason.STALE_PROFILE:
         return None
     return _inline(state, (_contact_point(message),), message.locale, message.timezone, defaults)
 
 
-def _known(state: UserRecord, defaults: TenantDefaults) -> Recipient:
+def for_known(state: UserRecord, defaults: TenantDefaults) -> Recipient:
+    """Return the recipient of a user who has a profile."""
     start_min = state.quiet_start_min
     timezone = resolve_zone(state.timezone)  # older stores hold names that are none
     return Recipient(

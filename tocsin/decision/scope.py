@@ -31,14 +31,19 @@ def scope_of(event: Event, recipient: Recipient, needs: frozenset[str]) -> Scope
             "time_ms": event.time_ms,
         }
     if "user" in needs:
-        scope["user"] = {
-            "id": event.user,
-            "known": recipient.version > 0,
-            "locale": recipient.own_locale,
-            "timezone": recipient.own_timezone,
-            "channels": list(dict.fromkeys(point.channel for point in recipient.contact_points)),
-        }
+        scope["user"] = user_scope(event.user, recipient)
     return Scope(scope)
+
+
+def user_scope(user: str, recipient: Recipient) -> dict[str, object]:
+    """Build the variable `user`."""
+    return {
+        "id": user,
+        "known": recipient.version > 0,
+        "locale": recipient.own_locale,
+        "timezone": recipient.own_timezone,
+        "channels": list(dict.fromkeys(point.channel for point in recipient.contact_points)),
+    }
 
 
 def _data(event: Event) -> Any:

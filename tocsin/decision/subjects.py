@@ -18,7 +18,7 @@ from tocsin.decision.timers import HeldDigest, HeldMessage, TimerKind, encode_ev
 from tocsin.decision.user_state import ContactPoint, HoldRef
 from tocsin.decision.verdict import Detail
 from tocsin.model.event import Event
-from tocsin.model.ids import hash_of, message_id, outcome_id, target_id
+from tocsin.model.ids import hash_of, message_id, notification_id, outcome_id, target_id
 from tocsin.model.message import Message, Retry
 from tocsin.model.outcome import Outcome
 from tocsin.model.raw import RawRecord
@@ -55,11 +55,24 @@ class Subject(Protocol):
 
 
 class WholeEvent(msgspec.Struct, gc=False):
-    """An event as a whole, where no notification is decided; its outcome is keyed by its origin."""
+    """An event as a whole, where no notification is decided; its outcome is keyed by its origin.
+
+    A broadcast and its users share an origin: there, an id of its own is the key. `attempt` keeps several
+    outcomes of one status apart.
+    """
 
     event: Event
     now_ms: int
     version: str
+    attempt: int = 0
+
+    @property
+    def notification_id(self) -> str:
+        """Return the id of a broadcast, or of a user's part in it; empty for other events."""
+        event = self.event
+        if event.broadcast is None:
+            return ""
+        return notification_id(event.tenant, event.source, event.id, event.user, "", str(event.origin))
 
     def outcome(
         self,
@@ -71,12 +84,14 @@ class WholeEvent(msgspec.Struct, gc=False):
         rule: str = "",
     ) -> Outcome:
         """Write an outcome about the event."""
-        event, origin = self.event, str(self.event.origin)
+        event, origin, nid = self.event, str(self.event.origin), self.notification_id
         return Outcome(
-            outcome_id=outcome_id(origin, str(status)),
+            outcome_id=outcome_id(nid or origin, str(status), self.attempt),
             status=str(status),
             tenant=event.tenant,
             user=event.user,
+            notification_id=nid,
+            attempt=self.attempt,
             event_id=event.id,
             event_source=event.source,
             event_type=event.type,

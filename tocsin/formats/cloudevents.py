@@ -10,8 +10,10 @@ from base64 import b64decode
 from typing import Annotated, NamedTuple, NoReturn
 
 import msgspec
+from msgspec.structs import replace
 
 from tocsin.errors import DecodeError
+from tocsin.formats import broadcasts
 from tocsin.formats.shapes import MAX_TEXT, has_control, is_email, is_phone
 from tocsin.model import topics
 from tocsin.model.event import Event, Origin, Recipient
@@ -74,6 +76,10 @@ class Envelope(msgspec.Struct, gc=False):
     data_base64: str | None = None
     tocsintopic: _Text | None = None
     tocsinfanout: _Text | None = None
+    tocsinsegment: _Text | None = None
+    tocsinrate: str | int | None = None
+    tocsinlocaltime: str | None = None
+    tocsinmissed: str | None = None
 
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
@@ -97,6 +103,7 @@ _CURES = {
     "data": "send one JSON object whose numbers fit a double and whose nesting is shallow",
     "datacontenttype": "send the data as application/json",
     "data_base64": "send base64 of one JSON object, or the object itself in `data`",
+    **broadcasts.CURES,
 }
 
 
@@ -286,7 +293,7 @@ def _event(raw: RawRecord, envelope: Envelope, limits: EventLimits, default_tena
     # SDKs for Java and Go write a numeric extension as a number in JSON, and as text in a header.
     tenant = default_tenant if envelope.tenant is None else str(envelope.tenant)
     topic, fanned_out = envelope.tocsintopic or "", envelope.tocsinfanout or ""
-    user = _topic_user(envelope) if topic or fanned_out else envelope.subject or _contact_user(envelope)
+    user = _topic_user(envelope) if topic or fanned_out else envelope.subject or _other_user(envelope)
     joined = f"{envelope.id}{envelope.source}{envelope.type}{user}{tenant}{topic}{fanned_out}"
     if len(joined) > MAX_TEXT or not joined.isprintable() or "/" in tenant:
         _check_names(envelope, tenant, user)
@@ -294,7 +301,7 @@ def _event(raw: RawRecord, envelope: Envelope, limits: EventLimits, default_tena
     if time_ms != received_ms and limits.check_time:
         check_time(time_ms, received_ms, limits)
     sends, expires, recipient = envelope.tocsinsendat, envelope.tocsinexpires, envelope.recipient
-    return Event(  # by position, in the order of its fields: by name it takes twice as long
+    event = Event(  # by position, in the order of its fields: by name it takes twice as long
         tenant,
         envelope.id,
         envelope.source,
@@ -311,6 +318,15 @@ def _event(raw: RawRecord, envelope: Envelope, limits: EventLimits, default_tena
         topic,
         fanned_out,
     )
+    return event if envelope.tocsinsegment is None else _broadcast(event, envelope, envelope.tocsinsegment)
+
+
+def _broadcast(event: Event, envelope: Envelope, segment: str) -> Event:
+    """Make an event a broadcast; its messages travel in bulk, whatever topic it came on."""
+    if event.user or event.recipient is not None:
+        _refuse("tocsinsegment", "beside a subject or recipient")
+    given = envelope.tocsinrate, envelope.tocsinlocaltime, envelope.tocsinmissed
+    return replace(event, bulk=True, broadcast=broadcasts.read_broadcast(segment, *given))
 
 
 def _topic_user(envelope: Envelope) -> str:
@@ -373,7 +389,10 @@ def check_time(time_ms: int, received_ms: int, limits: EventLimits) -> None:
         raise DecodeError(Reason.TIME_OUT_OF_RANGE, text)
 
 
-def _contact_user(envelope: Envelope) -> str:
+def _other_user(envelope: Envelope) -> str:
+    """Name the user of an inline recipient. A broadcast has no user, nor has an event that controls one."""
+    if envelope.tocsinsegment is not None or envelope.type == broadcasts.CONTROL_TYPE:
+        return ""
     user = "" if envelope.recipient is None else contact_user(read_recipient(envelope.recipient))
     if not user:
         raise DecodeError(Reason.NO_SUBJECT, f"subject: absent, and no recipient; {_CURES['subject']}")

@@ -9,13 +9,13 @@ is due later know one form only.
 """
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from tocsin.formats.cloudevents import STRUCTURED
 from tocsin.model import topics
-from tocsin.model.event import Event, Origin, Recipient
+from tocsin.model.event import Broadcast, Event, Origin, Recipient
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.rfc3339 import LATEST_MS
 
@@ -44,6 +44,10 @@ class _Document(msgspec.Struct, omit_defaults=True, gc=False):
     tocsinexpires: str | None = None
     tocsintopic: str = ""
     tocsinfanout: str = ""
+    tocsinsegment: str | None = None
+    tocsinrate: int = 0
+    tocsinlocaltime: str | None = None
+    tocsinmissed: str | None = None
 
 
 MOVED_HEADER: Final = "tocsin-moved"
@@ -95,12 +99,20 @@ def first_read(raw: RawRecord, origin: Origin, received_ms: int) -> RawRecord:
 
 
 def as_cloudevent(event: Event, raw: RawRecord) -> RawRecord:
-    """Return the record of an event as a CloudEvent: a record of a declared topic is rewritten."""
-    return rewritten(event) if topics.is_declared(raw.topic) else raw
+    """Return the record of an event as a CloudEvent for its user.
+
+    A record of a declared topic is rewritten, and so is a broadcast that is decided for one user.
+    """
+    is_one_of_many = event.broadcast is not None and event.user
+    return rewritten(event) if is_one_of_many or topics.is_declared(raw.topic) else raw
 
 
 def rewritten(event: Event) -> RawRecord:
-    """Write an event as a record of structured CloudEvents JSON that reads as the same event."""
+    """Write an event as a record of structured CloudEvents JSON that reads as the same event.
+
+    What a broadcast is for one user reads as an event of that user.
+    """
+    broadcast = () if event.broadcast is None or event.user else _extensions(event.broadcast)
     value = _encode(
         _Document(
             "1.0",
@@ -116,11 +128,18 @@ def rewritten(event: Event) -> RawRecord:
             None if event.expires_ms is None else _rfc3339(event.expires_ms),
             event.topic,
             event.fanned_out,
+            *broadcast,
         )
     )
     topic, partition, offset = event.origin.topic, event.origin.partition, event.origin.offset
+    topic = topics.BULK if event.bulk else topic
     key = f"{event.tenant}/{event.user or event.topic}".encode()
     return RawRecord(topic, partition, offset, event.received_ms, key, value, ())
+
+
+def _extensions(broadcast: Broadcast) -> tuple[Any, ...]:
+    local = _rfc3339(broadcast.local_ms)[:_WHOLE_SECONDS] if broadcast.local_ms else None
+    return broadcast.segment, broadcast.rate, local, "skip" if broadcast.skip_late else None
 
 
 def _rfc3339(at_ms: int) -> str:

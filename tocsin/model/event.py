@@ -30,6 +30,23 @@ class Recipient(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     timezone: str = ""
 
 
+class Broadcast(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What makes an event a broadcast: it is for all users of a segment, not for one.
+
+    Attributes:
+        segment: name of a segment of the tenant's catalog, or `*` for everyone.
+        rate: users a second; 0: the tenant's rate applies.
+        local_ms: send it at this time of each user's own clock: the time that the clock shows, read as if it
+            were UTC, in ms since 1970; 0 to send it at once.
+        skip_late: leave out users for whom that time is over when the broadcast comes to them.
+    """
+
+    segment: str
+    rate: int = 0
+    local_ms: int = 0
+    skip_late: bool = False
+
+
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One CloudEvent, validated.
 
@@ -37,7 +54,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     copied into messages untouched. Times are milliseconds since 1970 UTC.
 
     An event with a `topic` is for its subscribers and has no `user`. Each subscriber gets it with the user's
-    id; then `fanned_out` is the origin of the event that named the topic.
+    id; then `fanned_out` is the origin of the event that named the topic. A broadcast has no `user` until it
+    is decided for one.
     """
 
     tenant: str
@@ -55,3 +73,4 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     bulk: bool = False
     topic: str = ""
     fanned_out: str = ""
+    broadcast: Broadcast | None = None

@@ -24,10 +24,19 @@ class Status(StrEnum):
     READ = "read"
     RESUBSCRIBED = "resubscribed"
     UNBLOCKED = "unblocked"
+    FINISHED = "finished"
 
 
 FINAL = frozenset(
-    {Status.SUPPRESSED, Status.MERGED, Status.CANCELLED, Status.EXPIRED, Status.SENT, Status.DEAD}
+    {
+        Status.SUPPRESSED,
+        Status.MERGED,
+        Status.CANCELLED,
+        Status.EXPIRED,
+        Status.SENT,
+        Status.DEAD,
+        Status.FINISHED,
+    }
 )
 
 
@@ -72,6 +81,8 @@ class Reason(StrEnum):
     AWAITING_PROFILE = "awaiting_profile"
     LIMIT_HOLD = "limit_hold"
     RETRY_LATER = "retry_later"
+    BROADCAST = "broadcast"
+    PAUSED = "paused"
     ESCALATION = "escalation"
     # cancelled
     ANSWERED = "answered"
@@ -125,6 +136,8 @@ SENTENCES: dict[Reason, str] = {
     Reason.AWAITING_PROFILE: "The user is not known yet; it is held a short while for the profile.",
     Reason.LIMIT_HOLD: "A limit was reached; it is held until the window has room.",
     Reason.RETRY_LATER: "A provider failed for now; it is held until the next attempt.",
+    Reason.BROADCAST: "The broadcast is under way; its users are decided in turns.",
+    Reason.PAUSED: "The broadcast is paused; an event resumes it.",
     Reason.ESCALATION: "It is a later step; it is held, and goes out unless a receipt makes it needless.",
     Reason.ANSWERED: "A receipt came before this later step was due; the detail names it.",
     Reason.DIGEST: "It collects items until the digest is due.",

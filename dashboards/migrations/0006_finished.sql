@@ -1,0 +1,11 @@
+-- A broadcast ends with the status `finished`: it is a final outcome, too.
+CREATE OR REPLACE VIEW final_words AS
+SELECT
+    tenant,
+    if(message_id != '', message_id, if(notification_id != '', concat(notification_id, '/', channel), origin)) AS subject,
+    any(origin) AS event_origin,
+    uniqExact(outcome_id) AS words,
+    groupUniqArray(status) AS statuses
+FROM outcomes
+WHERE status IN ('suppressed', 'merged', 'cancelled', 'expired', 'sent', 'dead', 'finished')
+GROUP BY tenant, subject;

@@ -1,0 +1,252 @@
+"""Broadcasts in one key group: applies the owner's rulings and orders, and walks over the users in turns.
+
+A turn is a timer that has fired (`tocsin.decision.broadcast_parts`). All that it changes is part of the
+epoch's changes: users, cursor and reports become durable together, or never were.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from sources.partitioner import partition_of
+from tocsin.catalog.expressions import ExpressionError
+from tocsin.decision import broadcast_parts as parts
+from tocsin.decision import broadcasts
+from tocsin.decision.broadcast_parts import NEVER_MS, Part, body_key, index_key
+from tocsin.decision.broadcasts import BroadcastEvent, Ruling
+from tocsin.decision.decider import dead_letter
+from tocsin.decision.effects import Decision
+from tocsin.decision.gate import Gate
+from tocsin.decision.recipient import for_known
+from tocsin.decision.subjects import WholeEvent
+from tocsin.decision.user_state import HoldRef, UserRecord, Waiting
+from tocsin.formats.codec import encode
+from tocsin.formats.forwarded import ORIGIN_HEADER, place_of, rewritten
+from tocsin.model import topics
+from tocsin.model.broadcast import ORDER, ORDER_HEADER, REPORT, Ending, Order, Report, decode_order, owner_key
+from tocsin.model.event import Event
+from tocsin.model.raw import OutRecord, RawRecord, VersionNote
+from tocsin.model.statuses import Reason
+from tocsin.store.key_group import KeyGroup
+from tocsin.store.timers import Timer
+
+Out = list[OutRecord | VersionNote]
+BroadcastItem = BroadcastEvent | Order | Report
+BROADCAST_ITEMS = frozenset({BroadcastEvent, Order, Report})
+
+
+class Applier(Protocol):
+    """Decides and applies as the key group does for every input."""
+
+    def decide_one(
+        self, user_key: str, record: UserRecord, event: Event, raw: RawRecord, now_ms: int, out: Out
+    ) -> Decision:
+        """Decide an ordinary event of a user of this key group, and apply the decision."""
+        ...
+
+    def write(self, user_key: str, decision: Decision, now_ms: int, out: Out) -> None:
+        """Write the outcomes and dead letters of a decision that concerns no record."""
+        ...
+
+
+class Turn(NamedTuple):
+    """One turn of a part: its order, cursor and counts, and the time of its decisions."""
+
+    order: Order
+    part: Part
+    now_ms: int
+    out: Out
+
+
+class Broadcasts:
+    """The broadcasts of one key group.
+
+    Args:
+        key_group: its store.
+        gate: gives the gate of the catalog in force.
+        applier: decides and applies events.
+    """
+
+    def __init__(self, key_group: KeyGroup[UserRecord], gate: Callable[[], Gate], applier: Applier) -> None:
+        self._key_group = key_group
+        self._gate = gate
+        self._applier = applier
+        self._orders: dict[str, Order] = {}
+
+    def take(self, user_key: str, item: BroadcastItem, raw: RawRecord, now_ms: int, out: Out) -> None:
+        """Apply an input: an event or a report for the owner, or an order for this key group's part."""
+        if isinstance(item, Order):
+            self._obey(item, now_ms, out)
+            return
+        gate, record = self._gate(), self._key_group.get(user_key)
+        if isinstance(item, Report):
+            ruling = broadcasts.on_report(record, item, gate.catalog.version, gate.policy)
+            tenant, name = item.tenant, item.event_id
+        else:
+            ruling = broadcasts.on_event(record, item, now_ms, raw, gate.catalog, gate.policy)
+            tenant, name = item.event.tenant, item.event.id
+        if ruling.decision.touched:
+            self._key_group.put(user_key, ruling.decision.record)
+        self._applier.write(f"{tenant}/{name}", ruling.decision, now_ms, out)
+        self._spread(ruling, raw, out)
+
+    def _spread(self, ruling: Ruling, raw: RawRecord, out: Out) -> None:
+        """Send an order to every partition; there, the decode step gives it to every key group."""
+        order = ruling.order
+        if order is None:
+            return
+        value = encode(order)
+        for partition in range(self._gate().policy.partitions):
+            key = f"{order.tenant}/{order.event_id}".encode()
+            out.append(OutRecord(topics.EVENTS, partition, key, value, _marked(place_of(raw), ORDER)))
+
+    def _obey(self, order: Order, now_ms: int, out: Out) -> None:
+        key, timer_id = index_key(order.tenant), f"{parts.TIMER}{order.broadcast}"
+        index = self._key_group.get(key) or UserRecord()
+        ref = index.holds.get(timer_id)
+        if order.act == "start":
+            if ref is None and not self._is_known(order):
+                self._start(index, order, timer_id, now_ms)
+            return
+        if ref is None:
+            return
+        payload = self._key_group.pop(key, timer_id, ref.due_ms)
+        assert payload is not None, "what the index lists has a timer"
+        part = parts.decode_part(payload)
+        if order.act == "cancel":
+            self._end(
+                index, timer_id, Turn(self._order(order.tenant, timer_id), part, now_ms, out), "cancelled"
+            )
+            return
+        is_paused = ref.due_ms == NEVER_MS
+        due_ms = NEVER_MS if order.act == "pause" else now_ms if is_paused else ref.due_ms
+        self._hold(index, key, timer_id, ref, part, due_ms)
+
+    def _start(self, index: UserRecord, order: Order, timer_id: str, now_ms: int) -> None:
+        event = order.event
+        assert event is not None, "a start has its event"
+        body = UserRecord(waiting=(Waiting(order.start_ms, encode(order)),))
+        self._key_group.put(body_key(order.tenant, order.broadcast), body)
+        ref = HoldRef(0, order.broadcast, "", "", event.id, str(event.origin))
+        due_ms = max(now_ms, order.start_ms)
+        self._hold(index, index_key(order.tenant), timer_id, ref, Part(), due_ms)
+
+    def _is_known(self, order: Order) -> bool:
+        """Tell whether the part was started before: a crash leaves copies of orders."""
+        return self._key_group.get(body_key(order.tenant, order.broadcast)) is not None
+
+    def _hold(
+        self, index: UserRecord, key: str, timer_id: str, ref: HoldRef, part: Part, due_ms: int
+    ) -> None:
+        index.holds[timer_id] = msgspec.structs.replace(ref, due_ms=due_ms)
+        self._key_group.hold(key, timer_id, due_ms, parts.encode_part(part))
+        self._key_group.put(key, index)
+
+    def turn(self, timer: Timer, now_ms: int, until_ms: int, out: Out) -> None:
+        """Take one turn of a part whose timer has fired.
+
+        Args:
+            timer: that has fired.
+            now_ms: the time of the decisions.
+            until_ms: the time up to which timers fire now.
+            out: takes the records.
+        """
+        tenant, policy = timer.user.partition("/")[0], self._gate().policy
+        index = self._key_group.get(timer.user)
+        assert index is not None, "a part that has a timer is in the index"
+        turn = Turn(self._order(tenant, timer.timer_id), parts.decode_part(timer.payload), now_ms, out)
+        running = sum(ref.due_ms < NEVER_MS for ref in index.holds.values())
+        pace = parts.pace(turn.order.rate, running, policy)
+        event = turn.order.event
+        if event is not None and event.expires_ms and now_ms > event.expires_ms:
+            self._end(index, timer.timer_id, turn, "expired")
+        elif self._walk(tenant, turn, pace.users):
+            due_ms = parts.next_turn(timer.due_ms, until_ms, pace.every_ms, policy)
+            ref = index.holds[timer.timer_id]
+            self._hold(index, timer.user, timer.timer_id, ref, turn.part, due_ms)
+        else:
+            self._end(index, timer.timer_id, turn, "finished")
+
+    def _walk(self, tenant: str, turn: Turn, users: int) -> bool:
+        """Decide the next users; return whether there may be more."""
+        after = turn.part.cursor or parts.first_key(tenant)
+        found = self._key_group.scan(f"{after}\0", parts.last_key(tenant), users)
+        for user_key, record in found:
+            turn.part.cursor = user_key
+            if record.version:
+                turn.part.counts.users += 1
+                self._decide(user_key, record, turn)
+        return len(found) == users
+
+    def _decide(self, user_key: str, record: UserRecord, turn: Turn) -> None:
+        order, counts, now_ms = turn.order, turn.part.counts, turn.now_ms
+        recipient = for_known(record, self._gate().context.defaults_for(order.tenant))
+        user = user_key[len(order.tenant) + 1 :]
+        try:
+            if not parts.is_in_segment(order.expression, user, recipient):
+                return
+        except ExpressionError as error:
+            self._fail(user_key, turn, str(error))
+            return
+        event = parts.event_for(order, user, recipient, now_ms)
+        if event is None:
+            counts.missed += 1
+            return
+        decision = self._applier.decide_one(user_key, record, event, _record_of(event), now_ms, turn.out)
+        parts.count(counts, decision)
+
+    def _fail(self, user_key: str, turn: Turn, error: str) -> None:
+        """Dead-letter the event for one user: the segment's expression failed on the profile."""
+        started = turn.order.event
+        assert started is not None, "a start has its event"
+        event = msgspec.structs.replace(started, user=user_key.partition("/")[2])
+        decision = Decision(None)
+        whole = WholeEvent(event, turn.now_ms, self._gate().catalog.version)
+        dead_letter(decision, whole, rewritten(event), event, Reason.BAD_EXPRESSION, error)
+        turn.part.counts.reached += 1
+        self._applier.write(user_key, decision, turn.now_ms, turn.out)
+
+    def _end(self, index: UserRecord, timer_id: str, turn: Turn, ending: Ending) -> None:
+        """End the part: its outcome, and the report to the owner. A short note of it stays."""
+        order, gate, key_group = turn.order, self._gate(), self._key_group
+        del index.holds[timer_id]
+        key_group.put(index_key(order.tenant), index if index.holds else None)
+        key_group.put(body_key(order.tenant, order.broadcast), parts.note(order, turn.now_ms, gate.policy))
+        self._orders.pop(timer_id, None)
+        version = gate.catalog.version
+        outcome = parts.ended(order, turn.part, key_group.key, ending, turn.now_ms, version)
+        key = f"{order.tenant}/{order.event_id}"
+        self._applier.write(key, Decision(None, outcomes=[outcome]), turn.now_ms, turn.out)
+        report = Report(
+            tenant=order.tenant,
+            broadcast=order.broadcast,
+            event_id=order.event_id,
+            key_group=key_group.key,
+            ending=ending,
+            at_ms=turn.now_ms,
+            counts=turn.part.counts,
+        )
+        assert order.event is not None, "a start has its event"
+        owner = partition_of(owner_key(order.tenant, order.event_id).encode(), gate.policy.partitions)
+        headers = _marked(str(order.event.origin), REPORT)
+        turn.out.append(OutRecord(topics.EVENTS, owner, key.encode(), encode(report), headers))
+
+    def _order(self, tenant: str, timer_id: str) -> Order:
+        found = self._orders.get(timer_id)
+        if found is None:
+            body = self._key_group.get(body_key(tenant, timer_id[1:]))
+            assert body is not None, "a part that has a timer has its order"
+            found = self._orders[timer_id] = decode_order(body.waiting[0].event)
+        return found
+
+
+def _record_of(event: Event) -> RawRecord:
+    """Name the place of a broadcast's event. For one user, its record is written anew where it is kept."""
+    place = event.origin
+    return RawRecord(topics.BULK, place.partition, place.offset, event.received_ms, None, b"", ())
+
+
+def _marked(origin: str, kind: bytes) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers of an order or report: as a copy, it is no event of its own for the audit."""
+    return (ORIGIN_HEADER, origin.encode()), (ORDER_HEADER, kind)
