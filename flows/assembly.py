@@ -199,7 +199,7 @@ class Assembly:
             FanOutPolicy(gate.dedup_window_ms, gate.dedup_window_ms + gate.late_ms),
             settings.partitions,
             timing,
-            Pace(lambda: queues.waiting(topics.EVENTS) >= _BEHIND),
+            Pace(lambda: queues.waiting(topics.EVENTS) >= _BEHIND, an_epoch=settings.fan_out_per_epoch),
             self.meters.fan_out,
             self.meters.decisions,
         )

@@ -10,7 +10,7 @@ million delays nobody.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -29,10 +29,10 @@ from tocsin.formats.codec import dead_letter, encode
 from tocsin.formats.forwarded import (
     CONTENT_TYPE,
     RECEIVED_HEADER,
+    addressed,
     as_cloudevent,
     is_forwarded,
     marks_of,
-    rewritten,
 )
 from tocsin.model import topics
 from tocsin.model.event import Event
@@ -214,7 +214,7 @@ class FanOutLogic(StatefulBatchLogic[GroupBatch, list[OutRecord], Stored]):
 
     def _hand_out(self, turn: Turn, out: list[OutRecord]) -> None:
         """Write the events of a turn, and with the last one the outcome of this partition's part."""
-        out += [self._addressed(turn.event, user) for user in turn.users]
+        out += self._addressed(turn.event, turn.users)
         self._parts.tally.reached += len(turn.users)
         if turn.finished:
             detail: Detail = {
@@ -225,13 +225,14 @@ class FanOutLogic(StatefulBatchLogic[GroupBatch, list[OutRecord], Stored]):
             }
             self._log(self._part(turn, detail), out)
 
-    def _addressed(self, event: Event, user: str) -> OutRecord:
-        """Write the event for one subscriber."""
-        key = f"{event.tenant}/{user}".encode()
-        value = rewritten(replace(event, user=user, fanned_out=str(event.origin))).value
+    def _addressed(self, event: Event, users: list[str]) -> Iterator[OutRecord]:
+        """Write the event for each subscriber, on the user's partition."""
         headers = ((RECEIVED_HEADER, str(event.received_ms).encode()),)
         topic = topics.BULK if event.bulk else topics.EVENTS
-        return OutRecord(topic, partition_of(key, self._parts.partitions), key, value, headers)
+        count, write = self._parts.partitions, addressed(replace(event, fanned_out=str(event.origin)))
+        for user in users:
+            key = f"{event.tenant}/{user}".encode()
+            yield OutRecord(topic, partition_of(key, count), key, write(user), headers)
 
     def _part(self, turn: Turn, detail: Detail) -> Outcome:
         """Write the final outcome of what one event means to one partition."""

@@ -2,13 +2,14 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.errors import DecodeError
 from tocsin.formats.cloudevents import EventLimits, decode_event
-from tocsin.formats.forwarded import rewritten
+from tocsin.formats.forwarded import addressed, rewritten
 from tocsin.formats.subscriptions import decode_subscription, subscription_key
 from tocsin.model.raw import RawRecord
 from tocsin.model.subscription import SubscriptionChange
@@ -112,3 +113,10 @@ def test_an_event_that_cannot_be_for_a_topic_is_refused(fields: dict[str, object
     with pytest.raises(DecodeError) as refused:
         decode_event(event(**fields), LIMITS)
     assert said in str(refused.value)
+
+
+@given(NAME)
+def test_an_event_is_addressed_to_any_user_as_if_it_were_written_for_that_one(user: str) -> None:
+    first = decode_event(event(tocsintopic="t", data={"subject": "\0", "n": 1}), LIMITS)
+    whole = msgspec.structs.replace(first, fanned_out="events/1/5")
+    assert addressed(whole)(user) == rewritten(msgspec.structs.replace(whole, user=user)).value

@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     epoch_ms: int = Field(
         50, ge=10, le=10_000, description="epoch: how often decisions become durable and visible"
     )
+    fan_out_per_epoch: int = Field(
+        2_000, ge=1, description="subscriptions to topics that a shard passes in an epoch, at most"
+    )
     cache_users: int = Field(100_000, ge=100, description="users a shard keeps decoded in memory")
     clock: Literal["wall", "stream"] = Field(
         "wall", description="what moves time: Kafka timestamps and the wall, or only the events' own time"

@@ -8,10 +8,12 @@ What is forwarded, held or dead-lettered of a declared topic is a CloudEvent. So
 is due later know one form only.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from tocsin.formats.cloudevents import STRUCTURED
 from tocsin.model import topics
@@ -25,6 +27,7 @@ RECEIVED_HEADER: Final = "tocsin-received"
 """Kafka's time of the record at that place, ms since 1970 UTC."""
 CONTENT_TYPE: Final = ("content-type", STRUCTURED.encode())
 _encode = msgspec.json.Encoder().encode
+_NOBODY: Final = "\0"
 _WHOLE_SECONDS = len("1970-01-01T00:00:00")
 
 
@@ -140,6 +143,20 @@ def rewritten(event: Event) -> RawRecord:
 def _extensions(broadcast: Broadcast) -> tuple[Any, ...]:
     local = _rfc3339(broadcast.local_ms)[:_WHOLE_SECONDS] if broadcast.local_ms else None
     return broadcast.segment, broadcast.rate, local, "skip" if broadcast.skip_late else None
+
+
+def addressed(event: Event) -> Callable[[str], bytes]:
+    """Return what writes an event as CloudEvents JSON for one user after another.
+
+    The event is encoded once. Control characters are in no name, so the place of the user is found.
+    """
+    value = rewritten(replace(event, user=_NOBODY)).value or b""
+    head, _, tail = value.partition(_encode(_NOBODY))
+
+    def write(user: str) -> bytes:
+        return head + _encode(user) + tail
+
+    return write
 
 
 def _rfc3339(at_ms: int) -> str:

@@ -1,0 +1,134 @@
+"""An event for a topic on two shards that are killed while they fan it out: each subscriber gets it once."""
+
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+
+from flows.supervisor import Supervisor
+from sources.reader import TopicReader
+from sources.topics import TopicAdmin, TopicPlan
+from tests.flows.test_declared_topics import logs, shards
+from tocsin.app.examples import example_catalog
+from tocsin.app.settings import Settings
+from tocsin.cli.balance import draw
+from tocsin.cli.demo_environment import settings_from
+from tocsin.formats.codec import decode_outcome, encode, profile_key
+from tocsin.formats.subscriptions import subscription_key
+from tocsin.model import topics
+from tocsin.model.outcome import Outcome
+from tocsin.model.profile import Profile
+
+__all__ = ["shards"]
+pytestmark = pytest.mark.timeout(180)
+PARTITIONS, TOPIC = 4, "flight/2026-05-28/UA-1545"
+USERS = [f"u{number}" for number in range(240)]
+GONE = ["gone-1", "gone-2"]
+
+
+@pytest.fixture
+def settings(kafka: str, redis_db: str, topic_prefix: str, tmp_path: Path) -> Settings:
+    """So small a pace that the fan-out takes two seconds."""
+    settings = settings_from(
+        {
+            "TOCSIN_KAFKA": kafka,
+            "TOCSIN_REDIS": redis_db,
+            "TOCSIN_TOPIC_PREFIX": topic_prefix,
+            "TOCSIN_STATE_DIR": str(tmp_path / "state"),
+            "TOCSIN_CATALOG": str(example_catalog()),
+            "TOCSIN_SECRET": "tests-tests-tests-tests",
+            "TOCSIN_PARTITIONS": str(PARTITIONS),
+            "TOCSIN_FAN_OUT_PER_EPOCH": "3",
+        }
+    )
+    TopicAdmin(settings.kafka, settings.topic_prefix).create(TopicPlan(PARTITIONS))
+    return settings
+
+
+@pytest.fixture
+def pen(settings: Settings) -> Iterator[Producer]:
+    made = Producer({"bootstrap.servers": settings.kafka, "linger.ms": 5})
+    yield made
+    assert made.flush(30) == 0
+
+
+def subscribe(settings: Settings, pen: Producer, user: str, value: str | None = "{}") -> None:
+    pen.produce(
+        f"{settings.topic_prefix}{topics.SUBSCRIPTIONS}", value, subscription_key("default", TOPIC, user)
+    )
+
+
+def write(settings: Settings, pen: Producer) -> None:
+    """Write profiles, subscriptions, and one event, all before the first start."""
+    for user in (*USERS, *GONE):
+        profile = encode(Profile(email=f"{user}@mail.example", version=1))
+        pen.produce(f"{settings.topic_prefix}{topics.PROFILES}", profile, profile_key("default", user))
+        subscribe(settings, pen, user)
+    for user in GONE:
+        subscribe(settings, pen, user, None)
+    event: dict[str, object] = {
+        "specversion": "1.0",
+        "id": "landed",
+        "source": "/ops",
+        "type": "flight.landed",
+    }
+    event |= {"tocsintopic": TOPIC, "data": {"flight": {"id": "UA-1545"}}}
+    pen.produce(f"{settings.topic_prefix}{topics.EVENTS}", json.dumps(event), f"default/{TOPIC}".encode())
+    assert pen.flush(30) == 0
+
+
+def outcomes(settings: Settings) -> list[Outcome]:
+    with TopicReader(settings.kafka, settings.topic_prefix) as reader:
+        found = {one.outcome_id: one for one in map(decode_outcome, reader.read(topics.OUTCOMES))}
+    return list(found.values())
+
+
+def addressed(settings: Settings) -> Counter[str]:
+    """Count the records that each subscriber got."""
+    with TopicReader(settings.kafka, settings.topic_prefix) as reader:
+        values = [json.loads(record.value or b"") for record in reader.read(topics.EVENTS)]
+    return Counter(value["subject"] for value in values if "tocsinfanout" in value)
+
+
+def await_first(settings: Settings, supervisor: Supervisor) -> None:
+    """Wait until the first subscriber has the event."""
+    end = time.monotonic() + 60
+    with TopicReader(settings.kafka, settings.topic_prefix) as reader:
+        reader.start([topics.EVENTS])
+        while not any(b"tocsinfanout" in (record.value or b"") for record in reader.poll(0.1)):
+            assert supervisor.check() is None, logs(settings)
+            assert time.monotonic() < end, logs(settings)
+
+
+def test_shards_killed_within_a_topic_reach_each_subscriber_once(
+    settings: Settings, shards: Supervisor, pen: Producer
+) -> None:
+    write(settings, pen)
+    shards.start()
+    await_first(settings, shards)
+    for shard in shards.shards:
+        assert shard.process is not None
+        os.kill(shard.process.pid, signal.SIGKILL)
+    assert 0 < len(addressed(settings)) < len(USERS), "they are killed on the way"
+    end = time.monotonic() + 60
+    while len({one.user for one in outcomes(settings) if one.status == "admitted"}) < len(USERS):
+        assert shards.check() is None, logs(settings)
+        assert time.monotonic() < end, logs(settings)
+        time.sleep(0.2)
+    said = outcomes(settings)
+    notified = Counter(one.user for one in said if one.status == "admitted")
+    assert notified == dict.fromkeys(USERS, 1), "nobody is missing or twice, and nobody who unsubscribed"
+    assert {one.event_id for one in said} == {"landed"}
+    merged = [one for one in said if one.status == "merged"]
+    assert Counter(bool(one.notification_id) for one in merged) == {True: PARTITIONS, False: 1}
+    assert sum(int(one.detail.get("users") or 0) for one in merged) == len(USERS)
+    drawn = draw(settings, clickhouse=False)
+    copies = addressed(settings).total() - len(USERS)
+    assert (drawn.error, drawn.events) == (0, 1 + len(USERS) + copies)
+    assert drawn.reasons.get("duplicate", 0) <= copies, "a copy of the last epoch is a duplicate"
