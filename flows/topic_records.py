@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tocsin.formats.forwarded import MOVED_HEADER, ORIGIN_HEADER, RECEIVED_HEADER
+from tocsin.formats.profile_corrections import CORRECTED_HEADER
 from tocsin.model import topics
 
 EVENT = "event"
@@ -30,7 +31,7 @@ _EVENT = TopicRecord(
 PAYLOADS: Mapping[str, TopicRecord] = {
     topics.EVENTS: _EVENT,
     topics.BULK: _EVENT,
-    topics.PROFILES: TopicRecord("profile", _USER_KEY, "producers", _GATE),
+    topics.PROFILES: TopicRecord("profile", _USER_KEY, f"producers, {_GATE}", _GATE),
     topics.SUBSCRIPTIONS: TopicRecord(
         "subscription", "tenant/topic/user; in the topic `%2F` for `/`, `%25` for `%`", "producers", _GATE
     ),
@@ -60,6 +61,7 @@ FORWARD_HEADERS: Mapping[str, str] = {
     ORIGIN_HEADER: "Tocsin's own, on a record it forwarded to its user's partition: where it was first read",
     RECEIVED_HEADER: "beside it: Kafka's time there, ms since 1970 UTC",
     MOVED_HEADER: "Tocsin's own, on the tombstone that a forwarded profile leaves: the partition it moved to",
+    CORRECTED_HEADER: "Tocsin's own, on a profile that receipts have corrected: a hash of the owner's text",
 }
 
 

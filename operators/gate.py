@@ -19,9 +19,12 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from msgspec.structs import replace
 
 from operators.broadcasts import BROADCAST_ITEMS, BroadcastItem, Broadcasts
+from operators.corrections import Corrections
 from operators.suppressions import Suppressions
 from operators.sweep import Sweep
+from tocsin.decision import corrections
 from tocsin.decision.broadcast_parts import TIMER as BROADCAST_TIMER
+from tocsin.decision.corrections import SUPPRESSED
 from tocsin.decision.effects import Decision
 from tocsin.decision.gate import Gate
 from tocsin.decision.suppressions import AddressReport, keys_of, keys_of_due
@@ -126,6 +129,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         self._sweep = Sweep()
         self._suppressions: Suppressions | None = None
         self._broadcasts: Broadcasts | None = None
+        self._corrections: Corrections | None = None
         if stored is not None:
             self._open(*stored)
 
@@ -135,6 +139,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         self._key_group = self._open_key_group(key, delta)
         self._suppressions = Suppressions.of(self._key_group, self._gate)
         self._broadcasts = Broadcasts(self._key_group, self._gate, self)
+        self._corrections = Corrections(self._key_group, self._partition)
         return self._key_group
 
     def on_batch(self, values: list[GroupBatch]) -> tuple[list[list[Out]], bool]:
@@ -155,8 +160,9 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
                     continue
                 record = key_group.get(entry.user_key)
                 if self._suppressions:
-                    record = self._suppressions.adopt(entry.user_key, record, keys_of(record, entry.item))
-                decision = _decided(gate, record, entry, self._now_ms)
+                    record = self._adopted(entry.user_key, record, keys_of(record, entry.item), out)
+                own = self._own_correction(record, entry, out) if type(entry.item) is ProfileChange else None
+                decision = own or _decided(gate, record, entry, now_ms)
                 self._apply(key_group, entry.user_key, decision, self._now_ms, out)
                 if decision.set_timers or decision.cancelled_timers:
                     due_ms = key_group.next_due()
@@ -246,7 +252,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         tenant, _, user = timer.user.partition("/")
         record = key_group.get(timer.user)
         if self._suppressions:
-            record = self._suppressions.adopt(timer.user, record, keys_of_due(record, timer.payload))
+            record = self._adopted(timer.user, record, keys_of_due(record, timer.payload), out)
         kept = key_group.take_kept(timer.user, timer.timer_id) if _keeps(timer.timer_id) else ()
         decision = self._gate().on_timer(
             record, tenant, user, timer.timer_id, timer.payload, timer.due_ms, kept
@@ -270,7 +276,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         key_group = self._key_group
         assert key_group is not None, "the key group is open"
         if self._suppressions:
-            record = self._suppressions.adopt(user_key, record, keys_of(record, event)) or record
+            record = self._adopted(user_key, record, keys_of(record, event), out) or record
         decision = self._gate().on_event(record, event, now_ms, raw)
         self._apply(key_group, user_key, decision, now_ms, out)
         return decision
@@ -279,6 +285,27 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         """Write the outcomes and dead letters of a decision that concerns no record."""
         assert self._key_group is not None, "the key group is open"
         self._apply(self._key_group, user_key, replace(decision, touched=False), now_ms, out)
+
+    def _own_correction(self, record: UserRecord | None, entry: GateInput, out: list[Out]) -> Decision | None:
+        """Decide a corrected profile of our own that is read; None for anything else."""
+        assert isinstance(entry.item, ProfileChange), "a correction is a profile"
+        assert self._corrections is not None, "the key group is open"
+        decision, records = self._corrections.on_own(entry.user_key, record, entry.item, entry.raw)
+        out += records
+        return decision
+
+    def _adopted(
+        self, user_key: str, record: UserRecord | None, keys: list[str], out: list[Out]
+    ) -> UserRecord | None:
+        """Take suppressions over into a user's record; new ones correct the profile."""
+        assert self._suppressions is not None, "there are some"
+        record, new = self._suppressions.adopt(user_key, record, keys)
+        tenant = user_key.partition("/")[0]
+        if new and record is not None and record.has_text and tenant in self._gate().context.correcting:
+            assert self._corrections is not None, "the key group is open"
+            about = corrections.blocked(record, new, SUPPRESSED, self._now_ms)
+            out += self._corrections.correct(user_key, about)
+        return record
 
     def _suppress(
         self, key_group: KeyGroup[UserRecord], entry: GateInput, report: AddressReport, out: list[Out]
@@ -310,6 +337,9 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
             key_group.hold(user_key, timer.timer_id, timer.due_ms, timer.payload)
         for kept in decision.kept:
             key_group.keep(user_key, kept.timer_id, kept.number, kept.payload)
+        if decision.profile_text is not None or decision.correction is not None:
+            assert self._corrections is not None, "the key group is open"
+            out += self._corrections.apply(user_key, decision)
         key = user_key.encode()
         partition = self._partition
         for message in decision.messages:

@@ -35,8 +35,10 @@ class Suppressions:
         key_group.put(ANY_KEY, UserRecord(blocked={"any": 1}))
         return cls(key_group, gate)
 
-    def adopt(self, user_key: str, record: UserRecord | None, keys: Iterable[str]) -> UserRecord | None:
-        """Take the suppressions of contact points over into a user's record."""
+    def adopt(
+        self, user_key: str, record: UserRecord | None, keys: Iterable[str]
+    ) -> tuple[UserRecord | None, list[str]]:
+        """Take the suppressions of contact points over into a user's record; return also what is new."""
         tenant = user_key.partition("/")[0]
         most = self._gate().policy.blocked_max
         return suppressions.adopt(record, keys, lambda key: self._suppressed_ms(tenant, key), most)

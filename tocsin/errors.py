@@ -88,6 +88,7 @@ class DeliveryError(TocsinError):
         about: what the failure is about; set where a vendor's answer is read, else by the class.
         code: the provider's own code (`21211`, `5.1.1`, `UNREGISTERED`), empty if it gave none.
         retry_after_s: how long the provider asked to wait, or None.
+        since_ms: since when the recipient is gone, as the provider says, ms since 1970; 0 for now.
 
     The text is the provider's, cleaned: no address, token or message body.
     """
@@ -101,12 +102,19 @@ class DeliveryError(TocsinError):
     usually_about: ClassVar[About] = About.MOMENT
 
     def __init__(
-        self, text: str, *, code: str = "", retry_after_s: float | None = None, about: About | None = None
+        self,
+        text: str,
+        *,
+        code: str = "",
+        retry_after_s: float | None = None,
+        about: About | None = None,
+        since_ms: int = 0,
     ) -> None:
         super().__init__(text)
         self.code = code
         self.retry_after_s = retry_after_s
         self.about = about or self.usually_about
+        self.since_ms = since_ms
 
 
 class Throttled(DeliveryError):

@@ -51,7 +51,9 @@ def test_the_version_grows_where_the_producer_forgot(ann: World, version: int) -
 
 def test_an_equal_profile_changes_nothing(ann: World) -> None:
     step = ann.profile(profile(version=5))
-    assert (step.touched, step.profile_version) == (False, None)
+    assert step.record is not None
+    assert (step.record.version, step.profile_version) == (1, None)
+    assert not ann.profile(profile(version=5)).touched, "its version is noted once"
 
 
 def test_first_sight_of_somebody_written_to_inline_is_noted() -> None:

@@ -57,6 +57,10 @@ records = st.builds(
     waiting=st.lists(st.builds(Waiting, st.integers(0, 2**62), st.binary()), max_size=3).map(tuple),
     declared=st.lists(st.text(max_size=9), max_size=3).map(tuple),
     engaged=st.binary(),
+    opt_outs=st.lists(st.text(max_size=5), max_size=3).map(tuple),
+    opt_outs_version=st.integers(0, 2**53),
+    has_text=st.booleans(),
+    written_version=st.integers(0, 2**53),
 )
 
 
@@ -72,10 +76,10 @@ def test_a_golden_record_of_version_1_still_loads() -> None:
     data = bytes.fromhex(GOLDEN)
     assert CODEC.decode(data) == golden()
     # Since 0.2 a hold says at its end whether it is spare, which receipts make it needless, and the numbers
-    # of a digest. A record names declared topics, and says at its end when its profile was read and what
-    # receipts have come.
+    # of a digest. A record names declared topics. At its end it says when its profile was read, what receipts
+    # have come and switched off, at which version, whether a text is kept, and the owner's version.
     now = GOLDEN.replace("639b09", "639e09").replace("0a475736572", "0a475736572c200c0")
-    assert CODEC.encode(golden()).hex() == now.replace("019e", "01dc0011", 1) + "9000c400"
+    assert CODEC.encode(golden()).hex() == now.replace("019e", "01dc0015", 1) + "9000c4009000c200"
 
 
 def golden() -> UserRecord:

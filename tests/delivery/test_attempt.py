@@ -117,6 +117,14 @@ def test_what_an_answer_says_of_the_account(answer: Receipt | DeliveryError, hea
     assert transition(POLICY, fresh(), answered(answer)).health is health
 
 
+@pytest.mark.parametrize(("since_ms", "expected"), [(0, NOW_MS), (NOW_MS - 5_000, NOW_MS - 5_000)])
+def test_a_device_is_reported_gone_since_when_the_provider_says(since_ms: int, expected: int) -> None:
+    """A device that was registered anew in between is not blocked."""
+    step = transition(POLICY, fresh(), answered(RecipientGone("gone", since_ms=since_ms)))
+    (report,) = [value for kind, value, _ in step.outputs if kind == "c"]
+    assert msgspec.json.decode(report)["at_ms"] == expected
+
+
 def test_a_failure_waits_in_the_operator_then_returns_to_the_gate_then_is_dead() -> None:
     state, found = fresh(), []
     for _ in range(3):

@@ -27,6 +27,7 @@ from tocsin.errors import DecodeError
 from tocsin.formats import codec
 from tocsin.formats.cloudevents import Envelope, EventLimits
 from tocsin.formats.forwarded import rewritten
+from tocsin.formats.profile_corrections import CORRECTED_HEADER
 from tocsin.formats.subscriptions import decode_subscription
 from tocsin.model import topics
 from tocsin.model.event import Event
@@ -214,7 +215,9 @@ def test_headers_of_forwarded_records_are_all_listed() -> None:
     away = raw("profiles", PROFILE)._replace(key=b"default/ada", partition=(PARTITION + 1) % 16)
     routed: Any = decode([away])
     assert [one.step for one in routed] == ["outbox"]
-    assert {name for one in routed[0].bundle for name, _ in one.headers} == set(FORWARD_HEADERS)
+    assert {name for one in routed[0].bundle for name, _ in one.headers} == FORWARD_HEADERS.keys() - {
+        CORRECTED_HEADER
+    }
 
 
 def test_the_event_schema_has_what_the_codec_reads() -> None:
@@ -286,7 +289,7 @@ def test_the_document_says_who_reads_and_who_writes() -> None:
     operations = DOCUMENT["operations"]
     assert operations["receive_events"]["action"] == "receive"
     assert operations["send_events"]["summary"] == "flow: decide", "to the subscribers of topics"
-    assert "send_profiles" not in operations
+    assert operations["send_profiles"]["summary"] == "flow: decide", "where receipts correct profiles"
     assert "send_subscriptions" not in operations
     assert {"send_outcomes", "receive_outcomes", "send_dead", "send_receipts"} <= set(operations)
     assert "receive_dead" not in operations

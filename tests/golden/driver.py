@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import pytest
 
 from flows.timing import FlowTiming
 from operators.decode import DecodePolicy, Decoder
@@ -24,6 +25,7 @@ from sources.clocks import PartitionClocks
 from sources.partitioner import partition_of
 from tests.golden.wire import Epoch, Line, Outputs, Published, Record, Reload, Restart, Settings
 from tocsin.catalog.loader import load
+from tocsin.decision import receipts
 from tocsin.decision.fan_out import FanOutPolicy
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
@@ -48,6 +50,13 @@ _BATCH = 50
 _CACHED_USERS = 24
 # 0.1.0 forgot an event once its window had passed since its arrival, however late a copy could come.
 _LATE_MS = 0
+
+
+def receipts_as_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Handle receipts as the recorded release did: it only logged that a user unsubscribes."""
+    kinds = dict(receipts.RECEIPTS)
+    kinds["unsubscribed"] = kinds["unsubscribed"]._replace(opts_out=False)
+    monkeypatch.setattr(receipts, "RECEIPTS", kinds)
 
 
 class Stored(NamedTuple):

@@ -29,8 +29,8 @@ EMAIL, PHONE, TOKEN = "Shared@mail.example", "+12125550100", "token-shared"
 class Shard:
     """One shard over all partitions; time is given with each record."""
 
-    def __init__(self, folder: Path) -> None:
-        self._machine = Machine(folder, SETTINGS, wall_ms=NOON_MS)
+    def __init__(self, folder: Path, settings: Settings = SETTINGS) -> None:
+        self._machine = Machine(folder, settings, wall_ms=NOON_MS)
         self._offsets: Counter[tuple[str, int]] = Counter()
         self._written = 0
 

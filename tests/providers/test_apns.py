@@ -354,8 +354,10 @@ async def test_a_token_registered_after_apple_saw_it_die_lives(
     registered_ms: int, kind: type[DeliveryError]
 ) -> None:
     async with apple(refusal(410, "Unregistered", timestamp=1_700_000_000_000)) as (_, apns):
-        with pytest.raises(kind):
+        with pytest.raises(kind) as refused:
             await apns.send(ios(registered_ms=registered_ms))
+    since_ms = refused.value.since_ms
+    assert since_ms == (1_700_000_000_000 if kind is RecipientGone else 0), "what registers later lives"
 
 
 async def attempt(apns: Apns, device: int) -> str:

@@ -56,6 +56,7 @@ A notification with `sequence: {every: 5m, until: opened}` sends its channels on
     sms: {currency_codes: true}                    # default: ₹ becomes INR where GSM-7 lacks only it
     segments: {german: "user.locale[:2] == 'de'"}            # whom broadcasts may be for
     broadcast_rate: 2000                                     # users a second of all its broadcasts
+    correct_profiles: true                         # default: false. Receipts correct the owner's profiles
     branding: {name: Flights, color: "#0a5", logo: https://…, address: "1 Main St", url: https://…}
 
 `catalog/tenants/<tenant>/` has the notifications and templates of a tenant alone (`tocsin.catalog.overlays`).
@@ -212,6 +213,7 @@ class TenantSpec(_Strict):
 
     `snooze` says what becomes of a notification while its user has snoozed. `windows` are the hours in which
     a channel may be used, whatever the notification.
+    With `correct_profiles`, what receipts change about a user is written to the topic of profiles.
     """
 
     categories: dict[str, Category] = Field(min_length=1)
@@ -228,6 +230,7 @@ class TenantSpec(_Strict):
     branding: Branding = Branding()
     segments: dict[str, str] = {}
     broadcast_rate: int = Field(default=2_000, ge=1, le=1_000_000)
+    correct_profiles: bool = False
 
 
 DEFAULT_LIMITS = (

@@ -30,6 +30,7 @@ class DecisionContext:
         version: of the catalog; outcomes carry it.
         defaults: what holds for a tenant's users who have not chosen.
         rules: the rules that can apply to each notification, for each stage.
+        correcting: tenants for which receipts correct profiles.
     """
 
     def __init__(self, catalog: Catalog, policy: GatePolicy, order: tuple[Entry, ...] = ORDER) -> None:
@@ -37,6 +38,9 @@ class DecisionContext:
         self.policy = policy
         self.version = catalog.version
         self.defaults = {name: defaults_of(tenant.spec) for name, tenant in catalog.tenants.items()}
+        self.correcting = frozenset(
+            name for name, tenant in catalog.tenants.items() if tenant.spec.correct_profiles
+        )
         self.rules: dict[CompiledNotification, Mapping[Stage, Rules]] = {
             notification: bind(notification, order)
             for tenant in catalog.tenants.values()

@@ -7,6 +7,7 @@ writes each kind elsewhere, so it would have to take a tagged list apart again: 
 import msgspec
 
 from tocsin.decision.user_state import UserRecord
+from tocsin.formats.profile_corrections import Correction, ProfileText
 from tocsin.model.message import Message
 from tocsin.model.outcome import Outcome
 from tocsin.model.raw import RawRecord
@@ -65,6 +66,8 @@ class Decision(msgspec.Struct, gc=False):
         dead_letters: records that nothing can be done with.
         profile_version: what to note for the ledger (law 3): the profile's version, or minus the time (ms) of
             an erasure; None for no note.
+        profile_text: the text of the profile to keep for corrections, or `NO_TEXT`; None for no change.
+        correction: what to change in the profile for its owner; None for nothing.
     """
 
     record: UserRecord | None
@@ -77,6 +80,8 @@ class Decision(msgspec.Struct, gc=False):
     dead_letters: list[DeadLetter] = []
     profile_version: int | None = None
     kept: list[Keep] = []
+    profile_text: ProfileText | None = None
+    correction: Correction | None = None
 
 
 def settled(decision: Decision, record: UserRecord) -> Decision:

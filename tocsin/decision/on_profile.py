@@ -1,6 +1,6 @@
 """Decides a record of `profiles`: takes the profile over, decides what waited for it, or erases the user."""
 
-from tocsin.decision import profiles, receipts, waiting
+from tocsin.decision import corrections, opt_outs, profiles, receipts, waiting
 from tocsin.decision.context import DecisionContext
 from tocsin.decision.decider import finish
 from tocsin.decision.effects import CancelTimer, DeadLetter, Decision
@@ -9,6 +9,7 @@ from tocsin.decision.subjects import HeldSubject, WholeEvent
 from tocsin.decision.user_state import PROFILE_TIMER, UserRecord
 from tocsin.decision.verdict import Suppress
 from tocsin.formats.forwarded import first_read_ms, is_forwarded
+from tocsin.formats.profile_corrections import NO_TEXT, text_of
 from tocsin.formats.profiles import ProfileChange
 from tocsin.model.profile import Profile
 from tocsin.model.raw import RawRecord
@@ -30,7 +31,9 @@ def on_profile_change(
     if change.profile is not None and tenant not in context.defaults:
         error = "tenant: not in the catalog; add tenants/<tenant>.yaml or correct the key, then replay"
         return Decision(record, dead_letters=[DeadLetter(raw, Reason.BAD_FIELD, error)])
+    had_text = record is not None and record.has_text
     decision = on_profile(context, record, tenant, change.user, change.profile, now_ms, read_ms)
+    _keep_text(context, decision, change, raw, had_text=had_text)
     if change.faults:
         error = f"{' | '.join(change.faults)} (the rest of the profile is applied)"
         decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, error))
@@ -63,12 +66,18 @@ def on_profile(
     found = record if record is not None else UserRecord()
     decision = Decision(found)
     defaults, before = context.defaults_for(tenant), found.contact_points
-    decision.touched = profiles.adopt(found, user, profile, defaults.preferences)
-    if decision.touched:
+    written = found.written_version
+    changed = profiles.adopt(found, user, profile, defaults.preferences)
+    decision.touched = changed or found.written_version > written
+    if changed:
         found.profile_ms = max(read_ms, found.profile_ms)
         receipts.name_again(found, before, now_ms, context.policy.blocked_max)
+    if found.opt_outs and opt_outs.end(found, profile.version, changed=changed):
+        decision.touched = True
+    if profile.suppressed and corrections.block_listed(found, profile.suppressed, now_ms, context.policy):
+        changed = decision.touched = True
     # Nothing was ever sent to somebody who is not known, so no message can be stale.
-    if decision.touched and known:
+    if changed and known:
         decision.profile_version = found.version
     waited, found.waiting = found.waiting, ()
     if waited:
@@ -77,6 +86,18 @@ def on_profile(
     for one in waited:
         decide_waiting(context, decision, found, waiting.read(one.event, tenant, user), now_ms)
     return decision
+
+
+def _keep_text(
+    context: DecisionContext, decision: Decision, change: ProfileChange, raw: RawRecord, *, had_text: bool
+) -> None:
+    """Keep the text of a profile where receipts correct profiles; drop it where they do not any more."""
+    wanted = change.profile is not None and change.tenant in context.correcting
+    if not wanted and not had_text:
+        return
+    decision.profile_text = text_of(raw) if wanted else NO_TEXT
+    if wanted != had_text and decision.record is not None:
+        decision.record.has_text, decision.touched = wanted, True
 
 
 def _erase(

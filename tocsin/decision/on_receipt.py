@@ -1,14 +1,16 @@
-"""Decides a receipt: logs it, blocks contact points or lifts their blocks, cancels timers."""
+"""Decides a receipt: it is logged, blocks or lifts, opts out, and makes what waits needless."""
 
-from tocsin.decision import receipts
+from tocsin.decision import corrections, receipts
 from tocsin.decision.context import DecisionContext
 from tocsin.decision.decider import finish
 from tocsin.decision.effects import CancelTimer, DeadLetter, Decision
 from tocsin.decision.needless import note_level
+from tocsin.decision.opt_outs import opt_out
 from tocsin.decision.subjects import HeldSubject
 from tocsin.decision.suppressions import AddressReport
 from tocsin.decision.user_state import UserRecord
 from tocsin.decision.verdict import Cancel
+from tocsin.formats.profile_corrections import Correction
 from tocsin.model.outcome import ReceiptEvent
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason
@@ -17,7 +19,7 @@ from tocsin.model.statuses import Reason
 def on_receipt(
     context: DecisionContext, record: UserRecord | None, receipt: ReceiptEvent, now_ms: int, raw: RawRecord
 ) -> Decision:
-    """Log a receipt; it may block contact points, lift blocks, and make what waits needless."""
+    """Log a receipt; it may block contact points, lift blocks, opt out, and make what waits needless."""
     decision = Decision(record)
     kind = receipts.RECEIPTS.get(receipt.kind)
     if kind is None:
@@ -25,16 +27,11 @@ def on_receipt(
         return decision
     targets = receipts.targets_of(record, receipt)
     if kind.lifts or receipts.blocks(receipt, kind):
-        found = record or UserRecord()
-        free = [target for target in targets if found.blocked.get(target, 0) <= 0]
-        decision.touched = _set_blocks(context, found, receipt, kind, targets, now_ms)
-        if decision.touched:
-            decision.record = record = found
-        if found.version and any(found.blocked.get(target, 0) > 0 for target in free):
-            # What still queues must not go to the contact point: the ledger takes it for stale.
-            decision.profile_version = found.version = found.version + 1
+        record = _block(context, decision, record, receipt, kind, targets, now_ms)
         if not targets:
             decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, receipts.NO_TARGET))
+    elif kind.opts_out:
+        record = _opt_out(context, decision, record, receipt)
     outcome = receipts.receipt_outcome(receipt, kind, raw, targets, now_ms, context.version)
     decision.outcomes.append(outcome)
     level = receipts.level_of(receipt, kind)
@@ -44,6 +41,51 @@ def on_receipt(
         assert record is not None, "only a record has timers"
         _cancel(context, decision, record, receipt, timer_id, now_ms)
     return decision
+
+
+def _block(
+    context: DecisionContext,
+    decision: Decision,
+    record: UserRecord | None,
+    receipt: ReceiptEvent,
+    kind: receipts.ReceiptKind,
+    targets: tuple[str, ...],
+    now_ms: int,
+) -> UserRecord | None:
+    """Block the contact points of a receipt or lift their blocks; return the record of then."""
+    found = record or UserRecord()
+    before = {target: found.blocked.get(target, 0) > 0 for target in targets}
+    decision.touched = _set_blocks(context, found, receipt, kind, targets, now_ms)
+    if not decision.touched:
+        return record
+    decision.record = found
+    changed = [target for target in targets if before[target] != (found.blocked.get(target, 0) > 0)]
+    if found.version and changed and not kind.lifts:
+        # What still queues must not go to the contact point: the ledger takes it for stale.
+        decision.profile_version = found.version = found.version + 1
+    if changed and found.has_text and receipt.tenant in context.correcting:
+        reason, at_ms = (
+            kind.reason.value or receipt.reason or receipt.kind,
+            receipts.reported_ms(receipt, now_ms),
+        )
+        about = corrections.lifted(found, changed)
+        decision.correction = about if kind.lifts else corrections.blocked(found, changed, reason, at_ms)
+    return found
+
+
+def _opt_out(
+    context: DecisionContext, decision: Decision, record: UserRecord | None, receipt: ReceiptEvent
+) -> UserRecord | None:
+    """Switch off what a user unsubscribes from; return the record of then."""
+    found = record or UserRecord()
+    if not opt_out(found, receipt.category):
+        return record
+    decision.record, decision.touched = found, True
+    if found.version:
+        decision.profile_version = found.version = found.version + 1
+    if found.has_text and receipt.tenant in context.correcting:
+        decision.correction = Correction(off=(receipt.category,))
+    return found
 
 
 def on_address_report(

@@ -22,11 +22,13 @@ def adopt(record: UserRecord, user: str, profile: Profile, defaults: DefaultPref
     """Take a profile over; the tenant's defaults fill what the user has not chosen.
 
     The version grows with every change, also where the producer forgot to raise it: messages that were
-    decided before must not pass for fresh ones. Equal profiles written again change nothing.
+    decided before must not pass for fresh ones. Of an equal profile written again only the producer's version
+    is noted.
 
     Returns:
-        Whether anything changed.
+        Whether anything else changed.
     """
+    record.written_version = max(profile.version, record.written_version)
     before = _content(record)
     chosen = profile.preferences
     snoozed = chosen.snoozed_until

@@ -44,6 +44,7 @@ class ReceiptKind(NamedTuple):
         lifts: whether a block of its contact point is lifted.
         cancels: kinds of timers of the same notification that it cancels.
         level: how far the notification has got with its user; it makes later steps needless.
+        opts_out: whether it switches a category off, or everything where it names none.
     """
 
     status: Status
@@ -52,6 +53,7 @@ class ReceiptKind(NamedTuple):
     lifts: bool = False
     cancels: frozenset[TimerKind] = frozenset()
     level: Level = Level.NONE
+    opts_out: bool = False
 
 
 RECEIPTS: Mapping[str, ReceiptKind] = MappingProxyType(
@@ -63,7 +65,7 @@ RECEIPTS: Mapping[str, ReceiptKind] = MappingProxyType(
         "complained": ReceiptKind(Status.COMPLAINED, blocks=Blocks.ALWAYS),
         "opened": ReceiptKind(Status.OPENED, level=Level.OPENED),
         "clicked": ReceiptKind(Status.CLICKED, level=Level.CLICKED),
-        "unsubscribed": ReceiptKind(Status.UNSUBSCRIBED, level=Level.CLICKED),
+        "unsubscribed": ReceiptKind(Status.UNSUBSCRIBED, level=Level.CLICKED, opts_out=True),
         "read": ReceiptKind(Status.READ, level=Level.READ),
         "resubscribed": ReceiptKind(Status.RESUBSCRIBED, lifts=True),
         "unblocked": ReceiptKind(Status.UNBLOCKED, lifts=True),

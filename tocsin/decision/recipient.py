@@ -118,7 +118,7 @@ def for_known(state: UserRecord, defaults: TenantDefaults) -> Recipient:
         state.locale or defaults.locale,
         timezone or defaults.timezone,
         (start_min, state.quiet_end_min) if start_min >= 0 else defaults.quiet_hours,
-        state.switched_off,
+        (*state.switched_off, *state.opt_outs) if state.opt_outs else state.switched_off,
         state.snoozed_until_ms,
         state.blocked,
     )
@@ -144,7 +144,7 @@ def _inline(
         tag or defaults.locale,
         zone or defaults.timezone,
         defaults.quiet_hours,
-        defaults.switched_off,
+        (*defaults.switched_off, *state.opt_outs),
         0,
         state.blocked,
         " | ".join(faults),

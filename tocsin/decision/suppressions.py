@@ -53,21 +53,28 @@ def targets_of(receipt: ReceiptEvent) -> list[str]:
     return [receipt.target] if receipt.target else named
 
 
-def adopt(record: UserRecord | None, keys: Iterable[str], lookup: Lookup, most: int) -> UserRecord | None:
+def adopt(
+    record: UserRecord | None, keys: Iterable[str], lookup: Lookup, most: int
+) -> tuple[UserRecord | None, list[str]]:
     """Take the suppressions of contact points over into the user's record.
 
     The same suppression taken over again changes nothing, and never undoes a later lift.
+
+    Returns:
+        The record, and the keys of contact points that are blocked now and were not before.
     """
+    new: list[str] = []
     for key in keys:
         at_ms = lookup(key)
         if not at_ms:
             continue
         record = record or UserRecord()
-        if at_ms > 0:
-            receipts.block(record, key, at_ms, most)
-        else:
+        was_free = record.blocked.get(key, 0) <= 0
+        if at_ms < 0:
             receipts.lift(record, key, -at_ms, most)
-    return record
+        elif receipts.block(record, key, at_ms, most) and was_free:
+            new.append(key)
+    return record, new
 
 
 def keys_of(record: UserRecord | None, item: object) -> list[str]:

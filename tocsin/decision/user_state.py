@@ -127,6 +127,10 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
         profile_ms: Kafka's time of the profile or erasure that was applied last, where it was first read. A
             forwarded copy of an older one is not applied.
         engaged: how far recent notifications have got (`tocsin.decision.engagement`).
+        opt_outs: keys of `tocsin.model.switches` that receipts have switched off.
+        opt_outs_version: the highest version of a profile by then.
+        has_text: whether the store keeps the text of the profile for corrections.
+        written_version: the highest version of a profile that its producer wrote; 0 for none.
     """
 
     version: int = 0
@@ -146,6 +150,10 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     declared: tuple[str, ...] = ()
     profile_ms: int = 0
     engaged: bytes = b""
+    opt_outs: tuple[str, ...] = ()
+    opt_outs_version: int = 0
+    has_text: bool = False
+    written_version: int = 0
 
     def naming(self, origin: Origin) -> tuple[str, ...]:
         """Return the names of declared topics, the origin's among them if it is one and there is room."""
@@ -176,6 +184,7 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
             or self.holds
             or self.waiting
             or self.engaged
+            or self.opt_outs
         )
 
 

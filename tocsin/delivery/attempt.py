@@ -270,7 +270,7 @@ def _fail_over(state: AttemptState, reason: Reason, call: ProviderCall, health: 
 def _refused(state: AttemptState, error: DeliveryError, call: ProviderCall) -> Transition:
     if not error.receipt:
         return _dead_letter(state, error.reason, str(error), call, Health.GOOD)
-    receipt = records.receipt(state.message, error.receipt, error.reason, call)
+    receipt = records.receipt(state.message, error.receipt, error.reason, call, error.since_ms)
     return _end(state, _outcome(state, Status.DEAD, error.reason, call), receipt, health=Health.GOOD)
 
 

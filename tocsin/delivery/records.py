@@ -99,8 +99,11 @@ def repeats(line: Output, outputs: tuple[Output, ...]) -> bool:
     return any(kind == _OUTCOME and _ids.decode(value) == name for kind, value, _ in outputs)
 
 
-def receipt(message: Message, kind: str, reason: Reason, call: ProviderCall) -> Output:
-    """Write what the provider said of the recipient: `gone` or `opted_out`."""
+def receipt(message: Message, kind: str, reason: Reason, call: ProviderCall, since_ms: int = 0) -> Output:
+    """Write what the provider said of the recipient: `gone` or `opted_out`.
+
+    A device that was registered anew after `since_ms` is not meant, whenever the provider said so.
+    """
     event = ReceiptEvent(
         tenant=message.tenant,
         user=message.user,
@@ -109,7 +112,7 @@ def receipt(message: Message, kind: str, reason: Reason, call: ProviderCall) -> 
         notification_id=message.notification_id,
         channel=message.channel,
         target=ids.target_id(message.target.address),
-        at_ms=call.at_ms,
+        at_ms=since_ms or call.at_ms,
         provider=call.provider,
         code=call.code,
         reason=reason,

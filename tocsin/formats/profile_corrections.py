@@ -7,12 +7,14 @@ owner loses nothing and can see why; a lift takes it out of the list. `version` 
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
+from tocsin.model import topics
 from tocsin.model.ids import digest
-from tocsin.model.raw import RawRecord
+from tocsin.model.profile import Suppressed
+from tocsin.model.raw import OutRecord, RawRecord
 
 CORRECTED_HEADER: Final = "tocsin-corrected"
 """On a profile that Tocsin has corrected: the name of the owner's text that it is made from."""
@@ -22,15 +24,6 @@ _fields = msgspec.json.Decoder(_Fields).decode
 _listed = msgspec.json.Decoder(list[_Fields]).decode
 _any = msgspec.json.Decoder().decode
 _encode = msgspec.json.encode
-
-
-class Suppressed(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An address or device of a profile to which nothing is sent: its channel, why, and since when."""
-
-    address: str
-    channel: str = ""
-    reason: str = ""
-    at: datetime | None = None
 
 
 class Correction(msgspec.Struct, frozen=True):
@@ -47,14 +40,35 @@ class Correction(msgspec.Struct, frozen=True):
     off: tuple[str, ...] = ()
 
 
+class ProfileText(NamedTuple):
+    """The newest text of a profile: the name of the owner's text, and the text with its corrections."""
+
+    base: str
+    text: bytes
+
+
+ERASED: Final = ProfileText("erased", b"")
+"""Written where a correction is found behind the erasure of its user."""
+NO_TEXT: Final = ProfileText("", b"")
+"""Stands for a text that is not kept any more."""
+
+
+def text_of(raw: RawRecord) -> ProfileText:
+    """Return the text of a profile as it was read."""
+    text = raw.value or b""
+    return ProfileText(corrected_from(raw) or _name(text), text)
+
+
+def record_of(known: ProfileText, partition: int, key: bytes) -> OutRecord:
+    """Write the record of a corrected profile; without a text, that of a tombstone."""
+    return OutRecord(
+        topics.PROFILES, partition, key, known.text or None, ((CORRECTED_HEADER, known.base.encode()),)
+    )
+
+
 def suppressed_since(address: str, channel: str, reason: str, at_ms: int) -> Suppressed:
     """Describe a block of an address."""
     return Suppressed(address, channel, reason, datetime.fromtimestamp(at_ms / 1000, UTC))
-
-
-def name_of(text: bytes) -> str:
-    """Name an owner's text, for `CORRECTED_HEADER`."""
-    return digest("profile", text.decode("utf-8", "replace"))
 
 
 def corrected_from(raw: RawRecord) -> str:
@@ -82,6 +96,10 @@ def corrected(text: bytes, correction: Correction) -> bytes | None:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return None if fields == before else _encode(fields)
+
+
+def _name(text: bytes) -> str:
+    return digest("profile", text.decode("utf-8", "replace"))
 
 
 def _unwrapped(fields: _Fields) -> _Fields:

@@ -16,7 +16,7 @@ from tocsin.errors import DecodeError
 from tocsin.formats.cloudevents import decode_error, framed
 from tocsin.formats.shapes import MAX_TEXT, has_control, is_clock, is_email, is_phone
 from tocsin.model.locales import resolve as resolve_locale
-from tocsin.model.profile import Device, Preferences, Profile, QuietHours
+from tocsin.model.profile import Device, Preferences, Profile, QuietHours, Suppressed
 from tocsin.model.raw import RawRecord
 from tocsin.model.rfc3339 import rfc3339_ms
 from tocsin.model.statuses import Reason
@@ -37,6 +37,7 @@ CURES: Final[Mapping[str, str]] = {
     " times with an offset",
     "preferences": "send switches as true and false, and times with an offset",
     "version": "send a number below 2^53 that grows with every change",
+    "suppressed": "send a list of objects, each with an address; times with an offset",
 }
 
 
@@ -243,6 +244,27 @@ class _FieldReader:
             return None
         return device
 
+    def suppressed(self, value: object) -> tuple[Suppressed, ...]:
+        if value is None:
+            return ()
+        if not isinstance(value, list):
+            self.fault("suppressed", "not a list, left out")
+            return ()
+        found = [self._suppressed(at, each) for at, each in enumerate(value)]
+        return tuple(one for one in found if one is not None)
+
+    def _suppressed(self, at: int, value: object) -> Suppressed | None:
+        """Read one entry; where only its address can be read, that is blocked from now on."""
+        address = value.get("address") if isinstance(value, dict) else None
+        if not isinstance(value, dict) or not isinstance(address, str) or not address:
+            self.fault(f"suppressed[{at}]", "names no address, left out")
+            return None
+        try:
+            return msgspec.convert({**value, "at": _read_moment(value.get("at"))}, Suppressed)
+        except msgspec.ValidationError:
+            self.fault(f"suppressed[{at}]", "wrong form, its address is blocked from now on")
+            return Suppressed(address)
+
     def version(self, value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _VERSIONS:
             return value
@@ -332,4 +354,5 @@ _READ: Final[Mapping[str, Callable[[_FieldReader, object], Any]]] = {
     "preferences": _FieldReader.preferences,
     "quiet_hours": _FieldReader.hours,
     "version": _FieldReader.version,
+    "suppressed": _FieldReader.suppressed,
 }

@@ -29,6 +29,15 @@ class Preferences(msgspec.Struct, frozen=True, omit_defaults=True):
     snoozed_until: Moment | None = None
 
 
+class Suppressed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An address or device of a profile to which nothing is sent: its channel, why, and since when."""
+
+    address: str
+    channel: str = ""
+    reason: str = ""
+    at: Moment | None = None
+
+
 class QuietHours(msgspec.Struct, frozen=True):
     """A daily span in the user's time zone, `HH:MM`; an end before the start passes midnight."""
 
@@ -37,7 +46,10 @@ class QuietHours(msgspec.Struct, frozen=True):
 
 
 class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One user's contact points and preferences. `version` grows with every change that producers write."""
+    """One user's contact points and preferences. `version` grows with every change that producers write.
+
+    `suppressed` lists addresses and devices that are blocked; Tocsin adds to it where a tenant asks for that.
+    """
 
     email: str = ""
     phone: str = ""
@@ -47,3 +59,4 @@ class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
     preferences: Preferences = Preferences()
     quiet_hours: QuietHours | None = None
     version: int = 0
+    suppressed: tuple[Suppressed, ...] = ()

@@ -245,7 +245,8 @@ class Apns:
         wait_s = retry_after_s(answer.headers, self._clock()) if kind in (Throttled, Transient) else None
         text = clean(said.reason) or f"HTTP {answer.status}"
         about = _about(answer.status, said.reason, kind, foreign_app=self._serves_another(message))
-        return kind(text, code=text, retry_after_s=wait_s, about=about)
+        since_ms = said.timestamp if kind is RecipientGone else 0
+        return kind(text, code=text, retry_after_s=wait_s, about=about, since_ms=since_ms)
 
     def _serves_another(self, message: Message) -> bool:
         """Tell whether another app has been served: then the account itself works."""

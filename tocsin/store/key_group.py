@@ -138,6 +138,10 @@ class KeyGroup(Generic[R]):
         """Hand out what is kept beside a timer, in order, and drop it."""
         return self._timers.take_kept(user, timer_id)
 
+    def first_kept(self, user: str, timer_id: str) -> bytes | None:
+        """Read number 0 of what is kept beside a timer; it stays. The timer need not be there."""
+        return self._timers.first_kept(user, timer_id)
+
     def next_due(self) -> int | None:
         """Tell when the earliest timer is due (ms), or None."""
         return self._timers.next_due()

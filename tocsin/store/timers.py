@@ -162,6 +162,11 @@ class GroupTimers:
             taken.append(opened(value)[DUE_BYTES:])
         return taken
 
+    def first_kept(self, user: str, timer_id: str) -> bytes | None:
+        """Read number 0 of what is kept beside a timer; it stays."""
+        value = self._value(kept_identity(user, timer_id, 0))
+        return None if value is None else opened(value)[DUE_BYTES:]
+
     def next_due(self) -> int | None:
         """Tell when the earliest timer is due."""
         entry = self._head()

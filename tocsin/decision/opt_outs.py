@@ -1,0 +1,39 @@
+"""Opt-outs: what a user has switched off by a receipt, beside the profile that the owner writes.
+
+An opt-out holds until the owner has had the last say. That is a profile of a higher version than the one in
+force when the user opted out; of profiles without versions, one that says something new.
+"""
+
+from typing import Final
+
+from tocsin.decision.user_state import UserRecord
+from tocsin.model.switches import ALL_OFF, category_key
+
+MOST: Final = 32
+"""Categories that a user's record remembers; beyond it everything is off."""
+
+
+def opt_out(record: UserRecord, category: str) -> bool:
+    """Switch a category off, or everything if it is empty; return whether that was on."""
+    key = category_key(category) if category else ALL_OFF
+    if {key, ALL_OFF} & {*record.switched_off, *record.opt_outs}:
+        return False
+    wanted = (*record.opt_outs, key)
+    record.opt_outs = (ALL_OFF,) if key == ALL_OFF or len(wanted) > MOST else wanted
+    record.opt_outs_version = record.written_version
+    return True
+
+
+def end(record: UserRecord, version: int, *, changed: bool) -> bool:
+    """End the opt-outs where a profile comes that is later than them; return whether there were any.
+
+    Args:
+        record: the user's.
+        version: of the profile; 0 for none.
+        changed: whether the profile says something new.
+    """
+    later = version > record.opt_outs_version if version else changed
+    if not record.opt_outs or not later:
+        return False
+    record.opt_outs = ()
+    return True
