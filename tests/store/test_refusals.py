@@ -175,13 +175,13 @@ def test_a_row_of_a_later_epoch_than_the_store_is_refused(used_rig: Rig) -> None
 
 def test_a_row_of_a_newer_format_is_refused(used_rig: Rig) -> None:
     row = pickle.loads(used_rig.store.rows["0.0"])
-    with pytest.raises(StateError, match=r"rows of format 4, this release reads 3: run the release"):
-        used_rig.shard.key_group("0.1", (4, *row[1:]))
+    with pytest.raises(StateError, match=r"rows of format 5, this release reads 4: run the release"):
+        used_rig.shard.key_group("0.1", (5, *row[1:]))
 
 
 def test_an_outbox_of_a_newer_format_is_refused(used_rig: Rig) -> None:
-    with pytest.raises(StateError, match=r"rows of format 3, this release reads 2: run the release"):
-        used_rig.shard.outbox_resume((3, "lineage", 1, b""))
+    with pytest.raises(StateError, match=r"rows of format 4, this release reads 3: run the release"):
+        used_rig.shard.outbox_resume((4, "lineage", 1, b""))
 
 
 def test_a_base_of_a_newer_format_is_refused(used: Path) -> None:

@@ -6,12 +6,13 @@ from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 import msgspec
 
 from tocsin.errors import StateError
+from tocsin.store.compression import compressed, expanded
 
 FORMAT: Final = 1
 """Format of the base. A change needs a migration and new golden stores."""
-ROW_FORMAT: Final = 3
-"""Format of the rows of key groups. Format 1 held tuples of changes instead of packed bytes."""
-_READABLE: Final = (1, ROW_FORMAT)
+ROW_FORMAT: Final = 4
+"""Format of the rows of key groups. Format 1 held tuples of changes, format 3 plain packed bytes."""
+_READABLE: Final = (1, 3, ROW_FORMAT)
 
 Row: TypeAlias = tuple[Any, ...]
 """A stored row: plain tuples, ints, strs and bytes, so that unpickling needs no code of ours."""
@@ -75,14 +76,16 @@ _unpack = msgspec.msgpack.Decoder(_Packed).decode
 def row_of(changes: Changes) -> Delta:
     """Build the row of a key group. Packed bytes are pickled in no time, and two tuples a user are not."""
     lineage, epoch, *packed = changes
-    return (ROW_FORMAT, lineage, epoch, _pack(packed))
+    return (ROW_FORMAT, lineage, epoch, compressed(_pack(packed)))
 
 
 def changes_of(delta: Delta, lineage: str) -> Changes:
     """Read a key group's stored row, or raise `StateError` if it does not belong to the base `lineage`."""
     check_row(delta, lineage, _READABLE)
     number, _, epoch, *stored = delta
-    return Changes(lineage, epoch, *(stored if number == 1 else _unpack(stored[0])))
+    if number != 1:
+        stored = list(_unpack(stored[0] if number < ROW_FORMAT else expanded(stored[0])))
+    return Changes(lineage, epoch, *stored)
 
 
 class Missing:

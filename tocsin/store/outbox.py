@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tocsin.store.compression import compressed, expanded
 from tocsin.store.deltas import Row, check_row
 
-OUTBOX_FORMAT = 2
-"""Format of the rows of the outbox. Format 1 held a tuple of plain tuples instead of packed bytes."""
-_READABLE = (1, OUTBOX_FORMAT)
+OUTBOX_FORMAT = 3
+"""Format of the rows of the outbox. Format 1 held plain tuples, format 2 bytes that were not compressed."""
+_READABLE = (1, 2, OUTBOX_FORMAT)
 
 
 def _as_they_are(records: Any) -> list[Any]:
@@ -51,16 +52,20 @@ class Outbox:
         """Give Bytewax the row of the closing epoch: all records that were not handed out yet."""
         self._snapshotted += self._collected
         self._collected = []
-        return (OUTBOX_FORMAT, self._lineage, epoch, self._form.pack(self._snapshotted))
+        return (OUTBOX_FORMAT, self._lineage, epoch, compressed(self._form.pack(self._snapshotted)))
 
     def adopt(self, row: Row) -> int:
         """Take over a stored row, unless all of it is known to be published; return its epoch."""
         check_row(row, self._lineage, _READABLE)
         number, _, epoch, stored = row
         if epoch > self._published:
-            unpack = self._form.unpack_1 if number == 1 else self._form.unpack
-            self._snapshotted += unpack(stored)
+            self._snapshotted += self._read(number, stored)
         return int(epoch)
+
+    def _read(self, number: int, stored: Any) -> list[Any]:
+        if number == 1:
+            return self._form.unpack_1(stored)
+        return self._form.unpack(stored if number < OUTBOX_FORMAT else expanded(stored))
 
     def take(self) -> list[Any]:
         """Hand out what was snapshotted: its epoch is durable."""
