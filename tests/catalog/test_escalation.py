@@ -40,7 +40,7 @@ def test_a_limit_of_a_channel_holds_for_a_step_on_it(tmp_path: Path) -> None:
     sms = compiled(tmp_path, words).channel("sms")
     assert sms is not None
     assert [cap.max for cap in sms.caps] == [50, 2], "the default limit of texts, and its own"
-    assert sms.counter is not None
+    assert [counter.name for counter in sms.counters] == ["channel:sms"]
 
 
 def test_a_sequence_and_a_stop(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_drops_are_checked_before_holds(tmp_path: Path) -> None:
     loaded = catalog.load(folder(tmp_path, notifications__all=NOTICE + limits))
     found = loaded.notification("default", "hello")
     assert found is not None
-    assert [cap.hold for cap in found.caps] == [False, False, True]
+    assert [cap.overflow for cap in found.caps] == ["drop", "drop", "hold"]
 
 
 def test_a_counter_keeps_what_its_largest_cap_needs(tmp_path: Path) -> None:
@@ -178,14 +178,31 @@ MISTAKES = [
     ('send_window: {start: "8:00", end: "20:00"}', 5, "`start` is wrong: not a time of day, write HH:MM"),
     ('send_window: {start: "08:00", end: "08:00"}', 5, "start equals end, so nothing could ever leave"),
     ("limits: [{max: 0, per: 1d}]", 5, "`max` is wrong"),
-    ("limits:\n    - {max: 1, per: 1d}\n    - {max: 1}", 7, "`per` is missing, add it"),
+    ("limits:\n    - {max: 1, per: 1d}\n    - {max: 1}", 7, "write either `per` (rolling) or `calendar`"),
+    ("limits: [{max: 1, per: 1d, calendar: day}]", 5, "write either `per` (rolling) or `calendar`"),
+    ("limits: [{max: 1, calendar: year}]", 5, "`calendar` is not allowed here, write one of 'minute',"),
+    ("limits: [{max: 1001, per: 30d}]", 5, "is 1000 at most, write `calendar` instead of `per`"),
+    ("limits: [{max: 1000001, calendar: month}]", 5, "`max` is wrong"),
+    (
+        "limits:\n    - {max: 4, per: 1d}\n    - {max: 5, per: 2h}",
+        7,
+        "`max: 5, per: 2h` is never reached, `max: 4, per: 1d` of the same list is: remove it",
+    ),
+    ("limits:\n    - {max: 4, per: 1d}\n    - {max: 4, per: 1d}", 7, "`max: 4, per: 1d` is never reached"),
+    ("limits:\n    - {max: 4, calendar: hour}\n    - {max: 3, calendar: day}", 6, "calendar: hour` is never"),
+    ("limits:\n    - {max: 4, per: 2d}\n    - {max: 4, calendar: day}", 7, "calendar: day` is never reached"),
+    (
+        "priority: critical\n  limits: [{max: 1, per: 1d}]",
+        6,
+        "a critical notification meets no limit,",
+    ),
+    (
+        "expires: 10m\n  limits: [{max: 3, per: 1h, overflow: hold}]",
+        6,
+        "what it holds expires after 10m, but it has room only every 20m, lengthen `expires` or let it drop",
+    ),
     ("limits: [{max: 1, per: 1d, overflow: digest}]", 5, "`overflow` is not allowed here"),
     ("limits: [{max: 1, per: 1d, scope: channel}]", 5, "go together, write both or none"),
-    (
-        "limits: [{max: 1, per: 1d, scope: channel, channel: email, overflow: hold}]",
-        5,
-        "cannot hold the whole notification, let it drop",
-    ),
     ("limits: [{max: 1, per: 1d, scope: channel, channel: sms}]", 5, "`sms` is none of its channels"),
     ("limits: [{max: 1, per: 1d, scope: marketing}]", 5, "`news` is not marketing, so this limit never"),
     ("template: gone", 5, "no template `gone`, add templates/gone/<locale>/ or name another"),

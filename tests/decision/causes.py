@@ -74,8 +74,8 @@ def counted(notification: str, times: int) -> UserRecord:
     state, compiled = UserRecord(), CATALOG.notification("quiet", notification)
     assert compiled is not None
     for _ in range(times):
-        for counter in (*compiled.counters, *(one.counter for one in compiled.channels if one.counter)):
-            limits.count(state.counts, counter, NOON - MINUTE)
+        for counter in (*compiled.counters, *(one for use in compiled.channels for one in use.counters)):
+            limits.count(state.counts, counter, NOON - MINUTE, "UTC")
     return state
 
 
@@ -136,9 +136,28 @@ def windowed() -> CompiledNotification:
 DROPPED, WINDOWED = dropped(), windowed()
 ALL, NEW, WHOLE = tuple(Stage), (EVENT, TIMER), (EVENT, TIMER, DIGEST)
 GROUP = digest_id("d", "quiet", "ann", "gathered", "", "events/3/9")
-SLOT = Hold(NOON + 9 * MINUTE, Reason.LIMIT_HOLD, "notification:drip", NOON + 9 * MINUTE)
-FULL: Detail = {"counter": "notification:few", "limit": 3, "window_s": 3600.0, "count": 3}
-FULL_SMS: Detail = {"counter": "channel:sms", "limit": 1, "window_s": 3600.0, "count": 1}
+
+
+def full(counter: str, most: int, window_ms: int = HOUR) -> Detail:
+    """The numbers of a limit that is reached at noon."""
+    numbers: Detail = {"counter": counter, "limit": most, "window_s": window_ms / 1000, "count": most}
+    return numbers | {"window_start_ms": NOON - window_ms, "window_end_ms": NOON}
+
+
+SLOT = Hold(
+    NOON + 9 * MINUTE,
+    Reason.LIMIT_HOLD,
+    "notification:drip",
+    NOON + 9 * MINUTE,
+    full("notification:drip", 2, 10 * MINUTE),
+)
+SMS_SLOT = Hold(
+    NOON + 59 * MINUTE,
+    Reason.LIMIT_HOLD,
+    "channel:sms",
+    NOON + 59 * MINUTE,
+    full("channel:sms", 1),
+)
 CAUSES = (
     Cause(
         "another one with its key came within the window",
@@ -209,7 +228,7 @@ CAUSES = (
     Cause(
         "a limit that drops is reached",
         notification_limits,
-        Suppress(Reason.LIMIT, FULL),
+        Suppress(Reason.LIMIT, full("notification:few", 3)),
         WHOLE,
         "few",
         {"state": counted("few", 3)},
@@ -239,10 +258,18 @@ CAUSES = (
     Cause(
         "a limit of the channel is reached",
         channel_limits,
-        Suppress(Reason.LIMIT, FULL_SMS),
+        Suppress(Reason.LIMIT, full("channel:sms", 1)),
         (*WHOLE, PART),
         "few",
         {"state": counted("few", 1), "channel": "sms"},
+    ),
+    Cause(
+        "a limit of the channel is reached that holds",
+        channel_limits,
+        SMS_SLOT,
+        (*WHOLE, PART),
+        "texts",
+        {"state": counted("texts", 1), "channel": "sms"},
     ),
     Cause(
         "there is no address or device on the channel",

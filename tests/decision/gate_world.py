@@ -9,13 +9,18 @@ from tocsin.decision.effects import Decision
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.user_state import RecordCodec, UserRecord
+from tocsin.delivery import records
+from tocsin.delivery.records import ProviderCall
 from tocsin.formats.forwarded import rewritten
 from tocsin.model.event import Event, Origin, Recipient
 from tocsin.model.message import Message, Retry
 from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.profile import Device, Preferences, Profile
 from tocsin.model.raw import RawRecord
+from tocsin.model.statuses import Reason
 
+CAPS = load(Path(__file__).parent / "catalogs" / "caps")
+"""A catalog with limits of every kind."""
 SMALL = Path(__file__).parent / "catalogs" / "small"
 CATALOG = load(SMALL)
 RULES = load(SMALL.parent / "rules")
@@ -105,10 +110,17 @@ class World:
 
     def receipt(self, kind: str, *, at: int = 0, user: str = "ann", **fields: object) -> Decision:
         self.advance(at)
-        known = {"tenant": self.tenant, "user": user, "kind": kind, "at_ms": NOON + at, **fields}
+        known = {"tenant": self.tenant, "user": user, "kind": kind, "at_ms": NOON + at} | fields
         receipt = msgspec.convert(known, ReceiptEvent)
         raw = RawRecord("receipts", 3, 9, NOON + at, None, msgspec.json.encode(receipt), ())
         return self.apply(user, self.gate.on_receipt(self.record(user), receipt, NOON + at, raw))
+
+    def failed(self, message: Message, *, at: int = 0) -> Decision:
+        """Report, as delivery does, that a message was not sent."""
+        call = ProviderCall(NOON + at)
+        for _, value, _ in records.failed(message, Reason.REJECTED, call):
+            self.receipt(at=at, **msgspec.json.decode(value))
+        return self.steps[-1]
 
     def retry(
         self, message: Message, *, at: int = 0, due: int = 0, reason: str = "transient", attempt: int = 2

@@ -116,7 +116,7 @@ def test_critical_ones_meet_no_limit_and_are_counted_on_their_channels(ann: Worl
     assert [sent(ann.event("alarm", at=second * SECOND)) for second in range(3)] == [["sms", "push"]] * 3
     step = ann.event("pair", at=MINUTE)
     assert said(step) == [("admitted", "", "email"), ("suppressed", "limit", "sms")]
-    assert step.outcomes[1].detail["count"] == 2
+    assert step.outcomes[1].detail["count"] == 3
 
 
 def test_critical_ones_are_not_counted_by_a_limit_of_the_user(ann: World) -> None:

@@ -354,7 +354,9 @@ def test_default_limit_one_a_minute() -> None:
     assert sent(world.event("flight.landed")) == ["inapp", "email"]
     step = world.event("flight.landed", at=MINUTE - 1)
     assert said(step) == [("suppressed", "limit", "*")]
-    assert step.outcomes[0].detail == {"counter": "user", "limit": 1, "window_s": 60.0, "count": 1}
+    numbers = {"counter": "user", "limit": 1, "window_s": 60.0, "count": 1}
+    window = {"window_start_ms": NOON - 1, "window_end_ms": NOON + MINUTE - 1}
+    assert step.outcomes[0].detail == numbers | window
     assert sent(world.event("flight.landed", at=MINUTE)) == ["inapp", "email"]
 
 

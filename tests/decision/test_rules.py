@@ -13,6 +13,7 @@ from tests.decision.causes import (
     caused,
     counted,
     evaluation,
+    full,
 )
 from tests.decision.gate_world import CATALOG, HOUR, MINUTE, NOON
 from tocsin.decision.evaluation import Evaluation, Stage
@@ -71,7 +72,8 @@ def test_the_order_of_a_new_notification_and_of_a_returned_message() -> None:
         (usable,),
     )
     assert bound[TIMER] == bound[EVENT]
-    assert bound[DIGEST].whole == (expiry, notification_preferences, notification_limits, quiet_hours)
+    due = (expiry, notification_preferences, notification_limits, snooze, quiet_hours)
+    assert bound[DIGEST].whole == due
     assert bound[DIGEST][1:] == bound[EVENT][1:]
     assert bound[RETURNED].whole == (
         expiry, notification_preferences, channel_preferences, usable, backoff, snooze, quiet_hours
@@ -104,9 +106,10 @@ def test_what_waits_for_a_limit_has_its_slots() -> None:
         )
     first_ms, counter = NOON + 9 * MINUTE, "notification:drip"
     verdict = notification_limits(evaluation(EVENT, "drip", state=state))
-    assert verdict == Hold(NOON + 19 * MINUTE, Reason.LIMIT_HOLD, counter, first_ms)
+    numbers = full(counter, 2, 10 * MINUTE)
+    assert verdict == Hold(NOON + 19 * MINUTE, Reason.LIMIT_HOLD, counter, first_ms, numbers)
     waited = notification_limits(evaluation(TIMER, "drip", state=state, waited_for=counter))
-    assert waited == Hold(first_ms, Reason.LIMIT_HOLD, counter, first_ms), "its turn has come"
+    assert waited == Hold(first_ms, Reason.LIMIT_HOLD, counter, first_ms, numbers), "its turn has come"
 
 
 def test_a_returned_message_is_too_late_if_its_next_attempt_is() -> None:

@@ -75,11 +75,12 @@ def test_a_golden_record_of_version_1_still_loads() -> None:
     """State on disk outlives releases: a change that breaks this needs a version and a migration."""
     data = bytes.fromhex(GOLDEN)
     assert CODEC.decode(data) == golden()
-    # Since 0.2 a hold says at its end whether it is spare, which receipts make it needless, and the numbers
-    # of a digest. A record names declared topics. At its end it says when its profile was read, what receipts
-    # have come and switched off, at which version, whether a text is kept, and the owner's version.
-    now = GOLDEN.replace("639b09", "639e09").replace("0a475736572", "0a475736572c200c0")
-    assert CODEC.encode(golden()).hex() == now.replace("019e", "01dc0015", 1) + "9000c4009000c200"
+    # Since 0.2 a hold says at its end whether it is spare, which receipts make it needless, the numbers of a
+    # digest, and its places in limits. A record names declared topics. At its end it says when its profile
+    # was read, what receipts have come and switched off, at which version, whether a text is kept,
+    # the version of the owner, and what was not sent.
+    now = GOLDEN.replace("639b09", "63dc001109").replace("0a475736572", "0a475736572c200c00000c0")
+    assert CODEC.encode(golden()).hex() == now.replace("019e", "01dc0016", 1) + "9000c4009000c200c400"
 
 
 def golden() -> UserRecord:
@@ -102,7 +103,7 @@ def golden() -> UserRecord:
     origin = Origin("events", 3, 42)
     record.seen = dedup.remember(b"", b"12345678", 100, 50, 90, origin, 8)
     record.keys = dedup.remember(b"", b"abcdefgh", 100, 50, 90, origin, 8)
-    limits.count(record.counts, Counter("user", 1, 60_000), 100)
+    limits.count(record.counts, Counter("user", 1, 60_000), 100, "UTC")
     return record
 
 

@@ -1,14 +1,15 @@
 """Compiles notifications: all of a tenant's notification that depends on no event and no user."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from tocsin.catalog.caps import Cap, Counter
 from tocsin.catalog.digests import CompiledDigest, compile_digest
 from tocsin.catalog.expressions import Expression
+from tocsin.catalog.limit_spec import DEFAULT_LIMITS, OVERFLOWS, Limit
 from tocsin.catalog.schedule import CompiledAt, compile_at
-from tocsin.catalog.spec import DEFAULT_LIMITS, Limit, NotificationSpec, TenantSpec
+from tocsin.catalog.spec import NotificationSpec, TenantSpec
 from tocsin.model import ids, switches
 from tocsin.model.engagement import LEVELS, Level
 from tocsin.model.event import Origin
@@ -28,7 +29,7 @@ class CompiledChannel(msgspec.Struct, frozen=True, gc=False):
     off_channel: str
     off_category: str
     caps: tuple[Cap, ...]
-    counter: Counter | None
+    counters: tuple[Counter, ...]
     spelled: str
     window: tuple[int, int] | None = None
 
@@ -45,9 +46,11 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One notification of one tenant. Equal only to itself, so that it is a cheap key.
 
     Attributes:
+        dedup_scope: names the notifications that share their keys; `dedup_keep_ms` is their longest window.
         needs: which of `data`, `event` and `user` its expressions read.
-        caps: limits that decide before routing, drops before holds; none for a critical one.
+        caps: limits that decide before routing, in the order of `OVERFLOWS`; none for a critical one.
         counters: what an admission is counted on; of a critical one not `user`.
+        is_limited: whether any counter of it or of its channels counts its admissions.
         snooze_drops: a snooze suppresses it; otherwise it is held until the snooze ends.
         spelled_head: the start of every notification id of it; `spelled_tail` stands before the origin.
         message: what all its messages have in common; `outcome`: what all its outcomes have.
@@ -68,10 +71,13 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     channels: tuple[CompiledChannel, ...]
     dedup_key: Expression | None
     dedup_window_ms: int
+    dedup_scope: str
+    dedup_keep_ms: int
     collapse_key: Expression | None
     needs: frozenset[str]
     caps: tuple[Cap, ...]
     counters: tuple[Counter, ...]
+    is_limited: bool
     delay_ms: int
     at: CompiledAt | None
     cancel_key: Expression | None
@@ -122,12 +128,10 @@ class CompiledTenant(msgspec.Struct, frozen=True):
 
 
 def counter_name(limit: Limit, notification: str, category: str) -> str:
-    """Name the counter a limit reads; limits of one counter share its times."""
-    if limit.scope == "notification":
-        return f"notification:{notification}"
-    if limit.scope == "category":
-        return f"category:{category}"
-    return f"channel:{limit.channel}" if limit.scope == "channel" else limit.scope
+    """Name the counter a limit reads; limits of one counter share it. A calendar's begins with the period."""
+    about = {"notification": notification, "category": category, "channel": limit.channel}.get(limit.scope)
+    name = limit.scope if about is None else f"{limit.scope}:{about}"
+    return f"{limit.calendar}:{name}" if limit.calendar else name
 
 
 def compile_tenant(
@@ -140,7 +144,7 @@ def compile_tenant(
         if notice.tenants is None or name in notice.tenants
     }
     caps = {key: _caps(spec, key, notice) for key, notice in own.items()}
-    counters = _counters(cap for found in caps.values() for cap in found)
+    counters, keeps = _counters(cap for found in caps.values() for cap in found), _dedup_windows(own)
     exact: dict[str, tuple[str, ...]] = {}
     prefixes: list[tuple[str, str]] = []
     for key, notice in own.items():
@@ -149,7 +153,8 @@ def compile_tenant(
         else:
             exact[notice.on.type] = (*exact.get(notice.on.type, ()), key)
     compiled = {
-        key: _compile(name, spec, key, notice, caps[key], counters, version) for key, notice in own.items()
+        key: _compile(name, spec, key, notice, caps[key], counters, keeps, version)
+        for key, notice in own.items()
     }
     return CompiledTenant(name, version, spec, compiled, exact, tuple(prefixes))
 
@@ -162,11 +167,17 @@ def _caps(spec: TenantSpec, name: str, notice: NotificationSpec) -> list[Cap]:
     used = {use.channel for use in notice.channels}.union(*(step.channels for step in notice.escalate))
     marketing = spec.categories[notice.category].marketing
     found = [
-        Cap(counter_name(limit, name, notice.category), limit.max, limit.per_ms, limit.overflow == "hold")
+        Cap(
+            counter_name(limit, name, notice.category),
+            limit.max,
+            limit.window_ms,
+            limit.overflow,
+            limit.calendar or "",
+        )
         for limit in (*tenant_limits, *notice.limits)
         if (marketing or limit.scope != "marketing") and (limit.channel is None or limit.channel in used)
     ]
-    return sorted(dict.fromkeys(found), key=lambda cap: cap.hold)
+    return sorted(dict.fromkeys(found), key=lambda cap: OVERFLOWS.index(cap.overflow))
 
 
 def _counters(caps: Iterable[Cap]) -> dict[str, Counter]:
@@ -175,9 +186,24 @@ def _counters(caps: Iterable[Cap]) -> dict[str, Counter]:
     for cap in caps:
         known = counters.get(cap.counter, Counter(cap.counter, 0, 0))
         counters[cap.counter] = Counter(
-            cap.counter, max(known.keep, cap.max), max(known.window_ms, cap.window_ms)
+            cap.counter, max(known.keep, cap.max), max(known.window_ms, cap.window_ms), cap.period
         )
     return counters
+
+
+def _dedup_scope(name: str, notice: NotificationSpec) -> str:
+    """Name the notifications that share their dedup keys. No notification has a colon in its name."""
+    scope = notice.dedup.scope if notice.dedup else "notification"
+    return {"notification": name, "category": f"category:{notice.category}", "user": "user:"}[scope]
+
+
+def _dedup_windows(notices: Mapping[str, NotificationSpec]) -> dict[str, int]:
+    """List the longest window of each dedup scope: so long any notification may ask for a key."""
+    windows: dict[str, int] = {}
+    for name, notice in notices.items():
+        scope = _dedup_scope(name, notice)
+        windows[scope] = max(windows.get(scope, 0), notice.dedup.window_ms if notice.dedup else 0)
+    return windows
 
 
 def _compile(
@@ -187,6 +213,7 @@ def _compile(
     notice: NotificationSpec,
     caps: list[Cap],
     counters: dict[str, Counter],
+    keeps: Mapping[str, int],
     version: str,
 ) -> CompiledNotification:
     category = spec.categories[notice.category]
@@ -195,6 +222,7 @@ def _compile(
         _compile_channel(use.channel, _compiled(use.when), spec, notice, caps, counters)
         for use in notice.channels
     )
+    counted = _counted(name, notice, category.marketing, counters)
     when, collapse = _compiled(notice.on.when), _compiled(notice.collapse_key)
     key = _compiled(notice.dedup.key) if notice.dedup else None
     at, cancel = compile_at(notice.at, spec.timezone) if notice.at else None, _compiled(notice.cancel_key)
@@ -212,10 +240,13 @@ def _compile(
         channels=channels,
         dedup_key=key,
         dedup_window_ms=notice.dedup.window_ms if notice.dedup else 0,
+        dedup_scope=_dedup_scope(name, notice),
+        dedup_keep_ms=keeps.get(_dedup_scope(name, notice), 0),
         collapse_key=collapse,
         needs=frozenset().union(*(expression.needs for expression in expressions if expression)),
-        caps=tuple(cap for cap in caps if not cap.counter.startswith("channel:")),
-        counters=_counted(name, notice, category.marketing, counters),
+        caps=tuple(cap for cap in caps if not _scope(cap.counter, cap.period).startswith("channel:")),
+        counters=counted,
+        is_limited=bool(counted) or any(channel.counters for channel in channels),
         delay_ms=notice.delay_ms or 0,
         at=at,
         cancel_key=cancel,
@@ -302,7 +333,17 @@ def _counted(
     names = [f"notification:{name}", f"category:{notice.category}"]
     names += ["marketing"] if marketing else []
     names += ["user"] if notice.priority != "critical" else []
-    return tuple(counters[key] for key in names if key in counters)
+    return tuple(counter for key in names for counter in _named(key, counters))
+
+
+def _named(name: str, counters: dict[str, Counter]) -> Iterator[Counter]:
+    """List the counters of one scope: that of rolling windows, and one for each calendar period."""
+    return (counter for counter in counters.values() if _scope(counter.name, counter.period) == name)
+
+
+def _scope(counter: str, period: str) -> str:
+    """Return the name of a counter without its calendar period."""
+    return counter.removeprefix(f"{period}:") if period else counter
 
 
 def _compile_channel(
@@ -321,8 +362,8 @@ def _compile_channel(
         when=when,
         off_channel=switches.channel_key(channel),
         off_category=switches.category_key(notice.category, channel),
-        caps=tuple(cap for cap in caps if cap.counter == counter),
-        counter=counters.get(counter),
+        caps=tuple(cap for cap in caps if _scope(cap.counter, cap.period) == counter),
+        counters=tuple(_named(counter, counters)),
         spelled=ids.spelled(channel),
         window=None if window is None or passes else (window.start_min, window.end_min),
     )

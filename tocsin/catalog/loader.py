@@ -21,6 +21,7 @@ from tocsin.catalog.digests import digest_problems
 from tocsin.catalog.escalation import escalation_mistakes
 from tocsin.catalog.expressions import Expression, ExpressionError
 from tocsin.catalog.files import Document, Problem, Where, read
+from tocsin.catalog.limit_check import limit_problems, own_limit_problems
 from tocsin.catalog.overlays import Overlay, entry_problems, folder_problems, overlay_folders
 from tocsin.catalog.segments import segment_problems
 from tocsin.catalog.sources import SourceSpec, source_problems
@@ -127,6 +128,7 @@ class _Reading:
         for folder in overlay_folders(path):
             self._overlay(folder)
         for name, notice in self.notifications.items():
+            self.problems += own_limit_problems(self._places[name], name, notice)
             self.problems += _notification_problems(self._places[name], name, notice, self)
         self._read_sources(path / sources.FILE)
         self.problems = sorted(set(self.problems))
@@ -196,6 +198,7 @@ class _Reading:
         if spec is not None:
             self.tenants[name] = spec
             self.problems += _tenant_problems(document, spec)
+            self.problems += limit_problems(document, ("limits",), spec.limits or ())
 
     def _notifications_of(self, document: Document) -> None:
         found: dict[str, NotificationSpec | None] = dict(self.notifications)

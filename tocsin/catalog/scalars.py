@@ -21,6 +21,12 @@ def _duration_ms(value: object) -> int:
     return int(found[1]) * _UNIT_MS[found[2]]
 
 
+def spelled_duration(ms: int) -> str:
+    """Spell a duration as the catalog does, in the largest unit that fits."""
+    unit = next(unit for unit in reversed(_UNIT_MS) if ms % _UNIT_MS[unit] == 0)
+    return f"{ms // _UNIT_MS[unit]}{unit}"
+
+
 def daily_minute(value: object) -> int:
     """Return the minute of the day of `HH:MM`; ValueError says how to write it."""
     found = _DAILY.match(value) if isinstance(value, str) else None

@@ -16,6 +16,7 @@
         - {max: 3, per: 1d}                                  # scope: notification, overflow: drop
         - {max: 1, per: 10m, overflow: hold}
         - {max: 2, per: 1d, scope: channel, channel: email}
+        - {max: 40, calendar: month}                         # instead of per: in the user's zone
       send_window: {start: "08:00", end: "20:00"}            # in the user's zone; for critical ones, too
       delay: 2m                                              # after the event's time; tocsinsendat holds, too
       at: "18:00"                                            # or a date and time: 2026-12-24T18:00
@@ -68,19 +69,17 @@ subject, tenant, time_ms) and `user` (id, known, locale, timezone, channels).
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field
 
 from tocsin.catalog.digests import DigestSpec
 from tocsin.catalog.escalation import ChannelSequence, EscalationStep
+from tocsin.catalog.limit_spec import Limit
 from tocsin.catalog.scalars import STRICT, ChannelName, Duration, Priority, Zone
 from tocsin.catalog.times import At, ChannelWindow, SendWindow, Span, at_entry
 
 
 def _channel_entry(value: object) -> object:
     return {"channel": value} if isinstance(value, str) else value
-
-
-Scope = Literal["notification", "category", "marketing", "channel", "user"]
 
 
 class _Strict(BaseModel):
@@ -102,35 +101,14 @@ class ChannelUse(_Strict):
 
 
 class Dedup(_Strict):
-    """At most one notification per key and user in a window of event time."""
+    """At most one notification per key and user in a window of event time.
+
+    `scope` says which notifications share their keys: none with others, all of the category, or all.
+    """
 
     key: str
     window_ms: Duration = Field(alias="window")
-
-
-class Limit(_Strict):
-    """At most `max` in any rolling window, counted per user.
-
-    `scope` says what is counted: this notification (or, in a tenant file, each notification), its category,
-    all marketing, one channel, or everything that is not critical. A critical notification meets no limit;
-    all but those of scope `user` count it.
-    """
-
-    max: int = Field(ge=1, le=1_000)
-    per_ms: Duration = Field(alias="per")
-    scope: Scope = "notification"
-    channel: ChannelName | None = None
-    overflow: Literal["drop", "hold"] = "drop"
-
-    @model_validator(mode="after")
-    def _fits(self) -> "Limit":
-        if (self.scope == "channel") != (self.channel is not None):
-            msg = "scope `channel` and a `channel` go together: write both or none"
-            raise ValueError(msg)
-        if self.scope == "channel" and self.overflow == "hold":
-            msg = "a limit of one channel cannot hold the whole notification: let it drop"
-            raise ValueError(msg)
-        return self
+    scope: Literal["notification", "category", "user"] = "notification"
 
 
 class NotificationSpec(_Strict):
@@ -231,10 +209,3 @@ class TenantSpec(_Strict):
     segments: dict[str, str] = {}
     broadcast_rate: int = Field(default=2_000, ge=1, le=1_000_000)
     correct_profiles: bool = False
-
-
-DEFAULT_LIMITS = (
-    Limit.model_validate({"max": 5, "per": "1d", "scope": "marketing"}),
-    Limit.model_validate({"max": 1, "per": "1m", "scope": "user"}),
-    Limit.model_validate({"max": 50, "per": "30d", "scope": "channel", "channel": "sms"}),
-)

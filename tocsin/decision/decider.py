@@ -6,8 +6,10 @@ The handlers are the only place that writes outcomes, messages, timers and count
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from tocsin.catalog.compile import CompiledChannel
-from tocsin.decision import dedup, digests, escalation, limits
+from tocsin.decision import dedup, digests, escalation, limit_queue, limits, slots
 from tocsin.decision.effects import DeadLetter, Decision, SetTimer
 from tocsin.decision.evaluation import Evaluation, Stage
 from tocsin.decision.evaluator import evaluate
@@ -20,11 +22,13 @@ from tocsin.decision.user_state import ContactPoint, queued_behind
 from tocsin.decision.verdict import Cancel, Detail, Expire, FinalVerdict, Hold, Merge, Suppress, Verdict
 from tocsin.formats.forwarded import as_cloudevent, first_read
 from tocsin.model.event import Event
+from tocsin.model.message import Slots
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason, Status
 
 # Members of an enum are looked up by Python code in 3.11: hot ones are looked up once.
 _EVENT, _PART, _HELD, _DEAD = Stage.EVENT, Stage.PART, Status.HELD, Status.DEAD
+_NO_SLOTS: Final[Mapping[str, Slots]] = {}
 _STATUS: Final[Mapping[type[FinalVerdict], Status]] = {
     Suppress: Status.SUPPRESSED,
     Expire: Status.EXPIRED,
@@ -114,7 +118,7 @@ def _route(
     send = _escalate if notification.tracked else _send
     if send(decision, evaluation, subject, channels, rules, policy):
         for counter in notification.counters:
-            limits.count(evaluation.state.counts, counter, evaluation.now_ms)
+            limits.count(evaluation.state.counts, counter, evaluation.now_ms, evaluation.recipient.timezone)
     elif not channels:
         finish(decision, subject, Suppress(Reason.NO_MATCH))
 
@@ -130,20 +134,26 @@ def _send(
     """Admit a message to each contact point that passes; return whether anything is admitted or held."""
     admitted: CompiledChannel | None = None
     held = False
-    for channel, point, verdict, rule in routes(evaluation, channels, rules):
+    counts, now_ms, zone = evaluation.state.counts, evaluation.now_ms, evaluation.recipient.timezone
+    found = routes(evaluation, channels, rules)
+    taken = slots.taken(found, subject.slots) if evaluation.notification.is_limited else _NO_SLOTS
+    for channel, point, verdict, rule in found:
         if isinstance(verdict, Hold):
-            evaluation.rule = rule
-            held |= _hold(decision, evaluation, subject.as_part(channel.name), verdict, policy)
+            evaluation.rule, evaluation.channel = rule, channel
+            held |= _hold_part(decision, evaluation, subject, verdict, taken, policy)
             continue
         if verdict is not None:
             finish(decision, subject, verdict, channel, point, rule)
             continue
         assert point is not None, "a target passes only where there is one"
-        message, outcome = subject.admitted(evaluation.recipient, evaluation.expires_ms, channel, point)
+        message, outcome = subject.admitted(
+            evaluation.recipient, evaluation.expires_ms, channel, point, taken.get(channel.name)
+        )
         decision.messages.append(message)
         decision.outcomes.append(outcome)
-        if channel.counter is not None and channel is not admitted:
-            limits.count(evaluation.state.counts, channel.counter, evaluation.now_ms)
+        if channel is not admitted:
+            for counter in channel.counters:
+                limits.count(counts, counter, now_ms, zone)
         admitted = channel
     return admitted is not None or held
 
@@ -204,23 +214,24 @@ def _hold(
     Returns:
         Whether it is held.
     """
-    holds, due_ms, rule = evaluation.state.holds, verdict.until_ms, evaluation.rule
-    if holds:
-        due_ms = queued_behind(holds, due_ms, subject.queue)
-    last_ms = evaluation.expires_ms
-    spare = 0 < last_ms < due_ms
-    if spare and not 0 < verdict.free_ms <= last_ms:
-        detail: Detail = {"held_for": verdict.reason.value, "until_ms": due_ms, "expires_ms": last_ms}
+    state, rule, expires_ms = evaluation.state, evaluation.rule, evaluation.expires_ms
+    lesser = _less_important(evaluation, subject, verdict)
+    due_ms = lesser[0].due_ms if lesser else queued_behind(state.holds, verdict.until_ms, subject.queue)
+    spare = 0 < expires_ms < due_ms
+    if spare and not 0 < verdict.free_ms <= expires_ms:
+        detail: Detail = {"held_for": verdict.reason.value, "until_ms": due_ms, "expires_ms": expires_ms}
         finish(decision, subject, Expire(detail=detail | (verdict.detail or {})), rule=rule)
         return False
     if spare:
-        due_ms = last_ms
+        due_ms = expires_ms
     timer_id = subject.timer_id
-    if len(holds) >= policy.holds_max and timer_id not in holds:
-        detail = {"counter": "held", "limit": policy.holds_max, "count": len(holds)}
+    if len(state.holds) >= policy.holds_max and timer_id not in state.holds:
+        detail = {"counter": "held", "limit": policy.holds_max, "count": len(state.holds)}
         finish(decision, subject, Suppress(Reason.LIMIT, detail), rule=rule)
         return False
-    holds[timer_id] = subject.hold_ref(due_ms, verdict.counter, spare=spare)
+    state.holds[timer_id] = subject.hold_ref(due_ms, verdict.counter, expires_ms, spare=spare)
+    if lesser and not spare:
+        _make_way(decision, evaluation, subject, lesser)
     decision.touched = True
     decision.set_timers.append(SetTimer(timer_id, due_ms, subject.payload()))
     numbers = {"due_ms": due_ms} | (verdict.detail or {})
@@ -236,20 +247,73 @@ def _merge(decision: Decision, evaluation: Evaluation, verdict: Merge, policy: G
     finish(decision, subject, final, rule=evaluation.rule)
 
 
+def _hold_part(
+    decision: Decision,
+    evaluation: Evaluation,
+    subject: EventSubject,
+    verdict: Hold,
+    taken: Mapping[str, Slots],
+    policy: GatePolicy,
+) -> bool:
+    """Hold one channel; one that cannot be held takes no part in the slot of its notification."""
+    channel = evaluation.channel
+    assert channel is not None, "a rule of a channel was asked about one"
+    own = subject.slots
+    if own is None and channel.name in taken:
+        own = replace(taken[channel.name], counted_ms=evaluation.now_ms)
+    if _hold(decision, evaluation, subject.as_part(channel.name, slots=own), verdict, policy):
+        return True
+    if own is not None and evaluation.stage is not _PART:
+        names = subject.match.notification.name, subject.notification_id
+        unsent = slots.Unsent(*names, channel.name, "", own)
+        slots.give_back(
+            evaluation.state, evaluation.notification, channel, unsent, evaluation.now_ms, policy.failed_max
+        )
+    return False
+
+
+def _less_important(
+    evaluation: Evaluation, subject: EventSubject | MessageSubject, verdict: Hold
+) -> list[limit_queue.Waiting]:
+    """List what gives way in the queue of a limit to one that is new in it."""
+    counter, state = verdict.counter, evaluation.state
+    if not counter or counter == evaluation.waited_for or not state.holds:
+        return []
+    assert isinstance(subject, EventSubject), "a returned message meets no limit"
+    return limit_queue.less_important(state, counter, subject.rank, verdict.until_ms)
+
+
+def _make_way(
+    decision: Decision,
+    evaluation: Evaluation,
+    subject: EventSubject | MessageSubject,
+    lesser: list[limit_queue.Waiting],
+) -> None:
+    state, zone, now_ms = evaluation.state, evaluation.recipient.timezone, evaluation.now_ms
+    ref = state.holds[subject.timer_id]
+    caps = limit_queue.caps_of(evaluation.notification, ref.channel, ref.counter)
+
+    def last_ms(ahead: list[int]) -> int:
+        slot_ms = max(limits.free_at(state.counts, cap, ahead, zone, now_ms) for cap in caps)
+        return queued_behind(state.holds, slot_ms, subject.queue)
+
+    limit_queue.make_way(decision, state, lesser, last_ms)
+
+
 def _remember_key(evaluation: Evaluation, verdict: Verdict, policy: GatePolicy) -> None:
     """Remember a dedup key, unless it was remembered: a suppressed notification takes its key, too."""
     if isinstance(verdict, Suppress) and verdict.reason is Reason.DUPLICATE_KEY:
         return
     subject, state = evaluation.subject, evaluation.state
     assert isinstance(subject, EventSubject), "only the notification of an event has a dedup key"
-    event, keep_ms = subject.event, evaluation.notification.dedup_window_ms + policy.late_ms
-    state.keys = dedup.remember(
+    event, keep_ms = subject.event, evaluation.notification.dedup_keep_ms + policy.late_ms
+    state.keys = dedup.remember_key(
         state.keys,
         subject.dedup_key,
         event.time_ms,
         keep_ms,
         evaluation.now_ms,
         event.origin,
-        policy.dedup_max,
+        policy.keys_max,
         state.naming(event.origin),
     )

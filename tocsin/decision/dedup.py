@@ -3,8 +3,7 @@
 Two events are duplicates if their keys are equal and their event times lie less than the window apart, on
 either side. When they arrive does not matter: a key is kept for the window and the greatest delay that an
 event may have, counted from its event's time or its arrival, whichever is later. After that, no event comes
-that could duplicate it. At `most` entries the oldest is forgotten.
-
+that could duplicate
 An entry has the number of its origin's topic. Declared topics are numbered by the user's record, which keeps
 their names, so that a name stays readable whatever is declared later.
 """
@@ -75,6 +74,32 @@ def remember(
         start += _SIZE
     start = max(start, size - (most - 1) * _SIZE)
     return seen[start:] + entry if start else seen + entry
+
+
+def remember_key(
+    keys: bytes,
+    key: bytes,
+    time_ms: int,
+    keep_ms: int,
+    now_ms: int,
+    origin: Origin,
+    most: int,
+    declared: tuple[str, ...] = (),
+) -> bytes:
+    """Add a key of the catalog. Beyond `most`, an eighth goes: what expires first, and what has expired."""
+    if len(keys) >= most * _SIZE:
+        keys = _longest(pruned(keys, now_ms), most - 1 - most // 8)
+    return remember(keys, key, time_ms, keep_ms, now_ms, origin, most, declared)
+
+
+def _longest(keys: bytes, most: int) -> bytes:
+    """Keep the entries that expire last, in their order."""
+    if len(keys) <= most * _SIZE:
+        return keys
+    entries = [keys[at : at + _SIZE] for at in range(0, len(keys), _SIZE)]
+    first = sorted(range(len(entries)), key=lambda at: _ENTRY.unpack(entries[at])[2])
+    gone = set(first[: len(entries) - most])
+    return b"".join([entry for at, entry in enumerate(entries) if at not in gone])
 
 
 def _topic_name(number: int, declared: tuple[str, ...]) -> str:

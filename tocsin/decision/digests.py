@@ -177,7 +177,7 @@ def _opened(
     decision.outcomes.append(
         opened.outcome(Status.HELD, Reason.DIGEST, detail, rule=evaluation.rule),
     )
-    return replace(opened.hold_ref(merge.due_ms, ""), digest=DigestRef(_key_of(subject.match)))
+    return replace(opened.hold_ref(merge.due_ms, "", 0), digest=DigestRef(_key_of(subject.match)))
 
 
 def _move(decision: Decision, timer_id: str, from_ms: int, to_ms: int) -> None:

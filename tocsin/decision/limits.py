@@ -1,16 +1,35 @@
-"""Limits: rolling windows over the times of what was admitted, exact, one packed list a counter.
+"""Limits: what was admitted in a window, exact, one packed counter for each scope and kind of window.
 
-A counter keeps no more times than its largest limit asks for, so a check looks at one number: the time of
-the `max`-th last admission.
+The counter of a rolling window is a list of times. It keeps no more than its largest limit asks for, so a
+check looks at one number: the time of the `max`-th last admission. The counter of a calendar period is the
+start, the end and one number, however large the limit is.
+
+A failed send gives its slot back (`give_back`). Critical notifications are counted beyond a limit that they
+do not meet, so that a rolling counter keeps a few times more than its limit: a slot that comes back from a
+full window must not make room for one too many.
 """
 
 from struct import Struct
+from typing import NamedTuple
 
 from tocsin.catalog.caps import Cap, Counter
+from tocsin.decision.periods import period
 
 _TIME = Struct("<q")
 _SIZE = _TIME.size
 _pack, _unpack_from = _TIME.pack, _TIME.unpack_from
+# Of a calendar counter: minus its end, its start, the number. A rolling one begins with its window.
+_PERIOD = Struct("<qqI")
+_MOST = (1 << 32) - 1
+_SPARE_TIMES = 64
+
+
+class Window(NamedTuple):
+    """What a limit sees at one moment: how many it counts, and from when to when."""
+
+    number: int
+    start_ms: int
+    end_ms: int
 
 
 def room_at(counts: dict[str, bytes], cap: Cap, now_ms: int) -> int:
@@ -18,6 +37,9 @@ def room_at(counts: dict[str, bytes], cap: Cap, now_ms: int) -> int:
     times = counts.get(cap.counter)
     if times is None:
         return 0
+    if cap.period:
+        end_ms, _, number = _PERIOD.unpack(times)
+        return -end_ms if number >= cap.max and -end_ms > now_ms else 0
     at = len(times) - cap.max * _SIZE
     if at < _SIZE:
         return 0
@@ -25,43 +47,120 @@ def room_at(counts: dict[str, bytes], cap: Cap, now_ms: int) -> int:
     return free_ms if free_ms > now_ms else 0
 
 
-def free_at(counts: dict[str, bytes], cap: Cap, ahead: list[int]) -> int:
-    """When a full limit has room for one more, once those that wait `ahead` are admitted at their times."""
-    times: list[int] = [time for (time,) in _TIME.iter_unpack(counts[cap.counter][_SIZE:])]
-    return sorted(times + ahead)[-cap.max] + cap.window_ms
+def free_at(counts: dict[str, bytes], cap: Cap, ahead: list[int], zone: str, now_ms: int) -> int:
+    """When a limit has room for one more, once those that wait `ahead` are admitted at their times.
+
+    Args:
+        counts: counters of the user.
+        cap: the limit.
+        ahead: times of admissions to come.
+        zone: of the calendar.
+        now_ms: the earliest time.
+    """
+    if cap.period:
+        return _period_free_at(counts, cap, ahead, zone, now_ms)
+    times = sorted([*_times(counts.get(cap.counter, b"")), *ahead])
+    return max(now_ms, times[-cap.max] + cap.window_ms) if len(times) >= cap.max else now_ms
 
 
-def count_in(counts: dict[str, bytes], cap: Cap, now_ms: int) -> int:
-    """How many the cap's window holds."""
+def _period_free_at(counts: dict[str, bytes], cap: Cap, ahead: list[int], zone: str, now_ms: int) -> int:
+    start_ms, end_ms = period(cap.period, zone, now_ms)
+    number = 0
+    if (stored := counts.get(cap.counter)) is not None:
+        last_ms, _, counted = _PERIOD.unpack(stored)
+        if -last_ms > now_ms:
+            end_ms, number = -last_ms, counted
+    at_ms = now_ms
+    while number + sum(start_ms <= time < end_ms for time in ahead) >= cap.max:
+        at_ms = start_ms = end_ms
+        end_ms, number = period(cap.period, zone, at_ms)[1], 0
+    return at_ms
+
+
+def window(counts: dict[str, bytes], cap: Cap, now_ms: int) -> Window:
+    """Say how many the cap's window holds; only of a counter that has counted."""
     times = counts.get(cap.counter, b"")
-    return sum(time > now_ms - cap.window_ms for (time,) in _TIME.iter_unpack(times[_SIZE:]))
+    if cap.period:
+        end_ms, start_ms, number = _PERIOD.unpack(times)
+        return Window(number if -end_ms > now_ms else 0, start_ms, -end_ms)
+    start_ms = now_ms - cap.window_ms
+    return Window(sum(time > start_ms for time in _times(times)), start_ms, now_ms)
 
 
-def count(counts: dict[str, bytes], counter: Counter, now_ms: int) -> None:
+def count(counts: dict[str, bytes], counter: Counter, now_ms: int, zone: str) -> None:
     """Note one admission. Its time never runs backwards, which keeps the list sorted."""
+    name, times = counter.name, counts.get(counter.name)
+    if counter.period:
+        counts[name] = _counted(times, counter.period, now_ms, zone)
+    elif times is None:
+        counts[name] = _pack(counter.window_ms) + _pack(now_ms)
+    else:
+        start, horizon = _SIZE, now_ms - counter.window_ms
+        while start < len(times) and _unpack_from(times, start)[0] <= horizon:
+            start += _SIZE
+        start = max(start, len(times) - (counter.keep + _SPARE_TIMES - 1) * _SIZE)
+        last = _unpack_from(times, len(times) - _SIZE)[0] if start < len(times) else now_ms
+        counts[name] = _pack(counter.window_ms) + times[start:] + _pack(max(last, now_ms))
+
+
+def _counted(stored: bytes | None, unit: str, now_ms: int, zone: str) -> bytes:
+    """Count one in the period that is open, or open the one around `now_ms`."""
+    if stored is not None:
+        end_ms, start_ms, number = _PERIOD.unpack(stored)
+        if -end_ms > now_ms:
+            return _PERIOD.pack(end_ms, start_ms, min(number + 1, _MOST))
+    start_ms, end_ms = period(unit, zone, now_ms)
+    return _PERIOD.pack(-end_ms, start_ms, 1)
+
+
+def give_back(counts: dict[str, bytes], counter: Counter, counted_ms: int) -> bool:
+    """Take one admission off that was counted at a time; False if no window holds it any more."""
     times = counts.get(counter.name)
     if times is None:
-        counts[counter.name] = _pack(counter.window_ms) + _pack(now_ms)
-        return
-    start, horizon = _SIZE, now_ms - counter.window_ms
-    while start < len(times) and _unpack_from(times, start)[0] <= horizon:
-        start += _SIZE
-    start = max(start, len(times) - (counter.keep - 1) * _SIZE)
-    last = _unpack_from(times, len(times) - _SIZE)[0] if start < len(times) else now_ms
-    counts[counter.name] = _pack(counter.window_ms) + times[start:] + _pack(max(last, now_ms))
+        return False
+    if counter.period:
+        end_ms, start_ms, number = _PERIOD.unpack(times)
+        if not start_ms <= counted_ms < -end_ms:
+            return False
+        left = _PERIOD.pack(end_ms, start_ms, number - 1) if number > 1 else b""
+    else:
+        at = next((at for at in range(len(times) - _SIZE, 0, -_SIZE) if _is_at(times, at, counted_ms)), 0)
+        if not at:
+            return False
+        left = times[:at] + times[at + _SIZE :] if len(times) > 2 * _SIZE else b""
+    if left:
+        counts[counter.name] = left
+    else:
+        del counts[counter.name]
+    return True
 
 
 def expire(counts: dict[str, bytes], now_ms: int) -> bool:
-    """Drop times that have left their counter's longest window; whether there were any."""
+    """Drop times and periods that are over; whether there were any."""
     changed = False
     for name, times in list(counts.items()):
-        horizon = now_ms - _unpack_from(times)[0]
-        live = [time for (time,) in _TIME.iter_unpack(times[_SIZE:]) if time > horizon]
-        if len(live) * _SIZE + _SIZE == len(times):
+        left = _unexpired(times, now_ms)
+        if len(left) == len(times):
             continue
         changed = True
-        if live:
-            counts[name] = times[:_SIZE] + times[len(times) - len(live) * _SIZE :]
+        if left:
+            counts[name] = left
         else:
             del counts[name]
     return changed
+
+
+def _unexpired(stored: bytes, now_ms: int) -> bytes:
+    window_ms = _unpack_from(stored)[0]
+    if window_ms < 0:
+        return stored if -window_ms > now_ms else b""
+    live = sum(time > now_ms - window_ms for time in _times(stored))
+    return stored[:_SIZE] + stored[len(stored) - live * _SIZE :] if live else b""
+
+
+def _times(stored: bytes) -> list[int]:
+    return [time for (time,) in _TIME.iter_unpack(stored[_SIZE:])]
+
+
+def _is_at(times: bytes, at: int, time_ms: int) -> bool:
+    return bool(_unpack_from(times, at)[0] == time_ms)

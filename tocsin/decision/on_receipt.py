@@ -5,7 +5,9 @@ from tocsin.decision.context import DecisionContext
 from tocsin.decision.decider import finish
 from tocsin.decision.effects import CancelTimer, DeadLetter, Decision
 from tocsin.decision.needless import note_level
+from tocsin.decision.on_unsent import on_unsent
 from tocsin.decision.opt_outs import opt_out
+from tocsin.decision.slots import Unsent, unsent_hold
 from tocsin.decision.subjects import HeldSubject
 from tocsin.decision.suppressions import AddressReport
 from tocsin.decision.user_state import UserRecord
@@ -25,6 +27,8 @@ def on_receipt(
     if kind is None:
         decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, receipts.UNKNOWN_KIND))
         return decision
+    if kind.frees:
+        return _on_failed(context, decision, record, receipt, now_ms, raw)
     targets = receipts.targets_of(record, receipt)
     if kind.lifts or receipts.blocks(receipt, kind):
         record = _block(context, decision, record, receipt, kind, targets, now_ms)
@@ -40,6 +44,23 @@ def on_receipt(
     for timer_id in receipts.cancelled(record, receipt, kind) if record else ():
         assert record is not None, "only a record has timers"
         _cancel(context, decision, record, receipt, timer_id, now_ms)
+    return decision
+
+
+def _on_failed(
+    context: DecisionContext,
+    decision: Decision,
+    record: UserRecord | None,
+    receipt: ReceiptEvent,
+    now_ms: int,
+    raw: RawRecord,
+) -> Decision:
+    """Give the slots of a message back that was not sent; delivery has logged it."""
+    if receipt.slots is None:
+        decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, receipts.NO_SLOTS))
+    elif record is not None:
+        about = (receipt.notification, receipt.notification_id, receipt.channel, receipt.message_id)
+        on_unsent(context, decision, record, receipt.tenant, Unsent(*about, receipt.slots), now_ms)
     return decision
 
 
@@ -109,7 +130,7 @@ def on_address_report(
     if kind.lifts or receipts.blocks(receipt, kind):
         decision.record = record = record or UserRecord()
         decision.touched = _set_blocks(context, record, receipt, kind, targets, now_ms)
-    if report.is_logged:
+    if report.is_logged and kind.status is not None:
         outcome = receipts.receipt_outcome(receipt, kind, raw, targets, now_ms, context.version)
         decision.outcomes.append(outcome)
     return decision
@@ -141,6 +162,7 @@ def _cancel(
     """Cancel a timer of a notification whose receipt makes it needless."""
     ref = record.holds.pop(timer_id)
     decision.touched = True
+    on_unsent(context, decision, record, receipt.tenant, unsent_hold(ref), now_ms)
     decision.cancelled_timers.append(CancelTimer(timer_id, ref.due_ms))
     subject = HeldSubject(ref, receipt.tenant, receipt.user, now_ms, context.version)
     finish(decision, subject, Cancel(Reason.NONE, {"receipt": receipt.kind}))

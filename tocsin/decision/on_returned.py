@@ -9,13 +9,15 @@ from tocsin.decision.context import DecisionContext
 from tocsin.decision.decider import decide, finish
 from tocsin.decision.effects import Decision, settled
 from tocsin.decision.evaluation import Evaluation, Stage
+from tocsin.decision.on_unsent import on_unsent
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.recipient import Recipient, contact_point, for_returned
+from tocsin.decision.slots import unsent_message
 from tocsin.decision.subjects import MessageSubject
 from tocsin.decision.timers import DueTimer, HeldMessage, decode_payload
 from tocsin.decision.user_state import UserRecord
 from tocsin.decision.verdict import Cancel, Suppress
-from tocsin.model.message import Retry
+from tocsin.model.message import Message, Retry
 from tocsin.model.statuses import Reason
 
 
@@ -34,6 +36,7 @@ def on_retry(context: DecisionContext, record: UserRecord | None, retry: Retry, 
     else:
         return Decision(record)
     _decide(context, decision, found, recipient, HeldMessage(retry), now_ms)
+    _end_unsent(context, decision, found, retry.message, now_ms)
     return decision
 
 
@@ -46,7 +49,16 @@ def message_due(context: DecisionContext, due: DueTimer) -> Decision:
     decision = Decision(record, True)
     recipient = for_returned(record, held.retry, context.defaults_for(due.tenant))
     _decide(context, decision, record, recipient, held, due.now_ms)
+    _end_unsent(context, decision, record, held.retry.message, due.now_ms)
     return settled(decision, record)
+
+
+def _end_unsent(
+    context: DecisionContext, decision: Decision, record: UserRecord, message: Message, now_ms: int
+) -> None:
+    """Give the slots of a message back that is neither sent nor held again."""
+    if message.slots is not None and not decision.messages and not decision.set_timers:
+        on_unsent(context, decision, record, message.tenant, unsent_message(message), now_ms)
 
 
 def _decide(

@@ -15,8 +15,10 @@ from tocsin.decision.escalation import forget_if_over
 from tocsin.decision.evaluation import Stage
 from tocsin.decision.on_event import decide_notification
 from tocsin.decision.on_returned import message_due
+from tocsin.decision.on_unsent import on_unsent
 from tocsin.decision.recipient import Recipient, for_event
 from tocsin.decision.scope import scope_of
+from tocsin.decision.slots import unsent_hold
 from tocsin.decision.subjects import EventSubject, HeldSubject
 from tocsin.decision.timers import DueTimer, HeldDigest, HeldEvent, TimerKind, decode_payload, event_of
 from tocsin.decision.user_state import HoldRef, UserRecord
@@ -78,13 +80,20 @@ def _held_due(context: DecisionContext, due: DueTimer, stage: Stage) -> Decision
     decision = Decision(record, True)
     gone = HeldSubject(ref, due.tenant, due.user, now_ms, context.version)
     _decide_held(context, decision, record, gone, held, stage)
-    if ref.counter and not decision.messages and not ref.spare:
-        again = record.holds.get(due.timer_id)
-        if again is None or again.counter != ref.counter:
+    again = record.holds.get(due.timer_id)
+    if not decision.messages and not (again is None and _has_parts(decision)):
+        if ref.counter and not ref.spare and (again is None or again.counter != ref.counter):
             limit_queue.pass_on(decision, record, ref, now_ms)
+        if again is None:
+            on_unsent(context, decision, record, due.tenant, unsent_hold(ref), now_ms)
     if record.engaged:
         forget_if_over(record, ref.notification_id)
     return settled(decision, record)
+
+
+def _has_parts(decision: Decision) -> bool:
+    """Return whether channels of what was due are held: then it was counted, and took its slot."""
+    return any(timer.timer_id.startswith(TimerKind.PART) for timer in decision.set_timers)
 
 
 def _decide_held(
@@ -137,6 +146,7 @@ def _decide_event(
         held.unless,
         digest=held.digest,
     )
+    subject.slots = ref.slots
     return decide_notification(context, decision, record, recipient, subject, stage, ref.counter)
 
 

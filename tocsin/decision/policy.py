@@ -11,8 +11,8 @@ class GatePolicy(msgspec.Struct, frozen=True):
         late_ms: how late an event may come; decoding refuses later ones. Every dedup key is remembered for
             so much longer than its window, so that a late copy is recognised, too.
         profile_wait_ms: how long an event waits for its user's profile.
-        dedup_max: ids (and, apart from them, dedup keys) remembered a user. Beyond it the oldest is
-            forgotten first, so in a flood of distinct ids only the newest are recognised as duplicates.
+        dedup_max: ids remembered a user. Beyond it the oldest is forgotten first, so in a flood of distinct
+            ids only the newest are recognised as duplicates.
         holds_max: things held a user. Beyond it further ones are suppressed(limit), counter `held`.
         waiting_max: events an unknown user may have waiting; further ones are dead at once (unknown_user).
         waiting_bytes: the same in bytes.
@@ -23,6 +23,9 @@ class GatePolicy(msgspec.Struct, frozen=True):
         stream_clock: only the events' own time moves the clock.
         engaged_ms: how long the receipts of a notification decide about its later steps and messages.
         engaged_max: notifications a user whose receipts are remembered; beyond it the oldest is forgotten.
+        keys_max: dedup keys of the catalog remembered a user, 35 bytes each. Beyond it those are forgotten
+            first that would expire first.
+        failed_max: messages remembered a user that were counted in limits and not sent, 34 bytes each.
     """
 
     dedup_window_ms: int = 86_400_000
@@ -40,3 +43,5 @@ class GatePolicy(msgspec.Struct, frozen=True):
     engaged_max: int = 64
     digests_max: int = 32
     digest_bytes: int = 262_144
+    keys_max: int = 512
+    failed_max: int = 64

@@ -1,6 +1,8 @@
 """Receipts: what became of a message after it was sent. One row of `RECEIPTS` for each kind.
 
 A receipt is logged. It may block a contact point or lift its block, and cancel timers of its notification.
+One of kind `failed` is not logged: delivery writes it of a message that it could not send, and has logged
+that. The slots of the message in limits come back.
 
 A block is lifted by a receipt of kind `unblocked` or `resubscribed`, by a device that is registered after
 it, and by a profile that names the address again after it had not (`name_again`). A lift is remembered: a
@@ -38,22 +40,24 @@ class ReceiptKind(NamedTuple):
     """How one kind of receipt is handled.
 
     Attributes:
-        status: of its outcome.
+        status: of its outcome; None if it has none.
         reason: of its outcome; the receipt's own where this is `NONE`.
         blocks: whether its contact point is blocked.
         lifts: whether a block of its contact point is lifted.
         cancels: kinds of timers of the same notification that it cancels.
         level: how far the notification has got with its user; it makes later steps needless.
         opts_out: whether it switches a category off, or everything where it names none.
+        frees: whether the slots of its message in limits come back.
     """
 
-    status: Status
+    status: Status | None
     reason: Reason = Reason.NONE
     blocks: Blocks = Blocks.NEVER
     lifts: bool = False
     cancels: frozenset[TimerKind] = frozenset()
     level: Level = Level.NONE
     opts_out: bool = False
+    frees: bool = False
 
 
 RECEIPTS: Mapping[str, ReceiptKind] = MappingProxyType(
@@ -69,8 +73,10 @@ RECEIPTS: Mapping[str, ReceiptKind] = MappingProxyType(
         "read": ReceiptKind(Status.READ, level=Level.READ),
         "resubscribed": ReceiptKind(Status.RESUBSCRIBED, lifts=True),
         "unblocked": ReceiptKind(Status.UNBLOCKED, lifts=True),
+        "failed": ReceiptKind(None, frees=True),
     }
 )
+NO_SLOTS = "slots: missing; only delivery writes receipts of this kind, do not send them"
 KINDS = frozenset(RECEIPTS)
 EARLIEST_MS = 100_000_000_000
 """3 March 1973. A smaller number is a time in seconds, as SendGrid's webhook has it."""
@@ -96,6 +102,7 @@ def receipt_outcome(
     Receipts of providers have ids of their own, for a message may be opened twice. Without one, a message has
     one outcome of each kind. A receipt that names no message has an id of all that it says.
     """
+    assert kind.status is not None, "a kind without a status is not logged"
     status = kind.status.value
     return Outcome(
         outcome_id=outcome_id(_own_id(receipt) or receipt.message_id or _content_id(receipt, raw), status),

@@ -4,13 +4,14 @@ Outcomes and messages copy a struct that has all that is common, with a few fiel
 fields at once CPython 3.11 takes a call path that costs five times as much.
 """
 
-from typing import Protocol
+from typing import Protocol, get_args
 
 import msgspec
 from msgspec.structs import replace
 
 from tocsin.catalog.compile import CompiledChannel
 from tocsin.catalog.matching import Match
+from tocsin.catalog.scalars import Priority
 from tocsin.decision import dedup
 from tocsin.decision import recipient as recipients
 from tocsin.decision.recipient import Recipient
@@ -19,13 +20,14 @@ from tocsin.decision.user_state import ContactPoint, HoldRef
 from tocsin.decision.verdict import Detail
 from tocsin.model.event import Event
 from tocsin.model.ids import hash_of, message_id, notification_id, outcome_id, target_id
-from tocsin.model.message import Message, Retry
+from tocsin.model.message import Message, Retry, Slots
 from tocsin.model.outcome import Outcome
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason, Status
 
 _HELD = Status.HELD
 _OF_EVENTS = (TimerKind.NOTIFICATION.value, TimerKind.PART.value)
+_RANKS = {name: rank for rank, name in enumerate(get_args(Priority))}
 _OF_MESSAGES = (TimerKind.MESSAGE.value,)
 
 
@@ -162,6 +164,7 @@ class EventSubject(msgspec.Struct, gc=False):
         part: the channel, where only one is decided; empty for the notification as a whole.
         unless: the level of receipts that makes this later step needless; 0 for none.
         digest: what it is to a digest; None if it is nothing to one.
+        slots: of a part, those that its notification took in limits.
     """
 
     event: Event
@@ -176,6 +179,7 @@ class EventSubject(msgspec.Struct, gc=False):
     origin: str = ""
     priority: str = ""
     digest: HeldDigest | None = None
+    slots: Slots | None = None
     _outcome: Outcome | None = None
     _message: Message | None = None
 
@@ -201,14 +205,20 @@ class EventSubject(msgspec.Struct, gc=False):
         """Return the id of the timer that holds it."""
         return f"c{self.notification_id}/{self.part}" if self.part else f"n{self.notification_id}"
 
-    def as_part(self, channel: str, unless: int = 0) -> "EventSubject":
+    @property
+    def rank(self) -> int:
+        """Return its place among priorities: a lower one is more important."""
+        return _RANKS[self.priority]
+
+    def as_part(self, channel: str, unless: int = 0, slots: Slots | None = None) -> "EventSubject":
         """Return one channel of it, to be held apart from the others; `unless` makes it a later step."""
-        return replace(self, part=channel, unless=unless or self.unless, _outcome=None, _message=None)
+        unless = unless or self.unless
+        return replace(self, part=channel, unless=unless, slots=slots, _outcome=None, _message=None)
 
     @property
     def dedup_key(self) -> bytes:
         """Return the hash of the notification's dedup key."""
-        return dedup.key_of(self.match.notification.name, self.match.dedup_key)
+        return dedup.key_of(self.match.notification.dedup_scope, self.match.dedup_key)
 
     def outcome(
         self,
@@ -242,7 +252,12 @@ class EventSubject(msgspec.Struct, gc=False):
         )
 
     def admitted(
-        self, to: Recipient, expires_ms: int, channel: CompiledChannel, point: ContactPoint
+        self,
+        to: Recipient,
+        expires_ms: int,
+        channel: CompiledChannel,
+        point: ContactPoint,
+        slots: Slots | None = None,
     ) -> tuple[Message, Outcome]:
         """Write the message to a contact point, and its outcome.
 
@@ -256,6 +271,7 @@ class EventSubject(msgspec.Struct, gc=False):
             message_id=mid,
             channel=name,
             target=recipients.target(point, self.event.user),
+            slots=slots,
         ), replace(
             self._outcome or self._common_outcome(),
             outcome_id=oid,
@@ -265,7 +281,7 @@ class EventSubject(msgspec.Struct, gc=False):
             platform=point.platform,
         )
 
-    def hold_ref(self, due_ms: int, counter: str, *, spare: bool = False) -> HoldRef:
+    def hold_ref(self, due_ms: int, counter: str, expires_ms: int, *, spare: bool = False) -> HoldRef:
         """Describe it for the user's record."""
         notification = self.match.notification
         return HoldRef(
@@ -280,6 +296,9 @@ class EventSubject(msgspec.Struct, gc=False):
             counter=counter,
             spare=spare,
             unless=self.unless,
+            rank=self.rank,
+            expires_ms=expires_ms,
+            slots=self.slots,
         )
 
     def payload(self) -> bytes:
@@ -429,9 +448,10 @@ class MessageSubject(msgspec.Struct, gc=False):
             catalog_version=self.version,
             # Later than before even where time stands still: the ledger tells admissions apart by it.
             decided_ms=max(self.now_ms, message.decided_ms + 1),
+            slots=message.slots.at(message.decided_ms) if message.slots else None,
         )
 
-    def hold_ref(self, due_ms: int, counter: str, *, spare: bool = False) -> HoldRef:
+    def hold_ref(self, due_ms: int, counter: str, expires_ms: int, *, spare: bool = False) -> HoldRef:
         """Describe it for the user's record."""
         message = self.retry.message
         return HoldRef(
@@ -447,6 +467,8 @@ class MessageSubject(msgspec.Struct, gc=False):
             attempt=message.attempt,
             counter=counter,
             spare=spare,
+            expires_ms=expires_ms,
+            slots=message.slots.at(message.decided_ms) if message.slots else None,
         )
 
     def payload(self) -> bytes:

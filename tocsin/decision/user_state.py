@@ -10,10 +10,11 @@ from typing import Final
 
 import msgspec
 
-from tocsin.decision import dedup, engagement, limits
+from tocsin.decision import dedup, engagement, failures, limits
 from tocsin.errors import StateError
 from tocsin.model import topics
 from tocsin.model.event import Origin
+from tocsin.model.message import Slots
 
 PROFILE_TIMER: Final = "profile"
 """Id of the timer that ends the wait for a user's profile."""
@@ -65,8 +66,9 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
 
     It is enough to cancel the timer and to write the final outcome if the user is erased. `counter` is the
     limit that it waits for; `spare` says that it has no slot of its own in the queue of the limit
-    (`tocsin.decision.limit_queue`). A receipt of level `unless` or higher makes a later step needless.
-    `digest` has the numbers of an open digest.
+    (`tocsin.decision.limit_queue`). There a lower `rank` comes first, and nothing moves beyond `expires_ms`,
+    if that is not 0. A receipt of level `unless` or higher makes a later step needless. `digest` has the
+    numbers of an open digest. `slots` are those of a message, or of a channel that is held apart.
     """
 
     due_ms: int
@@ -83,6 +85,9 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     spare: bool = False
     unless: int = 0
     digest: DigestRef | None = None
+    rank: int = 0
+    expires_ms: int = 0
+    slots: Slots | None = None
 
 
 def queued_behind(holds: Mapping[str, HoldRef], due_ms: int, kinds: tuple[str, ...]) -> int:
@@ -131,6 +136,7 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
         opt_outs_version: the highest version of a profile by then.
         has_text: whether the store keeps the text of the profile for corrections.
         written_version: the highest version of a profile that its producer wrote; 0 for none.
+        failed: what was counted in limits and not sent (`tocsin.decision.slots`).
     """
 
     version: int = 0
@@ -154,6 +160,7 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     opt_outs_version: int = 0
     has_text: bool = False
     written_version: int = 0
+    failed: bytes = b""
 
     def naming(self, origin: Origin) -> tuple[str, ...]:
         """Return the names of declared topics, the origin's among them if it is one and there is room."""
@@ -185,6 +192,7 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
             or self.waiting
             or self.engaged
             or self.opt_outs
+            or self.failed
         )
 
 
@@ -200,6 +208,9 @@ def expire(record: UserRecord, now_ms: int) -> bool:
     shrunk = len(seen) < len(record.seen) or len(keys) < len(record.keys)
     shrunk |= len(engaged) < len(record.engaged)
     record.seen, record.keys, record.engaged = seen, keys, engaged
+    if record.failed:
+        failed, record.failed = record.failed, failures.pruned(record.failed, now_ms)
+        shrunk |= len(record.failed) < len(failed)
     if not seen and not keys:
         record.declared = ()
     if record.profile_ms and not record.version and record.profile_ms < now_ms - ERASURES_KEPT_MS:

@@ -196,10 +196,15 @@ def _claimed(policy: AttemptPolicy, state: AttemptState, event: Claimed) -> Tran
     if event.return_due_ms is not None:
         return _return_to_gate(state, state.last_reason, event.return_due_ms)
     if event.expired:
-        return _end(state, _outcome(state, Status.EXPIRED, Reason.TOO_LATE, ProviderCall(event.now_ms)))
+        return _expired(state, ProviderCall(event.now_ms))
     if event.fault is not None:
         return _dead_letter(state, *event.fault, ProviderCall(event.now_ms))
     return Transition(state, Then.CALL)
+
+
+def _expired(state: AttemptState, call: ProviderCall) -> Transition:
+    line = _outcome(state, Status.EXPIRED, Reason.TOO_LATE, call)
+    return _end(state, line, *_failed(state, Reason.TOO_LATE, call))
 
 
 def _left_open(policy: AttemptPolicy, state: AttemptState, call: ProviderCall) -> Transition:
@@ -213,7 +218,9 @@ def _left_open(policy: AttemptPolicy, state: AttemptState, call: ProviderCall) -
 
 def _stale(state: AttemptState) -> Transition:
     """Ask the gate at once. Not written down: read again, it says the same while the profile is newer."""
-    retry = records.return_to_gate(state.attempt, Reason.STALE_PROFILE, state.message.decided_ms)
+    retry = records.return_to_gate(
+        state.attempt, Reason.STALE_PROFILE, state.message.decided_ms, maybe_sent=state.unknown
+    )
     return Transition(state, Then.FINISHED, (retry,))
 
 
@@ -271,7 +278,8 @@ def _refused(state: AttemptState, error: DeliveryError, call: ProviderCall) -> T
     if not error.receipt:
         return _dead_letter(state, error.reason, str(error), call, Health.GOOD)
     receipt = records.receipt(state.message, error.receipt, error.reason, call, error.since_ms)
-    return _end(state, _outcome(state, Status.DEAD, error.reason, call), receipt, health=Health.GOOD)
+    line = _outcome(state, Status.DEAD, error.reason, call)
+    return _end(state, line, receipt, *_failed(state, error.reason, call), health=Health.GOOD)
 
 
 def _retry(
@@ -298,7 +306,12 @@ def _return_to_gate(
     state: AttemptState, reason: Reason, due_ms: int, *lines: Output, provider: str = ""
 ) -> Transition:
     retry = records.return_to_gate(
-        state.attempt, reason, due_ms, provider=provider, first_failed_ms=state.first_failed_ms
+        state.attempt,
+        reason,
+        due_ms,
+        provider=provider,
+        first_failed_ms=state.first_failed_ms,
+        maybe_sent=state.unknown,
     )
     return _end(state, *lines, retry, write=Write.RETURN)
 
@@ -307,7 +320,13 @@ def _dead_letter(
     state: AttemptState, reason: Reason, text: str, call: ProviderCall, health: Health = Health.UNTOUCHED
 ) -> Transition:
     letter = records.dead(state.record, reason, text, attempts=state.attempt, at_ms=call.at_ms)
-    return _end(state, _outcome(state, Status.DEAD, reason, call), letter, health=health)
+    line = _outcome(state, Status.DEAD, reason, call)
+    return _end(state, line, letter, *_failed(state, reason, call), health=health)
+
+
+def _failed(state: AttemptState, reason: Reason, call: ProviderCall) -> tuple[Output, ...]:
+    """Give the places in limits back of what was not sent. What may have been sent keeps them."""
+    return () if state.unknown or reason is Reason.UNKNOWN else records.failed(state.message, reason, call)
 
 
 def _go_on(

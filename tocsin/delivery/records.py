@@ -9,7 +9,7 @@ import msgspec
 from tocsin.delivery.claim import Output
 from tocsin.formats.codec import dead_letter
 from tocsin.model import ids, topics
-from tocsin.model.message import Message, Retry
+from tocsin.model.message import Message, Retry, Slots
 from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.statuses import Reason, Status
@@ -24,6 +24,7 @@ class _RetryNote(msgspec.Struct, array_like=True, frozen=True):
     due_ms: int
     provider: str
     first_failed_ms: int
+    maybe_sent: bool = False
 
 
 class _Id(msgspec.Struct, frozen=True):
@@ -99,8 +100,15 @@ def repeats(line: Output, outputs: tuple[Output, ...]) -> bool:
     return any(kind == _OUTCOME and _ids.decode(value) == name for kind, value, _ in outputs)
 
 
-def receipt(message: Message, kind: str, reason: Reason, call: ProviderCall, since_ms: int = 0) -> Output:
-    """Write what the provider said of the recipient: `gone` or `opted_out`.
+def receipt(
+    message: Message,
+    kind: str,
+    reason: Reason,
+    call: ProviderCall,
+    since_ms: int = 0,
+    slots: Slots | None = None,
+) -> Output:
+    """Write what the provider said of the recipient, `gone` or `opted_out`, or that the message `failed`.
 
     A device that was registered anew after `since_ms` is not meant, whenever the provider said so.
     """
@@ -120,15 +128,32 @@ def receipt(message: Message, kind: str, reason: Reason, call: ProviderCall, sin
         origin=str(message.origin),
         notification=message.notification,
         category=message.category,
+        slots=slots,
     )
     return _RECEIPT, _encode(event), ()
 
 
+def failed(message: Message, reason: Reason, call: ProviderCall) -> tuple[Output, ...]:
+    """Write that a message was not sent and never will be: its places in limits come back."""
+    if message.slots is None:
+        return ()
+    return (receipt(message, "failed", reason, call, slots=message.slots.at(message.decided_ms)),)
+
+
 def return_to_gate(
-    attempt: int, reason: str, due_ms: int, *, provider: str = "", first_failed_ms: int = 0
+    attempt: int,
+    reason: str,
+    due_ms: int,
+    *,
+    provider: str = "",
+    first_failed_ms: int = 0,
+    maybe_sent: bool = False,
 ) -> Output:
-    """Write a retry: attempt number `attempt` is to be decided again at `due_ms`."""
-    return _RETRY, _encode(_RetryNote(attempt, reason, due_ms, provider, first_failed_ms)), ()
+    """Write a retry: attempt number `attempt` is to be decided again at `due_ms`.
+
+    A message that may have been sent keeps its places in limits, whatever becomes of it.
+    """
+    return _RETRY, _encode(_RetryNote(attempt, reason, due_ms, provider, first_failed_ms, maybe_sent)), ()
 
 
 def dead(record: RawRecord, reason: Reason, text: str, *, attempts: int, at_ms: int) -> Output:
@@ -153,7 +178,9 @@ def _expand(record: RawRecord, message: Message, output: Output) -> OutRecord:
         return OutRecord(topics.DEAD, partition, record.key, record.value, headers)
     note = _notes.decode(value)
     retry = Retry(
-        message=msgspec.structs.replace(message, attempt=note.attempt),
+        message=msgspec.structs.replace(
+            message, attempt=note.attempt, slots=None if note.maybe_sent else message.slots
+        ),
         reason=note.reason,
         due_ms=note.due_ms,
         provider=note.provider,

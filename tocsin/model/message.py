@@ -15,6 +15,27 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     subscription: dict[str, str] | None = None
 
 
+class Slots(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The places in limits that a message takes with others; they come back if it is not sent.
+
+    Attributes:
+        targets: messages of the notification on this channel. Together they take one slot of the channel.
+        channels: channels of the notification. Together they take one slot of the notification.
+        channel_ms: when the channel was counted; 0 for the message's `decided_ms`.
+        counted_ms: when the notification was counted; 0 for `channel_ms`.
+    """
+
+    targets: int
+    channels: int
+    channel_ms: int = 0
+    counted_ms: int = 0
+
+    def at(self, decided_ms: int) -> "Slots":
+        """Return the same with both times, for a message that was decided first at `decided_ms`."""
+        channel_ms = self.channel_ms or decided_ms
+        return Slots(self.targets, self.channels, channel_ms, self.counted_ms or channel_ms)
+
+
 class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One message to one target. Rendering is late: it carries the template's name and the event's data.
 
@@ -29,6 +50,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
         generation: 0, or the number of a forced replay.
         digest: whether it is a digest. Then `data` are its `items`, their `count`, how many `more` there are
             than `items` shows, and the `key` that they share.
+        slots: the places that it takes in limits; None where it takes none.
     """
 
     message_id: str
@@ -58,6 +80,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
     generation: int = 0
     origin: Origin
     digest: bool = False
+    slots: Slots | None = None
 
 
 class Retry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

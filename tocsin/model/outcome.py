@@ -2,6 +2,8 @@
 
 import msgspec
 
+from tocsin.model.message import Slots
+
 Scalar = str | int | float | bool | None
 
 
@@ -67,6 +69,8 @@ class ReceiptEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     - `message_id` and `notification_id`: where that message went;
     - `channel`: all of the user's addresses and devices on it.
 
+    `slots` are the places in limits that come back with a receipt of kind `failed`.
+
     `at_ms` is the time of the report, not of its arrival: a block that is older than its lift has no effect.
     """
 
@@ -88,3 +92,4 @@ class ReceiptEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     origin: str = ""
     notification: str = ""
     category: str = ""
+    slots: Slots | None = None
