@@ -63,7 +63,7 @@ class LogFile:
         self._file = path.open("ab", buffering=0)
 
     def publish(self, records: Sequence[OutRecord]) -> None:
-        events = (one for one in records if one.topic == topics.EVENTS)
+        events = (one for one in records if one.topic == topics.EVENTS and len(one.headers) == 1)
         lines = [b"%s %d\n" % (one.key, crc32(one.value or b"")) for one in events]
         if lines:
             self._file.write(b"".join(lines))
@@ -101,10 +101,10 @@ class Process:
         )
         self.shard.resume(stored.get("epoch"))
         self.shard.outbox_resume(stored.get("outbox"))
-        catalog, policy = load(example_catalog()), FanOutPolicy(DAY_MS, 2 * DAY_MS)
+        catalog, policy = load(example_catalog()), FanOutPolicy(PARTITIONS, DAY_MS, 2 * DAY_MS)
         pace = Pace(lambda: False)
         parts = FanOutParts(
-            self.shard.rows, lambda: catalog, policy, PARTITIONS, Timing(), pace, FanOutTally(), Counter()
+            self.shard.rows, lambda: catalog, policy, Timing(), pace, FanOutTally(), Counter()
         )
         keys = map(rows_key, range(PARTITIONS))
         self._logics = {key: FanOutLogic(stored.get(key), parts) for key in keys}

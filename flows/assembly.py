@@ -196,8 +196,7 @@ class Assembly:
         return FanOutParts(
             self.shard.rows,
             lambda: content.catalog,
-            FanOutPolicy(gate.dedup_window_ms, gate.dedup_window_ms + gate.late_ms),
-            settings.partitions,
+            FanOutPolicy(settings.partitions, gate.dedup_window_ms, gate.dedup_window_ms + gate.late_ms),
             timing,
             Pace(lambda: queues.waiting(topics.EVENTS) >= _BEHIND, an_epoch=settings.fan_out_per_epoch),
             self.meters.fan_out,

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 import msgspec
 
-from operators.gate import GateInput, GroupBatch, Item
+from operators.gate import GateInput, GroupBatch, Item, TopicItem
 from sources.partitioner import key_group_of, partition_of
 from tocsin.decision.broadcast_parts import index_key
 from tocsin.decision.broadcasts import BroadcastEvent
@@ -34,7 +34,7 @@ from tocsin.formats.forwarded import (
     tombstone,
 )
 from tocsin.formats.marks import Marks
-from tocsin.formats.subscriptions import decode_subscription
+from tocsin.formats.subscriptions import decode_subscription, is_copy
 from tocsin.model import ids, topics
 from tocsin.model.broadcast import Order, owner_key
 from tocsin.model.event import Event, Origin
@@ -42,7 +42,7 @@ from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.rfc3339 import LATEST_MS
 from tocsin.model.statuses import Reason, Status
-from tocsin.model.subscription import SubscriptionChange
+from tocsin.model.subscription import FanOutReport
 from tocsin.store.keys import rows_key
 
 _TOPIC_PARTITION = itemgetter(0, 1)
@@ -99,10 +99,14 @@ class Routed(NamedTuple):
     bundle: GroupBatch | list[RawRecord] | list[OutRecord]
 
 
-class _ForTopic(Exception):
-    """Leads a subscription, or an event that names a topic, past the gate."""
+class _Moved(Split):
+    """The record belongs to another partition; `records` hold what goes there."""
 
-    def __init__(self, item: Event | SubscriptionChange) -> None:
+
+class _ForTopic(Exception):
+    """Leads a subscription, an event that names a topic, or a report of its fan-out past the gate."""
+
+    def __init__(self, item: Event | TopicItem) -> None:
         self.item = item
 
 
@@ -337,13 +341,15 @@ class Decoder:
         if raw.headers and is_batch(raw):
             raise Split(split(raw))
         if raw.headers and (found := broadcast_record(raw)):
+            if isinstance(found, FanOutReport):
+                raise _ForTopic(found)
             return "" if isinstance(found, Order) else owner_key(found.tenant, found.event_id), found
         event = codec.decode_event(raw, self._policy.limits)
         if raw.headers:
             event = _as_first_read(event, dict(raw.headers), self._policy.partitions)
         self._check_age(event)
         if event.topic and not event.fanned_out:
-            raise _ForTopic(event)
+            self._to_topic(event, raw)
         if not event.user:
             return _for_owner(event)
         return f"{event.tenant}/{event.user}", event
@@ -357,12 +363,20 @@ class Decoder:
             event = read(raw)
             self._check_age(event)
             if event.topic:
-                raise _ForTopic(event)
+                self._to_topic(event, raw)
             if not event.user:
                 return _for_owner(event)
             return f"{event.tenant}/{event.user}", event
 
         return parse
+
+    def _to_topic(self, event: Event, raw: RawRecord) -> NoReturn:
+        """Lead an event to the fan-out, at the partition of its topic or as a copy."""
+        key = f"{event.tenant}/{event.topic}"
+        home, _ = self._homes.of(key)
+        if home != raw.partition and not is_copy(raw):
+            raise _Moved(self._forward(as_cloudevent(event, raw), home, key.encode()))
+        raise _ForTopic(event)
 
     def _check_age(self, event: Event) -> None:
         """Refuse an event that is too old by the wall clock, whatever its record's timestamp says."""

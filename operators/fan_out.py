@@ -1,9 +1,11 @@
 """Fan-out: an event that names a topic becomes one event for each subscriber.
 
-An event is read on one partition, and its subscribers lie on all of them. So its first partition ends it as
-`merged` and copies it to every partition. There its fan-out is open until the cursor has passed the last
-subscriber (`tocsin.decision.fan_out`). What a subscriber gets is the same CloudEvent with the user's id, on
-the user's partition of `events` or `bulk`; from there on it is an event like any other.
+An event belongs to the partition of its topic, and the subscribers lie on all partitions. So the first one
+holds the event and copies it to every partition. There its fan-out is open until the cursor has passed the
+last subscriber (`tocsin.decision.fan_out`). Then the partition reports how many users it reached; with the
+last report the event ends as `finished`. Copies and reports travel in the topic of events. A subscriber gets
+the same CloudEvent with the user's id, on the user's partition of `events` or `bulk`; from there on it is an
+event like any other.
 
 A turn looks at a bounded number of subscriptions, and all turns of an epoch share a bound, so a topic of a
 million delays nobody.
@@ -28,19 +30,21 @@ from tocsin.decision.verdict import Detail
 from tocsin.formats.codec import dead_letter, encode
 from tocsin.formats.forwarded import (
     CONTENT_TYPE,
+    ORIGIN_HEADER,
     RECEIVED_HEADER,
     addressed,
     as_cloudevent,
-    is_forwarded,
+    first_read,
     marks_of,
 )
+from tocsin.formats.subscriptions import is_copy
 from tocsin.model import topics
+from tocsin.model.broadcast import ORDER_HEADER
 from tocsin.model.event import Event
-from tocsin.model.ids import digest, outcome_id
 from tocsin.model.outcome import Outcome
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.statuses import Reason, Status
-from tocsin.model.subscription import SubscriptionChange
+from tocsin.model.subscription import COPY, FAN_OUT, FanOutReport, SubscriptionChange
 from tocsin.store.deltas import Delta
 from tocsin.store.key_group import KeyGroup
 
@@ -102,7 +106,6 @@ class FanOutParts(NamedTuple):
         rows: opens the rows of a partition (`tocsin.store.shard.Shard.rows`).
         catalog: the catalog in force.
         policy: bounds.
-        partitions: partitions of every keyed topic.
         timing: the time between records.
         pace: bounds an epoch.
         tally: counts the fan-out; `outcomes` those by (status, channel, reason).
@@ -111,7 +114,6 @@ class FanOutParts(NamedTuple):
     rows: OpenRows
     catalog: Callable[[], Catalog]
     policy: FanOutPolicy
-    partitions: int
     timing: Timing
     pace: Pace
     tally: FanOutTally
@@ -173,20 +175,23 @@ class FanOutLogic(StatefulBatchLogic[GroupBatch, list[OutRecord], Stored]):
         if isinstance(item, SubscriptionChange):
             self._fan_out.subscribe(item)
             return
+        if isinstance(item, FanOutReport):
+            self._finish(item, entry.now_ms, out)
+            return
         assert isinstance(item, Event), "the decoder sends nothing else here"
-        if is_forwarded(entry.raw):
+        if is_copy(entry.raw):
             self._fan_out.begin(item, entry.now_ms)
         else:
             self._decide(item, entry.raw, entry.now_ms, out)
 
     def _decide(self, event: Event, raw: RawRecord, now_ms: int, out: list[OutRecord]) -> None:
-        """Give an event its final outcome where it was read, and copy it to all partitions."""
+        """Hold an event where it was read, and copy it to all partitions; or end it."""
         catalog = self._parts.catalog()
         candidates = catalog.candidates(event.tenant, event.type)
         whole = WholeEvent(event, now_ms, catalog.version)
         if candidates is None:
             self._log(whole.outcome(Status.DEAD, Reason.BAD_FIELD, {"error": _NO_TENANT}), out)
-            raw = as_cloudevent(event, raw)
+            raw = first_read(as_cloudevent(event, raw), event.origin, event.received_ms)
             letter = dead_letter(raw, "gate", Reason.BAD_FIELD, _NO_TENANT, last_ms=now_ms)
             out.append(replace(letter, partition=self._partition))
         elif first := self._fan_out.duplicate(event, now_ms):
@@ -194,16 +199,25 @@ class FanOutLogic(StatefulBatchLogic[GroupBatch, list[OutRecord], Stored]):
         elif not candidates.notifications:
             self._log(whole.outcome(Status.SUPPRESSED, Reason.NO_MATCH), out)
         else:
-            detail: Detail = {"topic": event.topic, "parts": self._parts.partitions}
-            self._log(whole.outcome(Status.MERGED, Reason.FANNED_OUT, detail), out)
+            self._fan_out.own(event)
+            self._log(whole.outcome(Status.HELD, Reason.FAN_OUT, {"topic": event.topic}), out)
             out += self._copies(event, raw)
+
+    def _finish(self, report: FanOutReport, now_ms: int, out: list[OutRecord]) -> None:
+        """Take a report; after the last one the event has its final outcome."""
+        if ended := self._fan_out.report(report):
+            event, users = ended
+            whole = WholeEvent(event, now_ms, self._parts.catalog().version)
+            detail: Detail = {"topic": event.topic, "users": users}
+            self._log(whole.outcome(Status.FINISHED, Reason.NONE, detail), out)
 
     def _copies(self, event: Event, raw: RawRecord) -> list[OutRecord]:
         topic = topics.BULK if event.bulk else topics.EVENTS
-        key, marks = f"{event.tenant}/{event.topic}".encode(), marks_of(raw)
-        headers = (CONTENT_TYPE, *marks) if topics.is_declared(raw.topic) else (*raw.headers, *marks)
-        value, count = as_cloudevent(event, raw).value, self._parts.partitions
-        return [OutRecord(topic, partition, key, value, headers) for partition in range(count)]
+        key = f"{event.tenant}/{event.topic}".encode()
+        first = first_read(as_cloudevent(event, raw), event.origin, event.received_ms)
+        kind = (CONTENT_TYPE,) if topics.is_declared(raw.topic) else first.headers
+        headers, count = (*kind, *marks_of(first), (ORDER_HEADER, COPY)), self._parts.policy.partitions
+        return [OutRecord(topic, partition, key, first.value, headers) for partition in range(count)]
 
     def _turn(self, out: list[OutRecord]) -> None:
         if self._rows is None:
@@ -213,33 +227,25 @@ class FanOutLogic(StatefulBatchLogic[GroupBatch, list[OutRecord], Stored]):
             self._hand_out(self._fan_out.turn(limit), out)
 
     def _hand_out(self, turn: Turn, out: list[OutRecord]) -> None:
-        """Write the events of a turn, and with the last one the outcome of this partition's part."""
-        out += self._addressed(turn.event, turn.users)
-        self._parts.tally.reached += len(turn.users)
+        """Write the events of a turn, and after the last one the report to the event's first partition."""
+        event, users = turn.event, turn.users
+        out += self._addressed(event, users)
+        self._parts.tally.reached += len(users)
         if turn.finished:
-            detail: Detail = {
-                "topic": turn.event.topic,
-                "part": self._partition,
-                "parts": self._parts.partitions,
-                "users": turn.reached,
-            }
-            self._log(self._part(turn, detail), out)
+            origin, key = str(event.origin), f"{event.tenant}/{event.topic}".encode()
+            home = partition_of(key, self._parts.policy.partitions)
+            report = FanOutReport(origin=origin, part=self._partition, users=turn.reached)
+            marks = (ORIGIN_HEADER, origin.encode()), (ORDER_HEADER, FAN_OUT)
+            out.append(OutRecord(topics.EVENTS, home, key, encode(report), marks))
 
     def _addressed(self, event: Event, users: list[str]) -> Iterator[OutRecord]:
         """Write the event for each subscriber, on the user's partition."""
         headers = ((RECEIVED_HEADER, str(event.received_ms).encode()),)
         topic = topics.BULK if event.bulk else topics.EVENTS
-        count, write = self._parts.partitions, addressed(replace(event, fanned_out=str(event.origin)))
+        count, write = self._parts.policy.partitions, addressed(replace(event, fanned_out=str(event.origin)))
         for user in users:
             key = f"{event.tenant}/{user}".encode()
             yield OutRecord(topic, partition_of(key, count), key, write(user), headers)
-
-    def _part(self, turn: Turn, detail: Detail) -> Outcome:
-        """Write the final outcome of what one event means to one partition."""
-        whole = WholeEvent(turn.event, turn.now_ms, self._parts.catalog().version)
-        part = digest("fan-out", str(turn.event.origin), str(self._partition))
-        common = whole.outcome(Status.MERGED, Reason.FANNED_OUT, detail)
-        return replace(common, notification_id=part, outcome_id=outcome_id(part, str(Status.MERGED)))
 
     def _log(self, outcome: Outcome, out: list[OutRecord]) -> None:
         self._parts.outcomes[outcome.status, outcome.channel, outcome.reason] += 1

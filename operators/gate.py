@@ -38,7 +38,7 @@ from tocsin.model.message import Message, Retry
 from tocsin.model.outcome import ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord, VersionNote
 from tocsin.model.statuses import CHANNELS, Reason
-from tocsin.model.subscription import SubscriptionChange
+from tocsin.model.subscription import FanOutReport, SubscriptionChange
 from tocsin.store.deltas import Delta
 from tocsin.store.key_group import KeyGroup
 from tocsin.store.timers import Timer
@@ -50,7 +50,8 @@ _IDLE_POLL_S = 0.05
 _TIMERS_A_TURN = 200
 
 
-Item = Event | ProfileChange | ReceiptEvent | Retry | AddressReport | SubscriptionChange | BroadcastItem
+TopicItem = SubscriptionChange | FanOutReport
+Item = Event | ProfileChange | ReceiptEvent | Retry | AddressReport | BroadcastItem | TopicItem
 # What is for no user of its own.
 _SHARED = BROADCAST_ITEMS | {AddressReport}
 

@@ -12,11 +12,11 @@ from msgspec.structs import replace
 
 from tocsin.decision.fan_out import FanOut, FanOutPolicy
 from tocsin.model.event import Event, Origin
-from tocsin.model.subscription import SubscriptionChange
+from tocsin.model.subscription import FanOutReport, SubscriptionChange
 from tocsin.store.timers import Timer
 
 NOON = 1_780_000_000_000
-POLICY = FanOutPolicy(window_ms=1_000, keep_ms=5_000)
+POLICY = FanOutPolicy(partitions=3, window_ms=1_000, keep_ms=5_000)
 
 
 class Rows:
@@ -168,6 +168,16 @@ def test_a_second_copy_of_one_record_changes_nothing(fan_out: FanOut) -> None:
     assert drained(fan_out) == [("e1", "ann")]
     fan_out.begin(event(1), NOON)
     assert drained(fan_out) == []
+
+
+def test_an_event_ends_with_the_last_report_and_copies_of_one_count_once(fan_out: FanOut, rows: Rows) -> None:
+    fan_out.own(event(1))
+    for part, users in ((0, 5), (2, 7), (0, 5)):
+        assert fan_out.report(FanOutReport(origin="events/0/1", part=part, users=users)) is None
+    last = FanOutReport(origin="events/0/1", part=1, users=1)
+    assert fan_out.report(last) == (event(1), 13)
+    assert fan_out.report(last) is None
+    assert rows.rows == {}
 
 
 def test_an_event_comes_out_as_it_went_in(fan_out: FanOut) -> None:

@@ -159,8 +159,7 @@ class Machine:
         self._fan_out = FanOutParts(
             self._shard.rows,
             lambda: self._gate.catalog,
-            FanOutPolicy(self._policy.dedup_window_ms, self._policy.dedup_window_ms),
-            settings.partitions,
+            FanOutPolicy(settings.partitions, *[self._policy.dedup_window_ms] * 2),
             timing,
             self._pace,
             FanOutTally(),

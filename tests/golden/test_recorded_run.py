@@ -17,7 +17,7 @@ NOT_OF_THE_GATE = {
     "escalation": "a word that the recorded catalogs do not have",
     "answered": "a receipt of a notification with later steps",
     "seen": "a receipt of a notification that stops when it is seen",
-    "fanned_out": "the fan-out merges an event that names a topic, not the gate",
+    "fan_out": "the fan-out holds an event that names a topic, not the gate",
     "send_window": "the recorded release called it quiet_hours",
     "finished": "the end of a broadcast",
     "broadcast": "a broadcast that is under way",

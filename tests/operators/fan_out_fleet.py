@@ -119,8 +119,7 @@ class Process:
         self.parts = FanOutParts(
             self.shard.rows,
             lambda: CATALOG,
-            FanOutPolicy(DAY, 2 * DAY),
-            log.partitions,
+            FanOutPolicy(log.partitions, DAY, 2 * DAY),
             self.timing,
             Pace(lambda: False, a_turn=3, an_epoch=7),
             self.tally,
@@ -203,10 +202,21 @@ class Fleet:
     def subscribe(self, user: str, topic: str = "t", *, on: bool = True) -> None:
         self.log.write(topics.SUBSCRIPTIONS, subscription_key("lab", topic, user), {} if on else None)
 
-    def event(self, number: int, topic: str = "t", stream: str = topics.EVENTS, **more: Any) -> None:
+    def event(
+        self,
+        number: int,
+        topic: str = "t",
+        stream: str = topics.EVENTS,
+        partition: int | None = None,
+        **more: Any,
+    ) -> None:
         value = {"specversion": "1.0", "id": f"e{number}", "source": "/s", "type": "alarm", "tenant": "lab"}
         value |= {"tocsintopic": topic, "data": {"n": number}} | more
-        self.log.write(stream, f"lab/{topic}".encode(), value)
+        self.log.write(stream, f"lab/{topic}".encode(), value, partition)
+
+    def epoch(self, number: int = 0) -> None:
+        """Run one epoch of one shard."""
+        self._epoch(number, "", 50)
 
     def settle(self, deaths: dict[int, str] | None = None, most: int = 50) -> int:
         """Run until nothing is left to do; return how many epochs that took, of all shards.

@@ -13,6 +13,7 @@ from operators.gate import GateInput, GroupBatch
 from sources.partitioner import key_group_of, partition_of
 from tests.providers.samples import MARKS, message
 from tocsin.decision.suppressions import AddressReport
+from tocsin.formats import codec
 from tocsin.formats.codec import EventLimits, ProfileChange, read_dead_letter
 from tocsin.formats.forwarded import ORIGIN_HEADER, RECEIVED_HEADER
 from tocsin.model import topics
@@ -358,3 +359,56 @@ def test_a_batch_that_is_no_array_is_one_dead_letter(value: bytes | None) -> Non
 
 def test_an_empty_batch_is_nothing() -> None:
     assert outs(decoder()([batch()])) == []
+
+
+def test_an_event_for_a_topic_goes_to_the_fan_out_of_its_topic_s_partition_wherever_it_lay() -> None:
+    topic_home = partition_of(b"default/t/1", PARTITIONS)
+    at_home = event("ann", partition=topic_home, tocsintopic="t/1")
+    (routed,) = decoder()([at_home])
+    assert (routed.step, routed.key) == ("fan_out", f"{topic_home}.256")
+    away = (topic_home + 1) % PARTITIONS
+    (moved,) = outs(decoder()([event("ann", partition=away, offset=9, tocsintopic="t/1")]))
+    assert (moved.topic, moved.partition, moved.key) == (topics.EVENTS, topic_home, b"default/t/1")
+    again = RawRecord(topics.EVENTS, topic_home, 3, NOW, moved.key, moved.value, moved.headers)
+    (entry,) = inputs(decoder()([again]))
+    assert isinstance(entry.item, Event)
+    assert (str(entry.item.origin), entry.item.topic) == (f"events/{away}/9", "t/1")
+    looped = decoder()([again._replace(partition=away)])
+    assert dict(outs(looped)[0].headers)["tocsin-reason"] == b"forward_loop"
+
+
+def test_a_copy_of_an_event_for_a_topic_stays_on_its_partition() -> None:
+    away = (partition_of(b"default/t", PARTITIONS) + 1) % PARTITIONS
+    marks = (ORIGIN_HEADER, b"events/0/7"), (RECEIVED_HEADER, b"5"), ("tocsin-broadcast", b"copy")
+    raw = event("ann", partition=away, tocsintopic="t")._replace(headers=marks)
+    (routed,) = decoder()([raw])
+    assert (routed.step, routed.key) == ("fan_out", f"{away}.256")
+
+
+def test_a_subscription_stays_where_it_lies_and_a_wrong_one_is_dead_with_its_cure() -> None:
+    good = RawRecord(topics.SUBSCRIPTIONS, 2, 0, NOW, b"default/t/ann", b"{}", ())
+    (routed,) = decoder()([good])
+    assert (routed.step, routed.key) == ("fan_out", "2.256")
+    notes = Notes()
+    letter, _ = outs(decoder(notes)([good, good._replace(key=b"default/ann")]))
+    assert dict(letter.headers)["tocsin-error"].startswith(b"key: not tenant/topic/user; set it to")
+    assert notes.seen == {True: 1, False: 1}
+
+
+def test_a_subscriber_s_event_goes_to_the_gate_with_the_time_of_the_first() -> None:
+    raw = event("ann", tocsintopic="t", tocsinfanout="events/0/7", ts=NOW + 9)
+    (entry,) = inputs(decoder()([raw._replace(headers=((RECEIVED_HEADER, str(NOW).encode()),))]))
+    assert isinstance(entry.item, Event)
+    assert (entry.user_key, entry.item.received_ms, entry.now_ms) == ("default/ann", NOW, NOW + 9)
+    assert str(entry.item.origin) == f"events/{home('ann')}/0", "it is an event of its own"
+
+
+def test_an_event_for_a_topic_may_come_from_a_declared_topic_with_more_partitions() -> None:
+    policy = DecodePolicy(partitions=PARTITIONS, key_groups=KEY_GROUPS, limits=LIMITS)
+    read = {"source:ops": lambda raw: codec.decode_event(raw, LIMITS)}
+    decode = Decoder(policy, Clocks(), Notes(), declared=read)
+    raw = event("ann", partition=PARTITIONS + 5, tocsintopic="t")._replace(topic="source:ops")
+    (moved,) = outs(decode([raw]))
+    assert (moved.topic, moved.partition) == (topics.EVENTS, partition_of(b"default/t", PARTITIONS))
+    again = codec.decode_event(RawRecord(topics.EVENTS, 0, 0, NOW, None, moved.value, ()), LIMITS)
+    assert (again.topic, again.user, again.id) == ("t", "", "1")

@@ -8,7 +8,7 @@ import pytest
 
 from operators.fan_out import Pace
 from tests.operators.fan_out_fleet import POINTS, Fleet
-from tocsin.app.audit import Audit
+from tocsin.app.audit import Audit, Reconciliation
 from tocsin.model import topics
 from tocsin.model.outcome import Outcome
 
@@ -28,13 +28,13 @@ def reached(fleet: Fleet) -> Counter[tuple[str, str]]:
     return Counter(one[:2] for one in fleet.addressed())
 
 
-def finals(fleet: Fleet) -> list[tuple[str, str, bool]]:
-    """List status, reason and whether it is about a part, of every outcome."""
-    return sorted((one.status, one.reason, bool(one.notification_id)) for one in fleet.outcomes())
+def said(fleet: Fleet) -> list[tuple[str, str]]:
+    """List status and reason of every outcome."""
+    return sorted((one.status, one.reason) for one in fleet.outcomes())
 
 
-def parts(fleet: Fleet) -> list[Outcome]:
-    return [one for one in fleet.outcomes() if one.notification_id]
+def finished(fleet: Fleet) -> list[Outcome]:
+    return [one for one in fleet.outcomes() if one.status == "finished"]
 
 
 def test_subscribers_of_all_partitions_get_the_event_at_their_own(fleet: Fleet) -> None:
@@ -44,16 +44,10 @@ def test_subscribers_of_all_partitions_get_the_event_at_their_own(fleet: Fleet) 
     fleet.event(1)
     fleet.settle()
     assert reached(fleet) == dict.fromkeys((("e1", user) for user in USERS), 1)
-    assert finals(fleet) == [("merged", "fanned_out", part) for part in (False, True, True)]
-    (whole,) = [one for one in fleet.outcomes() if not one.notification_id]
-    assert (whole.event_id, whole.origin, whole.user, whole.detail) == (
-        "e1",
-        "events/1/0",
-        "",
-        {"topic": "t", "parts": 2},
-    )
-    assert sum(int(one.detail["users"] or 0) for one in parts(fleet)) == len(USERS)
-    assert {one.detail["part"] for one in parts(fleet)} == {0, 1}
+    assert said(fleet) == [("finished", ""), ("held", "fan_out")]
+    (whole,) = finished(fleet)
+    assert (whole.event_id, whole.origin, whole.user) == ("e1", "events/1/0", "")
+    assert whole.detail == {"topic": "t", "users": len(USERS)}
     assert fleet.rows() != [], "it is remembered for duplicates"
     assert all(key[0] == "k" for key in fleet.rows())
 
@@ -93,23 +87,40 @@ def test_what_no_notification_wants_or_no_tenant_has_is_not_fanned_out(fleet: Fl
     fleet.event(1, type="unheard.of")
     fleet.event(2, tenant="nobodys")
     fleet.settle()
-    assert finals(fleet) == [("dead", "bad_field", False), ("suppressed", "no_match", False)]
+    assert said(fleet) == [("dead", "bad_field"), ("suppressed", "no_match")]
     (letter,) = [one for at in range(2) for one in fleet.log.records[topics.DEAD, at]]
     assert dict(letter.headers)["tocsin-error"].startswith(b"tenant: not in the catalog")
 
 
-def test_the_audit_counts_an_event_as_in_flight_until_every_part_is_finished(fleet: Fleet) -> None:
+def test_an_event_is_held_until_every_partition_has_reported(fleet: Fleet) -> None:
     for user in USERS:
         fleet.subscribe(user)
-    fleet.event(1)
     fleet.settle()
-    audit = Audit()
-    audit.event("events/1/0")
-    outcomes = sorted(fleet.outcomes(), key=lambda one: bool(one.notification_id))
-    for left, outcome in enumerate(reversed(range(len(outcomes)))):
-        audit.outcome(outcomes[left])
-        drawn = audit.reconcile()
-        assert (drawn.in_flight, drawn.settled, drawn.error) == ((1, 0, 0) if outcome else (0, 1, 0))
+    fleet.event(1)
+    drawn: list[Reconciliation] = []
+    while not drawn or drawn[-1].held:
+        fleet.epoch()
+        audit = Audit()
+        audit.event("events/1/0")
+        for outcome in fleet.outcomes():
+            audit.outcome(outcome)
+        drawn.append(audit.reconcile())
+    assert len(drawn) > 5
+    assert {(one.held, one.settled, one.error) for one in drawn[2:-1]} == {(1, 0, 0)}
+    assert (drawn[-1].held, drawn[-1].settled, drawn[-1].error) == (0, 1, 0)
+
+
+def test_an_event_on_another_partition_is_forwarded_once_and_keeps_its_origin(fleet: Fleet) -> None:
+    fleet.subscribe("ann")
+    fleet.event(1, partition=0)
+    fleet.event(1, partition=0)
+    fleet.settle()
+    fleet.event(1, partition=1)
+    fleet.settle()
+    assert reached(fleet) == {("e1", "ann"): 1}
+    assert [one.origin for one in finished(fleet)] == ["events/0/0"]
+    duplicates = [one.detail for one in fleet.outcomes() if one.reason == "duplicate"]
+    assert duplicates == [{"original": "events/0/0"}] * 2, "they meet at the topic's partition"
 
 
 @pytest.mark.parametrize(("point", "shards"), [*((point, 2) for point in POINTS), ("stored", 1)])
@@ -134,8 +145,8 @@ def play(folder: Path, shards: int, deaths: dict[int, str]) -> int:
     epochs = fleet.settle(deaths)
     found = reached(fleet)
     assert set(found) == {(f"e{number}", user) for number in (1, 2) for user in USERS}
-    assert finals(fleet) == [("merged", "fanned_out", part) for part in [False] * 2 + [True] * 4]
-    assert sum(int(one.detail["users"] or 0) for one in parts(fleet)) == 2 * len(USERS)
+    assert said(fleet) == [("finished", "")] * 2 + [("held", "fan_out")] * 2
+    assert [one.detail["users"] for one in finished(fleet)] == [len(USERS)] * 2
     for user in USERS:
         order = list(dict.fromkeys(event for event, who, _ in fleet.addressed() if who == user))
         assert order == ["e1", "e2"], "each user gets the events of a topic in their order"
@@ -164,7 +175,7 @@ def test_an_epoch_reaches_no_more_than_its_bound_and_unsubscribing_meanwhile_wor
     counts = []
     for epoch in range(12):
         before = process.tally.reached
-        fleet._epoch(0, "", 50)  # noqa: SLF001
+        fleet.epoch()
         counts.append(process.tally.reached - before)
         if epoch == 2:
             fleet.subscribe(USERS[-1], on=False)

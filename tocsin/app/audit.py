@@ -26,8 +26,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
         events: events in the topics that were read for the first time (forwarded copies are not counted).
         settled: events all of whose notifications and messages have their final outcome.
         held: events with a notification that the gate holds.
-        in_flight: events with a message that is on its way or waits for a retry, and events that some
-            partition has not handed to all its subscribers of their topic.
+        in_flight: events with a message that is on its way or waits for a retry.
         unread: events that their shard has not read yet, as far as is durable.
         missing: origins of events that were read and have no outcome.
         doubled: notifications, messages or origins with more than one final outcome.
@@ -117,7 +116,6 @@ class Audit:
         self._finals: dict[str, set[str]] = {}
         self._open: dict[str, Outcome] = {}
         self._decided: set[str] = set()
-        self._parts_left: Counter[str] = Counter()
         self._seen: set[str] = set()
         self._tracked: set[str] = set()
         self._statuses: Counter[str] = Counter()
@@ -162,9 +160,6 @@ class Audit:
             self._finals.setdefault(subject, set()).add(outcome.outcome_id)
         elif outcome.status in _OPENING:
             self._open[subject] = outcome
-        if outcome.reason == Reason.FANNED_OUT:
-            parts = int(outcome.detail.get("parts") or 0)
-            self._parts_left[outcome.origin] += -1 if outcome.notification_id else parts
         if outcome.status == Status.SENT and outcome.reason == Reason.RESENT_AFTER_UNKNOWN:
             self._resent.add(subject)
         if outcome.status == Status.ADMITTED:
@@ -245,7 +240,6 @@ class Audit:
             if subject in self._finals or self._superseded(outcome):
                 continue
             (held if outcome.status == Status.HELD else flying).add(outcome.origin)
-        flying.update(origin for origin, left in self._parts_left.items() if left > 0)
         return held, flying
 
     def _superseded(self, outcome: Outcome) -> bool:

@@ -8,6 +8,8 @@ rows that can be scanned in order, so memory does not grow with a topic.
 | `s` topic, user | number of the record that subscribed the user; the time of the first event for the user |
 | `e` topic, number | an event that is not fanned out yet |
 | `c` topic, number | its cursor: the last user that it reached |
+| `o` origin | an event that was read on this partition, until all partitions have handed it out |
+| `r` origin | the partitions that have, and how many users they reached |
 | `k` hash | time and origin of an event, by which its duplicates are known |
 | `n` | totals |
 
@@ -22,10 +24,11 @@ import msgspec
 
 from tocsin.model.event import Event, Origin
 from tocsin.model.ids import digest
-from tocsin.model.subscription import SubscriptionChange
+from tocsin.model.subscription import FanOutReport, SubscriptionChange
 from tocsin.store.timers import Timer
 
 _SUBSCRIPTION, _EVENT, _CURSOR, _KNOWN, _TOTALS = "s", "e", "c", "k", "n"
+_OWNED, _REPORTS = "o", "r"
 _AFTER_CURSORS: Final = "d"
 _NAME_END, _AFTER_NAME = "\0", "\1"  # names have no control characters
 
@@ -58,10 +61,12 @@ class FanOutPolicy(NamedTuple):
     """Bounds of the fan-out.
 
     Attributes:
+        partitions: partitions of every keyed topic.
         window_ms: events of one source and id are one if their times differ by less.
         keep_ms: how long an event is remembered for that.
     """
 
+    partitions: int
     window_ms: int
     keep_ms: int
 
@@ -136,6 +141,11 @@ def _event(stored: bytes) -> Event:
     return Event(user="", **{**fields, "data": msgspec.Raw(fields["data"])})
 
 
+class _Reports(msgspec.Struct, array_like=True):
+    parts: list[int]
+    users: int = 0
+
+
 class _Known(msgspec.Struct, array_like=True):
     time_ms: int
     origin: str
@@ -144,6 +154,7 @@ class _Known(msgspec.Struct, array_like=True):
 _encode = msgspec.msgpack.Encoder().encode
 _subscriber = msgspec.msgpack.Decoder(_Subscriber).decode
 _cursor = msgspec.msgpack.Decoder(_Cursor).decode
+_reports = msgspec.msgpack.Decoder(_Reports).decode
 _known = msgspec.msgpack.Decoder(_Known).decode
 _totals = msgspec.msgpack.Decoder(Totals).decode
 _open = msgspec.msgpack.Decoder(_Open).decode
@@ -179,6 +190,29 @@ class FanOut:
         """Return the origin of the event that this one repeats; empty if there is none, and remember it."""
         key = _KNOWN + digest("event", event.tenant, event.topic, event.source, event.id)
         return self._remember(key, event, now_ms)
+
+    def own(self, event: Event) -> None:
+        """Keep an event that was read here until every partition has reported."""
+        self._rows.put(f"{_OWNED}{event.origin}", _opened(event))
+
+    def report(self, report: FanOutReport) -> tuple[Event, int] | None:
+        """Take the report of a partition; with the last one, return the event and the users it reached.
+
+        A second copy of a report is left alone.
+        """
+        owned = self._rows.get(_OWNED + report.origin)
+        stored = self._rows.get(_REPORTS + report.origin)
+        found = _Reports([]) if stored is None else _reports(stored)
+        if owned is None or report.part in found.parts:
+            return None
+        found.parts.append(report.part)
+        found.users += report.users
+        finished = len(found.parts) == self._policy.partitions
+        self._rows.put(_REPORTS + report.origin, None if finished else _encode(found))
+        if not finished:
+            return None
+        self._rows.put(_OWNED + report.origin, None)
+        return _event(owned), found.users
 
     def begin(self, event: Event, now_ms: int) -> None:
         """Open an event; a second copy of one record is left alone."""

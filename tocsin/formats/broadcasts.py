@@ -1,5 +1,6 @@
 """Reads what makes a CloudEvent a broadcast, and the events that pause, resume or cancel one."""
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -12,6 +13,7 @@ from tocsin.model.broadcast import ORDER_HEADER, REPORT, Order, Report, decode_o
 from tocsin.model.event import Broadcast, Event
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason
+from tocsin.model.subscription import COPY, FAN_OUT, FanOutReport, decode_fan_out_report
 
 CONTROL_TYPE: Final = "tocsin.broadcast"
 """The type of an event that controls a broadcast; its data name the broadcast and the action."""
@@ -81,20 +83,26 @@ def _local_ms(given: str | None) -> int:
     return max(1, int(moment.replace(tzinfo=UTC).timestamp() * 1000))
 
 
-def broadcast_record(raw: RawRecord) -> Order | Report | None:
-    """Read an order or a report; None if a record is neither.
+def broadcast_record(raw: RawRecord) -> Order | Report | FanOutReport | None:
+    """Read an order or a report of a broadcast, or a report of a fan-out; None if a record is none.
 
     Raises:
         DecodeError: somebody else wrote the header.
     """
     kind = next((value for name, value in raw.headers if name == ORDER_HEADER), None)
-    if kind is None:
+    if kind is None or kind == COPY:
         return None
     try:
-        return decode_report(raw.value or b"") if kind == REPORT else decode_order(raw.value or b"")
+        return _READERS.get(kind, decode_order)(raw.value or b"")
     except msgspec.MsgspecError:
         text = f"header {ORDER_HEADER}: only Tocsin writes it; leave it out"
         raise DecodeError(Reason.BAD_FIELD, text) from None
+
+
+_READERS: Final[Mapping[bytes, Callable[[bytes], Order | Report | FanOutReport]]] = {
+    REPORT: decode_report,
+    FAN_OUT: decode_fan_out_report,
+}
 
 
 def _wrong(field: str) -> DecodeError:

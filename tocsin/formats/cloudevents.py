@@ -337,6 +337,8 @@ def _topic_user(envelope: Envelope) -> str:
     if envelope.tocsinfanout is None:
         if envelope.recipient is not None:
             _refuse("recipient", "beside tocsintopic, which names the recipients")
+        if envelope.tocsinsegment is not None:
+            _refuse("tocsinsegment", "beside tocsintopic")
         return ""
     if envelope.tocsintopic is None or envelope.subject is None:
         _refuse("tocsinfanout", "without tocsintopic and subject")

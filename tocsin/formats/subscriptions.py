@@ -8,11 +8,12 @@ import msgspec
 from tocsin.errors import DecodeError
 from tocsin.formats.cloudevents import BOM, decode_error, framed
 from tocsin.formats.shapes import MAX_TEXT, has_control
+from tocsin.model.broadcast import ORDER_HEADER
 from tocsin.model.raw import RawRecord
 from tocsin.model.rfc3339 import CURE as TIME_CURE
 from tocsin.model.rfc3339 import rfc3339_ms
 from tocsin.model.statuses import Reason
-from tocsin.model.subscription import Subscription, SubscriptionChange
+from tocsin.model.subscription import COPY, Subscription, SubscriptionChange
 
 _KEY_CURE: Final = "set it to tenant/topic/user; in the topic write %2F for '/' and %25 for '%'"
 _CURES: Final = {
@@ -55,6 +56,11 @@ def decode_subscription(raw: RawRecord) -> SubscriptionChange:
         if getattr(found, name) not in (None, of_key):
             _refuse(name, "not that of the key", _CURES[name])
     return SubscriptionChange(tenant, topic, user, subscribed=True, since_ms=_since_ms(found.since))
+
+
+def is_copy(raw: RawRecord) -> bool:
+    """Return whether a record is the copy of an event that its topic's partition made for this partition."""
+    return (ORDER_HEADER, COPY) in raw.headers
 
 
 def _names(key: bytes | None) -> tuple[str, str, str]:

@@ -72,8 +72,6 @@ class Reason(StrEnum):
     TARGET_BLOCKED = "target_blocked"
     ERASED = "erased"
     SEEN = "seen"
-    # merged
-    FANNED_OUT = "fanned_out"
     # held
     QUIET_HOURS = "quiet_hours"
     SEND_WINDOW = "send_window"
@@ -81,6 +79,7 @@ class Reason(StrEnum):
     AWAITING_PROFILE = "awaiting_profile"
     LIMIT_HOLD = "limit_hold"
     RETRY_LATER = "retry_later"
+    FAN_OUT = "fan_out"
     BROADCAST = "broadcast"
     PAUSED = "paused"
     ESCALATION = "escalation"
@@ -129,13 +128,13 @@ SENTENCES: dict[Reason, str] = {
     Reason.TARGET_BLOCKED: "A receipt blocks this address or device: it is gone, or refuses messages.",
     Reason.ERASED: "The user was erased.",
     Reason.SEEN: "The user has seen it on another channel; the detail names the receipt.",
-    Reason.FANNED_OUT: "It went to the subscribers of its topic; each has outcomes of its own.",
     Reason.QUIET_HOURS: "It is held until the user's quiet hours end.",
     Reason.SEND_WINDOW: "It is held until the hours begin in which it, or its channel, may be sent.",
     Reason.SCHEDULED: "It is held until the time asked for.",
     Reason.AWAITING_PROFILE: "The user is not known yet; it is held a short while for the profile.",
     Reason.LIMIT_HOLD: "A limit was reached; it is held until the window has room.",
     Reason.RETRY_LATER: "A provider failed for now; it is held until the next attempt.",
+    Reason.FAN_OUT: "It is being handed to the subscribers of its topic, in turns.",
     Reason.BROADCAST: "The broadcast is under way; its users are decided in turns.",
     Reason.PAUSED: "The broadcast is paused; an event resumes it.",
     Reason.ESCALATION: "It is a later step; it is held, and goes out unless a receipt makes it needless.",
