@@ -48,6 +48,20 @@ def test_the_example_of_accounts_passes_and_says_which_channels_wait(
     assert check(monkeypatch, capfd, "--json")[0] == 0
 
 
+def test_a_step_that_waits_for_what_nobody_reports_is_named(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(ROOT / "examples" / "providers.example.yaml", place / "providers.yaml")
+    file = place / "catalog/notifications/flights.yaml"
+    step = "  escalate: [{after: 10m, unless: delivered, channels: [sms]}]\n"
+    text = file.read_text()
+    at = text.index("flight_landed:\n") + len("flight_landed:\n")
+    file.write_text(text[:at] + step + text[at:])
+    line = text[:at].count("\n") + 1
+    _, said = check(monkeypatch, capfd)
+    assert f"! notifications/flights.yaml:{line}: `unless: delivered` waits for inapp, which never" in said
+
+
 def test_a_tenant_s_typing_error_is_a_fault_with_its_place(
     place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

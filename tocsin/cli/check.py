@@ -1,6 +1,6 @@
 """`tocsin check`: settings, catalog, accounts and servers; every failure with its cure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -14,11 +14,13 @@ from tocsin.app.settings import Settings, environment
 from tocsin.catalog.accounts import channels_without_account, check_accounts
 from tocsin.catalog.loader import check as check_catalog
 from tocsin.catalog.loader import content_version, declared_topics, load
+from tocsin.catalog.silent_steps import silent_steps
 from tocsin.cli.output import FAULT, console, print_json
 from tocsin.delivery.redis_check import Right, rights
 from tocsin.delivery.redis_check import check as check_redis
 from tocsin.errors import SettingsError, SinkError, TocsinError
 from tocsin.model import topics
+from tocsin.model.engagement import Level
 from tocsin.model.zones import ZONE_DATA
 from tocsin.providers.accounts import load_accounts
 from tocsin.providers.inapp import inbox_policies
@@ -182,3 +184,14 @@ def _show_notes(settings: Settings, findings: list[Finding]) -> None:
     for channel in channels_without_account(settings.catalog, _channels_of_accounts(settings)):
         text = f"no account sends {channel}: its messages end as dead `misconfigured`"
         console.print(f"[yellow]![/yellow] {text} until {settings.providers} has one", soft_wrap=True)
+    for step in silent_steps(settings.catalog, _reports(settings)):
+        console.print(f"[yellow]![/yellow] {step}", soft_wrap=True)
+
+
+def _reports(settings: Settings) -> Mapping[str, Set[Level]]:
+    """Return the levels of receipts that the accounts of each channel can report."""
+    found: dict[str, Set[Level]] = {}
+    for name in _vendors(settings):
+        vendor = vendors()[name]
+        found[vendor.channel] = found.get(vendor.channel, frozenset()) | vendor.reports
+    return found

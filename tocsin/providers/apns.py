@@ -21,6 +21,7 @@ from tocsin.errors import (
     Transient,
 )
 from tocsin.model.content import Outgoing, PushContent
+from tocsin.model.engagement import Level
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
 from tocsin.providers.apple_token import ProviderToken, RedisTokenShare, TokenShare
@@ -143,7 +144,9 @@ def _build(name: str, account: ApnsAccount, parts: Parts) -> "Apns":
     return Apns(name, account, transport, parts.clock, share)
 
 
-@provider("apns", Channel.PUSH, ApnsAccount, build=_build, owns={"ios"})
+@provider(
+    "apns", Channel.PUSH, ApnsAccount, build=_build, owns={"ios"}, reports={Level.OPENED, Level.CLICKED}
+)
 class Apns:
     """Sends push notifications to iOS. A 200 means accepted by Apple, nothing more.
 

@@ -8,6 +8,7 @@ from pydantic import Json
 
 from tocsin.errors import About, DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient
 from tocsin.model.content import Outgoing, PushContent
+from tocsin.model.engagement import Level
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
 from tocsin.providers.base import Limits, Receipt
@@ -82,7 +83,7 @@ def _build(name: str, account: FcmAccount, parts: Parts) -> "Fcm":
     return Fcm(name, account, transport, parts.clock, platforms=PLATFORMS - parts.owned_platforms)
 
 
-@provider("fcm", Channel.PUSH, FcmAccount, build=_build)
+@provider("fcm", Channel.PUSH, FcmAccount, build=_build, reports={Level.OPENED, Level.CLICKED})
 class Fcm:
     """Sends push notifications. A 200 means accepted by Google, nothing more.
 

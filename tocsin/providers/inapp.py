@@ -16,6 +16,7 @@ from redis.exceptions import (
 
 from tocsin.errors import DeliveryError, Misconfigured, SettingsError, Transient
 from tocsin.model.content import InAppContent, Outgoing
+from tocsin.model.engagement import Level
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
 from tocsin.providers.accounts import load_accounts
@@ -64,7 +65,7 @@ def _build(name: str, account: InAppAccount, parts: Parts) -> "InApp":
     return InApp(name, account, Inbox(parts.redis, account.policy()))
 
 
-@provider("inapp", Channel.INAPP, InAppAccount, build=_build)
+@provider("inapp", Channel.INAPP, InAppAccount, build=_build, reports={Level.CLICKED, Level.READ})
 class InApp:
     """Puts messages into inboxes. A repeat of a message id changes nothing, so no outcome is ever in doubt.
 

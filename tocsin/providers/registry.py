@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar, get_args
 from redis.asyncio import Redis
 
 import tocsin.providers
+from tocsin.model.engagement import Level
 from tocsin.model.statuses import Channel
 from tocsin.providers.base import Provider
 from tocsin.providers.http import Clock, HttpPolicy, Transport
@@ -52,6 +53,7 @@ class Vendor(NamedTuple):
         account: the model of its settings.
         build: makes the adapter from the account's name, its settings and the parts.
         owns: push platforms that vendors of several platforms leave to this one.
+        reports: levels of receipts that its webhooks, or the app that shows its messages, can report.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Vendor(NamedTuple):
     account: type[Account]
     build: Callable[[str, Any, Parts], Provider]
     owns: frozenset[str]
+    reports: frozenset[Level]
 
 
 VENDORS: dict[str, Vendor] = {}
@@ -72,6 +75,7 @@ def provider(
     *,
     build: Callable[[str, A, Parts], Provider] | None = None,
     owns: Set[str] = frozenset(),
+    reports: Set[Level] = frozenset(),
 ) -> Callable[[type[P]], type[P]]:
     """Register the decorated class as the adapter of a vendor.
 
@@ -81,13 +85,15 @@ def provider(
         account: the model of its settings.
         build: makes the adapter. Without it, the class is called with name, account, transport and clock.
         owns: push platforms that vendors of several platforms leave to this one.
+        reports: levels of receipts that its webhooks, or the app that shows its messages, can report.
 
     Raises:
         TypeError: at import, if the entry does not fit the class or the model, or the name is taken.
     """
 
     def register(adapter: type[P]) -> type[P]:
-        entry = Vendor(name, channel, account, build or _over_http(adapter, account), frozenset(owns))
+        made_by = build or _over_http(adapter, account)
+        entry = Vendor(name, channel, account, made_by, frozenset(owns), frozenset(reports))
         _check(entry, adapter)
         VENDORS[name] = entry
         return adapter

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from tocsin.errors import DeliveryError, Misconfigured, Rejected, Throttled, Transient
 from tocsin.model.content import EmailContent, Outgoing
+from tocsin.model.engagement import Level
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
 from tocsin.providers.base import Limits, Receipt
@@ -59,7 +60,12 @@ class SendGridAccount(HttpAccount):
     validate_only: bool = False
 
 
-@provider("sendgrid", Channel.EMAIL, SendGridAccount)
+@provider(
+    "sendgrid",
+    Channel.EMAIL,
+    SendGridAccount,
+    reports={Level.DELIVERED, Level.OPENED, Level.CLICKED},
+)
 class SendGrid:
     """Sends e-mail. A 202 means accepted; whether it arrived, only events tell.
 

@@ -22,6 +22,7 @@ from tocsin.errors import (
     Unknown,
 )
 from tocsin.model.content import Outgoing, SmsContent
+from tocsin.model.engagement import Level
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
 from tocsin.providers.base import Limits, Receipt
@@ -116,7 +117,7 @@ class TwilioAccount(HttpAccount):
     base_url: Url = "https://api.twilio.com"
 
 
-@provider("twilio", Channel.SMS, TwilioAccount)
+@provider("twilio", Channel.SMS, TwilioAccount, reports={Level.DELIVERED})
 class TwilioSms:
     """Sends SMS. A 201 means queued at Twilio; what became of it comes by status callback."""
 
