@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from operators.broadcasts import BROADCAST_ITEMS, BroadcastItem, Broadcasts
 from operators.corrections import Corrections
+from operators.recurring import Recurring
 from operators.suppressions import Suppressions
 from operators.sweep import Sweep
 from tocsin.decision import corrections
@@ -27,6 +28,7 @@ from tocsin.decision.broadcast_parts import TIMER as BROADCAST_TIMER
 from tocsin.decision.corrections import SUPPRESSED
 from tocsin.decision.effects import Decision
 from tocsin.decision.gate import Gate
+from tocsin.decision.recurring import TIMER as SCHEDULE_TIMER
 from tocsin.decision.suppressions import AddressReport, keys_of, keys_of_due
 from tocsin.decision.timers import TimerKind
 from tocsin.decision.user_state import UserRecord
@@ -130,6 +132,8 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         self._sweep = Sweep()
         self._suppressions: Suppressions | None = None
         self._broadcasts: Broadcasts | None = None
+        self._recurring: Recurring | None = None
+        self._planned: Gate | None = None
         self._corrections: Corrections | None = None
         if stored is not None:
             self._open(*stored)
@@ -140,6 +144,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         self._key_group = self._open_key_group(key, delta)
         self._suppressions = Suppressions.of(self._key_group, self._gate)
         self._broadcasts = Broadcasts(self._key_group, self._gate, self)
+        self._recurring = Recurring(self._key_group, self._gate, self)
         self._corrections = Corrections(self._key_group, self._partition)
         return self._key_group
 
@@ -149,6 +154,8 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         room, gate = _TIMERS_A_TURN, self._gate()
         for batch in values:
             key_group = self._key_group or self._open(batch.key_group, None)
+            if gate is not self._planned:
+                self._plan(gate, batch.inputs[0].now_ms if batch.inputs else 0)
             due_ms = key_group.next_due()
             for entry in batch.inputs:
                 now_ms = self._now_ms = max(self._now_ms, entry.now_ms)
@@ -176,6 +183,8 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
             return [], False
         out: list[Out] = []
         until_ms = self._timing.fire_until(self._partition)
+        if self._gate() is not self._planned:
+            self._plan(self._gate(), until_ms)
         self._fire(key_group, until_ms, out, _TIMERS_A_TURN)
         self._sweep.turn(key_group, until_ms, self._timing.utc_now().timestamp())
         return ([out] if out else []), False
@@ -226,11 +235,29 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
     def _fire_timer(
         self, key_group: KeyGroup[UserRecord], timer: Timer, until_ms: int, out: list[Out]
     ) -> None:
-        if timer.timer_id[0] == BROADCAST_TIMER:
+        kind = timer.timer_id[0]
+        if kind == BROADCAST_TIMER:
             self._take_turn(timer, until_ms, out)
+            return
+        if kind == SCHEDULE_TIMER:
+            assert self._recurring is not None, "the key group is open"
+            self._recurring.due(timer, self._present_ms(timer.due_ms), out)
             return
         self._now_ms = max(self._now_ms, timer.due_ms)
         self._decide_due(key_group, timer, out)
+
+    def _plan(self, gate: Gate, now_ms: int) -> None:
+        """Set the timers of the schedules of a new catalog, as soon as the time is known."""
+        assert self._recurring is not None, "the key group is open"
+        present_ms = self._present_ms(now_ms)
+        if present_ms:
+            self._planned = gate
+            self._recurring.plan(gate, present_ms)
+
+    def _present_ms(self, stream_ms: int) -> int:
+        """Return the wall clock, or under the stream clock the time that is given."""
+        is_stream = self._gate().policy.stream_clock
+        return stream_ms if is_stream else int(self._timing.utc_now().timestamp() * 1000)
 
     def _take_turn(self, timer: Timer, until_ms: int, out: list[Out]) -> None:
         """Take a turn of a broadcast; under the wall clock, no user's time runs backwards by it."""

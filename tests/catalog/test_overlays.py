@@ -94,7 +94,8 @@ def test_folders_that_nobody_reads_are_named(tmp_path: Path) -> None:
     (path / "tenants/acme/notification").mkdir(parents=True)
     (path / "tenants/ghost/templates").mkdir(parents=True)
     assert problems(path) == [
-        "tenants/acme/:1: nobody reads `notification`, call it notifications or templates, or remove it",
+        "tenants/acme/:1: nobody reads `notification`, call it notifications, schedules or templates,"
+        " or remove it",
         "tenants/ghost/:1: no tenants/ghost.yaml, add it or rename this folder",
     ]
 

@@ -22,6 +22,7 @@ NOT_OF_THE_GATE = {
     "finished": "the end of a broadcast",
     "broadcast": "a broadcast that is under way",
     "paused": "a broadcast that was paused",
+    "missed": "an occurrence of a schedule",
     "sent": "an attempt of delivery",
     "retrying": "an attempt of delivery",
     "render_error": "delivery renders",

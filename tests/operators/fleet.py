@@ -66,9 +66,6 @@ class Topics:
             if isinstance(record, OutRecord):
                 self.append(record)
 
-    def confirm(self, timeout_s: float) -> None:
-        """Acknowledge all."""
-
     def read(self, topic: str) -> list[RawRecord]:
         """Return all records of a topic."""
         return [record for (name, _), log in self.logs.items() if name == topic for record in log]
@@ -82,6 +79,21 @@ class _Errors:
         """Take note of a record that could not be decoded."""
 
 
+class _Publisher:
+    """Publishes what a shard has made durable, and remembers the last of it."""
+
+    def __init__(self, log: Topics) -> None:
+        self._log = log
+        self.last: list[OutRecord | VersionNote] = []
+
+    def publish(self, records: Sequence[OutRecord | VersionNote]) -> None:
+        self.last = list(records)
+        self._log.publish(records)
+
+    def confirm(self, timeout_s: float) -> None:
+        """Acknowledge all."""
+
+
 class Member:
     """One shard of the fleet, and its recovery store."""
 
@@ -90,6 +102,7 @@ class Member:
         self._folder = folder
         self._number = number
         self._stored = Recovery()
+        self._publisher = _Publisher(fleet.topics)
         self.start()
 
     def start(self) -> None:
@@ -101,7 +114,7 @@ class Member:
                 cluster="c", topics={}, partitions=PARTITIONS, key_groups=KEY_GROUPS,
                 shard=self._number, shards=fleet.shards,
             ),
-            codec=RecordCodec(), cache_users=16, publish=fleet.topics,
+            codec=RecordCodec(), cache_users=16, publish=self._publisher,
             form=Form(packed, unpacked, unpacked_1),
         )  # fmt: skip
         self._clocks = PartitionClocks()
@@ -174,8 +187,7 @@ class Member:
 
     def copy_last(self) -> None:
         """Publish the last epoch again, as a process does that died before it knew that it was published."""
-        rows = self._stored.outbox
-        self._fleet.topics.publish(unpacked(rows[3]) if rows and isinstance(rows[3], bytes) else [])
+        self._fleet.topics.publish(self._publisher.last)
 
     def stop(self) -> None:
         """Close the store."""

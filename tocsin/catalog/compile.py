@@ -9,6 +9,7 @@ from tocsin.catalog.digests import CompiledDigest, compile_digest
 from tocsin.catalog.expressions import Expression
 from tocsin.catalog.limit_spec import DEFAULT_LIMITS, OVERFLOWS, Limit
 from tocsin.catalog.schedule import CompiledAt, compile_at
+from tocsin.catalog.schedules import CompiledSchedule
 from tocsin.catalog.spec import NotificationSpec, TenantSpec
 from tocsin.model import ids, switches
 from tocsin.model.engagement import LEVELS, Level
@@ -119,6 +120,7 @@ class CompiledTenant(msgspec.Struct, frozen=True):
     notifications: dict[str, CompiledNotification]
     exact: dict[str, tuple[str, ...]]
     prefixes: tuple[tuple[str, str], ...]
+    schedules: Mapping[str, CompiledSchedule] = {}
 
     def matching(self, event_type: str) -> tuple[CompiledNotification, ...]:
         """Return the notifications that ask for a type, in the catalog's order."""

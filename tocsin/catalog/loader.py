@@ -11,6 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
 import pydantic
 
 from tocsin.catalog import sources
@@ -23,6 +24,7 @@ from tocsin.catalog.expressions import Expression, ExpressionError
 from tocsin.catalog.files import Document, Problem, Where, read
 from tocsin.catalog.limit_check import limit_problems, own_limit_problems
 from tocsin.catalog.overlays import Overlay, entry_problems, folder_problems, overlay_folders
+from tocsin.catalog.schedules import Schedules, ScheduleSpec, compile_schedules, schedule_problems
 from tocsin.catalog.segments import segment_problems
 from tocsin.catalog.sources import SourceSpec, source_problems
 from tocsin.catalog.spec import NotificationSpec, TenantSpec
@@ -37,7 +39,7 @@ _SUFFIXES = (".yaml", ".yml", ".j2")
 _FIELDS = sorted(
     {
         info.alias or name
-        for model in (*vars(models).values(), SourceSpec)
+        for model in (*vars(models).values(), SourceSpec, ScheduleSpec)
         if isinstance(model, type) and issubclass(model, pydantic.BaseModel)
         for name, info in model.model_fields.items()
     }
@@ -112,6 +114,7 @@ class _Reading:
         self.tenants: dict[str, TenantSpec] = {}
         self.notifications: dict[str, NotificationSpec] = {}
         self.overlays: dict[str, Overlay] = {}
+        self.schedules = Schedules()
         self.sources: dict[str, SourceSpec] = {}
         self._path = path
         self._places: dict[str, Document] = {}
@@ -125,11 +128,16 @@ class _Reading:
             self._tenant(document)
         for document in self._documents("notifications"):
             self._notifications_of(document)
+        shared = self._schedules_of("schedules", "")
+        self.schedules.shared = {name: spec for name, spec in shared.items() if spec is not None}
         for folder in overlay_folders(path):
             self._overlay(folder)
         for name, notice in self.notifications.items():
             self.problems += own_limit_problems(self._places[name], name, notice)
             self.problems += _notification_problems(self._places[name], name, notice, self)
+        self.problems += schedule_problems(
+            self.schedules, self.tenants, self.tenant_names, self.notifications_of
+        )
         self._read_sources(path / sources.FILE)
         self.problems = sorted(set(self.problems))
 
@@ -137,7 +145,10 @@ class _Reading:
         """Compile the tenants without mistakes."""
         version, faults = content_version(self._path), self._faults()
         tenants = {
-            name: compile_tenant(name, spec, self.notifications_of(name), version)
+            name: msgspec.structs.replace(
+                compile_tenant(name, spec, self.notifications_of(name), version),
+                schedules=compile_schedules(name, spec, self.schedules.of(name)),
+            )
             for name, spec in self.tenants.items()
             if name not in faults
         }
@@ -170,7 +181,8 @@ class _Reading:
         only = {tenant: self.tenants[tenant]} if tenant in self.tenants else {}
         known = _Known({tenant}, only, self._templates | templates)
         for document in self._documents(f"tenants/{tenant}/notifications", optional=True):
-            self._entries(document, own.notifications, own.places, may_remove=True)
+            self._entries(document, own.notifications, own.places, NotificationSpec, may_remove=True)
+        self.schedules.own[tenant] = self._schedules_of(f"tenants/{tenant}/schedules", tenant)
         for name, spec in own.notifications.items():
             document = own.places[name]
             self.problems += entry_problems(document, name, spec, self.notifications)
@@ -202,20 +214,35 @@ class _Reading:
 
     def _notifications_of(self, document: Document) -> None:
         found: dict[str, NotificationSpec | None] = dict(self.notifications)
-        self._entries(document, found, self._places)
+        self._entries(document, found, self._places, NotificationSpec)
         self.notifications = {name: spec for name, spec in found.items() if spec is not None}
+
+    def _schedules_of(self, kind: str, tenant: str) -> dict[str, ScheduleSpec | None]:
+        """Read a folder of schedules: of a tenant, or those of all."""
+        found: dict[str, ScheduleSpec | None] = {}
+        places: dict[str, Document] = {}
+        for document in self._documents(kind, optional=True):
+            self._entries(document, found, places, ScheduleSpec, may_remove=bool(tenant))
+        self.schedules.places.update({(tenant, name): place for name, place in places.items()})
+        return found
 
     def _entries(
         self,
         document: Document,
-        found: dict[str, NotificationSpec | None],
+        found: dict[str, _Model | None],
         places: dict[str, Document],
+        model: type[_Model],
         *,
         may_remove: bool = False,
     ) -> None:
-        """Read the notifications of a file into `found`."""
+        """Read the entries of a file into `found`."""
         if not isinstance(document.data, dict) or not document.data:
-            self.problems.append(document.problem((), "no notifications, write `name: {on: …}` here"))
+            what = (
+                "schedules, write `name: {cron:"
+                if model is ScheduleSpec
+                else "notifications, write `name: {on:"
+            )
+            self.problems.append(document.problem((), f"no {what} …}}` here"))
             return
         for name, data in document.data.items():
             where = (name,)
@@ -226,7 +253,7 @@ class _Reading:
                 text = f"`{name}` is already in {first.file}:{first.line}, rename one"
                 self.problems.append(document.problem(where, text))
             removes = may_remove and data is None
-            spec = None if removes else self._validated(NotificationSpec, document, where, data)
+            spec = None if removes else self._validated(model, document, where, data)
             if removes or spec is not None:
                 found[name], places[name] = spec, document
 

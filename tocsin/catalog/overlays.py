@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tocsin.catalog.files import Document, Problem
 from tocsin.catalog.spec import NotificationSpec
 
-FOLDERS = ("notifications", "templates")
+FOLDERS = ("notifications", "schedules", "templates")
 
 
 class Overlay(NamedTuple):
@@ -46,7 +46,7 @@ def folder_problems(folder: Path, tenants: set[str]) -> Iterator[Problem]:
         yield Problem(place, 1, f"no tenants/{tenant}.yaml, add it or rename this folder", tenant)
     for item in sorted(folder.iterdir()):
         if item.name not in FOLDERS and not item.name.startswith("."):
-            text = f"nobody reads `{item.name}`, call it notifications or templates, or remove it"
+            text = f"nobody reads `{item.name}`, call it notifications, schedules or templates, or remove it"
             yield Problem(place, 1, text, tenant)
 
 

@@ -111,7 +111,10 @@ def _compiled(expression: str) -> Expression:
 
 
 def event_for(order: Order, user: str, recipient: Recipient, now_ms: int) -> Event | None:
-    """Return the event of a broadcast for one user; None if it comes too late for the user's local time."""
+    """Return the event of a broadcast for one user; None if it comes too late for the user's local time.
+
+    A local time is the time of the event, too: what counts from there counts from the user's own moment.
+    """
     event = order.event
     assert event is not None, "a start has its event"
     assert event.broadcast is not None, "a start has its event"
@@ -120,7 +123,8 @@ def event_for(order: Order, user: str, recipient: Recipient, now_ms: int) -> Eve
     send_at_ms = local_moment_ms(event.broadcast.local_ms, recipient.timezone)
     if event.broadcast.skip_late and send_at_ms < now_ms - LATE_MS:
         return None
-    return msgspec.structs.replace(event, user=user, received_ms=now_ms, send_at_ms=send_at_ms)
+    at_ms = {"time_ms": send_at_ms, "send_at_ms": send_at_ms}
+    return msgspec.structs.replace(event, user=user, received_ms=now_ms, **at_ms)
 
 
 @lru_cache(4_096)

@@ -71,6 +71,7 @@ class Reason(StrEnum):
     NO_CHANNEL = "no_channel"
     TARGET_BLOCKED = "target_blocked"
     ERASED = "erased"
+    MISSED = "missed"
     SEEN = "seen"
     # held
     QUIET_HOURS = "quiet_hours"
@@ -127,6 +128,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.NO_CHANNEL: "The user has no address or device to which it can go.",
     Reason.TARGET_BLOCKED: "A receipt blocks this address or device: it is gone, or refuses messages.",
     Reason.ERASED: "The user was erased.",
+    Reason.MISSED: "An occurrence of the schedule was missed; the detail names the one that came instead.",
     Reason.SEEN: "The user has seen it on another channel; the detail names the receipt.",
     Reason.QUIET_HOURS: "It is held until the user's quiet hours end.",
     Reason.SEND_WINDOW: "It is held until the hours begin in which it, or its channel, may be sent.",
