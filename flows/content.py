@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from tocsin.catalog.loader import Catalog, load
+from tocsin.catalog.loader import Catalog, load_apart
 from tocsin.catalog.watch import CatalogWatcher, Reload
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
@@ -52,7 +52,8 @@ class CatalogInForce:
     attributes.
 
     Raises:
-        CatalogError: the catalog at the start has mistakes; the text names file, line and cure.
+        CatalogError: the catalog at the start has a mistake in what tenants share, or in every tenant; the
+            text names file, line and cure.
     """
 
     def __init__(self, path: Path, policy: GatePolicy, secret: bytes) -> None:
@@ -61,7 +62,7 @@ class CatalogInForce:
         self._secret = secret
         self.problem = self.tenant_problem = ""
         self._content: CatalogContent | None = None
-        self._adopt(load(path))
+        self._adopt(load_apart(path))
         self._watcher = CatalogWatcher(path, self.catalog.version, self._adopt)
         self._say_faults()
 

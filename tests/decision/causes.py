@@ -13,6 +13,7 @@ from tocsin.decision import engagement, limits
 from tocsin.decision.evaluation import Evaluation, Rule, Stage
 from tocsin.decision.recipient import Recipient
 from tocsin.decision.rules import bind
+from tocsin.decision.rules.active_tenant import active_tenant
 from tocsin.decision.rules.backoff import backoff
 from tocsin.decision.rules.channel_window import channel_window
 from tocsin.decision.rules.contact_points import usable
@@ -105,6 +106,13 @@ class Cause(NamedTuple):
     changes: Mapping[str, object] = MappingProxyType({})
 
 
+def inactive(name: str) -> CompiledNotification:
+    """A notification of a tenant that has become inactive since it was matched."""
+    found = CATALOG.notification("quiet", name)
+    assert found is not None
+    return msgspec.structs.replace(found, inactive=True)
+
+
 def key_taken() -> UserRecord:
     world = World()
     world.profile(profile())
@@ -168,6 +176,13 @@ CAUSES = (
         {"state": key_taken()},
     ),
     Cause(
+        "its tenant has become inactive",
+        active_tenant,
+        Suppress(Reason.TENANT_INACTIVE),
+        ALL,
+        changes={"notification": inactive("landed")},
+    ),
+    Cause(
         "a receipt has come that makes this later step needless",
         answered,
         Cancel(Reason.ANSWERED, {"receipt": "opened"}),
@@ -219,6 +234,13 @@ CAUSES = (
         changes={"recipient": ann(switched_off=("category:updates",))},
     ),
     Cause(
+        "it is off by default, and the recipient has not turned it on",
+        notification_preferences,
+        Suppress(Reason.NOTIFICATION_OFF, {"by": "default"}),
+        ALL,
+        "silent",
+    ),
+    Cause(
         "the catalog collects it",
         digest,
         Merge(GROUP, NOON + HOUR, NOON + HOUR, 1),
@@ -254,6 +276,21 @@ CAUSES = (
         Suppress(Reason.CATEGORY_OFF),
         ALL,
         changes={"recipient": ann(switched_off=("category:updates:email",))},
+    ),
+    Cause(
+        "the notification is switched off on the channel",
+        channel_preferences,
+        Suppress(Reason.NOTIFICATION_OFF),
+        ALL,
+        changes={"recipient": ann(switched_off=("notification:landed:email",))},
+    ),
+    Cause(
+        "it is off by default on the channel, and the recipient has not turned it on",
+        channel_preferences,
+        Suppress(Reason.NOTIFICATION_OFF, {"by": "default"}),
+        ALL,
+        "hushed",
+        {"channel": "sms"},
     ),
     Cause(
         "a limit of the channel is reached",

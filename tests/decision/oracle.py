@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from tests.decision.oracle_preferences import REASONS, Choices, Defaults
+
 MINUTE, DAY = 60_000, 86_400_000
 _UNITS = {"s": 1_000, "m": MINUTE, "h": 60 * MINUTE, "d": DAY}
 _ZONES = {"UTC": 0, "Asia/Tokyo": 9 * 60, "America/Phoenix": -7 * 60}
@@ -56,7 +58,7 @@ class Person:
     enabled: bool = True
     channels: dict[str, bool] = field(default_factory=dict)
     categories: dict[str, Any] = field(default_factory=dict)
-    notifications: dict[str, bool] = field(default_factory=dict)
+    notifications: dict[str, Any] = field(default_factory=dict)
     snoozed_until_ms: int = 0
     quiet: tuple[int, int] | None = None
     zone: str = "UTC"
@@ -221,9 +223,12 @@ class Oracle:
     def _refusal(self, person: Person, notice: dict[str, Any], at_ms: int) -> str:
         if not person.enabled:
             return "opted_out"
-        if person.notifications.get(notice["name"]) is False:
+        chosen = Choices(person, notice)
+        if chosen.says("notification") is False:
             return "notification_off"
-        return "category_off" if person.categories.get(notice["category"]) is False else ""
+        if chosen.says("category") is False:
+            return "category_off"
+        return Defaults(self.tenant["preferences"], chosen).refusal_of_all(_channels(notice))
 
     def _limited(
         self, user: User, event: Happened, notice: dict[str, Any], at_ms: int, waited_for: str
@@ -307,16 +312,20 @@ class Oracle:
         self, user: User, person: Person, notice: dict[str, Any], channel: str, at_ms: int
     ) -> str:
         if not self._required(notice):
-            chosen = person.categories.get(notice["category"], {})
-            default = self.tenant["preferences"]["categories"].get(notice["category"], {})
-            if isinstance(chosen, dict) and not chosen.get(channel, default.get(channel, True)):
-                return "category_off"
-            if person.channels.get(channel) is False:
-                return "channel_off"
+            chosen = Choices(person, notice)
+            for level in ("notification x channel", "category x channel", "channel"):
+                if chosen.says(level, channel) is False:
+                    return REASONS[level]
+            if reason := Defaults(self.tenant["preferences"], chosen).refusal(channel):
+                return reason
         if notice.get("priority") == "critical":
             return ""
         limits = [one for one in self._limits(notice) if one.get("channel") == channel]
         return "limit" if any(_full(user, one, at_ms) for one in limits) else ""
+
+
+def _channels(notice: dict[str, Any]) -> list[str]:
+    return [use["channel"] if isinstance(use, dict) else use for use in notice["channels"]]
 
 
 def _due(user: User) -> Iterator[tuple[int, Held | Happened]]:

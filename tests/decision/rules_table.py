@@ -35,6 +35,7 @@ _READS: Final[Mapping[str, str]] = {
     "state.holds": "what is held",
     "state.engaged": "receipts",
     "recipient.switched_off": "preferences",
+    "recipient.switched_on": "preferences",
     "recipient.snoozed_until_ms": "snooze",
     "recipient.blocked": "blocks",
     "recipient.timezone": "time zone",
@@ -45,6 +46,8 @@ _READS: Final[Mapping[str, str]] = {
     "notification.dedup_window_ms": "catalog",
     "notification.off_notification": "catalog",
     "notification.off_category": "catalog",
+    "notification.off_by_default": "catalog",
+    "notification.inactive": "catalog",
     "notification.caps": "catalog",
     "notification.at": "catalog",
     "notification.critical": "catalog",
@@ -53,6 +56,8 @@ _READS: Final[Mapping[str, str]] = {
     "notification.snooze_drops": "catalog",
     "channel.off_channel": "catalog",
     "channel.off_category": "catalog",
+    "channel.off_notification": "catalog",
+    "channel.off_by_default": "catalog",
     "channel.caps": "catalog",
     "channel.name": "",
     "channel.window": "catalog",
@@ -124,7 +129,7 @@ def _passes(cause: Cause, variant: str) -> bool:
     """Tell whether the same notification passes if it is critical, or of a required category."""
     stage = cause.stages[0]
     found = caused(cause, stage)
-    changed = found.notification = _variant(cause.notification, variant)
+    changed = found.notification = _variant(cause.notification, variant, inactive=found.notification.inactive)
     if found.channel is not None:
         found.channel = changed.channel(found.channel.name)
     return cause.rule not in _rules(changed, stage) or cause.rule(found) is None
@@ -135,12 +140,13 @@ def _rules(notification: CompiledNotification, stage: Stage) -> Iterator[Rule]:
     yield from (*bound.whole, *bound.channel, *bound.target)
 
 
-def _variant(name: str, variant: str) -> CompiledNotification:
+def _variant(name: str, variant: str, *, inactive: bool) -> CompiledNotification:
     """Compile a notification of the small catalog as critical, or its category as required."""
     notice = yaml.safe_load((SMALL / "notifications" / "all.yaml").read_text())[name]
     notice["on"] = notice.pop(True)  # YAML 1.1 reads a bare `on` as true
     tenant = yaml.safe_load((SMALL / "tenants" / "quiet.yaml").read_text())
     tenant["windows"] = {"email": {"start": "13:00", "end": "21:00"}}
+    tenant["status"] = "inactive" if inactive else "active"
     if variant == "critical":
         notice["priority"] = "critical"
     else:

@@ -50,10 +50,15 @@ def test_the_version_grows_where_the_producer_forgot(ann: World, version: int) -
 
 
 def test_an_equal_profile_changes_nothing(ann: World) -> None:
+    step = ann.profile(profile(version=1))
+    assert (step.touched, step.profile_version) == (False, None)
+
+
+def test_of_an_equal_profile_a_higher_version_is_noted_and_makes_no_message_stale(ann: World) -> None:
     step = ann.profile(profile(version=5))
+    assert (step.touched, step.profile_version) == (True, None)
     assert step.record is not None
-    assert (step.record.version, step.profile_version) == (1, None)
-    assert not ann.profile(profile(version=5)).touched, "its version is noted once"
+    assert (step.record.version, step.record.written_version) == (1, 5)
 
 
 def test_first_sight_of_somebody_written_to_inline_is_noted() -> None:

@@ -58,7 +58,7 @@ profiles = st.fixed_dictionaries(
             st.sampled_from(["updates", "offers", "shared", "alerts"]), st.booleans() | switches, max_size=2
         ),
         "notifications": st.dictionaries(
-            st.sampled_from(["first", "queue", "offer"]), st.booleans(), max_size=2
+            st.sampled_from(["first", "queue", "offer", "update"]), st.booleans() | switches, max_size=2
         ),
         "snoozed_ms": maybe(HOUR, DAY),
         "quiet": maybe((60, 90), (23 * 60, 5 * 60), (13 * 60, 15 * 60), (0, 0)),

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from tocsin.catalog.spec import DefaultPreferences
 from tocsin.decision import recipient as recipients
 from tocsin.decision.user_state import ContactPoint, UserRecord
 from tocsin.model.event import Event, Origin, Recipient
@@ -59,7 +58,7 @@ def test_inline_recipients_have_no_device_and_no_inbox() -> None:
     assert recipients.inline_contact_points(Recipient()) == ()
 
 
-_TOKYO = recipients.TenantDefaults("ja", "Asia/Tokyo", None, DefaultPreferences(), ())
+_TOKYO = recipients.TenantDefaults("ja", "Asia/Tokyo", None)
 
 
 def zones_of(zone: str) -> set[tuple[str, str]]:

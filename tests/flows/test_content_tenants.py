@@ -8,6 +8,7 @@ import pytest
 from flows.content import CatalogInForce
 from tests.flows.test_content import SECRET, message, poll_twice
 from tocsin.decision.policy import GatePolicy
+from tocsin.errors import CatalogError
 from tocsin.model.content import SmsContent
 
 FILES = {
@@ -93,3 +94,17 @@ def test_it_keeps_the_same_version_through_further_changes_and_then_gets_the_new
         content.poll(second * 1_000)
     assert set(versions(content).values()) == {content.catalog.version}
     assert (text_of(content, "acme"), content.tenant_problem) == ("Newer", "")
+
+
+def test_a_process_starts_without_a_broken_tenant_and_says_so(folder: Path) -> None:
+    write(folder, "tenants/acme.yaml", "categories: 7\n")
+    content = CatalogInForce(folder, GatePolicy(), SECRET)
+    assert content.catalog.tenants.keys() == {"default"}
+    assert "tenant acme has no catalog" in content.tenant_problem
+
+
+def test_a_process_does_not_start_where_every_tenant_is_broken(folder: Path) -> None:
+    write(folder, f"tenants/acme/{SMS}", "{% if %}")
+    write(folder, "tenants/default.yaml", "categories: 7\n")
+    with pytest.raises(CatalogError, match=r"tenants/acme/templates/hello/en/sms.j2:1"):
+        CatalogInForce(folder, GatePolicy(), SECRET)

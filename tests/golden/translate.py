@@ -15,6 +15,7 @@ import msgspec
 
 from tests.golden.changed_rules import at_the_end, delays, texts_counted, unasked
 from tests.golden.changed_times import snoozes, without_hours
+from tests.golden.choices import overtaken_profiles, whose_no, without_defaults
 from tests.golden.former_ids import with_former_ids
 from tests.golden.wire import Published
 
@@ -271,6 +272,8 @@ def _without_places(value: bytes) -> bytes:
 
 
 _BOTH: tuple[Translation, ...] = (
+    whose_no,
+    overtaken_profiles,
     no_more_than_the_limit,
     blocks_raise_the_version,
     texts_counted,
@@ -287,7 +290,15 @@ _BOTH: tuple[Translation, ...] = (
     receipts_without_id,
 )
 RECORDED = _BOTH
-TODAYS = (without_rules, without_hours, places_in_limits, former_ids, *_BOTH, versions_without_zones)
+TODAYS = (
+    without_rules,
+    without_defaults,
+    without_hours,
+    places_in_limits,
+    former_ids,
+    *_BOTH,
+    versions_without_zones,
+)
 
 
 def expected(recorded: Sequence[Published]) -> Sequence[Published]:

@@ -8,6 +8,7 @@ from tocsin.catalog.matching import Match, fixed
 from tocsin.catalog.sources import SourceSpec
 from tocsin.catalog.spec import TenantSpec
 from tocsin.model.event import CONTROL
+from tocsin.model.statuses import Reason
 
 _TYPES_CACHED = 4_096
 
@@ -16,11 +17,13 @@ class Candidates(NamedTuple):
     """The notifications of one tenant and event type.
 
     `needs` is what their expressions read; `fixed` are all of them, ready, if they have no expression.
+    `none` is why an event ends where there are none, or where no condition holds.
     """
 
     notifications: tuple[CompiledNotification, ...]
     needs: frozenset[str]
     fixed: tuple[Match, ...]
+    none: Reason = Reason.NO_MATCH
 
 
 class Catalog:
@@ -74,7 +77,8 @@ class Catalog:
             able = () if event_type.startswith(CONTROL) else found.matching(event_type)
             ready = tuple(match for one in able if (match := fixed(one)) is not None)
             needs = frozenset().union(*(one.needs for one in able))
-            candidates = Candidates(able, needs, ready if len(ready) == len(able) else ())
+            none = Reason.TENANT_INACTIVE if found.spec.status == "inactive" else Reason.NO_MATCH
+            candidates = Candidates(able, needs, ready if len(ready) == len(able) else (), none)
         if len(self._candidates) >= _TYPES_CACHED:
             self._candidates.clear()  # types come from outside: a flood of invented ones must not pile up
         self._candidates[tenant, event_type] = candidates

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from tocsin.catalog.caps import Cap, Counter
+from tocsin.catalog.defaults import DefaultOff, NotificationDefaults
 from tocsin.catalog.digests import CompiledDigest, compile_digest
 from tocsin.catalog.expressions import Expression
 from tocsin.catalog.limit_spec import DEFAULT_LIMITS, OVERFLOWS, Limit
@@ -23,12 +24,15 @@ class CompiledChannel(msgspec.Struct, frozen=True, gc=False):
     """One channel of a notification, with the keys of its switches, its caps, and its part of an id.
 
     `window` are the minutes of the day from which and until which it may be used; None for any time.
+    `off_by_default` is what the tenant's defaults switch off on it.
     """
 
     name: str
     when: Expression | None
     off_channel: str
     off_category: str
+    off_notification: str
+    off_by_default: tuple[DefaultOff, ...]
     caps: tuple[Cap, ...]
     counters: tuple[Counter, ...]
     spelled: str
@@ -53,6 +57,8 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         counters: what an admission is counted on; of a critical one not `user`.
         is_limited: whether any counter of it or of its channels counts its admissions.
         snooze_drops: a snooze suppresses it; otherwise it is held until the snooze ends.
+        off_by_default: what the tenant's defaults switch off of it as a whole.
+        inactive: whether its tenant is: then nothing of it is sent.
         spelled_head: the start of every notification id of it; `spelled_tail` stands before the origin.
         message: what all its messages have in common; `outcome`: what all its outcomes have.
         steps: channels that go out later, in the order of their times.
@@ -87,6 +93,8 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     send_window: tuple[int, int] | None
     off_notification: str
     off_category: str
+    off_by_default: tuple[DefaultOff, ...]
+    inactive: bool
     spelled_head: str
     spelled_tail: str
     message: Message
@@ -123,7 +131,9 @@ class CompiledTenant(msgspec.Struct, frozen=True):
     schedules: Mapping[str, CompiledSchedule] = {}
 
     def matching(self, event_type: str) -> tuple[CompiledNotification, ...]:
-        """Return the notifications that ask for a type, in the catalog's order."""
+        """Return the notifications that ask for a type, in order; none of an inactive tenant."""
+        if self.spec.status == "inactive":
+            return ()
         names = {name for prefix, name in self.prefixes if event_type.startswith(prefix)}
         names.update(self.exact.get(event_type, ()))
         return tuple(found for name, found in self.notifications.items() if name in names)
@@ -220,8 +230,9 @@ def _compile(
 ) -> CompiledNotification:
     category = spec.categories[notice.category]
     critical = notice.priority == "critical"
+    defaults = NotificationDefaults(spec.preferences, name, notice.category)
     channels = tuple(
-        _compile_channel(use.channel, _compiled(use.when), spec, notice, caps, counters)
+        _compile_channel(use.channel, _compiled(use.when), spec, name, notice, caps, counters)
         for use in notice.channels
     )
     counted = _counted(name, notice, category.marketing, counters)
@@ -259,11 +270,13 @@ def _compile(
         else None,
         off_notification=switches.notification_key(name),
         off_category=switches.category_key(notice.category),
+        off_by_default=defaults.of_all(_all_channels(notice)),
+        inactive=spec.status == "inactive",
         spelled_head=ids.spelled("n", tenant),
         spelled_tail=ids.spelled(name),
         message=_message(tenant, name, notice, version),
         outcome=_outcome(tenant, name, notice, version),
-        steps=_steps(spec, notice, caps, counters),
+        steps=_steps(spec, name, notice, caps, counters),
         sequence=(notice.sequence.every_ms, LEVELS[notice.sequence.until]) if notice.sequence else None,
         stop_when_seen=notice.stop_when_seen,
         tracked=bool(notice.escalate or notice.sequence or notice.stop_when_seen),
@@ -273,14 +286,14 @@ def _compile(
 
 
 def _steps(
-    spec: TenantSpec, notice: NotificationSpec, caps: list[Cap], counters: dict[str, Counter]
+    spec: TenantSpec, name: str, notice: NotificationSpec, caps: list[Cap], counters: dict[str, Counter]
 ) -> tuple[CompiledStep, ...]:
     """Compile the later steps, one for each channel."""
     return tuple(
         CompiledStep(
             step.after_ms,
             LEVELS[step.unless],
-            _compile_channel(channel, None, spec, notice, caps, counters),
+            _compile_channel(channel, None, spec, name, notice, caps, counters),
         )
         for step in sorted(notice.escalate, key=lambda step: step.after_ms)
         for channel in step.channels
@@ -352,6 +365,7 @@ def _compile_channel(
     channel: str,
     when: Expression | None,
     spec: TenantSpec,
+    name: str,
     notice: NotificationSpec,
     caps: list[Cap],
     counters: dict[str, Counter],
@@ -364,11 +378,19 @@ def _compile_channel(
         when=when,
         off_channel=switches.channel_key(channel),
         off_category=switches.category_key(notice.category, channel),
+        off_notification=switches.notification_key(name, channel),
+        off_by_default=NotificationDefaults(spec.preferences, name, notice.category).of_channel(channel),
         caps=tuple(cap for cap in caps if _scope(cap.counter, cap.period) == counter),
         counters=tuple(_named(counter, counters)),
         spelled=ids.spelled(channel),
         window=None if window is None or passes else (window.start_min, window.end_min),
     )
+
+
+def _all_channels(notice: NotificationSpec) -> list[str]:
+    return [use.channel for use in notice.channels] + [
+        channel for step in notice.escalate for channel in step.channels
+    ]
 
 
 def _compiled(source: str | None) -> Expression | None:

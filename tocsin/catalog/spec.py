@@ -34,6 +34,7 @@ A notification with `sequence: {every: 5m, until: opened}` sends its channels on
 
 `catalog/tenants/<tenant>.yaml`:
 
+    status: active                                           # or inactive: nothing of it is sent
     categories:
       travel_alerts: {required: true, title: Travel alerts}  # an opt-out does not stop it
       flight_updates: {}
@@ -148,11 +149,11 @@ class Category(_Strict):
 
 
 class DefaultPreferences(_Strict):
-    """What holds for users who have not chosen; the user's own choice wins key by key."""
+    """What holds for users who have not chosen (`tocsin.catalog.defaults`)."""
 
     channels: dict[ChannelName, bool] = {}
     categories: dict[str, bool | dict[ChannelName, bool]] = {}
-    notifications: dict[str, bool] = {}
+    notifications: dict[str, bool | dict[ChannelName, bool]] = {}
 
 
 class Senders(_Strict):
@@ -195,6 +196,7 @@ class TenantSpec(_Strict):
     """
 
     categories: dict[str, Category] = Field(min_length=1)
+    status: Literal["active", "inactive"] = "active"
     preferences: DefaultPreferences = DefaultPreferences()
     limits: list[Limit] | None = None
     quiet_hours: Span | None = None

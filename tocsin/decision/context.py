@@ -6,13 +6,12 @@ from typing import Final
 from tocsin.catalog.compile import CompiledNotification
 from tocsin.catalog.expressions import Scope
 from tocsin.catalog.loader import Catalog
-from tocsin.catalog.spec import DefaultPreferences
 from tocsin.decision.evaluation import Stage
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.recipient import TenantDefaults, defaults_of
 from tocsin.decision.rules import ORDER, Entry, Rules, bind
 
-NO_DEFAULTS: Final = TenantDefaults("", "", None, DefaultPreferences(), ())
+NO_DEFAULTS: Final = TenantDefaults("", "", None)
 """Of a tenant that is not in the catalog."""
 EMPTY_SCOPE: Final = Scope({})
 """What expressions read that read nothing."""
@@ -27,7 +26,8 @@ class DecisionContext:
         order: the rules; the shipped ones unless given.
 
     Attributes:
-        version: of the catalog; outcomes carry it.
+        version: of the catalog.
+        faulty: tenants whose files have mistakes and that have no older version in force.
         defaults: what holds for a tenant's users who have not chosen.
         rules: the rules that can apply to each notification, for each stage.
         correcting: tenants for which receipts correct profiles.
@@ -37,6 +37,7 @@ class DecisionContext:
         self.catalog = catalog
         self.policy = policy
         self.version = catalog.version
+        self.faulty = catalog.faults.keys() - catalog.tenants.keys()
         self.defaults = {name: defaults_of(tenant.spec) for name, tenant in catalog.tenants.items()}
         self.correcting = frozenset(
             name for name, tenant in catalog.tenants.items() if tenant.spec.correct_profiles
@@ -50,3 +51,8 @@ class DecisionContext:
     def defaults_for(self, tenant: str) -> TenantDefaults:
         """Return a tenant's defaults; none of one that is not in the catalog."""
         return self.defaults.get(tenant, NO_DEFAULTS)
+
+    def version_of(self, tenant: str) -> str:
+        """Return the version of the catalog that decides for a tenant: outcomes carry it."""
+        found = self.catalog.tenants.get(tenant)
+        return found.version if found else self.version

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from tocsin.catalog.loader import Catalog
 from tocsin.decision.context import DecisionContext
 from tocsin.decision.effects import Decision
+from tocsin.decision.faulty import hold_on
 from tocsin.decision.on_event import on_event
 from tocsin.decision.on_profile import on_profile, on_profile_change
 from tocsin.decision.on_receipt import on_address_report, on_receipt
@@ -111,4 +112,6 @@ class Gate:
             kept: what decisions kept beside the timer, in order.
         """
         due = DueTimer(record, tenant, user, timer_id, payload, now_ms, kept)
+        if tenant in self.context.faulty and record is not None and timer_id in record.holds:
+            return hold_on(record, due)
         return TIMERS[TimerKind(timer_id[0])](self.context, due)

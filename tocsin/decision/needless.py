@@ -84,10 +84,11 @@ def _drop(
         and timer_id.startswith(_DROPPED)
         and (verdict := _verdict(ref, receipt, reached))
     ]
+    version = context.version_of(receipt.tenant)
     for timer_id, ref, verdict in needless:
         del record.holds[timer_id]
         decision.cancelled_timers.append(CancelTimer(timer_id, ref.due_ms))
-        finish(decision, HeldSubject(ref, receipt.tenant, receipt.user, now_ms, context.version), verdict)
+        finish(decision, HeldSubject(ref, receipt.tenant, receipt.user, now_ms, version), verdict)
         if ref.counter and not ref.spare:
             limit_queue.pass_on(decision, record, ref, now_ms)
 

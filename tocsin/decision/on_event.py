@@ -14,6 +14,7 @@ from tocsin.decision.context import EMPTY_SCOPE, DecisionContext
 from tocsin.decision.decider import dead_letter, decide, finish
 from tocsin.decision.effects import Decision, settled
 from tocsin.decision.evaluation import Evaluation, Stage
+from tocsin.decision.faulty import EVENT_ERROR
 from tocsin.decision.recipient import Recipient, for_event
 from tocsin.decision.scope import scope_of
 from tocsin.decision.subjects import EventSubject, WholeEvent
@@ -58,9 +59,9 @@ def on_event(
     recipient = for_event(record, event, context.defaults[event.tenant])
     accepted = True
     if not candidates.notifications:
-        finish(decision, WholeEvent(event, now_ms, context.version), Suppress(Reason.NO_MATCH))
+        finish(decision, _whole(context, event, now_ms), Suppress(candidates.none))
     elif recipient is None:
-        accepted = waiting.wait(decision, record, WholeEvent(event, now_ms, context.version), raw, policy)
+        accepted = waiting.wait(decision, record, _whole(context, event, now_ms), raw, policy)
     else:
         accepted = _decide_all(context, decision, record, recipient, event, raw, candidates, now_ms)
     if accepted:
@@ -85,12 +86,12 @@ def decide_waiting(
     candidates = context.catalog.candidates(event.tenant, event.type)
     recipient = for_event(record, event, context.defaults_for(event.tenant))
     assert recipient is not None, "the profile has come"
-    whole = WholeEvent(event, now_ms, context.version)
+    whole = _whole(context, event, now_ms)
     if waited.error is not None:
         dead_letter(decision, whole, raw, event, waited.error.reason, str(waited.error))
     elif candidates is None:
-        error = "tenant: no longer in the catalog; add tenants/<tenant>.yaml again"
-        dead_letter(decision, whole, raw, event, Reason.BAD_FIELD, error)
+        reason, error = _without_catalog(context, event.tenant)
+        dead_letter(decision, whole, raw, event, reason, error)
     elif _decide_all(context, decision, record, recipient, event, raw, candidates, now_ms):
         return
     waiting.forget(record, event)
@@ -155,11 +156,11 @@ def _decide_all(
     try:
         matches = candidates.fixed or _matches(candidates, event, recipient)
     except ExpressionError as error:
-        whole = WholeEvent(event, now_ms, context.version)
+        whole = _whole(context, event, now_ms)
         dead_letter(decision, whole, raw, event, Reason.BAD_EXPRESSION, str(error))
         return False
     if not matches:
-        finish(decision, WholeEvent(event, now_ms, context.version), Suppress(Reason.NO_MATCH))
+        finish(decision, _whole(context, event, now_ms), Suppress(candidates.none))
     for match in matches:
         subject = EventSubject(event, raw, match, now_ms, faults=recipient.faults)
         held = record.holds.get(subject.timer_id) if record.holds else None
@@ -182,14 +183,27 @@ def _unknown_tenant(
     context: DecisionContext, record: UserRecord | None, event: Event, now_ms: int, raw: RawRecord
 ) -> Decision:
     decision = Decision(record)
-    error = "tenant: not in the catalog; add tenants/<tenant>.yaml or correct the event's `tenant`"
-    whole = WholeEvent(event, now_ms, context.version)
-    dead_letter(decision, whole, raw, event, Reason.BAD_FIELD, error)
+    reason, error = _without_catalog(context, event.tenant)
+    dead_letter(decision, _whole(context, event, now_ms), raw, event, reason, error)
     return decision
+
+
+def _without_catalog(context: DecisionContext, tenant: str) -> tuple[Reason, str]:
+    """Say why nothing can be decided for a tenant."""
+    if tenant in context.faulty:
+        return Reason.BAD_CATALOG, EVENT_ERROR
+    return (
+        Reason.BAD_FIELD,
+        "tenant: not in the catalog; add tenants/<tenant>.yaml or correct the event's `tenant`",
+    )
+
+
+def _whole(context: DecisionContext, event: Event, now_ms: int) -> WholeEvent:
+    return WholeEvent(event, now_ms, context.version_of(event.tenant))
 
 
 def _duplicate(context: DecisionContext, decision: Decision, event: Event, now_ms: int, first: str) -> None:
     """Suppress a duplicate; a copy of the very same record has its outcomes already."""
     if first != str(event.origin):
-        whole = WholeEvent(event, now_ms, context.version)
+        whole = _whole(context, event, now_ms)
         finish(decision, whole, Suppress(Reason.DUPLICATE, {"original": first}))

@@ -15,6 +15,11 @@ from tocsin.model.profile import Profile
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason
 
+_OVERTAKEN = (
+    "version: {}, and version {} was applied before; write the newest profile anew if it does not follow,"
+    " because compaction keeps the last record of a user"
+)
+
 
 def on_profile_change(
     context: DecisionContext, record: UserRecord | None, change: ProfileChange, now_ms: int, raw: RawRecord
@@ -22,13 +27,17 @@ def on_profile_change(
     """Apply what is sound of a record of `profiles`; what is not is dead-lettered with its cure.
 
     A profile of a tenant that is not in the catalog is refused and not stored. Its erasure is applied. A
-    forwarded copy that is older than what was applied is refused: a shard without state forwards again.
+    forwarded copy that is older than what was applied is refused: a shard without state forwards again. So is
+    a profile of a lower version than one that was applied.
     """
     tenant, read_ms = change.tenant, first_read_ms(raw)
     if record is not None and is_forwarded(raw) and profiles.is_outdated(record, change.profile, read_ms):
         error = "forwarded here, older than the profile or erasure in force; write the newest profile anew"
         return Decision(record, dead_letters=[DeadLetter(raw, Reason.OUTDATED, error)])
-    if change.profile is not None and tenant not in context.defaults:
+    if change.profile is not None and record is not None and profiles.is_overtaken(record, change.profile):
+        error = _OVERTAKEN.format(change.profile.version, record.written_version)
+        return Decision(record, dead_letters=[DeadLetter(raw, Reason.OUTDATED, error)])
+    if change.profile is not None and tenant not in context.defaults and tenant not in context.faulty:
         error = "tenant: not in the catalog; add tenants/<tenant>.yaml or correct the key, then replay"
         return Decision(record, dead_letters=[DeadLetter(raw, Reason.BAD_FIELD, error)])
     had_text = record is not None and record.has_text
@@ -65,9 +74,8 @@ def on_profile(
     known = record is not None and not record.is_nobody()
     found = record if record is not None else UserRecord()
     decision = Decision(found)
-    defaults, before = context.defaults_for(tenant), found.contact_points
-    written = found.written_version
-    changed = profiles.adopt(found, user, profile, defaults.preferences)
+    before, written = found.contact_points, found.written_version
+    changed = profiles.adopt(found, user, profile)
     decision.touched = changed or found.written_version > written
     if changed:
         found.profile_ms = max(read_ms, found.profile_ms)
@@ -112,13 +120,13 @@ def _erase(
         return decision
     decision.touched = True
     decision.profile_version = -now_ms
-    erased = Suppress(Reason.ERASED)
+    erased, version = Suppress(Reason.ERASED), context.version_of(tenant)
     if record.waiting:
         decision.cancelled_timers.append(CancelTimer(PROFILE_TIMER, record.waiting[0].deadline_ms))
     for one in record.waiting:
         event = waiting.read(one.event, tenant, user).event
-        finish(decision, WholeEvent(event, now_ms, context.version), erased)
+        finish(decision, WholeEvent(event, now_ms, version), erased)
     for timer_id, ref in record.holds.items():
         decision.cancelled_timers.append(CancelTimer(timer_id, ref.due_ms))
-        finish(decision, HeldSubject(ref, tenant, user, now_ms, context.version), erased)
+        finish(decision, HeldSubject(ref, tenant, user, now_ms, version), erased)
     return decision

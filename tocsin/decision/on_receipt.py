@@ -36,7 +36,8 @@ def on_receipt(
             decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, receipts.NO_TARGET))
     elif kind.opts_out:
         record = _opt_out(context, decision, record, receipt)
-    outcome = receipts.receipt_outcome(receipt, kind, raw, targets, now_ms, context.version)
+    version = context.version_of(receipt.tenant)
+    outcome = receipts.receipt_outcome(receipt, kind, raw, targets, now_ms, version)
     decision.outcomes.append(outcome)
     level = receipts.level_of(receipt, kind)
     if level and receipt.notification_id and record is not None and not record.is_nobody():
@@ -131,7 +132,8 @@ def on_address_report(
         decision.record = record = record or UserRecord()
         decision.touched = _set_blocks(context, record, receipt, kind, targets, now_ms)
     if report.is_logged and kind.status is not None:
-        outcome = receipts.receipt_outcome(receipt, kind, raw, targets, now_ms, context.version)
+        version = context.version_of(receipt.tenant)
+        outcome = receipts.receipt_outcome(receipt, kind, raw, targets, now_ms, version)
         decision.outcomes.append(outcome)
     return decision
 
@@ -164,5 +166,5 @@ def _cancel(
     decision.touched = True
     on_unsent(context, decision, record, receipt.tenant, unsent_hold(ref), now_ms)
     decision.cancelled_timers.append(CancelTimer(timer_id, ref.due_ms))
-    subject = HeldSubject(ref, receipt.tenant, receipt.user, now_ms, context.version)
+    subject = HeldSubject(ref, receipt.tenant, receipt.user, now_ms, context.version_of(receipt.tenant))
     finish(decision, subject, Cancel(Reason.NONE, {"receipt": receipt.kind}))

@@ -9,6 +9,7 @@ from tocsin.decision.context import DecisionContext
 from tocsin.decision.decider import decide, finish
 from tocsin.decision.effects import Decision, settled
 from tocsin.decision.evaluation import Evaluation, Stage
+from tocsin.decision.faulty import hold_message
 from tocsin.decision.on_unsent import on_unsent
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.recipient import Recipient, contact_point, for_returned
@@ -70,9 +71,11 @@ def _decide(
     now_ms: int,
 ) -> None:
     retry, message = held.retry, held.retry.message
-    subject = MessageSubject(retry, now_ms, context.version, held.round)
+    subject = MessageSubject(retry, now_ms, context.version_of(message.tenant), held.round)
     if recipient is None:
         return finish(decision, subject, Suppress(Reason.ERASED))
+    if message.tenant in context.faulty:
+        return hold_message(decision, record, subject)
     notification = context.catalog.notification(message.tenant, message.notification)
     channel = notification.channel(message.channel) if notification else None
     if notification is None or channel is None:

@@ -45,7 +45,7 @@ def digest_due(context: DecisionContext, due: DueTimer) -> Decision:
     ref = record.holds.pop(due.timer_id)
     assert ref.digest is not None, "a timer of this kind has the numbers of a digest"
     decision = Decision(record, True)
-    gone = HeldSubject(ref, due.tenant, due.user, due.now_ms, context.version)
+    gone = HeldSubject(ref, due.tenant, due.user, due.now_ms, context.version_of(due.tenant))
     try:
         first = event_of(held)
     except DecodeError as error:
@@ -59,7 +59,7 @@ def digest_due(context: DecisionContext, due: DueTimer) -> Decision:
 
 def wait_over(context: DecisionContext, due: DueTimer) -> Decision:
     """End the wait of events whose profile did not come in time; the others wait on."""
-    return waiting.end_wait(due.record, due.tenant, due.user, due.now_ms, context.version)
+    return waiting.end_wait(due.record, due.tenant, due.user, due.now_ms, context.version_of(due.tenant))
 
 
 TIMERS: Final[Mapping[TimerKind, Callable[[DecisionContext, DueTimer], Decision]]] = {
@@ -78,7 +78,7 @@ def _held_due(context: DecisionContext, due: DueTimer, stage: Stage) -> Decision
     assert isinstance(held, HeldEvent), "a timer of this kind has the payload of an event"
     ref = record.holds.pop(due.timer_id, None) or _ref(due, held)
     decision = Decision(record, True)
-    gone = HeldSubject(ref, due.tenant, due.user, now_ms, context.version)
+    gone = HeldSubject(ref, due.tenant, due.user, now_ms, context.version_of(due.tenant))
     _decide_held(context, decision, record, gone, held, stage)
     again = record.holds.get(due.timer_id)
     if not decision.messages and not (again is None and _has_parts(decision)):

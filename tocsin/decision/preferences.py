@@ -1,49 +1,49 @@
-"""Preferences: the choices of a user merged with the tenant's defaults, and what they refuse.
+"""Preferences: what a user's choices refuse, and what the tenant's defaults refuse where there is no choice.
 
-Every switch that is off refuses. A record keeps the keys of these switches: `*` everything, `channel:<c>`,
-`notification:<n>`, `category:<k>`, `category:<k>:<c>` one channel of a category. Where the user has not
-chosen, the tenant's defaults hold; they are merged in when the profile comes.
+A no of the user refuses, at whatever level it is. A record keeps the keys of these switches: `*` everything,
+`channel:<c>`, `notification:<n>`, `category:<k>`, and `notification:<n>:<c>` or `category:<k>:<c>` for one
+channel. A no of the defaults refuses unless the user has said yes as `tocsin.catalog.defaults` tells. The
+defaults are those of the catalog in force, so a record does not hold them. It holds digests of what the user
+turned on.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from tocsin.catalog.spec import DefaultPreferences
+from tocsin.catalog.defaults import DefaultOff
 from tocsin.model.profile import Preferences
 from tocsin.model.statuses import CHANNELS, Reason
-from tocsin.model.switches import ALL_OFF, category_key, channel_key, notification_key
+from tocsin.model.switches import ALL_OFF, category_key, channel_key, holds, notification_key, packed
 
-Switch = bool | dict[str, bool]
-
-
-def switched_off(chosen: Preferences, defaults: DefaultPreferences) -> tuple[str, ...]:
-    """Return the keys of all that is off, sorted: the user's choice where there is one, else the default."""
-    channels = {str(name): on for name, on in defaults.channels.items()} | chosen.channels
-    notifications = {**defaults.notifications, **chosen.notifications}
-    off = [channel_key(name) for name, on in channels.items() if not on]
-    off += [notification_key(name) for name, on in notifications.items() if not on]
-    if not chosen.enabled:
-        off.append(ALL_OFF)
-    for name in chosen.categories.keys() | defaults.categories.keys():
-        off += _category_off(name, chosen.categories.get(name, {}), _default(defaults, name))
-    return tuple(sorted(off))
+Switch = bool | Mapping[str, bool]
 
 
-def _default(defaults: DefaultPreferences, category: str) -> Switch:
-    found = defaults.categories.get(category, True)
-    return found if isinstance(found, bool) else {str(name): on for name, on in found.items()}
+def switched_off(chosen: Preferences) -> tuple[str, ...]:
+    """Return the keys of all that a user has turned off, sorted."""
+    keys = [key for key, on in _switches(chosen) if not on]
+    return tuple(sorted(keys if chosen.enabled else [*keys, ALL_OFF]))
 
 
-def _category_off(category: str, chosen: Switch, default: Switch) -> list[str]:
-    if isinstance(chosen, bool):
-        return [] if chosen else [category_key(category)]
-    on = {name: chosen.get(name, _on(default, name)) for name in CHANNELS}
-    if not any(on.values()):
-        return [category_key(category)]
-    return [category_key(category, name) for name in CHANNELS if not on[name]]
+def switched_on(chosen: Preferences) -> bytes:
+    """Return the digests of all that a user has turned on."""
+    return packed(key for key, on in _switches(chosen) if on)
 
 
-def _on(switch: Switch, channel: str) -> bool:
-    return switch if isinstance(switch, bool) else switch.get(channel, True)
+def _switches(chosen: Preferences) -> Iterator[tuple[str, bool]]:
+    yield from ((channel_key(name), on) for name, on in chosen.channels.items())
+    for name, switch in chosen.categories.items():
+        yield from _spread(switch, category_key, name)
+    for name, switch in chosen.notifications.items():
+        yield from _spread(switch, notification_key, name)
+
+
+def _spread(switch: Switch, key: Callable[[str, str], str], name: str) -> Iterator[tuple[str, bool]]:
+    """Yield a switch, or its values by channel; off on every channel is off as a whole."""
+    if isinstance(switch, bool):
+        yield key(name, ""), switch
+    elif all(switch.get(channel) is False for channel in CHANNELS):
+        yield key(name, ""), False
+    else:
+        yield from ((key(name, channel), on) for channel, on in switch.items())
 
 
 def refusal(off: Collection[str], notification: str, category: str) -> Reason:
@@ -55,8 +55,18 @@ def refusal(off: Collection[str], notification: str, category: str) -> Reason:
     return Reason.CATEGORY_OFF if category in off else Reason.NONE
 
 
-def channel_refusal(off: Collection[str], channel: str, category_channel: str) -> Reason:
-    """Return why one channel may not be used; NONE if it may. Takes the keys of both."""
-    if category_channel in off:
+def channel_refusal(off: Collection[str], channel: str, category: str, notification: str) -> Reason:
+    """Return why one channel may not be used; NONE if it may. Takes the keys of all three on the channel."""
+    if notification in off:
+        return Reason.NOTIFICATION_OFF
+    if category in off:
         return Reason.CATEGORY_OFF
     return Reason.CHANNEL_OFF if channel in off else Reason.NONE
+
+
+def default_refusal(defaults: Sequence[DefaultOff], chosen: bytes) -> Reason:
+    """Return why the defaults refuse, given the digests of what the user turned on; NONE if they do not."""
+    for default in defaults:
+        if not any(holds(chosen, key) for key in default.unless):
+            return default.reason
+    return Reason.NONE

@@ -1,8 +1,7 @@
 """Takes a profile over into a user's record: contact points, preferences, and a version that always grows."""
 
 from tocsin.catalog.scalars import daily_minute
-from tocsin.catalog.spec import DefaultPreferences
-from tocsin.decision.preferences import switched_off
+from tocsin.decision.preferences import switched_off, switched_on
 from tocsin.decision.recipient import profile_contact_points
 from tocsin.decision.user_state import UserRecord
 from tocsin.model.profile import Profile
@@ -13,13 +12,22 @@ def is_outdated(record: UserRecord, profile: Profile | None, read_ms: int) -> bo
 
     A higher version than any before is newer, whatever the clock of its producer said.
     """
-    if record.version and profile is not None and profile.version > record.version:
+    newest = record.written_version or record.version
+    if newest and profile is not None and profile.version > newest:
         return False
     return read_ms < record.profile_ms
 
 
-def adopt(record: UserRecord, user: str, profile: Profile, defaults: DefaultPreferences) -> bool:
-    """Take a profile over; the tenant's defaults fill what the user has not chosen.
+def is_overtaken(record: UserRecord, profile: Profile) -> bool:
+    """Return whether a profile of a higher version was applied already.
+
+    Profiles without a version, and those of one version, hold in the order of the topic.
+    """
+    return 0 < profile.version < record.written_version
+
+
+def adopt(record: UserRecord, user: str, profile: Profile) -> bool:
+    """Take a profile over.
 
     The version grows with every change, also where the producer forgot to raise it: messages that were
     decided before must not pass for fresh ones. Of an equal profile written again only the producer's version
@@ -37,7 +45,8 @@ def adopt(record: UserRecord, user: str, profile: Profile, defaults: DefaultPref
         profile_contact_points(user, profile),
         profile.locale,
         profile.timezone,
-        switched_off(chosen, defaults),
+        switched_off(chosen),
+        switched_on(chosen),
         int(snoozed.timestamp() * 1000) if snoozed else 0,
         daily_minute(hours.start) if hours else -1,
         daily_minute(hours.end) if hours else -1,
@@ -49,6 +58,7 @@ def adopt(record: UserRecord, user: str, profile: Profile, defaults: DefaultPref
         record.locale,
         record.timezone,
         record.switched_off,
+        record.switched_on,
         record.snoozed_until_ms,
         record.quiet_start_min,
         record.quiet_end_min,
@@ -63,6 +73,7 @@ def _content(record: UserRecord) -> tuple[object, ...]:
         record.locale,
         record.timezone,
         record.switched_off,
+        record.switched_on,
         record.snoozed_until_ms,
         record.quiet_start_min,
         record.quiet_end_min,

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tocsin.catalog.spec import DefaultPreferences, TenantSpec
-from tocsin.decision.preferences import switched_off
+from tocsin.catalog.spec import TenantSpec
 from tocsin.decision.user_state import ContactPoint, UserRecord
 from tocsin.formats.profiles import CURES
 from tocsin.model.channels import CHANNELS, ContactKind
@@ -20,7 +19,7 @@ from tocsin.model.event import Recipient as InlineContact
 from tocsin.model.ids import target_id
 from tocsin.model.locales import resolve as resolve_locale
 from tocsin.model.message import Message, Retry, Target
-from tocsin.model.profile import Device, Preferences, Profile
+from tocsin.model.profile import Device, Profile
 from tocsin.model.statuses import Reason
 from tocsin.model.zones import resolve as resolve_zone
 
@@ -34,16 +33,11 @@ _NO_ZONE = f"recipient.timezone: no zone of IANA, left out: the tenant's applies
 
 
 class TenantDefaults(NamedTuple):
-    """What holds for the recipients of a tenant who have not chosen otherwise.
-
-    `switched_off` are the keys of the switches that are off for somebody without a profile.
-    """
+    """What holds for the recipients of a tenant who have not chosen otherwise. Preferences are compiled."""
 
     locale: str
     timezone: str
     quiet_hours: tuple[int, int] | None
-    preferences: DefaultPreferences
-    switched_off: tuple[str, ...]
 
 
 def defaults_of(tenant: TenantSpec) -> TenantDefaults:
@@ -53,8 +47,6 @@ def defaults_of(tenant: TenantSpec) -> TenantDefaults:
         tenant.locale,
         tenant.timezone,
         (hours.start_min, hours.end_min) if hours else None,
-        tenant.preferences,
-        switched_off(Preferences(), tenant.preferences),
     )
 
 
@@ -67,10 +59,12 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
         locale: the recipient's, or else the tenant's; `own_locale` is empty where he has not chosen.
         timezone: the recipient's, or else the tenant's; `own_timezone` is empty where he has not chosen.
         quiet_hours: start and end in minutes of the day, the recipient's or else the tenant's; None for none.
-        switched_off: keys of `tocsin.model.switches`, defaults included.
+        switched_off: keys of `tocsin.model.switches` that the recipient has turned off.
         snoozed_until_ms: nothing is wanted before; 0 without a snooze.
         blocked: key of a refused contact point -> the time of the refusal; negative once it was lifted.
         faults: what was left out of an inline recipient, each with field and cure; empty for nothing.
+        switched_on: digests of what the recipient has turned on; None where `switched_off` holds the tenant's
+            defaults, too.
     """
 
     version: int
@@ -84,6 +78,7 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
     snoozed_until_ms: int
     blocked: Mapping[str, int]
     faults: str = ""
+    switched_on: bytes | None = b""
 
 
 def for_event(state: UserRecord, event: Event, defaults: TenantDefaults) -> Recipient | None:
@@ -121,6 +116,8 @@ def for_known(state: UserRecord, defaults: TenantDefaults) -> Recipient:
         (*state.switched_off, *state.opt_outs) if state.opt_outs else state.switched_off,
         state.snoozed_until_ms,
         state.blocked,
+        "",
+        state.switched_on,
     )
 
 
@@ -144,7 +141,7 @@ def _inline(
         tag or defaults.locale,
         zone or defaults.timezone,
         defaults.quiet_hours,
-        (*defaults.switched_off, *state.opt_outs),
+        state.opt_outs,
         0,
         state.blocked,
         " | ".join(faults),

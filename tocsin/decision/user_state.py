@@ -118,7 +118,7 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     Attributes:
         version: effective version of the profile, growing with each change; 0 without a profile.
         contact_points: in the profile's order; in-app is always one.
-        switched_off: keys of `tocsin.model.switches`; the tenant's defaults are merged in.
+        switched_off: keys of `tocsin.model.switches` that the user has turned off.
         quiet_start_min: start of the user's own quiet hours, minute of the day; -1: the tenant's apply.
         blocked: key of a contact point that a provider refused or reported dead -> the time of the report;
             after the block was lifted, the time of that, negative.
@@ -137,6 +137,8 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
         has_text: whether the store keeps the text of the profile for corrections.
         written_version: the highest version of a profile that its producer wrote; 0 for none.
         failed: what was counted in limits and not sent (`tocsin.decision.slots`).
+        switched_on: digests of what the user has turned on; None in records of releases before 0.2, where the
+            tenant's defaults of that time are merged into `switched_off`.
     """
 
     version: int = 0
@@ -161,6 +163,7 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     has_text: bool = False
     written_version: int = 0
     failed: bytes = b""
+    switched_on: bytes | None = None
 
     def naming(self, origin: Origin) -> tuple[str, ...]:
         """Return the names of declared topics, the origin's among them if it is one and there is room."""

@@ -282,8 +282,8 @@ class _FieldReader:
         return Preferences(
             enabled=self._switch("preferences.enabled", given.get("enabled", True)) and groups,
             channels=self._switches("preferences.channels", given.get("channels", {})),
-            categories=self._categories(given.get("categories", {})),
-            notifications=self._switches("preferences.notifications", given.get("notifications", {})),
+            categories=self._groups("preferences.categories", given.get("categories", {})),
+            notifications=self._groups("preferences.notifications", given.get("notifications", {})),
             snoozed_until=self._moment("preferences.snoozed_until", given.get("snoozed_until")),
         )
 
@@ -299,14 +299,13 @@ class _FieldReader:
             return {}
         return {name: self._switch(_in(place, name), on) for name, on in value.items() if on is not None}
 
-    def _categories(self, value: object) -> dict[str, bool | dict[str, bool]]:
+    def _groups(self, place: str, value: object) -> dict[str, bool | dict[str, bool]]:
         if not isinstance(value, dict):
-            self.fault("preferences.categories", "not an object of switches, all counts as off")
+            self.fault(place, "not an object of switches, all counts as off")
             return {}
-        return {name: self._category(name, on) for name, on in value.items() if on is not None}
+        return {name: self._group(_in(place, name), on) for name, on in value.items() if on is not None}
 
-    def _category(self, name: str, value: object) -> bool | dict[str, bool]:
-        place = _in("preferences.categories", name)
+    def _group(self, place: str, value: object) -> bool | dict[str, bool]:
         return self._switches(place, value) if isinstance(value, dict) else self._switch(place, value)
 
     def _moment(self, place: str, value: object) -> Any:

@@ -20,12 +20,15 @@ class Device(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Preferences(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the user allows, from general to special. A category is a switch, or a switch a channel."""
+    """What the user allows, from general to special.
+
+    A category or notification is a switch, or a switch a channel.
+    """
 
     enabled: bool = True
     channels: dict[str, bool] = {}
     categories: dict[str, bool | dict[str, bool]] = {}
-    notifications: dict[str, bool] = {}
+    notifications: dict[str, bool | dict[str, bool]] = {}
     snoozed_until: Moment | None = None
 
 

@@ -73,6 +73,7 @@ class Reason(StrEnum):
     ERASED = "erased"
     MISSED = "missed"
     SEEN = "seen"
+    TENANT_INACTIVE = "tenant_inactive"
     # held
     QUIET_HOURS = "quiet_hours"
     SEND_WINDOW = "send_window"
@@ -97,6 +98,7 @@ class Reason(StrEnum):
     NO_SUBJECT = "no_subject"
     TIME_OUT_OF_RANGE = "time_out_of_range"
     BAD_EXPRESSION = "bad_expression"
+    BAD_CATALOG = "bad_catalog"
     UNKNOWN_USER = "unknown_user"
     FORWARD_LOOP = "forward_loop"
     OUTDATED = "outdated"
@@ -130,6 +132,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.ERASED: "The user was erased.",
     Reason.MISSED: "An occurrence of the schedule was missed; the detail names the one that came instead.",
     Reason.SEEN: "The user has seen it on another channel; the detail names the receipt.",
+    Reason.TENANT_INACTIVE: "The tenant is inactive: nothing is sent for it.",
     Reason.QUIET_HOURS: "It is held until the user's quiet hours end.",
     Reason.SEND_WINDOW: "It is held until the hours begin in which it, or its channel, may be sent.",
     Reason.SCHEDULED: "It is held until the time asked for.",
@@ -150,6 +153,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.NO_SUBJECT: "The event names no user: it has neither a subject nor a recipient.",
     Reason.TIME_OUT_OF_RANGE: "The event's time is too far in the past or the future.",
     Reason.BAD_EXPRESSION: "An expression of the catalog failed on this event.",
+    Reason.BAD_CATALOG: "The files of the tenant have mistakes: nothing is decided until they are fixed.",
     Reason.UNKNOWN_USER: "No profile came within the time events wait for one.",
     Reason.FORWARD_LOOP: "The record was forwarded to this partition and does not belong here either.",
     Reason.OUTDATED: "A newer profile or an erasure of this user was read before.",

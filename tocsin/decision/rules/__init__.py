@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from tocsin.catalog.compile import CompiledNotification
 from tocsin.decision.evaluation import Rule, Stage
+from tocsin.decision.rules.active_tenant import active_tenant
 from tocsin.decision.rules.backoff import backoff
 from tocsin.decision.rules.channel_window import channel_window
 from tocsin.decision.rules.contact_points import usable
@@ -65,6 +66,7 @@ class Entry(NamedTuple):
 
 
 ORDER: Final[tuple[Entry, ...]] = (
+    Entry(active_tenant, Level.NOTIFICATION, applies=lambda n: n.inactive),
     Entry(duplicate_key, Level.NOTIFICATION, frozenset({EVENT}), lambda n: n.dedup_key is not None),
     Entry(answered, Level.NOTIFICATION, frozenset({PART}), lambda n: n.tracked),
     Entry(seen, Level.NOTIFICATION, frozenset({PART, RETURNED}), lambda n: n.stop_when_seen),

@@ -1,26 +1,47 @@
-"""Preferences: what the recipient, or else the tenant by default, has switched off.
+"""Preferences: what the recipient has switched off, or else the tenant by default.
 
 A notification of a required category passes them; the registry does not ask them about one.
 """
 
+from collections.abc import Sequence
+from typing import Final
+
+from tocsin.catalog.defaults import DefaultOff
 from tocsin.decision import preferences
 from tocsin.decision.evaluation import Evaluation
-from tocsin.decision.verdict import PASS, Suppress, Verdict
+from tocsin.decision.verdict import PASS, Detail, Suppress, Verdict
+from tocsin.model.statuses import Reason
+
+_BY_DEFAULT: Final[Detail] = {"by": "default"}
 
 
 def notification_preferences(evaluation: Evaluation) -> Verdict:
     """Suppress what is switched off as a whole."""
     switched_off, notification = evaluation.recipient.switched_off, evaluation.notification
-    if not switched_off:
-        return PASS
-    reason = preferences.refusal(switched_off, notification.off_notification, notification.off_category)
-    return Suppress(reason) if reason else PASS
+    if switched_off:
+        reason = preferences.refusal(switched_off, notification.off_notification, notification.off_category)
+        if reason:
+            return Suppress(reason)
+    defaults = notification.off_by_default
+    return _by_default(evaluation, defaults) if defaults else PASS
 
 
 def channel_preferences(evaluation: Evaluation) -> Verdict:
     """Suppress on one channel what is switched off there."""
     switched_off, channel = evaluation.recipient.switched_off, evaluation.channel
-    if not switched_off or channel is None:
+    if channel is None:
         return PASS
-    reason = preferences.channel_refusal(switched_off, channel.off_channel, channel.off_category)
-    return Suppress(reason) if reason else PASS
+    if switched_off:
+        reason = preferences.channel_refusal(
+            switched_off, channel.off_channel, channel.off_category, channel.off_notification
+        )
+        if reason:
+            return Suppress(reason)
+    defaults = channel.off_by_default
+    return _by_default(evaluation, defaults) if defaults else PASS
+
+
+def _by_default(evaluation: Evaluation, defaults: Sequence[DefaultOff]) -> Verdict:
+    chosen = evaluation.recipient.switched_on
+    reason = preferences.default_refusal(defaults, chosen) if chosen is not None else Reason.NONE
+    return Suppress(reason, _BY_DEFAULT) if reason else PASS
