@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.decision.gate_world import DAY, HOUR, MINUTE, NOON, SECOND, World, profile, said, sent
 from tocsin.catalog.files import read
@@ -396,3 +398,60 @@ def test_what_is_no_new_notification_does_not_overflow_into_a_digest(stage: Stag
     found = evaluation("delayed", world())
     found.stage = stage
     assert digests.overflow(found, NOON + HOUR) is None
+
+
+MARKS = st.lists(
+    st.tuples(
+        st.sampled_from([0, 1, SECOND, 5 * MINUTE, 40 * MINUTE]),
+        st.sampled_from(["hourly", "sliding", "counted", "morning", "single"]),
+        st.sampled_from("kl"),
+    ),
+    max_size=40,
+)
+
+
+@given(MARKS, st.sampled_from([GatePolicy(), GatePolicy(digest_bytes=60)]))
+@settings(max_examples=60, deadline=None)
+def test_every_item_is_in_exactly_one_digest_within_its_window(
+    marks: list[tuple[int, str, str]], policy: GatePolicy
+) -> None:
+    found, at, times = world(policy=policy), 0, {}
+    for number, (pause, kind, key) in enumerate(marks):
+        at += pause
+        found.event(kind, at=at, data=item(number, key), event_id=f"i{number}")
+        times[f"i{number}"] = (kind, key if kind == "hourly" else "", NOON + at)
+    found.advance(at + 40 * DAY)
+    merged = [one for one in found.outcomes if one.status == "merged"]
+    assert sorted(one.event_id for one in merged) == sorted(times)
+    sent = {one.notification_id: one for one in found.messages}
+    members: dict[str, list[Outcome]] = {nid: [] for nid in sent}
+    for one in merged:
+        members[str(one.detail["into"])].append(one)
+    for nid, items in members.items():
+        check_digest(sent[nid], [times[one.event_id] for one in items], items)
+    assert len(found.messages) == len(sent)
+    assert not found.timers
+    assert not found.kept
+
+
+def check_digest(message: Message, times: list[tuple[str, str, int]], items: list[Outcome]) -> None:
+    """One digest: its items are of one kind and key, its count is theirs, and it leaves in its time."""
+    ((kind, _),) = {(kind, key) for kind, key, _ in times}
+    assert [one.detail["item"] for one in items] == list(range(1, len(items) + 1))
+    first, last, due = times[0][2], times[-1][2], message.decided_ms
+    if message.digest:
+        data = carried(message)
+        assert data["count"] == len(items)
+        kept = [one for one in items if "left_out" not in one.detail]
+        assert (len(data["items"]), data["more"]) == (len(kept), len(items) - len(kept))
+        assert [f"i{one['n']}" for one in data["items"]] == [one.event_id for one in kept]
+    else:
+        assert (kind, len(items)) == ("single", 1)
+    full = len(items) == 3
+    assert {
+        "hourly": due == first + HOUR,
+        "sliding": due == min(last + 10 * MINUTE, first + 30 * MINUTE),
+        "counted": len(items) <= 3 and due == (last if full else first + 31 * DAY),
+        "morning": due % DAY == 8 * HOUR and due - first <= DAY,
+        "single": due == first + 2 * HOUR,
+    }[kind]

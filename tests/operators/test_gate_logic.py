@@ -96,6 +96,11 @@ class Process:
 
     def epoch(self) -> None:
         """End an epoch: store its rows together, then show it."""
+        self.store_rows()
+        self.shard.durable()
+
+    def store_rows(self) -> None:
+        """Store the rows of an epoch together."""
         row = {
             "epoch": self.shard.closing(),
             "key_group": self.logic.snapshot(),
@@ -103,7 +108,6 @@ class Process:
         }
         self.stored.clear()
         self.stored.update(row)
-        self.shard.durable()
 
 
 @pytest.fixture
