@@ -46,6 +46,18 @@ def test_an_event_without_a_word_is_missing() -> None:
     assert "left no outcome: events/0/1" in balance.sentences()[0]
 
 
+def test_an_item_needs_the_digest_that_it_was_merged_into() -> None:
+    item = msgspec.structs.replace(word(Status.MERGED, n="n"), detail={"into": "d"})
+    balance = audited(item).reconcile()
+    assert (balance.orphaned, balance.error) == (["d"], 1)
+    assert balance.sentences() == ["1 merged into, and never decided: d"]
+    assert audited(item).reconcile(whole=False).error == 0, "the outcomes of the digest may be deleted"
+    open_digest = audited(item, word(Status.HELD, n="d")).reconcile()
+    assert (open_digest.error, open_digest.held) == (0, 1)
+    due = audited(item, word(Status.HELD, n="d"), word(Status.SUPPRESSED, n="d", channel="sms")).reconcile()
+    assert (due.error, due.settled) == (0, 1)
+
+
 def test_an_event_its_shard_has_not_read_is_not_missing() -> None:
     made = Audit()
     made.event("events/0/9", read=False)
@@ -164,10 +176,10 @@ def test_what_is_held_or_flies_counts_of_events_that_are_there() -> None:
 
 def test_recalled_words_explain_what_the_topics_do_not() -> None:
     made = audited(events=2, published=("m",))
-    assert made.unexplained() == ({"events/0/1", "events/0/2"}, {"m"})
+    assert made.unexplained() == ({"events/0/1", "events/0/2"}, {"m"}, set())
     made.recall(word(Status.SENT, n="n", m="m", attempt=1))
     made.recall(word(Status.ADMITTED, n="n", m="m"))
-    assert made.unexplained() == ({"events/0/2"}, set())
+    assert made.unexplained() == ({"events/0/2"}, set(), set())
     assert (made.reconcile().recalled, made.reconcile().missing) == (2, ["events/0/2"])
 
 

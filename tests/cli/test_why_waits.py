@@ -103,6 +103,18 @@ def test_a_hold_before_routing_is_over_once_there_are_messages(why: Why) -> None
     assert "waits for its turn" in said
 
 
+def test_an_item_names_its_digest_and_a_digest_its_items(why: Why) -> None:
+    """A digest is a notification of its own: an item leads there, and from there back to all items."""
+    whole: dict[str, Any] = {"message_id": "", "channel": "*"}
+    into = {"detail": {"into": "n-digest", "item": 1}}
+    why.log(outcome("digest", "held", NOW_MS, reason="digest", detail={"due_ms": NOW_MS + HOUR_MS}, **whole))
+    why.log(outcome("item", "merged", NOW_MS, **into, **whole), outcome("other", "merged", NOW_MS, **whole))
+    assert "`tocsin why n-digest` says what became of it" in why.ask("n-item")
+    said = why.ask("n-digest")
+    assert ("held " in said, said.count("merged ")) == (True, 1)
+    assert "item 1" in said
+
+
 def test_programs_read_it_too(why: Why) -> None:
     why.log(outcome("ann", "admitted", NOW_MS))
     (row,) = json.loads(why.ask("--user", "ann", "--json"))

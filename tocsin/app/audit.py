@@ -39,6 +39,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
         resent: ids of messages that were sent again although an earlier attempt may have arrived; no fault,
             since the policy for unknown outcomes asks for it.
         undecodable: records of message and outcome topics that cannot be decoded; no fault.
+        orphaned: notification ids that items were merged into and that have no outcome.
         words: outcomes by status.
         reasons: outcomes by reason.
     """
@@ -60,12 +61,13 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     undecodable: int
     words: dict[str, int]
     reasons: dict[str, int]
+    orphaned: list[str] = []
 
     @property
     def error(self) -> int:
         """Number of faults; 0 if no event is lost or doubled."""
         faults = len(self.missing) + len(self.doubled) + len(self.unsent) + len(self.unannounced)
-        return faults + max(0, self.untracked)
+        return faults + len(self.orphaned) + max(0, self.untracked)
 
     def sentences(self) -> list[str]:
         """Describe each kind of fault that was found, with examples."""
@@ -74,6 +76,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
             "more than one final outcome": self.doubled,
             "admitted and in no message topic": self.unsent,
             "in a message topic and never admitted": self.unannounced,
+            "merged into, and never decided": self.orphaned,
         }
         lines = [f"{len(ids)} {what}: {', '.join(ids[:_SHOWN])}" for what, ids in kinds.items() if ids]
         if self.untracked > 0:
@@ -94,10 +97,12 @@ class Unexplained(NamedTuple):
     Attributes:
         origins: events that were read and have no outcome.
         messages: ids of messages in a message topic without an `admitted` or a final outcome.
+        digests: ids of notifications that items were merged into, without an outcome.
     """
 
     origins: set[str]
     messages: set[str]
+    digests: set[str]
 
 
 class Audit:
@@ -124,6 +129,8 @@ class Audit:
         self._admitted: set[str] = set()
         self._tried: set[str] = set()
         self._resent: set[str] = set()
+        self._merged_into: set[str] = set()
+        self._notifications: set[str] = set()
         self._recalled = 0
         self._undecodable = 0
 
@@ -155,6 +162,9 @@ class Audit:
         if outcome.reason:
             self._reasons[outcome.reason] += 1
         self._origins.add(outcome.origin)
+        self._notifications.add(outcome.notification_id)
+        if outcome.status == Status.MERGED and "into" in outcome.detail:
+            self._merged_into.add(str(outcome.detail["into"]))
         subject = _subject(outcome)
         if outcome.status in FINAL:
             self._finals.setdefault(subject, set()).add(outcome.outcome_id)
@@ -192,7 +202,9 @@ class Audit:
     def unexplained(self) -> Unexplained:
         """List events and messages without outcomes: they are lost, or Kafka has deleted their outcomes."""
         return Unexplained(
-            self._events - self._origins, self._published - self._admitted - self._finals.keys()
+            self._events - self._origins,
+            self._published - self._admitted - self._finals.keys(),
+            self._merged_into - self._notifications,
         )
 
     @property
@@ -225,11 +237,12 @@ class Audit:
             waiting=len(self._seen - self._tracked - (there or set())),
             untracked=-1 if there is None else len(self._tracked - there),
             recalled=self._recalled,
-            unjudged=0 if whole else len(lost.origins) + len(lost.messages),
+            unjudged=0 if whole else sum(map(len, lost)),
             resent=sorted(self._resent),
             undecodable=self._undecodable,
             words=dict(self._statuses),
             reasons=dict(self._reasons),
+            orphaned=sorted(lost.digests) if whole else [],
         )
 
     def _waiting(self) -> tuple[set[str], set[str]]:

@@ -35,6 +35,7 @@ ORDER BY at_ms DESC, attempt DESC
 # Words older than the oldest event are those of a topic of the same name that is gone.
 _OF_ORIGINS = "origin IN %(ids)s AND (received_ms = 0 OR received_ms >= %(since_ms)s)"
 _OF_MESSAGES = "message_id IN %(ids)s"
+_OF_DIGESTS = "notification_id IN %(ids)s"
 
 
 def fill(
@@ -98,8 +99,8 @@ def _advance(say: "Progress | None", what: str) -> None:
 
 def recall(audit: Audit, client: Client, since_ms: int) -> None:
     """Enter what ClickHouse holds of what the topics leave unexplained; the oldest event is of `since_ms`."""
-    origins, messages = audit.unexplained()
-    for condition, ids in ((_OF_ORIGINS, sorted(origins)), (_OF_MESSAGES, sorted(messages))):
+    conditions = (_OF_ORIGINS, _OF_MESSAGES, _OF_DIGESTS)
+    for condition, ids in zip(conditions, map(sorted, audit.unexplained()), strict=True):
         for at in range(0, len(ids), _AT_ONCE):
             bound = {"ids": tuple(ids[at : at + _AT_ONCE]), "since_ms": since_ms}
             for row in client.query(_RECALLED.format(condition=condition), parameters=bound).named_results():

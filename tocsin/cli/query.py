@@ -13,7 +13,7 @@ from dashboards import store
 from tocsin.app.settings import Settings
 from tocsin.cli.output import FAULT, console, fail, print_json, print_table
 from tocsin.cli.waiting import ask_failing, moment, open_rows, waits_for
-from tocsin.model.statuses import SENTENCES
+from tocsin.model.statuses import SENTENCES, Status
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="print JSON")]
 TenantFlag = Annotated[str, typer.Option(help="tenant")]
@@ -79,7 +79,8 @@ SELECT at, status, reason, notification, channel, provider, code, attempt, detai
 FROM outcomes FINAL
 WHERE tenant = {tenant:String}
   AND ({user:String} = '' OR user = {user:String})
-  AND ({id:String} = '' OR {id:String} IN (notification_id, message_id, event_id, origin))
+  AND ({id:String} = '' OR {id:String} IN (notification_id, message_id, event_id, origin)
+    OR (status = 'merged' AND {id:String} = JSONExtractString(detail, 'into')))
 ORDER BY received_ms DESC, at_ms, attempt, status
 LIMIT {limit:UInt32}
 """
@@ -159,9 +160,12 @@ def explain(row: dict[str, Any]) -> None:
         # A receipt may carry a word of its provider's own, which has no sentence.
         sentence = SENTENCES.get(row["reason"])
         console.print(Text(f"{'':21}{row['reason']}" + (f": {sentence}" if sentence else "")), soft_wrap=True)
+    detail = jsonlib.loads(row["detail"] or "{}")
+    if row["status"] == Status.MERGED and "into" in detail:
+        into = f"`tocsin why {detail['into']}` says what became of it"
+        console.print(Text(f"{'':21}{into}"), soft_wrap=True)
     if row.get("waits"):
         console.print(Text(f"{'':21}{row['waits']}", style="bold"), soft_wrap=True)
-    detail = jsonlib.loads(row["detail"] or "{}")
     if detail:
         numbers = ", ".join(_number(key, value) for key, value in detail.items())
         console.print(Text(f"{'':21}{numbers}", style="dim"), soft_wrap=True)
