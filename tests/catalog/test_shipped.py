@@ -26,7 +26,9 @@ CHANNELS = {
     "flight_departed": ("inapp",),
     "flight_landed": ("inapp",),
     "offer": ("email", "push"),
+    "small_delays": ("inapp",),
 }
+DIGESTS = {"small_delays"}
 
 
 @lru_cache(1)
@@ -41,7 +43,8 @@ def renderer() -> Renderer:
 
 
 def samples(name: str) -> list[dict[str, object]]:
-    loaded: list[dict[str, object]] = json.loads((CATALOG / "templates" / name / "sample.json").read_text())
+    file = "digest.json" if name in DIGESTS else "sample.json"
+    loaded: list[dict[str, object]] = json.loads((CATALOG / "templates" / name / file).read_text())
     return loaded
 
 
@@ -69,6 +72,7 @@ def render(name: str, channel: str, locale: str, sample: dict[str, object]) -> C
         received_ms=0,
         decided_ms=0,
         origin=Origin("events", 0, 0),
+        digest=name in DIGESTS,
     )
     return renderer().render(message)
 
