@@ -26,7 +26,7 @@ CHANNELS = {
     "flight_departed": ("inapp",),
     "flight_landed": ("inapp",),
     "offer": ("email", "push"),
-    "small_delays": ("inapp",),
+    "small_delays": ("push", "inapp"),
 }
 DIGESTS = {"small_delays"}
 

@@ -34,11 +34,14 @@ def as_notification(
     assert held.digest is not None, "a timer of this kind has the payload of a digest"
     event = _event(first, held.digest.key, digest, due)
     mark = HeldDigest(due.now_ms, channels=digest.channels)
-    return replace(held, raw=rewritten(event), received_ms=due.now_ms, digest=mark), event
+    return replace(held, raw=rewritten(event), digest=mark), event
 
 
 def _event(first: Event, key: str, digest: DigestRef, due: DueTimer) -> Event:
-    """Make the event of a digest: its first item's, as of now, with the data that templates get."""
+    """Make the event of a digest: its first item's, as of now, with the data that templates get.
+
+    Its latency counts from when the first item was received, as that of anything held does.
+    """
     more = digest.count - len(due.kept)
     data = b'{"items":[%b],"count":%d,"more":%d,"key":%b}' % (
         b",".join(due.kept),
@@ -50,7 +53,6 @@ def _event(first: Event, key: str, digest: DigestRef, due: DueTimer) -> Event:
         first,
         data=msgspec.Raw(data),
         time_ms=due.now_ms,
-        received_ms=due.now_ms,
         send_at_ms=None,
         expires_ms=None,
     )
