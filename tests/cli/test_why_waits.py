@@ -106,7 +106,7 @@ def test_a_hold_before_routing_is_over_once_there_are_messages(why: Why) -> None
 def test_an_item_names_its_digest_and_a_digest_its_items(why: Why) -> None:
     """A digest is a notification of its own: an item leads there, and from there back to all items."""
     whole: dict[str, Any] = {"message_id": "", "channel": "*"}
-    into = {"detail": {"into": "n-digest", "item": 1}}
+    into: dict[str, Any] = {"detail": {"into": "n-digest", "item": 1}}
     why.log(outcome("digest", "held", NOW_MS, reason="digest", detail={"due_ms": NOW_MS + HOUR_MS}, **whole))
     why.log(outcome("item", "merged", NOW_MS, **into, **whole), outcome("other", "merged", NOW_MS, **whole))
     assert "`tocsin why n-digest` says what became of it" in why.ask("n-item")

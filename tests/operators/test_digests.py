@@ -107,11 +107,13 @@ def left(path: Path) -> list[bytes]:
 def told(records: list[Any]) -> dict[str, bytes]:
     """What came out, by id; copies must be equal."""
     found: dict[str, bytes] = {}
-    for record in (one for one in records if isinstance(one, OutRecord) and one.value):
-        kind = Outcome if record.topic == topics.OUTCOMES else Message
-        known = msgspec.json.decode(record.value, type=kind)
-        name = known.outcome_id if isinstance(known, Outcome) else f"{known.message_id} {record.topic}"
-        assert found.setdefault(name, record.value) == record.value
+    for record in (one for one in records if isinstance(one, OutRecord)):
+        value = record.value or b""
+        if record.topic == topics.OUTCOMES:
+            name = msgspec.json.decode(value, type=Outcome).outcome_id
+        else:
+            name = f"{msgspec.json.decode(value, type=Message).message_id} {record.topic}"
+        assert found.setdefault(name, value) == value
     return found
 
 
