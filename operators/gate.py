@@ -172,7 +172,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
                 own = self._own_correction(record, entry, out) if type(entry.item) is ProfileChange else None
                 decision = own or _decided(gate, record, entry, now_ms)
                 self._apply(key_group, entry.user_key, decision, self._now_ms, out)
-                if decision.set_timers or decision.cancelled_timers:
+                if decision.set_timers or decision.cancelled_timers or decision.moved_timers:
                     due_ms = key_group.next_due()
         return ([out] if out else []), False
 

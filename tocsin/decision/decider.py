@@ -9,32 +9,25 @@ from typing import Final
 from msgspec.structs import replace
 
 from tocsin.catalog.compile import CompiledChannel
-from tocsin.decision import dedup, digests, escalation, limit_queue, limits, slots
-from tocsin.decision.effects import DeadLetter, Decision, SetTimer
+from tocsin.decision import dedup, digests, escalation, limit_queue, limits, replacing, slots
+from tocsin.decision.effects import Decision, SetTimer
+from tocsin.decision.endings import dead_letter, finish
 from tocsin.decision.evaluation import Evaluation, Stage
 from tocsin.decision.evaluator import evaluate
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.routing import routes
 from tocsin.decision.rules import Rules
-from tocsin.decision.subjects import EventSubject, MessageSubject, Subject
-from tocsin.decision.timers import HeldEvent
-from tocsin.decision.user_state import ContactPoint, queued_behind
-from tocsin.decision.verdict import Cancel, Detail, Expire, FinalVerdict, Hold, Merge, Suppress, Verdict
-from tocsin.formats.forwarded import as_cloudevent, first_read
-from tocsin.model.event import Event
+from tocsin.decision.subjects import EventSubject, MessageSubject
+from tocsin.decision.user_state import queued_behind
+from tocsin.decision.verdict import Collapse, Detail, Expire, Hold, Merge, Suppress, Verdict
 from tocsin.model.message import Slots
-from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason, Status
 
 # Members of an enum are looked up by Python code in 3.11: hot ones are looked up once.
-_EVENT, _PART, _HELD, _DEAD = Stage.EVENT, Stage.PART, Status.HELD, Status.DEAD
+_EVENT, _PART, _HELD = Stage.EVENT, Stage.PART, Status.HELD
 _NO_SLOTS: Final[Mapping[str, Slots]] = {}
-_STATUS: Final[Mapping[type[FinalVerdict], Status]] = {
-    Suppress: Status.SUPPRESSED,
-    Expire: Status.EXPIRED,
-    Cancel: Status.CANCELLED,
-    Merge: Status.MERGED,
-}
+
+__all__ = ["dead_letter", "decide", "finish"]
 
 
 def decide(decision: Decision, evaluation: Evaluation, rules: Rules, policy: GatePolicy) -> None:
@@ -57,44 +50,6 @@ def decide(decision: Decision, evaluation: Evaluation, rules: Rules, policy: Gat
         _merge(decision, evaluation, verdict, policy)
     else:
         finish(decision, evaluation.subject, verdict, rule=evaluation.rule)
-
-
-def finish(
-    decision: Decision,
-    subject: Subject,
-    verdict: FinalVerdict,
-    channel: CompiledChannel | None = None,
-    point: ContactPoint | None = None,
-    rule: str = "",
-) -> None:
-    """Write the final outcome of a subject, one of its channels, or one contact point."""
-    status = _STATUS[type(verdict)]
-    decision.outcomes.append(subject.outcome(status, verdict.reason, verdict.detail, channel, point, rule))
-
-
-def dead_letter(
-    decision: Decision,
-    subject: Subject,
-    raw: RawRecord,
-    first: Event | HeldEvent,
-    reason: Reason,
-    error: str,
-) -> None:
-    """Dead-letter the record of an event, and write the outcome of its subject.
-
-    Args:
-        decision: takes the effects.
-        subject: what the outcome is about.
-        raw: the record as it was read.
-        first: has the place and time at which it was first read.
-        reason: why.
-        error: a sentence that names field and cure and has no content of the event.
-    """
-    if isinstance(first, Event):
-        raw = as_cloudevent(first, raw)
-    letter = first_read(raw, first.origin, first.received_ms)
-    decision.dead_letters.append(DeadLetter(letter, reason, error))
-    decision.outcomes.append(subject.outcome(_DEAD, reason, {"error": error}))
 
 
 def _pass(decision: Decision, evaluation: Evaluation, rules: Rules, policy: GatePolicy) -> None:
@@ -155,7 +110,12 @@ def _send(
             for counter in channel.counters:
                 limits.count(counts, counter, now_ms, zone)
         admitted = channel
-    return admitted is not None or held
+    reached = admitted is not None or held
+    if reached and evaluation.state.holds and evaluation.notification.collapse_key is not None:
+        sent_on = [one.channel for one in decision.messages if one.notification_id == subject.notification_id]
+        older = replacing.older_than(evaluation, subject, sent_on)
+        replacing.collapse(decision, evaluation, older, subject.notification_id, policy)
+    return reached
 
 
 def _escalate(
@@ -215,8 +175,13 @@ def _hold(
         Whether it is held.
     """
     state, rule, expires_ms = evaluation.state, evaluation.rule, evaluation.expires_ms
-    lesser = _less_important(evaluation, subject, verdict)
-    due_ms = lesser[0].due_ms if lesser else queued_behind(state.holds, verdict.until_ms, subject.queue)
+    place = replacing.place_of(evaluation, subject, verdict)
+    if place.newer:
+        finish(decision, subject, Collapse(place.newer), rule=replacing.COLLAPSE_RULE)
+        return False
+    lesser = [] if place.slot else _less_important(evaluation, subject, verdict)
+    due_ms = lesser[0].due_ms if lesser else place.due_ms
+    due_ms = due_ms or queued_behind(state.holds, verdict.until_ms, subject.queue)
     spare = 0 < expires_ms < due_ms
     if spare and not 0 < verdict.free_ms <= expires_ms:
         detail: Detail = {"held_for": verdict.reason.value, "until_ms": due_ms, "expires_ms": expires_ms}
@@ -225,11 +190,12 @@ def _hold(
     if spare:
         due_ms = expires_ms
     timer_id = subject.timer_id
-    if len(state.holds) >= policy.holds_max and timer_id not in state.holds:
+    if len(state.holds) - len(place.older) >= policy.holds_max and timer_id not in state.holds:
         detail = {"counter": "held", "limit": policy.holds_max, "count": len(state.holds)}
         finish(decision, subject, Suppress(Reason.LIMIT, detail), rule=rule)
         return False
-    state.holds[timer_id] = subject.hold_ref(due_ms, verdict.counter, expires_ms, spare=spare)
+    replacing.collapse(decision, evaluation, place.older, subject.notification_id, policy, place.slot)
+    state.holds[timer_id] = subject.hold_ref(due_ms, verdict, expires_ms, spare=spare)
     if lesser and not spare:
         _make_way(decision, evaluation, subject, lesser)
     decision.touched = True

@@ -15,13 +15,13 @@ from tocsin.catalog.digests import LONGEST_MS, CompiledDigest
 from tocsin.catalog.matching import Match
 from tocsin.decision import dedup
 from tocsin.decision.clock_times import next_at
-from tocsin.decision.effects import Decision, Keep, MoveTimer, SetTimer
+from tocsin.decision.effects import Decision, Keep, SetTimer, move_timer
 from tocsin.decision.evaluation import Evaluation, Stage
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.subjects import EventSubject
 from tocsin.decision.timers import HeldDigest, TimerKind
 from tocsin.decision.user_state import DigestRef, HoldRef, UserRecord
-from tocsin.decision.verdict import Detail, Expire, FinalVerdict, Merge, Suppress
+from tocsin.decision.verdict import Detail, Expire, FinalVerdict, Hold, Merge, Suppress
 from tocsin.model.event import Event
 from tocsin.model.ids import digest as id_of
 from tocsin.model.statuses import Reason, Status
@@ -87,7 +87,7 @@ def collect(
             return refusal
         ref = _opened(decision, evaluation, subject, merge, timer_id)
     elif ref.due_ms != merge.due_ms:
-        _move(decision, timer_id, ref.due_ms, merge.due_ms)
+        move_timer(decision, timer_id, ref.due_ms, merge.due_ms)
     item, left_out = _item(evaluation, subject.match, ref, policy)
     assert ref.digest is not None, "a timer of this kind has the numbers of a digest"
     if not left_out:
@@ -177,16 +177,8 @@ def _opened(
     decision.outcomes.append(
         opened.outcome(Status.HELD, Reason.DIGEST, detail, rule=evaluation.rule),
     )
-    return replace(opened.hold_ref(merge.due_ms, "", 0), digest=DigestRef(_key_of(subject.match)))
-
-
-def _move(decision: Decision, timer_id: str, from_ms: int, to_ms: int) -> None:
-    """Move the due time of a digest; one that this very decision opened is set anew."""
-    for at, timer in enumerate(decision.set_timers):
-        if timer.timer_id == timer_id:
-            decision.set_timers[at] = replace(timer, due_ms=to_ms)
-            return
-    decision.moved_timers.append(MoveTimer(timer_id, from_ms, to_ms))
+    ref = opened.hold_ref(merge.due_ms, Hold(merge.due_ms, Reason.DIGEST), 0)
+    return replace(ref, digest=DigestRef(_key_of(subject.match)))
 
 
 def _item(evaluation: Evaluation, match: Match, ref: HoldRef, policy: GatePolicy) -> tuple[bytes, str]:

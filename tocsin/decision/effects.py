@@ -5,6 +5,7 @@ writes each kind elsewhere, so it would have to take a tagged list apart again: 
 """
 
 import msgspec
+from msgspec.structs import replace
 
 from tocsin.decision.user_state import UserRecord
 from tocsin.formats.profile_corrections import Correction, ProfileText
@@ -82,6 +83,36 @@ class Decision(msgspec.Struct, gc=False):
     kept: list[Keep] = []
     profile_text: ProfileText | None = None
     correction: Correction | None = None
+
+
+def cancel_timer(decision: Decision, timer_id: str, due_ms: int) -> None:
+    """Drop a timer that is due at `due_ms`, also one that this decision has set or moved."""
+    decision.kept = [kept for kept in decision.kept if kept.timer_id != timer_id]
+    others = [timer for timer in decision.set_timers if timer.timer_id != timer_id]
+    if len(others) < len(decision.set_timers):
+        decision.set_timers = others
+        return
+    before = _unmoved(decision, timer_id)
+    decision.cancelled_timers.append(CancelTimer(timer_id, due_ms if before is None else before))
+
+
+def move_timer(decision: Decision, timer_id: str, due_ms: int, new_ms: int) -> None:
+    """Let a timer that is due at `due_ms` be due at `new_ms`, also one that this decision has set."""
+    for at, timer in enumerate(decision.set_timers):
+        if timer.timer_id == timer_id:
+            decision.set_timers[at] = replace(timer, due_ms=new_ms)
+            return
+    before = _unmoved(decision, timer_id)
+    decision.moved_timers.append(MoveTimer(timer_id, due_ms if before is None else before, new_ms))
+
+
+def _unmoved(decision: Decision, timer_id: str) -> int | None:
+    """Take back a move of a timer; return when it was due before, None if it was not moved."""
+    for at, moved in enumerate(decision.moved_timers):
+        if moved.timer_id == timer_id:
+            del decision.moved_timers[at]
+            return moved.due_ms
+    return None
 
 
 def settled(decision: Decision, record: UserRecord) -> Decision:

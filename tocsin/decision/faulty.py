@@ -12,6 +12,7 @@ from tocsin.decision.effects import Decision, Keep, MoveTimer, SetTimer
 from tocsin.decision.subjects import MessageSubject
 from tocsin.decision.timers import DueTimer, TimerKind
 from tocsin.decision.user_state import UserRecord
+from tocsin.decision.verdict import Hold
 from tocsin.model.statuses import Reason, Status
 
 LOOK_AGAIN_MS: Final = 60_000
@@ -39,7 +40,8 @@ def hold_on(record: UserRecord, due: DueTimer) -> Decision:
 def hold_message(decision: Decision, record: UserRecord, subject: MessageSubject) -> None:
     """Hold a returned message for a minute, or until its next attempt."""
     until_ms = max(subject.now_ms + LOOK_AGAIN_MS, subject.retry.due_ms)
-    record.holds[subject.timer_id] = subject.hold_ref(until_ms, "", subject.retry.message.expires_ms)
+    verdict, expires_ms = Hold(until_ms, Reason.BAD_CATALOG), subject.retry.message.expires_ms
+    record.holds[subject.timer_id] = subject.hold_ref(until_ms, verdict, expires_ms)
     decision.touched = True
     decision.set_timers.append(SetTimer(subject.timer_id, until_ms, subject.payload()))
     decision.outcomes.append(subject.outcome(Status.HELD, Reason.BAD_CATALOG, {"due_ms": until_ms}))

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from tocsin.catalog.caps import Cap
 from tocsin.catalog.compile import CompiledNotification
 from tocsin.decision import limits
-from tocsin.decision.effects import Decision, MoveTimer
+from tocsin.decision.effects import Decision, move_timer
 from tocsin.decision.user_state import HoldRef, UserRecord
 
 
@@ -137,5 +137,5 @@ def _ahead(record: UserRecord, counter: str, rank: int, but: str = "") -> list[i
 
 
 def _move(decision: Decision, record: UserRecord, one: Waiting, due_ms: int, *, spare: bool = False) -> None:
-    decision.moved_timers.append(MoveTimer(one.timer_id, one.due_ms, due_ms))
+    move_timer(decision, one.timer_id, one.due_ms, due_ms)
     record.holds[one.timer_id] = replace(record.holds[one.timer_id], due_ms=due_ms, spare=spare)

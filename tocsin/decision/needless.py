@@ -5,13 +5,13 @@ to come. A message that queues for a provider cannot be reached from here. A new
 send ledger return it to the gate, where the rule `seen` drops it. The user's other messages return unharmed.
 """
 
-from tocsin.decision import engagement, limit_queue
+from tocsin.decision import engagement
 from tocsin.decision.context import DecisionContext
-from tocsin.decision.decider import finish
-from tocsin.decision.effects import CancelTimer, Decision
+from tocsin.decision.effects import Decision
+from tocsin.decision.endings import Ending
 from tocsin.decision.engagement import Engagement
 from tocsin.decision.escalation import forget_if_over
-from tocsin.decision.subjects import HeldSubject
+from tocsin.decision.on_unsent import end_unsent
 from tocsin.decision.timers import TimerKind
 from tocsin.decision.user_state import HoldRef, UserRecord
 from tocsin.decision.verdict import Cancel, FinalVerdict, Suppress
@@ -78,19 +78,15 @@ def _drop(
     now_ms: int,
 ) -> None:
     needless = [
-        (timer_id, ref, verdict)
+        (timer_id, verdict)
         for timer_id, ref in record.holds.items()
         if ref.notification_id == receipt.notification_id
         and timer_id.startswith(_DROPPED)
         and (verdict := _verdict(ref, receipt, reached))
     ]
-    version = context.version_of(receipt.tenant)
-    for timer_id, ref, verdict in needless:
-        del record.holds[timer_id]
-        decision.cancelled_timers.append(CancelTimer(timer_id, ref.due_ms))
-        finish(decision, HeldSubject(ref, receipt.tenant, receipt.user, now_ms, version), verdict)
-        if ref.counter and not ref.spare:
-            limit_queue.pass_on(decision, record, ref, now_ms)
+    ending = Ending(receipt.tenant, receipt.user, now_ms, context.version_of(receipt.tenant))
+    for timer_id, verdict in needless:
+        end_unsent(context, decision, record, timer_id, verdict, ending)
 
 
 def _verdict(ref: HoldRef, receipt: ReceiptEvent, reached: Engagement) -> FinalVerdict | None:

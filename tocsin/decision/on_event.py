@@ -3,12 +3,13 @@
 Every event has exactly one final outcome a notification, channel and target (law 1).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from tocsin.catalog.expressions import ExpressionError
 from tocsin.catalog.loader import Candidates
 from tocsin.catalog.matching import Match, choose
-from tocsin.decision import dedup, waiting
+from tocsin.decision import cancelling, dedup, waiting
 from tocsin.decision.asked_time import asked_time
 from tocsin.decision.context import EMPTY_SCOPE, DecisionContext
 from tocsin.decision.decider import dead_letter, decide, finish
@@ -19,11 +20,13 @@ from tocsin.decision.recipient import Recipient, for_event
 from tocsin.decision.scope import scope_of
 from tocsin.decision.subjects import EventSubject, WholeEvent
 from tocsin.decision.user_state import UserRecord
-from tocsin.decision.verdict import Suppress
-from tocsin.model.event import Event
+from tocsin.decision.verdict import Cancel, Suppress
+from tocsin.model.event import CANCEL, Event
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason
 
+CancelledBy: TypeAlias = Callable[[EventSubject], Cancel | None]
+"""Tells the verdict on a notification that a later event cancels; None if none does."""
 # Members of an enum are looked up by Python code in 3.11: hot ones are looked up once.
 _EVENT = Stage.EVENT
 
@@ -59,7 +62,7 @@ def on_event(
     recipient = for_event(record, event, context.defaults[event.tenant])
     accepted = True
     if not candidates.notifications:
-        finish(decision, _whole(context, event, now_ms), Suppress(candidates.none))
+        accepted = _unasked(context, decision, record, event, now_ms, raw, candidates.none)
     elif recipient is None:
         accepted = waiting.wait(decision, record, _whole(context, event, now_ms), raw, policy)
     else:
@@ -79,9 +82,14 @@ def on_event(
 
 
 def decide_waiting(
-    context: DecisionContext, decision: Decision, record: UserRecord, waited: waiting.Waited, now_ms: int
+    context: DecisionContext,
+    decision: Decision,
+    record: UserRecord,
+    waited: waiting.Waited,
+    now_ms: int,
+    cancelled: CancelledBy | None = None,
 ) -> None:
-    """Decide an event whose profile has come."""
+    """Decide an event whose profile has come; `cancelled` tells whether a later event has cancelled it."""
     event, raw = waited.event, waited.held.raw
     candidates = context.catalog.candidates(event.tenant, event.type)
     recipient = for_event(record, event, context.defaults_for(event.tenant))
@@ -92,7 +100,7 @@ def decide_waiting(
     elif candidates is None:
         reason, error = _without_catalog(context, event.tenant)
         dead_letter(decision, whole, raw, event, reason, error)
-    elif _decide_all(context, decision, record, recipient, event, raw, candidates, now_ms):
+    elif _decide_all(context, decision, record, recipient, event, raw, candidates, now_ms, cancelled):
         return
     waiting.forget(record, event)
 
@@ -139,6 +147,8 @@ def decide_notification(
         not_before_ms,
     )
     evaluation.waited_for = waited_for
+    if notification.cancel_key is not None and stage is _EVENT and record.holds:
+        cancelling.reschedule(context, decision, evaluation)
     decide(decision, evaluation, context.rules[notification][stage], context.policy)
 
 
@@ -151,6 +161,7 @@ def _decide_all(
     raw: RawRecord,
     candidates: Candidates,
     now_ms: int,
+    cancelled: CancelledBy | None = None,
 ) -> bool:
     """Decide every notification an event means; False if an expression failed and the event is dead."""
     try:
@@ -164,11 +175,30 @@ def _decide_all(
     for match in matches:
         subject = EventSubject(event, raw, match, now_ms, faults=recipient.faults)
         held = record.holds.get(subject.timer_id) if record.holds else None
-        if held is None:
+        if cancelled is not None and (verdict := cancelled(subject)) is not None:
+            finish(decision, subject, verdict, rule=cancelling.CANCEL_RULE)
+        elif held is None:
             decide_notification(context, decision, record, recipient, subject, _EVENT)
         else:
             # A copy of a record that is forgotten already: the notification it names is still to come.
             _duplicate(context, decision, event, now_ms, held.origin)
+    return True
+
+
+def _unasked(
+    context: DecisionContext,
+    decision: Decision,
+    record: UserRecord,
+    event: Event,
+    now_ms: int,
+    raw: RawRecord,
+    reason: Reason,
+) -> bool:
+    """Decide an event that no notification asks for, for a reason; False if it is a dead letter."""
+    whole = _whole(context, event, now_ms)
+    if event.type == CANCEL:
+        return cancelling.on_cancel(context, decision, record, whole, raw)
+    finish(decision, whole, Suppress(reason))
     return True
 
 

@@ -1,6 +1,9 @@
 """Decides a record of `profiles`: takes the profile over, decides what waited for it, or erases the user."""
 
+from collections.abc import Sequence
+
 from tocsin.decision import corrections, opt_outs, profiles, receipts, waiting
+from tocsin.decision.cancelling import WaitingCancels
 from tocsin.decision.context import DecisionContext
 from tocsin.decision.decider import finish
 from tocsin.decision.effects import CancelTimer, DeadLetter, Decision
@@ -91,8 +94,9 @@ def on_profile(
     if waited:
         decision.touched = True
         decision.cancelled_timers.append(CancelTimer(PROFILE_TIMER, waited[0].deadline_ms))
-    for one in waited:
-        decide_waiting(context, decision, found, waiting.read(one.event, tenant, user), now_ms)
+    _decide_waited(
+        context, decision, found, [waiting.read(one.event, tenant, user) for one in waited], now_ms
+    )
     return decision
 
 
@@ -106,6 +110,23 @@ def _keep_text(
     decision.profile_text = text_of(raw) if wanted else NO_TEXT
     if wanted != had_text and decision.record is not None:
         decision.record.has_text, decision.touched = wanted, True
+
+
+def _decide_waited(
+    context: DecisionContext,
+    decision: Decision,
+    record: UserRecord,
+    waited: Sequence[waiting.Waited],
+    now_ms: int,
+) -> None:
+    """Decide in order what waited for a profile; a cancel event among it cancels what came before it, too."""
+    cancels = WaitingCancels(waited)
+    for place, one in enumerate(waited):
+        if cancels.has(place):
+            whole = WholeEvent(one.event, now_ms, context.version_of(one.event.tenant))
+            cancels.decide(context, decision, record, whole, place, one.held.hold_count)
+        else:
+            decide_waiting(context, decision, record, one, now_ms, cancels.of(place))
 
 
 def _erase(

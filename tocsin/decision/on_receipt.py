@@ -2,13 +2,12 @@
 
 from tocsin.decision import corrections, receipts
 from tocsin.decision.context import DecisionContext
-from tocsin.decision.decider import finish
-from tocsin.decision.effects import CancelTimer, DeadLetter, Decision
+from tocsin.decision.effects import DeadLetter, Decision
+from tocsin.decision.endings import Ending
 from tocsin.decision.needless import note_level
-from tocsin.decision.on_unsent import on_unsent
+from tocsin.decision.on_unsent import end_unsent, on_unsent
 from tocsin.decision.opt_outs import opt_out
-from tocsin.decision.slots import Unsent, unsent_hold
-from tocsin.decision.subjects import HeldSubject
+from tocsin.decision.slots import Unsent
 from tocsin.decision.suppressions import AddressReport
 from tocsin.decision.user_state import UserRecord
 from tocsin.decision.verdict import Cancel
@@ -162,9 +161,5 @@ def _cancel(
     now_ms: int,
 ) -> None:
     """Cancel a timer of a notification whose receipt makes it needless."""
-    ref = record.holds.pop(timer_id)
-    decision.touched = True
-    on_unsent(context, decision, record, receipt.tenant, unsent_hold(ref), now_ms)
-    decision.cancelled_timers.append(CancelTimer(timer_id, ref.due_ms))
-    subject = HeldSubject(ref, receipt.tenant, receipt.user, now_ms, context.version_of(receipt.tenant))
-    finish(decision, subject, Cancel(Reason.NONE, {"receipt": receipt.kind}))
+    ending = Ending(receipt.tenant, receipt.user, now_ms, context.version_of(receipt.tenant))
+    end_unsent(context, decision, record, timer_id, Cancel(Reason.NONE, {"receipt": receipt.kind}), ending)

@@ -6,8 +6,10 @@ from tocsin.catalog.caps import Cap
 from tocsin.decision import limit_queue, slots
 from tocsin.decision.context import DecisionContext
 from tocsin.decision.effects import Decision
-from tocsin.decision.slots import Unsent
+from tocsin.decision.endings import Ending, end_held
+from tocsin.decision.slots import Unsent, unsent_hold
 from tocsin.decision.user_state import HoldRef, UserRecord
+from tocsin.decision.verdict import FinalVerdict
 
 
 def on_unsent(
@@ -44,3 +46,17 @@ def on_unsent(
 
     for counter in freed:
         limit_queue.resettle(decision, record, counter.name, limits_of, zone, now_ms)
+
+
+def end_unsent(
+    context: DecisionContext,
+    decision: Decision,
+    record: UserRecord,
+    timer_id: str,
+    verdict: FinalVerdict,
+    ending: Ending,
+    rule: str = "",
+) -> None:
+    """End something held before its time, and give back the slots that it has taken (`end_held`)."""
+    ref = end_held(decision, record, timer_id, verdict, ending, rule=rule)
+    on_unsent(context, decision, record, ending.tenant, unsent_hold(ref), ending.now_ms)

@@ -17,7 +17,7 @@ from tocsin.decision import recipient as recipients
 from tocsin.decision.recipient import Recipient
 from tocsin.decision.timers import HeldDigest, HeldMessage, TimerKind, encode_event, encode_message
 from tocsin.decision.user_state import ContactPoint, HoldRef
-from tocsin.decision.verdict import Detail
+from tocsin.decision.verdict import Detail, Hold
 from tocsin.model.event import Event
 from tocsin.model.ids import hash_of, message_id, notification_id, outcome_id, target_id
 from tocsin.model.message import Message, Retry, Slots
@@ -29,6 +29,11 @@ _HELD = Status.HELD
 _OF_EVENTS = (TimerKind.NOTIFICATION.value, TimerKind.PART.value)
 _RANKS = {name: rank for rank, name in enumerate(get_args(Priority))}
 _OF_MESSAGES = (TimerKind.MESSAGE.value,)
+
+
+def cancel_id(cancel_key: str) -> bytes:
+    """Hash a cancel key; notifications of several names may share it. Empty for none."""
+    return dedup.key_of("cancel key", cancel_key) if cancel_key else b""
 
 
 class Subject(Protocol):
@@ -220,6 +225,19 @@ class EventSubject(msgspec.Struct, gc=False):
         """Return the hash of the notification's dedup key."""
         return dedup.key_of(self.match.notification.dedup_scope, self.match.dedup_key)
 
+    @property
+    def collapse_id(self) -> bytes:
+        """Return the hash of its collapse key; empty without one. A digest has those of no item."""
+        match = self.match
+        if not match.collapse_key or self.digest is not None:
+            return b""
+        return dedup.key_of(match.notification.name, match.collapse_key)
+
+    @property
+    def cancel_id(self) -> bytes:
+        """Return the hash of its cancel key; empty without one. A digest has those of no item."""
+        return cancel_id(self.match.cancel_key) if self.digest is None else b""
+
     def outcome(
         self,
         status: Status,
@@ -281,7 +299,7 @@ class EventSubject(msgspec.Struct, gc=False):
             platform=point.platform,
         )
 
-    def hold_ref(self, due_ms: int, counter: str, expires_ms: int, *, spare: bool = False) -> HoldRef:
+    def hold_ref(self, due_ms: int, verdict: Hold, expires_ms: int, *, spare: bool = False) -> HoldRef:
         """Describe it for the user's record."""
         notification = self.match.notification
         return HoldRef(
@@ -293,12 +311,15 @@ class EventSubject(msgspec.Struct, gc=False):
             origin=self.origin,
             channel=self.part or "*",
             attempt=self.hold_count,
-            counter=counter,
+            counter=verdict.counter,
             spare=spare,
             unless=self.unless,
             rank=self.rank,
             expires_ms=expires_ms,
             slots=self.slots,
+            cancel_key=self.cancel_id,
+            collapse_key=self.collapse_id,
+            reason=verdict.reason.value,
         )
 
     def payload(self) -> bytes:
@@ -387,6 +408,12 @@ class MessageSubject(msgspec.Struct, gc=False):
         return self.retry.message.notification_id
 
     @property
+    def collapse_id(self) -> bytes:
+        """Return the hash of its collapse key; empty without one."""
+        message = self.retry.message
+        return dedup.key_of(message.notification, message.collapse_key) if message.collapse_key else b""
+
+    @property
     def target_key(self) -> str:
         """Return the key of its contact point."""
         return target_id(self.retry.message.target.address)
@@ -451,7 +478,7 @@ class MessageSubject(msgspec.Struct, gc=False):
             slots=message.slots.at(message.decided_ms) if message.slots else None,
         )
 
-    def hold_ref(self, due_ms: int, counter: str, expires_ms: int, *, spare: bool = False) -> HoldRef:
+    def hold_ref(self, due_ms: int, verdict: Hold, expires_ms: int, *, spare: bool = False) -> HoldRef:
         """Describe it for the user's record."""
         message = self.retry.message
         return HoldRef(
@@ -465,10 +492,12 @@ class MessageSubject(msgspec.Struct, gc=False):
             channel=message.channel,
             target=self.target_key,
             attempt=message.attempt,
-            counter=counter,
+            counter=verdict.counter,
             spare=spare,
             expires_ms=expires_ms,
             slots=message.slots.at(message.decided_ms) if message.slots else None,
+            collapse_key=self.collapse_id,
+            reason=verdict.reason.value,
         )
 
     def payload(self) -> bytes:

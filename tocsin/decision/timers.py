@@ -67,7 +67,8 @@ class HeldEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     Attributes:
         notification: the held notification; empty where the event waits for its user's profile.
-        hold_count: how often this notification has been held.
+        hold_count: how often this notification has been held; of a cancel event that waits for a profile, how
+            many notifications it has cancelled.
         part: the channel, where only one is held; empty for the notification as a whole.
         unless: the level of receipts that makes this later step needless; 0 for none.
         digest: what it is to a digest; None if it is nothing to one.

@@ -69,6 +69,7 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     (`tocsin.decision.limit_queue`). There a lower `rank` comes first, and nothing moves beyond `expires_ms`,
     if that is not 0. A receipt of level `unless` or higher makes a later step needless. `digest` has the
     numbers of an open digest. `slots` are those of a message, or of a channel that is held apart.
+    `cancel_key` and `collapse_key` are hashes. `reason` is that of the hold.
     """
 
     due_ms: int
@@ -88,6 +89,9 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     rank: int = 0
     expires_ms: int = 0
     slots: Slots | None = None
+    cancel_key: bytes = b""
+    collapse_key: bytes = b""
+    reason: str = ""
 
 
 def queued_behind(holds: Mapping[str, HoldRef], due_ms: int, kinds: tuple[str, ...]) -> int:

@@ -68,6 +68,22 @@ class Merge(msgspec.Struct, frozen=True, gc=False):
         return found
 
 
+class Collapse(msgspec.Struct, frozen=True, gc=False):
+    """Do not send it: a newer one with its collapse key, whose id is `into`, takes its place."""
+
+    into: str
+
+    @property
+    def reason(self) -> Reason:
+        """A newer one took its place."""
+        return Reason.COLLAPSED
+
+    @property
+    def detail(self) -> Detail:
+        """Name the newer one."""
+        return {"into": self.into}
+
+
 class Hold(msgspec.Struct, frozen=True, gc=False):
     """Decide again at `until_ms`, from the first rule on.
 
@@ -86,6 +102,6 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
 Pass: TypeAlias = None
 """The rule has no objection. It is None, for most answers are this one and a test for None is cheapest."""
 
-FinalVerdict: TypeAlias = Suppress | Expire | Cancel | Merge
+FinalVerdict: TypeAlias = Suppress | Expire | Cancel | Merge | Collapse
 Verdict: TypeAlias = Pass | Suppress | Expire | Cancel | Merge | Hold
 PASS: Final = None

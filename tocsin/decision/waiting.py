@@ -30,15 +30,22 @@ class Waited(NamedTuple):
 
 
 def wait(
-    decision: Decision, record: UserRecord, whole: WholeEvent, raw: RawRecord, policy: GatePolicy
+    decision: Decision,
+    record: UserRecord,
+    whole: WholeEvent,
+    raw: RawRecord,
+    policy: GatePolicy,
+    cancelled: int = 0,
 ) -> bool:
     """Hold an event for its user's profile; beyond the bounds it is dead at once.
+
+    A cancel event has `cancelled` so many notifications already.
 
     Returns:
         Whether it waits.
     """
     event, before = whole.event, record.waiting
-    payload = encode_event(event, raw)
+    payload = encode_event(event, raw, hold_count=cancelled)
     size = sum(len(one.event) for one in before) + len(payload)
     if len(before) >= policy.waiting_max or size > policy.waiting_bytes:
         error = "user: not known, and too many events wait for the profile; publish profiles first"

@@ -74,6 +74,10 @@ class Reason(StrEnum):
     MISSED = "missed"
     SEEN = "seen"
     TENANT_INACTIVE = "tenant_inactive"
+    CANCEL_APPLIED = "cancel_applied"
+    NOTHING_TO_CANCEL = "nothing_to_cancel"
+    # merged
+    COLLAPSED = "collapsed"
     # held
     QUIET_HOURS = "quiet_hours"
     SEND_WINDOW = "send_window"
@@ -88,6 +92,8 @@ class Reason(StrEnum):
     # cancelled
     ANSWERED = "answered"
     DIGEST = "digest"
+    RESCHEDULED = "rescheduled"
+    CANCELLED_BY_EVENT = "cancelled_by_event"
     # expired
     TOO_LATE = "too_late"
     # dead: input
@@ -131,6 +137,8 @@ SENTENCES: dict[Reason, str] = {
     Reason.TARGET_BLOCKED: "A receipt blocks this address or device: it is gone, or refuses messages.",
     Reason.ERASED: "The user was erased.",
     Reason.MISSED: "An occurrence of the schedule was missed; the detail names the one that came instead.",
+    Reason.CANCEL_APPLIED: "The event cancelled what was held; the detail says how many notifications.",
+    Reason.NOTHING_TO_CANCEL: "The event names nothing that is held.",
     Reason.SEEN: "The user has seen it on another channel; the detail names the receipt.",
     Reason.TENANT_INACTIVE: "The tenant is inactive: nothing is sent for it.",
     Reason.QUIET_HOURS: "It is held until the user's quiet hours end.",
@@ -145,6 +153,9 @@ SENTENCES: dict[Reason, str] = {
     Reason.ESCALATION: "It is a later step; it is held, and goes out unless a receipt makes it needless.",
     Reason.ANSWERED: "A receipt came before this later step was due; the detail names it.",
     Reason.DIGEST: "It collects items until the digest is due.",
+    Reason.RESCHEDULED: "A newer event with the same cancel key replaced it; the detail names that one.",
+    Reason.CANCELLED_BY_EVENT: "A cancel event named it; the detail has the event's origin.",
+    Reason.COLLAPSED: "A newer one with the same collapse key took its place; the detail names that one.",
     Reason.TOO_LATE: "Its expiry passed before it could be sent.",
     Reason.BAD_JSON: "The record is not JSON.",
     Reason.BAD_UTF8: "The record is not UTF-8.",

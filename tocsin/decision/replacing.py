@@ -1,0 +1,143 @@
+"""Lets a newer notification take the place of what is held of older ones, by its collapse key.
+
+Of those with one key only the newest is sent: what is held of an older one is merged into a newer one that is
+admitted or held.
+"""
+
+from collections.abc import Collection
+from typing import Final, NamedTuple
+
+from tocsin.decision import slots
+from tocsin.decision.effects import Decision
+from tocsin.decision.endings import Ending, end_held
+from tocsin.decision.evaluation import Evaluation
+from tocsin.decision.policy import GatePolicy
+from tocsin.decision.subjects import EventSubject, MessageSubject
+from tocsin.decision.timers import TimerKind
+from tocsin.decision.user_state import HoldRef
+from tocsin.decision.verdict import Collapse, Hold
+
+COLLAPSE_RULE: Final = "collapse_key"
+"""Name of the word of the catalog by which something held ends, for `rule` of its outcome."""
+
+
+class Place(NamedTuple):
+    """What a notification that is to be held replaces, and what replaces it.
+
+    Attributes:
+        older: timers of what is held of older ones with its collapse key.
+        slot: the one of them that has a slot in the queue of the limit for which it is held; empty for none.
+        due_ms: when that slot is due.
+        newer: the notification id of a newer one that takes its place; empty for none.
+    """
+
+    older: tuple[str, ...] = ()
+    slot: str = ""
+    due_ms: int = 0
+    newer: str = ""
+
+
+NO_PLACE: Final = Place()
+
+
+def collapse(
+    decision: Decision,
+    evaluation: Evaluation,
+    older: Collection[str],
+    into: str,
+    policy: GatePolicy,
+    slot: str = "",
+) -> None:
+    """Merge what is held of older ones.
+
+    Args:
+        decision: takes the effects.
+        evaluation: of the newer one.
+        older: the timers of the older ones.
+        into: the notification id of the newer one.
+        policy: bounds of the user's record.
+        slot: the timer whose slot in the queue of a limit the newer one takes; empty for none.
+    """
+    if not older:
+        return
+    state, ending, verdict = evaluation.state, _ending(evaluation), Collapse(into)
+    for timer_id in older:
+        leaves = timer_id != slot
+        ref = end_held(decision, state, timer_id, verdict, ending, rule=COLLAPSE_RULE, leaves_slot=leaves)
+        unsent, channel = slots.unsent_hold(ref), evaluation.notification.channel(ref.channel)
+        if unsent is not None and channel is not None:
+            now_ms, most = evaluation.now_ms, policy.failed_max
+            slots.give_back(state, evaluation.notification, channel, unsent, now_ms, most)
+
+
+def older_than(
+    evaluation: Evaluation, subject: EventSubject, channels: Collection[str] | None = None
+) -> tuple[str, ...]:
+    """Return the timers of what a newer notification takes the place of, by its collapse key.
+
+    Args:
+        evaluation: of the newer one.
+        subject: the newer one.
+        channels: those on which it goes out; None where that is open, so that it replaces all.
+    """
+    key = subject.collapse_id
+    return tuple(
+        timer_id
+        for timer_id, ref in evaluation.state.holds.items()
+        if key
+        and ref.collapse_key == key
+        and _is_other(ref, subject)
+        and (channels is None or ref.channel == "*" or ref.channel in channels)
+    )
+
+
+def place_of(evaluation: Evaluation, subject: EventSubject | MessageSubject, verdict: Hold) -> Place:
+    """Find what a notification or message that is to be held replaces, and what replaces it."""
+    if not evaluation.state.holds or evaluation.notification.collapse_key is None:
+        return NO_PLACE
+    if isinstance(subject, MessageSubject):
+        return _place_of_message(evaluation, subject)
+    holds = evaluation.state.holds
+    older = older_than(evaluation, subject, (subject.part,) if subject.part else None)
+    queue = [one for one in older if verdict.counter and holds[one].counter == verdict.counter]
+    slot = min((one for one in queue if not holds[one].spare), key=lambda one: holds[one].due_ms, default="")
+    return Place(older, slot, holds[slot].due_ms if slot else 0)
+
+
+def _place_of_message(evaluation: Evaluation, subject: MessageSubject) -> Place:
+    """Compare a returned message with all that is held of its collapse key, on its channel or whole.
+
+    When the message was admitted, what was held of older notifications was merged into its own. So of
+    notifications that are still held all are newer. Of messages to the same target the events tell.
+    """
+    message, key, older = subject.retry.message, subject.collapse_id, list[str]()
+    for timer_id, ref in evaluation.state.holds.items():
+        if not key or ref.collapse_key != key or ref.notification_id == message.notification_id:
+            continue
+        if timer_id[0] != TimerKind.MESSAGE:
+            if ref.channel in ("*", message.channel):
+                return Place(newer=ref.notification_id)
+        elif (ref.channel, ref.target) == (message.channel, subject.target_key):
+            if _offset(ref.origin) > message.origin.offset:
+                return Place(newer=ref.notification_id)
+            older.append(timer_id)
+    return Place(tuple(older))
+
+
+def _is_other(ref: HoldRef, subject: EventSubject) -> bool:
+    """Return whether a hold is of another notification of the same name."""
+    return (
+        ref.notification == subject.match.notification.name and ref.notification_id != subject.notification_id
+    )
+
+
+def _offset(origin: str) -> int:
+    return int(origin.rpartition("/")[2])
+
+
+def _ending(evaluation: Evaluation) -> Ending:
+    subject = evaluation.subject
+    whose = subject.event if isinstance(subject, EventSubject) else subject.retry.message
+    return Ending(
+        whose.tenant, whose.user, evaluation.now_ms, evaluation.notification.outcome.catalog_version
+    )
