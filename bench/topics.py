@@ -34,9 +34,10 @@ from tocsin.decision.fan_out import FanOutPolicy
 from tocsin.decision.user_state import RecordCodec
 from tocsin.formats.forwarded import marks_of, rewritten
 from tocsin.model import topics
+from tocsin.model.broadcast import ORDER_HEADER
 from tocsin.model.event import Event, Origin
 from tocsin.model.raw import OutRecord, RawRecord, packed, unpacked, unpacked_1
-from tocsin.model.subscription import SubscriptionChange
+from tocsin.model.subscription import COPY, SubscriptionChange
 from tocsin.store import Identity, Shard
 from tocsin.store.keys import rows_key
 from tocsin.store.outbox import Form
@@ -57,7 +58,10 @@ class Options(NamedTuple):
 
 
 class LogFile:
-    """Stands for Kafka: a file of user and checksum of each record that subscribers got."""
+    """Stands for Kafka: a file of user and checksum of each record that subscribers got.
+
+    A file has what was written to it, also after SIGKILL.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab", buffering=0)
@@ -69,7 +73,10 @@ class LogFile:
             self._file.write(b"".join(lines))
 
     def confirm(self, timeout_s: float) -> None:
-        """A file has what was written, also after SIGKILL."""
+        """All is written."""
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class Timing:
@@ -91,12 +98,13 @@ class Process:
     def __init__(self, options: Options) -> None:
         self._file = options.folder / "store"
         stored = pickle.loads(self._file.read_bytes()) if self._file.exists() else {}
+        self.log = LogFile(options.folder / "log")
         self.shard = Shard.open(
             options.folder / "shard",
             identity=Identity(cluster="bench", topics={}, partitions=PARTITIONS, key_groups=1),
             codec=RecordCodec(),
             cache_users=1_000,
-            publish=LogFile(options.folder / "log"),
+            publish=self.log,
             form=Form(packed, unpacked, unpacked_1),
         )
         self.shard.resume(stored.get("epoch"))
@@ -157,7 +165,7 @@ def copy() -> GateInput:
         data=data, origin=Origin(topics.EVENTS, 0, 0), received_ms=NOW_MS, topic=TOPIC,
     )  # fmt: skip
     raw = rewritten(event)
-    return GateInput(NOW_MS, "", event, raw._replace(headers=marks_of(raw)))
+    return GateInput(NOW_MS, "", event, raw._replace(headers=(*marks_of(raw), (ORDER_HEADER, COPY))))
 
 
 def work(options: Options) -> dict[str, float]:
@@ -184,6 +192,7 @@ def work(options: Options) -> dict[str, float]:
     ended, cpu_s = time.perf_counter(), time.process_time() - cpu_s
     process.shard.finish()
     process.shard.close()
+    process.log.close()
     close = sorted(process.close_ms)
     return {
         "subscriptions_per_s": round(options.users / (loaded - begun)),

@@ -91,11 +91,13 @@ class FanOutTally:
 
     Attributes:
         totals: subscribers and open events, by key group.
+        behind_s: age of the event that had the last turn, by key group; 0 if none is open.
         reached: events that subscribers got.
     """
 
     def __init__(self) -> None:
         self.totals: dict[str, Totals] = {}
+        self.behind_s: dict[str, float] = {}
         self.reached = 0
 
 
@@ -230,13 +232,20 @@ class FanOutLogic(StatefulBatchLogic[GroupBatch, list[OutRecord], Stored]):
         """Write the events of a turn, and after the last one the report to the event's first partition."""
         event, users = turn.event, turn.users
         out += self._addressed(event, users)
-        self._parts.tally.reached += len(users)
+        self._count(turn)
         if turn.finished:
             origin, key = str(event.origin), f"{event.tenant}/{event.topic}".encode()
             home = partition_of(key, self._parts.policy.partitions)
             report = FanOutReport(origin=origin, part=self._partition, users=turn.reached)
             marks = (ORIGIN_HEADER, origin.encode()), (ORDER_HEADER, FAN_OUT)
             out.append(OutRecord(topics.EVENTS, home, key, encode(report), marks))
+
+    def _count(self, turn: Turn) -> None:
+        tally, behind_s = self._parts.tally, 0.0
+        tally.reached += len(turn.users)
+        if self._fan_out.totals.open:
+            behind_s = self._parts.timing.utc_now().timestamp() - turn.now_ms / 1_000
+        tally.behind_s[self._key] = max(0.0, behind_s)
 
     def _addressed(self, event: Event, users: list[str]) -> Iterator[OutRecord]:
         """Write the event for each subscriber, on the user's partition."""

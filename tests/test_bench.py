@@ -2,9 +2,11 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 
 from bench.bad_input import NOW_MS, Judge, Mutator, samples
 from bench.mixes import a_shop_s_day, shares
+from bench.topics import Options, judge, work
 from tocsin.model import topics
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason
@@ -58,3 +60,11 @@ def test_shares_are_of_events_whatever_the_number_of_channels() -> None:
         "admitted to one": 0.1,
         "suppressed limit": 0.6,
     }
+
+
+def test_the_bench_of_topics_reaches_everybody_and_notices_who_is_missed(tmp_path: Path) -> None:
+    options = Options(users=300, folder=tmp_path)
+    work(options)
+    found = judge(options)
+    assert found == {"missing": 0, "unexpected": 0, "differing_copies": 0, "equal_copies": 0}
+    assert judge(options._replace(users=301))["missing"] == 1

@@ -1,7 +1,10 @@
 """One event by hand: what was written is said, whatever its id looks like."""
 
+import json
+
 import pytest
 
+from sources.reader import TopicReader
 from tests.sources.mock_kafka import MockCluster
 from tocsin.cli.main import build
 
@@ -19,3 +22,26 @@ def test_an_id_that_looks_like_markup_is_written_and_said(
         words = ["send", "x", "--user", "u", "--id", name]
         build(words)(words, standalone_mode=False)
     assert capsys.readouterr().out == f"✓ {name} at events/0/0; ask with: tocsin why {name}\n"
+
+
+def test_an_event_for_a_topic_names_it_and_no_user(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with MockCluster() as cluster:
+        cluster.create("tocsin.events", 1)
+        monkeypatch.setenv("TOCSIN_KAFKA", cluster.bootstrap)
+        monkeypatch.setenv("TOCSIN_PARTITIONS", "1")
+        words = ["send", "x", "--topic", "flight/UA 1545", "--id", "e1"]
+        build(words)(words, standalone_mode=False)
+        with TopicReader(cluster.bootstrap, "tocsin.") as reader:
+            (record,) = reader.read("events")
+    event = json.loads(record.value or b"")
+    assert (event["tocsintopic"], "subject" in event) == ("flight/UA 1545", False)
+    assert record.key == b"default/flight/UA 1545"
+
+
+@pytest.mark.parametrize("whom", [[], ["--user", "ann", "--topic", "t"]])
+def test_an_event_is_for_one_user_or_one_topic(whom: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["send", "x", *whom]
+    assert build(words)(words, standalone_mode=False) == 2
+    assert "name one user by --user" in capsys.readouterr().err

@@ -43,6 +43,9 @@ METRICS: Mapping[str, MetricDef] = {
     "tocsin_fan_outs_open": MetricDef(
         "gauge", "", (), "events that are not handed to all subscribers of their topic yet, by partition"
     ),
+    "tocsin_fan_out_behind_seconds": MetricDef(
+        "gauge", "s", (), "age of the oldest event that is being handed to subscribers; 0 without one"
+    ),
     "tocsin_fanned_out_total": MetricDef("counter", "", (), "events handed to subscribers of topics"),
     "tocsin_epoch_close_ms": MetricDef(
         "gauge", "ms", ("quantile",), "end of an epoch until it is durable, over the last 2,000 epochs"

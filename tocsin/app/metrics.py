@@ -138,6 +138,7 @@ class _ProcessCollector(Collector):
         yield _family("tocsin_subscribers", {(): sum(each.subscribers for each in totals)})
         yield _family("tocsin_fan_outs_open", {(): sum(each.open for each in totals)})
         yield _family("tocsin_fanned_out_total", {(): tally.reached})
+        yield _family("tocsin_fan_out_behind_seconds", {(): max(tally.behind_s.values(), default=0.0)})
 
     def _topics(self) -> Iterable[Metric]:
         consumer = self._watched.consumer

@@ -81,7 +81,7 @@ WHERE tenant = {tenant:String}
   AND ({user:String} = '' OR user = {user:String})
   AND ({id:String} = '' OR {id:String} IN (notification_id, message_id, event_id, origin)
     OR (status = 'merged' AND {id:String} = JSONExtractString(detail, 'into')))
-ORDER BY received_ms DESC, at_ms, attempt, status
+ORDER BY received_ms DESC, user != '', at_ms, attempt, status
 LIMIT {limit:UInt32}
 """
 

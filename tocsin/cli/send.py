@@ -18,7 +18,8 @@ from tocsin.model import topics
 def send(
     kind: Annotated[str, typer.Argument(metavar="TYPE", help="event type, such as flight.cancelled")],
     *,
-    user: Annotated[str, typer.Option(help="id of the user")],
+    user: Annotated[str, typer.Option(help="id of the user")] = "",
+    to: Annotated[str, typer.Option("--topic", help="instead of a user: all subscribers of a topic")] = "",
     data: Annotated[str, typer.Option(help="the event's data, a JSON object")] = "{}",
     tenant: Annotated[str, typer.Option(help="tenant of the user")] = "default",
     event_id: Annotated[str, typer.Option("--id", help="id of the event; by default a new one")] = "",
@@ -29,18 +30,21 @@ def send(
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Write one event to Kafka and say where it went."""
+    if bool(user) == bool(to):
+        fail("name one user by --user, or the subscribers of one topic by --topic", code=2)
     event = {
         "specversion": "1.0",
         "id": event_id or str(uuid.uuid4()),
         "source": source,
         "type": kind,
-        "subject": user,
         "time": at or datetime.now(UTC).isoformat(),
         "tenant": tenant,
         "data": _object(data),
-    } | ({"tocsinsendat": send_at} if send_at else {})
+    }
+    more = {"subject": user, "tocsintopic": to, "tocsinsendat": send_at}
+    event |= {name: value for name, value in more.items() if value}
     topic = topics.BULK if bulk else topics.EVENTS
-    origin = write(Settings(), topic, f"{tenant}/{user}", jsonlib.dumps(event).encode())
+    origin = write(Settings(), topic, f"{tenant}/{user or to}", jsonlib.dumps(event).encode())
     if json:
         print_json({"id": event["id"], "origin": origin})
     else:

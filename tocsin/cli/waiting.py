@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
-from tocsin.model.statuses import FINAL, SENTENCES, Status
+from tocsin.model.statuses import FINAL, SENTENCES, Reason, Status
 
 _DAY_MS = 86_400_000
 _OPEN = frozenset({Status.ADMITTED, Status.HELD, Status.RETRYING})
@@ -92,6 +92,8 @@ def waits_for(row: Mapping[str, Any], failing: Mapping[str, list[Failing]]) -> s
     detail = json.loads(row["detail"] or "{}")
     if row["status"] == Status.HELD and "due_ms" in detail:
         return f"waits until {moment(detail['due_ms'])}"
+    if row["reason"] == Reason.FAN_OUT:
+        return "waits until every partition has handed it to its last subscriber"
     accounts = failing.get(row["channel"], [])
     if accounts:
         return "; ".join(account.sentence() for account in accounts)

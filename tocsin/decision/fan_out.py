@@ -14,8 +14,8 @@ rows that can be scanned in order, so memory does not grow with a topic.
 | `n` | totals |
 
 Records are numbered as they come. An event reaches the users whose subscription has a smaller number and is
-still there when the cursor comes to it. Events of one topic are fanned out one after another; topics take
-turns.
+still there when the cursor comes to it. Events of one topic are fanned out one after another. Tenants take
+turns, and so do the topics of a tenant.
 """
 
 from typing import Final, NamedTuple, Protocol
@@ -31,6 +31,7 @@ _SUBSCRIPTION, _EVENT, _CURSOR, _KNOWN, _TOTALS = "s", "e", "c", "k", "n"
 _OWNED, _REPORTS = "o", "r"
 _AFTER_CURSORS: Final = "d"
 _NAME_END, _AFTER_NAME = "\0", "\1"  # names have no control characters
+_AFTER_TENANT: Final = chr(ord("/") + 1)
 
 
 class Rows(Protocol):
@@ -173,7 +174,8 @@ class FanOut:
         self._policy = policy
         stored = rows.get(_TOTALS)
         self.totals = Totals() if stored is None else _totals(stored)
-        self._served = ""
+        self._tenant = ""
+        self._served: dict[str, str] = {}
 
     def subscribe(self, change: SubscriptionChange) -> None:
         """Subscribe or unsubscribe a user. Who subscribes again keeps the place in the order of records."""
@@ -242,7 +244,6 @@ class FanOut:
         else:
             cursor.last = found[-1][0]
             self._rows.put(_CURSOR + name, _encode(cursor))
-        self._served = topic
         return Turn(event, users, cursor.reached, len(found) < limit, cursor.now_ms)
 
     def expire(self, now_ms: int, most: int) -> None:
@@ -260,10 +261,17 @@ class FanOut:
         return [(key[len(first) :], _subscriber(value)) for key, value in found]
 
     def _next_open(self) -> tuple[str, _Cursor]:
-        after, scan = f"{_CURSOR}{self._served}{_AFTER_NAME}", self._rows.scan
-        found = scan(after, _AFTER_CURSORS, 1) or scan(_CURSOR, _AFTER_CURSORS, 1)
-        ((key, value),) = found
-        return key[len(_CURSOR) :], _cursor(value)
+        """Find the next tenant with an open event, then that tenant's next topic."""
+        scan, after_tenant = self._rows.scan, f"{_CURSOR}{self._tenant}{_AFTER_TENANT}"
+        found = scan(after_tenant, _AFTER_CURSORS, 1) or scan(_CURSOR, _AFTER_CURSORS, 1)
+        ((key, _),) = found
+        tenant = key[len(_CURSOR) : key.index("/")]
+        served = self._served.get(tenant, f"{tenant}/")
+        after, end = f"{_CURSOR}{served}{_AFTER_NAME}", f"{_CURSOR}{tenant}{_AFTER_TENANT}"
+        ((key, value),) = scan(after, end, 1) or found
+        self._tenant, name = tenant, key[len(_CURSOR) :]
+        self._served[tenant] = name.partition(_NAME_END)[0]
+        return name, _cursor(value)
 
     def _close(self, name: str) -> None:
         self._rows.put(_EVENT + name, None)
