@@ -320,3 +320,28 @@ def test_a_receipt_without_a_notification_changes_no_engagement(ann: World) -> N
     step = ann.receipt("read", at=SECOND, channel="push")
     assert (len(step.outcomes), step.touched) == (1, False)
     assert isinstance(ann.record(), UserRecord)
+
+
+def test_a_failed_channel_leaves_the_slot_to_the_later_steps(ann: World) -> None:
+    """The notification gives its place in a limit back when the last of its channels has failed."""
+    push = ann.event("scarce").messages[0]
+    ann.failed(push, at=SECOND)
+    assert said(ann.event("scarce", at=MINUTE)) == [("suppressed", "limit", "*")]
+    ann.advance(10 * MINUTE)
+    mail = ann.messages[-1]
+    assert mail.channel == "email"
+    ann.failed(mail, at=11 * MINUTE)
+    assert sent(ann.event("scarce", at=12 * MINUTE)) == ["push"]
+
+
+def test_a_failed_step_takes_no_slot_from_what_was_sent(ann: World) -> None:
+    ann.event("scarce")
+    ann.advance(10 * MINUTE)
+    ann.failed(ann.messages[-1], at=11 * MINUTE)
+    assert said(ann.event("scarce", at=12 * MINUTE)) == [("suppressed", "limit", "*")]
+
+
+def test_a_step_that_a_receipt_stops_is_no_failure_of_what_was_sent(ann: World) -> None:
+    ann.event("scarce")
+    about(ann, "delivered", SECOND)
+    assert said(ann.event("scarce", at=MINUTE)) == [("suppressed", "limit", "*")]

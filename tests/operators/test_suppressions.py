@@ -12,7 +12,7 @@ import pytest
 
 from sources.partitioner import partition_of
 from tests.golden.driver import Machine
-from tests.golden.wire import Epoch, Record, Restart, Settings
+from tests.golden.wire import Epoch, Published, Record, Restart, Settings
 from tocsin.decision.suppressions import record_key
 from tocsin.model import topics
 from tocsin.model.ids import target_id
@@ -66,6 +66,10 @@ class Shard:
     def crash(self) -> None:
         """Die after an epoch is stored and before it is published, and start again."""
         self._machine.play(Restart())
+
+    def published(self) -> list[Published]:
+        """Return everything that was published."""
+        return self._machine.published
 
     def outcomes(self) -> list[Outcome]:
         """Return all outcomes that were published."""

@@ -235,6 +235,7 @@ def _compile(
         _compile_channel(use.channel, _compiled(use.when), spec, name, notice, caps, counters)
         for use in notice.channels
     )
+    steps = _steps(spec, name, notice, caps, counters)
     counted = _counted(name, notice, category.marketing, counters)
     when, collapse = _compiled(notice.on.when), _compiled(notice.collapse_key)
     key = _compiled(notice.dedup.key) if notice.dedup else None
@@ -259,7 +260,8 @@ def _compile(
         needs=frozenset().union(*(expression.needs for expression in expressions if expression)),
         caps=tuple(cap for cap in caps if not _scope(cap.counter, cap.period).startswith("channel:")),
         counters=counted,
-        is_limited=bool(counted) or any(channel.counters for channel in channels),
+        is_limited=bool(counted)
+        or any(channel.counters for channel in (*channels, *(step.channel for step in steps))),
         delay_ms=notice.delay_ms or 0,
         at=at,
         cancel_key=cancel,
@@ -276,7 +278,7 @@ def _compile(
         spelled_tail=ids.spelled(name),
         message=_message(tenant, name, notice, version),
         outcome=_outcome(tenant, name, notice, version),
-        steps=_steps(spec, name, notice, caps, counters),
+        steps=steps,
         sequence=(notice.sequence.every_ms, LEVELS[notice.sequence.until]) if notice.sequence else None,
         stop_when_seen=notice.stop_when_seen,
         tracked=bool(notice.escalate or notice.sequence or notice.stop_when_seen),

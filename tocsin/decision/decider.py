@@ -85,17 +85,21 @@ def _send(
     channels: Sequence[CompiledChannel],
     rules: Rules,
     policy: GatePolicy,
-) -> bool:
-    """Admit a message to each contact point that passes; return whether anything is admitted or held."""
+    later: int = 0,
+) -> int:
+    """Admit a message to each contact point that passes; return how many channels are admitted or held.
+
+    `later` channels are steps of the notification that take part in its slot.
+    """
     admitted: CompiledChannel | None = None
-    held = False
+    reached = 0
     counts, now_ms, zone = evaluation.state.counts, evaluation.now_ms, evaluation.recipient.timezone
     found = routes(evaluation, channels, rules)
-    taken = slots.taken(found, subject.slots) if evaluation.notification.is_limited else _NO_SLOTS
+    taken = slots.taken(found, subject.slots, later) if evaluation.notification.is_limited else _NO_SLOTS
     for channel, point, verdict, rule in found:
         if isinstance(verdict, Hold):
             evaluation.rule, evaluation.channel = rule, channel
-            held |= _hold_part(decision, evaluation, subject, verdict, taken, policy)
+            reached += _hold_part(decision, evaluation, subject, verdict, taken, policy)
             continue
         if verdict is not None:
             finish(decision, subject, verdict, channel, point, rule)
@@ -107,10 +111,10 @@ def _send(
         decision.messages.append(message)
         decision.outcomes.append(outcome)
         if channel is not admitted:
+            reached += 1
             for counter in channel.counters:
                 limits.count(counts, counter, now_ms, zone)
         admitted = channel
-    reached = admitted is not None or held
     if reached and evaluation.state.holds and evaluation.notification.collapse_key is not None:
         sent_on = [one.channel for one in decision.messages if one.notification_id == subject.notification_id]
         older = replacing.older_than(evaluation, subject, sent_on)
@@ -125,25 +129,26 @@ def _escalate(
     channels: Sequence[CompiledChannel],
     rules: Rules,
     policy: GatePolicy,
-) -> bool:
+) -> int:
     """Send on the first channels, and hold the later steps; nothing waits for channels that reach nobody."""
     first, later = escalation.plan(evaluation.notification, channels)
-    reached = _send(decision, evaluation, subject, first, rules, policy)
+    reached = _send(decision, evaluation, subject, first, rules, policy, len(later))
     skipped_ms = 0
     while first and later and not reached:
         skipped_ms = later[0].after_ms
         first, later = escalation.skip(later)
-        reached = _send(decision, evaluation, subject, first, rules, policy)
+        reached = _send(decision, evaluation, subject, first, rules, policy, len(later))
     if not reached:
-        return False
-    start_ms, last_ms = evaluation.now_ms - skipped_ms, evaluation.now_ms
-    evaluation.rule = ""
+        return 0
+    now_ms, last_ms, evaluation.rule = evaluation.now_ms, evaluation.now_ms, ""
+    limited = evaluation.notification.is_limited
+    own = Slots(0, reached + len(later), counted_ms=now_ms) if limited else None
     for step in later:
-        last_ms = start_ms + step.after_ms
-        part = subject.as_part(step.channel.name, step.unless)
+        last_ms = now_ms - skipped_ms + step.after_ms
+        part = subject.as_part(step.channel.name, step.unless, own)
         _hold(decision, evaluation, part, Hold(last_ms, Reason.ESCALATION), policy)
     escalation.track(evaluation.state, evaluation.notification, subject.notification_id, last_ms, policy)
-    return True
+    return reached + len(later)
 
 
 def _readmit(decision: Decision, evaluation: Evaluation, subject: MessageSubject) -> None:

@@ -44,12 +44,13 @@ def unsent_hold(ref: HoldRef) -> Unsent | None:
     return Unsent(ref.notification, ref.notification_id, ref.channel, ref.message_id, ref.slots)
 
 
-def taken(routes: Iterable[Route], before: Slots | None) -> Mapping[str, Slots]:
+def taken(routes: Iterable[Route], before: Slots | None, later: int = 0) -> Mapping[str, Slots]:
     """Tell for each channel that is admitted or held which slots its messages take.
 
     Args:
         routes: the channels and contact points of one decision.
         before: of a channel that was held apart: the slots of its notification.
+        later: how many more channels are later steps of the notification.
     """
     targets: dict[str, int] = {}
     for channel, _, verdict, _ in routes:
@@ -57,7 +58,7 @@ def taken(routes: Iterable[Route], before: Slots | None) -> Mapping[str, Slots]:
             targets[channel.name] = targets.get(channel.name, 0) + 1
         elif isinstance(verdict, Hold):
             targets[channel.name] = 0
-    channels, counted_ms = (before.channels, before.counted_ms) if before else (len(targets), 0)
+    channels, counted_ms = (before.channels, before.counted_ms) if before else (len(targets) + later, 0)
     return {name: Slots(number, channels, 0, counted_ms) for name, number in targets.items()}
 
 
