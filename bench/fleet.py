@@ -6,7 +6,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from sources.topics import TopicAdmin, TopicPlan
 from tocsin.app.settings import Settings, environment
 from tocsin.cli.demo_environment import free_row, settings_from
 from tocsin.cli.run import command
-from tocsin.devkit.servers import KAFKA, Servers
+from tocsin.devkit.servers import APACHE_KAFKA, KAFKA, Servers
 from tocsin.model import topics
 
 ROOT = Path(__file__).parent.parent
@@ -56,12 +56,12 @@ def write_catalog(
 
 
 def prepare(
-    folder: Path, want: Iterable[str], stack: ExitStack, **more: str
+    folder: Path, want: Collection[str], stack: ExitStack, **more: str
 ) -> tuple[Settings, dict[str, str]]:
     """Start servers (none for Kafka where TOCSIN_KAFKA names one) and make the topics."""
     given = environment()
     found = {"TOCSIN_KAFKA": given["TOCSIN_KAFKA"]} if "TOCSIN_KAFKA" in given else {}
-    wanted = {*want, *([] if found else [KAFKA])}
+    wanted = {*want, *([] if found or APACHE_KAFKA in want else [KAFKA])}
     servers = stack.enter_context(Servers(folder / "servers", wanted))
     env = {
         **given,

@@ -1,6 +1,7 @@
 """Assembly of a shard: opens every part that its flow needs, by the settings."""
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from flows.plan import ShardPlan
 from flows.timing import FlowTiming
 from operators.fan_out import FanOutParts, Pace
 from operators.gate import GateParts
+from operators.pace import TimerPace
 from sinks.clickhouse import WRITERS, OutcomeWriter
 from sinks.clickhouse_store import ClickHouseLines
 from sinks.fan_out import FanOutPublisher
@@ -178,7 +180,8 @@ class Assembly:
             accept_bad=settings.accept_bad,
             emit=emitter(self.decoder),
         )
-        gate = GateParts(self.shard.key_group, self.content.gate, timing, self.meters.decisions)
+        pace = TimerPace(time.monotonic)
+        gate = GateParts(self.shard.key_group, self.content.gate, timing, self.meters.decisions, pace)
         return wiring.FlowParts(
             source,
             OutboxSink(self.shard),

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from operators.broadcasts import BROADCAST_ITEMS, BroadcastItem, Broadcasts
 from operators.corrections import Corrections
+from operators.pace import UNPACED, Pace
 from operators.recurring import Recurring
 from operators.suppressions import Suppressions
 from operators.sweep import Sweep
@@ -109,12 +110,14 @@ class GateParts(NamedTuple):
         gate: gives the gate of the catalog in force.
         timing: the time between records.
         tally: counts outcomes by (status, channel, reason), for metrics.
+        pace: bounds the worker's time that timers take.
     """
 
     key_group: OpenKeyGroup
     gate: Callable[[], Gate]
     timing: Timing
     tally: Counter[tuple[str, str, str]]
+    pace: Pace = UNPACED
 
 
 class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
@@ -125,6 +128,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         self._gate = parts.gate
         self._timing = parts.timing
         self._tally = parts.tally
+        self._pace = parts.pace
         self._now_ms = 0
         self._key = ""
         self._partition = 0
@@ -204,7 +208,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
     def _wake_s(self, due_ms: int, wall_s: float) -> float:
         """Tell when to look at a timer again, wall time in seconds."""
         if due_ms <= self._timing.fire_until(self._partition):
-            return wall_s + _POLL_S
+            return wall_s + max(_POLL_S, self._pace.rest_s())
         wait_s = due_ms / 1000 - wall_s
         return wall_s + (wait_s if _IDLE_POLL_S < wait_s < 60 else _IDLE_POLL_S)
 
@@ -219,18 +223,22 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
     ) -> int:
         """Fire what is due before an input, at most `room` timers of other users; return the room left."""
         room -= self._fire(key_group, self._now_ms, out, room)
-        if not room:
+        due_ms = key_group.next_due()
+        if due_ms is not None and due_ms <= self._now_ms:
             self._fire_own(key_group, entry.user_key, out)
         return room
 
     def _fire(self, key_group: KeyGroup[UserRecord], until_ms: int, out: list[Out], most: int) -> int:
         """Fire timers due by `until_ms` in order of due time, each at its own time; tell how many."""
-        for fired in range(most):
-            timer = key_group.pop_due(until_ms)
-            if timer is None:
-                return fired
+        fired, pace = 0, self._pace
+        if not most or not pace.begins():
+            return fired
+        while timer := key_group.pop_due(until_ms):
             self._fire_timer(key_group, timer, until_ms, out)
-        return most
+            fired += 1
+            if fired == most or not pace.goes_on():
+                break
+        return fired
 
     def _fire_timer(
         self, key_group: KeyGroup[UserRecord], timer: Timer, until_ms: int, out: list[Out]

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from operators.gate import GateInput, GateLogic, GateParts, GroupBatch
+from operators.pace import UNPACED, Pace, TimerPace
 from tests.decision.gate_world import CATALOG, HOUR, NOON, SECOND, profile
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
@@ -66,7 +67,9 @@ class Clock:
 class Process:
     """One start of a shard with one key group; `epoch` plays Bytewax, `stored` is its recovery store."""
 
-    def __init__(self, path: Path, stored: dict[str, Any], gate: Gate | None = None) -> None:
+    def __init__(
+        self, path: Path, stored: dict[str, Any], gate: Gate | None = None, pace: Pace = UNPACED
+    ) -> None:
         self.stored = stored
         self.published = Published()
         self.clock = Clock()
@@ -78,7 +81,7 @@ class Process:
         self.shard.resume(stored.get("epoch"))
         self.shard.outbox_resume(stored.get("outbox"))
         found = gate or Gate(CATALOG, GatePolicy())
-        parts = GateParts(self.shard.key_group, lambda: found, self.clock, self.tally)
+        parts = GateParts(self.shard.key_group, lambda: found, self.clock, self.tally, pace)
         self.logic = GateLogic(stored.get("key_group"), parts)
 
     def give(self, *inputs: GateInput) -> list[Any]:
@@ -186,6 +189,36 @@ def test_a_morning_s_worth_of_holds_is_spread_over_turns_and_changes_no_decision
         assert len(outcomes(published)) <= 200
         said += [(one.user, one.status, one.at_ms) for one in outcomes(published)]
     assert sorted(said) == [(user, "admitted", morning) for user in users]
+
+
+def test_timers_that_take_long_let_events_pass_and_wait_for_their_share_of_time(tmp_path: Path) -> None:
+    """Without a bound, a key group fires 200 timers before an event, whatever they take."""
+    now_s = [0.0]
+
+    def a_millisecond_later() -> float:
+        now_s[0] += 0.001
+        return now_s[0]
+
+    process = Process(tmp_path / "shard", {}, pace=TimerPace(a_millisecond_later))
+    users = [f"u{number:04}" for number in range(150)] + ["zoe00"]
+    for user in users:
+        wanted = ProfileChange("quiet", user, profile(version=1))
+        process.give(GateInput(NOON, f"quiet/{user}", wanted, RAW))
+        process.give(of_user(event(9 * HOUR, kind="daytime"), user))
+    morning = NOON + 20 * HOUR
+    first = process.give(of_user(event(21 * HOUR, 2, kind="daytime"), "zoe00"))
+    said = [(one.user, one.at_ms) for one in outcomes(first)]
+    assert len(said) < 30
+    assert said[-2:] == [("zoe00", morning), ("zoe00", NOON + 21 * HOUR)], "what zoe is owed comes first"
+    process.clock.until_ms, process.clock.wall_ms = NOON + 21 * HOUR, NOON + 21 * HOUR
+    resting = process.logic.notify_at()
+    assert resting is not None
+    assert resting.timestamp() * 1000 - process.clock.wall_ms > 4, "it does not ask in vain"
+    for _ in range(2 * len(users)):
+        published = process.notify()
+        assert len(outcomes(published)) <= 20
+        said += [(one.user, one.at_ms) for one in outcomes(published)]
+    assert sorted(said) == sorted([(user, morning) for user in users] + [("zoe00", NOON + 21 * HOUR)])
 
 
 def test_between_records_timers_fire_as_far_as_time_is_allowed(process: Process) -> None:

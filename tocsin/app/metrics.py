@@ -167,7 +167,7 @@ def _quantiles(values: list[float]) -> dict[tuple[str], float]:
     ordered = sorted(values)
     return {
         (str(share),): ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
-        for share in (0.5, 0.99)
+        for share in (0.5, 0.99, 1.0)
     }
 
 

@@ -1,0 +1,87 @@
+"""Pace: how much of a worker's time timers may take while events come.
+
+Very many timers may be due at one moment, such as the end of a night's quiet hours. All key groups of a shard
+share one worker, and each of them would fire some before it lets the next one work. An event would wait for
+all of them, and an epoch would last as long.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+_BURST_S = 0.02
+"""Timers may fire for so long at once: less than half of an epoch."""
+_REFILL = 2.0
+"""So many seconds of firing for each second of other work: two thirds of the worker's time."""
+
+
+class Pace(Protocol):
+    """Tells whether a worker may fire timers."""
+
+    def begins(self) -> bool:
+        """Tell whether a key group may begin to fire."""
+        ...
+
+    def goes_on(self) -> bool:
+        """Tell whether a key group may fire one more; asked after each timer."""
+        ...
+
+    def rest_s(self) -> float:
+        """Tell for how long it is of no use to ask again."""
+        ...
+
+
+class Unpaced:
+    """Fires whatever is due."""
+
+    def begins(self) -> bool:
+        """Fire."""
+        return True
+
+    def goes_on(self) -> bool:
+        """Fire on."""
+        return True
+
+    def rest_s(self) -> float:
+        """Rest never."""
+        return 0.0
+
+
+UNPACED = Unpaced()
+
+
+class TimerPace:
+    """Gives timers two thirds of a worker's time, at most 20 ms at once; all key groups share it.
+
+    Which timers fire in which turn changes no decision: each is decided at its own time, and those of a
+    record's own user always fire before the record is decided.
+
+    >>> now_s = iter([0.0, 0.015, 0.025, 0.026, 0.036])
+    >>> pace = TimerPace(lambda: next(now_s))
+    >>> pace.begins(), pace.goes_on(), pace.goes_on()
+    (True, True, False)
+    >>> pace.begins(), pace.begins()
+    (False, True)
+    """
+
+    def __init__(self, monotonic_s: Callable[[], float]) -> None:
+        self._monotonic_s = monotonic_s
+        self._at_s = 0.0
+        self._left_s = _BURST_S
+
+    def begins(self) -> bool:
+        """Count the time since the last timer as other work."""
+        self._left_s = min(_BURST_S, self._left_s + _REFILL * self._passed_s())
+        return self._left_s > 0
+
+    def goes_on(self) -> bool:
+        """Count the time since the last question as firing."""
+        self._left_s -= self._passed_s()
+        return self._left_s > 0
+
+    def rest_s(self) -> float:
+        """Rest until half of a burst is there, as far as is known since the last question."""
+        return max(0.0, (_BURST_S / 2 - self._left_s) / _REFILL)
+
+    def _passed_s(self) -> float:
+        before_s, self._at_s = self._at_s, self._monotonic_s()
+        return self._at_s - before_s
