@@ -201,7 +201,12 @@ MISTAKES = [
         6,
         "what it holds expires after 10m, but it has room only every 20m, lengthen `expires` or let it drop",
     ),
-    ("limits: [{max: 1, per: 1d, overflow: digest}]", 5, "`overflow` is not allowed here"),
+    ("limits: [{max: 1, per: 1d, overflow: wait}]", 5, "`overflow` is not allowed here"),
+    (
+        "limits: [{max: 1, per: 1d, scope: channel, channel: email, overflow: digest}]",
+        5,
+        "cannot put the whole notification into a digest, let it hold",
+    ),
     ("limits: [{max: 1, per: 1d, scope: channel}]", 5, "go together, write both or none"),
     ("limits: [{max: 1, per: 1d, scope: channel, channel: sms}]", 5, "`sms` is none of its channels"),
     ("limits: [{max: 1, per: 1d, scope: marketing}]", 5, "`news` is not marketing, so this limit never"),

@@ -5,6 +5,7 @@ limits:
   - {max: 40, calendar: month, scope: category}        # in each month of the user's calendar
   - {max: 1, per: 10m, scope: user, overflow: hold}    # the rest waits, more important ones first
   - {max: 2, calendar: day, scope: channel, channel: sms, overflow: hold}
+  - {max: 5, per: 1h, overflow: digest}                # the rest as one message, when there is room
 """
 
 from typing import Final, Literal
@@ -14,7 +15,7 @@ from pydantic import BaseModel, Field, model_validator
 from tocsin.catalog.caps import PERIODS_MS
 from tocsin.catalog.scalars import STRICT, ChannelName, Duration, spelled_duration
 
-OVERFLOWS: Final = ("drop", "hold")
+OVERFLOWS: Final = ("drop", "digest", "hold")
 """What becomes of the rest where a limit is reached, in the order in which limits are asked."""
 ROLLING_MAX: Final = 1_000
 """A rolling window keeps the time of each admission, eight bytes each."""
@@ -26,8 +27,8 @@ class Limit(BaseModel):
 
     `scope` says what is counted: this notification (or, in a tenant file, each notification), its category,
     all marketing, one channel, or everything that is not critical. A critical notification meets no limit;
-    all but those of scope `user` count it. `overflow` says what becomes of the rest: it is dropped, or held
-    until there is room. A limit of a channel holds that channel only.
+    all but those of scope `user` count it. `overflow` says what becomes of the rest: it is dropped, held
+    until there is room, or sent as one digest then. A limit of a channel holds that channel only.
     """
 
     model_config = STRICT
@@ -37,7 +38,7 @@ class Limit(BaseModel):
     calendar: Literal["minute", "hour", "day", "week", "month"] | None = None
     scope: Scope = "notification"
     channel: ChannelName | None = None
-    overflow: Literal["drop", "hold"] = "drop"
+    overflow: Literal["drop", "digest", "hold"] = "drop"
 
     @property
     def window_ms(self) -> int:
@@ -60,6 +61,9 @@ class Limit(BaseModel):
             raise ValueError(msg)
         if (self.scope == "channel") != (self.channel is not None):
             msg = "scope `channel` and a `channel` go together: write both or none"
+            raise ValueError(msg)
+        if self.scope == "channel" and self.overflow == "digest":
+            msg = "a limit of one channel cannot put the whole notification into a digest: let it hold"
             raise ValueError(msg)
         return self
 

@@ -36,7 +36,7 @@ def caps_of(notification: CompiledNotification, channel: str, counter: str) -> S
     """Return the limits that a notification, or one channel of it, waits for with a counter."""
     found = notification.channel(channel)
     caps = found.caps if found is not None else notification.caps
-    return [cap for cap in caps if cap.counter == counter and cap.overflow == "hold"]
+    return [cap for cap in caps if cap.counter == counter and cap.overflow != "drop"]
 
 
 def less_important(record: UserRecord, counter: str, rank: int, slot_ms: int) -> list[Waiting]:

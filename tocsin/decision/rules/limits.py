@@ -7,7 +7,7 @@ A critical notification meets no limit. It is counted like any other, except by 
 from collections.abc import Sequence
 
 from tocsin.catalog.caps import Cap
-from tocsin.decision import limit_queue, limits
+from tocsin.decision import digests, limit_queue, limits
 from tocsin.decision.evaluation import Evaluation
 from tocsin.decision.subjects import EventSubject
 from tocsin.decision.user_state import UserRecord
@@ -38,12 +38,19 @@ def channel_limits(evaluation: Evaluation) -> Verdict:
 
 
 def _objection(evaluation: Evaluation, caps: Sequence[Cap]) -> Verdict:
-    """Drop where a limit that is reached says so; else hold for the one that takes longest."""
+    """Drop or merge where a limit that is reached says so; else hold for the one that takes longest.
+
+    A digest and a channel that is held apart go into no digest: they are held.
+    """
     state, now_ms = evaluation.state, evaluation.now_ms
     full = [(cap, at_ms) for cap in caps if (at_ms := limits.room_at(state.counts, cap, now_ms))]
     for cap, _ in full:
         if cap.overflow == "drop":
             return Suppress(Reason.LIMIT, numbers(state, cap, now_ms))
+    if full[0][0].overflow == "digest":
+        merged = digests.overflow(evaluation, _slot_at(evaluation, *full[0]))
+        if merged is not None:
+            return merged
     due_ms, cap = max(((_slot_at(evaluation, cap, at_ms), cap) for cap, at_ms in full), key=_by_time)
     free_ms = max(at_ms for _, at_ms in full)
     return Hold(due_ms, Reason.LIMIT_HOLD, cap.counter, free_ms, numbers(state, cap, now_ms))
