@@ -1,7 +1,8 @@
 """Plays the timelines of docs/catalog.md: what happens to one user, line by line, as people read it.
 
 A section has YAML blocks, each a file of a catalog, and timelines that are played on it. A line of a timeline
-is an input (`event`, `profile`, `receipt`) or an outcome that follows from the inputs above it:
+is an input (`event`, `profile`, `receipt`, or `failed` for the newest message of a channel), or an outcome
+that follows from the inputs above it:
 
     Mon 22:10 event order.shipped {"order": 7}
     Mon 22:10 held * quiet_hours until Tue 07:00
@@ -35,7 +36,7 @@ _LINE: Final = re.compile(rf"{_AT} (?P<what>\S+) ?(?P<rest>.*)")
 _UNTIL: Final = re.compile(rf"(?P<before>.*) until {_AT}")
 _FILE: Final = re.compile(r"```yaml\n# (?P<path>[\w/.-]+)\n(?P<text>.*?)```", re.DOTALL)
 _TIMELINE: Final = re.compile(r"```\n(?P<text>(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun|\d{4}-).*?)```", re.DOTALL)
-_INPUTS: Final = frozenset({"event", "profile", "receipt"})
+_INPUTS: Final = frozenset({"event", "profile", "receipt", "failed"})
 _TENANT: Final = """\
 categories: {security: {required: true}, updates: {}, offers: {marketing: true}}
 limits: []
@@ -120,6 +121,9 @@ def _act(world: World, line: Line) -> None:
     at, (name, _, text) = line.at_ms - NOON, line.rest.partition(" ")
     if line.what == "event":
         world.event(name, at=at, data=json.loads(text or "{}"))
+    elif line.what == "failed":
+        world.advance(at)
+        world.failed([one for one in world.messages if one.channel == line.rest][-1], at=at)
     elif line.what == "receipt":
         _report(world, name, at, json.loads(text or "{}"))
     else:
