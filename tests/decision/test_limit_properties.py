@@ -12,7 +12,7 @@ from tocsin.decision import limits
 from tocsin.decision.effects import Decision
 from tocsin.decision.periods import period
 from tocsin.model.message import Message
-from tocsin.model.profile import Device, Preferences
+from tocsin.model.profile import Device, Preferences, Profile
 from tocsin.model.statuses import Status
 
 ZONE = "Europe/Berlin"
@@ -106,9 +106,9 @@ class Counted(World):
             self.failed(message, at=self.at)
 
 
-def known(off: dict[str, bool]) -> object:
+def known(off: dict[str, bool]) -> Profile:
     devices = (Device("ios", token="t1"), Device("android", token="t2"))
-    return profile(devices=devices, timezone=ZONE, preferences=Preferences(notifications=off))
+    return profile(devices=devices, timezone=ZONE, preferences=Preferences(notifications={**off}))
 
 
 OWNERS = {"drip": "email", "weekly": "email", "texts": "sms", "daily": "email"}
@@ -133,7 +133,7 @@ def window(cap: Cap, at_ms: int) -> tuple[int, int]:
 @given(st.lists(deeds, min_size=15, max_size=50))
 def test_limits_are_exact_whatever_fails(life: list[Deed]) -> None:
     world = Counted("calm")
-    world.profile(known({}))  # type: ignore[arg-type]  # it is a profile
+    world.profile(known({}))
     for deed in life:
         world.happen(deed)
         record = world.record()
