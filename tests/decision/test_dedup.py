@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.decision.gate_world import DAY, HOUR
 from tocsin.decision import dedup
 from tocsin.decision.user_state import UserRecord, expire
 from tocsin.model import topics
@@ -88,6 +89,56 @@ def test_every_origin_survives(topic: str, partition: int, offset: int) -> None:
     key = dedup.key_of("s", "a")
     seen = dedup.remember(b"", key, 0, KEEP, 0, Origin(topic, partition, offset), 10)
     assert dedup.original(seen, key, 0, WINDOW, 0) == f"{topic}/{partition}/{offset}"
+
+
+def keyed(keys: bytes, name: str, time: int, window: int, now: int, most: int, offset: int = 1) -> bytes:
+    origin = Origin("events", 3, offset)
+    return dedup.remember_key(keys, dedup.key_of("n", name), time, window + LATE, now, origin, most)
+
+
+def is_known(keys: bytes, name: str, time: int, window: int, now: int) -> bool:
+    return bool(dedup.original(keys, dedup.key_of("n", name), time, window, now))
+
+
+def test_a_flood_of_short_keys_does_not_push_out_a_long_one() -> None:
+    year, hour = 365 * DAY, HOUR
+    keys = keyed(b"", "welcome", 0, year, 0, 64)
+    for number in range(1_000):
+        keys = keyed(keys, f"price {number}", number, hour, number, 64)
+        assert len(keys) <= 64 * 35
+    assert is_known(keys, "welcome", 300 * DAY, year, 300 * DAY)
+    assert is_known(keys, "price 999", 1_000, hour, 1_000)
+    assert not is_known(keys, "price 0", 1_000, hour, 1_000)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("abcdef"),
+            st.sampled_from([HOUR, DAY, 400 * DAY]),
+            st.integers(-LATE, 1_500),
+            st.sampled_from([0, 1, 600_000, HOUR, 30 * DAY]),
+        ),
+        max_size=60,
+    ),
+    st.sampled_from([8, 16, 100]),
+)
+def test_keys_of_any_window_are_like_a_plain_list_up_to_the_bound(
+    arrivals: list[tuple[str, int, int, int]], most: int
+) -> None:
+    """Each key is found within its window of event time. Beyond the bound those go that expire first."""
+    keys, plain, now = b"", list[tuple[str, int, int]](), 10 * DAY
+    for number, (letter, window, shift, pause) in enumerate(arrivals):
+        now += pause
+        name, time = f"{letter}{window}", now + shift
+        expected = any(name == other and abs(time - at) < window for other, at, _ in plain)
+        assert is_known(keys, name, time, window, now) == expected
+        if not expected:
+            plain = [one for one in plain if one[2] > now] if len(keys) >= most * 35 else plain
+            keys = keyed(keys, name, time, window, now, most, offset=number)
+            plain.append((name, time, max(time, now) + window + LATE))
+            plain = sorted(plain, key=lambda one: one[2])[-(len(keys) // 35) :]
+        assert len(keys) <= most * 35
 
 
 def test_an_origin_in_a_declared_topic_is_named_by_the_users_record() -> None:
