@@ -186,7 +186,7 @@ def _hold(
         return False
     lesser = [] if place.slot else _less_important(evaluation, subject, verdict)
     due_ms = lesser[0].due_ms if lesser else place.due_ms
-    due_ms = due_ms or queued_behind(state.holds, verdict.until_ms, subject.queue)
+    due_ms = due_ms or queued_behind(state.holds, verdict.until_ms, subject.queue, place.older)
     spare = 0 < expires_ms < due_ms
     if spare and not 0 < verdict.free_ms <= expires_ms:
         detail: Detail = {"held_for": verdict.reason.value, "until_ms": due_ms, "expires_ms": expires_ms}

@@ -5,7 +5,7 @@ nothing to decode, and the garbage collector does not follow them. All that is i
 without events costs only the profile.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import msgspec
@@ -94,17 +94,19 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     reason: str = ""
 
 
-def queued_behind(holds: Mapping[str, HoldRef], due_ms: int, kinds: tuple[str, ...]) -> int:
+def queued_behind(
+    holds: Mapping[str, HoldRef], due_ms: int, kinds: tuple[str, ...], but: Collection[str] = ()
+) -> int:
     """Return a due time behind all that is held for `due_ms` already.
 
     Quiet hours end at one moment for all that a user has held. Due a millisecond apart, it is sent in the
     order of the events. Only timers of `kinds`, the first letters of their ids, count: no decision about an
-    event depends on a provider's answer.
+    event depends on a provider's answer. Those of `but` end now.
     """
     same = [
         ref.due_ms
         for timer_id, ref in holds.items()
-        if timer_id.startswith(kinds) and due_ms <= ref.due_ms < due_ms + _QUEUE_MS
+        if timer_id.startswith(kinds) and due_ms <= ref.due_ms < due_ms + _QUEUE_MS and timer_id not in but
     ]
     return max(same) + 1 if same else due_ms
 
