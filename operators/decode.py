@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn, Protocol
 
 import msgspec
 
-from operators.gate import GateInput, GroupBatch, Item, TopicItem
+from operators.gate_parts import GateInput, GroupBatch, Item, TopicItem
 from sources.partitioner import key_group_of, partition_of
 from tocsin.decision.broadcast_parts import index_key
 from tocsin.decision.broadcasts import BroadcastEvent

@@ -21,7 +21,7 @@ from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from msgspec.structs import replace
 
-from operators.gate import GateInput, GroupBatch, Stored, Timing
+from operators.gate_parts import GateInput, GroupBatch, Stored, Timing
 from sources.partitioner import partition_of
 from tocsin.catalog.loader import Catalog
 from tocsin.decision.fan_out import FanOut, FanOutPolicy, Totals, Turn

@@ -7,10 +7,7 @@ far timers may fire.
 Nothing is emitted between the end of an epoch and its durability (docs/engine.md, fact 11).
 """
 
-from collections import Counter
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
 
 import bytewax.operators as op
 import msgspec
@@ -18,9 +15,9 @@ from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from msgspec.structs import replace
 
-from operators.broadcasts import BROADCAST_ITEMS, BroadcastItem, Broadcasts
+from operators.broadcasts import BroadcastItem, Broadcasts
 from operators.corrections import Corrections
-from operators.pace import UNPACED, Pace
+from operators.gate_parts import SHARED, GateInput, GateParts, GroupBatch, Item, Out, Stored, Timing
 from operators.recurring import Recurring
 from operators.suppressions import Suppressions
 from operators.sweep import Sweep
@@ -41,83 +38,15 @@ from tocsin.model.message import Message, Retry
 from tocsin.model.outcome import ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord, VersionNote
 from tocsin.model.statuses import CHANNELS, Reason
-from tocsin.model.subscription import FanOutReport, SubscriptionChange
 from tocsin.store.deltas import Delta
 from tocsin.store.key_group import KeyGroup
 from tocsin.store.timers import Timer
 
-Out = OutRecord | VersionNote
+__all__ = ["GateInput", "GateLogic", "GateParts", "GroupBatch", "Item", "Out", "Timing", "decide"]
 _POLL_S = 0.002
 # Between records a key group looks this often whether time has passed its next timer.
 _IDLE_POLL_S = 0.05
 _TIMERS_A_TURN = 200
-
-
-TopicItem = SubscriptionChange | FanOutReport
-Item = Event | ProfileChange | ReceiptEvent | Retry | AddressReport | BroadcastItem | TopicItem
-# What is for no user of its own.
-_SHARED = BROADCAST_ITEMS | {AddressReport}
-
-
-class GateInput(msgspec.Struct, frozen=True, gc=False):
-    """One decoded record for a key group.
-
-    Attributes:
-        now_ms: the partition's monotone time.
-        user_key: `tenant/user`.
-        item: the decoded record.
-        raw: the record as it was read, for dead letters.
-    """
-
-    now_ms: int
-    user_key: str
-    item: Item
-    raw: RawRecord
-
-
-class Timing(Protocol):
-    """The time between records, as a key group may know it."""
-
-    def fire_until(self, partition: int) -> int:
-        """Timers due by this time (ms) may fire now although no record came."""
-        ...
-
-    def in_gap(self) -> bool:
-        """Whether an epoch has ended and is not durable yet."""
-        ...
-
-    def utc_now(self) -> datetime:
-        """Wall time, for waking up only."""
-        ...
-
-
-class GroupBatch(NamedTuple):
-    """A bundle for one key group. Bytewax does not tell a logic its key, so the bundle does."""
-
-    key_group: str
-    inputs: list[GateInput]
-
-
-Stored = tuple[str, Delta]
-OpenKeyGroup = Callable[[str, Delta | None], KeyGroup[UserRecord]]
-
-
-class GateParts(NamedTuple):
-    """What the gate works with.
-
-    Attributes:
-        key_group: opens a key group with its stored delta (`tocsin.store.shard.Shard.key_group`).
-        gate: gives the gate of the catalog in force.
-        timing: the time between records.
-        tally: counts outcomes by (status, channel, reason), for metrics.
-        pace: bounds the worker's time that timers take.
-    """
-
-    key_group: OpenKeyGroup
-    gate: Callable[[], Gate]
-    timing: Timing
-    tally: Counter[tuple[str, str, str]]
-    pace: Pace = UNPACED
 
 
 class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
@@ -166,7 +95,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
                 if due_ms is not None and due_ms <= now_ms:
                     room = self._fire_before(key_group, entry, out, room)
                     due_ms = key_group.next_due()
-                if type(entry.item) in _SHARED:
+                if type(entry.item) in SHARED:
                     self._share(key_group, entry, out)
                     due_ms = key_group.next_due()
                     continue

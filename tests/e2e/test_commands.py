@@ -95,6 +95,21 @@ def test_one_event_by_hand_is_sent_and_told(terminal: Terminal, running: object)
     assert {row["channel"] for row in rows if row["status"] == "sent"} == {"inapp"}
 
 
+def test_a_broadcast_by_hand_reaches_everyone_and_its_end_is_told(
+    terminal: Terminal, running: object
+) -> None:
+    words = ("send", "flight.landed", "--segment", "*", "--data", json.dumps(DATA), "--id", "to-all")
+    code, _, err = terminal.tocsin(*words)
+    assert code == 0, err
+    end = time.monotonic() + 60
+    state: dict[str, object] = {}
+    while state.get("state") != "finished" and time.monotonic() < end:
+        code, out, err = terminal.tocsin("broadcasts", "--json")
+        assert code == 0, err
+        (state,) = json.loads(out) or [{}]
+    assert (state["event"], state["state"], state["reached"]) == ("to-all", "finished", 1)
+
+
 def test_the_readme_s_profile_and_event_become_a_notification(terminal: Terminal, running: object) -> None:
     section = (ROOT / "README.md").read_text().split("## Against your own servers")[1]
     _, profile, event = re.findall(r"```(?:sh|python)\n(.*?)```", section, re.DOTALL)[:3]

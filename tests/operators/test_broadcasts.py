@@ -203,6 +203,7 @@ def test_the_same_event_twice_is_one_broadcast(fleet: Fleet) -> None:
         ("nobody", "newsletter", {}, "dead", "bad_field", "tocsinsegment: not in the catalog"),
         ("*", "newsletter", {"tenant": "ghost"}, "dead", "bad_field", "tenant: not in the catalog"),
         ("*", "unheard.of", {}, "suppressed", "no_match", ""),
+        ("*", "newsletter", {"tenant": "retired"}, "suppressed", "tenant_inactive", ""),
         ("*", "newsletter", {"subject": "ann"}, "dead", "bad_field", "tocsinsegment: beside a subject"),
         ("*", "newsletter", {"tocsinrate": "many"}, "dead", "bad_field", "tocsinrate: has the wrong form"),
         ("*", "newsletter", {"tocsinlocaltime": "9"}, "dead", "bad_field", "tocsinlocaltime: has the wrong"),

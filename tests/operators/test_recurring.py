@@ -140,10 +140,15 @@ def test_a_minute_late_is_not_missed(make: Make) -> None:
     assert fleet.outcomes(reason="missed") == []
 
 
-def test_while_it_is_paused_or_gone_nothing_is_raised(make: Make, tmp_path: Path) -> None:
+def test_while_it_is_paused_or_gone_or_its_tenant_inactive_nothing_is_raised(
+    make: Make, tmp_path: Path
+) -> None:
     fleet = make()
-    for spec in (MORNING | {"paused": True}, None):
-        fleet.reload(catalog(tmp_path / "other", spec))
+    for spec, status in ((MORNING | {"paused": True}, "active"), (None, "active"), (MORNING, "inactive")):
+        folder = catalog(tmp_path / "other", spec)
+        with (folder / "tenants" / "default.yaml").open("a") as file:
+            file.write(f"status: {status}\n")
+        fleet.reload(folder)
         fleet.run(2)
         fleet.topics.now_ms += DAY
         fleet.settle()

@@ -154,7 +154,6 @@ def compile_schedules(
     tenant: str, spec: TenantSpec, schedules: Mapping[str, ScheduleSpec]
 ) -> dict[str, CompiledSchedule]:
     """Compile the schedules of a tenant; they were checked."""
-    inactive = getattr(spec, "status", "active") == "inactive"
     return {
         name: CompiledSchedule(
             tenant=tenant,
@@ -166,7 +165,7 @@ def compile_schedules(
             segment=one.audience.segment,
             topic=one.audience.topic,
             skips=one.missed == "skip",
-            is_active=not one.paused and not inactive,
+            is_active=not one.paused and spec.status == "active",
             rate=one.rate,
         )
         for name, one in schedules.items()

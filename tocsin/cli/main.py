@@ -55,6 +55,12 @@ COMMANDS = {
         "tocsin.cli.query:why",
         "Say what became of a notification and why: the rule, the counter and the window.",
     ),
+    "broadcasts": Command(
+        "tocsin.cli.broadcasts:app", "Show how far broadcasts are; pause, resume or cancel one."
+    ),
+    "schedules": Command(
+        "tocsin.cli.schedules:schedules", "List what is planned, held and cancelled, with times."
+    ),
     "migrate": Command("tocsin.cli.query:migrate", "Create or update the ClickHouse schema."),
     "topics": Command("tocsin.cli.topics:app", "The topics Tocsin reads and writes."),
     "offsets": Command("tocsin.cli.offsets:app", "Committed positions of the shards."),

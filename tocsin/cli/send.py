@@ -20,6 +20,7 @@ def send(
     *,
     user: Annotated[str, typer.Option(help="id of the user")] = "",
     to: Annotated[str, typer.Option("--topic", help="instead of a user: all subscribers of a topic")] = "",
+    segment: Annotated[str, typer.Option(help="broadcast to this segment, or to everyone: '*'")] = "",
     data: Annotated[str, typer.Option(help="the event's data, a JSON object")] = "{}",
     tenant: Annotated[str, typer.Option(help="tenant of the user")] = "default",
     event_id: Annotated[str, typer.Option("--id", help="id of the event; by default a new one")] = "",
@@ -30,8 +31,9 @@ def send(
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Write one event to Kafka and say where it went."""
-    if bool(user) == bool(to):
-        fail("name one user by --user, or the subscribers of one topic by --topic", code=2)
+    if sum(map(bool, (user, to, segment))) != 1:
+        cure = "name one user by --user, the subscribers of one topic by --topic, or one segment by --segment"
+        fail(cure, code=2)
     event = {
         "specversion": "1.0",
         "id": event_id or str(uuid.uuid4()),
@@ -41,10 +43,11 @@ def send(
         "tenant": tenant,
         "data": _object(data),
     }
-    more = {"subject": user, "tocsintopic": to, "tocsinsendat": send_at}
+    more = {"subject": user, "tocsintopic": to, "tocsinsegment": segment, "tocsinsendat": send_at}
     event |= {name: value for name, value in more.items() if value}
-    topic = topics.BULK if bulk else topics.EVENTS
-    origin = write(Settings(), topic, f"{tenant}/{user or to}", jsonlib.dumps(event).encode())
+    topic = topics.BULK if bulk or segment else topics.EVENTS
+    key = f"{tenant}/{user or to or event['id']}"
+    origin = write(Settings(), topic, key, jsonlib.dumps(event).encode())
     if json:
         print_json({"id": event["id"], "origin": origin})
     else:

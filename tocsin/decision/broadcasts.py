@@ -134,7 +134,7 @@ def _ordered(
         dead_letter(decision, whole, raw, event, Reason.BAD_FIELD, error)
         return None
     if not candidates.notifications:
-        finish(decision, whole, Suppress(Reason.NO_MATCH))
+        finish(decision, whole, Suppress(candidates.none))
         return None
     return Order(
         act="start",

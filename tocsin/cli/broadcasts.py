@@ -1,0 +1,66 @@
+"""`tocsin broadcasts`: how far broadcasts are, and what pauses, resumes or cancels one."""
+
+import json as jsonlib
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from dashboards import store
+from tocsin.app.settings import Settings
+from tocsin.cli.output import console, print_json, print_table
+from tocsin.cli.query import JsonFlag, TenantFlag, as_table
+from tocsin.cli.send import write
+from tocsin.formats.broadcasts import CONTROL_TYPE, Action
+from tocsin.model import topics
+
+app = typer.Typer(help="Show how far broadcasts are; pause, resume or cancel one.")
+EventId = Annotated[str, typer.Argument(metavar="ID", help="id of the broadcast's event")]
+
+
+@app.callback(invoke_without_command=True)
+def broadcasts(context: typer.Context, *, tenant: TenantFlag = "default", json: JsonFlag = False) -> None:
+    """Show how far each broadcast is: users with an outcome, parts that have ended, and how it ended."""
+    if context.invoked_subcommand is not None:
+        return
+    with store.connect(Settings().clickhouse) as client:
+        rows = store.run_query(client, "broadcasts", {"tenant": tenant})
+    if json:
+        print_json(rows)
+    else:
+        print_table(as_table(rows, "Broadcasts"))
+
+
+@app.command()
+def pause(broadcast: EventId, *, tenant: TenantFlag = "default") -> None:
+    """Pause a broadcast; users that were not reached yet wait."""
+    _control(tenant, broadcast, Action.PAUSE)
+
+
+@app.command()
+def resume(broadcast: EventId, *, tenant: TenantFlag = "default") -> None:
+    """Resume a broadcast that is paused."""
+    _control(tenant, broadcast, Action.RESUME)
+
+
+@app.command()
+def cancel(broadcast: EventId, *, tenant: TenantFlag = "default") -> None:
+    """End a broadcast; users that were not reached yet get nothing."""
+    _control(tenant, broadcast, Action.CANCEL)
+
+
+def _control(tenant: str, broadcast: str, action: Action) -> None:
+    event = {
+        "specversion": "1.0",
+        "id": str(uuid.uuid4()),
+        "source": "/tocsin/broadcasts",
+        "type": CONTROL_TYPE,
+        "time": datetime.now(UTC).isoformat(),
+        "tenant": tenant,
+        "data": {"id": broadcast, "action": action.value},
+    }
+    origin = write(Settings(), topics.EVENTS, f"{tenant}/{broadcast}", jsonlib.dumps(event).encode())
+    said = f" {action.value} asked for at {origin}; ask with: tocsin broadcasts --tenant {tenant}"
+    console.print(Text.assemble(("✓", "green"), said), soft_wrap=True)
