@@ -71,7 +71,7 @@ def test_failures_are_errors_and_never_false(source: str) -> None:
         ("data.x }}", "without braces"),
         ("{{ data.x }}", "not an expression"),
         ("data.x y", "without braces"),
-        ("dta.x", "unknown variable `dta`: use data, event or user"),
+        ("dta.x", "unknown variable `dta`: use data, event, now or user"),
         ("range(3)", "unknown variable `range`"),
         ("data.x | nothing", "only Jinja2's own filters"),
         ("data.x is nothing", "only Jinja2's own filters"),

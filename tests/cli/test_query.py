@@ -54,6 +54,11 @@ def test_an_outcome_names_its_target_as_unblock_wants_it(capsys: pytest.CaptureF
     assert "flight_landed by sms (target 45cca7fde80bee5d)" in capsys.readouterr().out
 
 
+def test_an_outcome_names_the_arm_of_an_experiment(capsys: pytest.CaptureFixture[str]) -> None:
+    explain(row(notification="offer", variant="cheerful"))
+    assert "offer (variant cheerful)" in capsys.readouterr().out
+
+
 def test_the_time_that_something_is_held_until_is_one_that_a_person_reads(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

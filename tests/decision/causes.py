@@ -20,6 +20,7 @@ from tocsin.decision.rules.contact_points import usable
 from tocsin.decision.rules.digest import digest
 from tocsin.decision.rules.duplicate_key import duplicate_key
 from tocsin.decision.rules.expiry import expiry
+from tocsin.decision.rules.holdout import holdout
 from tocsin.decision.rules.limits import channel_limits, notification_limits
 from tocsin.decision.rules.preferences import channel_preferences, notification_preferences
 from tocsin.decision.rules.quiet_hours import quiet_hours
@@ -167,6 +168,13 @@ SMS_SLOT = Hold(
     full("channel:sms", 1),
 )
 CAUSES = (
+    Cause(
+        "its user is in the control group of an experiment",
+        holdout,
+        Suppress(Reason.HOLDOUT),
+        WHOLE,
+        "tested",
+    ),
     Cause(
         "another one with its key came within the window",
         duplicate_key,

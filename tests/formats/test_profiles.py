@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.formats.test_codec import raw
 from tocsin.errors import DecodeError
-from tocsin.formats.profiles import ProfileChange, decode_profile
+from tocsin.formats.profiles import ProfileChange, attributes_json, decode_profile
 from tocsin.model.profile import Device, Preferences, Profile, QuietHours
 from tocsin.model.statuses import Reason
 
@@ -260,3 +260,33 @@ def test_whatever_stands_in_the_fields_an_opt_out_beside_it_counts(document: dic
     assert found.profile.preferences == Preferences(enabled=False)
     again = decode_profile(raw(msgspec.json.encode(found.profile), b"acme/ann"))
     assert (again.profile, again.faults) == (found.profile, ()), "what was applied is sound"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ([], "attributes: not an object, left out"),
+        ({"text": "x" * 4_090}, "attributes: over 4096 bytes, left out; send one object of few fields"),
+    ],
+)
+def test_attributes_that_cannot_be_kept_are_left_out_and_named(attributes: object, said: str) -> None:
+    found = read({"email": "ann@mail.example", "attributes": attributes})
+    assert found.profile == Profile(email="ann@mail.example")
+    assert found.faults[0].startswith(said)
+
+
+def test_attributes_are_any_json_and_the_order_of_their_producer_is_none() -> None:
+    first = read({"attributes": {"b": [1, {"y": 2, "x": None}], "a": "é"}}).profile
+    second = read({"attributes": {"a": "é", "b": [1, {"x": None, "y": 2}]}}).profile
+    assert first is not None
+    assert second is not None
+    assert attributes_json(first.attributes) == attributes_json(second.attributes)
+    assert json.loads(attributes_json(first.attributes)) == {"a": "é", "b": [1, {"x": None, "y": 2}]}
+    assert attributes_json({}) == b""
+
+
+def test_one_channel_of_a_notification_may_be_off() -> None:
+    found = read({"preferences": {"notifications": {"n": {"sms": False, "email": 7}, "m": True}}})
+    assert found.profile is not None
+    assert found.profile.preferences.notifications == {"n": {"sms": False, "email": False}, "m": True}
+    assert found.faults[0].startswith("preferences.notifications.n.email: not true or false, counts as off")

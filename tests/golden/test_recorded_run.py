@@ -41,6 +41,7 @@ NOT_OF_THE_GATE = {
     "resent_after_unknown": "delivery after a crash",
     "outdated": "a profile forwarded again by a shard that lost its state",
     "resubscribed": "a receipt of a kind that the recorded release did not know",
+    "holdout": "the recorded release had no experiments",
     "tenant_inactive": "the recorded release had no inactive tenants",
     "bad_catalog": "the recorded release did not start with a mistake in the files of one tenant",
     "unblocked": "a receipt of a kind that the recorded release did not know",

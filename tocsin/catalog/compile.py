@@ -12,6 +12,7 @@ from tocsin.catalog.limit_spec import DEFAULT_LIMITS, OVERFLOWS, Limit
 from tocsin.catalog.schedule import CompiledAt, compile_at
 from tocsin.catalog.schedules import CompiledSchedule
 from tocsin.catalog.spec import NotificationSpec, TenantSpec
+from tocsin.catalog.variants import CompiledVariant, compile_variants
 from tocsin.model import ids, switches
 from tocsin.model.engagement import LEVELS, Level
 from tocsin.model.event import Origin
@@ -52,7 +53,7 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     Attributes:
         dedup_scope: names the notifications that share their keys; `dedup_keep_ms` is their longest window.
-        needs: which of `data`, `event` and `user` its expressions read.
+        needs: which of `data`, `event`, `user` and `now` its expressions read.
         caps: limits that decide before routing, in the order of `OVERFLOWS`; none for a critical one.
         counters: what an admission is counted on; of a critical one not `user`.
         is_limited: whether any counter of it or of its channels counts its admissions.
@@ -67,6 +68,7 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         tracked: whether receipts decide anything about it.
         digest: what it collects, and until when; None if each is sent by itself.
         digest_template: the template of its digests.
+        variants: arms of an experiment; none unless the catalog has some.
     """
 
     name: str
@@ -105,6 +107,7 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     tracked: bool = False
     digest: CompiledDigest | None = None
     digest_template: str = ""
+    variants: tuple[CompiledVariant, ...] = ()
 
     @property
     def all_channels(self) -> tuple[CompiledChannel, ...]:
@@ -237,6 +240,8 @@ def _compile(
     )
     steps = _steps(spec, name, notice, caps, counters)
     counted = _counted(name, notice, category.marketing, counters)
+    message, outcome = _message(tenant, name, notice, version), _outcome(tenant, name, notice, version)
+    digest_template = notice.digest.template if notice.digest else ""
     when, collapse = _compiled(notice.on.when), _compiled(notice.collapse_key)
     key = _compiled(notice.dedup.key) if notice.dedup else None
     at, cancel = compile_at(notice.at, spec.timezone) if notice.at else None, _compiled(notice.cancel_key)
@@ -276,14 +281,15 @@ def _compile(
         inactive=spec.status == "inactive",
         spelled_head=ids.spelled("n", tenant),
         spelled_tail=ids.spelled(name),
-        message=_message(tenant, name, notice, version),
-        outcome=_outcome(tenant, name, notice, version),
+        message=message,
+        outcome=outcome,
         steps=steps,
         sequence=(notice.sequence.every_ms, LEVELS[notice.sequence.until]) if notice.sequence else None,
         stop_when_seen=notice.stop_when_seen,
         tracked=bool(notice.escalate or notice.sequence or notice.stop_when_seen),
         digest=digest,
-        digest_template=(notice.digest.template if notice.digest else "") or notice.template or name,
+        digest_template=digest_template or notice.template or name,
+        variants=compile_variants(notice.variants, message, outcome, digest_template),
     )
 
 

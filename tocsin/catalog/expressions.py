@@ -1,6 +1,6 @@
 """Compiles expressions of the catalog once: sandboxed Jinja2, strict about missing fields.
 
-They read `data`, `event` and `user` and nothing else. A field that is missing is an error unless the
+They read `data`, `event`, `user` and `now` and nothing else. A field that is missing is an error unless the
 expression asks for it with `is defined`; so a typing mistake never silences a notification.
 """
 
@@ -16,7 +16,7 @@ from jinja2.runtime import Context
 from tocsin.catalog.sandbox import FAILURES, Sandbox
 from tocsin.model.moments import Moment, moment_of
 
-VARIABLES: Final = frozenset({"data", "event", "user"})
+VARIABLES: Final = frozenset({"data", "event", "now", "user"})
 
 
 class ExpressionError(Exception):

@@ -28,6 +28,7 @@ from tocsin.catalog.schedules import Schedules, ScheduleSpec, compile_schedules,
 from tocsin.catalog.segments import segment_problems
 from tocsin.catalog.sources import SourceSpec, source_problems
 from tocsin.catalog.spec import NotificationSpec, TenantSpec
+from tocsin.catalog.variants import variant_mistakes
 from tocsin.errors import CatalogError
 from tocsin.model.channels import DELIVERED
 from tocsin.model.event import CONTROL
@@ -362,6 +363,8 @@ def _notification_problems(
         if limit.channel is not None and limit.channel not in used:
             text = f"`{limit.channel}` is none of its channels, so this limit never applies: remove it"
             yield document.problem((name, "limits", at), text)
+    for place, text in variant_mistakes(notice.variants, known.templates):
+        yield document.problem((name, "variants", *place), text)
     yield from digest_problems(document, name, notice.digest, notice.priority, known.templates)
     yield from _expression_problems(document, name, notice)
 

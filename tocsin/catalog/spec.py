@@ -65,7 +65,9 @@ A notification with `sequence: {every: 5m, until: opened}` sends its channels on
 
 `catalog/templates/<name>/<locale>/<part>.j2` are the texts. Durations are a number and one of ms, s, m, h, d.
 Expressions (`when`, `expression`, all keys) are Jinja2 expressions over `data`, `event` (id, source, type,
-subject, tenant, time_ms) and `user` (id, known, locale, timezone, channels).
+subject, tenant, time_ms), `user` (id, known, locale, timezone, channels, platforms, apps, attributes) and
+`now` (date, time, weekday, year, month, day, hour, minute, ms), the time of the decision in the user's zone.
+`tocsin.catalog.variants` has the words for experiments.
 """
 
 from typing import Annotated, Literal
@@ -77,6 +79,7 @@ from tocsin.catalog.escalation import ChannelSequence, EscalationStep
 from tocsin.catalog.limit_spec import Limit
 from tocsin.catalog.scalars import STRICT, ChannelName, Duration, Priority, Zone
 from tocsin.catalog.times import At, ChannelWindow, SendWindow, Span, at_entry
+from tocsin.catalog.variants import Variant
 
 
 def _channel_entry(value: object) -> object:
@@ -133,6 +136,7 @@ class NotificationSpec(_Strict):
     stop_when_seen: bool = False
     tenants: list[str] | None = None
     digest: DigestSpec | None = None
+    variants: list[Variant] = []
 
 
 class Category(_Strict):

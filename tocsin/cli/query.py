@@ -75,7 +75,7 @@ def _cell(value: Any) -> str:
 
 _WHY = """
 SELECT at, status, reason, notification, channel, provider, code, attempt, detail, event_type, event_id,
-       origin, notification_id, message_id, target, latency_ms
+       origin, notification_id, message_id, target, latency_ms, variant
 FROM outcomes FINAL
 WHERE tenant = {tenant:String}
   AND ({user:String} = '' OR user = {user:String})
@@ -151,9 +151,10 @@ def explain(row: dict[str, Any]) -> None:
     where = "" if row["channel"] == "*" else f" by {row['channel']}"
     by = f" through {row['provider']}" if row["provider"] else ""
     target = f" (target {row['target']})" if row["target"] else ""
+    arm = f" (variant {row['variant']})" if row.get("variant") else ""
     status = (f"{row['status']:10}", colour)
     console.print(
-        Text.assemble(f"{row['at']:%Y-%m-%d %H:%M:%S}  ", status, f" {what}{where}{by}{target}"),
+        Text.assemble(f"{row['at']:%Y-%m-%d %H:%M:%S}  ", status, f" {what}{where}{by}{target}{arm}"),
         soft_wrap=True,
     )
     if row["reason"]:

@@ -165,7 +165,7 @@ def _decide_all(
 ) -> bool:
     """Decide every notification an event means; False if an expression failed and the event is dead."""
     try:
-        matches = candidates.fixed or _matches(candidates, event, recipient)
+        matches = candidates.fixed or _matches(candidates, event, recipient, now_ms)
     except ExpressionError as error:
         whole = _whole(context, event, now_ms)
         dead_letter(decision, whole, raw, event, Reason.BAD_EXPRESSION, str(error))
@@ -202,9 +202,9 @@ def _unasked(
     return True
 
 
-def _matches(candidates: Candidates, event: Event, recipient: Recipient) -> Sequence[Match]:
+def _matches(candidates: Candidates, event: Event, recipient: Recipient, now_ms: int) -> Sequence[Match]:
     """Evaluate the expressions of all candidates; raises `ExpressionError`."""
-    scope = scope_of(event, recipient, candidates.needs) if candidates.needs else EMPTY_SCOPE
+    scope = scope_of(event, recipient, candidates.needs, now_ms) if candidates.needs else EMPTY_SCOPE
     found = [choose(notification, scope) for notification in candidates.notifications]
     return [match for match in found if match is not None]
 

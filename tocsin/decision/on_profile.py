@@ -77,9 +77,9 @@ def on_profile(
     known = record is not None and not record.is_nobody()
     found = record if record is not None else UserRecord()
     decision = Decision(found)
-    before, written = found.contact_points, found.written_version
+    before, noted = found.contact_points, (found.written_version, found.attributes)
     changed = profiles.adopt(found, user, profile)
-    decision.touched = changed or found.written_version > written
+    decision.touched = changed or noted != (found.written_version, found.attributes)
     if changed:
         found.profile_ms = max(read_ms, found.profile_ms)
         receipts.name_again(found, before, now_ms, context.policy.blocked_max)

@@ -6,6 +6,7 @@ from typing import Final
 from tocsin.catalog.compile import CompiledNotification
 from tocsin.catalog.expressions import ExpressionError
 from tocsin.catalog.matching import Match, choose
+from tocsin.catalog.variants import named
 from tocsin.decision import limit_queue, waiting
 from tocsin.decision.context import EMPTY_SCOPE, DecisionContext
 from tocsin.decision.decider import dead_letter, finish
@@ -128,7 +129,7 @@ def _decide_event(
     if recipient is None:
         return finish(decision, gone, Suppress(Reason.ERASED))
     try:
-        match = _match(context, event, recipient, held)
+        match = _match(context, event, recipient, held, gone.now_ms)
     except ExpressionError as error:
         waiting.forget(record, event)
         return dead_letter(decision, gone, held.raw, held, Reason.BAD_EXPRESSION, str(error))
@@ -145,17 +146,20 @@ def _decide_event(
         held.part,
         held.unless,
         digest=held.digest,
+        variant=named(match.notification.variants, held.variant),
     )
     subject.slots = ref.slots
     return decide_notification(context, decision, record, recipient, subject, stage, ref.counter)
 
 
-def _match(context: DecisionContext, event: Event, recipient: Recipient, held: HeldEvent) -> Match | None:
+def _match(
+    context: DecisionContext, event: Event, recipient: Recipient, held: HeldEvent, now_ms: int
+) -> Match | None:
     """Evaluate the expressions again; None where the notification, or the channel of a part, is gone."""
     notification = context.catalog.notification(event.tenant, held.notification)
     if notification is None:
         return None
-    match = _choose(notification, event, recipient, held.digest)
+    match = _choose(notification, event, recipient, held.digest, now_ms)
     if match is None or not held.part:
         return match
     later = (step.channel for step in notification.steps)
@@ -164,13 +168,17 @@ def _match(context: DecisionContext, event: Event, recipient: Recipient, held: H
 
 
 def _choose(
-    notification: CompiledNotification, event: Event, recipient: Recipient, digest: HeldDigest | None
+    notification: CompiledNotification,
+    event: Event,
+    recipient: Recipient,
+    digest: HeldDigest | None,
+    now_ms: int,
 ) -> Match | None:
     """Evaluate the expressions; those of a digest were evaluated with the event of each item."""
     if digest is not None and not digest.plain:
         channels = [one for one in notification.channels if one.when is None or one.name in digest.channels]
         return Match(notification, tuple(channels))
-    scope = scope_of(event, recipient, notification.needs) if notification.needs else EMPTY_SCOPE
+    scope = scope_of(event, recipient, notification.needs, now_ms) if notification.needs else EMPTY_SCOPE
     return choose(notification, scope)
 
 

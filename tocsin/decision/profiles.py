@@ -4,6 +4,7 @@ from tocsin.catalog.scalars import daily_minute
 from tocsin.decision.preferences import switched_off, switched_on
 from tocsin.decision.recipient import profile_contact_points
 from tocsin.decision.user_state import UserRecord
+from tocsin.formats.profiles import attributes_json
 from tocsin.model.profile import Profile
 
 
@@ -30,13 +31,14 @@ def adopt(record: UserRecord, user: str, profile: Profile) -> bool:
     """Take a profile over.
 
     The version grows with every change, also where the producer forgot to raise it: messages that were
-    decided before must not pass for fresh ones. Of an equal profile written again only the producer's version
-    is noted.
+    decided before must not pass for fresh ones. The producer's version and the attributes are noted without
+    that: what was admitted is not asked its conditions again.
 
     Returns:
         Whether anything else changed.
     """
     record.written_version = max(profile.version, record.written_version)
+    record.attributes = attributes_json(profile.attributes)
     before = _content(record)
     chosen = profile.preferences
     snoozed = chosen.snoozed_until

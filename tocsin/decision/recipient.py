@@ -65,6 +65,7 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
         faults: what was left out of an inline recipient, each with field and cure; empty for nothing.
         switched_on: digests of what the recipient has turned on; None where `switched_off` holds the tenant's
             defaults, too.
+        attributes: free fields of the profile, as JSON; empty for none.
     """
 
     version: int
@@ -79,6 +80,7 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
     blocked: Mapping[str, int]
     faults: str = ""
     switched_on: bytes | None = b""
+    attributes: bytes = b""
 
 
 def for_event(state: UserRecord, event: Event, defaults: TenantDefaults) -> Recipient | None:
@@ -118,6 +120,7 @@ def for_known(state: UserRecord, defaults: TenantDefaults) -> Recipient:
         state.blocked,
         "",
         state.switched_on,
+        state.attributes,
     )
 
 

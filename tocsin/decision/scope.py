@@ -1,19 +1,29 @@
 """Builds the variables that the expressions of the catalog read of an event and its recipient."""
 
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from tocsin.catalog.digests import WEEKDAYS
 from tocsin.catalog.expressions import ExpressionError, Scope
 from tocsin.catalog.sandbox import without_nulls
 from tocsin.decision.recipient import Recipient
 from tocsin.model.event import Event
+from tocsin.model.zones import zone
 
 _parse = msgspec.json.Decoder().decode
 
 
-def scope_of(event: Event, recipient: Recipient, needs: frozenset[str]) -> Scope:
+def scope_of(event: Event, recipient: Recipient, needs: frozenset[str], now_ms: int) -> Scope:
     """Build the variables that are needed, and no others.
+
+    Args:
+        event: the event.
+        recipient: whom it is for.
+        needs: names of the variables.
+        now_ms: the time of the decision. What was held is decided, and its conditions hold, as of then.
 
     Raises:
         ExpressionError: the data are not JSON.
@@ -32,7 +42,25 @@ def scope_of(event: Event, recipient: Recipient, needs: frozenset[str]) -> Scope
         }
     if "user" in needs:
         scope["user"] = user_scope(event.user, recipient)
+    if "now" in needs:
+        scope["now"] = now_scope(recipient.timezone, now_ms)
     return Scope(scope)
+
+
+def now_scope(timezone: str, now_ms: int) -> dict[str, object]:
+    """Build the variable `now`: a time in a zone, as people there read it."""
+    at = datetime.fromtimestamp(now_ms // 1_000, zone(timezone) or UTC)
+    return {
+        "date": f"{at:%Y-%m-%d}",
+        "time": f"{at:%H:%M}",
+        "weekday": WEEKDAYS[at.weekday()],
+        "year": at.year,
+        "month": at.month,
+        "day": at.day,
+        "hour": at.hour,
+        "minute": at.minute,
+        "ms": now_ms,
+    }
 
 
 def user_scope(user: str, recipient: Recipient) -> dict[str, object]:
@@ -42,8 +70,15 @@ def user_scope(user: str, recipient: Recipient) -> dict[str, object]:
         "known": recipient.version > 0,
         "locale": recipient.own_locale,
         "timezone": recipient.own_timezone,
-        "channels": list(dict.fromkeys(point.channel for point in recipient.contact_points)),
+        "channels": _each(point.channel for point in recipient.contact_points),
+        "platforms": _each(point.platform for point in recipient.contact_points),
+        "apps": _each(point.app for point in recipient.contact_points),
+        "attributes": without_nulls(_parse(recipient.attributes)) if recipient.attributes else {},
     }
+
+
+def _each(names: Iterable[str]) -> list[str]:
+    return [name for name in dict.fromkeys(names) if name]
 
 
 def _data(event: Event) -> Any:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from tocsin.catalog.compile import CompiledChannel
 from tocsin.catalog.matching import Match
 from tocsin.catalog.scalars import Priority
+from tocsin.catalog.variants import CompiledVariant, draw
 from tocsin.decision import dedup
 from tocsin.decision import recipient as recipients
 from tocsin.decision.recipient import Recipient
@@ -170,6 +171,7 @@ class EventSubject(msgspec.Struct, gc=False):
         unless: the level of receipts that makes this later step needless; 0 for none.
         digest: what it is to a digest; None if it is nothing to one.
         slots: of a part, those that its notification took in limits.
+        variant: the arm of an experiment; drawn for the user unless given, None where there is none.
     """
 
     event: Event
@@ -185,6 +187,7 @@ class EventSubject(msgspec.Struct, gc=False):
     priority: str = ""
     digest: HeldDigest | None = None
     slots: Slots | None = None
+    variant: CompiledVariant | None = None
     _outcome: Outcome | None = None
     _message: Message | None = None
 
@@ -199,6 +202,8 @@ class EventSubject(msgspec.Struct, gc=False):
             )
         # Broadcasts travel with the low ones, so that they never delay events; critical ones do not wait.
         self.priority = "low" if event.bulk and not notification.critical else notification.priority
+        if notification.variants and self.variant is None:
+            self.variant = draw(notification.variants, event.user)
 
     @property
     def queue(self) -> tuple[str, ...]:
@@ -326,12 +331,13 @@ class EventSubject(msgspec.Struct, gc=False):
         """Encode it for the store."""
         name = self.match.notification.name
         count = self.hold_count + 1
-        return encode_event(self.event, self.raw, name, count, self.part, self.unless, self.digest)
+        variant = self.variant.name if self.variant is not None else ""
+        return encode_event(self.event, self.raw, name, count, self.part, self.unless, self.digest, variant)
 
     def _common_message(self, to: Recipient, expires_ms: int) -> Message:
         event, match = self.event, self.match
         common = self._message = replace(
-            match.notification.message,
+            (self.variant or match.notification).message,
             notification_id=self.notification_id,
             user=event.user,
             data=event.data,
@@ -350,14 +356,14 @@ class EventSubject(msgspec.Struct, gc=False):
         if match.collapse_key or self.priority != match.notification.priority:
             common = self._message = replace(common, collapse_key=match.collapse_key, priority=self.priority)
         if self.digest is not None and not self.digest.plain:
-            template = match.notification.digest_template
+            template = (self.variant or match.notification).digest_template
             common = self._message = replace(common, template=template, digest=True)
         return common
 
     def _common_outcome(self) -> Outcome:
         event = self.event
         common = self._outcome = replace(
-            self.match.notification.outcome,
+            (self.variant or self.match.notification).outcome,
             user=event.user,
             notification_id=self.notification_id,
             event_id=event.id,
@@ -456,6 +462,7 @@ class MessageSubject(msgspec.Struct, gc=False):
             platform=message.target.platform,
             reason=str(reason),
             rule=rule,
+            variant=message.variant,
             detail=detail or {},
             priority=message.priority,
             catalog_version=self.version,

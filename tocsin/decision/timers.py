@@ -72,6 +72,7 @@ class HeldEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
         part: the channel, where only one is held; empty for the notification as a whole.
         unless: the level of receipts that makes this later step needless; 0 for none.
         digest: what it is to a digest; None if it is nothing to one.
+        variant: the arm of an experiment that its user was in then; empty for none.
     """
 
     raw: RawRecord
@@ -82,6 +83,7 @@ class HeldEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     part: str = ""
     unless: int = 0
     digest: HeldDigest | None = None
+    variant: str = ""
 
 
 class HeldMessage(msgspec.Struct, frozen=True, tag="retry"):
@@ -115,10 +117,13 @@ def encode_event(
     part: str = "",
     unless: int = 0,
     digest: HeldDigest | None = None,
+    variant: str = "",
 ) -> bytes:
     """Encode the payload of an event."""
     raw = as_cloudevent(event, raw)
-    held = HeldEvent(raw, event.origin, event.received_ms, notification, hold_count, part, unless, digest)
+    held = HeldEvent(
+        raw, event.origin, event.received_ms, notification, hold_count, part, unless, digest, variant
+    )
     return _encode_event(held)
 
 

@@ -145,6 +145,7 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
         failed: what was counted in limits and not sent (`tocsin.decision.slots`).
         switched_on: digests of what the user has turned on; None in records of releases before 0.2, where the
             tenant's defaults of that time are merged into `switched_off`.
+        attributes: free fields of the profile, as JSON; empty for none.
     """
 
     version: int = 0
@@ -170,6 +171,7 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     written_version: int = 0
     failed: bytes = b""
     switched_on: bytes | None = None
+    attributes: bytes = b""
 
     def naming(self, origin: Origin) -> tuple[str, ...]:
         """Return the names of declared topics, the origin's among them if it is one and there is room."""

@@ -81,6 +81,7 @@ def outcome(
         reason=reason,
         priority=message.priority,
         catalog_version=message.catalog_version,
+        variant=message.variant,
         provider=call.provider,
         provider_message_id=call.provider_message_id,
         code=call.code,

@@ -37,6 +37,7 @@ CURES: Final[Mapping[str, str]] = {
     " times with an offset",
     "preferences": "send switches as true and false, and times with an offset",
     "version": "send a number below 2^53 that grows with every change",
+    "attributes": "send one object of few fields, those that conditions read",
     "suppressed": "send a list of objects, each with an address; times with an offset",
 }
 
@@ -55,6 +56,10 @@ _SHAPES: Final = (
 # SQL and some Java libraries write the seconds of a time of day.
 _FULL_CLOCK: Final = re.compile(r"\A(\d\d:\d\d):00(?:\.0{1,9})?\Z", re.ASCII)
 
+MAX_ATTRIBUTES: Final = 4_096
+"""Bytes of the attributes of a profile, which its user's record holds."""
+
+_encode_attributes = msgspec.json.Encoder(order="sorted").encode
 _decode = msgspec.json.Decoder(Profile).decode
 _decode_any = msgspec.json.Decoder().decode
 
@@ -156,6 +161,13 @@ def _wrong(profile: Profile) -> Any:
         yield "devices"
     if not 0 <= profile.version < _VERSIONS:
         yield "version"
+    if len(attributes_json(profile.attributes)) > MAX_ATTRIBUTES:
+        yield "attributes"
+
+
+def attributes_json(attributes: dict[str, Any]) -> bytes:
+    """Write attributes as JSON, the same whatever the order of their producer; nothing if there are none."""
+    return _encode_attributes(attributes) if attributes else b""
 
 
 def _are_hours(hours: QuietHours) -> bool:
@@ -265,6 +277,17 @@ class _FieldReader:
             self.fault(f"suppressed[{at}]", "wrong form, its address is blocked from now on")
             return Suppressed(address)
 
+    def attributes(self, value: object) -> dict[str, Any]:
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self.fault("attributes", "not an object, left out")
+        elif len(attributes_json(value)) > MAX_ATTRIBUTES:
+            self.fault("attributes", f"over {MAX_ATTRIBUTES} bytes, left out")
+        else:
+            return value
+        return {}
+
     def version(self, value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _VERSIONS:
             return value
@@ -353,5 +376,6 @@ _READ: Final[Mapping[str, Callable[[_FieldReader, object], Any]]] = {
     "preferences": _FieldReader.preferences,
     "quiet_hours": _FieldReader.hours,
     "version": _FieldReader.version,
+    "attributes": _FieldReader.attributes,
     "suppressed": _FieldReader.suppressed,
 }

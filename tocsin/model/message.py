@@ -51,6 +51,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
         digest: whether it is a digest. Then `data` are its `items`, their `count`, how many `more` there are
             than `items` shows, and the `key` that they share.
         slots: the places that it takes in limits; None where it takes none.
+        variant: the arm of an experiment that its user is in; empty where there is none.
     """
 
     message_id: str
@@ -81,6 +82,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
     origin: Origin
     digest: bool = False
     slots: Slots | None = None
+    variant: str = ""
 
 
 class Retry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

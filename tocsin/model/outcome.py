@@ -23,6 +23,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
         latency_ms: from the event's Kafka time to here, in wall time; -1 where it makes no sense.
         provider_ms: how long the provider took; -1 without a call.
         rule: the name of the rule that objected (`docs/rules.md`); empty where none did.
+        variant: the arm of an experiment that the user is in; empty where there is none.
     """
 
     outcome_id: str
@@ -55,6 +56,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
     latency_ms: int = -1
     provider_ms: int = -1
     rule: str = ""
+    variant: str = ""
 
 
 class ReceiptEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):

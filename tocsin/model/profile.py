@@ -1,7 +1,7 @@
 """Profiles: how a user can be reached and what the user allows (`tocsin.profiles`, compacted, JSON)."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -52,6 +52,8 @@ class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
     """One user's contact points and preferences. `version` grows with every change that producers write.
 
     `suppressed` lists addresses and devices that are blocked; Tocsin adds to it where a tenant asks for that.
+    `attributes` are free fields that conditions and segments of the catalog may read: 4,096 bytes of JSON at
+    most.
     """
 
     email: str = ""
@@ -62,4 +64,5 @@ class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
     preferences: Preferences = Preferences()
     quiet_hours: QuietHours | None = None
     version: int = 0
+    attributes: dict[str, Any] = {}
     suppressed: tuple[Suppressed, ...] = ()

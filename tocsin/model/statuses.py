@@ -74,6 +74,7 @@ class Reason(StrEnum):
     MISSED = "missed"
     SEEN = "seen"
     TENANT_INACTIVE = "tenant_inactive"
+    HOLDOUT = "holdout"
     CANCEL_APPLIED = "cancel_applied"
     NOTHING_TO_CANCEL = "nothing_to_cancel"
     # merged
@@ -140,6 +141,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.CANCEL_APPLIED: "The event cancelled what was held; the detail says how many notifications.",
     Reason.NOTHING_TO_CANCEL: "The event names nothing that is held.",
     Reason.SEEN: "The user has seen it on another channel; the detail names the receipt.",
+    Reason.HOLDOUT: "The user is in the control group of an experiment; the variant names it.",
     Reason.TENANT_INACTIVE: "The tenant is inactive: nothing is sent for it.",
     Reason.QUIET_HOURS: "It is held until the user's quiet hours end.",
     Reason.SEND_WINDOW: "It is held until the hours begin in which it, or its channel, may be sent.",

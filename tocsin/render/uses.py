@@ -31,11 +31,14 @@ class Use(NamedTuple):
 
 def uses_of(notification: CompiledNotification) -> list[Use]:
     """List how a notification is written. One that is only sent in digests is never written by itself."""
-    digest, single = notification.digest, Use(notification.message.template)
+    digest = notification.digest
+    arms = [(one.message.template, one.digest_template) for one in notification.variants if not one.holdout]
+    arms = arms or [(notification.message.template, notification.digest_template)]
+    single = list(dict.fromkeys(Use(template) for template, _ in arms))
     if digest is None:
-        return [single]
-    collected = Use(notification.digest_template, digest=True)
-    return [single, collected] if digest.plain_single or digest.overflow_only else [collected]
+        return single
+    collected = list(dict.fromkeys(Use(template, digest=True) for _, template in arms))
+    return [*single, *collected] if digest.plain_single or digest.overflow_only else collected
 
 
 def by_template(samples: Mapping[Use, Samples]) -> dict[str, Samples]:

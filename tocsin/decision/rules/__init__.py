@@ -19,6 +19,7 @@ from tocsin.decision.rules.contact_points import usable
 from tocsin.decision.rules.digest import digest
 from tocsin.decision.rules.duplicate_key import duplicate_key
 from tocsin.decision.rules.expiry import expiry
+from tocsin.decision.rules.holdout import holdout
 from tocsin.decision.rules.limits import channel_limits, notification_limits
 from tocsin.decision.rules.preferences import channel_preferences, notification_preferences
 from tocsin.decision.rules.quiet_hours import quiet_hours
@@ -87,6 +88,7 @@ ORDER: Final[tuple[Entry, ...]] = (
     Entry(channel_window, Level.CHANNEL, applies=lambda n: any(one.window for one in n.all_channels)),
     Entry(snooze, Level.NOTIFICATION, applies=lambda n: not n.critical and not n.required),
     Entry(quiet_hours, Level.NOTIFICATION, applies=lambda n: not n.critical or n.send_window is not None),
+    Entry(holdout, Level.NOTIFICATION, WHOLE, lambda n: any(one.holdout for one in n.variants)),
 )
 
 
