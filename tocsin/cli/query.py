@@ -13,7 +13,8 @@ from dashboards import store
 from tocsin.app.settings import Settings
 from tocsin.cli.output import FAULT, console, fail, print_json, print_table
 from tocsin.cli.waiting import ask_failing, moment, open_rows, waits_for
-from tocsin.model.statuses import SENTENCES, Status
+from tocsin.model.explanations import explain as explained
+from tocsin.model.statuses import Status
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="print JSON")]
 TenantFlag = Annotated[str, typer.Option(help="tenant")]
@@ -74,8 +75,8 @@ def _cell(value: Any) -> str:
 
 
 _WHY = """
-SELECT at, status, reason, notification, channel, provider, code, attempt, detail, event_type, event_id,
-       origin, notification_id, message_id, target, latency_ms, variant
+SELECT at, status, reason, rule, notification, channel, provider, code, attempt, detail, event_type, event_id,
+       origin, notification_id, message_id, target, latency_ms, catalog_version, variant
 FROM outcomes FINAL
 WHERE tenant = {tenant:String}
   AND ({user:String} = '' OR user = {user:String})
@@ -140,8 +141,14 @@ _COLOURS = {
 }
 
 
+_LONGEST_MS = 100_000_000_000
+"""Numbers of ms below are durations; 3 March 1973 as a time."""
+
+
 def _number(name: str, value: Any) -> str:
-    return f"due {moment(value)}" if name == "due_ms" else f"{name} {value}"
+    if not name.endswith("_ms") or not isinstance(value, int) or value < _LONGEST_MS:
+        return f"{name} {value}"
+    return f"{name.removesuffix('_ms').replace('_', ' ')} {moment(value)}"
 
 
 def explain(row: dict[str, Any]) -> None:
@@ -157,14 +164,18 @@ def explain(row: dict[str, Any]) -> None:
         Text.assemble(f"{row['at']:%Y-%m-%d %H:%M:%S}  ", status, f" {what}{where}{by}{target}{arm}"),
         soft_wrap=True,
     )
-    if row["reason"]:
-        # A receipt may carry a word of its provider's own, which has no sentence.
-        sentence = SENTENCES.get(row["reason"])
-        console.print(Text(f"{'':21}{row['reason']}" + (f": {sentence}" if sentence else "")), soft_wrap=True)
     detail = jsonlib.loads(row["detail"] or "{}")
+    # A receipt may carry a word of its provider's own, which has no sentence.
+    sentence = explained(row["reason"], detail)
+    if row["reason"] or sentence:
+        why_not = ": ".join(part for part in (row["reason"], sentence) if part)
+        console.print(Text(f"{'':21}{why_not}"), soft_wrap=True)
     if row["status"] == Status.MERGED and "into" in detail:
         into = f"`tocsin why {detail['into']}` says what became of it"
         console.print(Text(f"{'':21}{into}"), soft_wrap=True)
+    if row.get("rule"):
+        version = f", catalog {row['catalog_version']}" if row.get("catalog_version") else ""
+        console.print(Text(f"{'':21}rule {row['rule']}{version}", style="dim"), soft_wrap=True)
     if row.get("waits"):
         console.print(Text(f"{'':21}{row['waits']}", style="bold"), soft_wrap=True)
     if detail:
