@@ -31,6 +31,8 @@ from operators.gate import GateInput, GroupBatch
 from tocsin.app.examples import example_catalog
 from tocsin.catalog.loader import load
 from tocsin.decision.fan_out import FanOutPolicy
+from tocsin.decision.gate import Gate
+from tocsin.decision.policy import GatePolicy
 from tocsin.decision.user_state import RecordCodec
 from tocsin.formats.forwarded import marks_of, rewritten
 from tocsin.model import topics
@@ -109,11 +111,10 @@ class Process:
         )
         self.shard.resume(stored.get("epoch"))
         self.shard.outbox_resume(stored.get("outbox"))
-        catalog, policy = load(example_catalog()), FanOutPolicy(PARTITIONS, DAY_MS, 2 * DAY_MS)
+        gate = Gate(load(example_catalog()), GatePolicy())
+        policy = FanOutPolicy(PARTITIONS, DAY_MS, 2 * DAY_MS)
         pace = Pace(lambda: False)
-        parts = FanOutParts(
-            self.shard.rows, lambda: catalog, policy, Timing(), pace, FanOutTally(), Counter()
-        )
+        parts = FanOutParts(self.shard.rows, lambda: gate, policy, Timing(), pace, FanOutTally(), Counter())
         keys = map(rows_key, range(PARTITIONS))
         self._logics = {key: FanOutLogic(stored.get(key), parts) for key in keys}
         self.given: int = stored.get("given", 0)

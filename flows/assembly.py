@@ -198,7 +198,7 @@ class Assembly:
         gate = gate_policy(settings)
         return FanOutParts(
             self.shard.rows,
-            lambda: content.catalog,
+            content.gate,
             FanOutPolicy(settings.partitions, gate.dedup_window_ms, gate.dedup_window_ms + gate.late_ms),
             timing,
             Pace(lambda: queues.waiting(topics.EVENTS) >= _BEHIND, an_epoch=settings.fan_out_per_epoch),

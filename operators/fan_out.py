@@ -23,8 +23,9 @@ from msgspec.structs import replace
 
 from operators.gate_parts import GateInput, GroupBatch, Stored, Timing
 from sources.partitioner import partition_of
-from tocsin.catalog.loader import Catalog
 from tocsin.decision.fan_out import FanOut, FanOutPolicy, Totals, Turn
+from tocsin.decision.gate import Gate
+from tocsin.decision.on_event import without_catalog
 from tocsin.decision.subjects import WholeEvent
 from tocsin.decision.verdict import Detail
 from tocsin.formats.codec import dead_letter, encode
@@ -40,7 +41,7 @@ from tocsin.formats.forwarded import (
 from tocsin.formats.subscriptions import is_copy
 from tocsin.model import topics
 from tocsin.model.broadcast import ORDER_HEADER
-from tocsin.model.event import Event
+from tocsin.model.event import CANCEL, Event
 from tocsin.model.outcome import Outcome
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.statuses import Reason, Status
@@ -106,7 +107,7 @@ class FanOutParts(NamedTuple):
 
     Attributes:
         rows: opens the rows of a partition (`tocsin.store.shard.Shard.rows`).
-        catalog: the catalog in force.
+        gate: gives the gate of the catalog in force.
         policy: bounds.
         timing: the time between records.
         pace: bounds an epoch.
@@ -114,7 +115,7 @@ class FanOutParts(NamedTuple):
     """
 
     rows: OpenRows
-    catalog: Callable[[], Catalog]
+    gate: Callable[[], Gate]
     policy: FanOutPolicy
     timing: Timing
     pace: Pace
@@ -188,18 +189,19 @@ class FanOutLogic(StatefulBatchLogic[GroupBatch, list[OutRecord], Stored]):
 
     def _decide(self, event: Event, raw: RawRecord, now_ms: int, out: list[OutRecord]) -> None:
         """Hold an event where it was read, and copy it to all partitions; or end it."""
-        catalog = self._parts.catalog()
-        candidates = catalog.candidates(event.tenant, event.type)
-        whole = WholeEvent(event, now_ms, catalog.version)
+        context = self._parts.gate().context
+        candidates = context.catalog.candidates(event.tenant, event.type)
+        whole = WholeEvent(event, now_ms, context.version_of(event.tenant))
         if candidates is None:
-            self._log(whole.outcome(Status.DEAD, Reason.BAD_FIELD, {"error": _NO_TENANT}), out)
+            reason, error = without_catalog(context, event.tenant)
+            self._log(whole.outcome(Status.DEAD, reason, {"error": error}), out)
             raw = first_read(as_cloudevent(event, raw), event.origin, event.received_ms)
-            letter = dead_letter(raw, "gate", Reason.BAD_FIELD, _NO_TENANT, last_ms=now_ms)
+            letter = dead_letter(raw, "gate", reason, error, last_ms=now_ms)
             out.append(replace(letter, partition=self._partition))
         elif first := self._fan_out.duplicate(event, now_ms):
             self._log(whole.outcome(Status.SUPPRESSED, Reason.DUPLICATE, {"original": first}), out)
-        elif not candidates.notifications:
-            self._log(whole.outcome(Status.SUPPRESSED, Reason.NO_MATCH), out)
+        elif not candidates.notifications and event.type != CANCEL:
+            self._log(whole.outcome(Status.SUPPRESSED, candidates.none), out)
         else:
             self._fan_out.own(event)
             self._log(whole.outcome(Status.HELD, Reason.FAN_OUT, {"topic": event.topic}), out)
@@ -209,7 +211,7 @@ class FanOutLogic(StatefulBatchLogic[GroupBatch, list[OutRecord], Stored]):
         """Take a report; after the last one the event has its final outcome."""
         if ended := self._fan_out.report(report):
             event, users = ended
-            whole = WholeEvent(event, now_ms, self._parts.catalog().version)
+            whole = WholeEvent(event, now_ms, self._parts.gate().context.version_of(event.tenant))
             detail: Detail = {"topic": event.topic, "users": users}
             self._log(whole.outcome(Status.FINISHED, Reason.NONE, detail), out)
 
@@ -260,9 +262,6 @@ class FanOutLogic(StatefulBatchLogic[GroupBatch, list[OutRecord], Stored]):
         self._parts.outcomes[outcome.status, outcome.channel, outcome.reason] += 1
         key = f"{outcome.tenant}/{outcome.user}".encode()
         out.append(OutRecord(topics.OUTCOMES, self._partition, key, encode(outcome)))
-
-
-_NO_TENANT = "tenant: not in the catalog; add tenants/<tenant>.yaml or correct the event's `tenant`"
 
 
 @operator

@@ -158,7 +158,7 @@ class Machine:
         self._parts = GateParts(self._shard.key_group, lambda: self._gate, timing, Counter())
         self._fan_out = FanOutParts(
             self._shard.rows,
-            lambda: self._gate.catalog,
+            lambda: self._gate,
             FanOutPolicy(settings.partitions, *[self._policy.dedup_window_ms] * 2),
             timing,
             self._pace,

@@ -20,6 +20,8 @@ from sources.partitioner import partition_of
 from tests.golden.driver import CATALOGS
 from tocsin.catalog.loader import load
 from tocsin.decision.fan_out import FanOutPolicy
+from tocsin.decision.gate import Gate
+from tocsin.decision.policy import GatePolicy
 from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.formats.cloudevents import EventLimits
 from tocsin.formats.subscriptions import subscription_key
@@ -33,7 +35,7 @@ from tocsin.store.outbox import Form
 NOON = 1_780_000_000_000
 READS = (topics.SUBSCRIPTIONS, topics.EVENTS, topics.BULK)
 POINTS = ("open", "closed", "stored", "published")
-CATALOG = load(CATALOGS / "rules")
+GATE = Gate(load(CATALOGS / "rules"), GatePolicy())
 DAY = 86_400_000
 
 
@@ -118,7 +120,7 @@ class Process:
         self.timing, self.tally, self.limit = Timing(), FanOutTally(), Limit()
         self.parts = FanOutParts(
             self.shard.rows,
-            lambda: CATALOG,
+            lambda: GATE,
             FanOutPolicy(log.partitions, DAY, 2 * DAY),
             self.timing,
             Pace(lambda: False, a_turn=3, an_epoch=7),

@@ -92,6 +92,13 @@ def test_what_no_notification_wants_or_no_tenant_has_is_not_fanned_out(fleet: Fl
     assert dict(letter.headers)["tocsin-error"].startswith(b"tenant: not in the catalog")
 
 
+def test_an_event_that_cancels_is_fanned_out_although_no_notification_asks_for_it(fleet: Fleet) -> None:
+    fleet.subscribe("ann")
+    fleet.event(1, type="tocsin.cancel")
+    fleet.settle()
+    assert reached(fleet) == {("e1", "ann"): 1}
+
+
 def test_an_event_is_held_until_every_partition_has_reported(fleet: Fleet) -> None:
     for user in USERS:
         fleet.subscribe(user)

@@ -98,7 +98,7 @@ def decide_waiting(
     if waited.error is not None:
         dead_letter(decision, whole, raw, event, waited.error.reason, str(waited.error))
     elif candidates is None:
-        reason, error = _without_catalog(context, event.tenant)
+        reason, error = without_catalog(context, event.tenant)
         dead_letter(decision, whole, raw, event, reason, error)
     elif _decide_all(context, decision, record, recipient, event, raw, candidates, now_ms, cancelled):
         return
@@ -213,12 +213,12 @@ def _unknown_tenant(
     context: DecisionContext, record: UserRecord | None, event: Event, now_ms: int, raw: RawRecord
 ) -> Decision:
     decision = Decision(record)
-    reason, error = _without_catalog(context, event.tenant)
+    reason, error = without_catalog(context, event.tenant)
     dead_letter(decision, _whole(context, event, now_ms), raw, event, reason, error)
     return decision
 
 
-def _without_catalog(context: DecisionContext, tenant: str) -> tuple[Reason, str]:
+def without_catalog(context: DecisionContext, tenant: str) -> tuple[Reason, str]:
     """Say why nothing can be decided for a tenant."""
     if tenant in context.faulty:
         return Reason.BAD_CATALOG, EVENT_ERROR

@@ -292,9 +292,13 @@ def _event(raw: RawRecord, envelope: Envelope, limits: EventLimits, default_tena
         _refuse("specversion", "not 1.x")
     # SDKs for Java and Go write a numeric extension as a number in JSON, and as text in a header.
     tenant = default_tenant if envelope.tenant is None else str(envelope.tenant)
-    topic, fanned_out = envelope.tocsintopic or "", envelope.tocsinfanout or ""
-    user = _topic_user(envelope) if topic or fanned_out else envelope.subject or _other_user(envelope)
-    joined = f"{envelope.id}{envelope.source}{envelope.type}{user}{tenant}{topic}{fanned_out}"
+    topic, fanned_out = envelope.tocsintopic, envelope.tocsinfanout
+    if topic is None and fanned_out is None:
+        user = envelope.subject or _other_user(envelope)
+        joined = f"{envelope.id}{envelope.source}{envelope.type}{user}{tenant}"
+    else:
+        user = _topic_user(envelope)
+        joined = f"{envelope.id}{envelope.source}{envelope.type}{user}{tenant}{topic}{fanned_out}"
     if len(joined) > MAX_TEXT or not joined.isprintable() or "/" in tenant:
         _check_names(envelope, tenant, user)
     time_ms = received_ms if envelope.time is None else _time("time", envelope.time)
@@ -315,8 +319,8 @@ def _event(raw: RawRecord, envelope: Envelope, limits: EventLimits, default_tena
         None if sends is None else _time("tocsinsendat", sends),
         None if expires is None else _time("tocsinexpires", expires),
         raw_topic == topics.BULK,
-        topic,
-        fanned_out,
+        topic or "",
+        fanned_out or "",
     )
     return event if envelope.tocsinsegment is None else _broadcast(event, envelope, envelope.tocsinsegment)
 
