@@ -72,9 +72,11 @@ def write_catalog(text: str, folder: Path) -> bool:
 def _write_templates(notifications: str, folder: Path) -> None:
     """Give each notification a template that fits every channel."""
     for name, notice in yaml.safe_load(notifications).items():
-        place = folder / "templates" / (notice.get("template") or name)
-        if not place.exists():
-            shutil.copytree(SMALL / "templates" / "plain", place)
+        arms = [arm.get("template") for arm in (notice or {}).get("variants", ())]
+        for template in {(notice or {}).get("template") or name, *filter(None, arms)}:
+            place = folder / "templates" / template
+            if not place.exists():
+                shutil.copytree(SMALL / "templates" / "plain", place)
 
 
 def timelines(text: str) -> list[str]:
