@@ -6,7 +6,7 @@ It reads the catalog's YAML itself and shares no code with the gate. Only what t
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -74,6 +74,11 @@ class Held:
     counter: str
     spare: bool
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """The more important ones are first, then those that are due first."""
+        return rank_of(self.notice), self.due_ms
+
 
 @dataclass
 class User:
@@ -83,6 +88,10 @@ class User:
     seen: list[Happened] = field(default_factory=list)
     keys: list[tuple[str, str, int]] = field(default_factory=list)
     admitted: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    ends: dict[tuple[str, str], int] = field(default_factory=dict)
+    """When the calendar period ends in which a counter has counted last."""
+    starts: dict[tuple[str, str], int] = field(default_factory=dict)
+    """The first that it has counted in this period."""
     held: list[Held] = field(default_factory=list)
     waiting: list[tuple[int, Happened]] = field(default_factory=list)
     words: list[Word] = field(default_factory=list)
@@ -97,6 +106,19 @@ def minute_of(text: str) -> int:
     """Read a time of day."""
     hours, minutes = text.split(":")
     return int(hours) * 60 + int(minutes)
+
+
+def rank_of(notice: dict[str, Any]) -> int:
+    """Rank a priority; the most important one is 0."""
+    return ("critical", "high", "normal", "low").index(notice.get("priority", "normal"))
+
+
+def period_end(calendar: str, zone: str, at_ms: int) -> int:
+    """Find the end of a day or week (from Monday) on a clock without summer time."""
+    local = at_ms + _ZONES[zone] * MINUTE
+    # The first of January 1970 was a Thursday.
+    start, length = (0, DAY) if calendar == "day" else (4 * DAY, 7 * DAY)
+    return at_ms + length - (local - start) % length
 
 
 class Oracle:
@@ -204,7 +226,7 @@ class Oracle:
             self._hold(user, event, notice, not_before_ms, "scheduled", at_ms)
         elif reason := "" if self._required(notice) else self._refusal(person, notice, at_ms):
             _say(user, event, name, "suppressed", reason, at_ms)
-        elif not critical and self._limited(user, event, notice, at_ms, waited_for):
+        elif not critical and self._limited(user, person.zone, event, notice, at_ms, waited_for):
             pass
         elif not critical and not self._required(notice) and person.snoozed_until_ms > at_ms:
             self._hold(user, event, notice, person.snoozed_until_ms, "snoozed", at_ms)
@@ -231,16 +253,25 @@ class Oracle:
         return Defaults(self.tenant["preferences"], chosen).refusal_of_all(_channels(notice))
 
     def _limited(
-        self, user: User, event: Happened, notice: dict[str, Any], at_ms: int, waited_for: str
+        self, user: User, zone: str, event: Happened, notice: dict[str, Any], at_ms: int, waited_for: str
     ) -> bool:
         """Say that a limit is reached, or hold for it; whether one is."""
         full = [each for each in self._limits(notice) if "channel" not in each and _full(user, each, at_ms)]
         if any(each.get("overflow") != "hold" for each in full):
             _say(user, event, notice["name"], "suppressed", "limit", at_ms)
         elif full:
-            slots = [(_slot(user, each, waited_for), each["counter"]) for each in full]
-            first_ms = max(_slot(user, each, each["counter"]) for each in full)
-            self._hold(user, event, notice, max(slots)[0], "limit_hold", at_ms, max(slots)[1], first_ms)
+            slots = [
+                (self._slot(user, each, zone, notice, at_ms, waited_for), each["counter"]) for each in full
+            ]
+            first_ms = max(self._slot(user, each, zone, notice, at_ms, each["counter"]) for each in full)
+            slot_ms, counter = max(slots)
+            new = counter != waited_for
+            lesser = _giving_way(user, counter, notice, slot_ms) if new else []
+            held = self._hold(user, event, notice, slot_ms, "limit_hold", at_ms, counter, first_ms, lesser)
+            if held and not held.spare:
+                self._make_way(
+                    user, lesser, next(one for one in full if one["counter"] == counter), zone, at_ms
+                )
         return bool(full)
 
     def _limits(self, notice: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -276,16 +307,57 @@ class Oracle:
         at_ms: int,
         counter: str = "",
         first_ms: int = 0,
-    ) -> None:
-        same = [one.due_ms for one in user.held if due_ms <= one.due_ms < due_ms + SAME_MOMENT_MS]
-        due_ms, last_ms = max(same) + 1 if same else due_ms, _expiry(event, notice)
+        lesser: Sequence[Held] = (),
+    ) -> Held | None:
+        due_ms = lesser[0].due_ms if lesser else _behind(user, due_ms)
+        last_ms = _expiry(event, notice)
         spare = due_ms > last_ms
         if spare and not (counter and first_ms <= last_ms):
             _say(user, event, notice["name"], "expired", "too_late", at_ms)
-            return
+            return None
         due_ms = min(due_ms, last_ms)
         user.held.append(Held(event, notice, due_ms, counter, spare))
         _say(user, event, notice["name"], "held", reason, at_ms, due_ms=due_ms)
+        return user.held[-1]
+
+    def _slot(
+        self,
+        user: User,
+        limit: dict[str, Any],
+        zone: str,
+        notice: dict[str, Any],
+        at_ms: int,
+        waited_for: str = "",
+        but: Held | None = None,
+    ) -> int:
+        """Find the first slot that is free: behind all as important that wait, or the very first."""
+        counter, most = limit["counter"], limit["max"]
+        times = user.admitted[counter]
+        queue = [one for one in user.held if one.counter == counter and not one.spare and one is not but]
+        ahead = [one.due_ms for one in queue if rank_of(one.notice) <= rank_of(notice)]
+        ahead = [] if waited_for == counter else ahead
+        if "per" in limit:
+            return int(sorted([*times, *ahead])[-most] + duration(limit["per"]))
+        start_ms = user.ends[counter, limit["calendar"]]
+        while True:
+            end_ms = period_end(limit["calendar"], zone, start_ms)
+            if sum(start_ms <= time < end_ms for time in ahead) < most:
+                return start_ms
+            start_ms = end_ms
+
+    def _make_way(self, user: User, lesser: list[Held], limit: dict[str, Any], zone: str, at_ms: int) -> None:
+        """Let each that is less important take the place of the next; the last finds a new one."""
+        for at, one in enumerate(lesser):
+            after = lesser[at + 1] if one is not lesser[-1] else None
+            last_ms = _expiry(one.event, one.notice)
+            if after is None:
+                slot_ms = self._slot(user, limit, zone, one.notice, at_ms, but=one)
+                slot_ms = _behind(user, slot_ms)
+            else:
+                slot_ms = after.due_ms
+            one.due_ms, one.spare = min(slot_ms, last_ms), slot_ms > last_ms
+            if one.spare:
+                return
 
     def _route(self, user: User, person: Person, event: Happened, notice: dict[str, Any], at_ms: int) -> None:
         name, reached = notice["name"], False
@@ -301,12 +373,12 @@ class Oracle:
                 _say(user, event, name, "suppressed", reason or "no_channel", at_ms, channel)
             else:
                 reached = True
-                user.admitted[f"channel:{channel}"].append(at_ms)
+                _count(user, f"channel:{channel}", person.zone, at_ms)
         if reached:
             counters = [f"notification:{name}", f"category:{notice['category']}"]
             counters += ["marketing"] * bool(self._category(notice).get("marketing"))
             for counter in counters + ["user"] * (notice.get("priority") != "critical"):
-                user.admitted[counter].append(at_ms)
+                _count(user, counter, person.zone, at_ms)
 
     def _channel_refusal(
         self, user: User, person: Person, notice: dict[str, Any], channel: str, at_ms: int
@@ -364,23 +436,42 @@ def _expiry(event: Happened, notice: dict[str, Any]) -> int:
     return min(ends, default=1 << 62)
 
 
+def _count(user: User, counter: str, zone: str, at_ms: int) -> None:
+    """Count one; a calendar period that is open stays so where the user has moved."""
+    user.admitted[counter].append(at_ms)
+    for calendar in ("day", "week"):
+        if user.ends.get((counter, calendar), 0) <= at_ms:
+            user.ends[counter, calendar] = period_end(calendar, zone, at_ms)
+            user.starts[counter, calendar] = at_ms
+
+
 def _full(user: User, limit: dict[str, Any], at_ms: int) -> bool:
     times = user.admitted[limit["counter"]]
     most: int = limit["max"]
-    return sum(time > at_ms - duration(limit["per"]) for time in times) >= most
+    if "per" in limit:
+        return sum(time > at_ms - duration(limit["per"]) for time in times) >= most
+    place = limit["counter"], limit["calendar"]
+    return user.ends.get(place, 0) > at_ms and sum(time >= user.starts[place] for time in times) >= most
 
 
-def _slot(user: User, limit: dict[str, Any], waited_for: str) -> int:
-    """Find the first slot that is free: behind all that wait, or the very first for one that has waited."""
-    times = list(user.admitted[limit["counter"]])
-    if waited_for != limit["counter"]:
-        times += [one.due_ms for one in user.held if one.counter == limit["counter"] and not one.spare]
-    return int(sorted(times)[-limit["max"]] + duration(limit["per"]))
+def _giving_way(user: User, counter: str, notice: dict[str, Any], slot_ms: int) -> list[Held]:
+    """List what waits for a limit, is less important, and not spare, in its order."""
+    lesser = [one for one in user.held if one.counter == counter and rank_of(one.notice) > rank_of(notice)]
+    return sorted(
+        (one for one in lesser if not one.spare and one.due_ms >= slot_ms), key=lambda one: one.place
+    )
+
+
+def _behind(user: User, due_ms: int) -> int:
+    same = [one.due_ms for one in user.held if due_ms <= one.due_ms < due_ms + SAME_MOMENT_MS]
+    return max(same) + 1 if same else due_ms
 
 
 def _pass_on(user: User, counter: str, free_ms: int) -> None:
     """Give a slot that was not taken to the next in the queue, and so on up to a spare one."""
-    for held in sorted((one for one in user.held if one.counter == counter), key=lambda one: one.due_ms):
+    for held in sorted((one for one in user.held if one.counter == counter), key=lambda one: one.place):
+        if held.due_ms <= free_ms:
+            continue
         held.due_ms, free_ms = free_ms, held.due_ms
         if held.spare:
             held.spare = False

@@ -15,7 +15,7 @@ from tocsin.model.profile import Device, Preferences, Profile, QuietHours
 USERS = ("ann", "bob")
 KINDS = (
     "alarm", "urgent", "notice.a", "update", "offer", "queue", "pair", "shared.first", "shared.second",
-    "shared.third", "shared.now", "daytime", "unheard.of",
+    "shared.third", "shared.fourth", "rare", "rare", "shared.now", "daytime", "unheard.of",
 )  # fmt: skip
 CHANNELS = ("email", "sms", "push", "inapp")
 
@@ -68,7 +68,10 @@ profiles = st.fixed_dictionaries(
 queued = st.fixed_dictionaries(
     {
         "kind": st.sampled_from(
-            ["shared.first", "shared.second", "shared.third", "queue", "pair", "shared.now", "urgent"]
+            [
+                *("shared.first", "shared.second", "shared.third", "shared.fourth", "shared.fourth"),
+                *("queue", "pair", "shared.now", "urgent", "rare"),
+            ]
         ),
         "id": st.none(),
         "late_ms": st.just(0),

@@ -18,6 +18,7 @@ from tocsin.formats.codec import ProfileChange
 from tocsin.model import topics
 from tocsin.model.content import Content, EmailContent
 from tocsin.model.message import Message
+from tocsin.model.outcome import ReceiptEvent
 from tocsin.model.raw import RawRecord
 from tocsin.providers.http import HttpPolicy, PyreqwestTransport
 from tocsin.providers.sendgrid import SendGrid, SendGridAccount
@@ -68,7 +69,7 @@ def test_a_refused_mail_makes_room_for_the_one_that_waits(
     assert len(sent) == 2
 
     receipts = delivered(rig, sendgrid, sent, process)
-    assert [one.item.kind for one in receipts if hasattr(one.item, "kind")] == ["failed"]
+    assert [one.item.kind for one in receipts if isinstance(one.item, ReceiptEvent)] == ["failed"]
     assert len(box.send_log()) == 1
     out = process.give(*receipts, *receipts, event(5, 9))
     assert left(out) == [("e2", 5)], "the copy of the receipt makes no second place for the last event"
