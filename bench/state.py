@@ -1,13 +1,15 @@
 """The exact store alone, inside Bytewax: `python -m bench.state --users 1000000 --rate 1000 --json`.
 
 Loads users with records of some 400 B into one shard, starts anew on them and touches random ones at the
-given rate, one read, write and outgoing record an event, some with a timer. An epoch's close is the time in
-which the source may not read: from its `snapshot()` to the next `next_batch()`.
+given rate, one read, write and outgoing record an event, some with a timer. With `--timers 5` each user has
+five open timers of 400 B, of which an event moves one, and a record that names them. An epoch's close is the
+time in which the source may not read: from its `snapshot()` to the next `next_batch()`.
 """
 
 import argparse
 import hashlib
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -39,14 +41,16 @@ WARM_UP_S = 3.0
 TIMER_EVERY = 20
 BATCH = 4_000
 Bundle = tuple[str, list[str]]
+HELD = b'{"event":{"id":"0123456789","type":"order.shipped","data":{"order":"A-1","items":3}}}' * 5
 COMMON = b'{"locale":"de-AT","timezone":"Europe/Vienna","preferences":{"enabled":true,"categories":{' * 2
 
 
 class User(msgspec.Struct, array_like=True, gc=False):
-    """Some 400 B encoded."""
+    """Some 400 B encoded, and 100 B for each open timer."""
 
     profile: bytes
     seen: tuple[int, ...] = ()
+    holds: tuple[bytes, ...] = ()
 
 
 class Records:
@@ -85,6 +89,7 @@ class Options(NamedTuple):
     epoch_ms: int
     cache_users: int
     path: Path
+    timers: int
 
 
 class Meter:
@@ -195,8 +200,8 @@ class Input(FixedPartitionedSource[tuple[str, Bundle], int]):
 
 
 class Touch(op.StatefulBatchLogic[Bundle, list[str], Any]):
-    def __init__(self, shard: Shard[User], stored: tuple[str, Any] | None) -> None:
-        self._shard = shard
+    def __init__(self, shard: Shard[User], timers: int, stored: tuple[str, Any] | None) -> None:
+        self._shard, self._timers = shard, timers
         self._key_group: KeyGroup[User] | None = shard.key_group(*stored) if stored else None
 
     def on_batch(self, values: list[Bundle]) -> tuple[list[list[str]], bool]:
@@ -204,7 +209,7 @@ class Touch(op.StatefulBatchLogic[Bundle, list[str], Any]):
         for key, users in values:
             self._key_group = self._key_group or self._shard.key_group(key)
             for user in users:
-                out.append(touch(self._key_group, user))
+                out.append(touch(self._key_group, user, self._timers))
         return [out], False
 
     def snapshot(self) -> Any:
@@ -212,15 +217,28 @@ class Touch(op.StatefulBatchLogic[Bundle, list[str], Any]):
         return self._key_group.key, self._key_group.snapshot()
 
 
-def touch(key_group: KeyGroup[User], user: str) -> str:
-    """Decide one event: read, write, perhaps a timer, one record out."""
-    record = key_group.get(user) or User(profile_of(user))
+def touch(key_group: KeyGroup[User], user: str, timers: int) -> str:
+    """Decide one event: read, write, perhaps a timer, one record out; the first one sets a user's timers."""
+    record = key_group.get(user)
+    if record is None:
+        record = User(
+            profile_of(user), holds=tuple(profile_of(f"{user}{each}")[-100:] for each in range(timers))
+        )
+        for each in range(timers):
+            key_group.hold(user, f"n{each}", _due_ms(user, each), HELD)
     count = len(record.seen)
     record.seen = (*record.seen[-8:], count)
     key_group.put(user, record)
-    if hash(user) % TIMER_EVERY == 0:
+    if timers:
+        key_group.hold(user, f"n{count % timers}", _due_ms(user, count), HELD)
+    elif hash(user) % TIMER_EVERY == 0:
         key_group.hold(user, "digest", count + 1_000_000, COMMON)
     return user
+
+
+def _due_ms(user: str, number: int) -> int:
+    """Spread timers over a month, years from now."""
+    return 4_000_000_000_000 + hash((user, number)) % 2_592_000_000
 
 
 class Slot(StatefulSinkPartition[list[str], Any]):
@@ -259,7 +277,7 @@ def run(options: Options, feed: Everyone | Anyone, epoch_ms: int) -> Meter:
     )
     flow = Dataflow("bench")
     items = op.input("source", flow, Input(shard, feed, meter))
-    touched = op.stateful_batch("key_groups", items, lambda stored: Touch(shard, stored))
+    touched = op.stateful_batch("key_groups", items, lambda stored: Touch(shard, options.timers, stored))
     op.output("outbox", op.map("key", touched, lambda pair: ("outbox", pair[1])), Output(shard))
     recovery = RecoveryConfig(shard.recovery_dir, timedelta(0))
     interval = timedelta(milliseconds=epoch_ms)
@@ -273,8 +291,10 @@ def load(options: Options) -> float:
     """Write all users in a process of its own, so that its memory is not counted; return users a second."""
     command = [sys.executable, "-m", "bench.state", "--load", "--users", str(options.users)]
     began = time.perf_counter()
-    subprocess.run([*command, "--path", str(options.path)], check=True)
-    return options.users / (time.perf_counter() - began)
+    subprocess.run([*command, f"--timers={options.timers}", "--path", str(options.path)], check=True)
+    loaded_per_s = options.users / (time.perf_counter() - began)
+    os.sync()  # or the first epochs wait for the load's pages
+    return loaded_per_s
 
 
 def measure(options: Options) -> dict[str, Any]:
@@ -286,6 +306,7 @@ def measure(options: Options) -> dict[str, Any]:
     closes = sorted(meter.close_ms)
     return {
         "users": options.users,
+        "timers": options.users * options.timers,
         "loaded_per_s": round(loaded_per_s),
         "start_s": round(meter.first_batch - meter.opened, 3),
         "events_per_s": round(meter.events / elapsed),
@@ -307,12 +328,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20, help="measured, after a warm-up of 3 s")
     parser.add_argument("--epoch-ms", type=int, default=50)
     parser.add_argument("--cache-users", type=int, default=200_000)
+    parser.add_argument("--timers", type=int, default=0, help="open timers of each user")
     parser.add_argument("--path", type=Path, help="where to work; a temporary folder by default")
     parser.add_argument("--load", action="store_true", help="only load")
     parser.add_argument("--json", action="store_true")
     said = parser.parse_args()
     path = said.path or Path(tempfile.mkdtemp(prefix="tocsin-bench-"))
-    options = Options(said.users, said.rate, said.seconds, said.epoch_ms, said.cache_users, path)
+    options = Options(said.users, said.rate, said.seconds, said.epoch_ms, said.cache_users, path, said.timers)
     if said.load:
         run(options, Everyone(options), epoch_ms=500)
         return
