@@ -1,10 +1,14 @@
 """How many events a second the gate decides: Kafka → decode → gate → messages and outcomes → Kafka.
 
-`python -m bench.decide --json [--mix honest|limited|admitted] [--users N] [--events M] [--shards S]`, on the
-embedded broker or on the one in TOCSIN_KAFKA. By default the mix of events is honest (`bench.mixes`). With
-`limited` each user may get one message a minute, so a user's first event is admitted and the others are
+`python -m bench.decide --json [--mix honest|limited|admitted] [--catalog full] [--users N] [--events M]`, on
+the embedded broker or on the one in TOCSIN_KAFKA. By default the mix of events is honest (`bench.mixes`).
+With `limited` each user may get one message a minute, so a user's first event is admitted and the others are
 suppressed. With `admitted` every event becomes two messages, which makes runs of few and of many users
 comparable. The report tells which share of the events really ended in each way.
+
+With `--catalog full` the honest mix runs twice: with its plain catalog, and with one that uses all words:
+conditions, schedule, digest, limits of many kinds, dedup by key, hours of channels and people, escalation.
+`full_vs_plain` has the ratios, each above 1 where the full catalog is better.
 
 Profiles of all users and all events are in Kafka before the shards start; profiles are read to their end
 first. Events are timed from the moment `--warmup` of them are decided. Decisions are exact: recovery store,
@@ -17,14 +21,16 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from rich.console import Console
 from rich.progress import Progress
 
-from bench.fleet import Feeder, Shards, prepare, profiles, write_catalog
-from bench.mixes import MIXES, shares
+from bench.fleet import ZONE, Feeder, Shards, prepare, profiles, write_catalog
+from bench.mixes import FULL, MIXES, full_tenant, shares
 from bench.reference import Reference
 from tocsin.app.settings import Settings
 from tocsin.devkit.servers import REDIS
@@ -42,13 +48,25 @@ class Mark(NamedTuple):
 
 
 def main() -> None:
-    options = _arguments().parse_args()
+    parser = _arguments()
+    options = parser.parse_args()
+    if options.catalog == "full" and options.mix != "honest":
+        parser.error("--catalog full is a catalog for the mix `honest`")
+    report = _run(options, full=False)
+    if options.catalog == "full":
+        report = {
+            "plain": report,
+            "full": (full := _run(options, full=True)),
+            "full_vs_plain": _ratios(report, full),
+        }
+    print(json.dumps(report) if options.json else "\n".join(f"{k:28} {v}" for k, v in report.items()))
+
+
+def _run(options: argparse.Namespace, *, full: bool) -> dict[str, Any]:
     console = Console(stderr=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-bench-")))
-        nobody = {"email": ["none"], "push": ["none"], "inapp": ["none"]}
-        mix = MIXES[options.mix]
-        catalog = write_catalog(folder / "catalog", mix.notifications, "offer", nobody, limits=mix.limits)
+        catalog = _catalog(folder / "catalog", options.mix, full=full)
         settings, env = prepare(
             folder, {REDIS}, stack, TOCSIN_CATALOG=str(catalog), TOCSIN_EPOCH_MS=str(options.epoch_ms)
         )
@@ -56,7 +74,25 @@ def main() -> None:
         with Reference() as reference:
             report = _measure(settings, env, options, console)
         report["reference_loop_ms"] = reference.figures
-    print(json.dumps(report) if options.json else "\n".join(f"{k:28} {v}" for k, v in report.items()))
+    return report
+
+
+def _catalog(folder: Path, mix: str, *, full: bool) -> Path:
+    nobody = {"email": ["none"], "push": ["none"], "inapp": ["none"]}
+    notifications = FULL if full else MIXES[mix].notifications
+    catalog = write_catalog(folder, notifications, "offer", nobody, limits=MIXES[mix].limits)
+    if full:
+        file = folder / "tenants" / "default.yaml"
+        now = datetime.now(ZONE)
+        file.write_text(yaml.safe_dump(full_tenant(yaml.safe_load(file.read_text()), now)))
+    return catalog
+
+
+def _ratios(plain: dict[str, Any], full: dict[str, Any]) -> dict[str, float]:
+    return {
+        "events_per_s": round(full["events_per_s"] / plain["events_per_s"], 2),
+        "cpu_us_per_event": round(plain["cpu_us_per_event"] / full["cpu_us_per_event"], 2),
+    }
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -67,6 +103,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--epoch-ms", type=int, default=200)
     parser.add_argument("--warmup", type=float, default=0.15, help="share of the events that is not timed")
     parser.add_argument("--mix", choices=MIXES, default="honest", help="which kinds of events")
+    parser.add_argument("--catalog", choices=("plain", "full"), default="plain", help="words it uses")
     parser.add_argument("--seconds", type=float, default=600, help="give up after so long")
     parser.add_argument("--json", action="store_true")
     return parser

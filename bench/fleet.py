@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import psutil
 from confluent_kafka import Producer
@@ -24,6 +25,8 @@ from tocsin.model import topics
 
 ROOT = Path(__file__).parent.parent
 Record = tuple[str, bytes, bytes]
+ZONE = ZoneInfo("America/New_York")
+"""The zone of all users of `profiles`."""
 _LIMITS = [{"max": 5, "per": "1d", "scope": "category"}, {"max": 1, "per": "1m", "scope": "user"}]
 _TENANT = """
 categories: {orders: {}, prices: {}, news: {}}
@@ -86,7 +89,7 @@ def profiles(users: int) -> Iterator[Record]:
             "email": f"user{number}@example.com",
             "phone": f"+1415{number:07d}",
             "locale": "en",
-            "timezone": "America/New_York",
+            "timezone": ZONE.key,
             "devices": [{"platform": "android", "token": f"token-{number:012d}", "app": "shop"}],
             "preferences": {"categories": {"news": False}, "channels": {"inapp": number % 10 > 0}},
             "version": 1,

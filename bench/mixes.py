@@ -3,13 +3,14 @@
 `honest` is what a shop's day looks like to the gate: a third is admitted to two channels, a third is
 suppressed by an opt-out or a limit, a tenth are duplicates, and the rest is admitted to one channel or
 matches nothing.
+`FULL` is a catalog for the same events that uses all words.
 `limited` is one kind of event, of which each user may get one a minute. `admitted` has no limits.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bench.fleet import Record
 from tocsin.model import topics
@@ -24,6 +25,7 @@ welcome:
 """
 DAY = Path(__file__).parent / "peers" / "catalogs" / "day"
 """The catalog of `honest`."""
+FULL = (Path(__file__).parent / "catalogs" / "full.yaml").read_text()
 # One event in thirty each. Everybody turned `news` off; nothing listens to `cart.viewed`.
 _TURN = (
     *(["order.shipped"] * 10),
@@ -84,6 +86,22 @@ MIXES = {
     "limited": Mix(_ORDER, limits=True, events=orders),
     "admitted": Mix(_ORDER, limits=False, events=orders),
 }
+
+
+def full_tenant(tenant: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Give a tenant limits, quiet hours and windows of channels; `now` is outside of the quiet hours."""
+    hours = {name: f"{now + timedelta(hours=add):%H:%M}" for name, add in (("start", 6), ("end", 14))}
+    open_hours = {"start": hours["end"], "end": hours["start"]}
+    return {
+        **tenant,
+        "quiet_hours": hours,
+        "windows": {"email": open_hours, "sms": open_hours},
+        "limits": [
+            {"max": 1000, "per": "1d", "scope": "user", "overflow": "hold"},
+            {"max": 5000, "calendar": "month", "scope": "category"},
+            {"max": 2000, "calendar": "week", "scope": "channel", "channel": "email", "overflow": "hold"},
+        ],
+    }
 
 
 def shares(metrics: Mapping[str, float], events: float) -> dict[str, float]:

@@ -18,14 +18,13 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import yaml
 from rich.console import Console
 from rich.progress import Progress
 
 from bench.deliver import percentiles
-from bench.fleet import Feeder, Record, Shards, prepare, profiles, write_catalog
+from bench.fleet import ZONE, Feeder, Record, Shards, prepare, profiles, write_catalog
 from bench.reference import Reference
 from sources.reader import TopicReader
 from tocsin.devkit.servers import APACHE_KAFKA, REDIS
@@ -47,7 +46,6 @@ alarm:
   channels: [email]
   template: welcome
 """
-_ZONE = ZoneInfo("America/New_York")  # of all users of `bench.fleet.profiles`
 _WATCHERS = 10_000
 """Users who get critical notifications, beside those who wait for the morning."""
 _BEFORE_S = 25.0
@@ -201,7 +199,7 @@ def _catalog(folder: Path, due: datetime) -> Path:
     """Write a catalog whose quiet hours, in the users' zone, began hours ago and end at the minute."""
     write_catalog(folder, _NOTIFICATIONS, "offer", {"email": ["none"]}, limits=False)
     file = folder / "tenants" / "default.yaml"
-    local = due.astimezone(_ZONE)
+    local = due.astimezone(ZONE)
     hours = {"start": f"{local - timedelta(hours=6):%H:%M}", "end": f"{local:%H:%M}"}
     file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "quiet_hours": hours}))
     return folder
