@@ -73,6 +73,7 @@ class Held:
     due_ms: int
     counter: str
     spare: bool
+    reason: str = ""
 
     @property
     def place(self) -> tuple[int, int]:
@@ -162,7 +163,10 @@ class Oracle:
     def profile(self, name: str, person: Person, at_ms: int) -> None:
         """Take a profile over, and decide what waited for it."""
         user = self.users[name]
+        before_ms = user.person.snoozed_until_ms if user.person else 0
         user.person = person
+        if person.snoozed_until_ms < before_ms:
+            _let_go(user, max(person.snoozed_until_ms, at_ms))
         waited, user.waiting = user.waiting, []
         for _, event in waited:
             self._decide_all(user, event, at_ms)
@@ -316,7 +320,7 @@ class Oracle:
             _say(user, event, notice["name"], "expired", "too_late", at_ms)
             return None
         due_ms = min(due_ms, last_ms)
-        user.held.append(Held(event, notice, due_ms, counter, spare))
+        user.held.append(Held(event, notice, due_ms, counter, spare, reason))
         _say(user, event, notice["name"], "held", reason, at_ms, due_ms=due_ms)
         return user.held[-1]
 
@@ -398,6 +402,13 @@ class Oracle:
 
 def _channels(notice: dict[str, Any]) -> list[str]:
     return [use["channel"] if isinstance(use, dict) else use for use in notice["channels"]]
+
+
+def _let_go(user: User, end_ms: int) -> None:
+    """Decide what a snooze holds at its new end, in order."""
+    snoozed = sorted((one for one in user.held if one.reason == "snoozed"), key=lambda one: one.due_ms)
+    for late, held in enumerate(snoozed):
+        held.due_ms = min(held.due_ms, end_ms + late)
 
 
 def _due(user: User) -> Iterator[tuple[int, Held | Happened]]:

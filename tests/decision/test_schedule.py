@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.catalog.test_loader import NOTICE, problems
-from tests.decision.gate_world import DAY, HOUR, MINUTE, NOON, SMALL, World, profile, said
+from tests.decision.gate_world import DAY, HOUR, MINUTE, NOON, SMALL, World, profile, said, with_preferences
 from tocsin.catalog.loader import load
 from tocsin.model.event import Recipient
 
@@ -101,6 +102,32 @@ def test_whoever_moves_gets_it_by_the_new_clock() -> None:
     found.profile(profile(timezone="America/New_York", version=2), at=MINUTE)
     found.advance(2 * DAY)
     assert left(found) == [("email", "2023-11-14T23:00:00Z")]
+
+
+def test_a_snooze_that_ends_early_lets_go_what_it_held() -> None:
+    found = World("texts", catalog=TIMES)
+    found.profile(with_preferences(snoozed_until="2023-11-15T00:00:00Z"), at=-HOUR)
+    for minute in range(3):
+        found.event("turns", at=minute * MINUTE, data={"key": minute})
+    found.event("alarm", at=3 * MINUTE)
+    assert {one.event_id for one in found.messages} == {"e4"}, "critical ones pass"
+    found.profile(profile(version=2), at=HOUR)
+    found.advance(HOUR + 5)
+    assert left(found)[2:] == [("email", "2023-11-14T13:00:00Z")]
+    assert [one.event_id for one in found.messages[2:]] == ["e1"], "the first; the limit holds the others"
+    found.advance(DAY)
+    assert [one.event_id for one in found.messages[2:]] == ["e1", "e2", "e3"]
+    assert found.timers == {}
+
+
+def test_a_longer_snooze_holds_on() -> None:
+    found = World("texts", catalog=TIMES)
+    found.profile(with_preferences(snoozed_until="2023-11-14T13:00:00Z"), at=-HOUR)
+    found.event("evening", at=-MINUTE, time=-DAY)
+    wanted = with_preferences(snoozed_until="2023-11-14T15:00:00Z")
+    found.profile(msgspec.structs.replace(wanted, version=2), at=MINUTE)
+    found.advance(DAY)
+    assert left(found) == [("email", "2023-11-14T15:00:00Z")]
 
 
 def test_an_inline_recipient_has_a_clock_too() -> None:

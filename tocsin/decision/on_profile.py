@@ -8,6 +8,7 @@ from tocsin.decision.context import DecisionContext
 from tocsin.decision.decider import finish
 from tocsin.decision.effects import CancelTimer, DeadLetter, Decision
 from tocsin.decision.on_event import decide_waiting
+from tocsin.decision.retiming import end_snooze_early
 from tocsin.decision.subjects import HeldSubject, WholeEvent
 from tocsin.decision.user_state import PROFILE_TIMER, UserRecord
 from tocsin.decision.verdict import Suppress
@@ -78,11 +79,13 @@ def on_profile(
     found = record if record is not None else UserRecord()
     decision = Decision(found)
     before, noted = found.contact_points, (found.written_version, found.attributes)
+    snoozed_ms = found.snoozed_until_ms
     changed = profiles.adopt(found, user, profile)
     decision.touched = changed or noted != (found.written_version, found.attributes)
     if changed:
         found.profile_ms = max(read_ms, found.profile_ms)
         receipts.name_again(found, before, now_ms, context.policy.blocked_max)
+        end_snooze_early(decision, found, snoozed_ms, now_ms)
     if found.opt_outs and opt_outs.end(found, profile.version, changed=changed):
         decision.touched = True
     if profile.suppressed and corrections.block_listed(found, profile.suppressed, now_ms, context.policy):
