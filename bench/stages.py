@@ -70,8 +70,8 @@ class Errors:
 class Machine:
     """One shard, its key groups, and the CPU that each stage took."""
 
-    def __init__(self, folder: Path, cache_users: int) -> None:
-        self.everyone = Everyone()
+    def __init__(self, folder: Path, cache_users: int, everyone: Everyone | None = None) -> None:
+        self.everyone = everyone or Everyone()
         self.cpu_s: defaultdict[str, float] = defaultdict(float)
         self.shard: Shard[UserRecord] = Shard.open(
             folder / "shard",

@@ -17,7 +17,7 @@ from flows.plan import ShardPlan
 from flows.timing import FlowTiming
 from operators.fan_out import FanOutParts, Pace
 from operators.gate import GateParts
-from operators.pace import TimerPace
+from operators.pace import TimerPace, broadcast_pace
 from sinks.clickhouse import WRITERS, OutcomeWriter
 from sinks.clickhouse_store import ClickHouseLines
 from sinks.fan_out import FanOutPublisher
@@ -181,7 +181,14 @@ class Assembly:
             emit=emitter(self.decoder),
         )
         pace = TimerPace(time.monotonic)
-        gate = GateParts(self.shard.key_group, self.content.gate, timing, self.meters.decisions, pace)
+        gate = GateParts(
+            self.shard.key_group,
+            self.content.gate,
+            timing,
+            self.meters.decisions,
+            pace,
+            broadcast_pace(time.monotonic),
+        )
         return wiring.FlowParts(
             source,
             OutboxSink(self.shard),

@@ -129,7 +129,7 @@ class Broadcasts:
         body = UserRecord(waiting=(Waiting(order.start_ms, encode(order)),))
         self._key_group.put(body_key(order.tenant, order.broadcast), body)
         ref = HoldRef(0, order.broadcast, "", "", event.id, str(event.origin))
-        due_ms = max(now_ms, order.start_ms)
+        due_ms = parts.first_turn(order, self._key_group.key, now_ms, self._gate().policy)
         self._hold(index, index_key(order.tenant), timer_id, ref, Part(), due_ms)
 
     def _is_known(self, order: Order) -> bool:
@@ -167,6 +167,13 @@ class Broadcasts:
             self._hold(index, timer.user, timer.timer_id, ref, turn.part, due_ms)
         else:
             self._end(index, timer.timer_id, turn, "finished")
+
+    def postpone(self, timer: Timer, due_ms: int) -> None:
+        """Set the timer of a turn anew, untouched: there is no time for it now."""
+        index = self._key_group.get(timer.user)
+        assert index is not None, "a part that has a timer is in the index"
+        ref, part = index.holds[timer.timer_id], parts.decode_part(timer.payload)
+        self._hold(index, timer.user, timer.timer_id, ref, part, due_ms)
 
     def _walk(self, tenant: str, turn: Turn, users: int) -> bool:
         """Decide the next users; return whether there may be more."""

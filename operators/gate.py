@@ -47,6 +47,8 @@ _POLL_S = 0.002
 # Between records a key group looks this often whether time has passed its next timer.
 _IDLE_POLL_S = 0.05
 _TIMERS_A_TURN = 200
+# A turn of a broadcast that waits for its share of time is looked at again after so long.
+_POSTPONED_MS = 50
 
 
 class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
@@ -58,6 +60,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         self._timing = parts.timing
         self._tally = parts.tally
         self._pace = parts.pace
+        self._broadcast_pace = parts.broadcast_pace
         self._now_ms = 0
         self._key = ""
         self._partition = 0
@@ -197,11 +200,19 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         return stream_ms if is_stream else int(self._timing.utc_now().timestamp() * 1000)
 
     def _take_turn(self, timer: Timer, until_ms: int, out: list[Out]) -> None:
-        """Take a turn of a broadcast; under the wall clock, no user's time runs backwards by it."""
+        """Take a turn of a broadcast.
+
+        Under the wall clock no user's time runs backwards by it, and it waits if broadcasts have had their
+        share of the worker's time.
+        """
         assert self._broadcasts is not None, "the key group is open"
-        is_exact = self._gate().policy.stream_clock
-        now_ms = timer.due_ms if is_exact else max(self._now_ms, timer.due_ms)
-        self._broadcasts.turn(timer, now_ms, until_ms, out)
+        if self._gate().policy.stream_clock:
+            self._broadcasts.turn(timer, timer.due_ms, until_ms, out)
+        elif self._broadcast_pace.begins():
+            self._broadcasts.turn(timer, max(self._now_ms, timer.due_ms), until_ms, out)
+            self._broadcast_pace.goes_on()
+        else:
+            self._broadcasts.postpone(timer, until_ms + _POSTPONED_MS)
 
     def _fire_own(self, key_group: KeyGroup[UserRecord], user_key: str, out: list[Out]) -> None:
         """Fire what one user is still owed by now, in order; what that holds anew may be due, too."""

@@ -80,6 +80,7 @@ class GateParts(NamedTuple):
         timing: the time between records.
         tally: counts outcomes by (status, channel, reason), for metrics.
         pace: bounds the worker's time that timers take.
+        broadcast_pace: bounds the part of it that broadcasts take, under the wall clock.
     """
 
     key_group: OpenKeyGroup
@@ -87,3 +88,4 @@ class GateParts(NamedTuple):
     timing: Timing
     tally: Counter[tuple[str, str, str]]
     pace: Pace = UNPACED
+    broadcast_pace: Pace = UNPACED

@@ -63,14 +63,18 @@ class TimerPace:
     (False, True)
     """
 
-    def __init__(self, monotonic_s: Callable[[], float]) -> None:
+    def __init__(
+        self, monotonic_s: Callable[[], float], burst_s: float = _BURST_S, refill: float = _REFILL
+    ) -> None:
         self._monotonic_s = monotonic_s
+        self._burst_s = burst_s
+        self._refill = refill
         self._at_s = 0.0
-        self._left_s = _BURST_S
+        self._left_s = burst_s
 
     def begins(self) -> bool:
         """Count the time since the last timer as other work."""
-        self._left_s = min(_BURST_S, self._left_s + _REFILL * self._passed_s())
+        self._left_s = min(self._burst_s, self._left_s + self._refill * self._passed_s())
         return self._left_s > 0
 
     def goes_on(self) -> bool:
@@ -80,8 +84,16 @@ class TimerPace:
 
     def rest_s(self) -> float:
         """Rest until half of a burst is there, as far as is known since the last question."""
-        return max(0.0, (_BURST_S / 2 - self._left_s) / _REFILL)
+        return max(0.0, (self._burst_s / 2 - self._left_s) / self._refill)
 
     def _passed_s(self) -> float:
         before_s, self._at_s = self._at_s, self._monotonic_s()
         return self._at_s - before_s
+
+
+def broadcast_pace(monotonic_s: Callable[[], float]) -> TimerPace:
+    """Give the turns of broadcasts a fifth of a worker's time, at most 5 ms at once.
+
+    So a broadcast whose rate is more than a busy worker can take slows down, and events do not wait for it.
+    """
+    return TimerPace(monotonic_s, burst_s=0.005, refill=0.25)

@@ -15,6 +15,7 @@ import msgspec
 from flows.timing import FlowTiming
 from operators.decode import DecodePolicy, Decoder
 from operators.gate import GateLogic, GateParts, GroupBatch
+from operators.pace import UNPACED, Pace
 from sources.clocks import PartitionClocks
 from sources.partitioner import partition_of
 from tests.decision.gate_world import SMALL
@@ -120,7 +121,9 @@ class Member:
         self._clocks = PartitionClocks()
         self._shard.resume(stored.epoch)
         timing = FlowTiming(self._shard, self._clocks, lambda _: True, fleet.utc_now, stream=fleet.stream)
-        self._parts = GateParts(self._shard.key_group, lambda: fleet.gate, timing, Counter())
+        self._parts = GateParts(
+            self._shard.key_group, lambda: fleet.gate, timing, Counter(), broadcast_pace=fleet.pace
+        )
         limits = EventLimits(100_000, 7 * 86_400, 3_600, not fleet.stream)
         policy = DecodePolicy(PARTITIONS, KEY_GROUPS, limits, fleet.stream)
         self._decode = Decoder(policy, self._clocks, _Errors())
@@ -208,6 +211,7 @@ class Fleet:
         self.topics = Topics()
         self.shards = shards
         self.stream = stream
+        self.pace: Pace = UNPACED
         self.reload(catalog)
         self.members = [Member(self, folder / str(number), number) for number in range(shards)]
 

@@ -1,10 +1,12 @@
 """Broadcasts: every user of a segment once, in turns, whatever pauses, restarts and crashes there are."""
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from operators.pace import broadcast_pace
 from tests.operators.fleet import START_MS, Fleet
 from tocsin.app.audit import Audit
 from tocsin.model import topics
@@ -127,6 +129,20 @@ def test_it_is_paced(fleet: Fleet) -> None:
     took_ms = max(one.at_ms for one in parts(fleet)) - START_MS
     assert fleet.reached("b1") == USERS
     assert 500 <= took_ms <= 4_000
+
+
+def test_a_busy_shard_gives_broadcasts_a_fifth_of_its_time(tmp_path: Path) -> None:
+    """Each look at the clock finds 10 ms later: a turn of 10 ms is followed by 40 ms without one."""
+    seconds = (number / 100 for number in count())
+    fleet = Fleet(tmp_path)
+    meet(fleet)
+    fleet.pace = broadcast_pace(lambda: next(seconds))
+    fleet.members[0].kill()
+    fleet.broadcast("b1", tocsinrate=1_000_000)
+    fleet.run(4)
+    assert 0 < len(fleet.reached("b1")) < 40, "without the share one turn of each key group reaches all"
+    fleet.settle()
+    assert fleet.reached("b1") == USERS
 
 
 def test_it_stops_goes_on_and_ends_as_it_is_told(fleet: Fleet) -> None:

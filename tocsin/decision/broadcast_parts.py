@@ -7,6 +7,7 @@ So a crash neither loses nor repeats a user. The turns of all broadcasts of a te
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -21,7 +22,6 @@ from tocsin.model.broadcast import Counts, Order
 from tocsin.model.event import Event
 from tocsin.model.ids import digest
 from tocsin.model.outcome import Outcome
-from tocsin.model.statuses import Status
 from tocsin.model.zones import zone
 
 TIMER: Final = "b"
@@ -86,6 +86,12 @@ def pace(rate: int, running: int, policy: GatePolicy) -> Pace:
     per_s = max(rate, 1) / (policy.partitions * policy.key_groups * max(running, 1))
     users = min(_TURN_USERS, max(1, round(per_s * _TURN_MS / 1000)))
     return Pace(users, max(1, round(users * 1000 / per_s)))
+
+
+def first_turn(order: Order, key_group: str, now_ms: int, policy: GatePolicy) -> int:
+    """Return when the first turn is due. Key groups do not all begin at once."""
+    every_ms = pace(order.rate, 1, policy).every_ms
+    return max(now_ms, order.start_ms) + crc32(key_group.encode()) % every_ms
 
 
 def next_turn(due_ms: int, until_ms: int, every_ms: int, policy: GatePolicy) -> int:
@@ -167,7 +173,7 @@ def count(counts: Counts, decision: Decision) -> None:
     """Count a user for whom the event was decided."""
     counts.reached += 1
     counts.admitted += bool(decision.messages)
-    counts.held += any(one.status == Status.HELD.value for one in decision.outcomes)
+    counts.held += bool(decision.set_timers)
 
 
 def ended(order: Order, part: Part, key_group: str, ending: str, now_ms: int, version: str) -> Outcome:
