@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,11 +49,20 @@ class Terminal:
         out, err = process.communicate(timeout=90)
         return process.returncode, out, err
 
-    def why(self, subject: str, status: str, within_s: float = 60) -> list[dict[str, object]]:
+    def statuses(self, kind: str, user: str) -> set[str]:
+        """Send an event and tell the statuses that it has a second later."""
+        _, sent, _ = self.tocsin("send", kind, "--user", user, "--data", json.dumps(DATA), "--json")
+        time.sleep(1)
+        code, out, _ = self.tocsin("why", json.loads(sent)["id"], "--json")
+        return {row["status"] for row in json.loads(out)} if code == 0 else set()
+
+    def why(
+        self, subject: str, status: str, within_s: float = 60, tenant: str = "default"
+    ) -> list[dict[str, object]]:
         """Ask until a word of this status is in ClickHouse."""
         end = time.monotonic() + within_s
         while time.monotonic() < end:
-            code, out, _ = self.tocsin("why", subject, "--json")
+            code, out, _ = self.tocsin("why", subject, "--tenant", tenant, "--json")
             rows: list[dict[str, object]] = json.loads(out) if code == 0 else []
             if any(row["status"] == status for row in rows):
                 return rows
@@ -62,12 +72,35 @@ class Terminal:
 @pytest.fixture(scope="module")
 def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     with DemoEnvironment(tmp_path_factory.mktemp("demo"), partitions=4, keep=True) as demo:
-        yield Terminal(demo)
+        terminal = Terminal(demo)
+        terminal.env["TOCSIN_CATALOG"] = str(two_tenants(tmp_path_factory.mktemp("catalog") / "flights"))
+        yield terminal
+
+
+LANDED = """
+  on: {{type: {type}}}
+  category: flight_updates
+  channels: [inapp]
+  template: flight_landed
+"""
+ARM = "  variants: [{name: plain, weight: 0}, {name: fresh, weight: 1}]\n"
+
+
+def two_tenants(folder: Path) -> Path:
+    """Copy the shipped catalog, and give it a tenant `acme` whose landings have an experiment."""
+    shutil.copytree(ROOT / "examples/flights", folder)
+    own = folder / "tenants/acme/notifications/own.yaml"
+    own.parent.mkdir(parents=True)
+    shutil.copy(folder / "tenants/default.yaml", folder / "tenants/acme.yaml")
+    own.write_text(f"flight_landed:{LANDED.format(type='flight.landed')}{ARM}")
+    return folder
 
 
 @pytest.fixture(scope="module")
 def running(terminal: Terminal) -> Iterator["subprocess.Popen[str]"]:
     write(terminal.settings, topics.PROFILES, "default/ann", json.dumps(PROFILE).encode())
+    for user in ("bob", "carl"):
+        write(terminal.settings, topics.PROFILES, f"acme/{user}", json.dumps(PROFILE).encode())
     process = terminal.start("run", "--shards", "2")
     yield process
     process.send_signal(signal.SIGTERM)
@@ -93,6 +126,29 @@ def test_one_event_by_hand_is_sent_and_told(terminal: Terminal, running: object)
     rows = terminal.why(json.loads(out)["id"], "sent")
     assert {row["status"] for row in rows} >= {"admitted", "sent"}
     assert {row["channel"] for row in rows if row["status"] == "sent"} == {"inapp"}
+
+
+def test_one_tenants_mistake_keeps_it_on_its_catalog_and_no_other(
+    terminal: Terminal, running: object
+) -> None:
+    folder = Path(terminal.env["TOCSIN_CATALOG"])
+    words = ("send", "flight.landed", "--tenant", "acme", "--data", json.dumps(DATA), "--json", "--user")
+    first = json.loads(terminal.tocsin(*words, "bob")[1])["id"]
+    rows = terminal.why(first, "sent", tenant="acme")
+    assert {row["variant"] for row in rows} == {"fresh"}
+
+    good = (folder / "tenants/acme.yaml").read_text()
+    (folder / "tenants/acme.yaml").write_text(good + "quiet_hours: 7\n")
+    added = folder / "tenants/default/notifications/own.yaml"
+    added.parent.mkdir(parents=True)
+    added.write_text(f"closed:{LANDED.format(type='gate.closed')}")
+    until(lambda: "sent" in terminal.statuses("gate.closed", "ann"), "the new catalog of the others", 90)
+    again = json.loads(terminal.tocsin(*words, "carl")[1])["id"]
+    assert {row["variant"] for row in terminal.why(again, "sent", tenant="acme")} == {"fresh"}
+    code, out, _ = terminal.tocsin("check", "--no-servers")
+    assert code != 0
+    assert "tenants/acme.yaml:" in out
+    (folder / "tenants/acme.yaml").write_text(good)
 
 
 def test_a_broadcast_by_hand_reaches_everyone_and_its_end_is_told(
