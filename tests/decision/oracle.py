@@ -224,6 +224,8 @@ class Oracle:
         name, critical = notice["name"], notice.get("priority") == "critical"
         delay_ms = duration(notice.get("delay"))
         not_before_ms = max(event.send_at_ms or 0, event.time_ms + delay_ms if delay_ms else 0)
+        if clock := notice.get("at"):
+            not_before_ms = max(not_before_ms, _next_clock(minute_of(clock), person.zone, event.time_ms))
         if at_ms > _expiry(event, notice):
             _say(user, event, name, "expired", "too_late", at_ms)
         elif not_before_ms > at_ms:
@@ -487,6 +489,14 @@ def _pass_on(user: User, counter: str, free_ms: int) -> None:
         if held.spare:
             held.spare = False
             return
+
+
+def _next_clock(minute: int, zone: str, from_ms: int) -> int:
+    """Walk to the first full minute from a time on that is a minute of the day."""
+    at = -(-from_ms // MINUTE)
+    while (at + _ZONES[zone]) % (24 * 60) != minute:
+        at += 1
+    return at * MINUTE
 
 
 def _end_of(start_min: int, end_min: int, zone: str, at_ms: int) -> int:

@@ -15,7 +15,7 @@ from tocsin.model.profile import Device, Preferences, Profile, QuietHours
 USERS = ("ann", "bob")
 KINDS = (
     "alarm", "urgent", "notice.a", "update", "offer", "queue", "pair", "shared.first", "shared.second",
-    "shared.third", "shared.fourth", "rare", "rare", "shared.now", "daytime", "unheard.of",
+    "shared.third", "shared.fourth", "rare", "rare", "shared.now", "daytime", "evening", "unheard.of",
 )  # fmt: skip
 CHANNELS = ("email", "sms", "push", "inapp")
 
