@@ -96,7 +96,7 @@ class Renderer:
         """
         tenant = self._tenants.get(message.tenant)
         if tenant is None:
-            msg = "no settings for the tenant of this message"
+            msg = "the tenant of this message has no catalog; `tocsin check` names mistakes in its files"
             raise RenderError(msg)
         plan = tenant.book.plan(message.template, message.channel, message.locale, tenant.spec.locale)
         unsubscribe_url = self._unsubscribe_url(message, tenant)
