@@ -6,7 +6,8 @@ and that of the notification when the last channel has. A failure is remembered 
 copy of a record, as a crash may leave one, gives nothing back. Who fails at nothing has nothing to remember.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from tocsin.catalog.caps import Counter
@@ -44,7 +45,7 @@ def unsent_hold(ref: HoldRef) -> Unsent | None:
     return Unsent(ref.notification, ref.notification_id, ref.channel, ref.message_id, ref.slots)
 
 
-def taken(routes: Iterable[Route], before: Slots | None, later: int = 0) -> Mapping[str, Slots]:
+def taken(routes: Sequence[Route], before: Slots | None, later: int = 0) -> Mapping[str, Slots]:
     """Tell for each channel that is admitted or held which slots its messages take.
 
     Args:
@@ -52,6 +53,23 @@ def taken(routes: Iterable[Route], before: Slots | None, later: int = 0) -> Mapp
         before: of a channel that was held apart: the slots of its notification.
         later: how many more channels are later steps of the notification.
     """
+    names = []
+    for channel, _, verdict, _ in routes:
+        if verdict is None:
+            names.append(channel.name)
+        elif isinstance(verdict, Hold) or before is not None:
+            return _with_parts(routes, before, later)
+    return _together(tuple(names), later) if before is None else _with_parts(routes, before, later)
+
+
+@lru_cache(maxsize=1_024)
+def _together(names: tuple[str, ...], later: int) -> Mapping[str, Slots]:
+    """Tell the slots of channels that are all admitted now; `names` has a channel once for each message."""
+    channels = len(set(names)) + later
+    return {name: Slots(names.count(name), channels) for name in names}
+
+
+def _with_parts(routes: Iterable[Route], before: Slots | None, later: int) -> Mapping[str, Slots]:
     targets: dict[str, int] = {}
     for channel, _, verdict, _ in routes:
         if verdict is None:
