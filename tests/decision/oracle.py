@@ -1,7 +1,8 @@
 """The rules once more, in plain Python, as docs/rules.md states them: whole lists, no packed state, no ids.
 
 It reads the catalog's YAML itself and shares no code with the gate. Only what the histories of
-`tests/decision/test_oracle.py` contain is stated: no receipts, no returned messages, no failing expression.
+`tests/decision/test_oracle.py` contain is stated: receipts of later steps only, no returned messages, no
+failing expression.
 """
 
 import re
@@ -20,6 +21,7 @@ MINUTE, DAY = 60_000, 86_400_000
 _UNITS = {"s": 1_000, "m": MINUTE, "h": 60 * MINUTE, "d": DAY}
 _ZONES = {"UTC": 0, "Asia/Tokyo": 9 * 60, "America/Phoenix": -7 * 60}
 """Zones without summer time, in minutes from UTC."""
+LEVELS = ("delivered", "opened", "clicked", "read")
 PROFILE_WAIT_MS, SAME_MOMENT_MS = 10_000, 1_000
 
 
@@ -66,7 +68,10 @@ class Person:
 
 @dataclass(eq=False)
 class Held:
-    """A notification that waits: until when, for which limit, and whether without a slot of its own."""
+    """A notification that waits: until when, for which limit, and whether without a slot of its own.
+
+    A later step waits on one channel, and `unless` is the level of receipts that ends it.
+    """
 
     event: Happened
     notice: dict[str, Any]
@@ -74,6 +79,8 @@ class Held:
     counter: str
     spare: bool
     reason: str = ""
+    channel: str = "*"
+    unless: str = ""
 
     @property
     def place(self) -> tuple[int, int]:
@@ -177,8 +184,17 @@ class Oracle:
         for _, event in user.waiting:
             _say(user, event, "", "suppressed", "erased", at_ms)
         for held in user.held:
-            _say(user, held.event, held.notice["name"], "suppressed", "erased", at_ms)
+            _say(user, held.event, held.notice["name"], "suppressed", "erased", at_ms, held.channel)
         self.users[name] = User(words=user.words)
+
+    def receipt(self, name: str, number: int, notification: str, kind: str, at_ms: int) -> None:
+        """Take a receipt of a notification of an event: later steps of its level and below end."""
+        user = self.users[name]
+        for held in list(user.held):
+            about = (held.event.number, held.notice["name"]) == (number, notification)
+            if about and held.unless and LEVELS.index(kind) >= LEVELS.index(held.unless):
+                user.held.remove(held)
+                _say(user, held.event, notification, "cancelled", "answered", at_ms, held.channel)
 
     def _fire(self, user: User, due_ms: int, what: Held | Happened) -> None:
         if isinstance(what, Happened):
@@ -187,6 +203,9 @@ class Oracle:
             _say(user, what, "", "dead", "unknown_user", due_ms)
             return
         user.held.remove(what)
+        if what.unless:
+            self._step(user, what, due_ms)
+            return
         words = len(user.words)
         self._decide(user, what.event, what.notice, due_ms, waited_for=what.counter)
         taken = any(word.status == "admitted" for word in user.words[words:])
@@ -240,6 +259,21 @@ class Oracle:
             self._hold(user, event, notice, *quiet, at_ms)
         else:
             self._route(user, person, event, notice, at_ms)
+
+    def _step(self, user: User, step: Held, at_ms: int) -> None:
+        """Decide a later step that is due: on its channel, by the same rules, but for limits of the whole."""
+        person = user.person or Person({"email": 1}, quiet=None)
+        event, notice, channel = step.event, step.notice, step.channel
+        if at_ms > _expiry(event, notice):
+            _say(user, event, notice["name"], "expired", "too_late", at_ms, channel)
+        elif reason := "" if self._required(notice) else self._refusal(person, notice, at_ms):
+            _say(user, event, notice["name"], "suppressed", reason, at_ms, channel)
+        elif not self._required(notice) and person.snoozed_until_ms > at_ms:
+            self._hold(user, event, notice, person.snoozed_until_ms, "snoozed", at_ms, step=step)
+        elif quiet := self._quiet_until(person, notice, critical=False, at_ms=at_ms):
+            self._hold(user, event, notice, *quiet, at_ms, step=step)
+        else:
+            self._send(user, person, event, notice, [channel], at_ms)
 
     def _required(self, notice: dict[str, Any]) -> bool:
         return bool(self._category(notice).get("required"))
@@ -314,16 +348,18 @@ class Oracle:
         counter: str = "",
         first_ms: int = 0,
         lesser: Sequence[Held] = (),
+        step: Held | None = None,
     ) -> Held | None:
+        channel, unless = (step.channel, step.unless) if step else ("*", "")
         due_ms = lesser[0].due_ms if lesser else _behind(user, due_ms)
         last_ms = _expiry(event, notice)
         spare = due_ms > last_ms
         if spare and not (counter and first_ms <= last_ms):
-            _say(user, event, notice["name"], "expired", "too_late", at_ms)
+            _say(user, event, notice["name"], "expired", "too_late", at_ms, channel)
             return None
         due_ms = min(due_ms, last_ms)
-        user.held.append(Held(event, notice, due_ms, counter, spare, reason))
-        _say(user, event, notice["name"], "held", reason, at_ms, due_ms=due_ms)
+        user.held.append(Held(event, notice, due_ms, counter, spare, reason, channel, unless))
+        _say(user, event, notice["name"], "held", reason, at_ms, channel, due_ms)
         return user.held[-1]
 
     def _slot(
@@ -366,12 +402,41 @@ class Oracle:
                 return
 
     def _route(self, user: User, person: Person, event: Happened, notice: dict[str, Any], at_ms: int) -> None:
-        name, reached = notice["name"], False
+        name = notice["name"]
         uses = [use if isinstance(use, dict) else {"channel": use} for use in notice["channels"]]
-        uses = [use for use in uses if _holds(use.get("when"), event)]
-        if not uses:
+        first = [use["channel"] for use in uses if _holds(use.get("when"), event)]
+        if not first:
             _say(user, event, name, "suppressed", "no_match", at_ms)
-        for channel in (use["channel"] for use in uses):
+            return
+        first, later = _planned(notice, first)
+        reached, started_ms = self._send(user, person, event, notice, first, at_ms), at_ms
+        while later and not reached:
+            after_ms = later[0][0]
+            now = [channel for after, channel, _ in later if after == after_ms]
+            later, started_ms = later[len(now) :], at_ms - after_ms
+            reached = self._send(user, person, event, notice, now, at_ms)
+        if not reached:
+            return
+        for after_ms, channel, unless in later:
+            step = Held(event, notice, 0, "", False, "", channel, unless)
+            self._hold(user, event, notice, started_ms + after_ms, "escalation", at_ms, step=step)
+        counters = [f"notification:{name}", f"category:{notice['category']}"]
+        counters += ["marketing"] * bool(self._category(notice).get("marketing"))
+        for counter in counters + ["user"] * (notice.get("priority") != "critical"):
+            _count(user, counter, person.zone, at_ms)
+
+    def _send(
+        self,
+        user: User,
+        person: Person,
+        event: Happened,
+        notice: dict[str, Any],
+        channels: list[str],
+        at_ms: int,
+    ) -> bool:
+        """Admit on each channel that may be used; whether there is any."""
+        name, reached = notice["name"], False
+        for channel in channels:
             reason = self._channel_refusal(user, person, notice, channel, at_ms)
             for _ in range(person.reach.get(channel, 0) if not reason else 0):
                 _say(user, event, name, "admitted", "", at_ms, channel)
@@ -380,11 +445,7 @@ class Oracle:
             else:
                 reached = True
                 _count(user, f"channel:{channel}", person.zone, at_ms)
-        if reached:
-            counters = [f"notification:{name}", f"category:{notice['category']}"]
-            counters += ["marketing"] * bool(self._category(notice).get("marketing"))
-            for counter in counters + ["user"] * (notice.get("priority") != "critical"):
-                _count(user, counter, person.zone, at_ms)
+        return reached
 
     def _channel_refusal(
         self, user: User, person: Person, notice: dict[str, Any], channel: str, at_ms: int
@@ -403,7 +464,17 @@ class Oracle:
 
 
 def _channels(notice: dict[str, Any]) -> list[str]:
-    return [use["channel"] if isinstance(use, dict) else use for use in notice["channels"]]
+    own = [use["channel"] if isinstance(use, dict) else use for use in notice["channels"]]
+    return own + [channel for step in notice.get("escalate", ()) for channel in step["channels"]]
+
+
+def _planned(notice: dict[str, Any], first: list[str]) -> tuple[list[str], list[tuple[int, str, str]]]:
+    """Return the channels that go out at once, and the later ones with time and the level that ends them."""
+    if sequence := notice.get("sequence"):
+        every_ms = duration(sequence["every"])
+        return first[:1], [(at * every_ms, first[at], sequence["until"]) for at in range(1, len(first))]
+    steps = notice.get("escalate", ())
+    return first, [(duration(one["after"]), each, one["unless"]) for one in steps for each in one["channels"]]
 
 
 def _let_go(user: User, end_ms: int) -> None:

@@ -22,12 +22,30 @@ from tocsin.model import topics
 ROOT = Path(__file__).parent.parent.parent
 PROFILE = {
     "email": "ann@mail.example",
+    "phone": "+12125550177",
     "locale": "en",
     "timezone": "America/New_York",
     "devices": [{"platform": "android", "token": "token-of-ann", "app": "skylark"}],
     "version": 1,
 }
 DATA = json.loads((ROOT / "examples/flights/templates/flight_landed/sample.json").read_text())[0]
+LATER = """\
+gate_closing:
+  on: {type: gate.closing}
+  category: service
+  priority: critical
+  channels: [inapp]
+  template: flight_cancelled
+  escalate: [{after: 1h, unless: read, channels: [sms]}]
+last_call:
+  on: {type: last.call}
+  category: service
+  priority: critical
+  channels: [inapp]
+  template: flight_cancelled
+  escalate: [{after: 1s, unless: read, channels: [sms]}]
+"""
+"""Two notifications with a later step, beside those of the example."""
 # Servers of its own whatever is named: nothing for the second pass on Apache Kafka.
 pytestmark = [pytest.mark.loopback, pytest.mark.timeout(240)]
 
@@ -35,9 +53,10 @@ pytestmark = [pytest.mark.loopback, pytest.mark.timeout(240)]
 class Terminal:
     """A shell with the demo's settings."""
 
-    def __init__(self, demo: DemoEnvironment) -> None:
+    def __init__(self, demo: DemoEnvironment, catalog: Path) -> None:
         self.settings = demo.settings
-        self.env = demo.env | {"TOCSIN_CLOCK": "wall", "TOCSIN_PROFILE_WAIT_S": "1"}
+        own = {"TOCSIN_CLOCK": "wall", "TOCSIN_PROFILE_WAIT_S": "1", "TOCSIN_CATALOG": str(catalog)}
+        self.env = demo.env | own
 
     def start(self, *words: str, **more: str) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "tocsin.cli.main", *words]
@@ -72,9 +91,9 @@ class Terminal:
 @pytest.fixture(scope="module")
 def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     with DemoEnvironment(tmp_path_factory.mktemp("demo"), partitions=4, keep=True) as demo:
-        terminal = Terminal(demo)
-        terminal.env["TOCSIN_CATALOG"] = str(two_tenants(tmp_path_factory.mktemp("catalog") / "flights"))
-        yield terminal
+        catalog = two_tenants(tmp_path_factory.mktemp("catalog") / "flights")
+        (catalog / "notifications" / "later.yaml").write_text(LATER)
+        yield Terminal(demo, catalog)
 
 
 LANDED = """
@@ -175,6 +194,29 @@ def test_the_readme_s_profile_and_event_become_a_notification(terminal: Terminal
     subprocess.run(["bash", "-c", shell + send], cwd=ROOT, env=terminal.env, check=True, timeout=60)
     rows = terminal.why(why.strip(), "sent")
     assert {row["channel"] for row in rows if row["status"] == "sent"} == {"inapp"}
+
+
+def test_an_inbox_entry_that_is_read_stops_the_text_and_another_one_does_not(
+    terminal: Terminal, running: object
+) -> None:
+    def send(kind: str) -> str:
+        words = ("send", kind, "--user", "ann", "--data", json.dumps(DATA), "--json")
+        return str(json.loads(terminal.tocsin(*words)[1])["id"])
+
+    closing, last = send("gate.closing"), send("last.call")
+    entry = next(row for row in terminal.why(closing, "sent") if row["status"] == "sent")
+    receipt = {name: entry[name] for name in ("notification_id", "message_id", "channel", "notification")}
+    receipt |= {"tenant": "default", "user": "ann", "kind": "read"}
+    write(terminal.settings, topics.RECEIPTS, "default/ann", json.dumps(receipt).encode())
+    rows = terminal.why(closing, "cancelled")
+    found = {(row["channel"], row["status"], row["reason"]) for row in rows}
+    assert found == {
+        ("inapp", "admitted", ""),
+        ("inapp", "sent", ""),
+        ("sms", "held", "escalation"),
+        ("sms", "cancelled", "answered"),
+    }
+    until(lambda: ("sms", "sent") in {(row["channel"], row["status"]) for row in terminal.why(last, "sent")})
 
 
 def test_a_stranger_s_event_is_dead_with_the_reason_and_can_be_read(
