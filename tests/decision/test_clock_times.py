@@ -7,7 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.decision.test_daily_span import ZONES, minute, ms
-from tocsin.decision.clock_times import DAY_MS, next_at
+from tocsin.decision.clock_times import next_at
+from tocsin.decision.daily_span import DAY_MS
 from tocsin.model.zones import zone as zone_of
 
 QUARTER_MS = 15 * 60_000

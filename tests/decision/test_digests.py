@@ -455,3 +455,14 @@ def check_digest(message: Message, times: list[tuple[str, str, int]], items: lis
         "morning": due % DAY == 8 * HOUR and due - first <= DAY,
         "single": due == first + 2 * HOUR,
     }[kind]
+
+
+def test_a_cancel_event_ends_an_open_digest() -> None:
+    ann = world()
+    nid = ann.event("hourly", data=item(1)).outcomes[0].notification_id
+    ann.event("hourly", data=item(2))
+    cancelled = ann.event("tocsin.cancel", at=MINUTE, data={"notification_id": nid})
+    assert [(one.status, one.notification_id) for one in cancelled.outcomes[:1]] == [("cancelled", nid)]
+    assert not ann.timers
+    assert not ann.kept
+    assert said(ann.event("hourly", at=2 * MINUTE, data=item(3))) == [HELD, MERGED], "a new one"

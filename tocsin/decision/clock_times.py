@@ -8,14 +8,11 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Final
 
-from tocsin.decision.daily_span import offset_ms
+from tocsin.decision.daily_span import DAY_MS, MINUTE_MS, offset_ms
+from tocsin.decision.local_time import first_moment
 
-DAY_MS: Final = 86_400_000
-_MINUTE_MS = 60_000
-# More than any zone's offset: the clock is surely before, or behind, a local time so far away.
-_FAR_MS = 27 * 3_600_000
 # 1 January 1970 was a Thursday, and Monday is day 0.
-_FIRST_WEEKDAY = 3
+_FIRST_WEEKDAY: Final = 3
 
 
 def next_at(zone: str, minute: int, weekdays: Collection[int], after_ms: int) -> int:
@@ -39,19 +36,6 @@ def next_at(zone: str, minute: int, weekdays: Collection[int], after_ms: int) ->
 @lru_cache(maxsize=4_096)
 def moment_of(zone: str, day: int, minute: int) -> int:
     """Return the first moment at which the clock shows a minute of a day, given in days since 1970."""
-    at_ms = _first(zone, day * DAY_MS + minute * _MINUTE_MS)
+    at_ms = first_moment(zone, day * DAY_MS + minute * MINUTE_MS)
     shown = (at_ms + offset_ms(zone, at_ms)) // DAY_MS
-    return at_ms if shown == day else _first(zone, shown * DAY_MS + minute * _MINUTE_MS)
-
-
-def _first(zone: str, local_ms: int) -> int:
-    """Return the first moment at which the clock shows a local time, or has leapt over it."""
-    before, after = (offset_ms(zone, local_ms + far_ms) for far_ms in (-_FAR_MS, _FAR_MS))
-    for at_ms in sorted({local_ms - before, local_ms - after}):
-        if at_ms + offset_ms(zone, at_ms) == local_ms:
-            return at_ms
-    low, high = local_ms - _FAR_MS, local_ms + _FAR_MS
-    while high - low > _MINUTE_MS:
-        middle = (low + high) // 2 // _MINUTE_MS * _MINUTE_MS
-        low, high = (middle, high) if offset_ms(zone, middle) == before else (low, middle)
-    return high
+    return at_ms if shown == day else first_moment(zone, shown * DAY_MS + minute * MINUTE_MS)

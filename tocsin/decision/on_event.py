@@ -133,7 +133,7 @@ def decide_notification(
     if own_ms and (not expires_ms or own_ms < expires_ms):
         expires_ms = own_ms
     not_before_ms = max(event.send_at_ms or 0, event.time_ms + delay_ms if delay_ms else 0)
-    if notification.at is not None:
+    if notification.at is not None and subject.digest is None:
         asked = asked_time(notification.at, subject.match.at, event.time_ms, recipient.timezone)
         not_before_ms, expires_ms = asked.narrowed(not_before_ms, expires_ms)
     evaluation = Evaluation(
