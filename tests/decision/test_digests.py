@@ -20,7 +20,7 @@ from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.recipient import defaults_of, for_event
 from tocsin.decision.subjects import EventSubject
-from tocsin.decision.verdict import Expire, Merge
+from tocsin.decision.verdict import Detail, Expire, Merge
 from tocsin.formats.forwarded import rewritten
 from tocsin.model.event import Event, Origin, Recipient
 from tocsin.model.message import Message
@@ -29,6 +29,7 @@ from tocsin.model.profile import Preferences, QuietHours
 
 FOLDER = Path(__file__).parent / "catalogs" / "digests"
 CATALOG = load(FOLDER)
+FULL: Detail = {"counter": "user", "limit": 1, "window_s": 60.0, "count": 1}
 MERGED, HELD = ("merged", "", "*"), ("held", "digest", "*")
 
 
@@ -380,24 +381,25 @@ def evaluation(kind: str, found: World, **changes: Any) -> Evaluation:
 
 def test_what_overflows_a_limit_is_due_when_there_is_room() -> None:
     found = world()
-    merge = digests.overflow(evaluation("delayed", found), NOON + 3 * HOUR)
+    merge = digests.overflow(evaluation("delayed", found), NOON + 3 * HOUR, FULL)
     assert isinstance(merge, Merge)
+    assert merge.detail == {"into": merge.group, "item": 1, **FULL}
     assert merge.due_ms == NOON + HOUR, "the catalog names a window"
     plain = evaluation("delayed", found)
     plain.notification = msgspec.structs.replace(plain.notification, digest=None)
-    merge = digests.overflow(plain, NOON + 3 * HOUR)
+    merge = digests.overflow(plain, NOON + 3 * HOUR, FULL)
     assert isinstance(merge, Merge)
     assert (merge.due_ms, merge.item) == (NOON + 3 * HOUR, 1)
     late = evaluation("delayed", found, expires_ms=NOON + HOUR)
     late.notification = plain.notification
-    assert isinstance(digests.overflow(late, NOON + 3 * HOUR), Expire)
+    assert isinstance(digests.overflow(late, NOON + 3 * HOUR, FULL), Expire)
 
 
 @pytest.mark.parametrize("stage", [Stage.DIGEST, Stage.PART, Stage.RETURNED])
 def test_what_is_no_new_notification_does_not_overflow_into_a_digest(stage: Stage) -> None:
     found = evaluation("delayed", world())
     found.stage = stage
-    assert digests.overflow(found, NOON + HOUR) is None
+    assert digests.overflow(found, NOON + HOUR, FULL) is None
 
 
 MARKS = st.lists(

@@ -61,6 +61,17 @@ def test_what_is_sent_in_digests_only_needs_no_other_sample(check: Check) -> Non
     assert check(only) == []
 
 
+def test_what_a_limit_lets_overflow_into_a_digest_is_written_as_one(check: Check) -> None:
+    """Else its template would meet the data of a digest for the first time when one is sent."""
+    limit = "limits: [{max: 1, per: 1d, overflow: digest}]"
+    over = changes("{every: 1h}", DIGEST)
+    over["notifications/hello.yaml"] = NOTICE.replace("[push, sms]", f"[sms]\n  {limit}")
+    assert check(over) == []
+    assert check(over | {SAMPLE: None}) == [
+        f"{SAMPLE}:1: missing, write a digest, its items, count, more, key, there"
+    ]
+
+
 @pytest.mark.parametrize(
     ("sample", "problem"),
     [

@@ -32,12 +32,13 @@ _NEW = frozenset({Stage.EVENT, Stage.TIMER})
 _parse = msgspec.json.Decoder().decode
 
 
-def overflow(evaluation: Evaluation, room_ms: int) -> Merge | Expire | None:
+def overflow(evaluation: Evaluation, room_ms: int, cause: Detail) -> Merge | Expire | None:
     """Merge what a limit has no room for into a digest, due by the catalog or else when there is room.
 
     Args:
         evaluation: of the notification that the limit has no room for.
         room_ms: when the limit has room for one more.
+        cause: the numbers of the limit.
 
     Returns:
         None for what does not go into a digest: a digest itself, and one channel of a notification. The limit
@@ -46,7 +47,8 @@ def overflow(evaluation: Evaluation, room_ms: int) -> Merge | Expire | None:
     subject = evaluation.subject
     if evaluation.stage not in _NEW or not isinstance(subject, EventSubject) or subject.digest is not None:
         return None
-    return join(evaluation, room_ms)
+    verdict = join(evaluation, room_ms)
+    return replace(verdict, cause=cause) if isinstance(verdict, Merge) else verdict
 
 
 def join(evaluation: Evaluation, room_ms: int = 0) -> Merge | Expire:

@@ -44,6 +44,7 @@ class Merge(msgspec.Struct, frozen=True, gc=False):
         latest_ms: the latest time to which further items move that.
         item: its number in the digest, from 1.
         left_out: why the digest only counts it; empty if it is kept.
+        cause: the numbers of the limit that has no room for it; None without one.
     """
 
     group: str
@@ -51,6 +52,7 @@ class Merge(msgspec.Struct, frozen=True, gc=False):
     latest_ms: int = 0
     item: int = 0
     left_out: str = ""
+    cause: Detail | None = None
 
     @property
     def reason(self) -> Reason:
@@ -60,7 +62,7 @@ class Merge(msgspec.Struct, frozen=True, gc=False):
     @property
     def detail(self) -> Detail:
         """Name the group, and the place in it."""
-        found: Detail = {"into": self.group}
+        found: Detail = {"into": self.group, **(self.cause or {})}
         if self.item:
             found["item"] = self.item
         if self.left_out:

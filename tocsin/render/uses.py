@@ -30,14 +30,18 @@ class Use(NamedTuple):
 
 
 def uses_of(notification: CompiledNotification) -> list[Use]:
-    """List how a notification is written. One that is only sent in digests is never written by itself."""
+    """List how a notification is written. One that is only sent in digests is never written by itself.
+
+    A limit with `overflow: digest` writes digests of a notification that has no `digest`, too.
+    """
     digest = notification.digest
     arms = [(one.message.template, one.digest_template) for one in notification.variants if not one.holdout]
     arms = arms or [(notification.message.template, notification.digest_template)]
     single = list(dict.fromkeys(Use(template) for template, _ in arms))
-    if digest is None:
-        return single
     collected = list(dict.fromkeys(Use(template, digest=True) for _, template in arms))
+    if digest is None:
+        overflows = any(cap.overflow == "digest" for cap in notification.caps)
+        return [*single, *collected] if overflows else single
     return [*single, *collected] if digest.plain_single or digest.overflow_only else collected
 
 

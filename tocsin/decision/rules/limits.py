@@ -47,8 +47,10 @@ def _objection(evaluation: Evaluation, caps: Sequence[Cap]) -> Verdict:
     for cap, _ in full:
         if cap.overflow == "drop":
             return Suppress(Reason.LIMIT, numbers(state, cap, now_ms))
-    if full[0][0].overflow == "digest":
-        merged = digests.overflow(evaluation, _slot_at(evaluation, *full[0]))
+    first = full[0]
+    if first[0].overflow == "digest":
+        cause = numbers(state, first[0], now_ms)
+        merged = digests.overflow(evaluation, _slot_at(evaluation, *first), cause)
         if merged is not None:
             return merged
     due_ms, cap = max(((_slot_at(evaluation, cap, at_ms), cap) for cap, at_ms in full), key=_by_time)
