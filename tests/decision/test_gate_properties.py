@@ -26,6 +26,7 @@ KINDS = [
     "few",
     "later",
     "daytime",
+    "gathered",
     "unheard.of",
 ]
 
