@@ -14,7 +14,7 @@ MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 _DAY_MIN = 1_440
 # Offsets are cached by the quarter of an hour: time zones change on these (checked at both ends).
-_QUARTER_MS = 15 * MINUTE_MS
+QUARTER_MS = 15 * MINUTE_MS
 
 
 def _offset_ms(name: str, at_ms: int) -> int:
@@ -25,14 +25,14 @@ def _offset_ms(name: str, at_ms: int) -> int:
 
 @lru_cache(maxsize=16_384)
 def _quarter_offset_ms(name: str, quarter: int) -> int | None:
-    first = _offset_ms(name, quarter * _QUARTER_MS)
-    last = _offset_ms(name, (quarter + 1) * _QUARTER_MS - 1)
+    first = _offset_ms(name, quarter * QUARTER_MS)
+    last = _offset_ms(name, (quarter + 1) * QUARTER_MS - 1)
     return first if first == last else None
 
 
 def offset_ms(zone: str, at_ms: int) -> int:
     """Offset of a zone's clock from UTC; an unknown zone counts as UTC."""
-    cached = _quarter_offset_ms(zone, at_ms // _QUARTER_MS)
+    cached = _quarter_offset_ms(zone, at_ms // QUARTER_MS)
     return _offset_ms(zone, at_ms) if cached is None else cached
 
 

@@ -7,10 +7,11 @@ on Monday. Minutes and hours keep their length: an hour that comes twice is two 
 
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Final
 
 from tocsin.catalog.caps import PERIODS_MS
-from tocsin.decision.daily_span import offset_ms
+from tocsin.decision.daily_span import QUARTER_MS, offset_ms
 from tocsin.model.rfc3339 import LATEST_MS
 
 _MINUTE_MS, _HOUR_MS, _DAY_MS = 60_000, 3_600_000, 86_400_000
@@ -32,6 +33,17 @@ def period(unit: str, zone: str, at_ms: int) -> tuple[int, int]:
         length_ms = PERIODS_MS[unit]
         start_ms = at_ms - (at_ms + offset_ms(zone, at_ms)) % length_ms
         return start_ms, start_ms + length_ms
+    return _of_quarter(unit, zone, at_ms // QUARTER_MS) or _search_both(unit, zone, at_ms)
+
+
+@lru_cache(maxsize=16_384)
+def _of_quarter(unit: str, zone: str, quarter: int) -> tuple[int, int] | None:
+    """Return the period of all moments of a quarter of an hour; None if it has no such period."""
+    first = _search_both(unit, zone, quarter * QUARTER_MS)
+    return first if first == _search_both(unit, zone, (quarter + 1) * QUARTER_MS - 1) else None
+
+
+def _search_both(unit: str, zone: str, at_ms: int) -> tuple[int, int]:
     number = _number(unit, zone, at_ms)
     start_ms, end_ms = _first(unit, zone, number), _first(unit, zone, number + 1)
     # Where the clock goes back over midnight, the moment may lie before a start that came already.
