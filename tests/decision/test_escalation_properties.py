@@ -134,7 +134,7 @@ class Life:
             self.world.retry(message, at=self.at, due=self.at + HOUR, reason=reason, attempt=attempt)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(lives)
 def test_no_receipt_is_too_late_and_every_step_ends_once(life: list[Deed]) -> None:
     played = Life()
@@ -157,7 +157,7 @@ def ended(held: Outcome, finals: dict[tuple[str, str, str], set[str]]) -> bool:
     return bool(finals.get((held.notification_id, held.channel, ""), set()))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(lives)
 def test_doubled_receipts_change_no_message(life: list[Deed]) -> None:
     once, twice = Life(), Life()
@@ -175,7 +175,7 @@ def test_doubled_receipts_change_no_message(life: list[Deed]) -> None:
     ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(lives)
 def test_what_is_remembered_of_receipts_is_bounded_and_goes(life: list[Deed]) -> None:
     played = Life()

@@ -224,7 +224,7 @@ def test_the_gate_decides_as_the_page_says(history: list[Deed]) -> None:
     compare(history)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(chases)
 def test_later_steps_end_as_the_page_says(history: list[Deed]) -> None:
     known = dict.fromkeys(("email", "phone", "enabled"), True) | {"devices": 1, "zone": "UTC"}
