@@ -345,3 +345,24 @@ def test_a_step_that_a_receipt_stops_is_no_failure_of_what_was_sent(ann: World) 
     ann.event("scarce")
     about(ann, "delivered", SECOND)
     assert said(ann.event("scarce", at=MINUTE)) == [("suppressed", "limit", "*")]
+
+
+def test_a_cancelled_notification_has_no_later_steps(ann: World) -> None:
+    nid = ann.event("alert").messages[0].notification_id
+    ann.event("tocsin.cancel", at=MINUTE, data={"notification_id": nid})
+    assert [end for end in ends(ann) if end[2] != "*"] == [
+        ("cancelled", "cancelled_by_event", "sms"),
+        ("cancelled", "cancelled_by_event", "email"),
+    ]
+    record = ann.record()
+    assert record is not None
+    assert (ann.timers, record.engaged) == ({}, b"")
+
+
+def test_a_digest_escalates_as_a_whole(ann: World) -> None:
+    for number in range(2):
+        ann.event("news", at=number * MINUTE, data={"n": number})
+    ann.advance(HOUR)
+    assert sends(ann) == [("push", 10), ("sms", 20)]
+    push, text = ann.messages
+    assert text.data == push.data, "the step has the items, too"
