@@ -265,6 +265,14 @@ def test_a_window_without_a_fixed_end_ends_before_an_item_expires() -> None:
     assert [(one.decided_ms - NOON, carried(one)["count"]) for one in ann.messages] == [(12 * MINUTE, 3)]
 
 
+def test_later_items_do_not_move_the_end_past_the_expiry_of_an_earlier_one() -> None:
+    ann = world()
+    ann.event("sliding", expires=15 * MINUTE)
+    ann.event("sliding", at=9 * MINUTE)
+    ann.advance(DAY)
+    assert [(one.decided_ms - NOON, carried(one)["count"]) for one in ann.messages] == [(15 * MINUTE, 2)]
+
+
 def test_an_inline_recipient_has_digests_too() -> None:
     found = World(catalog=CATALOG)
     bob = Recipient(email="bob@mail.example")

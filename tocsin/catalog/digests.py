@@ -106,8 +106,8 @@ class CompiledDigest(msgspec.Struct, frozen=True, eq=False, gc=False):
 
     @property
     def is_flexible(self) -> bool:
-        """Return whether it has no fixed end, so that it may be due earlier."""
-        return not (self.every_ms or self.at_min >= 0)
+        """Return whether it has an end that is not fixed, so that it may be due earlier."""
+        return bool(self.slide_ms or (self.count and not self.has_window))
 
     @property
     def expressions(self) -> tuple[Expression | None, ...]:

@@ -62,10 +62,11 @@ def join(evaluation: Evaluation, room_ms: int = 0) -> Merge | Expire:
     found = _open(evaluation.state, subject, evaluation.now_ms)
     merge = _new(evaluation, subject, terms, room_ms) if found is None else _joined(evaluation, found, terms)
     last_ms = subject.event.expires_ms or 0
-    if 0 < last_ms < merge.due_ms:
-        if terms is None or not terms.is_flexible:
-            return Expire(detail={"held_for": Reason.DIGEST.value})
-        merge = replace(merge, due_ms=last_ms, latest_ms=min(last_ms, merge.latest_ms))
+    if last_ms and terms is not None and terms.is_flexible:
+        due_ms, latest_ms = min(last_ms, merge.due_ms), min(last_ms, merge.latest_ms)
+        merge = replace(merge, due_ms=due_ms, latest_ms=latest_ms)
+    elif 0 < last_ms < merge.due_ms:
+        return Expire(detail={"held_for": Reason.DIGEST.value})
     full = terms is not None and 0 < terms.count <= merge.item
     return replace(merge, due_ms=evaluation.now_ms) if full else merge
 
