@@ -50,6 +50,8 @@ class Happened:
     send_at_ms: int | None = None
     expires_ms: int | None = None
     guest: bool = False
+    collected: bool = False
+    """Whether it stands for a digest that is due, with the place of the first item."""
 
 
 @dataclass(eq=False)
@@ -71,6 +73,7 @@ class Held:
     """A notification that waits: until when, for which limit, and whether without a slot of its own.
 
     A later step waits on one channel, and `unless` is the level of receipts that ends it.
+    An open digest waits, too: with its items and the latest time to which they move its end.
     """
 
     event: Happened
@@ -81,6 +84,8 @@ class Held:
     reason: str = ""
     channel: str = "*"
     unless: str = ""
+    items: list[Happened] = field(default_factory=list)
+    latest_ms: int = 0
 
     @property
     def place(self) -> tuple[int, int]:
@@ -207,7 +212,8 @@ class Oracle:
             self._step(user, what, due_ms)
             return
         words = len(user.words)
-        self._decide(user, what.event, what.notice, due_ms, waited_for=what.counter)
+        event = _whole(what.items, due_ms) if what.items else what.event
+        self._decide(user, event, what.notice, due_ms, waited_for=what.counter)
         taken = any(word.status == "admitted" for word in user.words[words:])
         again = any(one.event is what.event and one.counter == what.counter for one in user.held[-1:])
         if what.counter and not what.spare and not taken and not again:
@@ -247,10 +253,12 @@ class Oracle:
             not_before_ms = max(not_before_ms, _next_clock(minute_of(clock), person.zone, event.time_ms))
         if at_ms > _expiry(event, notice):
             _say(user, event, name, "expired", "too_late", at_ms)
-        elif not_before_ms > at_ms:
+        elif not_before_ms > at_ms and not event.collected:
             self._hold(user, event, notice, not_before_ms, "scheduled", at_ms)
         elif reason := "" if self._required(notice) else self._refusal(person, notice, at_ms):
             _say(user, event, name, "suppressed", reason, at_ms)
+        elif "digest" in notice and not event.collected:
+            self._collect(user, event, notice, person.zone, at_ms)
         elif not critical and self._limited(user, person.zone, event, notice, at_ms, waited_for):
             pass
         elif not critical and not self._required(notice) and person.snoozed_until_ms > at_ms:
@@ -274,6 +282,32 @@ class Oracle:
             self._hold(user, event, notice, *quiet, at_ms, step=step)
         else:
             self._send(user, person, event, notice, [channel], at_ms)
+
+    def _collect(self, user: User, event: Happened, notice: dict[str, Any], zone: str, at_ms: int) -> None:
+        """Add an item to the open digest of its notification and key, or open one."""
+        terms, last_ms = notice["digest"], event.expires_ms or 1 << 62
+        key = event.key if "key" in terms else ""
+        found = next((one for one in user.held if _is_open(one, notice, key, at_ms)), None)
+        slides = "slide" in terms
+        due_ms, latest_ms = found.due_ms if found else 0, found.latest_ms if found else 0
+        if found is None:
+            latest_ms = at_ms + duration(terms["at_most"]) if slides else _next(terms["at"], zone, at_ms)
+            due_ms = 0 if slides else latest_ms
+        if slides:
+            latest_ms = min(latest_ms, last_ms)
+            due_ms = min(max(due_ms, min(at_ms + duration(terms["slide"]), latest_ms)), last_ms)
+        if due_ms > last_ms:
+            _say(user, event, notice["name"], "expired", "too_late", at_ms)
+            return
+        if len(found.items if found else ()) + 1 == terms.get("count"):
+            due_ms = at_ms
+        if found is None:
+            found = Held(event, notice, due_ms, "", False)
+            user.held.append(found)
+            _say(user, event, notice["name"], "held", "digest", at_ms, due_ms=due_ms)
+        found.items.append(event)
+        found.due_ms, found.latest_ms = due_ms, latest_ms
+        _say(user, event, notice["name"], "merged", "", at_ms)
 
     def _required(self, notice: dict[str, Any]) -> bool:
         return bool(self._category(notice).get("required"))
@@ -484,6 +518,29 @@ def _let_go(user: User, end_ms: int) -> None:
         held.due_ms = min(held.due_ms, end_ms + late)
 
 
+def _is_open(held: Held, notice: dict[str, Any], key: str, at_ms: int) -> bool:
+    if not held.items or held.notice is not notice or held.due_ms <= at_ms:
+        return False
+    return "key" not in notice["digest"] or held.items[0].key == key
+
+
+def _whole(items: list[Happened], due_ms: int) -> Happened:
+    """Make one event of a digest: its conditions hold where they held for some item."""
+    first = items[0]
+    delay = max(item.delay for item in items)
+    return Happened(
+        first.number, first.kind, first.id, due_ms, delay, first.key, guest=first.guest, collected=True
+    )
+
+
+def _next(at: str, zone: str, after_ms: int) -> int:
+    """Walk to the next moment at which the clock shows a time of day."""
+    minute = after_ms // MINUTE + 1
+    while (minute + _ZONES[zone]) % (24 * 60) != minute_of(at):
+        minute += 1
+    return minute * MINUTE
+
+
 def _due(user: User) -> Iterator[tuple[int, Held | Happened]]:
     yield from ((held.due_ms, held) for held in user.held)
     yield from user.waiting
@@ -547,7 +604,9 @@ def _giving_way(user: User, counter: str, notice: dict[str, Any], slot_ms: int) 
 
 
 def _behind(user: User, due_ms: int) -> int:
-    same = [one.due_ms for one in user.held if due_ms <= one.due_ms < due_ms + SAME_MOMENT_MS]
+    same = [
+        one.due_ms for one in user.held if not one.items and due_ms <= one.due_ms < due_ms + SAME_MOMENT_MS
+    ]
     return max(same) + 1 if same else due_ms
 
 

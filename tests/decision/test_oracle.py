@@ -16,7 +16,7 @@ USERS = ("ann", "bob")
 KINDS = (
     "alarm", "urgent", "notice.a", "update", "offer", "queue", "pair", "shared.first", "shared.second",
     "shared.third", "shared.fourth", "rare", "rare", "shared.now", "daytime", "evening", "unheard.of",
-    "chase", "chase", "relay",
+    "chase", "chase", "relay", "gather", "daily",
 )  # fmt: skip
 CHANNELS = ("email", "sms", "push", "inapp")
 
@@ -71,7 +71,7 @@ queued = st.fixed_dictionaries(
         "kind": st.sampled_from(
             [
                 *("shared.first", "shared.second", "shared.third", "shared.fourth", "shared.fourth"),
-                *("queue", "pair", "shared.now", "urgent", "rare"),
+                *("queue", "pair", "shared.now", "urgent", "rare", "gather"),
             ]
         ),
         "id": st.none(),
