@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.catalog.test_loader import NOTICE, folder
+from tocsin.catalog.loader import check
 from tocsin.catalog.silent_steps import silent_steps
 from tocsin.model.engagement import Level
 from tocsin.providers.registry import vendors
@@ -69,3 +70,11 @@ def test_vendors_say_what_they_report() -> None:
     ]
     assert known["smtp"].reports == frozenset()
     assert max(known["inapp"].reports) is Level.READ
+
+
+def test_a_notification_that_a_tenant_takes_away_has_no_steps(tmp_path: Path) -> None:
+    made = folder(tmp_path, tenants__acme="categories: {news: {}}\n")
+    (made / "tenants/acme/notifications").mkdir(parents=True)
+    (made / "tenants/acme/notifications/own.yaml").write_text("hello: null\n")
+    assert check(made) == []
+    assert silent_steps(made, REPORTS) == []
