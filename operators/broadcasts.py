@@ -92,14 +92,11 @@ class Broadcasts:
         self._spread(ruling, raw, out)
 
     def _spread(self, ruling: Ruling, raw: RawRecord, out: Out) -> None:
-        """Send an order to every partition; there, the decode step gives it to every key group."""
-        order = ruling.order
-        if order is None:
-            return
-        value = encode(order)
-        for partition in range(self._gate().policy.partitions):
-            key = f"{order.tenant}/{order.event_id}".encode()
-            out.append(OutRecord(topics.EVENTS, partition, key, value, _marked(place_of(raw), ORDER)))
+        """Send orders to every partition; there, the decode step gives them to every key group."""
+        for order in ruling.orders:
+            key, value = f"{order.tenant}/{order.event_id}".encode(), encode(order)
+            for partition in range(self._gate().policy.partitions):
+                out.append(OutRecord(topics.EVENTS, partition, key, value, _marked(place_of(raw), ORDER)))
 
     def _obey(self, order: Order, now_ms: int, out: Out) -> None:
         key, timer_id = index_key(order.tenant), f"{parts.TIMER}{order.broadcast}"
@@ -119,9 +116,18 @@ class Broadcasts:
                 index, timer_id, Turn(self._order(order.tenant, timer_id), part, now_ms, out), "cancelled"
             )
             return
-        is_paused = ref.due_ms == NEVER_MS
-        due_ms = NEVER_MS if order.act == "pause" else now_ms if is_paused else ref.due_ms
+        due_ms = ref.due_ms
+        if order.act == "pause" and not _is_paused(ref):
+            due_ms = self._paused_until(order, timer_id)
+        elif order.act == "resume" and _is_paused(ref):
+            due_ms = max(now_ms, self._order(order.tenant, timer_id).start_ms)
+        ref = msgspec.structs.replace(ref, reason=Reason.PAUSED.value if order.act == "pause" else "")
         self._hold(index, key, timer_id, ref, part, due_ms)
+
+    def _paused_until(self, order: Order, timer_id: str) -> int:
+        """Return when a part ends that is paused and stays so."""
+        event = self._order(order.tenant, timer_id).event
+        return event.expires_ms + 1 if event is not None and event.expires_ms else NEVER_MS
 
     def _start(self, index: UserRecord, order: Order, timer_id: str, now_ms: int) -> None:
         event = order.event
@@ -156,7 +162,7 @@ class Broadcasts:
         index = self._key_group.get(timer.user)
         assert index is not None, "a part that has a timer is in the index"
         turn = Turn(self._order(tenant, timer.timer_id), parts.decode_part(timer.payload), now_ms, out)
-        running = sum(ref.due_ms < NEVER_MS for ref in index.holds.values())
+        running = sum(not _is_paused(ref) for ref in index.holds.values())
         pace = parts.pace(turn.order.rate, running, policy)
         event = turn.order.event
         if event is not None and event.expires_ms and now_ms > event.expires_ms:
@@ -246,6 +252,11 @@ class Broadcasts:
             assert body is not None, "a part that has a timer has its order"
             found = self._orders[timer_id] = decode_order(body.waiting[0].event)
         return found
+
+
+def _is_paused(ref: HoldRef) -> bool:
+    """Tell whether a part is paused; records of before have no reason. It has a timer until it expires."""
+    return ref.reason == Reason.PAUSED or ref.due_ms == NEVER_MS
 
 
 def _record_of(event: Event) -> RawRecord:

@@ -1,6 +1,7 @@
 """Broadcasts: every user of a segment once, in turns, whatever pauses, restarts and crashes there are."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
@@ -211,6 +212,52 @@ def test_the_same_event_twice_is_one_broadcast(fleet: Fleet) -> None:
     assert fleet.reached("b1") == USERS
     assert [one.reason for one in fleet.outcomes(event_id="b1", status="suppressed")] == ["duplicate"] * 2
     assert audit(fleet).reconcile().error == 0
+
+
+def test_two_sources_may_use_one_id(fleet: Fleet) -> None:
+    for source in ("/one", "/two"):
+        fleet.event("newsletter", "b1", tocsinsegment="*", source=source, tocsinrate=20)
+    fleet.run(4)
+    fleet.control("b1", "pause")
+    fleet.settle()
+    assert len(fleet.outcomes(event_id="b1", reason="paused")) == 2
+    fleet.control("b1", "resume")
+    fleet.settle()
+    ends = [one for one in fleet.outcomes(event_id="b1", status="finished") if "parts" in one.detail]
+    assert {one.event_source for one in ends} == {"/one", "/two"}
+    assert [one.detail["reached"] for one in ends] == [40, 40]
+    drawn = audit(fleet).reconcile()
+    assert (drawn.error, drawn.held) == (0, 0)
+
+
+def test_one_that_is_paused_before_its_time_starts_at_its_time(fleet: Fleet) -> None:
+    start_ms = START_MS + 30_000
+    fleet.broadcast("b1", tocsinsendat=datetime.fromtimestamp(start_ms / 1000, UTC).isoformat())
+    for action in ("pause", "resume"):
+        fleet.run(2)
+        fleet.control("b1", action)
+    fleet.settle(500)
+    assert fleet.outcomes(event_id="b1", user=USERS[0]) == []
+    fleet.run(4, 10_000)
+    fleet.settle()
+    assert fleet.reached("b1") == USERS
+    assert {one.at_ms >= start_ms for one in fleet.outcomes(event_id="b1", status="admitted")} == {True}
+
+
+def test_one_that_is_paused_ends_with_its_expiry(fleet: Fleet) -> None:
+    expiry = datetime.fromtimestamp(START_MS / 1000 + 60, UTC).isoformat()
+    fleet.broadcast("b1", tocsinrate=20, tocsinexpires=expiry)
+    fleet.run(8)
+    fleet.control("b1", "pause")
+    fleet.control("b1", "pause")
+    fleet.settle(500)
+    before = fleet.reached("b1")
+    assert 0 < len(before) < 40
+    assert whole(fleet)[-1] == ("held", "paused")
+    fleet.run(4, 20_000)
+    fleet.settle()
+    assert whole(fleet)[-1] == ("expired", "")
+    assert fleet.reached("b1") == before
 
 
 @pytest.mark.parametrize(

@@ -34,14 +34,14 @@ class BroadcastEvent(NamedTuple):
 
 
 class Ruling(NamedTuple):
-    """What an input of the owner leads to: effects on its record, and an order to all key groups."""
+    """What an input of the owner leads to: effects on its record, and orders to all key groups."""
 
     decision: Decision
-    order: Order | None = None
+    orders: tuple[Order, ...] = ()
 
 
 class Owned(msgspec.Struct, gc=False):
-    """A broadcast that is under way, as its owner keeps it.
+    """A broadcast that is under way, as its owner keeps it. Those of several sources may share an id.
 
     Attributes:
         start: the order that started it.
@@ -79,10 +79,8 @@ def on_event(
 def on_report(record: UserRecord | None, report: Report, version: str, policy: GatePolicy) -> Ruling:
     """Note that a part has ended; the last one ends the broadcast. A copy of a report changes nothing."""
     decision = Decision(record)
-    owned = _owned(record)
+    owned = next((one for one in _running(record) if one.start.broadcast == report.broadcast), None)
     if record is None or owned is None or report.key_group in owned.parts:
-        return Ruling(decision)
-    if owned.start.broadcast != report.broadcast:
         return Ruling(decision)
     owned.parts.append(report.key_group)
     owned.counts.add(report.counts)
@@ -116,7 +114,7 @@ def _start(
         )
         _keep(record, Owned(order))
         _say(decision, Owned(order), Reason.BROADCAST, whole)
-    return Ruling(settled(decision, record), order)
+    return Ruling(settled(decision, record), () if order is None else (order,))
 
 
 def _ordered(
@@ -149,24 +147,27 @@ def _ordered(
 
 
 def _control(record: UserRecord, whole: WholeEvent, control: Control) -> Ruling:
-    """Order a change of a broadcast that is under way. The event has a final outcome of its own."""
-    decision, owned = Decision(record), _owned(record)
-    if owned is None:
+    """Order a change of what is under way with an id. The event has a final outcome of its own."""
+    decision, running = Decision(record), _running(record)
+    if not running:
         finish(decision, whole, Suppress(Reason.NO_MATCH, {"broadcast": control.broadcast_id}))
         return Ruling(settled(decision, record))
     detail: Detail = {"broadcast": control.broadcast_id, "action": control.action.value}
     decision.outcomes.append(whole.outcome(Status.FINISHED, Reason.NONE, detail))
-    owned.asked += 1
-    if control.action is not Action.CANCEL:
-        reason = Reason.PAUSED if control.action is Action.PAUSE else Reason.BROADCAST
-        _say(decision, owned, reason, whole)
-    _keep(record, owned)
     decision.touched = True
+    return Ruling(decision, tuple(_changed(decision, record, whole, one, control.action) for one in running))
+
+
+def _changed(
+    decision: Decision, record: UserRecord, whole: WholeEvent, owned: Owned, action: Action
+) -> Order:
+    """Log a change of one broadcast, and return the order of it."""
+    owned.asked += 1
+    if action is not Action.CANCEL:
+        _say(decision, owned, Reason.PAUSED if action is Action.PAUSE else Reason.BROADCAST, whole)
+    _keep(record, owned)
     start = owned.start
-    order = Order(
-        act=control.action.value, tenant=start.tenant, broadcast=start.broadcast, event_id=start.event_id
-    )
-    return Ruling(decision, order)
+    return Order(act=action.value, tenant=start.tenant, broadcast=start.broadcast, event_id=start.event_id)
 
 
 def _say(decision: Decision, owned: Owned, reason: Reason, at: WholeEvent) -> None:
@@ -182,15 +183,21 @@ def _end(decision: Decision, record: UserRecord, owned: Owned, version: str) -> 
     """Write the final outcome; the record still knows the event, so that a copy is a duplicate."""
     event = owned.start.event
     assert event is not None, "a start has its event"
-    record.waiting = ()
+    record.waiting = _without(record, owned)
     detail = {**owned.counts.as_detail(), "parts": len(owned.parts)}
     whole = WholeEvent(event, owned.end_ms, version, owned.asked)
     decision.outcomes.append(whole.outcome(Status(owned.ending), Reason.NONE, detail))
 
 
-def _owned(record: UserRecord | None) -> Owned | None:
-    return _decode(record.waiting[0].event) if record is not None and record.waiting else None
+def _running(record: UserRecord | None) -> list[Owned]:
+    return [_decode(one.event) for one in record.waiting] if record is not None else []
 
 
 def _keep(record: UserRecord, owned: Owned) -> None:
-    record.waiting = (Waiting(0, _encode(owned)),)
+    record.waiting = (*_without(record, owned), Waiting(0, _encode(owned)))
+
+
+def _without(record: UserRecord, owned: Owned) -> tuple[Waiting, ...]:
+    """Return what the record keeps of other broadcasts."""
+    mine = owned.start.broadcast
+    return tuple(one for one in record.waiting if _decode(one.event).start.broadcast != mine)
