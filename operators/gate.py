@@ -47,8 +47,8 @@ _POLL_S = 0.002
 # Between records a key group looks this often whether time has passed its next timer.
 _IDLE_POLL_S = 0.05
 _TIMERS_A_TURN = 200
-# A turn of a broadcast that waits for its share of time is looked at again after so long.
-_POSTPONED_MS = 50
+# A turn of a broadcast that waits for its share of time is looked at again after so long. Each look writes.
+_POSTPONED_MS = 200
 
 
 class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
