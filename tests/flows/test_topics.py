@@ -27,7 +27,7 @@ from tocsin.model.outcome import Outcome
 from tocsin.model.profile import Profile
 
 __all__ = ["shards"]
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.laws, pytest.mark.timeout(180)]
 PARTITIONS, TOPIC = 4, "flight/2026-05-28/UA-1545"
 USERS = [f"u{number}" for number in range(160)]
 GONE = ["gone-1", "gone-2"]
