@@ -18,9 +18,11 @@ import pytest
 
 from tests.laws.acts import Act, a_year, two_acts
 from tests.laws.deciding import Decisions, decide, environment_of
+from tocsin.app.audit import Audit, Reconciliation
 from tocsin.devkit.demo_data import DemoData
 from tocsin.devkit.flights import chosen_days
 from tocsin.model import topics
+from tocsin.model.message import Message
 from tocsin.model.outcome import Outcome
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -28,6 +30,7 @@ NIGHT = datetime(
     2013, 2, 8, 4, 30, tzinfo=UTC
 )  # quiet hours in New York: much is held when preferences change
 _outcome = msgspec.json.Decoder(Outcome).decode
+_message = msgspec.json.Decoder(Message).decode
 
 
 class Runs:
@@ -68,6 +71,21 @@ def said(decisions: Decisions) -> Counter[str]:
     return Counter(word for each in outcomes for word in (each.status, each.reason) if word)
 
 
+def audited(decisions: Decisions, act: Act) -> Reconciliation:
+    """Audit what was decided about an act (law 1): no event without an outcome, none with two final ones."""
+    audit, origins = Audit(), set[str]()
+    for (topic, _), records in decisions.items():
+        for record in records:
+            if topic == topics.OUTCOMES:
+                outcome = _outcome(record.value or b"")
+                audit.outcome(outcome)
+                origins.add(outcome.origin)
+            elif topic.startswith("messages."):
+                audit.message(_message(record.value or b"").message_id)
+    assert len(origins) >= len(act.event_records), "each event has an outcome"
+    return audit.reconcile()
+
+
 def test_equal_decisions_again_and_on_three_shards(runs: Runs) -> None:
     data = DemoData(chosen_days(2), 300, seed=2013)
     acts = two_acts(data, NIGHT)
@@ -91,4 +109,6 @@ def test_a_year_of_flights_is_decided_alike_on_one_shard_and_on_three(runs: Runs
     assert len(days) >= 365
     words = said(on_three)
     assert words["limit"] > 500, words
-    assert words["duplicate_key"], words
+    for word in ("duplicate_key", "quiet_hours", "send_window", "digest", "merged", "escalation"):
+        assert words[word], f"the year met no {word}: {words}"
+    assert audited(on_three, year[0]).error == 0
