@@ -140,6 +140,21 @@ def _cap(notification: str, channel: str) -> Cap:
     return found.caps[0]
 
 
+def test_what_expires_in_front_of_a_full_channel_gives_no_slot_back_that_it_never_took(calm: World) -> None:
+    assert sent(calm.event("paged")) == ["sms"]
+    assert said(calm.event("paged", at=MINUTE, expires=10 * MINUTE)) == [("expired", "too_late", "sms")]
+    assert sent(calm.event("paged", at=61 * MINUTE)) == ["sms"]
+    assert said(calm.event("paged", at=122 * MINUTE)) == [("suppressed", "limit", "*")]
+
+
+def test_a_channel_that_expired_is_none_of_those_that_must_fail_for_the_slot(calm: World) -> None:
+    calm.event("paged")
+    step = calm.event("chased", at=MINUTE, expires=10 * MINUTE)
+    assert said(step) == [("expired", "too_late", "sms"), ("admitted", "", "email")]
+    calm.failed(step.messages[0], at=2 * MINUTE)
+    assert sent(calm.event("chased", at=3 * MINUTE, expires=10 * MINUTE)) == ["email"]
+
+
 def test_texts_that_wait_leave_one_an_hour_in_order(calm: World) -> None:
     for at in range(4):
         calm.event("texts", event_id=f"t{at}", at=at)

@@ -92,6 +92,7 @@ def _send(
     `later` channels are steps of the notification that take part in its slot.
     """
     admitted: CompiledChannel | None = None
+    unheld = list[CompiledChannel]()
     reached = 0
     counts, now_ms, zone = evaluation.state.counts, evaluation.now_ms, evaluation.recipient.timezone
     found = routes(evaluation, channels, rules)
@@ -99,7 +100,10 @@ def _send(
     for channel, point, verdict, rule in found:
         if isinstance(verdict, Hold):
             evaluation.rule, evaluation.channel = rule, channel
-            reached += _hold_part(decision, evaluation, subject, verdict, taken, policy)
+            if _hold_part(decision, evaluation, subject, verdict, taken, policy):
+                reached += 1
+            else:
+                unheld.append(channel)
             continue
         if verdict is not None:
             finish(decision, subject, verdict, channel, point, rule)
@@ -115,6 +119,8 @@ def _send(
             for counter in channel.counters:
                 limits.count(counts, counter, now_ms, zone)
         admitted = channel
+    if reached and unheld:
+        _give_back(evaluation, subject, unheld, taken, policy)
     if reached and evaluation.state.holds and evaluation.notification.collapse_key is not None:
         sent_on = [one.channel for one in decision.messages if one.notification_id == subject.notification_id]
         older = replacing.older_than(evaluation, subject, sent_on)
@@ -226,21 +232,35 @@ def _hold_part(
     taken: Mapping[str, Slots],
     policy: GatePolicy,
 ) -> bool:
-    """Hold one channel; one that cannot be held takes no part in the slot of its notification."""
+    """Hold one channel apart from the others; return whether it is held."""
     channel = evaluation.channel
     assert channel is not None, "a rule of a channel was asked about one"
     own = subject.slots
     if own is None and channel.name in taken:
         own = replace(taken[channel.name], counted_ms=evaluation.now_ms)
-    if _hold(decision, evaluation, subject.as_part(channel.name, slots=own), verdict, policy):
-        return True
-    if own is not None and evaluation.stage is not _PART:
-        names = subject.match.notification.name, subject.notification_id
-        unsent = slots.Unsent(*names, channel.name, "", own)
-        slots.give_back(
-            evaluation.state, evaluation.notification, channel, unsent, evaluation.now_ms, policy.failed_max
-        )
-    return False
+    return _hold(decision, evaluation, subject.as_part(channel.name, slots=own), verdict, policy)
+
+
+def _give_back(
+    evaluation: Evaluation,
+    subject: EventSubject,
+    unheld: Sequence[CompiledChannel],
+    taken: Mapping[str, Slots],
+    policy: GatePolicy,
+) -> None:
+    """Let channels that could not be held take no part in the slot of their notification.
+
+    Only a notification that others of its channels have reached takes one.
+    """
+    if evaluation.stage is _PART:
+        return
+    notification, now_ms = evaluation.notification, evaluation.now_ms
+    for channel in unheld:
+        if channel.name not in taken:
+            continue
+        own = replace(taken[channel.name], counted_ms=now_ms)
+        unsent = slots.Unsent(notification.name, subject.notification_id, channel.name, "", own)
+        slots.give_back(evaluation.state, notification, channel, unsent, now_ms, policy.failed_max)
 
 
 def _less_important(
