@@ -68,14 +68,14 @@ def test_what_a_limit_lets_overflow_into_a_digest_is_written_as_one(check: Check
     over["notifications/hello.yaml"] = NOTICE.replace("[push, sms]", f"[sms]\n  {limit}")
     assert check(over) == []
     assert check(over | {SAMPLE: None}) == [
-        f"{SAMPLE}:1: missing, write a digest, its items, count, more, key, there"
+        f"{SAMPLE}:1: missing, write a sample digest with `items`, `count`, `more` and `key` there"
     ]
 
 
 @pytest.mark.parametrize(
     ("sample", "problem"),
     [
-        (None, "missing, write a digest, its items, count, more, key, there"),
+        (None, "missing, write a sample digest with `items`, `count`, `more` and `key` there"),
         ({"items": [], "count": 0}, "sample 0 lacks more, key, add them"),
         ([DIGEST, 3], "sample 1 lacks items, count, more, key, add them"),
     ],

@@ -10,6 +10,7 @@ SAMPLE: Final = "sample.json"
 DIGEST_SAMPLE: Final = "digest.json"
 DIGEST_FIELDS: Final = ("items", "count", "more", "key")
 """The `data` of a digest."""
+_A_DIGEST: Final = "a sample digest with `items`, `count`, `more` and `key`"
 
 
 class Use(NamedTuple):
@@ -26,7 +27,7 @@ class Use(NamedTuple):
     @property
     def content(self) -> str:
         """Say what its samples are."""
-        return f"a digest, its {', '.join(DIGEST_FIELDS)}," if self.digest else "the `data` of an event"
+        return _A_DIGEST if self.digest else "the `data` of an event"
 
 
 def uses_of(notification: CompiledNotification) -> list[Use]:
