@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 import pydantic
@@ -297,6 +297,23 @@ class _Known(NamedTuple):
         return ()
 
 
+_EXAMPLES: Final = "see the examples in docs/catalog.md"
+_BOUNDS: Final = {
+    "greater_than_equal": "of at least",
+    "greater_than": "above",
+    "less_than_equal": "of at most",
+    "less_than": "below",
+}
+_KINDS: Final = {
+    "list": f"not a list, write `{{field}}: [ … ]`, {_EXAMPLES}",
+    "tuple": f"not a list, write `{{field}}: [ … ]`, {_EXAMPLES}",
+    "model": f"not a group of fields, write `{{field}}: {{{{ … }}}}`, {_EXAMPLES}",
+    "dict": f"not a group of fields, write `{{field}}: {{{{ … }}}}`, {_EXAMPLES}",
+    "bool": "write true or false",
+    "int": "write a whole number",
+    "string": "write a text, in quotes if it looks like a number",
+}
+
 _NAME_CURE = "use letters, digits, dot, dash and underscore, at most 64"
 
 
@@ -312,12 +329,22 @@ def _sentence(kind: str, path: Where, fault: Mapping[str, Any]) -> str:
     if kind == "value_error":
         what, _, cure = str(fault["ctx"]["error"]).partition(": ")
         return f"`{field}` is wrong: {what}, {cure}"
-    return f"`{field}` is wrong: {fault['msg']}, see the example in tocsin/catalog/spec.py"
+    return f"`{field}` is wrong: {_value_cure(kind, field, fault)}"
+
+
+def _value_cure(kind: str, field: str, fault: Mapping[str, Any]) -> str:
+    """Say which kind of value the field takes, without a word of the library that checks it."""
+    if kind in _BOUNDS:
+        return f"write a number {_BOUNDS[kind]} {next(iter(fault['ctx'].values()))}"
+    for known, cure in _KINDS.items():
+        if kind.startswith(known):
+            return cure.format(field=field)
+    return f"{fault['msg']}, {_EXAMPLES}"
 
 
 def _unknown_cure(field: str) -> str:
     if field in _FIELDS:
-        return "it belongs in another place: see the example in tocsin/catalog/spec.py"
+        return f"it belongs in another place: {_EXAMPLES}"
     close = difflib.get_close_matches(field, _FIELDS, 1)
     return f"did you mean `{close[0]}`?" if close else "remove it"
 
