@@ -178,7 +178,11 @@ MISTAKES = [
     ('send_window: {start: "8:00", end: "20:00"}', 5, "`start` is wrong: not a time of day, write HH:MM"),
     ('send_window: {start: "08:00", end: "08:00"}', 5, "start equals end, so nothing could ever leave"),
     ("limits: [{max: 0, per: 1d}]", 5, "`max` is wrong: write a number of at least 1"),
-    ("limits: {max: 2, per: 1d}", 5, "`limits` is wrong: not a list, write `limits: [ … ]`, see the examples"),
+    (
+        "limits: {max: 2, per: 1d}",
+        5,
+        "`limits` is wrong: not a list, write `limits: [ … ]`, see the examples",
+    ),
     ("escalate: sms", 5, "`escalate` is wrong: not a list, write `escalate: [ … ]`"),
     ("digest: 1h", 5, "`digest` is wrong: not a group of fields, write `digest: { … }`, see the examples"),
     ("stop_when_seen: perhaps", 5, "`stop_when_seen` is wrong: write true or false"),

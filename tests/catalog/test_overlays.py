@@ -74,7 +74,12 @@ def test_a_tenant_may_use_a_template_of_its_own(tmp_path: Path) -> None:
     ("file", "text", "place", "said"),
     [
         ("more", OTHER + "  tenants: [acme]\n", "notifications/more.yaml:6", "remove `tenants`"),
-        ("more", "gone: null\n", "notifications/more.yaml:1", "no shared notification `gone`, correct the name or remove"),
+        (
+            "more",
+            "gone: null\n",
+            "notifications/more.yaml:1",
+            "no shared notification `gone`, correct",
+        ),
         ("more", OTHER.replace("news", "none"), "notifications/more.yaml:3", "has no category `none`"),
         ("more", OTHER.replace("[sms]", "[fax]"), "notifications/more.yaml:4", "`channel` is not allowed"),
         ("more", "bye: [\n", "notifications/more.yaml:2", "not YAML"),

@@ -64,6 +64,11 @@ def test_commands_named_exist(name: str) -> None:
     assert {word for command, word in found if command == "query"} <= set(store.query_names())
 
 
+def test_the_readme_lists_every_command() -> None:
+    table = README.split("## Commands\n")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `tocsin ([a-z]+)`", table, re.MULTILINE)) == COMMANDS
+
+
 def test_the_readme_shows_the_shipped_catalog() -> None:
     (shown,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     assert shown in (ROOT / "examples/flights/notifications/flights.yaml").read_text()

@@ -74,7 +74,7 @@ def parse(words: list[str]) -> None:
     assert words[0] in COMMANDS, f"no such command: tocsin {words[0]}"
     command = typer.main.get_command(build(words[:1]))
     context = typer.Context(command)
-    while isinstance(command, TyperGroup):
+    while isinstance(command, TyperGroup) and (words or not command.invoke_without_command):
         name, *words = words
         found = command.get_command(context, name)
         assert found is not None, f"no such command: {name}"

@@ -55,7 +55,8 @@ def entry_problems(
 ) -> Iterator[Problem]:
     """Find entries that say nothing: one that names tenants, one that takes away what is not there."""
     if spec is None and name not in shared:
-        yield document.problem((name,), f"no shared notification `{name}`, correct the name or remove this line")
+        text = f"no shared notification `{name}`, correct the name or remove this line"
+        yield document.problem((name,), text)
     if spec is not None and spec.tenants is not None:
         text = "only this tenant reads the file, remove `tenants`"
         yield document.problem((name, "tenants"), text)
