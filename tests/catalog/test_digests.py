@@ -97,6 +97,18 @@ def test_a_critical_notification_does_not_wait(tmp_path: Path) -> None:
     ]
 
 
+def test_what_expires_before_its_delay_is_over_is_a_mistake_but_in_a_digest(
+    tmp_path: Path,
+) -> None:
+    times = f"{NOTICE}  delay: 2h\n  expires: 1h\n"
+    assert problems(tmp_path, notifications__all=times) == [
+        "notifications/all.yaml:5: it has expired 1h after the event, so it is never sent: "
+        "shorten `delay` or raise `expires`"
+    ]
+    assert problems(tmp_path, notifications__all=f"{times}  digest: {{every: 1h}}\n") == []
+    assert problems(tmp_path, notifications__all=f"{NOTICE}  delay: 1h\n  expires: 1h\n") == []
+
+
 def test_what_only_overflows_needs_no_window(tmp_path: Path) -> None:
     digest = compiled(tmp_path, "{only: overflow}").digest
     assert digest is not None

@@ -1,7 +1,7 @@
 """`tocsin balance`: law 1 over what the topics and ClickHouse hold."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import typer
@@ -156,13 +156,16 @@ def balance(
         raise typer.Exit(FAULT)
 
 
+_LABELS: Final = {"settled": "finished", "in_flight": "in flight"}
+
+
 def show(drawn: Reconciliation) -> None:
     """Print the audit for a person."""
     table = Table(title="Audit", title_justify="left", show_header=False)
     table.add_column(justify="left")
     table.add_column(justify="right")
     for name in ("events", "settled", "held", "in_flight", "unread"):
-        table.add_row(name.replace("_", " "), f"{getattr(drawn, name):,}")
+        table.add_row(_LABELS.get(name, name), f"{getattr(drawn, name):,}")
     if drawn.waiting:
         table.add_row("waiting for ClickHouse", f"{drawn.waiting:,}")
     if drawn.recalled:
