@@ -10,7 +10,9 @@ import pytest
 
 from dashboards import store
 from sinks.clickhouse_store import ClickHouseLines
+from sources.reader import TopicReader
 from tests.operators.fleet import MANY, Fleet
+from tests.sources.mock_kafka import MockCluster
 from tocsin.catalog.loader import load
 from tocsin.cli.main import build
 from tocsin.cli.schedules import planned
@@ -100,3 +102,18 @@ def test_what_is_planned_is_the_next_occurrence_of_each_schedule(tmp_path: Path)
         ("monday", "german", "2026-11-30 08:00:00 UTC"),
         ("flight", "UA1545", ""),
     ]
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("words", [["--tenant", "acme", "pause", "b1"], ["pause", "b1", "--tenant", "acme"]])
+def test_the_tenant_may_stand_before_or_behind_the_action(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with MockCluster() as cluster:
+        cluster.create("tocsin.events", 1)
+        monkeypatch.setenv("TOCSIN_KAFKA", cluster.bootstrap)
+        monkeypatch.setenv("TOCSIN_PARTITIONS", "1")
+        ask("broadcasts", *words)
+        with TopicReader(cluster.bootstrap, "tocsin.") as reader:
+            (record,) = reader.read("events")
+    assert json.loads(record.value or b"")["tenant"] == "acme"

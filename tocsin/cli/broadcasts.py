@@ -17,6 +17,7 @@ from tocsin.formats.broadcasts import CONTROL_TYPE, Action
 from tocsin.model import topics
 
 app = typer.Typer(help="Show how far broadcasts are; pause, resume or cancel one.")
+Whose = Annotated[str, typer.Option("--tenant", help="tenant; that of `broadcasts --tenant` unless given")]
 EventId = Annotated[str, typer.Argument(metavar="ID", help="id of the broadcast's event")]
 
 
@@ -24,6 +25,7 @@ EventId = Annotated[str, typer.Argument(metavar="ID", help="id of the broadcast'
 def broadcasts(context: typer.Context, *, tenant: TenantFlag = "default", json: JsonFlag = False) -> None:
     """Show how far each broadcast is: users with an outcome, parts that have ended, and how it ended."""
     if context.invoked_subcommand is not None:
+        context.obj = tenant
         return
     with store.connect(Settings().clickhouse) as client:
         rows = store.run_query(client, "broadcasts", {"tenant": tenant})
@@ -34,21 +36,21 @@ def broadcasts(context: typer.Context, *, tenant: TenantFlag = "default", json: 
 
 
 @app.command()
-def pause(broadcast: EventId, *, tenant: TenantFlag = "default") -> None:
+def pause(context: typer.Context, broadcast: EventId, *, tenant: Whose = "") -> None:
     """Pause a broadcast; users that were not reached yet wait."""
-    _control(tenant, broadcast, Action.PAUSE)
+    _control(tenant or context.obj, broadcast, Action.PAUSE)
 
 
 @app.command()
-def resume(broadcast: EventId, *, tenant: TenantFlag = "default") -> None:
+def resume(context: typer.Context, broadcast: EventId, *, tenant: Whose = "") -> None:
     """Resume a broadcast that is paused."""
-    _control(tenant, broadcast, Action.RESUME)
+    _control(tenant or context.obj, broadcast, Action.RESUME)
 
 
 @app.command()
-def cancel(broadcast: EventId, *, tenant: TenantFlag = "default") -> None:
+def cancel(context: typer.Context, broadcast: EventId, *, tenant: Whose = "") -> None:
     """End a broadcast; users that were not reached yet get nothing."""
-    _control(tenant, broadcast, Action.CANCEL)
+    _control(tenant or context.obj, broadcast, Action.CANCEL)
 
 
 def _control(tenant: str, broadcast: str, action: Action) -> None:
