@@ -25,7 +25,7 @@ from operators.gate_parts import GateInput, GroupBatch, Stored, Timing
 from sources.partitioner import partition_of
 from tocsin.decision.fan_out import FanOut, FanOutPolicy, Totals, Turn
 from tocsin.decision.gate import Gate
-from tocsin.decision.on_event import without_catalog
+from tocsin.decision.faulty import without_catalog
 from tocsin.decision.subjects import WholeEvent
 from tocsin.decision.verdict import Detail
 from tocsin.formats.codec import dead_letter, encode
@@ -193,7 +193,7 @@ class FanOutLogic(StatefulBatchLogic[GroupBatch, list[OutRecord], Stored]):
         candidates = context.catalog.candidates(event.tenant, event.type)
         whole = WholeEvent(event, now_ms, context.version_of(event.tenant))
         if candidates is None:
-            reason, error = without_catalog(context, event.tenant)
+            reason, error = without_catalog(context.catalog, event.tenant)
             self._log(whole.outcome(Status.DEAD, reason, {"error": error}), out)
             raw = first_read(as_cloudevent(event, raw), event.origin, event.received_ms)
             letter = dead_letter(raw, "gate", reason, error, last_ms=now_ms)

@@ -19,7 +19,7 @@ from operators.pace import UNPACED, Pace
 from sources.clocks import PartitionClocks
 from sources.partitioner import partition_of
 from tests.decision.gate_world import SMALL
-from tocsin.catalog.loader import load
+from tocsin.catalog.loader import load, load_apart
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.user_state import RecordCodec, UserRecord
@@ -218,7 +218,7 @@ class Fleet:
     def reload(self, catalog: Path) -> None:
         """Put a catalog in force."""
         policy = GatePolicy(partitions=PARTITIONS, key_groups=KEY_GROUPS, stream_clock=self.stream)
-        self.gate = Gate(CATALOG if catalog == MANY else load(catalog), policy)
+        self.gate = Gate(CATALOG if catalog == MANY else load_apart(catalog), policy)
 
     def utc_now(self) -> datetime:
         """Return the wall clock."""

@@ -1,5 +1,6 @@
 """Broadcasts: every user of a segment once, in turns, whatever pauses, restarts and crashes there are."""
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from operators.pace import broadcast_pace
-from tests.operators.fleet import START_MS, Fleet
+from tests.operators.fleet import MANY, START_MS, Fleet
 from tocsin.app.audit import Audit
 from tocsin.model import topics
 from tocsin.model.outcome import Outcome
@@ -282,6 +283,18 @@ def test_what_is_not_sound_has_one_final_outcome_with_the_cure(
     (one,) = fleet.outcomes()
     assert (one.status, one.reason) == (status, reason)
     assert str(one.detail.get("error", "")).startswith(said)
+    fleet.stop()
+
+
+def test_that_of_a_tenant_with_mistakes_can_be_replayed(tmp_path: Path) -> None:
+    folder = shutil.copytree(MANY, tmp_path / "catalog")
+    (folder / "tenants" / "other.yaml").write_text("categories: 7\n")
+    fleet = Fleet(tmp_path, catalog=folder)
+    fleet.broadcast("b1", tenant="other")
+    fleet.settle()
+    (one,) = fleet.outcomes()
+    assert (one.status, one.reason) == ("dead", "bad_catalog")
+    assert "`tocsin check` names them" in str(one.detail["error"])
     fleet.stop()
 
 

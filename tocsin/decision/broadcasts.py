@@ -13,6 +13,7 @@ from tocsin.catalog.catalog import Catalog
 from tocsin.decision import dedup
 from tocsin.decision.decider import dead_letter, finish
 from tocsin.decision.effects import Decision, settled
+from tocsin.decision.faulty import without_catalog
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.subjects import WholeEvent
 from tocsin.decision.user_state import UserRecord, Waiting
@@ -124,8 +125,8 @@ def _ordered(
     event = whole.event
     spec, candidates = catalog.tenant(event.tenant), catalog.candidates(event.tenant, event.type)
     if spec is None or candidates is None:
-        error = "tenant: not in the catalog; add tenants/<tenant>.yaml or correct the event's `tenant`"
-        dead_letter(decision, whole, raw, event, Reason.BAD_FIELD, error)
+        reason, error = without_catalog(catalog, event.tenant)
+        dead_letter(decision, whole, raw, event, reason, error)
         return None
     if broadcast.segment != EVERYONE and broadcast.segment not in spec.segments:
         error = "tocsinsegment: not in the catalog; add it to `segments` of the tenant, or send `*`"

@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from tocsin.catalog.catalog import Catalog
 from tocsin.decision.effects import Decision, Keep, MoveTimer, SetTimer
 from tocsin.decision.subjects import MessageSubject
 from tocsin.decision.timers import DueTimer, TimerKind
@@ -18,6 +19,16 @@ from tocsin.model.statuses import Reason, Status
 LOOK_AGAIN_MS: Final = 60_000
 _ORDERED: Final = (TimerKind.NOTIFICATION.value, TimerKind.PART.value, TimerKind.MESSAGE.value)
 EVENT_ERROR: Final = "tenant: its catalog has mistakes, `tocsin check` names them; fix them, then replay"
+
+
+def without_catalog(catalog: Catalog, tenant: str) -> tuple[Reason, str]:
+    """Say why nothing can be decided for a tenant."""
+    if tenant in catalog.faults:
+        return Reason.BAD_CATALOG, EVENT_ERROR
+    return (
+        Reason.BAD_FIELD,
+        "tenant: not in the catalog; add tenants/<tenant>.yaml or correct the event's `tenant`",
+    )
 
 
 def hold_on(record: UserRecord, due: DueTimer) -> Decision:

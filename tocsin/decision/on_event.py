@@ -15,7 +15,7 @@ from tocsin.decision.context import EMPTY_SCOPE, DecisionContext
 from tocsin.decision.decider import dead_letter, decide, finish
 from tocsin.decision.effects import Decision, settled
 from tocsin.decision.evaluation import Evaluation, Stage
-from tocsin.decision.faulty import EVENT_ERROR
+from tocsin.decision.faulty import without_catalog
 from tocsin.decision.recipient import Recipient, for_event
 from tocsin.decision.scope import scope_of
 from tocsin.decision.subjects import EventSubject, WholeEvent
@@ -98,7 +98,7 @@ def decide_waiting(
     if waited.error is not None:
         dead_letter(decision, whole, raw, event, waited.error.reason, str(waited.error))
     elif candidates is None:
-        reason, error = without_catalog(context, event.tenant)
+        reason, error = without_catalog(context.catalog, event.tenant)
         dead_letter(decision, whole, raw, event, reason, error)
     elif _decide_all(context, decision, record, recipient, event, raw, candidates, now_ms, cancelled):
         return
@@ -213,19 +213,9 @@ def _unknown_tenant(
     context: DecisionContext, record: UserRecord | None, event: Event, now_ms: int, raw: RawRecord
 ) -> Decision:
     decision = Decision(record)
-    reason, error = without_catalog(context, event.tenant)
+    reason, error = without_catalog(context.catalog, event.tenant)
     dead_letter(decision, _whole(context, event, now_ms), raw, event, reason, error)
     return decision
-
-
-def without_catalog(context: DecisionContext, tenant: str) -> tuple[Reason, str]:
-    """Say why nothing can be decided for a tenant."""
-    if tenant in context.faulty:
-        return Reason.BAD_CATALOG, EVENT_ERROR
-    return (
-        Reason.BAD_FIELD,
-        "tenant: not in the catalog; add tenants/<tenant>.yaml or correct the event's `tenant`",
-    )
 
 
 def _whole(context: DecisionContext, event: Event, now_ms: int) -> WholeEvent:
