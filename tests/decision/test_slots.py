@@ -3,8 +3,20 @@
 import pytest
 from msgspec.structs import replace
 
-from tests.decision.gate_world import CAPS, HOUR, MINUTE, NOON, World, profile, said, sent, with_preferences
+from tests.decision.gate_world import (
+    CAPS,
+    HOUR,
+    MINUTE,
+    NOON,
+    SMALL,
+    World,
+    profile,
+    said,
+    sent,
+    with_preferences,
+)
 from tocsin.catalog.caps import Cap
+from tocsin.catalog.loader import load
 from tocsin.decision import limits
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.user_state import expire
@@ -195,3 +207,14 @@ def test_a_failure_that_nobody_could_mean_changes_no_limit(calm: World, slots: l
     assert after is not None
     assert after.counts == before
     assert not expire(after, NOON + HOUR)
+
+
+def test_a_later_step_that_is_too_late_takes_no_part_in_the_slot() -> None:
+    world = World("lab", catalog=load(SMALL.parent / "later"))
+    world.profile(profile())
+    assert said(world.event("scarce", expires=5 * MINUTE)) == [
+        ("admitted", "", "push"),
+        ("expired", "too_late", "email"),
+    ]
+    world.failed(world.messages[0], at=MINUTE)
+    assert sent(world.event("scarce", at=2 * MINUTE)) == ["push"]

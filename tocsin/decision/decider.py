@@ -149,10 +149,14 @@ def _escalate(
     now_ms, last_ms, evaluation.rule = evaluation.now_ms, evaluation.now_ms, ""
     limited = evaluation.notification.is_limited
     own = Slots(0, reached + len(later), counted_ms=now_ms) if limited else None
+    unheld = list[CompiledChannel]()
     for step in later:
         last_ms = now_ms - skipped_ms + step.after_ms
         part = subject.as_part(step.channel.name, step.unless, own)
-        _hold(decision, evaluation, part, Hold(last_ms, Reason.ESCALATION), policy)
+        if not _hold(decision, evaluation, part, Hold(last_ms, Reason.ESCALATION), policy):
+            unheld.append(step.channel)
+    if own is not None:
+        _give_back(evaluation, subject, unheld, {one.name: own for one in unheld}, policy)
     escalation.track(evaluation.state, evaluation.notification, subject.notification_id, last_ms, policy)
     return reached + len(later)
 
