@@ -24,8 +24,8 @@ from msgspec.structs import replace
 from operators.gate_parts import GateInput, GroupBatch, Stored, Timing
 from sources.partitioner import partition_of
 from tocsin.decision.fan_out import FanOut, FanOutPolicy, Totals, Turn
-from tocsin.decision.gate import Gate
 from tocsin.decision.faulty import without_catalog
+from tocsin.decision.gate import Gate
 from tocsin.decision.subjects import WholeEvent
 from tocsin.decision.verdict import Detail
 from tocsin.formats.codec import dead_letter, encode

@@ -126,6 +126,9 @@ GOOD = 'cron: "0 9 * * *"\n  type: newsletter\n  for: everyone\n  tenants: [defa
         (GOOD.replace("[default]", "[ghost]"), 5, "no tenant `ghost`, add tenants/ghost.yaml"),
         (GOOD.replace("0 9 *", "*/5 * *") + "  zone: user", 1, "what comes every hour or minute is the same"),
         (GOOD.replace("everyone", "{topic: t}") + "  zone: user", 1, "the event of a topic is one for all"),
+        (GOOD.replace("everyone", "{topic: t}") + "  rate: 5", 1, "`rate` is that of a broadcast"),
+        (GOOD.replace("everyone", '{topic: "a\\tb"}'), 4, "no topic has control characters"),
+        (GOOD + '  data: {a: "\\uD800"}', 6, "it cannot be written as JSON"),
         (GOOD + "  crom: x", 6, "unknown field `crom`, did you mean `cron`?"),
         ("", 1, "`cron` is missing, add it"),
     ],
@@ -155,6 +158,23 @@ def test_mistakes_of_segments_have_a_line_and_a_cure(tmp_path: Path, segments: s
     (found,) = check(folder)
     assert found.text.startswith(text)
     assert (found.file, found.line) == ("tenants/other.yaml", 2)
+
+
+@pytest.mark.parametrize(
+    ("entry", "line", "text"),
+    [
+        ("null", 1, "no shared schedule `daily` to take away, remove this line"),
+        (f"\n  {GOOD}", 5, "only this tenant reads the file, remove `tenants`"),
+    ],
+)
+def test_mistakes_of_own_schedules_have_a_line_and_a_cure(
+    tmp_path: Path, entry: str, line: int, text: str
+) -> None:
+    folder = shutil.copytree(MANY, tmp_path / "catalog")
+    (folder / "tenants/other/schedules").mkdir(parents=True)
+    (folder / "tenants/other/schedules/own.yaml").write_text(f"daily: {entry}")
+    (found,) = check(folder)
+    assert (found.file, found.line, found.text) == ("tenants/other/schedules/own.yaml", line, text)
 
 
 def test_a_tenant_may_have_replace_and_take_away_schedules(tmp_path: Path) -> None:

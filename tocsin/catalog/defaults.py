@@ -5,13 +5,14 @@ the defaults themselves at a narrower one. A category is one switch, also where 
 yes to the category outweighs a default that is off for one of its channels. So is a notification.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Final
 
 import msgspec
 
-from tocsin.catalog.spec import DefaultPreferences
+from tocsin.catalog.files import Document, Problem
+from tocsin.catalog.spec import DefaultPreferences, TenantSpec
 from tocsin.model.statuses import Reason
 from tocsin.model.switches import category_key, channel_key, digest, notification_key
 
@@ -107,3 +108,22 @@ class NotificationDefaults:
         if level in (_Level.NOTIFICATION, _Level.NOTIFICATION_CHANNEL):
             return notification_key(self._name, part)
         return category_key(self._category, part)
+
+
+def default_problems(document: Document, spec: TenantSpec, names: Collection[str]) -> Iterator[Problem]:
+    """Find defaults that switch nothing: their category or notification is not there.
+
+    Args:
+        document: the file of the tenant.
+        spec: the tenant.
+        names: of the notifications that it has.
+    """
+    chosen = spec.preferences
+    for category in chosen.categories:
+        if category not in spec.categories:
+            text = f"no category `{category}`, add it under categories or remove this"
+            yield document.problem(("preferences", "categories", category), text)
+    for name in chosen.notifications:
+        if name not in names:
+            text = f"the tenant has no notification `{name}`, correct the name or remove this"
+            yield document.problem(("preferences", "notifications", name), text)

@@ -18,6 +18,7 @@ from tocsin.catalog import sources
 from tocsin.catalog import spec as models
 from tocsin.catalog.catalog import Candidates, Catalog
 from tocsin.catalog.compile import compile_tenant
+from tocsin.catalog.defaults import default_problems
 from tocsin.catalog.digests import digest_problems
 from tocsin.catalog.escalation import escalation_mistakes
 from tocsin.catalog.expressions import Expression, ExpressionError
@@ -119,6 +120,7 @@ class _Reading:
         self.sources: dict[str, SourceSpec] = {}
         self._path = path
         self._places: dict[str, Document] = {}
+        self._tenant_files: dict[str, Document] = {}
         self.tenant_names: set[str] = set()
         self._templates = {item.name for item in (path / "templates").glob("*") if item.is_dir()}
         if not path.is_dir():
@@ -136,6 +138,9 @@ class _Reading:
         for name, notice in self.notifications.items():
             self.problems += own_limit_problems(self._places[name], name, notice)
             self.problems += _notification_problems(self._places[name], name, notice, self)
+        for tenant, spec in self.tenants.items():
+            known = self.notifications_of(tenant)
+            self.problems += default_problems(self._tenant_files[tenant], spec, known)
         self.problems += schedule_problems(
             self.schedules, self.tenants, self.tenant_names, self.notifications_of
         )
@@ -209,7 +214,7 @@ class _Reading:
         self.tenant_names.add(name)
         spec = self._validated(TenantSpec, document, (), document.data)
         if spec is not None:
-            self.tenants[name] = spec
+            self.tenants[name], self._tenant_files[name] = spec, document
             self.problems += _tenant_problems(document, spec)
             self.problems += limit_problems(document, ("limits",), spec.limits or ())
 
@@ -354,10 +359,6 @@ def _tenant_problems(document: Document, spec: TenantSpec) -> Iterator[Problem]:
         if category.required and category.marketing:
             text = f"category `{name}` is required and marketing, choose one"
             yield document.problem(("categories", name), text)
-    for chosen in spec.preferences.categories:
-        if chosen not in spec.categories:
-            where = ("preferences", "categories", chosen)
-            yield document.problem(where, f"no category `{chosen}`, add it under categories or remove this")
     yield from segment_problems(document, spec.segments)
 
 

@@ -15,11 +15,12 @@
 name, and `name: null` takes it away.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator, model_validator
 
 from tocsin.catalog.cron import cron_fault, has_fixed_time
 from tocsin.catalog.files import Document, Problem
@@ -29,6 +30,7 @@ from tocsin.model.zones import zone as find_zone
 
 EVERYONE = "*"
 USER_ZONE = "user"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Audience(BaseModel):
@@ -37,6 +39,14 @@ class Audience(BaseModel):
     model_config = STRICT
     segment: str = ""
     topic: str = Field(default="", max_length=200)
+
+    @field_validator("topic")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        if _CONTROL.search(value):
+            msg = "no topic has control characters: correct its name"
+            raise ValueError(msg)
+        return value
 
     @model_validator(mode="after")
     def _one(self) -> "Audience":
@@ -64,6 +74,15 @@ def _zone(value: str) -> str:
     return value
 
 
+def _data(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        msgspec.json.encode(value)
+    except (TypeError, UnicodeEncodeError, msgspec.MsgspecError) as error:
+        msg = "it cannot be written as JSON: use texts, numbers, lists and mappings"
+        raise ValueError(msg) from error
+    return value
+
+
 class ScheduleSpec(BaseModel):
     """One schedule as it is written."""
 
@@ -71,7 +90,7 @@ class ScheduleSpec(BaseModel):
     cron: Annotated[str, AfterValidator(_cron)]
     zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     type: str = Field(min_length=1, pattern=r"^[^*\s]+$")
-    data: dict[str, Any] = {}
+    data: Annotated[dict[str, Any], AfterValidator(_data)] = {}
     audience: Annotated[Audience, BeforeValidator(_audience)] = Field(alias="for")
     missed: Literal["run_late", "skip"] = "run_late"
     paused: bool = False
@@ -82,6 +101,9 @@ class ScheduleSpec(BaseModel):
     def _fits(self) -> "ScheduleSpec":
         if self.zone == USER_ZONE and not has_fixed_time(self.cron):
             msg = "what comes every hour or minute is the same in each zone: write zone: UTC"
+            raise ValueError(msg)
+        if self.rate and self.audience.topic:
+            msg = "`rate` is that of a broadcast, and an event for a topic is none: remove it"
             raise ValueError(msg)
         if self.zone == USER_ZONE and self.audience.topic:
             msg = "the event of a topic is one for all subscribers: write zone: tenant, or a name of IANA"
@@ -184,6 +206,8 @@ def schedule_problems(
             if tenant not in names:
                 text = f"no tenant `{tenant}`, add tenants/{tenant}.yaml or remove it here"
                 yield schedules.place("", name).problem((name, "tenants"), text)
+    for tenant, own in schedules.own.items():
+        yield from _own_problems(schedules, tenant, own)
     for tenant, settings in tenants.items():
         notifications = notifications_of(tenant)
         for name, spec in schedules.of(tenant).items():
@@ -192,6 +216,18 @@ def schedule_problems(
             if not any(_asks(tenant, notice, spec.type) for notice in notifications.values()):
                 text = f"no notification of tenant `{tenant}` asks for `{spec.type}`, add one or correct it"
                 yield document.problem((name, "type"), text)._replace(tenant=tenant)
+
+
+def _own_problems(
+    schedules: Schedules, tenant: str, own: Mapping[str, ScheduleSpec | None]
+) -> Iterator[Problem]:
+    """Find entries of one tenant that say nothing: no schedule to take away, other tenants."""
+    for name, spec in own.items():
+        document = schedules.place(tenant, name)
+        if spec is None and name not in schedules.shared:
+            yield document.problem((name,), f"no shared schedule `{name}` to take away, remove this line")
+        if spec is not None and spec.tenants is not None:
+            yield document.problem((name, "tenants"), "only this tenant reads the file, remove `tenants`")
 
 
 def _audience_problems(
