@@ -25,6 +25,7 @@ from tocsin.catalog.expressions import Expression, ExpressionError
 from tocsin.catalog.files import Document, Problem, Where, read
 from tocsin.catalog.limit_check import limit_problems, own_limit_problems
 from tocsin.catalog.overlays import Overlay, entry_problems, folder_problems, overlay_folders
+from tocsin.catalog.schedule import time_problems
 from tocsin.catalog.schedules import Schedules, ScheduleSpec, compile_schedules, schedule_problems
 from tocsin.catalog.segments import segment_problems
 from tocsin.catalog.sources import SourceSpec, source_problems
@@ -393,6 +394,7 @@ def _notification_problems(
             yield document.problem((name, "limits", at), text)
     for place, text in variant_mistakes(notice.variants, known.templates):
         yield document.problem((name, "variants", *place), text)
+    yield from time_problems(document, name, notice)
     yield from digest_problems(document, name, notice.digest, notice.priority, known.templates)
     yield from _expression_problems(document, name, notice)
 

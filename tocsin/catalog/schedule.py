@@ -1,8 +1,13 @@
 """Compiles `at`: the time at which a notification asks to leave, as far as event and user leave it open."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from tocsin.catalog.expressions import Expression
+from tocsin.catalog.files import Document, Problem
+from tocsin.catalog.scalars import spelled_duration
+from tocsin.catalog.spec import NotificationSpec
 from tocsin.catalog.times import At
 from tocsin.model.moments import Moment
 
@@ -35,3 +40,15 @@ def compile_at(at: At, tenant_zone: str) -> CompiledAt:
         zone={"user": "", "tenant": tenant_zone}.get(at.zone, at.zone),
         expires_ms=at.expires_ms or 0,
     )
+
+
+def time_problems(document: Document, name: str, notice: NotificationSpec) -> Iterator[Problem]:
+    """Find a notification that has always expired before it may leave.
+
+    The `expires` of a digest counts from when it is due, so that it is no contradiction there.
+    """
+    delay_ms, expires_ms = notice.delay_ms or 0, notice.expires_ms
+    collected = notice.digest is not None and notice.digest.only is None
+    if expires_ms is not None and expires_ms < delay_ms and not collected:
+        text = f"it has expired {spelled_duration(expires_ms)} after the event, so it is never sent:"
+        yield document.problem((name, "delay"), f"{text} shorten `delay` or raise `expires`")
