@@ -117,6 +117,7 @@ def test_records_nobody_can_decode_are_counted_and_passed_over(
     sent(log, 2)
     drawn = draw(log.settings(), clickhouse=False)
     assert (drawn.undecodable, drawn.settled, drawn.error) == (5, 2, 0)
+    assert re.search(r"finished +│ +2 ", shown(drawn, capsys)), "the word of the help and of the pages"
     assert re.search(r"undecodable, passed over\W+5\b", shown(drawn, capsys))
 
 
