@@ -13,6 +13,7 @@ from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 
+from tocsin.catalog.plain_expressions import compiled, path_of
 from tocsin.catalog.sandbox import FAILURES, Sandbox
 from tocsin.model.moments import Moment, moment_of
 
@@ -27,11 +28,24 @@ _ENVIRONMENT = Sandbox()
 _ENVIRONMENT.globals.clear()
 
 
-class Scope(Context):
-    """What the expressions of one event read. Made once an event: it costs as much as an expression."""
+class Scope:
+    """What the expressions of one event read.
+
+    Attributes:
+        variables: by name.
+    """
+
+    __slots__ = ("_context", "variables")
 
     def __init__(self, variables: dict[str, Any]) -> None:
-        super().__init__(_ENVIRONMENT, variables, None, {})
+        self.variables = variables
+        self._context: Context | None = None
+
+    def context(self) -> Context:
+        """Return what Jinja2 evaluates in. Made once an event, and only where Jinja2 evaluates."""
+        if self._context is None:
+            self._context = Context(_ENVIRONMENT, self.variables, None, {})
+        return self._context
 
 
 class Expression:
@@ -40,13 +54,14 @@ class Expression:
     Attributes:
         source: as it is written.
         needs: the variables that it reads.
+        plain: evaluates it without Jinja2; None if it is more than `plain_expressions` compiles.
         path: the keys of a plain path, such as `("data", "legs", 0)`; None if it is more than that.
 
     >>> Expression("data.delay >= 60 and data.gate is defined").test(Scope({"data": {"delay": 72}}))
     False
     """
 
-    __slots__ = ("_root", "needs", "path", "source")
+    __slots__ = ("_root", "needs", "path", "plain", "source")
 
     def __init__(self, source: str, variables: frozenset[str] = VARIABLES) -> None:
         """Compile.
@@ -60,11 +75,12 @@ class Expression:
         """
         self.source = source
         parsed = _parse(source)
+        self.plain = compiled(parsed)  # before Jinja2 optimizes the tree
         body: list[nodes.Node] = [nodes.Assign(nodes.Name("result", "store"), parsed, lineno=1)]
         tree = nodes.Template(body, lineno=1)
         tree.set_environment(_ENVIRONMENT)
         self._root = _compile(tree)
-        self.path = _path(parsed)
+        self.path = path_of(parsed)
         self.needs = frozenset(find_undeclared_variables(tree))
         unknown = sorted(self.needs - variables)
         if unknown:
@@ -123,10 +139,16 @@ class Expression:
             raise ExpressionError(self._fault(error)) from error
 
     def _value(self, scope: Scope) -> Any:
+        if self.plain is not None:
+            try:
+                return self.plain(scope.variables)
+            except FAILURES:
+                pass  # Jinja2 knows what is missing, and says what failed
         # `TemplateExpression` makes a context for each call, which takes ten times as long as this.
-        for _ in self._root(scope):
+        context = scope.context()
+        for _ in self._root(context):
             pass
-        return scope.vars["result"]
+        return context.vars["result"]
 
     def _fault(self, error: Exception) -> str:
         if isinstance(error, jinja2.UndefinedError):
@@ -154,20 +176,6 @@ def _parse(source: str) -> nodes.Expr:
         msg = f"not an expression (unexpected `{parser.stream.current.value}`): write one, without braces"
         raise ExpressionError(msg)
     return parsed
-
-
-def _path(parsed: nodes.Expr) -> tuple[str | int, ...] | None:
-    """Return the keys of an expression that only names fields of a variable."""
-    if isinstance(parsed, nodes.Name):
-        return (parsed.name,)
-    if not isinstance(parsed, nodes.Getattr | nodes.Getitem):
-        return None
-    before = _path(parsed.node)
-    if isinstance(parsed, nodes.Getattr):
-        key: Any = parsed.attr
-    else:
-        key = parsed.arg.value if isinstance(parsed.arg, nodes.Const) else None
-    return None if before is None or type(key) not in (str, int) else (*before, key)
 
 
 def _compile(tree: nodes.Template) -> Any:

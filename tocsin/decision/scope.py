@@ -70,9 +70,9 @@ def user_scope(user: str, recipient: Recipient) -> dict[str, object]:
         "known": recipient.version > 0,
         "locale": recipient.own_locale,
         "timezone": recipient.own_timezone,
-        "channels": _each(point.channel for point in recipient.contact_points),
-        "platforms": _each(point.platform for point in recipient.contact_points),
-        "apps": _each(point.app for point in recipient.contact_points),
+        "channels": _each([point.channel for point in recipient.contact_points]),
+        "platforms": _each([point.platform for point in recipient.contact_points]),
+        "apps": _each([point.app for point in recipient.contact_points]),
         "attributes": without_nulls(_parse(recipient.attributes)) if recipient.attributes else {},
     }
 
