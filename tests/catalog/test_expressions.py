@@ -145,3 +145,10 @@ def outcome(source: Expression, data: dict[str, object]) -> object:
         return source.test(Scope({"data": data})), source.text(Scope({"data": data}))
     except ExpressionError as error:
         return str(error)
+
+
+def test_a_number_beyond_the_largest_float_is_an_error_of_the_expression() -> None:
+    """It must not leave the gate as an error of ours: it would stop the flow at the same event for ever."""
+    expression = Expression("(data.size | int) < 1e400")
+    with pytest.raises(ExpressionError, match="failed on this event"):
+        expression.test(Scope({"data": {"size": 5}}))
