@@ -122,6 +122,7 @@ def test_every_field_of_an_outcome_arrives(url: str) -> None:
         latency_ms=8,
         provider_ms=9,
         rule="usable",
+        variant="b",
     )
     insert(url, whole)
     with store.connect(url) as client:

@@ -5,6 +5,7 @@ from collections import Counter
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+import msgspec
 import phonenumbers
 import pytest
 from babel import Locale
@@ -31,10 +32,14 @@ def share(count: int) -> float:
 
 
 def test_the_same_seed_gives_the_same_people() -> None:
-    texts = [str(passenger) for passenger in Passengers(200, seed=7)]
-    assert digest(*texts) == digest(*[str(passenger) for passenger in Passengers(200, seed=7)])
-    assert digest(*texts) != digest(*[str(passenger) for passenger in Passengers(200, seed=8)])
-    assert digest(*texts) == "bf88d58ebbb4a7076b173096cc5ab448"
+    assert written(7) == written(7)
+    assert written(7) != written(8)
+    assert written(7) == "4be74c18be231a22b87fab7662d85e8e"
+
+
+def written(seed: int) -> str:
+    """Hash what is written of 200 passengers: a field that profiles may have one day changes nobody."""
+    return digest(*[msgspec.json.encode(passenger).decode() for passenger in Passengers(200, seed)])
 
 
 def test_a_larger_crowd_begins_with_the_same_people() -> None:
