@@ -108,9 +108,12 @@ ARM = "  variants: [{name: plain, weight: 0}, {name: fresh, weight: 1}]\n"
 def two_tenants(folder: Path) -> Path:
     """Copy the shipped catalog, and give it a tenant `acme` whose landings have an experiment."""
     shutil.copytree(ROOT / "examples/flights", folder)
+    shared = folder / "tenants/default.yaml"
+    # Tests share users, and come in any order: no limit may count what another test has sent.
+    shared.write_text(re.sub(r"^limits:\n(  .*\n)+", "limits: []\n", shared.read_text(), flags=re.MULTILINE))
     own = folder / "tenants/acme/notifications/own.yaml"
     own.parent.mkdir(parents=True)
-    shutil.copy(folder / "tenants/default.yaml", folder / "tenants/acme.yaml")
+    shutil.copy(shared, folder / "tenants/acme.yaml")
     own.write_text(f"flight_landed:{LANDED.format(type='flight.landed')}{ARM}")
     return folder
 
@@ -139,7 +142,9 @@ def test_topics_are_created_once(terminal: Terminal) -> None:
 
 
 def test_one_event_by_hand_is_sent_and_told(terminal: Terminal, running: object) -> None:
-    words = ("send", "flight.landed", "--user", "ann", "--data", json.dumps(DATA), "--json")
+    data = json.loads(json.dumps(DATA))
+    data["flight"]["id"] = "a flight of which nobody else tells"
+    words = ("send", "flight.landed", "--user", "ann", "--data", json.dumps(data), "--json")
     code, out, err = terminal.tocsin(*words)
     assert code == 0, err
     rows = terminal.why(json.loads(out)["id"], "sent")
@@ -182,7 +187,8 @@ def test_a_broadcast_by_hand_reaches_everyone_and_its_end_is_told(
         code, out, err = terminal.tocsin("broadcasts", "--json")
         assert code == 0, err
         (state,) = json.loads(out) or [{}]
-    assert (state["event"], state["state"], state["reached"]) == ("to-all", "finished", 1)
+    assert (state["event"], state["state"]) == ("to-all", "finished")
+    assert state["reached"] in (1, 2), "Ann, and the user of the README if that test came before"
 
 
 def test_the_readme_s_profile_and_event_become_a_notification(terminal: Terminal, running: object) -> None:
