@@ -1,7 +1,10 @@
 """What all tests share: servers on demand, the socket guard, a manual clock."""
 
+import signal
+import subprocess
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -34,6 +37,7 @@ settings.load_profile("tocsin")
 _TESTS = Path(__file__).parent
 _GUARD = SocketGuard()
 _LONG = ("laws", "peers")
+_DEATH_S = 5
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -78,6 +82,24 @@ def pytest_runtest_call() -> Generator[None, object, object]:
     if _GUARD.attempts:
         pytest.fail(f"reached for a socket: {', '.join(_GUARD.attempts)}")
     return result
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object | None) -> None:
+    """Say how the process of a worker ended that died without a word: xdist itself does not."""
+    if error is None:
+        return
+    process = node.gateway._io.popen  # noqa: SLF001 (the only one who has its exit code)
+    try:
+        ended = how_it_ended(process.wait(_DEATH_S))
+    except subprocess.TimeoutExpired:
+        ended = "it still runs: its pipe to the controller was closed"
+    print(f"\n{node.gateway.id}, process {process.pid}: {ended}", flush=True)  # noqa: T201
+
+
+def how_it_ended(code: int) -> str:
+    """Put the exit code of a process into words, a signal by its name."""
+    return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended itself with exit code {code}"
 
 
 def _folders(path: Path) -> set[str]:
