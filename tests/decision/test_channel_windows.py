@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.decision.gate_world import DAY, HOUR, MINUTE, NOON, World, profile, said, sent
+from tests.decision.gate_world import DAY, HOUR, MINUTE, NOON, SECOND, World, profile, said, sent
 from tests.decision.test_schedule import TIMES, left, world
 from tocsin.model.event import Recipient
 
@@ -68,3 +68,45 @@ def test_an_inline_recipient_has_the_hours_of_the_clock_that_the_event_names() -
     assert ("held", "send_window", "sms") in said(found.event("news", user="bob", recipient=here, data=NEWS))
     later = found.event("news", at=2 * HOUR, user="eve", recipient=here, data=NEWS)
     assert sent(later) == ["sms"], "nine in New York, where the tenant is"
+
+
+def test_a_text_that_queues_beyond_its_window_is_held_for_the_next_morning() -> None:
+    """It must not reach the provider at 21:00 or later. No attempt is spent, and no limit counts it again."""
+    found = world()
+    texts = found.event("news", at=9 * HOUR - MINUTE, data=NEWS).messages
+    assert [(one.channel, one.send_by_ms) for one in texts] == [("email", 0), ("sms", NOON + 9 * HOUR)]
+    late = {"reason": "send_window", "due": 9 * HOUR, "attempt": 1}
+    step = found.retry(texts[1], at=9 * HOUR + MINUTE, **late)
+    assert said(step) == [("held", "send_window", "sms")]
+    assert step.outcomes[0].detail["due_ms"] == NOON + 20 * HOUR
+    found.advance(DAY)
+    again = found.messages[-1]
+    assert (again.message_id, again.attempt, again.decided_ms) == (
+        texts[1].message_id, 1, NOON + 20 * HOUR,
+    )  # fmt: skip
+    assert again.send_by_ms == NOON + 9 * HOUR + DAY
+
+
+def test_it_waits_for_the_end_of_its_window_where_the_gate_s_clock_is_behind() -> None:
+    """Otherwise it would go to and fro between the gate and the provider's queue."""
+    found = world()
+    text = found.event("news", at=9 * HOUR - MINUTE, data=NEWS).messages[1]
+    step = found.retry(text, at=9 * HOUR - SECOND, due=9 * HOUR, reason="send_window", attempt=1)
+    assert (said(step), step.messages) == ([("held", "retry_later", "sms")], [])
+    found.advance(9 * HOUR)
+    assert (found.outcomes[-1].reason, found.outcomes[-1].detail["due_ms"]) == (
+        "send_window", NOON + 20 * HOUR,
+    )  # fmt: skip
+
+
+def test_one_that_expires_before_the_window_opens_is_expired() -> None:
+    found = world()
+    text = found.event("news", at=9 * HOUR - MINUTE, expires=10 * HOUR, data=NEWS).messages[1]
+    step = found.retry(text, at=9 * HOUR, due=9 * HOUR, reason="send_window", attempt=1)
+    assert said(step) == [("expired", "too_late", "sms")]
+
+
+@pytest.mark.parametrize(("tenant", "send_by"), [("texts", 9 * HOUR), ("nights", 0)])
+def test_critical_ones_have_no_such_end_where_the_window_lets_them_pass(tenant: str, send_by: int) -> None:
+    texts = [one for one in world(tenant).event("alarm").messages if one.channel == "sms"]
+    assert [one.send_by_ms for one in texts] == [send_by and NOON + send_by]

@@ -152,6 +152,44 @@ def test_a_message_may_expire_between_attempts(rig: Build, runtime: object) -> N
     assert made.words() == [("retrying", "transient", 1), ("expired", "too_late", 2)]
 
 
+def test_a_message_whose_window_has_closed_returns_to_the_gate(rig: Build) -> None:
+    provider = ScriptedProvider()
+    made = rig([provider])
+    closed = made.runtime.now_ms() - 1
+    made.feed(record(message(send_by_ms=closed), 0)).until_acked(1)
+    (retry,) = made.retries()
+    assert (retry.reason, retry.due_ms, retry.message.attempt) == ("send_window", closed, 1)
+    assert (made.words(), provider.calls) == ([], [])
+
+
+def test_it_returns_although_no_account_can_carry_it_any_more(rig: Build) -> None:
+    """The gate holds it until morning: by then there may be one."""
+    made = rig([]).feed(record(message(send_by_ms=5_000), 0)).until_acked(1)
+    assert [retry.reason for retry in made.retries()] == ["send_window"]
+
+
+def test_a_message_that_has_expired_is_expired_and_not_held_for_its_window(rig: Build) -> None:
+    made = rig([ScriptedProvider()]).feed(record(message(send_by_ms=5_000, expires_ms=5_001), 0))
+    assert made.until_acked(1).words() == [("expired", "too_late", 1)]
+
+
+def test_a_window_may_close_between_attempts(rig: Build) -> None:
+    provider = ScriptedProvider()
+    provider.always = Transient("busy")
+    slow = policy(attempt=AttemptPolicy(retry=QUICK.__class__(quick_s=(0.3,), jitter=0)))
+    made = rig([provider], settings=slow)
+    made.feed(record(message(send_by_ms=made.runtime.now_ms() + 150), 0)).until_acked(1)
+    assert made.words() == [("retrying", "transient", 1)]
+    assert [(retry.reason, retry.message.attempt) for retry in made.retries()] == [("send_window", 2)]
+
+
+def test_under_the_stream_clock_no_window_closes_for_what_queues(rig: Build) -> None:
+    """The events' own time says when it is night, and it stands still while a message queues."""
+    made = rig([ScriptedProvider()], settings=policy(stream_clock=True))
+    made.feed(record(message(send_by_ms=5_000), 0)).until_acked(1)
+    assert made.words() == [("sent", "", 1)]
+
+
 @pytest.mark.parametrize(
     "error", [RenderError("welcome/subject: name is missing"), KeyError("ann@x.example")]
 )

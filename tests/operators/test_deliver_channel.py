@@ -190,6 +190,14 @@ def test_a_parked_message_still_expires_and_the_next_one_probes(rig: Build) -> N
     assert made.channel.allowance(BULK) > 0
 
 
+def test_a_parked_message_returns_when_its_window_closes(rig: Build) -> None:
+    provider = ScriptedProvider()
+    provider.always = Misconfigured("bad key")
+    made = rig([provider])
+    made.feed(record(message(send_by_ms=made.runtime.now_ms() + 100), 0)).until_acked(1)
+    assert [(retry.reason, retry.message.attempt) for retry in made.retries()] == [("send_window", 1)]
+
+
 def test_one_tenants_dead_provider_does_not_fill_the_channel_for_another(rig: Build) -> None:
     dead, good = ScriptedProvider("dead"), ScriptedProvider("good")
     dead.always = Misconfigured("bad key")

@@ -17,6 +17,7 @@ from tocsin.decision.evaluator import evaluate
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.routing import routes
 from tocsin.decision.rules import Rules
+from tocsin.decision.rules.channel_window import closes_at
 from tocsin.decision.subjects import EventSubject, MessageSubject
 from tocsin.decision.user_state import queued_behind
 from tocsin.decision.verdict import Collapse, Detail, Expire, Hold, Merge, Suppress, Verdict
@@ -112,6 +113,8 @@ def _send(
         message, outcome = subject.admitted(
             evaluation.recipient, evaluation.expires_ms, channel, point, taken.get(channel.name)
         )
+        if channel.window is not None:
+            message = replace(message, send_by_ms=closes_at(channel, zone, now_ms))
         decision.messages.append(message)
         decision.outcomes.append(outcome)
         if channel is not admitted:
@@ -167,12 +170,14 @@ def _readmit(decision: Decision, evaluation: Evaluation, subject: MessageSubject
     The version is noted again where the ledger called a message stale that was not: when a user was erased
     and came back, the ledger still has the erasure.
     """
-    point = evaluation.contact_point
+    point, channel, recipient = evaluation.contact_point, evaluation.channel, evaluation.recipient
     assert point is not None, "a target passes only where there is one"
-    retry, version = subject.retry, evaluation.recipient.version
+    assert channel is not None, "a returned message has one"
+    retry, version = subject.retry, recipient.version
     if retry.reason == Reason.STALE_PROFILE and retry.message.profile_version >= version:
         decision.profile_version = version
-    decision.messages.append(subject.readmitted(evaluation.recipient, point))
+    send_by_ms = closes_at(channel, recipient.timezone, subject.now_ms)
+    decision.messages.append(subject.readmitted(recipient, point, send_by_ms))
 
 
 def _hold(

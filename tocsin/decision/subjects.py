@@ -470,8 +470,8 @@ class MessageSubject(msgspec.Struct, gc=False):
             generation=message.generation,
         )
 
-    def readmitted(self, to: Recipient, point: ContactPoint) -> Message:
-        """Write the message again, for the profile of now."""
+    def readmitted(self, to: Recipient, point: ContactPoint, send_by_ms: int = 0) -> Message:
+        """Write the message again, for the profile of now; its channel may be used until `send_by_ms`."""
         message = self.retry.message
         return replace(
             message,
@@ -482,6 +482,7 @@ class MessageSubject(msgspec.Struct, gc=False):
             catalog_version=self.version,
             # Later than before even where time stands still: the ledger tells admissions apart by it.
             decided_ms=max(self.now_ms, message.decided_ms + 1),
+            send_by_ms=send_by_ms,
             slots=message.slots.at(message.decided_ms) if message.slots else None,
         )
 

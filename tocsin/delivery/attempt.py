@@ -9,7 +9,9 @@ message goes on, and what the call said of the account. `tocsin.delivery.executo
 | Claimed | ended before | emit the same outputs again |
 | Claimed | left open by a crash | next attempt, or dead as `unknown` |
 | Claimed | the profile is newer | return to gate |
-| Claimed | expired, or cannot be rendered | expired, or dead |
+| Claimed | expired | expired |
+| Claimed | the hours of its channel are over | return to gate without using an attempt |
+| Claimed | cannot be rendered | dead |
 | Claimed | free | call the provider |
 | Answered | sent | sent |
 | Answered | about the recipient or message, for good | dead; the gate is told of a recipient who is gone |
@@ -85,6 +87,7 @@ class Claimed(NamedTuple):
         expired: the message came too late.
         fault: reason and text of what keeps it from ever being sent.
         return_due_ms: set if it must return to the gate without a call; when it is due there.
+        closed_ms: when the hours ended in which its channel may be used; 0 while it may be.
     """
 
     claim: Claim
@@ -92,6 +95,7 @@ class Claimed(NamedTuple):
     expired: bool = False
     fault: tuple[Reason, str] | None = None
     return_due_ms: int | None = None
+    closed_ms: int = 0
 
 
 class Answered(NamedTuple):
@@ -197,6 +201,8 @@ def _claimed(policy: AttemptPolicy, state: AttemptState, event: Claimed) -> Tran
         return _return_to_gate(state, state.last_reason, event.return_due_ms)
     if event.expired:
         return _expired(state, ProviderCall(event.now_ms))
+    if event.closed_ms:
+        return _return_to_gate(state, Reason.SEND_WINDOW, event.closed_ms)
     if event.fault is not None:
         return _dead_letter(state, *event.fault, ProviderCall(event.now_ms))
     return Transition(state, Then.CALL)

@@ -55,7 +55,7 @@ class ChannelPolicy(msgspec.Struct, frozen=True):
         least_share: records are taken in only if this part of the buffer is free, for the same reason.
         drain_ms: how long the end of input waits for calls that are out.
         stream_clock: decisions are in the events' own time, so what is left until a message expires counts
-            from when it was read.
+            from when it was read, and the hours in which its channel may be used do not end for it.
     """
 
     channel: str
@@ -156,8 +156,10 @@ class ChannelDelivery:
 
     def _job(self, record: RawRecord) -> Delivery:
         job = Delivery(record, decode_message(record))
-        if self.policy.stream_clock and job.expires_ms:
-            job.expires_ms += record.timestamp_ms - job.message.decided_ms
+        if self.policy.stream_clock:
+            job.send_by_ms = 0
+            if job.expires_ms:
+                job.expires_ms += record.timestamp_ms - job.message.decided_ms
         return job
 
     def advance(self) -> None:
@@ -286,8 +288,8 @@ class ChannelDelivery:
         started: list[Delivery] = []
         while (job := self._queues.take()) is not None:
             providers = self._providers(job)
-            job.expired = 0 < job.expires_ms < now_ms
-            if not providers or job.return_due_ms is not None or job.expired:
+            job.look(now_ms)
+            if not providers or job.return_due_ms is not None or job.expired or job.closed_ms:
                 job.provider = None
                 started.append(job)
             elif self._pick(job, providers, now_ms):
@@ -343,7 +345,7 @@ class ChannelDelivery:
     def _park(self, job: Delivery) -> None:
         """Wait for a provider; for a while, if those that are up have just told it that they do not work."""
         names, now_ms = [provider.name for provider in self._providers(job)], self._runtime.now_ms()
-        until_ms = job.expires_ms + 1 if job.expires_ms else 0
+        until_ms = job.until_ms()
         up = [name for name in names if self._accounts[name].up(now_ms)]
         if up and job.accused.keys() >= set(up):
             due_ms = now_ms + self.policy.second_look_ms

@@ -43,6 +43,7 @@ class Delivery:
     __slots__ = (
         "accused",
         "call",
+        "closed_ms",
         "content",
         "due_ms",
         "expired",
@@ -54,6 +55,7 @@ class Delivery:
         "provider",
         "record",
         "return_due_ms",
+        "send_by_ms",
         "state",
         "user_key",
     )
@@ -78,6 +80,20 @@ class Delivery:
         self.due_ms = 0
         self.expired = False
         self.expires_ms = message.expires_ms
+        self.closed_ms = 0
+        self.send_by_ms = message.send_by_ms
+
+    def look(self, now_ms: int) -> None:
+        """Notice that it is too late, for good or for today."""
+        if 0 < self.expires_ms < now_ms:
+            self.expired = True
+        if 0 < self.send_by_ms <= now_ms:
+            self.closed_ms = self.send_by_ms
+
+    def until_ms(self) -> int:
+        """Return when it is too late to call a provider; 0 for never."""
+        ends = (self.expires_ms + 1 if self.expires_ms else 0, self.send_by_ms)
+        return min(filter(None, ends), default=0)
 
 
 class AttemptResult(NamedTuple):
@@ -124,10 +140,10 @@ class Executor:
         """Take one message one step further: at most one provider call."""
         now_ms = self._runtime.now_ms()
         fault = self._fault(job)
-        job.expired |= 0 < job.expires_ms < now_ms
-        only_look = job.expired or fault is not None or job.return_due_ms is not None
+        job.look(now_ms)
+        only_look = job.expired or job.closed_ms > 0 or fault is not None or job.return_due_ms is not None
         claim = await self._ledger.claim(job.message, only_look=only_look)
-        event = Claimed(claim, self._runtime.now_ms(), job.expired, fault, job.return_due_ms)
+        event = Claimed(claim, self._runtime.now_ms(), job.expired, fault, job.return_due_ms, job.closed_ms)
         chosen = self._on_unknown(job.message)
         policy = self._policies[chosen] if chosen else self._policy
         step = transition(policy, job.state, event)

@@ -52,6 +52,8 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
             than `items` shows, and the `key` that they share.
         slots: the places that it takes in limits; None where it takes none.
         variant: the arm of an experiment that its user is in; empty where there is none.
+        send_by_ms: when the hours end in which its channel may be used. From then on it is not handed to a
+            provider, but returns to the gate; 0 where the channel may be used at any time.
     """
 
     message_id: str
@@ -83,13 +85,14 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
     digest: bool = False
     slots: Slots | None = None
     variant: str = ""
+    send_by_ms: int = 0
 
 
 class Retry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A message returned to the gate (`tocsin.retries`), to be decided again at `due_ms`.
 
-    `reason` is `stale_profile` (decide again now) or the reason of the failed attempt. `message.attempt` is
-    already the number of the attempt to come.
+    `reason` is `stale_profile` (decide again now), `send_window` (its `send_by_ms` is over), or that of the
+    failed attempt. `message.attempt` is already the number of the attempt to come.
     """
 
     message: Message

@@ -1,8 +1,10 @@
 """Windows of channels: the hours in which the tenant may use a channel, as a law may set them for SMS.
 
-They are in the recipient's time zone. Only the channel is held; the notification's other channels go on.
+They are in the recipient's time zone. Only the channel is held; the notification's other channels go on. A
+message carries the end of the window in which it was admitted: it may queue for a provider until then.
 """
 
+from tocsin.catalog.compile import CompiledChannel
 from tocsin.decision.daily_span import ends_at
 from tocsin.decision.evaluation import Evaluation
 from tocsin.decision.rules.quiet_hours import span
@@ -21,3 +23,8 @@ def channel_window(evaluation: Evaluation) -> Verdict:
     opens, closes = window
     opens_ms = ends_at(zone, closes, opens, evaluation.now_ms)
     return Hold(opens_ms, Reason.SEND_WINDOW, detail=span(window, zone)) if opens_ms else PASS
+
+
+def closes_at(channel: CompiledChannel, zone: str, now_ms: int) -> int:
+    """Return when the window of a channel closes that is open now; 0 for one that has no window."""
+    return 0 if channel.window is None else ends_at(zone, *channel.window, now_ms)
