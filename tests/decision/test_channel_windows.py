@@ -75,8 +75,7 @@ def test_a_text_that_queues_beyond_its_window_is_held_for_the_next_morning() -> 
     found = world()
     texts = found.event("news", at=9 * HOUR - MINUTE, data=NEWS).messages
     assert [(one.channel, one.send_by_ms) for one in texts] == [("email", 0), ("sms", NOON + 9 * HOUR)]
-    late = {"reason": "send_window", "due": 9 * HOUR, "attempt": 1}
-    step = found.retry(texts[1], at=9 * HOUR + MINUTE, **late)
+    step = found.retry(texts[1], at=9 * HOUR + MINUTE, due=9 * HOUR, reason="send_window", attempt=1)
     assert said(step) == [("held", "send_window", "sms")]
     assert step.outcomes[0].detail["due_ms"] == NOON + 20 * HOUR
     found.advance(DAY)
