@@ -1,6 +1,6 @@
-"""The Grafana dashboard: one panel a named query, so that people and `tocsin query` see the same figures.
+"""The Grafana dashboards: a dashboard a board, a panel a named query, so that all see the same figures.
 
-`python -m dashboards.grafana_board` writes `dashboards/grafana/tocsin.json`; a test fails while it differs.
+`python -m dashboards.grafana_board` writes `dashboards/grafana/*.json`; a test fails while they differ.
 """
 
 import json
@@ -9,95 +9,207 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dashboards import store
+from dashboards.queries import DEFAULT_ROWS, MOST_STEPS, STEPS_S, queries
+from dashboards.query_file import BOARDS, DETAIL, FILTERS, Query
 
 Node = dict[str, Any]
 
-BOARD = Path("dashboards/grafana/tocsin.json")
+FOLDER = Path("dashboards/grafana")
 DATASOURCE = {"type": "grafana-clickhouse-datasource", "uid": "tocsin-clickhouse"}
-_TABLE_FORMAT = 1
-_WIDTH, _HEIGHT = 12, 9
-# How Grafana writes what `store.run_query` binds: chosen variables as quoted text, the time range as ms.
-_BOUND: Mapping[str, str] = {
-    "{tenant:String}": "${tenant:sqlstring}",
-    "{notification_id:String}": "${notification_id:sqlstring}",
-    "{from_ms:Int64}": "${__from}",
-    "{to_ms:Int64}": "${__to}",
+TITLES: Mapping[str, str] = {
+    "overview": "Overview",
+    "delivery": "Delivery",
+    "providers": "Providers",
+    "engagement": "Engagement",
+    "decisions": "Decisions",
+    "health": "Pipeline health",
+    DETAIL: "Rows",
 }
-_PARAMETER = re.compile(r"\{\w+:\w+\}")
+_TIMESERIES_FORMAT, _TABLE_FORMAT = 0, 1
+_COLUMNS, _HEIGHT = 24, 9
+_WIDTHS: Mapping[str, int] = {"table": 24, "stat": 6, "bars": 12, "lines": 12}
+_PANELS: Mapping[str, str] = {"table": "table", "stat": "stat", "bars": "barchart", "lines": "timeseries"}
+_PARAMETER = re.compile(r"\{(\w+):\w+\}")
+_CHOSEN = ("tenant", "notification", "channel")
+_CASES = ", ".join(f"range_s <= {step * MOST_STEPS}, {step}" for step in STEPS_S[:-1])
+STEP = f"multiIf({_CASES}, {STEPS_S[-1]})".replace("range_s", "(${__to} - ${__from}) / 1000")
 
 
-def grafana_sql(query: str) -> str:
-    """Write a named query as Grafana sends it.
+def grafana_sql(query: Query) -> str:
+    """Write a named query as Grafana sends it: chosen variables as quoted text, the time range as ms.
 
-    Raises:
-        KeyError: the query has a parameter that the dashboard has no variable for.
+    The pages of figures have no other filter than tenant, notification and channel; the page of rows has all.
     """
-    return _PARAMETER.sub(lambda match: _BOUND[match[0]], query)
+    variables = {*_CHOSEN, *(FILTERS if query.board == DETAIL else ())}
+    spelled = {name: f"${{{name}:sqlstring}}" if name in variables else "''" for name in ("tenant", *FILTERS)}
+    spelled |= {"from_ms": "${__from}", "to_ms": "${__to}", "step_s": STEP, "rows": str(DEFAULT_ROWS)}
+    return _PARAMETER.sub(lambda match: spelled[match[1]], query.sql)
 
 
-def board() -> Node:
-    """Build the dashboard."""
-    names = store.query_names()
+def boards() -> dict[str, Node]:
+    """Build the dashboards, by board."""
+    return {name: _board(name) for name in (*BOARDS, DETAIL)}
+
+
+def _board(name: str) -> Node:
+    shown = [query for query in queries() if query.board == name]
+    filters = [_text(one) for one in FILTERS if one not in _CHOSEN] if name == DETAIL else []
     return {
-        "uid": "tocsin",
-        "title": "Tocsin",
+        "uid": f"tocsin-{name}",
+        "title": f"Tocsin: {TITLES[name]}",
         "tags": ["tocsin"],
         "schemaVersion": 41,
         "editable": False,
         "refresh": "30s",
         "time": {"from": "now-24h", "to": "now"},
-        "templating": {"list": [_tenants(), _text("notification_id", "notification id (timeline)")]},
-        "panels": [_panel(at, name) for at, name in enumerate(names)],
+        "timezone": "utc",
+        "links": [_link_to_others()],
+        "templating": {"list": [*map(_chosen, _CHOSEN), *filters]},
+        "annotations": {"list": []},
+        "panels": _panels(shown),
     }
 
 
-def _panel(at: int, name: str) -> Node:
-    comment, _, query = store.query_text(name).partition("\n")
-    title, _, text = comment.removeprefix("-- ").partition(": ")
+def _panels(shown: list[Query]) -> list[Node]:
+    """Place panels from left to right, row after row."""
+    panels: list[Node] = []
+    x = y = 0
+    for query in shown:
+        width = _WIDTHS[query.chart.kind]
+        if x + width > _COLUMNS:
+            x, y = 0, y + _HEIGHT
+        panels.append(_panel(query, len(panels) + 1, {"x": x, "y": y, "w": width, "h": _HEIGHT}))
+        x += width
+    return panels
+
+
+def _panel(query: Query, number: int, place: Node) -> Node:
     return {
-        "id": at + 1,
-        "type": "table",
-        "title": title,
-        "description": f"{text} (tocsin query {name})",
+        "id": number,
+        "type": _PANELS[query.chart.kind],
+        "title": query.title,
+        "description": f"{query.text} (tocsin query {query.name})",
         "datasource": DATASOURCE,
-        "gridPos": {"x": at % 2 * _WIDTH, "y": at // 2 * _HEIGHT, "w": _WIDTH, "h": _HEIGHT},
-        "targets": [_target(grafana_sql(query.strip()))],
-        "options": {"showHeader": True},
+        "gridPos": place,
+        "targets": [_target(query)],
+        "transformations": _transformations(query),
+        "options": _options(query),
+        "fieldConfig": {"defaults": _defaults(query), "overrides": _overrides(query)},
     }
 
 
-def _target(sql: str) -> Node:
+def _target(query: Query) -> Node:
+    timed = query.chart.kind == "lines"
     return {
         "refId": "A",
         "datasource": DATASOURCE,
         "editorType": "sql",
-        "queryType": "table",
-        "format": _TABLE_FORMAT,
-        "rawSql": sql,
+        "queryType": "timeseries" if timed else "table",
+        "format": _TIMESERIES_FORMAT if timed else _TABLE_FORMAT,
+        "rawSql": grafana_sql(query),
     }
 
 
-def _tenants() -> Node:
+def _options(query: Query) -> Node:
+    chart = query.chart
+    if chart.kind == "table":
+        return {"showHeader": True}
+    if chart.kind == "stat":
+        values = {"calcs": ["lastNotNull"], "fields": f"/^{chart.y}$/", "values": False}
+        return {"reduceOptions": values, "colorMode": "none", "graphMode": "none"}
+    legend = {"showLegend": bool(chart.series), "displayMode": "list", "placement": "bottom"}
+    if chart.kind == "bars":
+        return {"xField": _x_field(query), "orientation": "auto", "legend": legend, "stacking": "normal"}
+    return {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
+
+
+def _x_field(query: Query) -> str:
+    chart = query.chart
+    return f"{chart.x}\\{chart.series}" if chart.series else chart.x
+
+
+def _transformations(query: Query) -> list[Node]:
+    """Turn rows of x, y and series into a column a series: Grafana's bars want it so."""
+    chart = query.chart
+    if chart.kind != "bars" or not chart.series:
+        return []
+    options = {"columnField": chart.series, "rowField": chart.x, "valueField": chart.y}
+    return [{"id": "groupingToMatrix", "options": options}]
+
+
+def _defaults(query: Query) -> Node:
+    unit = _unit(query.chart.y)
+    links = [_drill(query)] if query.drill else []
+    return ({"unit": unit} if unit else {}) | ({"links": links} if links else {})
+
+
+def _overrides(query: Query) -> list[Node]:
+    """Give the columns of a table their units, by the ends of their names."""
+    if query.chart.kind != "table":
+        return []
+    ends = {"_ms$": "ms", "_ratio$": "percentunit"}
+    return [
+        {
+            "matcher": {"id": "byRegexp", "options": f"/{end}/"},
+            "properties": [{"id": "unit", "value": unit}],
+        }
+        for end, unit in ends.items()
+    ]
+
+
+def _unit(column: str) -> str:
+    return "ms" if column.endswith("_ms") else "percentunit" if column.endswith("_ratio") else ""
+
+
+def _drill(query: Query) -> Node:
+    """Link a row to the page of the rows that it counts."""
+    assert query.drill
+    chart = query.chart
+    field = {chart.series: f"${{__field.labels.{chart.series}}}"} if chart.kind == "lines" else {}
+    values = {**query.drill.constants}
+    for parameter, column in query.drill.columns.items():
+        values[parameter] = field.get(column, f"${{__data.fields.{column}}}")
+    kept = [f"var-{name}=${{{name}}}" for name in _CHOSEN if name not in values]
+    asked = [f"var-{name}={value}" for name, value in values.items()]
+    url = "/d/tocsin-detail?" + "&".join([*kept, *asked, "${__url_time_range}"])
+    return {"title": "Rows", "url": url}
+
+
+def _link_to_others() -> Node:
     return {
-        "name": "tenant",
-        "label": "tenant",
+        "type": "dashboards",
+        "tags": ["tocsin"],
+        "title": "Tocsin",
+        "asDropdown": False,
+        "includeVars": True,
+        "keepTime": True,
+    }
+
+
+def _chosen(name: str) -> Node:
+    """Offer the values that there are; all of them is the empty text, quoted as the queries want it."""
+    return {
+        "name": name,
+        "label": name,
         "type": "query",
         "datasource": DATASOURCE,
-        "query": "SELECT DISTINCT tenant FROM outcomes ORDER BY tenant",
+        "query": f"SELECT DISTINCT {name} FROM outcomes WHERE {name} != '' ORDER BY {name}",  # noqa: S608  # ours
         "refresh": 1,
-        "current": {"text": "default", "value": "default"},
+        "includeAll": True,
+        "allValue": "''",
+        "current": {"text": "All", "value": "$__all"},
     }
 
 
-def _text(name: str, label: str) -> Node:
-    return {"name": name, "label": label, "type": "textbox", "query": ""}
+def _text(name: str) -> Node:
+    return {"name": name, "label": name.replace("_", " "), "type": "textbox", "query": ""}
 
 
-def board_json() -> str:
-    """Spell the dashboard as its file holds it."""
-    return json.dumps(board(), indent=2, ensure_ascii=False) + "\n"
+def board_json(board: Node) -> str:
+    """Spell a dashboard as its file holds it."""
+    return json.dumps(board, indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":
-    (Path(__file__).parent.parent / BOARD).write_text(board_json())
+    for name, board in boards().items():
+        (Path(__file__).parent.parent / FOLDER / f"{name}.json").write_text(board_json(board))

@@ -1,10 +1,10 @@
-"""The analytical store: where ClickHouse is, its numbered migrations and its named queries."""
+"""The analytical store: where ClickHouse is and its numbered migrations."""
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
@@ -19,7 +19,6 @@ AWAY = (ClickHouseError, OSError)
 NO_SCHEMA_CODES = (60, 81)
 """UNKNOWN_TABLE and UNKNOWN_DATABASE."""
 _HERE = Path(__file__).parent
-FOREVER = {"from_ms": -(2**62), "to_ms": 2**62}
 
 
 class Address(NamedTuple):
@@ -153,32 +152,3 @@ def _apply(client: Client, migration: Migration) -> str:
         client.command(statement)
     client.insert("migrations", [[migration.number, migration.name]], column_names=["number", "name"])
     return f"{migration.number:04d}_{migration.name}"
-
-
-def query_names() -> list[str]:
-    """Names of the shipped queries."""
-    return sorted(path.stem for path in (_HERE / "queries").glob("*.sql"))
-
-
-def query_text(name: str) -> str:
-    """Text of a shipped query, its first line a comment that says what it answers.
-
-    Raises:
-        SettingsError: there is no such query; the text lists those there are.
-    """
-    path = _HERE / "queries" / f"{name}.sql"
-    if name not in query_names():
-        msg = f"no query is called {name!r}; there are: {', '.join(query_names())}"
-        raise SettingsError(msg)
-    return path.read_text()
-
-
-def run_query(client: Client, name: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Run a named query with bound parameters.
-
-    Unless given, `tenant` is `default` and `from_ms` to `to_ms` all the time there is; `timeline` needs a
-    `notification_id`.
-    """
-    bound = {"tenant": "default", **FOREVER, **parameters}
-    result = client.query(query_text(name), parameters=bound)
-    return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]

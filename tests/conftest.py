@@ -14,7 +14,9 @@ from tests.sockets import Level, SocketGuard
 
 pytest_plugins = ("tests.services",)
 
-_SERVERS = frozenset({"kafka", "redis_url", "redis_db", "clickhouse_url", "clickhouse_db", "sandbox"})
+_SERVERS = frozenset(
+    {"kafka", "redis_url", "redis_db", "clickhouse_url", "clickhouse_db", "clickhouse_module_db", "sandbox"}
+)
 # Tests there stand up small servers of their own on 127.0.0.1.
 _LOOPBACK_FOLDERS = frozenset(
     {

@@ -93,6 +93,19 @@ def redis_db(redis_url: str) -> Iterator[str]:
 @pytest.fixture
 def clickhouse_db(clickhouse_url: str) -> Iterator[str]:
     """HTTP URL of a database of the ClickHouse that is this test's own, empty, dropped afterwards."""
+    with _database(clickhouse_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def clickhouse_module_db(clickhouse_url: str) -> Iterator[str]:
+    """HTTP URL of a database that the tests of one file share."""
+    with _database(clickhouse_url) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _database(clickhouse_url: str) -> Iterator[str]:
     import clickhouse_connect
 
     name = f"test_{uuid.uuid4().hex[:12]}"

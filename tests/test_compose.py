@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from dashboards import store
-from dashboards.grafana_board import BOARD, DATASOURCE, board, board_json, grafana_sql
+from dashboards.grafana_board import DATASOURCE, FOLDER
 from tocsin.app.settings import Settings
 from tocsin.cli.main import COMMANDS
 from tocsin.model.statuses import Channel
@@ -242,32 +242,6 @@ def test_every_account_of_the_example_is_one_we_take(tmp_path: Path) -> None:
     assert {account.vendor for account in accounts.accounts.values()} == vendors().keys()
 
 
-def test_the_dashboard_is_the_named_queries() -> None:
-    assert (ROOT / BOARD).read_text() == board_json(), "run `python -m dashboards.grafana_board`"
-    shown = [panel["targets"][0]["rawSql"] for panel in board()["panels"]]
-    texts = [store.query_text(name) for name in store.query_names()]
-    assert shown == [grafana_sql(text.partition("\n")[2].strip()) for text in texts]
-
-
-def test_the_dashboard_binds_what_the_queries_ask_for() -> None:
-    variables = {one["name"] for one in board()["templating"]["list"]}
-    for panel in board()["panels"]:
-        sql = panel["targets"][0]["rawSql"]
-        assert not re.search(r"\{\w+:\w+\}", sql.replace(":sqlstring}", "}")), panel["title"]
-        assert set(re.findall(r"\$\{(\w+)", sql)) <= variables | {"__from", "__to"}
-
-
-def test_a_query_with_an_unknown_parameter_is_not_shown_wrong() -> None:
-    with pytest.raises(KeyError, match="limit"):
-        grafana_sql("SELECT 1 LIMIT {limit:UInt32}")
-
-
-def test_panels_do_not_lie_on_each_other() -> None:
-    places = [tuple(panel["gridPos"][name] for name in "xy") for panel in board()["panels"]]
-    assert len(set(places)) == len(store.query_names())
-    assert len({panel["id"] for panel in board()["panels"]}) == len(places)
-
-
 def test_grafana_is_provisioned_with_what_the_dashboard_asks() -> None:
     (source,) = yaml.safe_load((PROVISIONING / "datasources/clickhouse.yaml").read_text())["datasources"]
     assert {"type": source["type"], "uid": source["uid"]} == DATASOURCE
@@ -279,7 +253,9 @@ def test_grafana_is_provisioned_with_what_the_dashboard_asks() -> None:
     (folder,) = yaml.safe_load((PROVISIONING / "dashboards/tocsin.yaml").read_text())["providers"]
     mounts = [mount.split(":") for mount in SERVICES["grafana"]["volumes"]]
     places = {target: source for source, target, *_ in mounts}
-    assert (ROOT / places[folder["options"]["path"]] / BOARD.name).is_file()
+    assert (ROOT / places[folder["options"]["path"]]).resolve() == ROOT / FOLDER
+    home = Path(SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert (ROOT / places[str(home.parent)] / home.name).is_file()
 
 
 def _has_compose() -> bool:

@@ -1,11 +1,15 @@
 -- Audit (law 1): final outcomes by status and reason; doubled counts those whose message, notification or event has another.
+-- board: health 1
+-- chart: table
+-- drill: rows(status, reason)
 WITH subjects AS
 (
     SELECT
         if(message_id != '', message_id, if(notification_id != '', concat(notification_id, '/', channel), origin)) AS subject,
         groupUniqArray((outcome_id, status, reason)) AS finals
     FROM outcomes
-    WHERE tenant = {tenant:String} AND at_ms >= {from_ms:Int64} AND at_ms < {to_ms:Int64}
+    WHERE ({tenant:String} = '' OR tenant = {tenant:String}) AND at_ms >= {from_ms:Int64} AND at_ms < {to_ms:Int64}
+    AND ({notification:String} = '' OR notification = {notification:String}) AND ({channel:String} = '' OR channel = {channel:String})
         AND status IN ('suppressed', 'merged', 'cancelled', 'expired', 'sent', 'dead', 'finished')
     GROUP BY subject
 )

@@ -1,4 +1,7 @@
 -- Failures by provider and code: attempts that did not succeed, and how many of them were the last.
+-- board: providers 2
+-- chart: table
+-- drill: rows(provider, channel, reason, code)
 SELECT
     provider,
     channel,
@@ -7,6 +10,8 @@ SELECT
     uniqExactIf(outcome_id, status = 'retrying') AS retried,
     uniqExactIf(outcome_id, status = 'dead') AS dead
 FROM outcomes
-WHERE tenant = {tenant:String} AND at_ms >= {from_ms:Int64} AND at_ms < {to_ms:Int64} AND status IN ('retrying', 'dead')
+WHERE ({tenant:String} = '' OR tenant = {tenant:String}) AND at_ms >= {from_ms:Int64} AND at_ms < {to_ms:Int64}
+    AND ({notification:String} = '' OR notification = {notification:String}) AND ({channel:String} = '' OR channel = {channel:String})
+    AND status IN ('retrying', 'dead')
 GROUP BY provider, channel, reason, code
 ORDER BY dead DESC, retried DESC

@@ -11,7 +11,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dashboards import store
+from dashboards import queries, store
 from sinks.clickhouse import OutcomeWriter
 from sinks.clickhouse_store import ClickHouseLines
 from tests.dropping_proxy import DroppingProxy
@@ -149,7 +149,7 @@ def test_a_batch_inserted_twice_counts_once(url: str) -> None:
     insert(url, *batch)
     with store.connect(url) as client:
         (row,) = client.query("SELECT count() FROM outcomes FINAL").result_rows
-        funnel = store.run_query(client, "funnel", {})
+        funnel = queries.run(client, "funnel", {})
     assert row[0] == 50
     assert funnel[0]["sent"] == 50
 
@@ -193,7 +193,7 @@ def test_outcomes_whose_answers_are_lost_count_once(url: str) -> None:
     assert proxy.dropped == 5
     with store.connect(url) as client:
         stored = int(str(client.command("SELECT count() FROM outcomes")))
-        counted = store.run_query(client, "balance", {})
+        counted = queries.run(client, "balance", {})
     assert stored > 50, "no insert was repeated: the test proves nothing"
     assert [(row["status"], row["outcomes"], row["doubled"]) for row in counted] == [("sent", 50, 0)]
 
@@ -230,7 +230,7 @@ def test_the_funnel_counts_messages_by_channel(url: str) -> None:
         outcome(3, "admitted", channel="push"),
     )
     with store.connect(url) as client:
-        rows = {row["channel"]: row for row in store.run_query(client, "funnel", {})}
+        rows = {row["channel"]: row for row in queries.run(client, "funnel", {})}
     assert (rows["sms"]["admitted"], rows["sms"]["sent"], rows["sms"]["delivered"], rows["sms"]["dead"]) == (
         2,
         1,
@@ -251,7 +251,7 @@ def test_suppressions_failures_latency_balance_and_timeline_answer(url: str) -> 
     with store.connect(url) as client:
 
         def ask(name: str, **more: str) -> list[dict[str, Any]]:
-            return store.run_query(client, name, more)
+            return queries.run(client, name, more)
 
         assert ask("suppressed")[0]["reason"] == "limit"
         assert ask("failures")[0] == {
@@ -288,7 +288,7 @@ def test_the_books_count_final_words_and_those_that_have_another_beside_them(url
         outcome(4, "expired", notification_id="", message_id=""),
     )
     with store.connect(url) as client:
-        rows = store.run_query(client, "balance", {})
+        rows = queries.run(client, "balance", {})
     assert {(row["status"], row["reason"]): (row["outcomes"], row["doubled"]) for row in rows} == {
         ("sent", ""): (2, 1),
         ("dead", "unknown"): (1, 1),
@@ -300,8 +300,8 @@ def test_the_books_count_final_words_and_those_that_have_another_beside_them(url
 def test_another_tenant_is_not_shown(url: str) -> None:
     insert(url, outcome(1, "sent", tenant="other"))
     with store.connect(url) as client:
-        assert store.run_query(client, "funnel", {}) == []
-        assert len(store.run_query(client, "funnel", {"tenant": "other"})) == 1
+        assert queries.run(client, "funnel", {}) == []
+        assert len(queries.run(client, "funnel", {"tenant": "other"})) == 1
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_nobody_there_is_told_as_no_answer() -> None:
 
 def test_an_unknown_query_names_those_there_are() -> None:
     with pytest.raises(SettingsError, match="funnel, latency"):
-        store.query_text("nonsense")
+        queries.find("nonsense")
 
 
 @pytest.mark.parametrize("bad", ["localhost:8123", "tcp://h:1/x", "http:///db", "http://h:http/x"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboards import store
+from dashboards import queries
 from tocsin.app.metric_defs import METRICS
 from tocsin.app.settings import Settings
 from tocsin.cli.main import COMMANDS as TABLE
@@ -61,7 +61,7 @@ def test_commands_named_exist(name: str) -> None:
     assert {word for command, word in found if command == "topics"} <= {
         str(one.name or getattr(one.callback, "__name__", "")) for one in topics_app.registered_commands
     }
-    assert {word for command, word in found if command == "query"} <= set(store.query_names())
+    assert {word for command, word in found if command == "query"} <= {one.name for one in queries.queries()}
 
 
 def test_the_readme_lists_every_command() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from dashboards import store
+from dashboards import queries, store
 from tocsin.app.settings import Settings
 from tocsin.cli.output import console, print_json, print_table
 from tocsin.cli.query import JsonFlag, TenantFlag, as_table
@@ -28,7 +28,7 @@ def broadcasts(context: typer.Context, *, tenant: TenantFlag = "default", json: 
         context.obj = tenant
         return
     with store.connect(Settings().clickhouse) as client:
-        rows = store.run_query(client, "broadcasts", {"tenant": tenant})
+        rows = queries.run(client, "broadcasts", {"tenant": tenant})
     if json:
         print_json(rows)
     else:

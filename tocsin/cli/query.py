@@ -9,9 +9,10 @@ from clickhouse_connect.driver.client import Client
 from rich.table import Table
 from rich.text import Text
 
-from dashboards import store
+from dashboards import queries, store
 from tocsin.app.settings import Settings
 from tocsin.cli.output import FAULT, console, fail, print_json, print_table
+from tocsin.cli.times import Since, Until, time_range
 from tocsin.cli.waiting import ask_failing, moment, open_rows, waits_for
 from tocsin.model.explanations import explain as explained
 from tocsin.model.statuses import Status
@@ -32,7 +33,11 @@ def migrate() -> None:
 def query(
     name: Annotated[str, typer.Argument(help="name of a query; without a name, all queries are listed")] = "",
     *,
-    tenant: TenantFlag = "default",
+    tenant: Annotated[str, typer.Option(help="tenant; '' for all")] = "default",
+    since: Since = "",
+    until: Until = "",
+    notification: Annotated[str, typer.Option(help="only this notification of the catalog")] = "",
+    channel: Annotated[str, typer.Option(help="only this channel")] = "",
     notification_id: Annotated[
         str, typer.Option(help="for the query timeline: the notification's id, 32 hex digits")
     ] = "",
@@ -42,19 +47,24 @@ def query(
     if not name:
         _list_queries()
         return
-    if "{notification_id:" in store.query_text(name) and not notification_id:
-        fail(f"query {name} needs --notification-id ID; `tocsin why SUBJECT --json` names it", code=2)
+    asked = queries.find(name)
+    filters = {"notification": notification, "channel": channel, "notification_id": notification_id}
+    if name == "timeline" and not notification_id:
+        fail("query timeline needs --notification-id ID; `tocsin why SUBJECT --json` names it", code=2)
+    for option in [key for key, value in filters.items() if value and key not in asked.parameters]:
+        fail(f"query {name} has no filter --{option.replace('_', '-')}", code=2)
+    bound = {"tenant": tenant, **filters, **time_range(since, until)}
     with store.connect(Settings().clickhouse) as client:
-        rows = store.run_query(client, name, {"tenant": tenant, "notification_id": notification_id})
+        rows = queries.run(client, name, bound)
     if json:
         print_json(rows)
     else:
-        print_table(as_table(rows, store.query_text(name).splitlines()[0].removeprefix("-- ")))
+        print_table(as_table(rows, f"{asked.title}: {asked.text}"))
 
 
 def _list_queries() -> None:
-    for name in store.query_names():
-        console.print(f"[bold]{name:12}[/bold] {store.query_text(name).splitlines()[0].removeprefix('-- ')}")
+    for one in queries.queries():
+        console.print(f"[bold]{one.name:20}[/bold] {one.title}: {one.text}", soft_wrap=True)
 
 
 def as_table(rows: Sequence[dict[str, Any]], title: str) -> Table:

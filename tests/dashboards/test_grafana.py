@@ -1,0 +1,86 @@
+"""The Grafana dashboards are the named queries, and each panel's query answers as the query itself does."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from dashboards.grafana_board import FOLDER, STEP, board_json, boards, grafana_sql
+from dashboards.queries import queries, step_for
+from dashboards.query_file import DETAIL, FILTERS
+
+ROOT = Path(__file__).parent.parent.parent
+BOARDS = boards()
+EVERY = pytest.mark.parametrize("name", BOARDS)
+
+
+@EVERY
+def test_the_files_are_what_the_queries_give(name: str) -> None:
+    text = (ROOT / FOLDER / f"{name}.json").read_text()
+    assert text == board_json(BOARDS[name]), "run `python -m dashboards.grafana_board`"
+
+
+def test_every_query_has_its_panel_and_there_is_no_other_file() -> None:
+    shown = [panel["targets"][0]["rawSql"] for board in BOARDS.values() for panel in board["panels"]]
+    assert sorted(shown) == sorted(grafana_sql(query) for query in queries())
+    assert {path.stem for path in (ROOT / FOLDER).glob("*.json")} == set(BOARDS)
+
+
+@EVERY
+def test_a_dashboard_offers_the_variables_that_its_panels_use(name: str) -> None:
+    offered = {one["name"] for one in BOARDS[name]["templating"]["list"]}
+    for panel in BOARDS[name]["panels"]:
+        sql = panel["targets"][0]["rawSql"]
+        assert not re.search(r"\{\w+:(?!sqlstring)\w+\}", sql), panel["title"]
+        assert set(re.findall(r"\$\{(\w+)", sql)) <= offered | {"__from", "__to"}
+
+
+@EVERY
+def test_panels_do_not_lie_on_each_other(name: str) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in BOARDS[name]["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        cells = {(place["x"] + dx, place["y"] + dy) for dx in range(place["w"]) for dy in range(place["h"])}
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
+def links(node: Any) -> list[str]:
+    if isinstance(node, list):
+        return [url for value in node for url in links(value)]
+    if not isinstance(node, dict):
+        return []
+    return [node["url"]] if "url" in node else [url for value in node.values() for url in links(value)]
+
+
+@EVERY
+def test_links_lead_to_the_rows_with_filters_that_they_have(name: str) -> None:
+    for url in links(BOARDS[name]["panels"]):
+        place, _, arguments = url.partition("?")
+        assert place == f"/d/{BOARDS[DETAIL]['uid']}"
+        assert set(re.findall(r"var-(\w+)=", arguments)) <= {"tenant", *FILTERS}
+
+
+def filled(sql: str, from_ms: int, to_ms: int) -> str:
+    """Fill variables in as Grafana does with all tenants, notifications and channels."""
+    sql = sql.replace("${__from}", str(from_ms)).replace("${__to}", str(to_ms))
+    return re.sub(r"\$\{\w+:sqlstring\}", "''", sql)
+
+
+@EVERY
+@pytest.mark.integration
+def test_each_panel_s_query_answers(name: str, client: Client) -> None:
+    for panel in BOARDS[name]["panels"]:
+        sql = filled(panel["targets"][0]["rawSql"], 1_357_000_000_000, 1_357_086_400_000)
+        client.query(sql)
+        assert client.query(f"DESCRIBE ({sql})").result_rows, panel["title"]
+
+
+@pytest.mark.integration
+def test_steps_are_those_of_the_named_queries(client: Client) -> None:
+    for span_s in (3600, 9000, 9001, 86_400, 30 * 86_400, 10_000 * 86_400):
+        sql = filled(f"SELECT {STEP}", 5_000, 5_000 + span_s * 1000)
+        assert client.query(sql).result_rows[0][0] == step_for(5_000, 5_000 + span_s * 1000)
