@@ -110,6 +110,7 @@ def test_what_expires_before_its_delay_is_over_is_a_mistake_but_in_a_digest(
 
 
 def test_what_only_overflows_needs_no_window(tmp_path: Path) -> None:
-    digest = compiled(tmp_path, "{only: overflow}").digest
+    limit = "  limits: [{max: 1, per: 1d, overflow: digest}]\n"
+    digest = compiled(tmp_path, "{only: overflow}", limit).digest
     assert digest is not None
     assert digest.overflow_only

@@ -152,3 +152,26 @@ def test_a_number_beyond_the_largest_float_is_an_error_of_the_expression() -> No
     expression = Expression("(data.size | int) < 1e400")
     with pytest.raises(ExpressionError, match="failed on this event"):
         expression.test(Scope({"data": {"size": 5}}))
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("user.local == 'de'", "`user` has no field `local`: did you mean `user.locale`?"),
+        ("user['timezon'] is defined", "`user` has no field `timezon`: did you mean `user.timezone`?"),
+        ("user.plan == 'gold'", "`user` has no field `plan`: use id, known, locale, timezone, channels,"),
+        ("'sms' in (user.chanels | list)", "did you mean `user.channels`?"),
+        ("data.x > 1 and event.times_ms > 1", "did you mean `event.time_ms`?"),
+        ("now.weekdays == 'friday'", "did you mean `now.weekday`?"),
+    ],
+)
+def test_a_misspelt_field_of_a_known_variable_is_refused(source: str, text: str) -> None:
+    """It would be a dead letter for each event, or with `is defined` silence a notification for ever."""
+    with pytest.raises(ExpressionError) as error:
+        Expression(source)
+    assert text in str(error.value)
+
+
+@pytest.mark.parametrize("source", ["user.attributes.plan", "user.attributes['a b'].c", "data.user.local"])
+def test_free_fields_have_any_name(source: str) -> None:
+    assert Expression(source).source == source

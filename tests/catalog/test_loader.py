@@ -190,6 +190,19 @@ MISTAKES = [
     ("limits:\n    - {max: 1, per: 1d}\n    - {max: 1}", 7, "write either `per` (rolling) or `calendar`"),
     ("limits: [{max: 1, per: 1d, calendar: day}]", 5, "write either `per` (rolling) or `calendar`"),
     ("limits: [{max: 1, calendar: year}]", 5, "`calendar` is not allowed here, write one of 'minute',"),
+    (
+        "limits: [{max: 2, per: 400d}]",
+        5,
+        "`per` is wrong: the window is too long, write at most 366d, or `calendar`",
+    ),
+    ("delay: 4000d", 5, "`delay` is wrong: too long, write at most 3660d"),
+    ("dedup: {key: data.x, window: 4000d}", 5, "`window` is wrong: too long, write at most 3660d"),
+    ('dedup: {key: "user.local", window: 1h}', 5, "`user` has no field `local`, did you mean `user.locale`?"),
+    (
+        "digest: {only: overflow}",
+        5,
+        "none of its limits has `overflow: digest`, so it collects nothing, add such a limit or a window",
+    ),
     ("limits: [{max: 1001, per: 30d}]", 5, "is 1000 at most, write `calendar` instead of `per`"),
     ("limits: [{max: 1000001, calendar: month}]", 5, "`max` is wrong"),
     (
@@ -266,6 +279,11 @@ def test_a_mistake_in_what_every_notification_has(
         ("preferences: {channels: {fax: false}}", 4, "`fax` is not allowed here, write one of"),
         ("providers: {email: smtp}", 4, "`email` is wrong"),
         ("quiet_hours: {start: '22:00'}", 4, "`end` is missing, add it"),
+        (
+            "quiet_hours: {start: '22:00', end: '22:00'}",
+            4,
+            "start equals end, so nothing is ever held, set other hours or remove them",
+        ),
         ("senders: {mail: x}", 4, "unknown field `mail`"),
         ("categories: {}", 4, "`categories` appears twice"),
     ],
@@ -365,3 +383,62 @@ def test_a_folder_that_is_not_there_is_named_with_its_cure(tmp_path: Path) -> No
     problems = catalog.check(tmp_path / "nowhere")
     said = f"{tmp_path}/nowhere: there is no such folder; set TOCSIN_CATALOG to the folder of the catalog"
     assert [str(problem) for problem in problems] == [said]
+
+
+LIMIT = "limits: [{max: 1, per: 1d, overflow: digest}]"
+COLLECTS = f"{NOTICE}  digest: {{only: overflow}}\n"
+
+
+def test_what_collects_only_the_overflow_may_have_the_limit_from_its_tenant(tmp_path: Path) -> None:
+    assert problems(tmp_path / "a", notifications__all=f"{COLLECTS}  {LIMIT}\n") == []
+    files = {"tenants__default": f"{TENANT}{LIMIT}\n", "notifications__all": COLLECTS}
+    assert problems(tmp_path / "b", **files) == []
+    assert problems(tmp_path / "c", **files, tenants__other=TENANT) == [], "one tenant has such a limit"
+
+
+NAMES = "preferences: {notifications: {hello: false}}\n"
+WEEKLY = "weekly: {cron: 0 9 * * MON, type: a.b, for: everyone}\n"
+
+
+@pytest.mark.parametrize(
+    ("broken", "line"),
+    [("hello: [\n", "not YAML"), (NOTICE.replace("category: news", "categories: news"), "unknown field")],
+)
+def test_a_broken_file_of_notifications_has_no_errors_of_others_in_its_train(
+    tmp_path: Path, broken: str, line: str
+) -> None:
+    """What others say of its notifications cannot be judged before it is read."""
+    files = {"schedules__all": WEEKLY, "tenants__default": TENANT + NAMES}
+    files |= {
+        "notifications__more": NOTICE.replace("hello", "bye").replace("a.b", "b") + "  template: hello\n"
+    }
+    own = {"tenants__default__notifications__own": "hello: null\n"}
+    path = folder(tmp_path, **files, **own, notifications__all=broken)
+    found = [str(problem) for problem in catalog.check(path)]
+    assert {one.split(":")[0] for one in found} == {"notifications/all.yaml"}
+    assert any(line in one for one in found)
+
+
+def test_a_broken_file_of_a_tenant_s_own_notifications_is_all_that_is_said(tmp_path: Path) -> None:
+    files = {
+        "schedules__all": WEEKLY.replace("a.b", "own"),
+        "tenants__default": TENANT + NAMES.replace("hello", "own"),
+    }
+    own = {"tenants__default__notifications__own": "own: [\n"}
+    found = [str(problem) for problem in catalog.check(folder(tmp_path, **files, **own))]
+    assert [one.split(":")[0] for one in found] == ["tenants/default/notifications/own.yaml"]
+
+
+def test_a_broken_file_of_a_tenant_does_not_make_it_unknown(tmp_path: Path) -> None:
+    shared = NOTICE + "  tenants: [default]\n"
+    own = {"tenants__default__notifications__own": NOTICE}
+    found = problems(
+        tmp_path, tenants__default="categories: [\n", tenants__other=TENANT, notifications__all=shared, **own
+    )
+    assert [one.split(":")[0] for one in found] == ["tenants/default.yaml"]
+
+
+def test_a_broken_file_of_shared_schedules_is_not_missed_by_a_tenant(tmp_path: Path) -> None:
+    own = {"tenants__default__schedules__own": "weekly: null\n"}
+    found = problems(tmp_path, schedules__all="weekly: [\n", **own)
+    assert [one.split(":")[0] for one in found] == ["schedules/all.yaml"]

@@ -99,6 +99,11 @@ def variants(tmp_path: Path, *lines: str) -> list[str]:
         (["{name: a, weight: 1}"], 5, "one variant alone is no choice, add another or remove `variants`"),
         (["{name: a, weight: 0}", "{name: b, weight: 0}"], 5, "no variant has a weight above 0"),
         (["{name: a, weight: 1}", "{name: a, weight: 2}"], 7, "`a` appears twice, rename one"),
+        (
+            ["{name: a, weight: 1, holdout: true}", "{name: b, weight: 2, holdout: true}"],
+            5,
+            "every variant is a holdout, so nobody could ever get it: add one that is sent",
+        ),
         (["{name: a, weight: 1}", "{name: b, weight: -1}"], 7, "`weight` is wrong"),
         (["{name: a, weight: 1}", "{name: b c, weight: 1}"], 7, "`name` is wrong"),
         (["{name: a, weight: 1}", "{name: b}"], 7, "`weight` is missing, add it"),

@@ -1,5 +1,6 @@
 """`tocsin check` without servers: what a tenant names is there, and what is missing on purpose is a note."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -45,7 +46,12 @@ def test_the_example_of_accounts_passes_and_says_which_channels_wait(
     assert [f"no account sends {channel}:" in said for channel in ("email", "push", "sms")] == [True] * 3
     assert "no account sends inapp" not in said
     assert f"outcomes name catalog {content_version(place / 'catalog')}: time zones of {ZONE_DATA}" in said
-    assert check(monkeypatch, capfd, "--json")[0] == 0
+    code, said = check(monkeypatch, capfd, "--json")
+    report = json.loads(said)
+    assert (code, report["catalog"], report["catalog_version"]) == (0, [], content_version(place / "catalog"))
+    assert [note.split(":")[0] for note in report["notes"]] == [
+        f"no account sends {channel}" for channel in ("email", "push", "sms")
+    ]
 
 
 def test_a_step_that_waits_for_what_nobody_reports_is_named(

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tocsin.catalog.expressions import Expression, ExpressionError, Scope
+from tocsin.catalog.expressions import FIELDS, Expression, ExpressionError, Scope
 from tocsin.decision.recipient import Recipient
 from tocsin.decision.scope import now_scope, scope_of, user_scope
 from tocsin.decision.user_state import ContactPoint
@@ -104,3 +104,12 @@ def test_an_attribute_that_is_missing_is_an_error_as_any_field_is() -> None:
 
 def test_a_null_in_a_list_keeps_its_place() -> None:
     assert holds("data.gates[1] == 'B' and 'B' in data.gates", '{"gates": [null, "B"]}')
+
+
+def test_the_fields_that_check_knows_are_those_that_expressions_read() -> None:
+    event = Event(
+        tenant="default", id="1", source="s", type="t", user="ann", time_ms=0, data=msgspec.Raw(b"{}"),
+        origin=Origin("events", 0, 0), received_ms=0,
+    )  # fmt: skip
+    read = scope_of(event, SOMEBODY, frozenset(FIELDS), 0).variables
+    assert {name: tuple(fields) for name, fields in read.items() if isinstance(fields, dict)} == FIELDS

@@ -110,13 +110,15 @@ class NotificationDefaults:
         return category_key(self._category, part)
 
 
-def default_problems(document: Document, spec: TenantSpec, names: Collection[str]) -> Iterator[Problem]:
+def default_problems(
+    document: Document, spec: TenantSpec, names: Collection[str] | None
+) -> Iterator[Problem]:
     """Find defaults that switch nothing: their category or notification is not there.
 
     Args:
         document: the file of the tenant.
         spec: the tenant.
-        names: of the notifications that it has.
+        names: of the notifications that it has; None where some could not be read.
     """
     chosen = spec.preferences
     for category in chosen.categories:
@@ -124,6 +126,6 @@ def default_problems(document: Document, spec: TenantSpec, names: Collection[str
             text = f"no category `{category}`, add it under categories or remove this"
             yield document.problem(("preferences", "categories", category), text)
     for name in chosen.notifications:
-        if name not in names:
+        if names is not None and name not in names:
             text = f"the tenant has no notification `{name}`, correct the name or remove this"
             yield document.problem(("preferences", "notifications", name), text)

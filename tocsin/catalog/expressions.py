@@ -1,9 +1,12 @@
 """Compiles expressions of the catalog once: sandboxed Jinja2, strict about missing fields.
 
 They read `data`, `event`, `user` and `now` and nothing else. A field that is missing is an error unless the
-expression asks for it with `is defined`; so a typing mistake never silences a notification.
+expression asks for it with `is defined`; so a typing mistake never silences a notification. The fields of
+`event`, `user` and `now` are known, and another one of them is refused when the catalog is read.
 """
 
+import difflib
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import jinja2
@@ -18,6 +21,12 @@ from tocsin.catalog.sandbox import FAILURES, Sandbox
 from tocsin.model.moments import Moment, moment_of
 
 VARIABLES: Final = frozenset({"data", "event", "now", "user"})
+FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "event": ("id", "source", "type", "subject", "tenant", "time_ms"),
+    "user": ("id", "known", "locale", "timezone", "channels", "platforms", "apps", "attributes"),
+    "now": ("date", "time", "weekday", "year", "month", "day", "hour", "minute", "ms"),
+}
+"""The fields of each variable of which all are known; `tocsin.decision.scope` fills them."""
 
 
 class ExpressionError(Exception):
@@ -71,7 +80,7 @@ class Expression:
             variables: the names that it may read.
 
         Raises:
-            ExpressionError: it is not an expression, or asks for a variable there is not.
+            ExpressionError: it is not an expression, or asks for a variable or field there is not.
         """
         self.source = source
         parsed = _parse(source)
@@ -88,6 +97,9 @@ class Expression:
             known = f"{', '.join(others)} or {last}" if others else last
             msg = f"unknown variable `{unknown[0]}`: use {known}"
             raise ExpressionError(msg)
+        for variable, field in _fields(parsed):
+            if field not in FIELDS[variable]:
+                raise ExpressionError(_no_field(variable, field))
 
     def test(self, scope: Scope) -> bool:
         """Evaluate as a condition; raises ExpressionError."""
@@ -154,6 +166,22 @@ class Expression:
         if isinstance(error, jinja2.UndefinedError):
             return f"`{self.source}`: a field it reads is missing; test it with `is defined`"
         return f"`{self.source}` failed on this event: {type(error).__name__}"
+
+
+def _fields(parsed: nodes.Expr) -> Iterator[tuple[str, str]]:
+    """List the fields that an expression reads of variables whose fields are known."""
+    for node in (parsed, *parsed.find_all((nodes.Getattr, nodes.Getitem))):
+        path = path_of(node) if isinstance(node, nodes.Getattr | nodes.Getitem) else None
+        if path is not None and len(path) > 1 and path[0] in FIELDS:
+            yield str(path[0]), str(path[1])
+
+
+def _no_field(variable: str, field: str) -> str:
+    known = FIELDS[variable]
+    close = difflib.get_close_matches(field, known, 1)
+    *others, last = known
+    cure = f"did you mean `{variable}.{close[0]}`?" if close else f"use {', '.join(others)} or {last}"
+    return f"`{variable}` has no field `{field}`: {cure}"
 
 
 def _defined(found: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Final
 from tocsin.catalog.files import Document, Problem, Where
 from tocsin.catalog.limit_spec import Limit
 from tocsin.catalog.scalars import spelled_duration
-from tocsin.catalog.spec import NotificationSpec
+from tocsin.catalog.spec import NotificationSpec, TenantSpec
 
 
 def limit_problems(document: Document, where: Where, limits: Sequence[Limit]) -> Iterator[Problem]:
@@ -33,6 +33,27 @@ def own_limit_problems(document: Document, name: str, notice: NotificationSpec) 
             text += " lengthen `expires` or let it drop"
             yield document.problem(where, text)
     yield from limit_problems(document, (name, "limits"), notice.limits)
+
+
+def idle_overflow(
+    document: Document, name: str, notice: NotificationSpec, tenants: Mapping[str, TenantSpec]
+) -> Iterator[Problem]:
+    """Find a digest of what overflows, where no limit of the notification or of its tenants lets anything.
+
+    Args:
+        document: the file of the notification.
+        name: of the notification.
+        notice: the notification.
+        tenants: those that have it and whose files have no mistakes.
+    """
+    if notice.digest is None or notice.digest.only is None or not tenants:
+        return
+    limits = [*notice.limits, *(limit for tenant in tenants.values() for limit in tenant.limits or ())]
+    if not any(limit.overflow == "digest" for limit in limits):
+        text = (
+            "none of its limits has `overflow: digest`, so it collects nothing, add such a limit or a window"
+        )
+        yield document.problem((name, "digest"), text)
 
 
 _WITHIN: Final[Mapping[str, str]] = {"minute": "minute", "hour": "minute hour", "day": "minute hour day"} | {

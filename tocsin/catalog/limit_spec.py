@@ -8,9 +8,9 @@ limits:
   - {max: 5, per: 1h, overflow: digest}                # the rest as one message, when there is room
 """
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from tocsin.catalog.caps import PERIODS_MS
 from tocsin.catalog.scalars import STRICT, ChannelName, Duration, spelled_duration
@@ -19,7 +19,16 @@ OVERFLOWS: Final = ("drop", "digest", "hold")
 """What becomes of the rest where a limit is reached, in the order in which limits are asked."""
 ROLLING_MAX: Final = 1_000
 """A rolling window keeps the time of each admission, eight bytes each."""
+LONGEST_MS: Final = 366 * 86_400_000
+"""No rolling window is longer: a user's record keeps its times for so long."""
 Scope = Literal["notification", "category", "marketing", "channel", "user"]
+
+
+def _window(window_ms: int) -> int:
+    if window_ms > LONGEST_MS:
+        msg = f"the window is too long: write at most {spelled_duration(LONGEST_MS)}, or `calendar`"
+        raise ValueError(msg)
+    return window_ms
 
 
 class Limit(BaseModel):
@@ -34,7 +43,7 @@ class Limit(BaseModel):
     model_config = STRICT
 
     max: int = Field(ge=1, le=1_000_000)
-    per_ms: Duration | None = Field(default=None, alias="per")
+    per_ms: Annotated[Duration, AfterValidator(_window)] | None = Field(default=None, alias="per")
     calendar: Literal["minute", "hour", "day", "week", "month"] | None = None
     scope: Scope = "notification"
     channel: ChannelName | None = None

@@ -23,7 +23,7 @@ from tocsin.catalog.digests import digest_problems
 from tocsin.catalog.escalation import escalation_mistakes
 from tocsin.catalog.expressions import Expression, ExpressionError
 from tocsin.catalog.files import Document, Problem, Where, read
-from tocsin.catalog.limit_check import limit_problems, own_limit_problems
+from tocsin.catalog.limit_check import idle_overflow, limit_problems, own_limit_problems
 from tocsin.catalog.overlays import Overlay, entry_problems, folder_problems, overlay_folders
 from tocsin.catalog.schedule import time_problems
 from tocsin.catalog.schedules import Schedules, ScheduleSpec, compile_schedules, schedule_problems
@@ -123,6 +123,7 @@ class _Reading:
         self._places: dict[str, Document] = {}
         self._tenant_files: dict[str, Document] = {}
         self.tenant_names: set[str] = set()
+        self._unread: set[str] = set()
         self._templates = {item.name for item in (path / "templates").glob("*") if item.is_dir()}
         if not path.is_dir():
             cure = "there is no such folder; set TOCSIN_CATALOG to the folder of the catalog"
@@ -140,10 +141,11 @@ class _Reading:
             self.problems += own_limit_problems(self._places[name], name, notice)
             self.problems += _notification_problems(self._places[name], name, notice, self)
         for tenant, spec in self.tenants.items():
-            known = self.notifications_of(tenant)
+            known = self._all_of(tenant)
             self.problems += default_problems(self._tenant_files[tenant], spec, known)
+        complete = "schedules" not in self._unread
         self.problems += schedule_problems(
-            self.schedules, self.tenants, self.tenant_names, self.notifications_of
+            self.schedules, self.tenants, self.tenant_names, self._all_of, complete=complete
         )
         self._read_sources(path / sources.FILE)
         self.problems = sorted(set(self.problems))
@@ -175,6 +177,11 @@ class _Reading:
         overlay = self.overlays.get(tenant)
         return overlay.over(self.notifications) if overlay else self.notifications
 
+    def _all_of(self, tenant: str) -> dict[str, NotificationSpec] | None:
+        """Return the notifications of a tenant; None where some could not be read."""
+        unread = {"notifications", f"tenants/{tenant}/notifications"} & self._unread
+        return None if unread else self.notifications_of(tenant)
+
     def replaced(self, tenant: str) -> Collection[str]:
         """Name the shared notifications that a tenant replaces or takes away."""
         return self.overlays[tenant].notifications if tenant in self.overlays else ()
@@ -190,9 +197,10 @@ class _Reading:
         for document in self._documents(f"tenants/{tenant}/notifications", optional=True):
             self._entries(document, own.notifications, own.places, NotificationSpec, may_remove=True)
         self.schedules.own[tenant] = self._schedules_of(f"tenants/{tenant}/schedules", tenant)
+        shared = None if "notifications" in self._unread else self.notifications
         for name, spec in own.notifications.items():
             document = own.places[name]
-            self.problems += entry_problems(document, name, spec, self.notifications)
+            self.problems += entry_problems(document, name, spec, shared)
             if spec is not None:
                 self.problems += _notification_problems(document, name, spec, known)
 
@@ -207,6 +215,10 @@ class _Reading:
             self.problems += problems
             if not problems:
                 yield document
+                continue
+            self._unread.add(kind)
+            if kind == "tenants":
+                self.tenant_names.add(file.stem)
 
     def _tenant(self, document: Document) -> None:
         name = Path(document.file).stem
@@ -263,6 +275,8 @@ class _Reading:
             spec = None if removes else self._validated(model, document, where, data)
             if removes or spec is not None:
                 found[name], places[name] = spec, document
+            else:
+                self._unread.add(Path(document.file).parent.as_posix())
 
     def _read_sources(self, file: Path) -> None:
         other = file.with_suffix(".yml")
@@ -396,16 +410,23 @@ def _notification_problems(
         yield document.problem((name, "variants", *place), text)
     yield from time_problems(document, name, notice)
     yield from digest_problems(document, name, notice.digest, notice.priority, known.templates)
+    yield from idle_overflow(document, name, notice, _users(name, notice, known))
     yield from _expression_problems(document, name, notice)
+
+
+def _users(name: str, notice: NotificationSpec, known: _Reading | _Known) -> dict[str, TenantSpec]:
+    """Return the tenants that have a notification as it is written here."""
+    return {
+        tenant: spec
+        for tenant, spec in known.tenants.items()
+        if (notice.tenants is None or tenant in notice.tenants) and name not in known.replaced(tenant)
+    }
 
 
 def _category_problems(
     document: Document, name: str, notice: NotificationSpec, known: _Reading | _Known
 ) -> Iterator[Problem]:
-    for tenant, spec in known.tenants.items():
-        foreign = notice.tenants is not None and tenant not in notice.tenants
-        if foreign or name in known.replaced(tenant):
-            continue
+    for tenant, spec in _users(name, notice, known).items():
         category = spec.categories.get(notice.category)
         if category is None:
             text = f"tenant `{tenant}` has no category `{notice.category}`, add it there or set `tenants`"

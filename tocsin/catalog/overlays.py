@@ -5,7 +5,7 @@ whole shared one of its name, and `name: null` takes it away. `tenants/<tenant>/
 `templates/…` does. A file replaces the shared file of the same path.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,10 +51,13 @@ def folder_problems(folder: Path, tenants: set[str]) -> Iterator[Problem]:
 
 
 def entry_problems(
-    document: Document, name: str, spec: NotificationSpec | None, shared: Mapping[str, NotificationSpec]
+    document: Document, name: str, spec: NotificationSpec | None, shared: Collection[str] | None
 ) -> Iterator[Problem]:
-    """Find entries that say nothing: one that names tenants, one that takes away what is not there."""
-    if spec is None and name not in shared:
+    """Find entries that say nothing: one that names tenants, one that takes away what is not there.
+
+    `shared` are the names of shared notifications; None where some could not be read.
+    """
+    if spec is None and shared is not None and name not in shared:
         text = f"no shared notification `{name}`, correct the name or remove this line"
         yield document.problem((name,), text)
     if spec is not None and spec.tenants is not None:

@@ -10,6 +10,8 @@ from tocsin.model.zones import zone
 
 _DURATION = re.compile(r"^(\d{1,9})(ms|s|m|h|d)$")
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_LONGEST_MS = 3_660 * 86_400_000
+"""Ten years: whoever writes more has taken a wrong unit."""
 _DAILY = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)$")
 
 
@@ -18,7 +20,11 @@ def _duration_ms(value: object) -> int:
     if found is None or int(found[1]) == 0:
         msg = "not a duration: write a number above 0 and a unit, such as 30s, 10m, 6h or 1d"
         raise ValueError(msg)
-    return int(found[1]) * _UNIT_MS[found[2]]
+    duration_ms = int(found[1]) * _UNIT_MS[found[2]]
+    if duration_ms > _LONGEST_MS:
+        msg = f"too long: write at most {spelled_duration(_LONGEST_MS)}"
+        raise ValueError(msg)
+    return duration_ms
 
 
 def spelled_duration(ms: int) -> str:

@@ -198,33 +198,46 @@ def schedule_problems(
     schedules: Schedules,
     tenants: Mapping[str, TenantSpec],
     names: set[str],
-    notifications_of: Callable[[str], Mapping[str, NotificationSpec]],
+    notifications_of: Callable[[str], Mapping[str, NotificationSpec] | None],
+    *,
+    complete: bool = True,
 ) -> Iterator[Problem]:
-    """Find what a schedule refers to and is not there: a tenant, a segment, a notification."""
+    """Find what a schedule refers to and is not there: a tenant, a segment, a notification.
+
+    Args:
+        schedules: those of all tenants.
+        tenants: those whose files have no mistakes.
+        names: of all tenants.
+        notifications_of: returns the notifications of a tenant; None where some could not be read.
+        complete: whether all shared schedules could be read.
+    """
     for name, spec in schedules.shared.items():
         for tenant in spec.tenants or ():
             if tenant not in names:
                 text = f"no tenant `{tenant}`, add tenants/{tenant}.yaml or remove it here"
                 yield schedules.place("", name).problem((name, "tenants"), text)
     for tenant, own in schedules.own.items():
-        yield from _own_problems(schedules, tenant, own)
+        yield from _own_problems(schedules, tenant, own, complete=complete)
     for tenant, settings in tenants.items():
         notifications = notifications_of(tenant)
         for name, spec in schedules.of(tenant).items():
             document = schedules.place(tenant, name)
             yield from _audience_problems(document, tenant, settings, name, spec)
-            if not any(_asks(tenant, notice, spec.type) for notice in notifications.values()):
+            asked = notifications is None or any(
+                _asks(tenant, notice, spec.type) for notice in notifications.values()
+            )
+            if not asked:
                 text = f"no notification of tenant `{tenant}` asks for `{spec.type}`, add one or correct it"
                 yield document.problem((name, "type"), text)._replace(tenant=tenant)
 
 
 def _own_problems(
-    schedules: Schedules, tenant: str, own: Mapping[str, ScheduleSpec | None]
+    schedules: Schedules, tenant: str, own: Mapping[str, ScheduleSpec | None], *, complete: bool
 ) -> Iterator[Problem]:
     """Find entries of one tenant that say nothing: no schedule to take away, other tenants."""
     for name, spec in own.items():
         document = schedules.place(tenant, name)
-        if spec is None and name not in schedules.shared:
+        if spec is None and complete and name not in schedules.shared:
             yield document.problem((name,), f"no shared schedule `{name}` to take away, remove this line")
         if spec is not None and spec.tenants is not None:
             yield document.problem((name, "tenants"), "only this tenant reads the file, remove `tenants`")

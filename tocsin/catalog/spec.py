@@ -78,7 +78,7 @@ from tocsin.catalog.digests import DigestSpec
 from tocsin.catalog.escalation import ChannelSequence, EscalationStep
 from tocsin.catalog.limit_spec import Limit
 from tocsin.catalog.scalars import STRICT, ChannelName, Duration, Priority, Zone
-from tocsin.catalog.times import At, ChannelWindow, SendWindow, Span, at_entry
+from tocsin.catalog.times import At, ChannelWindow, QuietHours, SendWindow, at_entry
 from tocsin.catalog.variants import Variant
 
 
@@ -203,7 +203,7 @@ class TenantSpec(_Strict):
     status: Literal["active", "inactive"] = "active"
     preferences: DefaultPreferences = DefaultPreferences()
     limits: list[Limit] | None = None
-    quiet_hours: Span | None = None
+    quiet_hours: QuietHours | None = None
     snooze: Literal["hold", "drop"] = "hold"
     windows: dict[ChannelName, ChannelWindow] = {}
     timezone: Zone = "UTC"

@@ -22,6 +22,17 @@ class Span(BaseModel):
     end_min: DailyMinute = Field(alias="end")
 
 
+class QuietHours(Span):
+    """The hours of the day in which nothing is sent to users who have not chosen others."""
+
+    @model_validator(mode="after")
+    def _closed(self) -> "QuietHours":
+        if self.start_min == self.end_min:
+            msg = "start equals end, so nothing is ever held: set other hours or remove them"
+            raise ValueError(msg)
+        return self
+
+
 class SendWindow(Span):
     """The only hours of the day in which a notification leaves."""
 

@@ -117,3 +117,5 @@ def variant_mistakes(
         yield (), "one variant alone is no choice, add another or remove `variants`"
     elif variants and not any(one.weight for one in variants):
         yield (), "no variant has a weight above 0, so nobody could be in one: set weights"
+    elif variants and all(one.holdout for one in variants):
+        yield (), "every variant is a holdout, so nobody could ever get it: add one that is sent"

@@ -1,11 +1,12 @@
 """`tocsin check`: settings, catalog, accounts and servers; every failure with its cure."""
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
+from rich.markup import escape
 
 from dashboards import store
 from flows.decoding import open_registry
@@ -47,12 +48,15 @@ def check(
     settings = Settings() if catalog is None else Settings(catalog=catalog)
     findings = [Finding(what, _problems(look)) for what, look in _looks(settings, servers=servers).items()]
     if json:
-        print_json({finding.what: finding.problems for finding in findings})
+        found: dict[str, Any] = {finding.what: finding.problems for finding in findings}
+        notes = list(_notes(settings, findings))
+        print_json({**found, "notes": notes, "catalog_version": _catalog_version(settings)})
     else:
         for finding in findings:
             _show(finding)
         console.print(f"  {_versions(settings)}", soft_wrap=True)
-        _show_notes(settings, findings)
+        for note in _notes(settings, findings):
+            console.print(f"[yellow]![/yellow] {escape(note)}", soft_wrap=True)
     if any(finding.problems for finding in findings):
         raise typer.Exit(FAULT)
 
@@ -97,9 +101,13 @@ def _templates(catalog: Path) -> list[str]:
 
 def _versions(settings: Settings) -> str:
     zones = f"time zones of {ZONE_DATA}, from the tzdata package"
-    if not settings.catalog.is_dir():
-        return zones
-    return f"outcomes name catalog {content_version(settings.catalog)}: {zones}"
+    version = _catalog_version(settings)
+    return f"outcomes name catalog {version}: {zones}" if version else zones
+
+
+def _catalog_version(settings: Settings) -> str:
+    """Return the version that outcomes name; empty if there is no such folder."""
+    return content_version(settings.catalog) if settings.catalog.is_dir() else ""
 
 
 def _accounts(settings: Settings) -> list[str]:
@@ -177,15 +185,15 @@ def _show(finding: Finding) -> None:
         console.print(f"    {problem}", soft_wrap=True, markup=False)
 
 
-def _show_notes(settings: Settings, findings: list[Finding]) -> None:
+def _notes(settings: Settings, findings: list[Finding]) -> Iterator[str]:
     """Say what is no fault, but good to know: channels in use that nobody serves."""
     if any(finding.problems for finding in findings if finding.what in {"catalog", "accounts"}):
         return
     for channel in channels_without_account(settings.catalog, _channels_of_accounts(settings)):
         text = f"no account sends {channel}: its messages end as dead `misconfigured`"
-        console.print(f"[yellow]![/yellow] {text} until {settings.providers} has one", soft_wrap=True)
+        yield f"{text} until {settings.providers} has one"
     for step in silent_steps(settings.catalog, _reports(settings)):
-        console.print(f"[yellow]![/yellow] {step}", soft_wrap=True)
+        yield str(step)
 
 
 def _reports(settings: Settings) -> Mapping[str, Set[Level]]:
