@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import http.client
+import io
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import clickhouse_connect
+import pyarrow.parquet
 import pytest
 from clickhouse_connect.driver.client import Client
 
@@ -135,3 +137,25 @@ def test_a_second_process_on_the_same_data_is_refused(servers: Servers, tmp_path
     second = subprocess.run(argv, capture_output=True, text=True, timeout=60, env=project_env(), check=False)
     assert second.returncode != 0
     assert "already running" in second.stderr
+
+
+@pytest.mark.parametrize("form", ["CSVWithNames", "TabSeparatedWithNamesAndTypes", "JSON", "Parquet"])
+def test_an_answer_of_many_blocks_is_one_in_its_format(client: Client, form: str) -> None:
+    """An answer has one header and one end, however many blocks the engine made."""
+    sql = "SELECT number AS n, {x:String} AS x FROM numbers(200000)"
+    body = client.raw_stream(sql, {"x": "a"}, fmt=form).read()
+    if form == "Parquet":
+        table = pyarrow.parquet.read_table(io.BytesIO(body))
+        assert (table.num_rows, table["n"][-1].as_py(), table["x"][0].as_py()) == (200_000, 199_999, "a")
+    elif form == "JSON":
+        assert len(json.loads(body)["data"]) == 200_000
+    else:
+        heads = 2 if form.endswith("Types") else 1
+        assert len(body.splitlines()) == 200_000 + heads
+
+
+def test_a_query_that_fails_is_refused_whatever_its_format(servers: Servers) -> None:
+    sql = "SELECT throwIf(number = 150000) FROM numbers(200000) FORMAT Parquet SETTINGS max_block_size = 1000"
+    status, text, headers = _ask(servers, query=sql)
+    assert (status, headers["X-ClickHouse-Exception-Code"]) == (500, "395")
+    assert "throwIf" in text

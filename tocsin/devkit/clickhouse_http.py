@@ -15,9 +15,10 @@ from email.parser import BytesParser
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tocsin.devkit.clickhouse_coding import CodingError, decoder
@@ -60,13 +61,13 @@ async def _answer(request: Request, engine: Engine, scratch: Path) -> Response:
         raise EngineError(_unsupported("decompress=1; use Content-Encoding"))
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         arguments |= _form_fields(request.headers["content-type"], await request.body())
-        return await _execute(engine, arguments.get("query", ""), arguments)
+        return await _execute(engine, scratch, arguments.get("query", ""), arguments)
     text = _text(request, arguments.get("query", ""))
     head = await _take(text, _HEAD_BYTES)
     split = split_insert(head.decode("latin-1"))  # one character a byte, whatever the rows hold
     if split and split[0].format != "Values":
         return await _insert(engine, scratch, split[0], head[split[1] :], text, arguments)
-    return await _execute(engine, _utf8(head + await _take(text)), arguments)
+    return await _execute(engine, scratch, _utf8(head + await _take(text)), arguments)
 
 
 async def _text(request: Request, in_url: str) -> AsyncIterator[bytes]:
@@ -103,14 +104,16 @@ async def _insert(
             rows.write(chunk)
         rows.flush()
         head = Insert(_utf8(insert.head.encode("latin-1")), insert.format)
-        return await _execute(engine, head.from_file(Path(rows.name)), arguments)
+        return await _execute(engine, scratch, head.from_file(Path(rows.name)), arguments)
 
 
-async def _execute(engine: Engine, sql: str, arguments: dict[str, str]) -> Response:
+async def _execute(engine: Engine, scratch: Path, sql: str, arguments: dict[str, str]) -> Response:
     """Run one statement; a query is streamed unless the client waits for its end."""
     found = statement(sql, arguments)
     if found.streams and arguments.get("wait_end_of_query") != "1":
         return await _streamed(engine, found)
+    if found.selects and arguments.get("wait_end_of_query") != "1":
+        return await _filed(engine, scratch, found)
     answer = await run_in_threadpool(engine.run, found)
     kind = "read_rows" if found.answers else "written_rows"
     summary = {"X-ClickHouse-Summary": json.dumps({kind: str(answer.rows)})}
@@ -123,6 +126,18 @@ async def _streamed(engine: Engine, found: Statement) -> Response:
     blocks = engine.stream(found)
     first = await run_in_threadpool(next, blocks, b"")
     return StreamingResponse(_guarded(first, blocks, tag), headers={_TAG_HEADER: tag} | _headers(found))
+
+
+async def _filed(engine: Engine, scratch: Path, found: Statement) -> Response:
+    """Send an answer of any size whose blocks do not join: it passes through a file."""
+    with tempfile.NamedTemporaryFile(dir=scratch, delete=False) as file:
+        path = Path(file.name)
+    try:
+        await run_in_threadpool(engine.run, found.to_file(path))
+    except EngineError:
+        path.unlink()
+        raise
+    return FileResponse(path, headers=_headers(found), background=BackgroundTask(path.unlink))
 
 
 def _guarded(first: bytes, blocks: Iterator[bytes], tag: str) -> Iterator[bytes]:

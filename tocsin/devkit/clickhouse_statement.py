@@ -7,7 +7,7 @@ of the transport are ignored, and every other argument is a setting of the query
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 DEFAULT_FORMAT = "TabSeparated"
@@ -35,6 +35,12 @@ _ANSWERS = re.compile(
 )
 _STREAMS = re.compile(rf"{_SPACE}(?:SELECT|WITH)\b", re.IGNORECASE | re.DOTALL)
 _FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*(?:\bSETTINGS\b[^;]*)?;?\s*$", re.IGNORECASE)
+# Formats in which an answer is its blocks one after another. chDB formats each streamed block as an answer of
+# its own: any other format would get a header, or a whole file, for each block.
+_JOINABLE = frozenset(
+    {"CSV", "JSONCompactEachRow", "JSONEachRow", "JSONLines", "NDJSON", "Native", "Null", "RowBinary", "TSV",
+     "TSVRaw", "TabSeparated", "TabSeparatedRaw"}
+)  # fmt: skip
 # chDB removes dropped tables in a background task that never runs: it would wait for ever.
 _SYNC = re.compile(rf"({_SPACE}(?:DROP|DETACH|TRUNCATE)\b.*?)\s+(?:SYNC|NO\s+DELAY)\s*;?\s*$", re.I | re.S)
 
@@ -65,6 +71,11 @@ class Statement:
     @property
     def streams(self) -> bool:
         """Tell whether its rows can be streamed; chDB refuses `SHOW` and its like."""
+        return self.selects and self.answer_format in _JOINABLE
+
+    @property
+    def selects(self) -> bool:
+        """Tell whether it is a query whose answer may be of any size."""
         return _STREAMS.match(self.sql) is not None
 
     @property
@@ -72,6 +83,13 @@ class Statement:
         """Name the format of the answer: the statement's own, or the default."""
         named = _FORMAT.search(self.sql)
         return named[1] if named else self.format
+
+    def to_file(self, path: Path) -> "Statement":
+        """Make a query write its answer to a file."""
+        named = _FORMAT.search(self.sql)
+        query = self.sql[: named.start()] if named else self.sql.rstrip().removesuffix(";")
+        ending = named[0] if named else f"FORMAT {self.format}"
+        return replace(self, sql=f"{query}\nINTO OUTFILE {quote(str(path))} TRUNCATE {ending}")
 
 
 @dataclass(frozen=True)
