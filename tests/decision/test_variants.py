@@ -1,8 +1,10 @@
 """Experiments: the arm of a user in messages and outcomes, what keeps it, and the control group."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import pytest
 
 from tests.decision.gate_world import HOUR, MINUTE, SECOND, World, profile, said, with_preferences
 from tocsin.catalog.compile import compile_tenant
@@ -132,6 +134,50 @@ def test_the_control_group_has_only_people_who_would_have_got_it() -> None:
         ("category_off", "sent"),
         ("category_off", "control"),
     }
+
+
+def _cancelled(world: World, user: str) -> None:
+    world.event("tocsin.cancel", user=user, at=1, data={"cancel_key": "k"})
+
+
+def _merged(world: World, user: str) -> None:
+    world.event("t", user=user, at=1)
+
+
+def _erased(world: World, user: str) -> None:
+    world.profile(None, user=user, at=1)
+
+
+def _gone(world: World, user: str) -> None:
+    world.gate = Gate(catalog(ARMS, "w", on={"type": "other", "when": "data.gone is defined"}), GatePolicy())
+    world.advance(2 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [(_cancelled, "cancelled"), (_merged, "merged"), (_erased, "suppressed"), (_gone, "cancelled")],
+)
+def test_what_is_held_names_its_arm_when_it_ends_early(
+    end: Callable[[World, str], None], status: str
+) -> None:
+    found = catalog(ARMS, delay="1h", cancel_key="data.key", collapse_key="data.key")
+    if status == "merged":
+        found = catalog(ARMS, delay="1h", collapse_key="data.key")
+    world = known(found)
+    for user in USERS:
+        world.event("t", user=user)
+    for user in USERS:
+        end(world, user)
+    ended = {one.user: one.variant for one in world.outcomes if one.status == status and one.notification}
+    assert ended == {user: arm_of(found, user) for user in USERS}
+
+
+def test_a_held_message_names_its_arm_when_it_ends_early() -> None:
+    world = known(catalog(ARMS))
+    (message,) = world.event("t", user=USERS[0]).messages
+    world.retry(message, due=HOUR)
+    step = world.profile(None, user=USERS[0], at=1)
+    assert [(one.reason, one.variant) for one in step.outcomes] == [("erased", message.variant)]
 
 
 def test_a_notification_without_variants_says_nothing_of_them() -> None:

@@ -193,4 +193,5 @@ def _ref(due: DueTimer, held: HeldEvent) -> HoldRef:
         str(held.origin),
         channel=channel or "*",
         attempt=held.hold_count,
+        variant=held.variant,
     )

@@ -155,6 +155,7 @@ class HeldSubject(msgspec.Struct, gc=False):
             catalog_version=self.version,
             attempt=ref.attempt,
             at_ms=self.now_ms,
+            variant=ref.variant,
         )
 
 
@@ -325,6 +326,7 @@ class EventSubject(msgspec.Struct, gc=False):
             cancel_key=self.cancel_id,
             collapse_key=self.collapse_id,
             reason=verdict.reason.value,
+            variant=self.variant.name if self.variant is not None else "",
         )
 
     def payload(self) -> bytes:
@@ -506,6 +508,7 @@ class MessageSubject(msgspec.Struct, gc=False):
             slots=message.slots.at(message.decided_ms) if message.slots else None,
             collapse_key=self.collapse_id,
             reason=verdict.reason.value,
+            variant=message.variant,
         )
 
     def payload(self) -> bytes:

@@ -69,7 +69,8 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     (`tocsin.decision.limit_queue`). There a lower `rank` comes first, and nothing moves beyond `expires_ms`,
     if that is not 0. A receipt of level `unless` or higher makes a later step needless. `digest` has the
     numbers of an open digest. `slots` are those of a message, or of a channel that is held apart.
-    `cancel_key` and `collapse_key` are hashes. `reason` is that of the hold.
+    `cancel_key` and `collapse_key` are hashes. `reason` is that of the hold. `variant` is the arm of an
+    experiment that its user is in.
     """
 
     due_ms: int
@@ -92,6 +93,7 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     cancel_key: bytes = b""
     collapse_key: bytes = b""
     reason: str = ""
+    variant: str = ""
 
 
 def queued_behind(
