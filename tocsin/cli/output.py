@@ -23,9 +23,14 @@ def print_json(value: Mapping[str, Any] | list[Any]) -> None:
 
 
 def print_table(table: Table) -> None:
-    """Print a table; only a terminal's width narrows it."""
-    out = console if console.is_terminal else Console(highlight=False, width=_UNBOUNDED)
-    out.print(table)
+    """Print a table; only a terminal's width narrows it, and elsewhere no line ends in spaces."""
+    if console.is_terminal:
+        console.print(table)
+        return
+    wide = Console(highlight=False, width=_UNBOUNDED)
+    with wide.capture() as printed:
+        wide.print(table)
+    console.print(Text("\n".join(line.rstrip() for line in printed.get().splitlines())), soft_wrap=True)
 
 
 def complain(text: str) -> None:

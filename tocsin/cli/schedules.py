@@ -13,8 +13,8 @@ from tocsin.catalog.loader import load
 from tocsin.catalog.schedules import CompiledSchedule
 from tocsin.cli.output import print_json, print_table
 from tocsin.cli.query import JsonFlag, as_table
-from tocsin.cli.waiting import moment
 from tocsin.decision.recurring import first_after
+from tocsin.model.explanations import moment
 
 Row = dict[str, Any]
 # A hold of the whole notification is over once the notification has an outcome of another status.

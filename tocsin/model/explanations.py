@@ -91,11 +91,16 @@ def _filled(text: str, detail: Mapping[str, Scalar]) -> str:
 
 def _told(name: str, value: Any, clock: str) -> str:
     if name.endswith("_ms") and isinstance(value, int):
-        return _moment(value, clock)
+        return moment(value, clock)
     return _duration(value) if name == "window_s" and isinstance(value, int | float) else str(value)
 
 
-def _moment(at_ms: int, clock: str) -> str:
+def moment(at_ms: int, clock: str = "UTC") -> str:
+    """Write a time, ms since 1970, by the clock of a time zone, which it names; UTC if there is no such zone.
+
+    >>> moment(0, "Asia/Tokyo")
+    '1970-01-01 09:00:00 Asia/Tokyo'
+    """
     known = zone(clock)
     return (
         f"{datetime.fromtimestamp(at_ms / 1_000, known or UTC):%Y-%m-%d %H:%M:%S} {clock if known else 'UTC'}"
