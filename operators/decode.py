@@ -34,10 +34,11 @@ from tocsin.formats.forwarded import (
     tombstone,
 )
 from tocsin.formats.marks import Marks
+from tocsin.formats.replays import read_replay
 from tocsin.formats.subscriptions import decode_subscription, is_copy
 from tocsin.model import ids, topics
 from tocsin.model.broadcast import Order, owner_key
-from tocsin.model.event import Event, Origin
+from tocsin.model.event import Event, Origin, Replay
 from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.rfc3339 import LATEST_MS
@@ -379,8 +380,8 @@ class Decoder:
         raise _ForTopic(event)
 
     def _check_age(self, event: Event) -> None:
-        """Refuse an event that is too old by the wall clock, whatever its record's timestamp says."""
-        if event.time_ms < self._oldest_ms:
+        """Refuse an event that is too old by the wall clock, unless it is replayed."""
+        if event.time_ms < self._oldest_ms and event.replay is None:
             text = (
                 f"time: more than {self._policy.limits.max_past_s} s ago; its producer wrote it late, or set"
                 " the record's timestamp to the event's time: raise TOCSIN_MAX_PAST_S to accept it"
@@ -428,6 +429,8 @@ class Decoder:
             received_ms=raw.timestamp_ms,
             detail={"error": str(error)},
         )
+        if replay := _replay_of(raw):
+            outcome = msgspec.structs.replace(outcome, replay=replay.id, replay_of=str(replay.origin))
         # A declared topic may have more partitions than ours.
         partition = raw.partition % self._policy.partitions
         letter = codec.dead_letter(raw, "decode", error.reason, str(error))
@@ -435,6 +438,14 @@ class Decoder:
             msgspec.structs.replace(letter, partition=partition),
             OutRecord(topics.OUTCOMES, partition, raw.key, msgspec.json.encode(outcome)),
         ]
+
+
+def _replay_of(raw: RawRecord) -> Replay | None:
+    """Return what makes a record that cannot be decoded a replay; None where its mark is wrong, too."""
+    try:
+        return read_replay(raw.headers)
+    except DecodeError:
+        return None
 
 
 def _for_owner(event: Event) -> tuple[str, Item]:

@@ -12,7 +12,7 @@ from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.delivery import records
 from tocsin.delivery.records import ProviderCall
 from tocsin.formats.forwarded import rewritten
-from tocsin.model.event import Event, Origin, Recipient
+from tocsin.model.event import Event, Origin, Recipient, Replay
 from tocsin.model.message import Message, Retry
 from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.profile import Device, Preferences, Profile
@@ -82,6 +82,7 @@ class World:
         expires: int | None = None,
         bulk: bool = False,
         origin: Origin | None = None,
+        replay: Replay | None = None,
     ) -> Decision:
         """Decide an event at `at`; its own time is the same unless given."""
         self.advance(at)
@@ -100,6 +101,7 @@ class World:
             send_at_ms=None if send_at is None else NOON + send_at,
             expires_ms=None if expires is None else NOON + expires,
             bulk=bulk,
+            replay=replay,
         )
         return self.apply(user, self.gate.on_event(self.record(user), event, NOON + at, rewritten(event)))
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tocsin.delivery.claim import Claim, ClaimResult, Output
+from tocsin.delivery.claim import Claim, ClaimResult, Output, is_sent
 from tocsin.model.message import Message
 
 _KNOWN = re.compile(r"(\d+)(?:/(\d+))?")
@@ -47,7 +47,12 @@ class MemoryLedger:
         await asyncio.sleep(0)
         now = self.store.entries.get(message.message_id)
         if now is None:
-            return self._begin(message, ClaimResult.FRESH, None, unknown=False, only_look=only_look)
+            first = self.store.entries.get(message.unless_sent) if message.unless_sent else None
+            if first is not None and _is_taken(first):
+                return Claim(ClaimResult.DONE, 1)
+            unknown = first is not None and first.unknown
+            result = ClaimResult.CONTINUE if unknown else ClaimResult.FRESH
+            return self._begin(message, result, None, unknown=unknown, only_look=only_look)
         admission, left_open = _admission_of(message), now.state == "C" and now.owner != self._owner
         same = admission == now.admission
         if now.state == "D" or (now.state == "H" and same):
@@ -81,6 +86,9 @@ class MemoryLedger:
         self, message: Message, attempt: int, outputs: Sequence[Output], *, returned: bool, unknown: bool
     ) -> None:
         """See `SendLedger.finish`."""
+        if message.unless_sent and is_sent(outputs):
+            nothing = Entry("D", False, self._owner, _admission_of(message), 1)
+            self.store.entries[message.unless_sent] = nothing
         await self._write("H" if returned else "D", message, attempt, outputs, unknown)
 
     async def close(self) -> None:
@@ -104,6 +112,13 @@ class MemoryLedger:
         erased_ms = int(found[2] or -1)
         again = message.decided_ms == erased_ms and message.profile_version > 0
         return message.decided_ms < erased_ms or again
+
+
+def _is_taken(first: Entry) -> bool:
+    if first.state != "D":
+        return first.state in {"C", "W"}
+    told = any(b'"reason":"already_sent"' in value for _, value, _ in first.outputs)
+    return not first.outputs or is_sent(first.outputs) or told
 
 
 def _admission_of(message: Message) -> tuple[int, int]:

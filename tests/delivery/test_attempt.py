@@ -34,6 +34,7 @@ from tocsin.errors import (
     Transient,
     Unknown,
 )
+from tocsin.model.message import Slots
 from tocsin.model.outcome import Outcome
 from tocsin.model.statuses import Reason
 from tocsin.providers.base import Receipt
@@ -205,3 +206,15 @@ def test_whatever_is_answered_a_message_ends_once_and_a_restart_resumes_it(
             assert step.write in (Write.END, Write.RETURN)
             return
         assert step.write is Write.ATTEMPT
+
+
+def test_what_a_replay_finds_sent_is_suppressed_and_gives_its_slots_back() -> None:
+    """The ledger is done with it and has no outputs: another generation of the message was sent."""
+    slotted = message(slots=Slots(1, 1), replay="r1", replay_of="events/0/7")
+    step = transition(
+        POLICY, AttemptState(record(slotted, 0), slotted, 1), Claimed(Claim(ClaimResult.DONE, 1), NOW_MS)
+    )
+    assert lines(step) == [("suppressed", "already_sent", 1)]
+    assert (step.then, step.write, kinds(step)) == (Then.FINISHED, Write.END, "oc")
+    line = msgspec.json.decode(step.outputs[0][1], type=Outcome)
+    assert (line.replay, line.replay_of) == ("r1", "events/0/7")

@@ -188,3 +188,58 @@ async def test_passes_compare_like_numbers(world: World) -> None:
         small, large = message(number=number, decided_ms=low), message(number=number, decided_ms=high)
         assert await later(small, large)
         assert not await later(large, small)
+
+
+SENT: Output = ("o", b'{"status":"sent"}', ())
+DEAD: Output = ("o", b'{"status":"dead","reason":"render_error"}', ())
+
+
+def replayed(number: int = 2) -> Message:
+    return message(number=number, unless_sent=message().message_id)
+
+
+async def test_a_replay_of_what_was_sent_is_done_before_it_begins(world: World) -> None:
+    ledger = world.open()
+    await ledger.finish(message(), 1, [SENT], returned=False, unknown=False)
+    assert await ledger.claim(replayed()) == Claim(ClaimResult.DONE, 1)
+
+
+@pytest.mark.parametrize("outputs", [[DEAD], [LINE, LETTER]])
+async def test_a_replay_of_what_is_dead_is_claimed(world: World, outputs: list[Output]) -> None:
+    ledger = world.open()
+    await ledger.finish(message(), 3, outputs, returned=False, unknown=False)
+    assert await ledger.claim(replayed()) == Claim(ClaimResult.FRESH, 1)
+
+
+async def test_a_replay_of_what_is_being_sent_is_done(world: World) -> None:
+    await world.open(FIRST).claim(message())
+    assert await world.open(SECOND).claim(replayed()) == Claim(ClaimResult.DONE, 1)
+
+
+async def test_a_replay_of_what_returned_to_the_gate_is_claimed(world: World) -> None:
+    ledger = world.open()
+    await ledger.finish(message(), 2, [LINE], returned=True, unknown=False)
+    assert (await ledger.claim(replayed())).result is ClaimResult.FRESH
+
+
+async def test_a_replay_of_what_nobody_knows_the_end_of_says_so(world: World) -> None:
+    ledger = world.open()
+    await ledger.finish(message(), 2, [DEAD], returned=False, unknown=True)
+    assert await ledger.claim(replayed()) == Claim(ClaimResult.CONTINUE, 1, unknown=True)
+
+
+async def test_once_a_replay_is_sent_neither_the_first_nor_another_replay_is(world: World) -> None:
+    ledger = world.open()
+    await ledger.finish(message(), 2, [DEAD], returned=False, unknown=False)
+    await ledger.claim(replayed())
+    await ledger.finish(replayed(), 1, [SENT], returned=False, unknown=False)
+    assert await ledger.claim(replayed(3)) == Claim(ClaimResult.DONE, 1)
+    assert (await ledger.claim(message())).outputs == ()
+    assert (await ledger.claim(replayed())).outputs == (SENT,), "the replay itself says the same again"
+
+
+async def test_what_ended_as_already_sent_counts_as_sent(world: World) -> None:
+    ledger = world.open()
+    told: Output = ("o", b'{"status":"suppressed","reason":"already_sent"}', ())
+    await ledger.finish(message(), 1, [told], returned=False, unknown=False)
+    assert (await ledger.claim(replayed())).result is ClaimResult.DONE

@@ -28,6 +28,8 @@ NOT_OF_THE_GATE = {
     "broadcast": "a broadcast that is under way",
     "paused": "a broadcast that was paused",
     "missed": "an occurrence of a schedule",
+    "replayed": "a replay returned a message; outcomes do not say it",
+    "already_sent": "delivery ends a replay of what was sent",
     "sent": "an attempt of delivery",
     "retrying": "an attempt of delivery",
     "render_error": "delivery renders",

@@ -165,7 +165,7 @@ def _escalate(
 
 
 def _readmit(decision: Decision, evaluation: Evaluation, subject: MessageSubject) -> None:
-    """Send a returned message again.
+    """Send a returned message again. A replay of one is a message of its own, with an outcome of its own.
 
     The version is noted again where the ledger called a message stale that was not: when a user was erased
     and came back, the ledger still has the erasure.
@@ -177,6 +177,8 @@ def _readmit(decision: Decision, evaluation: Evaluation, subject: MessageSubject
     if retry.reason == Reason.STALE_PROFILE and retry.message.profile_version >= version:
         decision.profile_version = version
     send_by_ms = closes_at(channel, recipient.timezone, subject.now_ms)
+    if retry.reason == Reason.REPLAYED:
+        decision.outcomes.append(subject.outcome(Status.ADMITTED, Reason.NONE))
     decision.messages.append(subject.readmitted(recipient, point, send_by_ms))
 
 

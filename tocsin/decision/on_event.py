@@ -9,7 +9,7 @@ from typing import TypeAlias
 from tocsin.catalog.expressions import ExpressionError
 from tocsin.catalog.loader import Candidates
 from tocsin.catalog.matching import Match, choose
-from tocsin.decision import cancelling, dedup, waiting
+from tocsin.decision import cancelling, dedup, replaying, waiting
 from tocsin.decision.asked_time import asked_time
 from tocsin.decision.context import EMPTY_SCOPE, DecisionContext
 from tocsin.decision.decider import dead_letter, decide, finish
@@ -54,6 +54,8 @@ def on_event(
         record = UserRecord()
     elif record.seen and (
         first := dedup.original(record.seen, key, event.time_ms, window_ms, now_ms, record.declared)
+        if event.replay is None
+        else replaying.original(record, event, event.replay, window_ms, now_ms)
     ):
         decision = Decision(record)
         _duplicate(context, decision, event, now_ms, first)
@@ -67,7 +69,7 @@ def on_event(
         accepted = waiting.wait(decision, record, _whole(context, event, now_ms), raw, policy)
     else:
         accepted = _decide_all(context, decision, record, recipient, event, raw, candidates, now_ms)
-    if accepted:
+    if accepted and event.replay is None:
         record.seen = dedup.remember(
             record.seen,
             key,
@@ -77,6 +79,11 @@ def on_event(
             event.origin,
             policy.dedup_max,
             record.naming(event.origin),
+        )
+    elif accepted and event.replay is not None:
+        keep_ms = window_ms + policy.late_ms
+        record.seen = replaying.remember(
+            record, event, event.replay, window_ms, keep_ms, now_ms, policy.dedup_max
         )
     return settled(decision, record)
 

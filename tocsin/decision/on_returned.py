@@ -1,5 +1,7 @@
 """Decides a message that delivery returned: it failed for now, or was decided on an older profile.
 
+A message that is replayed comes the same way.
+
 Each goes through the same rules as a new notification, at stage `RETURNED`. It was admitted and counted, so
 no limit is asked and no dedup key is looked up; preferences, blocks and quiet hours are those of now.
 """
@@ -15,7 +17,7 @@ from tocsin.decision.policy import GatePolicy
 from tocsin.decision.recipient import Recipient, contact_point, for_returned
 from tocsin.decision.slots import unsent_message
 from tocsin.decision.subjects import MessageSubject
-from tocsin.decision.timers import DueTimer, HeldMessage, decode_payload
+from tocsin.decision.timers import DueTimer, HeldMessage, TimerKind, decode_payload
 from tocsin.decision.user_state import UserRecord
 from tocsin.decision.verdict import Cancel, Suppress
 from tocsin.model.message import Message, Retry
@@ -74,6 +76,8 @@ def _decide(
     subject = MessageSubject(retry, now_ms, context.version_of(message.tenant), held.round)
     if recipient is None:
         return finish(decision, subject, Suppress(Reason.ERASED))
+    if message.unless_sent and f"{TimerKind.MESSAGE.value}{message.unless_sent}" in record.holds:
+        return finish(decision, subject, Suppress(Reason.ALREADY_SENT, {"original": message.unless_sent}))
     if message.tenant in context.faulty:
         return hold_message(decision, record, subject)
     notification = context.catalog.notification(message.tenant, message.notification)

@@ -13,13 +13,13 @@ from tocsin.catalog.compile import CompiledChannel
 from tocsin.catalog.matching import Match
 from tocsin.catalog.scalars import Priority
 from tocsin.catalog.variants import CompiledVariant, draw
-from tocsin.decision import dedup
+from tocsin.decision import dedup, replaying
 from tocsin.decision import recipient as recipients
 from tocsin.decision.recipient import Recipient
 from tocsin.decision.timers import HeldDigest, HeldMessage, TimerKind, encode_event, encode_message
 from tocsin.decision.user_state import ContactPoint, HoldRef
 from tocsin.decision.verdict import Detail, Hold
-from tocsin.model.event import Event
+from tocsin.model.event import Event, Replay
 from tocsin.model.ids import hash_of, message_id, notification_id, outcome_id, target_id
 from tocsin.model.message import Message, Retry, Slots
 from tocsin.model.outcome import Outcome
@@ -93,7 +93,7 @@ class WholeEvent(msgspec.Struct, gc=False):
     ) -> Outcome:
         """Write an outcome about the event."""
         event, origin, nid = self.event, str(self.event.origin), self.notification_id
-        return Outcome(
+        written = Outcome(
             outcome_id=outcome_id(nid or origin, str(status), self.attempt),
             status=str(status),
             tenant=event.tenant,
@@ -111,6 +111,7 @@ class WholeEvent(msgspec.Struct, gc=False):
             at_ms=self.now_ms,
             received_ms=event.received_ms,
         )
+        return written if event.replay is None else _replayed(written, event.replay)
 
 
 class HeldSubject(msgspec.Struct, gc=False):
@@ -156,6 +157,8 @@ class HeldSubject(msgspec.Struct, gc=False):
             attempt=ref.attempt,
             at_ms=self.now_ms,
             variant=ref.variant,
+            replay=ref.replay,
+            replay_of=ref.replay_of,
         )
 
 
@@ -290,13 +293,17 @@ class EventSubject(msgspec.Struct, gc=False):
         key, name, count = point.key, channel.name, str(self.hold_count)
         mid = hash_of(f"1:m32:{self.notification_id}{channel.spelled}{len(key)}:{key}1:0")
         oid = hash_of(f"1:o32:{mid}8:admitted{len(count)}:{count}")
-        return replace(
+        message = replace(
             self._message or self._common_message(to, expires_ms),
             message_id=mid,
             channel=name,
             target=recipients.target(point, self.event.user),
             slots=slots,
-        ), replace(
+        )
+        if (replay := self.event.replay) is not None:
+            alone = self.digest is None or self.digest.plain
+            message = replaying.guarded(message, key, self.event, replay, alone=alone)
+        return message, replace(
             self._outcome or self._common_outcome(),
             outcome_id=oid,
             message_id=mid,
@@ -307,7 +314,7 @@ class EventSubject(msgspec.Struct, gc=False):
 
     def hold_ref(self, due_ms: int, verdict: Hold, expires_ms: int, *, spare: bool = False) -> HoldRef:
         """Describe it for the user's record."""
-        notification = self.match.notification
+        notification, replay = self.match.notification, self.event.replay
         return HoldRef(
             due_ms=due_ms,
             notification_id=self.notification_id,
@@ -327,6 +334,8 @@ class EventSubject(msgspec.Struct, gc=False):
             collapse_key=self.collapse_id,
             reason=verdict.reason.value,
             variant=self.variant.name if self.variant is not None else "",
+            replay=replay.id if replay is not None else "",
+            replay_of=str(replay.origin) if replay is not None else "",
         )
 
     def payload(self) -> bytes:
@@ -360,6 +369,8 @@ class EventSubject(msgspec.Struct, gc=False):
         if self.digest is not None and not self.digest.plain:
             template = (self.variant or match.notification).digest_template
             common = self._message = replace(common, template=template, digest=True)
+        if (replay := event.replay) is not None:
+            common = self._message = replace(common, replay=replay.id, replay_of=str(replay.origin))
         return common
 
     def _common_outcome(self) -> Outcome:
@@ -380,6 +391,8 @@ class EventSubject(msgspec.Struct, gc=False):
         )
         if self.faults:
             common = self._outcome = replace(common, detail=self._detail({}))
+        if event.replay is not None:
+            common = self._outcome = _replayed(common, event.replay)
         return common
 
     def _detail(self, detail: Detail) -> Detail:
@@ -470,6 +483,8 @@ class MessageSubject(msgspec.Struct, gc=False):
             catalog_version=self.version,
             attempt=message.attempt,
             generation=message.generation,
+            replay=message.replay,
+            replay_of=message.replay_of,
         )
 
     def readmitted(self, to: Recipient, point: ContactPoint, send_by_ms: int = 0) -> Message:
@@ -509,8 +524,16 @@ class MessageSubject(msgspec.Struct, gc=False):
             collapse_key=self.collapse_id,
             reason=verdict.reason.value,
             variant=message.variant,
+            replay=message.replay,
+            replay_of=message.replay_of,
         )
 
     def payload(self) -> bytes:
         """Encode it for the store."""
         return encode_message(HeldMessage(self.retry, self.hold_count + 1))
+
+
+def _replayed(outcome: Outcome, replay: Replay) -> Outcome:
+    return replace(
+        outcome, replay=replay.id, replay_of=str(replay.origin), generation=1 if replay.force else 0
+    )

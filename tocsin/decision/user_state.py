@@ -70,7 +70,7 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     if that is not 0. A receipt of level `unless` or higher makes a later step needless. `digest` has the
     numbers of an open digest. `slots` are those of a message, or of a channel that is held apart.
     `cancel_key` and `collapse_key` are hashes. `reason` is that of the hold. `variant` is the arm of an
-    experiment that its user is in.
+    experiment that its user is in. `replay` and `replay_of` are those of its outcomes.
     """
 
     due_ms: int
@@ -94,6 +94,8 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     collapse_key: bytes = b""
     reason: str = ""
     variant: str = ""
+    replay: str = ""
+    replay_of: str = ""
 
 
 def queued_behind(

@@ -7,6 +7,7 @@ message goes on, and what the call said of the account. `tocsin.delivery.executo
 | event | case | what follows |
 |---|---|---|
 | Claimed | ended before | emit the same outputs again |
+| Claimed | sent by a replay, or a replay of what was sent | suppressed |
 | Claimed | left open by a crash | next attempt, or dead as `unknown` |
 | Claimed | the profile is newer | return to gate |
 | Claimed | expired | expired |
@@ -191,6 +192,8 @@ def _adopt(state: AttemptState, claim: Claim) -> tuple[AttemptState, tuple[Outpu
 
 def _claimed(policy: AttemptPolicy, state: AttemptState, event: Claimed) -> Transition:
     result = event.claim.result
+    if result is ClaimResult.DONE and not event.claim.outputs:
+        return _already_sent(state, ProviderCall(event.now_ms))
     if result in (ClaimResult.DONE, ClaimResult.OLD):
         return Transition(state, Then.FINISHED)
     if result is ClaimResult.OPEN:
@@ -206,6 +209,11 @@ def _claimed(policy: AttemptPolicy, state: AttemptState, event: Claimed) -> Tran
     if event.fault is not None:
         return _dead_letter(state, *event.fault, ProviderCall(event.now_ms))
     return Transition(state, Then.CALL)
+
+
+def _already_sent(state: AttemptState, call: ProviderCall) -> Transition:
+    line = _outcome(state, Status.SUPPRESSED, Reason.ALREADY_SENT, call)
+    return _end(state, line, *_failed(state, Reason.ALREADY_SENT, call))
 
 
 def _expired(state: AttemptState, call: ProviderCall) -> Transition:

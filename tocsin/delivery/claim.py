@@ -10,6 +10,11 @@ Output = tuple[str, bytes, tuple[tuple[str, bytes], ...]]
 """One thing a message put out, as its operator wrote it: kind, value, headers. Free of addresses."""
 
 
+def is_sent(outputs: Sequence[Output]) -> bool:
+    """Return whether a message's outputs say that it was sent."""
+    return any(kind == "o" and b'"status":"sent"' in value for kind, value, _ in outputs)
+
+
 class ClaimResult(Enum):
     """What a claim found."""
 
@@ -26,8 +31,9 @@ class Claim(NamedTuple):
 
     Attributes:
         result: FRESH and CONTINUE are claimed now; OPEN was left by another incarnation and may have been
-            sent; DONE has ended with these outputs; OLD is an earlier pass, all of whose outputs are out;
-            STALE was not claimed since the profile is newer than the message.
+            sent; DONE has ended with these outputs, or without any because a replay of it, or what it
+            replays, was sent; OLD is an earlier pass, all of whose outputs are out; STALE was not claimed
+            since the profile is newer than the message.
         attempt: number of the attempt to make (OPEN: of the one left open).
         outputs: what the pass put out so far (DONE: all of it).
         unknown: an earlier attempt may have been sent.

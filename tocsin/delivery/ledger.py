@@ -11,6 +11,10 @@ ended, a later pass goes on. A `C` of another incarnation was open at a crash: i
 Beside a user stands the profile's version, or `<version>/<ms>` once the user was erased: what was decided
 before that moment is stale too, whatever a later profile's version (`tocsin.delivery.versions` writes them).
 
+A replay names the message that must not have been sent (`Message.unless_sent`). The claim looks at it in the
+same round trip: if it was sent, or is just being sent, the replay is done before it began. A replay that is
+sent leaves `D` without outputs at that message, so that neither it nor another replay sends it once more.
+
 Calls are gathered for about a millisecond and go out as one script call on one connection.
 """
 
@@ -25,7 +29,7 @@ import msgspec
 import redis.asyncio
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from tocsin.delivery.claim import Claim, ClaimResult, Output
+from tocsin.delivery.claim import Claim, ClaimResult, Output, is_sent
 from tocsin.delivery.redis_client import open_client
 from tocsin.model.message import Message
 
@@ -36,9 +40,9 @@ _HEADER = 2 + _OWNER + _PASS  # state, unknown flag, owner, pass; then the body 
 
 # One argument for all operations keeps the client's packing small (measured: 28 of 100 us a message), at the
 # price of keys that are not declared: one Redis, not a cluster. ARGV: owner, ttl_s, operations in MessagePack
-# (Lua's reader knows no binary type), their values end to end.
+# (Lua's reader knows no binary type), their values end to end, a body without outputs (three bytes).
 _SCRIPT = """
-local owner, ttl = ARGV[1], ARGV[2]
+local owner, ttl, NOTHING = ARGV[1], ARGV[2], ARGV[5]
 local function is_stale(known, version, decided)
   local newest, erased = string.match(known, '^(%d+)/?(%d*)$')
   if not newest then return true end
@@ -46,7 +50,14 @@ local function is_stale(known, version, decided)
   erased = tonumber(erased) or -1
   return decided < erased or (decided == erased and version > 0)
 end
-local function claim(key, version_key, mode, pass, version, body)
+local function is_taken(first)
+  local state = string.sub(first, 1, 1)
+  if state == 'C' or state == 'W' then return true end
+  if state ~= 'D' then return false end
+  return #first == 41 or string.find(first, '"status":"sent"', 39, true)
+    or string.find(first, '"reason":"already_sent"', 39, true)
+end
+local function claim(key, version_key, mode, pass, version, body, first_key)
   local now = redis.call('GET', key)
   local state, flag, same = '', '0', false
   if now then
@@ -59,6 +70,10 @@ local function claim(key, version_key, mode, pass, version, body)
       if same then return 'U' .. now end
       flag = '1'
     end
+  elseif first_key ~= '' then
+    local first = redis.call('GET', first_key)
+    if first and is_taken(first) then return 'DD0' .. owner .. pass .. NOTHING end
+    if first then flag = string.sub(first, 2, 2) end
   end
   local known = redis.call('GET', version_key)
   if known and is_stale(known, version, tonumber(string.sub(pass, 5), 16)) then
@@ -66,18 +81,18 @@ local function claim(key, version_key, mode, pass, version, body)
   end
   local value = flag .. owner .. pass .. (same and string.sub(now, 39) or body)
   if mode == 'claim' then redis.call('SET', key, 'C' .. value, 'EX', ttl) end
-  return now and ('W' .. 'C' .. value) or 'F'
+  return (now or flag == '1') and ('W' .. 'C' .. value) or 'F'
 end
 local replies, at = {}, 1
 for i, call in ipairs(cmsgpack.unpack(ARGV[3])) do
-  local kind, key, version_key, pass, version, length = unpack(call)
+  local kind, key, version_key, pass, version, length, first_key = unpack(call)
   local value = string.sub(ARGV[4], at, at + length - 1)
   at = at + length
   if kind == 'write' then
     redis.call('SET', key, value, 'EX', ttl)
     replies[i] = ''
   else
-    replies[i] = claim(key, version_key, kind, pass, version, value)
+    replies[i] = claim(key, version_key, kind, pass, version, value, first_key)
   end
 end
 return replies
@@ -114,8 +129,11 @@ class LedgerPolicy(msgspec.Struct, frozen=True):
     catch_up: int = 100_000
 
 
-_Args = tuple[str, str, str, str, int, int]
-"""Kind, key, version key, pass, version, length of the value. A write needs no version key and no pass."""
+_Args = tuple[str, str, str, str, int, int, str]
+"""Kind, key, version key, pass, version, length of the value, key of what must not have been sent.
+
+A write needs a key and a length only.
+"""
 
 
 class _Call(NamedTuple):
@@ -170,7 +188,8 @@ class Ledger:
         profile = f"{self._version_key}{message.tenant}/{message.user}"
         kind, admission = "look" if only_look else "claim", _pass_of(message)
         first, key = _first_body(message.attempt), self._key + message.message_id
-        args = (kind, key, profile, admission, message.profile_version, len(first))
+        before = self._key + message.unless_sent if message.unless_sent else ""
+        args = (kind, key, profile, admission, message.profile_version, len(first), before)
         return _read_claim(await self._call(args, first), message.attempt)
 
     async def record(
@@ -183,6 +202,8 @@ class Ledger:
         self, message: Message, attempt: int, outputs: Sequence[Output], *, returned: bool, unknown: bool
     ) -> None:
         """Write the end: of the message, or of this pass if it returned to the gate."""
+        if message.unless_sent and is_sent(outputs):
+            self._write("D", message, _Body(1), unknown=False, key=message.unless_sent)
         await self._write("H" if returned else "D", message, _Body(attempt, tuple(outputs)), unknown)
 
     async def close(self) -> None:
@@ -191,10 +212,14 @@ class Ledger:
             self._flusher.cancel()
         await self._client.aclose()
 
-    def _write(self, state: str, message: Message, body: _Body, unknown: bool) -> "asyncio.Future[bytes]":
+    def _write(
+        self, state: str, message: Message, body: _Body, unknown: bool, key: str = ""
+    ) -> "asyncio.Future[bytes]":
         header = f"{state}{int(unknown)}{self._owner}{_pass_of(message)}"
         value = header.encode() + _encode(body)
-        return self._call(("write", self._key + message.message_id, "", "", 0, len(value)), value)
+        return self._call(
+            ("write", self._key + (key or message.message_id), "", "", 0, len(value), ""), value
+        )
 
     def _call(self, args: _Args, value: bytes) -> "asyncio.Future[bytes]":
         loop = asyncio.get_running_loop()
@@ -247,7 +272,7 @@ class Ledger:
             self._sha = await self._client.script_load(_SCRIPT)
         try:
             replies: list[bytes] = await self._client.evalsha(
-                self._sha, 0, self._owner, self._policy.ttl_s, calls, values
+                self._sha, 0, self._owner, self._policy.ttl_s, calls, values, _first_body(1)
             )
         except NoScriptError:  # Redis was restarted or flushed its scripts
             self._sha = ""

@@ -91,6 +91,8 @@ def outcome(
         received_ms=message.received_ms,
         latency_ms=max(0, call.at_ms - message.received_ms),
         provider_ms=call.provider_ms,
+        replay=message.replay,
+        replay_of=message.replay_of,
     )
     return _OUTCOME, _encode(line), ()
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from tocsin.errors import DecodeError
 from tocsin.formats import broadcasts
+from tocsin.formats.replays import read_replay
 from tocsin.formats.shapes import MAX_TEXT, has_control, is_email, is_phone
 from tocsin.model import topics
 from tocsin.model.event import Event, Origin, Recipient
@@ -112,19 +113,23 @@ def decode_event(raw: RawRecord, limits: EventLimits, tenant: str = "default") -
 
     Args:
         raw: the record; headers decide between binary and structured mode, structured without headers.
-        limits: sizes and times that are accepted.
+        limits: sizes and times that are accepted; a replay may be of any time.
         tenant: the tenant of events that name none.
 
     Raises:
         DecodeError: with the reason; the text names field, place and cure and holds no content.
     """
     value = plain_value(raw, limits)
+    replay = read_replay(raw.headers) if raw.headers else None
+    if replay is not None:
+        limits = limits._replace(check_time=False)
     try:
         envelope = _from_headers(raw, value) if raw.headers else _structured(value)
         parsed = None if envelope.data is _NO_DATA else _parsed(envelope)
         if len(value) > SHALLOW_BYTES and is_deep(bytes(envelope.data), parsed):
             _refuse("data", f"nested more than {_MAX_DEPTH} deep")
-        return _event(raw, envelope, limits, tenant)
+        event = _event(raw, envelope, limits, tenant)
+        return event if replay is None else replace(event, replay=replay)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise (framed(value) or decode_error(error, _CURES)) from error
 

@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tocsin.formats.cloudevents import STRUCTURED
+from tocsin.formats.replays import replay_header
 from tocsin.model import topics
 from tocsin.model.event import Broadcast, Event, Origin, Recipient
 from tocsin.model.raw import OutRecord, RawRecord
@@ -137,7 +138,8 @@ def rewritten(event: Event) -> RawRecord:
     topic, partition, offset = event.origin.topic, event.origin.partition, event.origin.offset
     topic = topics.BULK if event.bulk else topic
     key = f"{event.tenant}/{event.user or event.topic}".encode()
-    return RawRecord(topic, partition, offset, event.received_ms, key, value, ())
+    headers = () if event.replay is None else (replay_header(event.replay),)
+    return RawRecord(topic, partition, offset, event.received_ms, key, value, headers)
 
 
 def _extensions(broadcast: Broadcast) -> tuple[Any, ...]:

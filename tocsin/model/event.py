@@ -47,6 +47,20 @@ class Broadcast(msgspec.Struct, frozen=True, array_like=True, gc=False):
     skip_late: bool = False
 
 
+class Replay(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What makes an event a replay (`tocsin replay`).
+
+    Attributes:
+        id: id of the replay.
+        force: whether it is sent again knowingly; otherwise what was sent before is not sent twice.
+        origin: where the first record of the event was read.
+    """
+
+    id: str
+    force: bool
+    origin: Origin
+
+
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One CloudEvent, validated.
 
@@ -74,3 +88,4 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     topic: str = ""
     fanned_out: str = ""
     broadcast: Broadcast | None = None
+    replay: Replay | None = None

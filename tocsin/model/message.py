@@ -54,6 +54,9 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
         variant: the arm of an experiment that its user is in; empty where there is none.
         send_by_ms: when the hours end in which its channel may be used. From then on it is not handed to a
             provider, but returns to the gate; 0 where the channel may be used at any time.
+        replay: id of the replay that it is part of; empty the first time.
+        replay_of: what was replayed: the origin of the event's first record, or the id of the first message.
+        unless_sent: id of the message that must not have been sent; empty where it is sent in any case.
     """
 
     message_id: str
@@ -86,13 +89,16 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
     slots: Slots | None = None
     variant: str = ""
     send_by_ms: int = 0
+    replay: str = ""
+    replay_of: str = ""
+    unless_sent: str = ""
 
 
 class Retry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A message returned to the gate (`tocsin.retries`), to be decided again at `due_ms`.
 
-    `reason` is `stale_profile` (decide again now), `send_window` (its `send_by_ms` is over), or that of the
-    failed attempt. `message.attempt` is already the number of the attempt to come.
+    `reason` is `stale_profile` or `replayed` (decide again now), `send_window` (its `send_by_ms` is over), or
+    that of the failed attempt. `message.attempt` is already the number of the attempt to come.
     """
 
     message: Message

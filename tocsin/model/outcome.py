@@ -24,6 +24,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
         provider_ms: how long the provider took; -1 without a call.
         rule: the name of the rule that objected (`docs/rules.md`); empty where none did.
         variant: the arm of an experiment that the user is in; empty where there is none.
+        replay: id of the replay that it is part of; empty the first time.
+        replay_of: what was replayed: the origin of an event's first record, or the id of the first message.
     """
 
     outcome_id: str
@@ -57,6 +59,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
     provider_ms: int = -1
     rule: str = ""
     variant: str = ""
+    replay: str = ""
+    replay_of: str = ""
 
 
 class ReceiptEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):

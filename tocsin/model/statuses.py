@@ -77,6 +77,7 @@ class Reason(StrEnum):
     HOLDOUT = "holdout"
     CANCEL_APPLIED = "cancel_applied"
     NOTHING_TO_CANCEL = "nothing_to_cancel"
+    ALREADY_SENT = "already_sent"
     # merged
     COLLAPSED = "collapsed"
     # held
@@ -120,6 +121,7 @@ class Reason(StrEnum):
     MISCONFIGURED = "misconfigured"
     OUT_OF_ATTEMPTS = "out_of_attempts"
     STALE_PROFILE = "stale_profile"
+    REPLAYED = "replayed"
     # sent
     RESENT_AFTER_UNKNOWN = "resent_after_unknown"
 
@@ -140,6 +142,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.MISSED: "An occurrence of the schedule was missed; the detail names the one that came instead.",
     Reason.CANCEL_APPLIED: "The event cancelled what was held; the detail says how many notifications.",
     Reason.NOTHING_TO_CANCEL: "The event names nothing that is held.",
+    Reason.ALREADY_SENT: "A replay found that it was sent before, or is on its way.",
     Reason.SEEN: "The user has seen it on another channel; the detail names the receipt.",
     Reason.HOLDOUT: "The user is in the control group of an experiment; the variant names it.",
     Reason.TENANT_INACTIVE: "The tenant is inactive: nothing is sent for it.",
@@ -180,5 +183,6 @@ SENTENCES: dict[Reason, str] = {
     Reason.MISCONFIGURED: "No account can send it: none is set up, or its key, sender or rights are wrong.",
     Reason.OUT_OF_ATTEMPTS: "Every attempt failed.",
     Reason.STALE_PROFILE: "The user's profile changed while it waited; the gate decides again.",
+    Reason.REPLAYED: "A replay returned it; the gate decides again.",
     Reason.RESENT_AFTER_UNKNOWN: "An earlier attempt got no answer; it was sent again, perhaps twice.",
 }

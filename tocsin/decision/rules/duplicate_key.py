@@ -3,7 +3,7 @@
 `tocsin.decision.decider` remembers the key of everything else, whatever the other rules say about it.
 """
 
-from tocsin.decision import dedup
+from tocsin.decision import dedup, replaying
 from tocsin.decision.evaluation import Evaluation
 from tocsin.decision.subjects import EventSubject
 from tocsin.decision.verdict import PASS, Suppress, Verdict
@@ -11,11 +11,16 @@ from tocsin.model.statuses import Reason
 
 
 def duplicate_key(evaluation: Evaluation) -> Verdict:
-    """Suppress a notification whose key came before; the detail names the origin of the first."""
+    """Suppress a notification whose key came before, unless a replay brings it again.
+
+    The detail names the origin of the first.
+    """
     subject, window_ms = evaluation.subject, evaluation.notification.dedup_window_ms
     assert isinstance(subject, EventSubject), "the registry asks this rule about events only"
     state, time_ms = evaluation.state, subject.event.time_ms
     first = dedup.original(
         state.keys, subject.dedup_key, time_ms, window_ms, evaluation.now_ms, state.declared
     )
-    return Suppress(Reason.DUPLICATE_KEY, {"original": first}) if first else PASS
+    if not first or replaying.is_own_key(subject.event.replay, first):
+        return PASS
+    return Suppress(Reason.DUPLICATE_KEY, {"original": first})
