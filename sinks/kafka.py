@@ -2,7 +2,8 @@
 
 A record too large for its topic cannot be helped by trying again, and must not stop the shard for ever: it
 becomes a dead letter of stage `publish`, reason `too_large`, with its bytes; should those not fit there
-either, without. Events are limited long before (`EventLimits.max_bytes`), so this is the last resort.
+either, without. A message that ends so has an outcome, and its places in limits come back. Events are limited
+long before (`EventLimits.max_bytes`), so this is the last resort.
 """
 
 import logging
@@ -15,11 +16,14 @@ from typing import Any
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from tocsin.delivery import records
+from tocsin.delivery.records import ProviderCall
 from tocsin.errors import SinkError
+from tocsin.formats.codec import decode_message
 from tocsin.formats.dead_letters import dead_letter
 from tocsin.model import topics
 from tocsin.model.raw import OutRecord, RawRecord
-from tocsin.model.statuses import Reason
+from tocsin.model.statuses import Reason, Status
 
 _log = logging.getLogger("tocsin.kafka")
 # Full batches stay well under a topic's default limit of 1 MiB, so only a single record can be too large.
@@ -175,7 +179,7 @@ class KafkaPublisher:
 
     def _dead_letter_oversized(self) -> None:
         oversized, self._oversized = self._oversized, []
-        self._backlog.extend([_too_large(record)] for record in oversized)
+        self._backlog.extend([made] for record in oversized for made in (_too_large(record), *_ended(record)))
 
 
 def _too_large(record: OutRecord) -> OutRecord:
@@ -184,3 +188,17 @@ def _too_large(record: OutRecord) -> OutRecord:
     raw = RawRecord(record.topic, record.partition, -1, 0, record.key, value, record.headers)
     text = f"value: {len(record.value or b'')} bytes do not fit topic {record.topic}; send smaller data"
     return dead_letter(raw, "publish", Reason.TOO_LARGE, text)
+
+
+def _ended(record: OutRecord) -> list[OutRecord]:
+    """Write the outcome of a message that is too large, and the receipt that gives its slots back.
+
+    Its time is that of the decision: a copy after a crash is equal byte for byte.
+    """
+    if record.topic not in topics.MESSAGES:
+        return []
+    raw = RawRecord(record.topic, record.partition, -1, 0, record.key, record.value, record.headers)
+    message = decode_message(raw)
+    call = ProviderCall(message.decided_ms)
+    line = records.outcome(message, Status.DEAD, Reason.TOO_LARGE, message.attempt, call)
+    return records.expand(raw, message, (line, *records.failed(message, Reason.TOO_LARGE, call)))

@@ -6,6 +6,9 @@ import pytest
 
 from tests.decision.gate_world import DAY, HOUR, MINUTE, NOON, World, profile, said
 from tests.decision.test_schedule import left, world, written
+from tocsin.catalog.catalog import Catalog
+from tocsin.catalog.compile import compile_tenant
+from tocsin.catalog.spec import NotificationSpec, TenantSpec
 from tocsin.model.event import Recipient
 from tocsin.model.outcome import Outcome
 
@@ -190,3 +193,38 @@ def test_slots_move_up_when_the_first_of_a_queue_is_replaced() -> None:
     found.advance(DAY)
     when = [(one.event_id, (one.decided_ms - NOON) // MINUTE) for one in found.messages]
     assert when == [("e1", 0), ("e3", 60), ("e4", 120)]
+
+
+# Limits
+
+
+def queue() -> World:
+    """One an hour of all that the user gets; texts from 8 to 21."""
+    notices = {
+        "text": {"channels": ["sms"], "collapse_key": "data.room", "on": {"type": "text"}},
+        "mail": {"channels": ["email"], "on": {"type": "mail"}},
+    }
+    specs = {
+        name: NotificationSpec.model_validate({"category": "updates", **notice})
+        for name, notice in notices.items()
+    }
+    tenant = {
+        "categories": {"updates": {}},
+        "limits": [{"max": 1, "per": "1h", "scope": "user", "overflow": "hold"}],
+        "windows": {"sms": {"start": "08:00", "end": "21:00"}},
+    }
+    compiled = compile_tenant("quiet", TenantSpec.model_validate(tenant), specs, "v")
+    found = World(catalog=Catalog("v", {"quiet": compiled}))
+    found.profile(profile())
+    return found
+
+
+def test_what_a_newer_one_replaces_gives_its_slot_back_and_the_queue_moves_up() -> None:
+    """The first text was counted at 21:00 and waits for the morning. At 21:02 a newer one replaces it."""
+    found = queue()
+    found.event("text", at=9 * HOUR, data={"room": "a"})
+    assert said(found.event("mail", at=9 * HOUR + MINUTE)) == [("held", "limit_hold", "*")]
+    step = found.event("text", at=9 * HOUR + 2 * MINUTE, data={"room": "a"})
+    assert said(step) == [("merged", "collapsed", "sms"), ("held", "limit_hold", "*")]
+    found.advance(DAY)
+    assert left(found) == [("email", "2023-11-14T21:02:00Z"), ("sms", "2023-11-15T08:00:00Z")]

@@ -218,3 +218,13 @@ def test_a_later_step_that_is_too_late_takes_no_part_in_the_slot() -> None:
     ]
     world.failed(world.messages[0], at=MINUTE)
     assert sent(world.event("scarce", at=2 * MINUTE)) == ["push"]
+
+
+def test_a_later_step_that_nobody_could_hold_takes_no_part_in_the_slot() -> None:
+    world = World("lab", catalog=load(SMALL.parent / "later"), policy=GatePolicy(holds_max=1))
+    world.profile(profile())
+    world.retry(world.event("plain").messages[0], due=20 * HOUR)
+    step = world.event("scarce", at=1)
+    assert said(step) == [("admitted", "", "push"), ("suppressed", "limit", "email")]
+    world.failed(step.messages[0], at=MINUTE)
+    assert sent(world.event("scarce", at=2 * MINUTE)) == ["push"]

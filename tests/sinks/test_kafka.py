@@ -3,6 +3,7 @@
 import time
 from typing import cast
 
+import msgspec
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from msgspec.structs import replace
@@ -11,10 +12,14 @@ from sinks.fan_out import FanOutPublisher
 from sinks.kafka import KafkaPublisher, PublisherPolicy
 from sources.errors import EOF
 from sources.topics import TopicAdmin, TopicPlan
+from tests.providers.messages import encode, message
 from tests.sources.mock_kafka import PRODUCE, MockCluster
 from tocsin.errors import SinkError
+from tocsin.formats.codec import decode_outcome
 from tocsin.formats.dead_letters import read_dead_letter
 from tocsin.model import topics
+from tocsin.model.message import Slots
+from tocsin.model.outcome import ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord, VersionNote
 
 PARTITIONS = 3
@@ -205,6 +210,27 @@ class TestFailures:
             assert (dead.origin_topic, dead.stage, dead.reason) == (topics.OUTCOMES, "publish", "too_large")
             assert (dead.key, dead.value, dead.headers) == (large.key, large.value, headers)
             assert [r.value for r in read_partition(policy, topics.OUTCOMES, 0)] == [b"next"]
+
+    def test_a_message_too_large_for_its_topic_ends_as_dead_and_gives_its_slot_back(self) -> None:
+        with MockCluster() as cluster:
+            topic = topics.messages("email")
+            for name in (*NAMES, topic, topics.RECEIPTS):
+                cluster.create("t." + name, 1)
+            policy = PublisherPolicy(cluster.bootstrap, "t.")
+            publisher = KafkaPublisher(policy)
+            data = msgspec.Raw(b'"%b"' % (b"x" * 600_000))
+            large = message(data=data, slots=Slots(1, 1))
+            cluster.fail(PRODUCE, KafkaError.MSG_SIZE_TOO_LARGE)
+            publisher.publish([OutRecord(topic, 0, b"acme/ann", encode(large))])
+            publisher.confirm(20)
+
+            (dead,) = read_partition(policy, topics.DEAD, 0)
+            (line,) = map(decode_outcome, read_partition(policy, topics.OUTCOMES, 0))
+            (report,) = read_partition(policy, topics.RECEIPTS, 0)
+            assert read_dead_letter(dead).reason == line.reason == "too_large"
+            assert (line.status, line.message_id, line.at_ms) == ("dead", large.message_id, large.decided_ms)
+            receipt = msgspec.json.decode(report.value or b"", type=ReceiptEvent)
+            assert (receipt.kind, receipt.slots) == ("failed", Slots(1, 1).at(large.decided_ms))
 
     def test_larger_than_the_client_allows_loses_only_the_value(self) -> None:
         with MockCluster() as cluster:

@@ -44,6 +44,7 @@ class Evaluation(msgspec.Struct, gc=False):
         channel: the channel that is decided; None for the notification as a whole.
         contact_point: the address or device that is decided; None if the recipient has none on the channel.
         rule: the name of the rule that objected last.
+        freed: counters that have room again, because the decision has ended something that was counted.
     """
 
     subject: EventSubject | MessageSubject
@@ -58,6 +59,7 @@ class Evaluation(msgspec.Struct, gc=False):
     contact_point: ContactPoint | None = None
     waited_for: str = ""
     rule: str = ""
+    freed: tuple[str, ...] = ()
 
 
 Rule: TypeAlias = Callable[[Evaluation], Verdict]

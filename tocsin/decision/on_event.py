@@ -16,6 +16,7 @@ from tocsin.decision.decider import dead_letter, decide, finish
 from tocsin.decision.effects import Decision, settled
 from tocsin.decision.evaluation import Evaluation, Stage
 from tocsin.decision.faulty import without_catalog
+from tocsin.decision.on_unsent import move_up
 from tocsin.decision.recipient import Recipient, for_event
 from tocsin.decision.scope import scope_of
 from tocsin.decision.subjects import EventSubject, WholeEvent
@@ -157,6 +158,9 @@ def decide_notification(
     if notification.cancel_key is not None and stage is _EVENT and record.holds:
         cancelling.reschedule(context, decision, evaluation)
     decide(decision, evaluation, context.rules[notification][stage], context.policy)
+    if evaluation.freed:
+        zone, freed = recipient.timezone, evaluation.freed
+        move_up(context, decision, record, event.tenant, freed, zone, subject.now_ms)
 
 
 def _decide_all(

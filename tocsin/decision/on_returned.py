@@ -12,7 +12,7 @@ from tocsin.decision.decider import decide, finish
 from tocsin.decision.effects import Decision, settled
 from tocsin.decision.evaluation import Evaluation, Stage
 from tocsin.decision.faulty import hold_message
-from tocsin.decision.on_unsent import on_unsent
+from tocsin.decision.on_unsent import move_up, on_unsent
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.recipient import Recipient, contact_point, for_returned
 from tocsin.decision.slots import unsent_message
@@ -97,7 +97,9 @@ def _decide(
         channel,
         contact_point(recipient, message.channel, subject.target_key),
     )
-    return decide(decision, evaluation, context.rules[notification][Stage.RETURNED], context.policy)
+    decide(decision, evaluation, context.rules[notification][Stage.RETURNED], context.policy)
+    move_up(context, decision, record, message.tenant, evaluation.freed, recipient.timezone, now_ms)
+    return None
 
 
 def _is_first(record: UserRecord, retry: Retry, now_ms: int, policy: GatePolicy) -> bool:

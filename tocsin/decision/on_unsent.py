@@ -1,6 +1,6 @@
 """Decides what follows when something counted is not sent: its slots come back, and what waits moves up."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tocsin.catalog.caps import Cap
 from tocsin.decision import limit_queue, slots
@@ -39,13 +39,36 @@ def on_unsent(
     if record.failed != before:
         decision.touched, decision.record = True, record
     zone = record.timezone or context.defaults_for(tenant).timezone
+    move_up(context, decision, record, tenant, [counter.name for counter in freed], zone, now_ms)
+
+
+def move_up(
+    context: DecisionContext,
+    decision: Decision,
+    record: UserRecord,
+    tenant: str,
+    freed: Iterable[str],
+    zone: str,
+    now_ms: int,
+) -> None:
+    """Let what waits for limits that have room again move up.
+
+    Args:
+        context: the catalog in force.
+        decision: takes the moved timers.
+        record: of the user.
+        tenant: of the user.
+        freed: the names of the counters.
+        zone: of the user's calendar.
+        now_ms: the time of the decision.
+    """
 
     def limits_of(ref: HoldRef) -> Sequence[Cap]:
         found = context.catalog.notification(tenant, ref.notification)
         return limit_queue.caps_of(found, ref.channel, ref.counter) if found else ()
 
     for counter in freed:
-        limit_queue.resettle(decision, record, counter.name, limits_of, zone, now_ms)
+        limit_queue.resettle(decision, record, counter, limits_of, zone, now_ms)
 
 
 def end_unsent(

@@ -67,7 +67,8 @@ def collapse(
         unsent, channel = slots.unsent_hold(ref), evaluation.notification.channel(ref.channel)
         if unsent is not None and channel is not None:
             now_ms, most = evaluation.now_ms, policy.failed_max
-            slots.give_back(state, evaluation.notification, channel, unsent, now_ms, most)
+            freed = slots.give_back(state, evaluation.notification, channel, unsent, now_ms, most)
+            evaluation.freed += tuple(one.name for one in freed)
 
 
 def older_than(
