@@ -143,7 +143,9 @@ def test_a_second_process_on_the_same_data_is_refused(servers: Servers, tmp_path
 def test_an_answer_of_many_blocks_is_one_in_its_format(client: Client, form: str) -> None:
     """An answer has one header and one end, however many blocks the engine made."""
     sql = "SELECT number AS n, {x:String} AS x FROM numbers(200000)"
-    body = client.raw_stream(sql, {"x": "a"}, fmt=form).read()
+    stream = client.raw_stream(sql, {"x": "a"}, fmt=form)
+    assert isinstance(stream, io.IOBase)
+    body = stream.read()
     if form == "Parquet":
         table = pyarrow.parquet.read_table(io.BytesIO(body))
         assert (table.num_rows, table["n"][-1].as_py(), table["x"][0].as_py()) == (200_000, 199_999, "a")
