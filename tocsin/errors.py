@@ -8,6 +8,7 @@ TocsinError
 ├── SinkError                   something was not acknowledged
 ├── SourceError                 Kafka cannot be read: what is wrong and the cure
 ├── SettingsError               a setting that is missing or wrong
+├── ExportError                 an export that did not come to its end; there is no file
 └── DeliveryError               one attempt at a provider failed
     ├── Throttled               slow down (retry_after_s)
     │   └── LimitReached        this account has sent all it may for now: another may carry it
@@ -73,6 +74,10 @@ class SourceError(TocsinError):
 
 class SettingsError(TocsinError):
     """A setting is missing or wrong; the text names it."""
+
+
+class ExportError(TocsinError):
+    """An export did not come to its end; the text says why. No file is left."""
 
 
 class DeliveryError(TocsinError):

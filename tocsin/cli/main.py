@@ -51,6 +51,10 @@ COMMANDS = {
         "Audit all events: read = finished + held + in flight, nothing missing, nothing doubled.",
     ),
     "query": Command("tocsin.cli.query:query", "Run a named query of dashboards/queries."),
+    "export": Command(
+        "tocsin.cli.export:export_rows",
+        "Write a table or a named query of ClickHouse to a file, each row once; the file is whole or absent.",
+    ),
     "why": Command(
         "tocsin.cli.why:why",
         "Tell the story of an event: what matched, each rule, each wait, each attempt and receipt.",
