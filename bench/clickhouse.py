@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench.reference import Reference
-from dashboards import store
+from dashboards import migrate, store
 from sinks.clickhouse import WRITERS, OutcomeWriter
 from sinks.clickhouse_store import ClickHouseLines
 from tocsin.app.settings import environment
@@ -50,7 +50,7 @@ def main() -> None:
 
 def measure(url: str, rows: int) -> dict[str, Any]:
     """Store outcomes that no run has stored before, and count them."""
-    store.migrate(url)
+    migrate.migrate(url)
     records = outcomes(rows)
     writer = OutcomeWriter(*[ClickHouseLines(lambda: store.connect(url)) for _ in range(WRITERS)])
     process = psutil.Process()

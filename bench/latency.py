@@ -25,7 +25,7 @@ from rich.progress import Progress
 from bench.deliver import percentiles
 from bench.fleet import ROOT, Feeder, Record, Shards, prepare, profiles, write_catalog
 from bench.reference import Reference
-from dashboards import store
+from dashboards import migrate
 from sources.reader import TopicReader
 from tocsin.app.settings import Settings
 from tocsin.devkit.processes import free_ports
@@ -113,7 +113,7 @@ def _prepare(folder: Path, options: argparse.Namespace, stack: ExitStack) -> tup
         TOCSIN_EPOCH_MS=str(options.epoch_ms),
         TOCSIN_PARTITIONS=str(options.partitions),
     )
-    store.migrate(settings.clickhouse)
+    migrate.migrate(settings.clickhouse)
     return settings, env
 
 

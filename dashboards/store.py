@@ -1,9 +1,7 @@
-"""The analytical store: where ClickHouse is and its numbered migrations."""
+"""The analytical store: where ClickHouse is, how to reach it, and what its errors mean."""
 
 import ipaddress
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -18,7 +16,6 @@ AWAY = (ClickHouseError, OSError)
 """What a client raises when the server is away or refuses."""
 NO_SCHEMA_CODES = (60, 81)
 """UNKNOWN_TABLE and UNKNOWN_DATABASE."""
-_HERE = Path(__file__).parent
 
 
 class Address(NamedTuple):
@@ -57,7 +54,7 @@ def address(url: str) -> Address:
     )
 
 
-def connect(url: str, *, with_database: bool = True) -> Client:
+def connect(url: str, *, with_database: bool = True, timeout_s: int = 60) -> Client:
     """Open a client of ClickHouse's HTTP interface, embedded or real alike.
 
     A proxy named by the environment (`HTTP_PROXY`) is asked for servers elsewhere, never for one on this
@@ -76,7 +73,7 @@ def connect(url: str, *, with_database: bool = True) -> Client:
         secure=at.secure,
         autogenerate_session_id=False,
         connect_timeout=5,
-        send_receive_timeout=60,
+        send_receive_timeout=timeout_s,
         pool_mgr=default_pool_manager() if _is_here(at.host) else None,
     )
 
@@ -99,7 +96,7 @@ def told(error: Exception) -> str:
     """Say what one of `AWAY` means, and the cure: a refusal has a code, no answer has none."""
     code = getattr(error, "code", None)
     if code in NO_SCHEMA_CODES:
-        return f"ClickHouse lacks the schema; run `tocsin migrate` ({reason(error)})"
+        return f"ClickHouse lacks the schema; run `tocsin db migrate` ({reason(error)})"
     if code is not None:
         return f"ClickHouse refuses: {reason(error)}"
     if isinstance(error, ClickHouseError):
@@ -114,41 +111,8 @@ def _is_here(host: str) -> bool:
         return host == "localhost"
 
 
-class Migration(NamedTuple):
-    """One numbered file of `dashboards/migrations`."""
-
-    number: int
-    name: str
-    statements: tuple[str, ...]
-
-
-def migrations() -> Iterator[Migration]:
-    """List the shipped migrations in order."""
-    for path in sorted((_HERE / "migrations").glob("*.sql")):
-        number, _, name = path.stem.partition("_")
-        body = "\n".join(line for line in path.read_text().splitlines() if not line.startswith("--"))
-        yield Migration(int(number), name, tuple(part.strip() for part in body.split(";") if part.strip()))
-
-
 def migrate(url: str) -> list[str]:
-    """Create the database and apply what is missing; names of the migrations that ran.
+    """Bring the schema up to date; see `dashboards.migrate`."""
+    from dashboards import migrate as schema
 
-    Statements are idempotent (`IF NOT EXISTS`), so two processes that migrate at once do no harm.
-    """
-    database = address(url).database
-    with connect(url, with_database=False) as client:
-        client.command(f"CREATE DATABASE IF NOT EXISTS `{database}`")
-    with connect(url) as client:
-        client.command(
-            "CREATE TABLE IF NOT EXISTS migrations (number UInt32, name String, at DateTime DEFAULT now())"
-            " ENGINE = ReplacingMergeTree ORDER BY number"
-        )
-        done = {row[0] for row in client.query("SELECT number FROM migrations").result_rows}
-        return [_apply(client, one) for one in migrations() if one.number not in done]
-
-
-def _apply(client: Client, migration: Migration) -> str:
-    for statement in migration.statements:
-        client.command(statement)
-    client.insert("migrations", [[migration.number, migration.name]], column_names=["number", "name"])
-    return f"{migration.number:04d}_{migration.name}"
+    return schema.migrate(url)

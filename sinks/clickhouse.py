@@ -27,7 +27,9 @@ INSERT_SETTINGS = {
     "input_format_defaults_for_omitted_fields": 1,
     "input_format_json_read_objects_as_strings": 1,
 }
-_SCHEMA = "ClickHouse refuses outcomes that are well-formed: bring its schema up to date (`tocsin migrate`)"
+_SCHEMA = (
+    "ClickHouse refuses outcomes that are well-formed: bring its schema up to date (`tocsin db migrate`)"
+)
 WRITERS = 2
 """Threads a process stores by."""
 _MAX_ROWS = 25_000

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from dashboards import store
+from dashboards import migrate, store
 from sinks.clickhouse_store import ClickHouseLines
 from tests.sources.mock_kafka import MockCluster
 from tocsin.app.audit import Reconciliation
@@ -136,7 +136,7 @@ def aged(log: Log, count: int, forgotten: int) -> list[Outcome]:
 
 @pytest.fixture
 def stored(clickhouse_db: str) -> str:
-    store.migrate(clickhouse_db)
+    migrate.migrate(clickhouse_db)
     return clickhouse_db
 
 

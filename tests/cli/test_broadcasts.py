@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dashboards import store
+from dashboards import migrate, store
 from sinks.clickhouse_store import ClickHouseLines
 from sources.reader import TopicReader
 from tests.operators.fleet import MANY, Fleet
@@ -50,7 +50,7 @@ def history(folder: Path, url: str) -> None:
     fleet.broadcast("morning", "german", tocsinlocaltime="2026-05-29T07:00")
     fleet.profile("user-3", locale="de")
     fleet.settle()
-    store.migrate(url)
+    migrate.migrate(url)
     lines = b"\n".join(encode(one) for one in fleet.outcomes())
     ClickHouseLines(lambda: store.connect(url)).insert(lines)
     fleet.stop()

@@ -5,7 +5,7 @@ import json
 import pytest
 from rich.console import Console
 
-from dashboards import store
+from dashboards import migrate, store
 from sinks.clickhouse_store import ClickHouseLines
 from tocsin.cli.main import build
 from tocsin.cli.output import print_table
@@ -50,7 +50,7 @@ def ask(url: str, monkeypatch: pytest.MonkeyPatch, *words: str) -> object:
 def test_the_life_of_one_notification_is_asked_by_its_id(
     clickhouse_db: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store.migrate(clickhouse_db)
+    migrate.migrate(clickhouse_db)
     words = [
         Outcome(outcome_id=status + n, status=status, tenant="default", notification_id=n, at_ms=1)
         for n in ("n1", "n2")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dashboards import store
+from dashboards import migrate, store
 from sinks.clickhouse_store import ClickHouseLines
 from tocsin.cli.main import build
 from tocsin.formats.codec import encode
@@ -48,7 +48,7 @@ class Why:
         self._url = url
         self._capsys = capsys
         patch.setenv("TOCSIN_CLICKHOUSE", url)
-        store.migrate(url)
+        migrate.migrate(url)
 
     def log(self, *outcomes: Outcome) -> None:
         lines = b"\n".join(map(encode, outcomes))

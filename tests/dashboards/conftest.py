@@ -3,11 +3,11 @@
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from dashboards import store
+from dashboards import migrate, store
 
 
 @pytest.fixture(scope="module")
 def client(clickhouse_module_db: str) -> Client:
     """Client of a database with the schema."""
-    store.migrate(clickhouse_module_db)
+    migrate.migrate(clickhouse_module_db)
     return store.connect(clickhouse_module_db)

@@ -11,7 +11,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dashboards import queries, store
+from dashboards import migrate, migration_files, queries, store
 from sinks.clickhouse import OutcomeWriter
 from sinks.clickhouse_store import ClickHouseLines
 from tests.dropping_proxy import DroppingProxy
@@ -41,7 +41,7 @@ def lines(*outcomes: Outcome) -> bytes:
 
 @pytest.fixture
 def url(clickhouse_db: str) -> str:
-    store.migrate(clickhouse_db)
+    migrate.migrate(clickhouse_db)
     return clickhouse_db
 
 
@@ -53,9 +53,9 @@ def insert(url: str, *outcomes: Outcome) -> None:
 
 
 def test_migrations_run_once(clickhouse_db: str) -> None:
-    first = store.migrate(clickhouse_db)
-    assert first == [f"{one.number:04d}_{one.name}" for one in store.migrations()]
-    assert store.migrate(clickhouse_db) == []
+    first = migrate.migrate(clickhouse_db)
+    assert first == [f"{one.number:04d}_{one.name}" for one in migration_files.migrations()]
+    assert migrate.migrate(clickhouse_db) == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -123,6 +123,8 @@ def test_every_field_of_an_outcome_arrives(url: str) -> None:
         provider_ms=9,
         rule="usable",
         variant="b",
+        replay="r",
+        replay_of="m0",
     )
     insert(url, whole)
     with store.connect(url) as client:
@@ -308,7 +310,7 @@ def test_another_tenant_is_not_shown(url: str) -> None:
     ("question", "told"),
     [
         ("SELECT {never_bound:String}", "ClickHouse refuses: .*never_bound"),
-        ("SELECT 1 FROM never_made", "tocsin migrate"),
+        ("SELECT 1 FROM never_made", "tocsin db migrate"),
     ],
 )
 def test_a_refusal_is_told_as_one(url: str, question: str, told: str) -> None:

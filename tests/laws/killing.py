@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from dashboards import store
+from dashboards import migrate
 from flows.supervisor import Supervisor
 from sources.topics import TopicAdmin, TopicPlan
 from tests.laws.acts import PARTITIONS, Act
@@ -200,7 +200,7 @@ class Siege:
     ) -> None:
         self.settings = settings_from(env)
         TopicAdmin(self.settings.kafka, self.settings.topic_prefix).create(TopicPlan(PARTITIONS))
-        store.migrate(self.settings.clickhouse)
+        migrate.migrate(self.settings.clickhouse)
         logs = demo.folder / f"logs-{self.settings.topic_prefix}"
         logs.mkdir()
         self._sandbox = demo.folder / "servers/sandbox"

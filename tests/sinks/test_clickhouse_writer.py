@@ -142,7 +142,7 @@ class Refusing:
 def test_well_formed_outcomes_that_are_refused_wait_and_say_what_to_do() -> None:
     writer = writer_over(Refusing())
     writer.submit([record(1)])
-    until(lambda: "tocsin migrate" in writer.problem)
+    until(lambda: "tocsin db migrate" in writer.problem)
     assert writer.finished() == []
     writer.close()
 

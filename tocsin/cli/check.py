@@ -170,7 +170,7 @@ def _clickhouse(url: str) -> list[str]:
     except store.AWAY as error:
         code = getattr(error, "code", None)
         if code in store.NO_SCHEMA_CODES:
-            return ["TOCSIN_CLICKHOUSE: the schema is not there; run `tocsin migrate`"]
+            return ["TOCSIN_CLICKHOUSE: the schema is not there; run `tocsin db migrate`"]
         said = "no answer; is the server up, the address right?" if code is None else "the server refuses"
         return [f"TOCSIN_CLICKHOUSE: {said} ({store.reason(error)})"]
     except SinkError as error:

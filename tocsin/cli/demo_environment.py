@@ -15,7 +15,7 @@ import httpx2
 import msgspec
 import yaml
 
-from dashboards import store
+from dashboards import migrate
 from sources.topics import TopicAdmin, TopicPlan
 from tocsin.app.examples import example_catalog
 from tocsin.app.settings import Settings, environment
@@ -101,7 +101,7 @@ class DemoEnvironment:
         self.settings = settings_from(self.env)
         plan = TopicPlan(self._partitions)
         TopicAdmin(self.settings.kafka, self.settings.topic_prefix).create(plan)
-        store.migrate(clickhouse)
+        migrate.migrate(clickhouse)
         self._write_env()
         self.addresses = {
             "viewer": found["sandbox"],

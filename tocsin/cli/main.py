@@ -65,7 +65,13 @@ COMMANDS = {
     "schedules": Command(
         "tocsin.cli.schedules:schedules", "List what is planned, held and cancelled, with times."
     ),
-    "migrate": Command("tocsin.cli.query:migrate", "Create or update the ClickHouse schema."),
+    "db": Command(
+        "tocsin.cli.db:app", "The ClickHouse schema: bring it up to date, roll it back, see what is applied."
+    ),
+    "migrate": Command(
+        "tocsin.cli.db:migrate",
+        "Create or update the ClickHouse schema; rows that are there stay. Safe to run again.",
+    ),
     "topics": Command("tocsin.cli.topics:app", "The topics Tocsin reads and writes."),
     "offsets": Command("tocsin.cli.offsets:app", "Committed positions of the shards."),
 }

@@ -1,4 +1,4 @@
-"""`tocsin query`, `tocsin migrate`: questions to ClickHouse."""
+"""`tocsin query`: named queries of ClickHouse."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -14,15 +14,6 @@ from tocsin.cli.times import Since, Until, time_range
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="print JSON")]
 TenantFlag = Annotated[str, typer.Option(help="tenant")]
-
-
-def migrate() -> None:
-    """Create or update the ClickHouse schema."""
-    applied = store.migrate(Settings().clickhouse)
-    for name in applied:
-        console.print(f"[green]✓[/green] {name}")
-    if not applied:
-        console.print("the schema is up to date")
 
 
 def query(

@@ -1,0 +1,2 @@
+-- data: every outcome is lost
+DROP TABLE IF EXISTS outcomes;

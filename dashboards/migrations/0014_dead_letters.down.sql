@@ -1,0 +1,2 @@
+-- Dead letters stay in the topic `dead`.
+DROP TABLE IF EXISTS dead_letters;
