@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.sandbox import browser
+from tests import browser
 from tests.sandbox.box import Box, mail_document, push_document
 
 CHROMIUM = browser.find()

@@ -114,6 +114,10 @@ class Settings(BaseSettings):
         "wait", description="Redis away: hold messages, or send without the ledger"
     )
     accept_bad: bool = Field(False, description="start partitions again that too many bad records had paused")
+    dashboard_token: SecretStr = Field(
+        SecretStr(""),
+        description="16 characters or more: whoever shows it may read the pages of `tocsin dashboard`",
+    )
     http_host: str = Field("127.0.0.1", description="address of /healthz and /metrics")
     http_port: int = Field(
         0,

@@ -59,6 +59,10 @@ COMMANDS = {
         "tocsin.cli.why:why",
         "Tell the story of an event: what matched, each rule, each wait, each attempt and receipt.",
     ),
+    "dashboard": Command(
+        "tocsin.cli.dashboard:dashboard",
+        "Show the figures, the rows behind them and the story of each notification, until Ctrl-C.",
+    ),
     "broadcasts": Command(
         "tocsin.cli.broadcasts:app", "Show how far broadcasts are; pause, resume or cancel one."
     ),

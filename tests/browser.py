@@ -30,6 +30,7 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
+LIVE = "document.querySelector('.live.on') !== null"
 _KEYS = {
     "Escape": 27,
     "Enter": 13,
@@ -86,14 +87,14 @@ class Page:
         result: dict[str, Any] = answer.get("result", {})
         return result
 
-    async def open(self, url: str) -> None:
-        """Open an address and let it settle."""
+    async def open(self, url: str, ready: str = LIVE) -> None:
+        """Open an address and let it settle: until it is loaded, and `ready` is true."""
         for domain in ("Runtime", "Log", "Page", "Network"):
             await self.call(f"{domain}.enable")
         await self.call("Emulation.setFocusEmulationEnabled", enabled=True)
         await self.call("Page.navigate", url=url)
         await self.call("Page.bringToFront")
-        await self.until("document.readyState === 'complete' && document.querySelector('.live.on') !== null")
+        await self.until(f"document.readyState === 'complete' && {ready}")
 
     async def leave(self) -> None:
         """Go to an empty page, once what is being fetched has come."""
@@ -141,9 +142,9 @@ class Page:
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         await self.call("Emulation.setEmulatedMedia", features=features)
 
-    async def shoot(self, path: Path) -> None:
-        """Save a screenshot."""
-        answer = await self.call("Page.captureScreenshot", format="png")
+    async def shoot(self, path: Path, *, whole: bool = False) -> None:
+        """Save a screenshot of the window, or of the whole page."""
+        answer = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(answer["data"]))
 
     async def close(self) -> None:

@@ -1,0 +1,221 @@
+"""The web application: routes and thin handlers."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from dashboards import queries as named
+from dashboards.query_file import BOARDS, FILTERS, Query
+from dashboards.web import boards
+from dashboards.web.access import COOKIE, Access, Guard, local_path
+from dashboards.web.pool import Asker, Pool
+from dashboards.web.problem import TITLES, Problem
+from dashboards.web.results import result
+from dashboards.web.view import COMMON, RANGES, Extent, View, bound, iso, read_view
+from tocsin.errors import SettingsError
+
+_HERE = Path(__file__).parent
+_ROUNDED_MS = 2_000
+_COOKIE_S = 7 * 86_400
+_FORM_BYTES = 4_096
+_encode = msgspec.json.Encoder().encode
+
+
+def wall_ms() -> int:
+    """Read the wall clock, ms since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class Dashboard:
+    """The pages and the API over one ClickHouse.
+
+    Args:
+        url: of ClickHouse, with the database.
+        token: who shows it may read; empty: whoever is on this machine.
+        stream_clock: relative ranges end at the newest outcome, for streams that are played faster than time.
+        clock_ms: the wall clock.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str = "",
+        stream_clock: bool = False,
+        clock_ms: Callable[[], int] = wall_ms,
+    ) -> None:
+        self._pool = Pool(url)
+        self._asker = Asker(self._pool)
+        self._access = Access(token)
+        self._stream_clock = stream_clock
+        self._clock_ms = clock_ms
+        self._pages = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._pages.filters["iso"] = iso
+
+    def application(self) -> Starlette:
+        """Build the ASGI application."""
+        routes = [
+            Route("/", self._first),
+            Route("/healthz", _healthz),
+            Route("/login", self._login, methods=["GET", "POST"]),
+            Route("/api/query/{name}", self._query),
+            Route("/api/choices", self._choices),
+            Route("/rows/{name}", self._rows),
+            *(Route(f"/{board}", self._board, name=board) for board in BOARDS),
+            Mount("/static", StaticFiles(directory=_HERE / "static")),
+        ]
+        return Starlette(
+            routes=routes,
+            middleware=[Middleware(Guard, access=self._access)],
+            exception_handlers={Problem: self._problem, HTTPException: self._missing},
+            lifespan=self._lifespan,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        yield
+        self._pool.close()
+
+    async def _first(self, request: Request) -> Response:
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"/{BOARDS[0]}{query}", 307)
+
+    async def _board(self, request: Request) -> Response:
+        board = request.url.path[1:]
+        view = read_view(request.query_params.multi_items())
+        return self._page("board.html", board, view, panels=boards.panels(board, view), path=f"/{board}")
+
+    async def _rows(self, request: Request) -> Response:
+        query = _find(request.path_params["name"])
+        view = read_view(request.query_params.multi_items(), _filters(query))
+        path = f"/rows/{query.name}"
+        return self._page(
+            "rows.html",
+            "",
+            view,
+            panels=[boards.panel(query, view)],
+            path=path,
+            chips=boards.chips(path, view),
+        )
+
+    async def _query(self, request: Request) -> Response:
+        query = _find(request.path_params["name"])
+        view = read_view(request.query_params.multi_items(), _filters(query))
+        parameters = bound(view, *await self._now(view))
+        asked = {name: parameters[name] for name in query.parameters if name in parameters}
+        rows = await self._asker.ask((query.name, asked), lambda client: named.run(client, query.name, asked))
+        return Response(_encode(result(query, rows, view, parameters)), media_type="application/json")
+
+    async def _choices(self, request: Request) -> Response:
+        """List the tenants, notifications and channels that the filters offer."""
+        view = read_view(request.query_params.multi_items())
+        tenants = await self._ask("tenants", {})
+        found = await self._ask("choices", {"tenant": view.tenant})
+        offered = {name: [row["name"] for row in found if row["filter"] == name] for name in COMMON}
+        return JSONResponse({"tenant": [row["tenant"] for row in tenants], **offered})
+
+    async def _now(self, view: View) -> tuple[int, Extent]:
+        """Read the present moment, and the tenant's extent where the view or the clock depends on it."""
+        now_ms = self._clock_ms() // _ROUNDED_MS * _ROUNDED_MS
+        if not self._stream_clock and view.span != "all":
+            return now_ms, Extent()
+        tenants = [row for row in await self._ask("tenants", {}) if view.tenant in ("", row["tenant"])]
+        if not tenants:
+            return now_ms, Extent()
+        extent = Extent(min(row["oldest_ms"] for row in tenants), max(row["newest_ms"] for row in tenants))
+        return extent.newest_ms + 1 if self._stream_clock else now_ms, extent
+
+    async def _ask(self, name: str, parameters: Mapping[str, Any]) -> list[named.Row]:
+        return await self._asker.ask((name, parameters), lambda client: named.run(client, name, parameters))
+
+    async def _login(self, request: Request) -> Response:
+        """Show the form for the token; a right one becomes a cookie, and leads back."""
+        target = local_path(request.query_params.get("next", "/"))
+        if request.method == "GET":
+            return self._form(target)
+        form = await _form(request)
+        if not self._access.token or not self._access.knows(form.get("token", "")):
+            return self._form(target, wrong=True)
+        answer = RedirectResponse(target, 303)
+        answer.set_cookie(
+            COOKIE,
+            self._access.cookie(),
+            max_age=_COOKIE_S,
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+        return answer
+
+    def _form(self, target: str, *, wrong: bool = False) -> Response:
+        page = self._pages.get_template("login.html").render(target=target, wrong=wrong)
+        return HTMLResponse(page, 401 if wrong else 200)
+
+    def _page(self, template: str, board: str, view: View, status: int = 200, **more: Any) -> Response:
+        """Render a page; what it shows of ClickHouse comes afterwards, panel by panel."""
+        page = self._pages.get_template(template).render(
+            board=board,
+            title=boards.TITLES.get(board, ""),
+            view=view,
+            ranges=RANGES,
+            navigation=boards.navigation(board, view),
+            hidden={name: value for name, value in view.filters.items() if name not in COMMON},
+            **more,
+        )
+        return HTMLResponse(page, status)
+
+    async def _problem(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)
+        if request.url.path.startswith("/api/"):
+            return error.response()
+        return self._page("problem.html", "", View(), error.status, problem=error, path="/overview")
+
+    async def _missing(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        status = error.status_code if error.status_code in TITLES else 404
+        return await self._problem(request, Problem(status, "there is no such page, or not for this method"))
+
+
+def _find(name: str) -> Query:
+    try:
+        return named.find(name)
+    except SettingsError as error:
+        raise Problem(404, str(error)) from None
+
+
+def _filters(query: Query) -> set[str]:
+    """Name the filters that a query's page takes: those it binds, and those that each page has."""
+    return {*query.parameters & set(FILTERS), *COMMON}
+
+
+async def _healthz(_request: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """Read the form; one that is too large is read as empty."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _FORM_BYTES:
+            return {}
+    return dict(parse_qsl(body.decode("latin-1"), encoding="utf-8", errors="replace"))
