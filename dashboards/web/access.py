@@ -100,9 +100,8 @@ def local_path(text: str) -> str:
     >>> local_path("/health?tenant=a"), local_path("//evil.example"), local_path("https://evil.example")
     ('/health?tenant=a', '/', '/')
     """
-    parts = urlsplit(text) if text.isprintable() else urlsplit("")
-    is_ours = not parts.scheme and not parts.netloc and text.startswith("/") and "\\" not in text
-    return text if is_ours and not text.startswith("//") else "/"
+    is_ours = text.startswith("/") and not text.startswith("//") and "\\" not in text
+    return text if is_ours and text.isprintable() else "/"
 
 
 class Guard:

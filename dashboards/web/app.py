@@ -19,12 +19,12 @@ from starlette.staticfiles import StaticFiles
 
 from dashboards import queries as named
 from dashboards.query_file import BOARDS, FILTERS, Query
-from dashboards.web import boards
+from dashboards.web import boards, story_page
 from dashboards.web.access import COOKIE, Access, Guard, local_path
 from dashboards.web.pool import Asker, Pool
 from dashboards.web.problem import TITLES, Problem
 from dashboards.web.results import result
-from dashboards.web.view import COMMON, RANGES, Extent, View, bound, iso, read_view
+from dashboards.web.view import COMMON, RANGES, Extent, View, bound, iso, read_view, utc
 from tocsin.errors import SettingsError
 
 _HERE = Path(__file__).parent
@@ -69,7 +69,7 @@ class Dashboard:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._pages.filters["iso"] = iso
+        self._pages.filters |= {"iso": iso, "utc": utc}
 
     def application(self) -> Starlette:
         """Build the ASGI application."""
@@ -79,7 +79,10 @@ class Dashboard:
             Route("/login", self._login, methods=["GET", "POST"]),
             Route("/api/query/{name}", self._query),
             Route("/api/choices", self._choices),
+            Route("/api/story/{subject:path}", self._story_json),
             Route("/rows/{name}", self._rows),
+            Route("/story", self._search),
+            Route("/story/{subject:path}", self._story),
             *(Route(f"/{board}", self._board, name=board) for board in BOARDS),
             Mount("/static", StaticFiles(directory=_HERE / "static")),
         ]
@@ -132,6 +135,48 @@ class Dashboard:
         found = await self._ask("choices", {"tenant": view.tenant})
         offered = {name: [row["name"] for row in found if row["filter"] == name] for name in COMMON}
         return JSONResponse({"tenant": [row["tenant"] for row in tenants], **offered})
+
+    async def _search(self, request: Request) -> Response:
+        """Lead from the search box to the story."""
+        given = [pair for pair in request.query_params.multi_items() if pair[0] != "q"]
+        subject = request.query_params.get("q", "").strip()
+        asked = story_page.read(subject, given)
+        if subject:
+            return RedirectResponse(story_page.address(subject, asked.tenant, asked.kind), 303)
+        return self._stories(story_page.Found(asked, [], []))
+
+    async def _story(self, request: Request) -> Response:
+        return self._stories(await self._found(request))
+
+    async def _story_json(self, request: Request) -> Response:
+        found = await self._found(request)
+        if not found.stories:
+            places = f"; these tenants have some: {', '.join(found.elsewhere)}" if found.elsewhere else ""
+            raise Problem(404, f"the tenant has no outcome of this subject{places}", "subject")
+        document = {"subject": found.asked.subject, "tenant": found.asked.tenant, "stories": found.stories}
+        return Response(_encode(document), media_type="application/json")
+
+    async def _found(self, request: Request) -> story_page.Found:
+        asked = story_page.read(request.path_params["subject"], request.query_params.multi_items())
+        return await self._asker.ask(
+            ("story", asked._asdict()), lambda client: story_page.look_up(client, asked)
+        )
+
+    def _stories(self, found: story_page.Found) -> Response:
+        status = 200 if found.stories or not found.asked.subject else 404
+        return self._page(
+            "story.html",
+            "",
+            View(tenant=found.asked.tenant),
+            status,
+            found=found,
+            waiting=any(each.waits for each in found.stories),
+            most=story_page.MOST,
+            tones=story_page.TONES,
+            facts=story_page.facts,
+            numbers=story_page.numbers,
+            address=story_page.address,
+        )
 
     async def _now(self, view: View) -> tuple[int, Extent]:
         """Read the present moment, and the tenant's extent where the view or the clock depends on it."""

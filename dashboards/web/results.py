@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from dashboards.queries import Row
-from dashboards.query_file import Query
+from dashboards.query_file import DETAIL, Query
 from dashboards.web.view import View
 
 Cell = str | int | float | bool | None
@@ -17,6 +17,8 @@ STORIES = frozenset({"notification_id", "message_id", "event_id", "user"})
 """Columns whose values have a story."""
 _LONGEST_MS = 100_000_000_000
 """Numbers of ms below are durations; 3 March 1973 as a time."""
+_STORY = "notification_id"
+_NOTHING = ("", None, "{}", -1)
 _WORDS = {"p50": "median"}
 
 
@@ -48,7 +50,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def result(query: Query, rows: Sequence[Row], view: View, bound: Mapping[str, Any]) -> Result:
     """Build the answer of a query."""
-    columns = [column(name, rows) for name in (rows[0] if rows else ())]
+    columns = [column(name, rows) for name in _shown(query, rows)]
     return Result(
         name=query.name,
         columns=columns,
@@ -65,6 +67,18 @@ def result(query: Query, rows: Sequence[Row], view: View, bound: Mapping[str, An
         links=[link(query, row, view, bound["step_s"]) for row in rows] if query.drill else [],
         more="rows" in query.parameters and len(rows) >= view.rows,
     )
+
+
+def _shown(query: Query, rows: Sequence[Row]) -> list[str]:
+    """Choose the columns: of lists of outcomes those that hold something, the story's second."""
+    names = list(rows[0]) if rows else []
+    if query.board != DETAIL:
+        return names
+    filled = [name for name in names if any(row[name] not in _NOTHING for row in rows)]
+    if _STORY in filled:
+        filled.remove(_STORY)
+        filled.insert(1, _STORY)
+    return filled
 
 
 def link(query: Query, row: Row, view: View, step_s: int) -> str:

@@ -87,6 +87,16 @@ def iso(ms: int) -> str:
     return f"{_EPOCH + timedelta(milliseconds=ms):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def utc(ms: int) -> str:
+    """Write a time for people, in UTC to the millisecond.
+
+    >>> utc(1_360_195_200_007)
+    '2013-02-07 00:00:00.007 UTC'
+    """
+    moment = _EPOCH + timedelta(milliseconds=ms)
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} UTC"
+
+
 def read_view(given: Iterable[tuple[str, str]], allowed: Iterable[str] = COMMON) -> View:
     """Read the parameters of an address; `allowed` are the filters that this page takes.
 

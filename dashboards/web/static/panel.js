@@ -102,12 +102,18 @@ export class Panel {
       this.value.setAttribute("aria-label", `${this.title}: ${text}, show the rows`);
     }
     this.value.textContent = text;
-    this.beside.textContent = result.columns.flatMap((each, index) => (index === at ? [] : [`${each.label} ${write(result.rows[0][index], each.kind)}`])).join(" · ");
+    this.beside.textContent = result.columns.flatMap((each, index) => (index === at ? [] : [beside(each, result.rows[0][index])])).join(" · ");
   }
 
   repaint() {
     if (this.chart && this.result) this.chart.repaint(this.result);
   }
+}
+
+/** Write a further figure of a tile: `587 users`, but `p99 240 ms`. */
+function beside(column, value) {
+  const text = write(value, column.kind);
+  return column.kind === "number" ? `${text} ${column.label}` : `${column.label} ${text}`;
 }
 
 function complaint(text, status) {
