@@ -175,13 +175,30 @@ class Oracle:
     def profile(self, name: str, person: Person, at_ms: int) -> None:
         """Take a profile over, and decide what waited for it."""
         user = self.users[name]
-        before_ms = user.person.snoozed_until_ms if user.person else 0
-        user.person = person
-        if person.snoozed_until_ms < before_ms:
+        before, user.person = user.person, person
+        if before is not None and person.snoozed_until_ms < before.snoozed_until_ms:
             _let_go(user, max(person.snoozed_until_ms, at_ms))
+        if before is None or (before.zone, before.quiet) != (person.zone, person.quiet):
+            self._follow_hours(user, person, at_ms)
         waited, user.waiting = user.waiting, []
         for _, event in waited:
             self._decide_all(user, event, at_ms)
+
+    def _follow_hours(self, user: User, person: Person, at_ms: int) -> None:
+        """Let what quiet hours hold be due when those of the new profile end, in order."""
+        left = sorted(
+            (one for one in user.held if one.reason in ("quiet_hours", "send_window")),
+            key=lambda one: one.due_ms,
+        )
+        while left:
+            held = left[0]
+            critical = held.notice.get("priority") == "critical"
+            ends_ms, _ = self._quiet_until(person, held.notice, critical, at_ms) or (at_ms, "")
+            due_ms = _behind(user, ends_ms, left)
+            is_there = ends_ms <= held.due_ms < ends_ms + SAME_MOMENT_MS
+            if not is_there and due_ms <= _expiry(held.event, held.notice):
+                held.due_ms = due_ms
+            del left[0]
 
     def erase(self, name: str, at_ms: int) -> None:
         """Forget a user; what is held ends."""
@@ -603,9 +620,11 @@ def _giving_way(user: User, counter: str, notice: dict[str, Any], slot_ms: int) 
     )
 
 
-def _behind(user: User, due_ms: int) -> int:
+def _behind(user: User, due_ms: int, but: Sequence[Held] = ()) -> int:
     same = [
-        one.due_ms for one in user.held if not one.items and due_ms <= one.due_ms < due_ms + SAME_MOMENT_MS
+        one.due_ms
+        for one in user.held
+        if not one.items and one not in but and due_ms <= one.due_ms < due_ms + SAME_MOMENT_MS
     ]
     return max(same) + 1 if same else due_ms
 

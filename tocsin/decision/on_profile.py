@@ -8,7 +8,7 @@ from tocsin.decision.context import DecisionContext
 from tocsin.decision.decider import finish
 from tocsin.decision.effects import CancelTimer, DeadLetter, Decision
 from tocsin.decision.on_event import decide_waiting
-from tocsin.decision.retiming import end_snooze_early
+from tocsin.decision.retiming import end_snooze_early, follow_hours
 from tocsin.decision.subjects import HeldSubject, WholeEvent
 from tocsin.decision.user_state import PROFILE_TIMER, UserRecord
 from tocsin.decision.verdict import Suppress
@@ -79,13 +79,15 @@ def on_profile(
     found = record if record is not None else UserRecord()
     decision = Decision(found)
     before, noted = found.contact_points, (found.written_version, found.attributes)
-    snoozed_ms = found.snoozed_until_ms
+    snoozed_ms, hours = found.snoozed_until_ms, _hours(found)
     changed = profiles.adopt(found, user, profile)
     decision.touched = changed or noted != (found.written_version, found.attributes)
     if changed:
         found.profile_ms = max(read_ms, found.profile_ms)
         receipts.name_again(found, before, now_ms, context.policy.blocked_max)
         end_snooze_early(decision, found, snoozed_ms, now_ms)
+        if found.holds and hours != _hours(found):
+            follow_hours(context, decision, found, tenant, now_ms)
     if found.opt_outs and opt_outs.end(found, profile.version, changed=changed):
         decision.touched = True
     if profile.suppressed and corrections.block_listed(found, profile.suppressed, now_ms, context.policy):
@@ -101,6 +103,10 @@ def on_profile(
         context, decision, found, [waiting.read(one.event, tenant, user) for one in waited], now_ms
     )
     return decision
+
+
+def _hours(record: UserRecord) -> tuple[str, int, int]:
+    return record.timezone, record.quiet_start_min, record.quiet_end_min
 
 
 def _keep_text(

@@ -1,10 +1,23 @@
-"""Lets what a snooze holds go when the user ends the snooze early."""
+"""Moves what is held when a profile moves the time until which it is held: a snooze, quiet hours, the zone.
+
+It is decided again when it is due in any case. So a move that comes too late, or is not made, sends nothing
+that should wait; it only sends later than it could, or holds once more.
+"""
+
+from typing import Final
 
 from msgspec.structs import replace
 
+from tocsin.catalog.compile import CompiledNotification
+from tocsin.decision.context import DecisionContext
+from tocsin.decision.daily_span import ends_at
 from tocsin.decision.effects import Decision, move_timer
-from tocsin.decision.user_state import UserRecord
+from tocsin.decision.recipient import Recipient, for_known
+from tocsin.decision.subjects import queue_of
+from tocsin.decision.user_state import QUEUE_MS, UserRecord, queued_behind
 from tocsin.model.statuses import Reason
+
+_HOURS: Final = frozenset({Reason.QUIET_HOURS.value, Reason.SEND_WINDOW.value})
 
 
 def end_snooze_early(decision: Decision, record: UserRecord, before_ms: int, now_ms: int) -> None:
@@ -22,5 +35,48 @@ def end_snooze_early(decision: Decision, record: UserRecord, before_ms: int, now
     snoozed = [(ref.due_ms, one) for one, ref in record.holds.items() if ref.reason == Reason.SNOOZED]
     for late, (old_ms, timer_id) in enumerate(sorted(snoozed)):
         if due_ms + late < old_ms:
-            move_timer(decision, timer_id, old_ms, due_ms + late)
-            record.holds[timer_id] = replace(record.holds[timer_id], due_ms=due_ms + late)
+            _move(decision, record, timer_id, due_ms + late)
+
+
+def follow_hours(
+    context: DecisionContext, decision: Decision, record: UserRecord, tenant: str, now_ms: int
+) -> None:
+    """Let what quiet hours or a window hold be due when these end by the new profile, in its order.
+
+    What would expire by then keeps its time: it expires when it is due.
+
+    Args:
+        context: the catalog in force.
+        decision: takes the moved timers.
+        record: the user's, with the new profile.
+        tenant: of the user.
+        now_ms: the time of the decision.
+    """
+    recipient, holds = for_known(record, context.defaults_for(tenant)), record.holds
+    held = sorted((ref.due_ms, timer_id) for timer_id, ref in holds.items() if ref.reason in _HOURS)
+    left = {timer_id for _, timer_id in held}
+    for old_ms, timer_id in held:
+        ref = holds[timer_id]
+        notification = context.catalog.notification(tenant, ref.notification)
+        if notification is not None:
+            ends_ms = _ends_at(recipient, notification, ref.channel, now_ms)
+            due_ms = queued_behind(holds, ends_ms, queue_of(timer_id), left)
+            if not ends_ms <= old_ms < ends_ms + QUEUE_MS and not 0 < ref.expires_ms < due_ms:
+                _move(decision, record, timer_id, due_ms)
+        left.discard(timer_id)
+
+
+def _ends_at(recipient: Recipient, notification: CompiledNotification, channel_name: str, now_ms: int) -> int:
+    """Return when the quiet hours and windows are over that hold a notification or a channel of it."""
+    channel, zone = notification.channel(channel_name), recipient.timezone
+    windows = [notification.send_window, channel.window if channel is not None else None]
+    spans = [(window[1], window[0]) for window in windows if window is not None]
+    if recipient.quiet_hours is not None and not notification.critical:
+        spans.append(recipient.quiet_hours)
+    return max(now_ms, 0, *(ends_at(zone, *span, now_ms) for span in spans))
+
+
+def _move(decision: Decision, record: UserRecord, timer_id: str, due_ms: int) -> None:
+    ref = record.holds[timer_id]
+    move_timer(decision, timer_id, ref.due_ms, due_ms)
+    record.holds[timer_id] = replace(ref, due_ms=due_ms)

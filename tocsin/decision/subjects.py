@@ -32,6 +32,11 @@ _RANKS = {name: rank for rank, name in enumerate(get_args(Priority))}
 _OF_MESSAGES = (TimerKind.MESSAGE.value,)
 
 
+def queue_of(timer_id: str) -> tuple[str, ...]:
+    """Return the kinds of timers that something held queues behind."""
+    return _OF_MESSAGES if timer_id.startswith(_OF_MESSAGES) else _OF_EVENTS
+
+
 def cancel_id(cancel_key: str) -> bytes:
     """Hash a cancel key; notifications of several names may share it. Empty for none."""
     return dedup.key_of("cancel key", cancel_key) if cancel_key else b""

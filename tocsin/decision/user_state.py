@@ -37,8 +37,8 @@ class ContactPoint(msgspec.Struct, frozen=True, array_like=True, omit_defaults=T
     subscription: dict[str, str] | None = None
 
 
-# Longer than what one user may hold takes, at a millisecond each.
-_QUEUE_MS = 1_000
+QUEUE_MS: Final = 1_000
+"""Longer than what one user may hold takes, at a millisecond each."""
 
 
 class DigestRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
@@ -110,7 +110,7 @@ def queued_behind(
     same = [
         ref.due_ms
         for timer_id, ref in holds.items()
-        if timer_id.startswith(kinds) and due_ms <= ref.due_ms < due_ms + _QUEUE_MS and timer_id not in but
+        if timer_id.startswith(kinds) and due_ms <= ref.due_ms < due_ms + QUEUE_MS and timer_id not in but
     ]
     return max(same) + 1 if same else due_ms
 
