@@ -50,6 +50,10 @@ COMMANDS = {
         "tocsin.cli.balance:balance",
         "Audit all events: read = finished + held + in flight, nothing missing, nothing doubled.",
     ),
+    "replay": Command(
+        "tocsin.cli.replay:replay",
+        "Replay dead letters, events or messages: shows what would be done, and does it with --apply.",
+    ),
     "query": Command("tocsin.cli.query:query", "Run a named query of dashboards/queries."),
     "export": Command(
         "tocsin.cli.export:export_rows",

@@ -1,0 +1,167 @@
+"""Reads fixed ranges of topics, whatever arrives in the meantime."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from sources.errors import describe
+from sources.offsets import offset_ranges
+from sources.reader import silent_logger
+from sources.startup import ask_until_ready
+from tocsin.errors import SourceError
+from tocsin.model.raw import RawRecord
+from tocsin.model.topics import full_name
+
+_BATCH = 2_000
+_POLL_S = 0.1
+_SILENT_POLLS = 300
+_TIMEOUT_S = 15.0
+_LATE_MS = 3_600_000
+"""Timestamps of a partition may run back: reading ends this long after the end of the time."""
+
+
+class Span(msgspec.Struct, frozen=True, array_like=True):
+    """Records of one partition from `start` up to and without `end`; the topic without its prefix."""
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+
+    def __len__(self) -> int:
+        return max(0, self.end - self.start)
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.start}-{self.end - 1}"
+
+
+class SpanReader:
+    """Finds ranges of topics by time, and reads them. Commits nothing.
+
+    Raises (from every method):
+        SourceError: Kafka does not answer, or refuses.
+    """
+
+    def __init__(self, kafka: str, prefix: str, options: Mapping[str, str] | None = None) -> None:
+        self._prefix = prefix
+        self._config: dict[str, Any] = {
+            "bootstrap.servers": kafka,
+            "group.id": f"{prefix}reader",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            **(options or {}),
+        }
+        self._consumer = Consumer(self._config, logger=silent_logger())
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._consumer.close()
+
+    def __enter__(self) -> "SpanReader":
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def whole(self, topic: str) -> list[Span]:
+        """Return all that a topic holds now; empty if there is no such topic."""
+        name = full_name(self._prefix, topic)
+        wanted = [TopicPartition(name, partition) for partition in self.partitions(topic)]
+        found = offset_ranges(self._config, wanted) if wanted else {}
+        return [Span(topic, partition, low, end) for (_, partition), (low, end) in sorted(found.items())]
+
+    def partitions(self, topic: str) -> list[int]:
+        """List the partitions of a topic; empty if there is no such topic."""
+        name = full_name(self._prefix, topic)
+        found = self._ask(lambda: self._consumer.list_topics(name, timeout=_TIMEOUT_S)).topics[name]
+        return [] if found.error is not None else sorted(found.partitions)
+
+    def within(self, spans: Sequence[Span], since_ms: int, until_ms: int) -> list[Span]:
+        """Cut ranges down to where records of a time may be; 0 for no bound.
+
+        Records outside of the time are left, since timestamps may run back: look at each.
+        """
+        firsts = self._at(spans, since_ms) if since_ms else {}
+        ends = self._at(spans, until_ms + _LATE_MS) if until_ms else {}
+        cut = []
+        for span in spans:
+            place = span.topic, span.partition
+            start = max(span.start, firsts.get(place, span.start))
+            cut.append(Span(*place, start, min(span.end, ends.get(place, span.end))))
+        return cut
+
+    def _at(self, spans: Sequence[Span], at_ms: int) -> dict[tuple[str, int], int]:
+        """Find the first record at or after a time; the end of the range where there is none."""
+        names = {full_name(self._prefix, span.topic): span.topic for span in spans}
+        wanted = [TopicPartition(full_name(self._prefix, s.topic), s.partition, at_ms) for s in spans]
+        found = self._ask(lambda: self._consumer.offsets_for_times(wanted, timeout=_TIMEOUT_S))
+        ends = {(span.topic, span.partition): span.end for span in spans}
+        at = {(names[tp.topic], tp.partition): tp.offset for tp in found if tp.error is None}
+        return {place: offset if offset >= 0 else ends[place] for place, offset in at.items()}
+
+    def read(self, spans: Sequence[Span]) -> Iterator[list[RawRecord]]:
+        """Read ranges, a batch at a time; of one partition in order."""
+        left = {(full_name(self._prefix, s.topic), s.partition): s for s in spans if len(s)}
+        topics = {name: span.topic for (name, _), span in left.items()}
+        self._consumer.assign([TopicPartition(*place, span.start) for place, span in left.items()])
+        silent = 0
+        while left:
+            got = self._consumer.consume(_BATCH, _POLL_S)
+            silent = 0 if got else silent + 1
+            if silent == _SILENT_POLLS:
+                msg = f"Kafka does not hand out {next(iter(left.values()))}; is it up?"
+                raise SourceError(msg)
+            if batch := _wanted(got, left, topics):
+                yield batch
+        self._consumer.unassign()
+
+    def _ask(self, ask: Any) -> Any:
+        try:
+            return ask_until_ready(ask)
+        except KafkaException as error:
+            raise SourceError(describe(error.args[0], "topics")) from error
+
+
+def _wanted(
+    got: Sequence[Any], left: dict[tuple[str, int], Span], topics: Mapping[str, str]
+) -> list[RawRecord]:
+    """Take the records that belong to a range, and strike out the ranges that are over."""
+    batch = []
+    for message in got:
+        place = message.topic(), message.partition()
+        span = left.get(place)
+        if span is None:
+            continue
+        error, offset = message.error(), message.offset()
+        if error is not None:
+            _end_of(error, place[0])
+            if offset >= span.end:
+                del left[place]
+            continue
+        if offset < span.end:
+            headers = message.headers()
+            batch.append(
+                RawRecord(
+                    topics[place[0]],
+                    place[1],
+                    offset,
+                    message.timestamp()[1],
+                    message.key(),
+                    message.value(),
+                    tuple([(name, value or b"") for name, value in headers]) if headers else (),
+                )
+            )
+        if offset + 1 >= span.end:
+            del left[place]
+    return batch
+
+
+def _end_of(error: Any, topic: str) -> None:
+    """Pass over the end of a partition and errors that pass; raise the others."""
+    from sources.errors import EOF
+
+    if error.code() != EOF and not error.retriable():
+        raise SourceError(describe(error, topic))
