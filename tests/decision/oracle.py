@@ -270,6 +270,7 @@ class Oracle:
             not_before_ms = max(not_before_ms, _next_clock(minute_of(clock), person.zone, event.time_ms))
         if at_ms > _expiry(event, notice):
             _say(user, event, name, "expired", "too_late", at_ms)
+            _untake(user, event, notice)
         elif not_before_ms > at_ms and not event.collected:
             self._hold(user, event, notice, not_before_ms, "scheduled", at_ms)
         elif reason := "" if self._required(notice) else self._refusal(person, notice, at_ms):
@@ -407,6 +408,8 @@ class Oracle:
         spare = due_ms > last_ms
         if spare and not (counter and first_ms <= last_ms):
             _say(user, event, notice["name"], "expired", "too_late", at_ms, channel)
+            if step is None:
+                _untake(user, event, notice)
             return None
         due_ms = min(due_ms, last_ms)
         user.held.append(Held(event, notice, due_ms, counter, spare, reason, channel, unless))
@@ -526,6 +529,13 @@ def _planned(notice: dict[str, Any], first: list[str]) -> tuple[list[str], list[
         return first[:1], [(at * every_ms, first[at], sequence["until"]) for at in range(1, len(first))]
     steps = notice.get("escalate", ())
     return first, [(duration(one["after"]), each, one["unless"]) for one in steps for each in one["channels"]]
+
+
+def _untake(user: User, event: Happened, notice: dict[str, Any]) -> None:
+    """Give the dedup key of an expired notification back: nobody was told."""
+    key = notice["name"], event.key, event.time_ms
+    if "dedup" in notice and key in user.keys:
+        user.keys.remove(key)
 
 
 def _let_go(user: User, end_ms: int) -> None:

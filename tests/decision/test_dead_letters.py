@@ -120,19 +120,25 @@ def test_a_record_that_a_later_release_refuses_is_dead_when_due() -> None:
     due = GATE.on_timer(held.record, "quiet", "ann", timer.timer_id, payload, NOON + HOUR)
     assert (letter(due).raw, letter(due).reason) == (refused, Reason.BAD_JSON)
     assert due.outcomes[0].notification_id == held.outcomes[0].notification_id
+    assert due.record is not None
+    assert due.record.seen == b"", "its replay is no duplicate"
 
 
 def test_a_waiting_record_that_a_later_release_refuses_is_dead_when_the_profile_comes() -> None:
     raw = record("flight.landed")
     refused = raw._replace(value=b"{")
     payload = encode_event(decode_event(raw, LIMITS), refused)
-    state = UserRecord(waiting=(Waiting(NOON + SECOND, payload),))
+    seen = decided(None, raw).record
+    assert seen is not None
+    state = UserRecord(waiting=(Waiting(NOON + SECOND, payload),), seen=seen.seen)
     step = GATE.on_profile(state, "quiet", "ann", profile(), NOON)
     assert (letter(step).raw, step.outcomes[0].origin, step.outcomes[0].user) == (
         refused,
         "events/3/42",
         "ann",
     )
+    assert step.record is not None
+    assert step.record.seen == b"", "its replay is no duplicate"
 
 
 def read_event(raw: RawRecord, **changes: object) -> Event:

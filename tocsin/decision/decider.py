@@ -51,6 +51,8 @@ def decide(decision: Decision, evaluation: Evaluation, rules: Rules, policy: Gat
         _merge(decision, evaluation, verdict, policy)
     else:
         finish(decision, evaluation.subject, verdict, rule=evaluation.rule)
+        if isinstance(verdict, Expire):
+            _give_key_back(evaluation, evaluation.subject)
 
 
 def _pass(decision: Decision, evaluation: Evaluation, rules: Rules, policy: GatePolicy) -> None:
@@ -208,6 +210,7 @@ def _hold(
     if spare and not 0 < verdict.free_ms <= expires_ms:
         detail: Detail = {"held_for": verdict.reason.value, "until_ms": due_ms, "expires_ms": expires_ms}
         finish(decision, subject, Expire(detail=detail | (verdict.detail or {})), rule=rule)
+        _give_key_back(evaluation, subject)
         return False
     if spare:
         due_ms = expires_ms
@@ -303,8 +306,13 @@ def _make_way(
 
 
 def _remember_key(evaluation: Evaluation, verdict: Verdict, policy: GatePolicy) -> None:
-    """Remember a dedup key, unless it was remembered: a suppressed notification takes its key, too."""
+    """Remember a dedup key, unless it was remembered: a suppressed notification takes its key, too.
+
+    One that has expired takes none.
+    """
     if isinstance(verdict, Suppress) and verdict.reason is Reason.DUPLICATE_KEY:
+        return
+    if isinstance(verdict, Expire):
         return
     subject, state = evaluation.subject, evaluation.state
     assert isinstance(subject, EventSubject), "only the notification of an event has a dedup key"
@@ -319,3 +327,12 @@ def _remember_key(evaluation: Evaluation, verdict: Verdict, policy: GatePolicy) 
         policy.keys_max,
         state.naming(event.origin),
     )
+
+
+def _give_key_back(evaluation: Evaluation, subject: EventSubject | MessageSubject) -> None:
+    """Let the next notification with the dedup key be no duplicate: this one has expired, and told nobody."""
+    if evaluation.notification.dedup_key is None or not isinstance(subject, EventSubject):
+        return
+    if not subject.part and subject.digest is None:
+        state, origin = evaluation.state, subject.event.origin
+        state.keys = dedup.forget(state.keys, subject.dedup_key, origin, state.declared)

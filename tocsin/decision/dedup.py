@@ -125,6 +125,13 @@ def forget(seen: bytes, key: bytes, origin: Origin, declared: tuple[str, ...] = 
     return seen
 
 
+def forget_origin(seen: bytes, origin: Origin, declared: tuple[str, ...] = ()) -> bytes:
+    """Remove the entries of one record, whatever their keys."""
+    whose = (_topic_number(origin.topic, declared), origin.partition, origin.offset)
+    entries = [seen[at : at + _SIZE] for at in range(0, len(seen), _SIZE)]
+    return b"".join([entry for entry in entries if _ENTRY.unpack(entry)[3:] != whose])
+
+
 def pruned(seen: bytes, now_ms: int) -> bytes:
     """Drop what no later event can duplicate."""
     if not seen:

@@ -7,7 +7,7 @@ from tocsin.catalog.compile import CompiledNotification
 from tocsin.catalog.expressions import ExpressionError
 from tocsin.catalog.matching import Match, choose
 from tocsin.catalog.variants import named
-from tocsin.decision import limit_queue, waiting
+from tocsin.decision import dedup, limit_queue, waiting
 from tocsin.decision.context import EMPTY_SCOPE, DecisionContext
 from tocsin.decision.decider import dead_letter, finish
 from tocsin.decision.due_digest import as_notification
@@ -50,6 +50,7 @@ def digest_due(context: DecisionContext, due: DueTimer) -> Decision:
     try:
         first = event_of(held)
     except DecodeError as error:
+        _forget(record, held)
         dead_letter(decision, gone, held.raw, held, error.reason, str(error))
     else:
         notification = context.catalog.notification(due.tenant, held.notification)
@@ -109,6 +110,7 @@ def _decide_held(
     try:
         event = event_of(held)
     except DecodeError as error:
+        _forget(record, held)
         return dead_letter(decision, gone, held.raw, held, error.reason, str(error))
     if held.digest is not None and stage is Stage.TIMER:
         stage = Stage.DIGEST
@@ -131,7 +133,7 @@ def _decide_event(
     try:
         match = _match(context, event, recipient, held, gone.now_ms)
     except ExpressionError as error:
-        waiting.forget(record, event)
+        _forget(record, held, event)
         return dead_letter(decision, gone, held.raw, held, Reason.BAD_EXPRESSION, str(error))
     if match is None:
         return finish(decision, gone, Cancel(Reason.NO_MATCH))
@@ -148,8 +150,22 @@ def _decide_event(
         digest=held.digest,
         variant=named(match.notification.variants, held.variant),
     )
-    subject.slots = ref.slots
+    subject.slots, subject.held_key = ref.slots, held.dedup_key
     return decide_notification(context, decision, record, recipient, subject, stage, ref.counter)
+
+
+def _forget(record: UserRecord, held: HeldEvent, event: Event | None = None) -> None:
+    """Let a dead event, or another one with its dedup key, come again: nobody was told.
+
+    Of one channel of a notification the user may have been told on others. `event` is None where the record
+    is not accepted any more, so that only its place is known.
+    """
+    if event is not None:
+        waiting.forget(record, event)
+    else:
+        record.seen = dedup.forget_origin(record.seen, held.origin, record.declared)
+    if held.dedup_key and not held.part:
+        record.keys = dedup.forget(record.keys, held.dedup_key, held.origin, record.declared)
 
 
 def _match(

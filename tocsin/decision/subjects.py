@@ -181,6 +181,7 @@ class EventSubject(msgspec.Struct, gc=False):
         digest: what it is to a digest; None if it is nothing to one.
         slots: of a part, those that its notification took in limits.
         variant: the arm of an experiment; drawn for the user unless given, None where there is none.
+        held_key: of one that was held, the hash of the dedup key that it took; empty for none.
     """
 
     event: Event
@@ -197,6 +198,7 @@ class EventSubject(msgspec.Struct, gc=False):
     digest: HeldDigest | None = None
     slots: Slots | None = None
     variant: CompiledVariant | None = None
+    held_key: bytes = b""
     _outcome: Outcome | None = None
     _message: Message | None = None
 
@@ -236,8 +238,8 @@ class EventSubject(msgspec.Struct, gc=False):
 
     @property
     def dedup_key(self) -> bytes:
-        """Return the hash of the notification's dedup key."""
-        return dedup.key_of(self.match.notification.dedup_scope, self.match.dedup_key)
+        """Return the hash of the notification's dedup key; of one that was held, as it was then."""
+        return self.held_key or dedup.key_of(self.match.notification.dedup_scope, self.match.dedup_key)
 
     @property
     def collapse_id(self) -> bytes:
@@ -348,7 +350,10 @@ class EventSubject(msgspec.Struct, gc=False):
         name = self.match.notification.name
         count = self.hold_count + 1
         variant = self.variant.name if self.variant is not None else ""
-        return encode_event(self.event, self.raw, name, count, self.part, self.unless, self.digest, variant)
+        key = self.dedup_key if self.match.notification.dedup_key is not None else b""
+        return encode_event(
+            self.event, self.raw, name, count, self.part, self.unless, self.digest, variant, key
+        )
 
     def _common_message(self, to: Recipient, expires_ms: int) -> Message:
         event, match = self.event, self.match

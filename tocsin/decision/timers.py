@@ -73,6 +73,7 @@ class HeldEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
         unless: the level of receipts that makes this later step needless; 0 for none.
         digest: what it is to a digest; None if it is nothing to one.
         variant: the arm of an experiment that its user was in then; empty for none.
+        dedup_key: the hash of the dedup key that it took; empty for none.
     """
 
     raw: RawRecord
@@ -84,6 +85,7 @@ class HeldEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     unless: int = 0
     digest: HeldDigest | None = None
     variant: str = ""
+    dedup_key: bytes = b""
 
 
 class HeldMessage(msgspec.Struct, frozen=True, tag="retry"):
@@ -118,11 +120,21 @@ def encode_event(
     unless: int = 0,
     digest: HeldDigest | None = None,
     variant: str = "",
+    dedup_key: bytes = b"",
 ) -> bytes:
     """Encode the payload of an event."""
     raw = as_cloudevent(event, raw)
     held = HeldEvent(
-        raw, event.origin, event.received_ms, notification, hold_count, part, unless, digest, variant
+        raw,
+        event.origin,
+        event.received_ms,
+        notification,
+        hold_count,
+        part,
+        unless,
+        digest,
+        variant,
+        dedup_key,
     )
     return _encode_event(held)
 

@@ -91,6 +91,12 @@ def read(payload: bytes, tenant: str, user: str) -> Waited:
 
 
 def forget(record: UserRecord, event: Event) -> None:
-    """Let a dead event come again: its replay is no duplicate."""
+    """Let a dead event come again: its replay is no duplicate.
+
+    Of one that this release does not accept only the place is known.
+    """
+    if not event.id:
+        record.seen = dedup.forget_origin(record.seen, event.origin, record.declared)
+        return
     key = dedup.key_of(event.source, event.id)
     record.seen = dedup.forget(record.seen, key, event.origin, record.declared)
