@@ -1,0 +1,1 @@
+"""Simulation: history decided again by another catalog, and compared with what happened."""

@@ -1,0 +1,233 @@
+"""Compares decisions, one by one as both sides make them: of history, and of the simulation.
+
+Decisions are matched by the outcome's id, which no catalog changes. What is matched and says the same leaves
+no trace but a count, so memory is bounded by what differs; beyond `MOST` the oldest are counted and forgotten.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Final, NamedTuple
+
+from flows.simulation.decided import Decided, same
+from tocsin.model.statuses import Status
+
+MOST: Final = 200_000
+"""Decisions of one side that wait for the other one."""
+_REMEMBERED: Final = 100_000
+_ADMITTED: Final = Status.ADMITTED.value
+
+Kind = tuple[str, str, str, str, str]
+"""Tenant, notification, channel, status and reason."""
+
+
+class Scope(NamedTuple):
+    """Which decisions count.
+
+    Attributes:
+        since_ms: the first moment.
+        until_ms: the moment after the last one.
+        tenant: the tenant; empty for all.
+    """
+
+    since_ms: int
+    until_ms: int
+    tenant: str = ""
+
+    def has(self, decided: Decided) -> bool:
+        """Tell whether a decision counts."""
+        return self.since_ms <= decided.at_ms < self.until_ms
+
+
+class Difference(NamedTuple):
+    """One decision that differs: `before` or `after` is None where only the other side decided so."""
+
+    before: Decided | None
+    after: Decided | None
+
+    @property
+    def known(self) -> Decided:
+        """Return the side that is there."""
+        found = self.before or self.after
+        assert found is not None, "a difference has a side"
+        return found
+
+
+class Got:
+    """How many notifications one user got; `last` tells channels of one notification from the next one."""
+
+    __slots__ = ("count", "last")
+
+    def __init__(self) -> None:
+        self.count = [0, 0]
+        self.last = ["", ""]
+
+    def add(self, side: int, notification_id: str) -> None:
+        """Count a notification; further channels and devices of it do not count."""
+        if self.last[side] != notification_id:
+            self.last[side] = notification_id
+            self.count[side] += 1
+
+
+class Comparison:
+    """Compares the decisions of one partition.
+
+    Args:
+        scope: which decisions count.
+        most: decisions of one side that may wait for the other one.
+
+    Attributes:
+        tallies: how often each side decided so, before and after.
+        users: what each user got.
+        equal: decisions that are the same on both sides.
+        differences: those that are not, as far as they are remembered.
+        forgotten: differences that were only counted.
+        copies: outcomes that history has more than once: of a crash, or of a message that came back twice.
+        versions: catalogs that decided the history.
+    """
+
+    def __init__(self, scope: Scope, most: int = MOST) -> None:
+        self._scope = scope
+        self._most = most
+        self._waiting: tuple[dict[str, Decided], dict[str, Decided]] = ({}, {})
+        self._recent: dict[str, None] = {}
+        self._sent: Counter[str] = Counter()
+        self.tallies: tuple[Counter[Kind], Counter[Kind]] = (Counter(), Counter())
+        self.users: dict[str, Got] = {}
+        self.equal = 0
+        self.differences: deque[Difference] = deque()
+        self.forgotten = 0
+        self.copies = 0
+        self.versions: Counter[str] = Counter()
+
+    @property
+    def tenant(self) -> str:
+        """Return the tenant that counts; empty for all."""
+        return self._scope.tenant
+
+    def before(self, decided: Decided) -> None:
+        """Take a decision of history."""
+        self._take(0, decided)
+
+    def after(self, decided: Decided) -> None:
+        """Take a decision of the simulation."""
+        self._take(1, decided)
+
+    def is_unsent(self, message_id: str) -> bool:
+        """Tell whether history sent a message that the simulation has not: its receipts never came."""
+        return self._sent.get(message_id, 0) > 0
+
+    def _take(self, side: int, decided: Decided) -> None:
+        if self._scope.tenant and decided.tenant != self._scope.tenant:
+            return
+        if decided.outcome_id in self._recent or decided.outcome_id in self._waiting[side]:
+            self.copies += not side
+            return
+        if decided.status == _ADMITTED:
+            self._note_sent(decided.message_id, -1 if side else 1)
+        other = self._waiting[1 - side].pop(decided.outcome_id, None)
+        if other is None:
+            self._waiting[side][decided.outcome_id] = decided
+            if len(self._waiting[side]) > self._most:
+                self._forget(side)
+            return
+        pair = (other, decided) if side else (decided, other)
+        self._remember(decided.outcome_id)
+        self._matched(*pair)
+
+    def _note_sent(self, message_id: str, change: int) -> None:
+        left = self._sent[message_id] + change
+        if left:
+            self._sent[message_id] = left
+        else:
+            del self._sent[message_id]
+
+    def _remember(self, outcome_id: str) -> None:
+        self._recent[outcome_id] = None
+        if len(self._recent) > _REMEMBERED:
+            for oldest in list(islice(self._recent, _REMEMBERED // 10)):
+                del self._recent[oldest]
+
+    def _matched(self, before: Decided, after: Decided) -> None:
+        if not self._scope.has(before):
+            return
+        self._tally(0, before)
+        self._tally(1, after)
+        if same(before, after):
+            self.equal += 1
+        else:
+            self._differs(Difference(before, after))
+
+    def _differs(self, difference: Difference) -> None:
+        if len(self.differences) < self._most:
+            self.differences.append(difference)
+        else:
+            self.forgotten += 1
+
+    def _tally(self, side: int, decided: Decided) -> None:
+        kind = (decided.tenant, decided.notification, decided.channel, decided.status, decided.reason)
+        self.tallies[side][kind] += 1
+        if not side:
+            self.versions[decided.catalog_version] += 1
+        if decided.status == _ADMITTED:
+            key = f"{decided.tenant}/{decided.user}"
+            got = self.users.get(key)
+            if got is None:
+                got = self.users[key] = Got()
+            got.add(side, decided.notification_id)
+
+    def _forget(self, side: int) -> None:
+        waiting = self._waiting[side]
+        for outcome_id in list(islice(waiting, len(waiting) // 4)):
+            decided = waiting.pop(outcome_id)
+            if self._scope.has(decided):
+                self._tally(side, decided)
+                self.forgotten += 1
+
+    def finish(self, counts: Callable[[Decided], bool] = lambda _: True) -> None:
+        """Take what is left on one side for different; the two sides of one subject belong together.
+
+        Args:
+            counts: tells whether history can have decided something by its end.
+        """
+        before, after = (self._left(side, counts) for side in (0, 1))
+        partners: dict[str, list[Decided]] = {}
+        for decided in after:
+            partners.setdefault(f"{decided.user} {decided.subject}", []).append(decided)
+        for decided in before:
+            same_subject = partners.get(f"{decided.user} {decided.subject}")
+            self._differs(Difference(decided, same_subject.pop(0) if same_subject else None))
+        for rest in partners.values():
+            for decided in rest:
+                self._differs(Difference(None, decided))
+
+    def _left(self, side: int, counts: Callable[[Decided], bool]) -> list[Decided]:
+        found = [each for each in self._waiting[side].values() if self._scope.has(each) and counts(each)]
+        self._waiting[side].clear()
+        for decided in found:
+            self._tally(side, decided)
+        return found
+
+
+def moved(before: Decided | None, after: Decided | None) -> tuple[str, str]:
+    """Name what was decided on both sides, in a word or two each."""
+    return _word(before), _word(after)
+
+
+def _word(decided: Decided | None) -> str:
+    if decided is None:
+        return "nothing"
+    return f"{decided.status} {decided.reason}".strip()
+
+
+def fields_changed(difference: Difference) -> Iterator[str]:
+    """Name the compared fields that differ."""
+    before, after = difference
+    if before is None or after is None:
+        yield "status"
+        return
+    for name in ("status", "reason", "channel"):
+        if getattr(before, name) != getattr(after, name):
+            yield name
+    if before.due_ms != after.due_ms:
+        yield "due time"

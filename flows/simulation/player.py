@@ -1,0 +1,387 @@
+"""Plays the recorded inputs of one partition in the order in which they were decided.
+
+Kafka orders the records of one topic, not those of two. Which event came before which receipt is in the
+outcomes: the gate publishes them in the order of its decisions, and `at_ms` of an outcome is the `now` of its
+decision. So the player follows the recorded outcomes, key group by key group:
+
+1. An outcome names the input that led to it (`flows.simulation.pending`). That input is played now, with that
+   `now`; before it those that stand before it in its topic.
+2. An outcome of a timer says how far the time of its key group had come: timers due by then fire.
+3. An input that leads to no outcome, as a profile, is played before the first input whose decision's time is
+   not before Kafka's time of it. Under the stream clock that time says nothing of the wall's, so Kafka's time
+   of the outcome stands in, less an epoch.
+
+Without recorded outcomes, and behind the last one, inputs are played in the order of Kafka's times.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
+
+from flows.simulation.comparison import Comparison
+from flows.simulation.decided import Decided, decode
+from flows.simulation.event_times import EventTimes
+from flows.simulation.machine import Bounds, Machine
+from flows.simulation.pending import Entry, Pending, at, is_evented, keys_in
+from operators.decode import Decoder, Homes
+from operators.gate import GateInput, GroupBatch, Out
+from tocsin.model import topics
+from tocsin.model.message import Retry
+from tocsin.model.outcome import ReceiptEvent
+from tocsin.model.raw import OutRecord, RawRecord
+
+_CHUNK = 1_000
+"""Outcomes between two looks at the queues."""
+_LOW, _HIGH = 4_000, 20_000
+"""Inputs of a topic that are queued at least, while there are some, and at most."""
+_DECODED = 500
+_EPOCH = 5_000
+_EPOCHS = 2
+"""Epochs between a decision and Kafka's time of its outcome, at most: one that ends, one that publishes."""
+
+
+_SOON_MS = 1_000
+"""Receipts and returned messages wait for no other topic: under the wall clock, their outcomes are written so
+soon. Under the stream clock hours may pass in a second, so there it is as soon as epochs allow."""
+_SKEW_MS = 10_000
+"""Clocks of producers may be so far apart."""
+
+Batches = Iterator[list[RawRecord]]
+Named = dict[str, list[int]]
+"""Times at which outcomes are written, by the keys of their inputs."""
+
+
+class Found(NamedTuple):
+    """A recorded outcome with Kafka's time of it."""
+
+    written_ms: int
+    decided: Decided
+
+
+class Stream:
+    """Reads one topic of the partition in batches."""
+
+    def __init__(self, batches: Batches, stop_ms: int, note: Callable[[int], None]) -> None:
+        self._batches = batches
+        self._stop_ms = stop_ms
+        self._note = note
+        self.ended = False
+
+    def take(self) -> list[RawRecord]:
+        """Return the next records; none at the end, or once they are of a later time by Kafka."""
+        batch = next(self._batches, [])
+        self._note(len(batch))
+        if batch and batch[0].timestamp_ms >= self._stop_ms:
+            batch = []
+        self.ended = not batch
+        return batch
+
+
+class Side(NamedTuple):
+    """One catalog's decisions: a machine, and where its decisions go."""
+
+    machine: Machine
+    report: Callable[[Decided], None]
+    is_history: bool
+
+
+class Player:
+    """Plays one partition.
+
+    Args:
+        bounds: as of the recorded process.
+        decoder: the decode step.
+        sides: the machines that decide each input: the simulation, or the present catalog before it.
+        comparison: takes the decisions.
+        until_ms: inputs of this time or later are not played.
+
+    Attributes:
+        ordered: inputs that were played where their outcome stands.
+        timed: inputs that were played by Kafka's times.
+        dropped: receipts and returned messages of messages that the simulation did not send.
+        rewritten: records that the machines would have written to topics of the gate.
+        latest_ms: the latest time of a decision.
+    """
+
+    def __init__(
+        self, bounds: Bounds, decoder: Decoder, sides: tuple[Side, ...], comparison: Comparison, until_ms: int
+    ) -> None:
+        self._bounds = bounds
+        self._decode = decoder
+        self._sides = sides
+        self._comparison = comparison
+        self._until_ms = until_ms
+        self._pending = Pending()
+        self._streams: Mapping[str, Stream] = {}
+        self._homes = Homes(bounds.partitions, bounds.key_groups)
+        self._clock: Counter[str] = Counter()
+        self._played = 0
+        self._taken: Counter[str] = Counter()
+        self._passed: Counter[str] = Counter()
+        self._times = EventTimes()
+        self._behind_ms = 0
+        self._soon_ms = self._unsure_ms if bounds.stream_clock else _SOON_MS
+        self.ordered = self.timed = self.dropped = 0
+        self.rewritten: Counter[str] = Counter()
+        self.latest_ms = 0
+
+    def play(self, streams: Mapping[str, Stream], outcomes: Iterable[RawRecord] | None) -> None:
+        """Play all inputs; `outcomes` are the recorded ones, None where there are none."""
+        self._streams = streams
+        if outcomes is not None:
+            self._follow(outcomes)
+        self._by_time()
+        for side in self._sides:
+            self._report(side, side.machine.fire_all(min(self.latest_ms, self._until_ms)))
+
+    def _follow(self, outcomes: Iterable[RawRecord]) -> None:
+        """Play inputs in the order of their outcomes, some outcomes ahead."""
+        found = _decoded(outcomes)
+        chunk = list(islice(found, _CHUNK))
+        while chunk:
+            ahead = list(islice(found, _CHUNK))
+            named: Named = {}
+            for each in (*chunk, *ahead):
+                for key in keys_in(each.decided):
+                    named.setdefault(key, []).append(each.written_ms)
+            self._fill(chunk[0].written_ms, chunk[-1].written_ms)
+            for each in chunk:
+                if each.decided.is_decision or each.decided.is_receipt:
+                    self._outcome(each, named)
+            chunk = ahead
+
+    def _outcome(self, found: Found, named: Named) -> None:
+        decided = found.decided
+        if decided.is_decision and self._is_baseline:
+            self._comparison.before(decided)
+        place = self._place(found)
+        if place is not None:
+            self._play_until(place, found, named)
+        elif decided.is_decision and decided.user and decided.at_ms < self._until_ms:
+            self._advance(self._homes.of(f"{decided.tenant}/{decided.user}")[1], found, named)
+
+    def _place(self, found: Found) -> tuple[str, str] | None:
+        """Return the key group and topic of the input that led to an outcome, if it is queued."""
+        for key in keys_in(found.decided):
+            if key in self._passed:
+                self._passed[key] -= 1
+                self._passed += Counter()
+                return None
+            place = self._pending.place(key)
+            if place is not None:
+                head = self._pending.head(*place)
+                return place if head is not None and head.read_ms <= found.written_ms + _SKEW_MS else None
+        return None
+
+    @property
+    def _is_baseline(self) -> bool:
+        """Tell whether the recorded outcomes are what the simulation is compared with."""
+        return not any(side.is_history for side in self._sides)
+
+    def _advance(self, key_group: str, found: Found, named: Named) -> None:
+        """Let the time of a key group come to that of an outcome: its timers fire."""
+        now_ms = found.decided.at_ms
+        if now_ms > self._clock[key_group]:
+            self._play_unnamed(key_group, found, 0, named)
+            self._clock[key_group] = now_ms
+            self.latest_ms = max(self.latest_ms, now_ms)
+            for side in self._sides:
+                self._report(side, side.machine.fire(key_group, now_ms))
+
+    def _play_until(self, place: tuple[str, str], found: Found, named: Named) -> None:
+        """Play the input of an outcome, and what was decided before it."""
+        key_group, topic = place
+        decided, keys = found.decided, keys_in(found.decided)
+        now_ms = decided.at_ms if decided.is_decision else 0
+        head = self._pending.head(key_group, topic)
+        self._play_unnamed(key_group, found, head.read_ms if head is not None else 0, named)
+        while (entry := self._pending.head(key_group, topic)) is not None:
+            self._pending.pop(key_group, topic)
+            is_it = any(key in entry.keys for key in keys)
+            self.ordered += is_it
+            self.timed += not is_it
+            self._play(key_group, entry, now_ms if is_it else 0, now_ms)
+            if is_it:
+                if is_evented(topic):
+                    self._behind_ms = max(0, found.written_ms - entry.read_ms - self._unsure_ms)
+                return
+
+    @property
+    def _unsure_ms(self) -> int:
+        """Return how long before Kafka's time of an outcome its decision was, at most, without a backlog."""
+        return _EPOCHS * self._bounds.epoch_ms
+
+    def _play_unnamed(self, key_group: str, found: Found, read_ms: int, named: Named) -> None:
+        """Play inputs that lead to no outcome and came before that of an outcome.
+
+        Args:
+            key_group: of the inputs.
+            found: the outcome.
+            read_ms: when Kafka had its input; 0 for the outcome of a timer.
+            named: outcomes that follow.
+        """
+        now_ms = found.decided.at_ms if found.decided.is_decision else 0
+        stream = self._bounds.stream_clock
+        by_ms = max(read_ms, found.written_ms - self._unsure_ms if stream else self._clock[key_group])
+        for topic in self._pending.topics_of(key_group):
+            while (entry := self._pending.head(key_group, topic)) is not None:
+                if not self._came_before(entry, by_ms, now_ms):
+                    break
+                if entry.keys and (is_evented(topic) or self._is_named_soon(entry, found, named)):
+                    break
+                self._pending.pop(key_group, topic)
+                if topic == topics.RECEIPTS:
+                    self._passed.update(entry.keys)
+                self.timed += 1
+                self._play(key_group, entry, 0, now_ms)
+
+    def _is_named_soon(self, entry: Entry, found: Found, named: Named) -> bool:
+        """Tell whether an input that was there at an outcome has its own outcome soon behind.
+
+        A message that came back and was sent again at once has none. It may come back again: its outcome of
+        then has the same id, and belongs to the last of its returns.
+        """
+        first_ms, last_ms = found.written_ms, found.written_ms + self._soon_ms
+        own = entry.keys if self._pending.is_last(entry) else entry.keys[:1]
+        return any(first_ms <= at_ms <= last_ms for key in own for at_ms in named.get(key, ()))
+
+    def _came_before(self, entry: Entry, by_ms: int, now_ms: int) -> bool:
+        """Tell whether an input was decided before one that was decided at `now_ms` (0: not known)."""
+        if not now_ms:
+            return entry.read_ms <= by_ms
+        own_ms = self._time_of(entry)
+        if self._bounds.stream_clock and own_ms == now_ms:
+            return entry.read_ms <= by_ms
+        return own_ms <= now_ms
+
+    def _time_of(self, entry: Entry) -> int:
+        """Return how far the time of the partition had come when an input was read."""
+        if not self._bounds.stream_clock:
+            return entry.read_ms
+        return max(entry.given.now_ms, self._times.by(entry.read_ms - self._behind_ms))
+
+    def _play(self, key_group: str, entry: Entry, now_ms: int, most_ms: int = 0) -> None:
+        """Decide an input on all sides.
+
+        Args:
+            key_group: of the input.
+            entry: the input.
+            now_ms: when it was decided; 0 where that is not known.
+            most_ms: when a later input was decided; 0 where that is not known.
+        """
+        own_ms = entry.given.now_ms
+        if not now_ms and self._bounds.stream_clock:
+            own_ms = self._time_of(entry)
+        if not now_ms:
+            now_ms = max(self._clock[key_group], min(own_ms, most_ms) if most_ms else own_ms)
+        if own_ms >= self._until_ms or now_ms >= self._until_ms:
+            return
+        self._clock[key_group] = max(self._clock[key_group], now_ms)
+        self.latest_ms = max(self.latest_ms, now_ms)
+        given = at(entry, now_ms, stream=self._bounds.stream_clock)
+        for side in self._sides:
+            if not side.is_history and self._is_needless(given):
+                self.dropped += 1
+            else:
+                self._report(side, side.machine.play(key_group, given))
+        self._played += 1
+        if self._played % _EPOCH == 0:
+            for side in self._sides:
+                side.machine.epoch()
+
+    def _is_needless(self, given: GateInput) -> bool:
+        """Tell whether an input is about a message that the simulation did not send."""
+        item = given.item
+        if isinstance(item, Retry):
+            return self._comparison.is_unsent(item.message.message_id)
+        named = item.message_id if isinstance(item, ReceiptEvent) else ""
+        return bool(named) and self._comparison.is_unsent(named)
+
+    def _report(self, side: Side, records: Iterable[Out]) -> None:
+        for record in records:
+            if not isinstance(record, OutRecord):
+                continue
+            if record.topic == topics.OUTCOMES:
+                decided = decode(record.value or b"")
+                if decided.is_decision:
+                    side.report(decided)
+            elif record.topic in topics.GATE_INPUTS and not side.is_history:
+                self.rewritten[record.topic] += 1
+
+    def _fill(self, first_ms: int, last_ms: int) -> None:
+        """Read on, so that what outcomes of a time may name is queued."""
+        for topic, stream in self._streams.items():
+            while self._wants(topic, stream, last_ms):
+                self._read(topic, stream)
+            if self._pending.size[topic] >= _HIGH:
+                self._relieve(topic, first_ms)
+
+    def _wants(self, topic: str, stream: Stream, last_ms: int) -> bool:
+        size = self._pending.size[topic]
+        is_behind = self._pending.newest_ms[topic] <= last_ms and size < _HIGH
+        return not stream.ended and (size < _LOW or is_behind)
+
+    def _relieve(self, topic: str, first_ms: int) -> None:
+        """Play inputs without an outcome from a full queue: profiles of old, or events whose outcomes are lost."""
+        stuck = is_evented(topic) and self._taken[topic] == self._played
+        self._taken[topic] = self._played
+        if is_evented(topic) and not stuck:
+            return
+        for key_group, entry in self._pending.older(topic, first_ms - 1):
+            self.timed += 1
+            self._play(key_group, entry, 0)
+
+    def _read(self, topic: str, stream: Stream) -> None:
+        batch = stream.take()
+        for first in range(0, len(batch), _DECODED):
+            for routed in self._decode(batch[first : first + _DECODED]):
+                self._route(topic, routed.step, routed.bundle)
+
+    def _route(self, topic: str, step: str, bundle: object) -> None:
+        if isinstance(bundle, GroupBatch):
+            for given in bundle.inputs:
+                if is_evented(topic):
+                    self._times.note(given.raw.timestamp_ms, given.now_ms)
+                if self._is_wanted(given):
+                    self._pending.add(topic, bundle.key_group, given)
+            return
+        assert isinstance(bundle, list), f"the simulation reads no inputs of {step}"
+        for side in self._sides:
+            self._report(side, bundle)
+
+    def _is_wanted(self, given: GateInput) -> bool:
+        tenant = self._comparison.tenant
+        return not tenant or not given.user_key or given.user_key.startswith(f"{tenant}/")
+
+    def _by_time(self) -> None:
+        """Play what is left in the order of Kafka's times."""
+        while True:
+            for topic, stream in self._streams.items():
+                while not stream.ended and self._pending.size[topic] < _LOW:
+                    self._read(topic, stream)
+            open_topics = [topic for topic, stream in self._streams.items() if not stream.ended]
+            safe_ms = min((self._pending.newest_ms[topic] for topic in open_topics), default=1 << 62)
+            taken = self._pending.by_time(safe_ms)
+            if not taken and not open_topics:
+                return
+            self._play_timed(taken)
+
+    def _play_timed(self, taken: list[tuple[str, Entry]]) -> None:
+        """Play inputs in order; one clock counts for the partition, as the decode step has it."""
+        now_ms = self.latest_ms
+        for key_group, entry in taken:
+            now_ms = max(now_ms, min(entry.given.now_ms, self._until_ms))
+            self.timed += 1
+            self._play(key_group, entry, now_ms)
+
+
+def _decoded(outcomes: Iterable[RawRecord]) -> Iterator[Found]:
+    """Decode recorded outcomes; what is none has a dead letter and counts for nothing."""
+    for raw in outcomes:
+        try:
+            yield Found(raw.timestamp_ms, decode(raw.value or b""))
+        except msgspec.MsgspecError:
+            continue

@@ -1,0 +1,264 @@
+"""Reads history: the records of one partition of one topic after another, from Kafka or from a folder.
+
+A folder is what `tocsin simulate --record` writes: a file `history.json`, and a file of JSON lines, compressed
+by gzip, for each partition of each topic. Each line is `[offset, Kafka's time in ms, key, value, headers]`.
+Texts are JSON strings; bytes that are not UTF-8 are a list of one base64 string.
+
+Nothing is written to Kafka, no group is joined and no offset is committed.
+"""
+
+import gzip
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from sources.reader import silent_logger
+from tocsin.errors import SinkError, SourceError
+from tocsin.model.raw import RawRecord
+from tocsin.model.topics import full_name
+
+Bounds = Mapping[str, Mapping[int, tuple[int, int]]]
+MANIFEST = "history.json"
+_BATCH = 2_000
+_POLL_S = 0.5
+_EMPTY_POLLS = 60
+_TIMES_S = 10.0
+_FORMAT = 1
+_encode = msgspec.json.encode
+
+
+class History(Protocol):
+    """Records by topic and partition, in the order of their offsets."""
+
+    @property
+    def bounds(self) -> Bounds:
+        """First offset and end of each partition, by topic."""
+        ...
+
+    def read(self, topic: str, partition: int, since_ms: int = 0) -> Iterator[list[RawRecord]]:
+        """Read a partition to its end, leaving out records that are older by Kafka's time."""
+        ...
+
+
+class KafkaHistory:
+    """Reads topics up to where they ended when this was opened, or a little further.
+
+    Args:
+        kafka: bootstrap servers.
+        prefix: prefix of the topics.
+        options: further librdkafka options.
+        topics: topics without prefix; those that do not exist are left out.
+
+    Raises (from every method):
+        SinkError: the broker does not answer.
+    """
+
+    def __init__(self, kafka: str, prefix: str, options: Mapping[str, str], topics: Iterable[str]) -> None:
+        self._prefix = prefix
+        self._config: dict[str, Any] = {
+            "bootstrap.servers": kafka,
+            "group.id": f"{prefix}reader",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "queued.max.messages.kbytes": 16_384,
+            **options,
+        }
+        with closing(self._consumer()) as consumer:
+            self.bounds: Bounds = {topic: _bounds(consumer, full_name(prefix, topic)) for topic in topics}
+
+    def _consumer(self) -> Consumer:
+        return Consumer(self._config, logger=silent_logger())
+
+    def read(self, topic: str, partition: int, since_ms: int = 0) -> Iterator[list[RawRecord]]:
+        """Read a partition to its end, leaving out records that are older by Kafka's time."""
+        first, end = self.bounds.get(topic, {}).get(partition, (0, 0))
+        if first >= end:
+            return
+        with closing(self._consumer()) as consumer:
+            place = TopicPartition(full_name(self._prefix, topic), partition, first)
+            place.offset = _start(consumer, place, since_ms) if since_ms else first
+            if place.offset < 0:
+                return
+            consumer.assign([place])
+            for messages in _drained(consumer, end):
+                found = [_record(topic, message) for message in messages]
+                if kept := [record for record in found if record.timestamp_ms >= since_ms]:
+                    yield kept
+
+
+def _bounds(consumer: Consumer, full: str) -> dict[int, tuple[int, int]]:
+    try:
+        found = consumer.list_topics(full, timeout=_TIMES_S).topics[full]
+        if found.error is not None:
+            return {}
+        places = {partition: TopicPartition(full, partition) for partition in sorted(found.partitions)}
+        return {p: consumer.get_watermark_offsets(at, timeout=_TIMES_S) for p, at in places.items()}
+    except KafkaException as error:
+        msg = f"Kafka does not answer ({error.args[0].name()}): is TOCSIN_KAFKA right?"
+        raise SinkError(msg) from error
+
+
+def _start(consumer: Consumer, place: TopicPartition, since_ms: int) -> int:
+    """Find the first offset of a time; the first of all where the broker cannot tell, -1 if there is none."""
+    asked = TopicPartition(place.topic, place.partition, since_ms)
+    try:
+        [found] = consumer.offsets_for_times([asked], timeout=_TIMES_S)
+    except KafkaException:
+        return place.offset
+    return place.offset if found.error is not None else max(found.offset, -1)
+
+
+def _drained(consumer: Consumer, end: int) -> Iterator[list[Any]]:
+    """Read on until the broker reports the end; some brokers report it a batch too low at first."""
+    left = _EMPTY_POLLS
+    while left:
+        got = consumer.consume(_BATCH, _POLL_S)
+        left = _EMPTY_POLLS if got else left - 1
+        if good := [message for message in got if _is_good(message)]:
+            yield good
+        last = got[-1] if got else None
+        if last is not None and last.error() is not None and last.offset() >= end:
+            return
+    msg = "the broker stopped answering in the middle of a topic"
+    raise SinkError(msg)
+
+
+def _is_good(message: Any) -> bool:
+    error = message.error()
+    if error is None:
+        return True
+    if error.code() == KafkaError._PARTITION_EOF or error.retriable():  # noqa: SLF001
+        return False
+    raise SinkError(error.str())
+
+
+def _record(topic: str, message: Any) -> RawRecord:
+    headers = message.headers()
+    return RawRecord(
+        topic,
+        message.partition(),
+        message.offset(),
+        max(message.timestamp()[1], 0),
+        message.key(),
+        message.value(),
+        tuple([(name, value or b"") for name, value in headers]) if headers else (),
+    )
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Describes a folder of history.
+
+    Attributes:
+        format: of the files.
+        partitions: partitions of every keyed topic.
+        clock: `wall` or `stream`, as `TOCSIN_CLOCK`.
+        bounds: first offset and end of each partition, by topic.
+    """
+
+    format: int
+    partitions: int
+    clock: str
+    bounds: dict[str, dict[int, tuple[int, int]]]
+
+
+class FolderHistory:
+    """Reads a folder that `record` wrote.
+
+    Raises:
+        SourceError: it is none, or of another format.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            self.manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+        except (OSError, msgspec.MsgspecError) as error:
+            msg = (
+                f"--from {folder}: {MANIFEST} is missing or damaged, so this is no whole history;"
+                " `tocsin simulate --record FOLDER` writes one"
+            )
+            raise SourceError(msg) from error
+        if self.manifest.format != _FORMAT:
+            msg = f"--from {folder}: format {self.manifest.format} is of another release; record it again"
+            raise SourceError(msg)
+        self.bounds: Bounds = self.manifest.bounds
+
+    def read(self, topic: str, partition: int, since_ms: int = 0) -> Iterator[list[RawRecord]]:
+        """Read a partition to its end, leaving out records that are older by Kafka's time."""
+        path = _file(self._folder, topic, partition)
+        if not path.exists():
+            return
+        with gzip.open(path) as lines:
+            batch: list[RawRecord] = []
+            for line in lines:
+                record = _from_line(topic, partition, line)
+                if record.timestamp_ms >= since_ms:
+                    batch.append(record)
+                if len(batch) == _BATCH:
+                    yield batch
+                    batch = []
+            if batch:
+                yield batch
+
+
+def record(history: History, folder: Path, manifest: Manifest, since_ms: int = 0) -> Iterator[int]:
+    """Write a history to a folder, partition by partition; yields how many records were written.
+
+    The files hold profiles and events as they are, so only their owner may read them. Records of profiles and
+    subscriptions are written from the first on, whatever `since_ms` says.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for topic, places in manifest.bounds.items():
+        for partition in places:
+            whole = topic in {"profiles", "subscriptions"}
+            path = _file(folder, topic, partition)
+            path.touch(mode=0o600)
+            with gzip.open(path, "wb", compresslevel=3) as file:
+                for batch in history.read(topic, partition, 0 if whole else since_ms):
+                    file.writelines(map(_line, batch))
+                    yield len(batch)
+    (folder / MANIFEST).write_bytes(_encode(manifest))
+
+
+def manifest_of(history: History, partitions: int, clock: str) -> Manifest:
+    """Describe a history that is to be recorded."""
+    bounds = {topic: dict(places) for topic, places in history.bounds.items()}
+    return Manifest(_FORMAT, partitions, clock, bounds)
+
+
+def _file(folder: Path, topic: str, partition: int) -> Path:
+    return folder / f"{quote(topic, safe='')}-{partition}.jsonl.gz"
+
+
+def _line(record: RawRecord) -> bytes:
+    headers = [[name, _text(value)] for name, value in record.headers]
+    fields = [record.offset, record.timestamp_ms, _text(record.key), _text(record.value), headers]
+    return _encode(fields) + b"\n"
+
+
+def _from_line(topic: str, partition: int, line: bytes) -> RawRecord:
+    offset, at_ms, key, value, headers = msgspec.json.decode(line)
+    marks = tuple((name, _bytes(data) or b"") for name, data in headers)
+    return RawRecord(topic, partition, offset, at_ms, _bytes(key), _bytes(value), marks)
+
+
+def _text(data: bytes | None) -> str | list[str] | None:
+    if data is None:
+        return None
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return [b64encode(data).decode()]
+
+
+def _bytes(text: Any) -> bytes | None:
+    if text is None:
+        return None
+    return b64decode(text[0]) if isinstance(text, list) else str(text).encode()
