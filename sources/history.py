@@ -1,7 +1,7 @@
 """Reads history: the records of one partition of one topic after another, from Kafka or from a folder.
 
-A folder is what `tocsin simulate --record` writes: a file `history.json`, and a file of JSON lines, compressed
-by gzip, for each partition of each topic. Each line is `[offset, Kafka's time in ms, key, value, headers]`.
+A folder is what `tocsin simulate --record` writes: a file `history.json`, and for each partition of each
+topic a file of JSON lines, compressed by gzip. Each line is `[offset, time in ms, key, value, headers]`.
 Texts are JSON strings; bytes that are not UTF-8 are a list of one base64 string.
 
 Nothing is written to Kafka, no group is joined and no offset is committed.
@@ -21,7 +21,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from sources.reader import silent_logger
 from tocsin.errors import SinkError, SourceError
 from tocsin.model.raw import RawRecord
-from tocsin.model.topics import full_name
+from tocsin.model.topics import READ_FIRST, full_name
 
 Bounds = Mapping[str, Mapping[int, tuple[int, int]]]
 MANIFEST = "history.json"
@@ -124,7 +124,7 @@ def _drained(consumer: Consumer, end: int) -> Iterator[list[Any]]:
         if good := [message for message in got if _is_good(message)]:
             yield good
         last = got[-1] if got else None
-        if last is not None and last.error() is not None and last.offset() >= end:
+        if last is not None and last.error() is not None and (last.offset() or 0) >= end:
             return
     msg = "the broker stopped answering in the middle of a topic"
     raise SinkError(msg)
@@ -216,15 +216,19 @@ def record(history: History, folder: Path, manifest: Manifest, since_ms: int = 0
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for topic, places in manifest.bounds.items():
+        from_ms = 0 if topic in READ_FIRST else since_ms
         for partition in places:
-            whole = topic in {"profiles", "subscriptions"}
             path = _file(folder, topic, partition)
             path.touch(mode=0o600)
-            with gzip.open(path, "wb", compresslevel=3) as file:
-                for batch in history.read(topic, partition, 0 if whole else since_ms):
-                    file.writelines(map(_line, batch))
-                    yield len(batch)
+            yield from _write(path, history.read(topic, partition, from_ms))
     (folder / MANIFEST).write_bytes(_encode(manifest))
+
+
+def _write(path: Path, batches: Iterable[list[RawRecord]]) -> Iterator[int]:
+    with gzip.open(path, "wb", compresslevel=3) as file:
+        for batch in batches:
+            file.writelines(map(_line, batch))
+            yield len(batch)
 
 
 def manifest_of(history: History, partitions: int, clock: str) -> Manifest:

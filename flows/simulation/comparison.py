@@ -1,7 +1,7 @@
 """Compares decisions, one by one as both sides make them: of history, and of the simulation.
 
 Decisions are matched by the outcome's id, which no catalog changes. What is matched and says the same leaves
-no trace but a count, so memory is bounded by what differs; beyond `MOST` the oldest are counted and forgotten.
+no trace but a count, so memory is bounded by what differs. Beyond `MOST` the oldest are counted and no more.
 """
 
 from collections import Counter, deque

@@ -1,7 +1,7 @@
-"""The decisions of one partition without a flow: the real decode step, gate and fan-out over a store of its own.
+"""Decides the inputs of one partition without a flow: the real decode step, gate and fan-out over a store.
 
-The store is a folder that is thrown away afterwards. Nothing is written to Kafka, Redis or a provider: what
-the gate puts out is returned to the caller, and nobody else sees it.
+The store is a folder of its own that is thrown away afterwards. Nothing is written to Kafka, Redis or a
+provider: what the gate puts out is returned to the caller, and nobody else sees it.
 """
 
 from collections import Counter
@@ -173,7 +173,7 @@ class Machine:
         """Decide one input; timers due by its time fire before it."""
         self._timing.now_ms = entry.now_ms
         lists, _ = self._logic(key_group).on_batch([GroupBatch(key_group, [entry])])
-        return lists[0] if lists else []
+        return list(lists[0]) if lists else []
 
     def fire(self, key_group: str, until_ms: int) -> list[Out]:
         """Fire the timers of a key group that are due by a time."""
@@ -201,8 +201,10 @@ class Machine:
     def epoch(self) -> None:
         """Write what changed to the store, so that memory does not grow."""
         self._shard.closing()
-        for group in (*self._groups.values(), *self._rows.values()):
+        for group in self._groups.values():
             group.snapshot()
+        for rows in self._rows.values():
+            rows.snapshot()
         self._shard.outbox_snapshot()
         self._shard.durable()
 

@@ -27,7 +27,10 @@ _ENDS_OF_RETURNED = (Status.SUPPRESSED, Status.CANCELLED, Status.EXPIRED, Status
 
 
 class Entry(NamedTuple):
-    """An input with the keys of its first outcome, and Kafka's time made monotone over the key group's part of its topic."""
+    """An input with the keys of its first outcome.
+
+    `read_ms` is Kafka's time, made monotone over the key group's part of the topic.
+    """
 
     keys: tuple[str, ...]
     read_ms: int
@@ -142,7 +145,9 @@ class Pending:
 
     def by_time(self, until_ms: int) -> list[tuple[str, Entry]]:
         """Take the inputs of all topics that Kafka had by a time, in its order."""
-        taken = [(group, topic, entry) for topic in list(self.size) for group, entry in self.older(topic, until_ms)]
+        taken = [
+            (group, topic, entry) for topic in list(self.size) for group, entry in self.older(topic, until_ms)
+        ]
         taken.sort(key=lambda each: (each[2].read_ms, _place(each[1]), each[2].given.raw.offset))
         return [(group, entry) for group, _, entry in taken]
 
@@ -152,7 +157,10 @@ def _place(topic: str) -> int:
 
 
 def at(entry: Entry, now_ms: int, *, stream: bool) -> GateInput:
-    """Give an input the time at which it is decided; under the stream clock a returned message waits from it."""
+    """Give an input the time at which it is decided.
+
+    Under the stream clock a returned message waits from that time.
+    """
     given = entry.given
     item = given.item
     if stream and isinstance(item, Retry):

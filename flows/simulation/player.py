@@ -325,7 +325,7 @@ class Player:
         return not stream.ended and (size < _LOW or is_behind)
 
     def _relieve(self, topic: str, first_ms: int) -> None:
-        """Play inputs without an outcome from a full queue: profiles of old, or events whose outcomes are lost."""
+        """Play inputs without an outcome from a full queue: old profiles, events whose outcomes are lost."""
         stuck = is_evented(topic) and self._taken[topic] == self._played
         self._taken[topic] = self._played
         if is_evented(topic) and not stuck:

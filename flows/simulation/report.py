@@ -187,7 +187,7 @@ def added(parts: Iterable[Part]) -> Part:
         versions.update(part.versions)
         total.most_affected = most_affected([*total.most_affected, *part.most_affected])
         total.examples = [*total.examples, *part.examples]
-    total.tallies = [(kind, *sums) for kind, sums in sorted(tallies.items())]
+    total.tallies = [(kind, sums[0], sums[1]) for kind, sums in sorted(tallies.items())]
     total.moves = [(*move, count) for move, count in moves.most_common()]
     total.users = [(*counts, number) for counts, number in sorted(users.items())]
     total.rewritten, total.versions = dict(rewritten), dict(versions)
@@ -266,9 +266,9 @@ def percentiles(part: Part, side: int) -> Percentiles:
         counts[each[side]] += each[2]
     ranked = sorted(counts.items())
     total = sum(counts.values())
-    at = [_ranked(ranked, total, share) for share in (0.5, 0.9, 0.99)]
+    p50, p90, p99 = (_ranked(ranked, total, share) for share in (0.5, 0.9, 0.99))
     most = ranked[-1][0] if ranked else 0
-    return Percentiles(*at, most, total, sum(count * users for count, users in ranked))
+    return Percentiles(p50, p90, p99, most, total, sum(count * users for count, users in ranked))
 
 
 def _ranked(ranked: list[tuple[int, int]], total: int, share: float) -> int:

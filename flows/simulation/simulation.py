@@ -16,6 +16,7 @@ from flows.simulation.machine import Bounds, Machine, decoder
 from flows.simulation.pending import PLACES
 from flows.simulation.player import Player, Side, Stream
 from flows.simulation.report import Part, Report, added, changes, part_of, percentiles
+from flows.simulation.warm_up import notes
 from sources.history import FolderHistory, History, KafkaHistory
 from tocsin.catalog.loader import Catalog, load
 from tocsin.formats.declared import readers
@@ -173,9 +174,7 @@ def _machine(folder: Path, catalog: Catalog, request: Request, stack: ExitStack)
     return machine
 
 
-def _player(
-    request: Request, catalogs: Catalogs, comparison: Comparison, sides: tuple[Side, ...]
-) -> Player:
+def _player(request: Request, catalogs: Catalogs, comparison: Comparison, sides: tuple[Side, ...]) -> Player:
     declared = readers(catalogs.present.sources, request.bounds.limits, None)
     marks = Marks(request.secret) if request.secret else None
     decode = decoder(request.bounds, marks, declared)
@@ -197,12 +196,14 @@ def _streams(request: Request, history: History, partition: int, note: Note) -> 
     return found
 
 
-def _outcomes(
-    request: Request, history: History, partition: int, note: Note
-) -> Iterator[RawRecord] | None:
+def _outcomes(request: Request, history: History, partition: int, note: Note) -> Iterator[RawRecord] | None:
     """Read the recorded outcomes; None where there are none."""
     first, end = history.bounds.get(topics.OUTCOMES, {}).get(partition, (0, 0))
-    return _flat(history.read(topics.OUTCOMES, partition, request.start_ms), request, note) if end > first else None
+    return (
+        _flat(history.read(topics.OUTCOMES, partition, request.start_ms), request, note)
+        if end > first
+        else None
+    )
 
 
 def _flat(batches: Iterator[list[RawRecord]], request: Request, note: Note) -> Iterator[RawRecord]:
@@ -213,9 +214,7 @@ def _flat(batches: Iterator[list[RawRecord]], request: Request, note: Note) -> I
         yield from batch
 
 
-def _report(
-    request: Request, catalogs: Catalogs, history: History, result: Part, seconds: float
-) -> Report:
+def _report(request: Request, catalogs: Catalogs, history: History, result: Part, seconds: float) -> Report:
     return Report(
         catalog=catalogs.new.version,
         present=catalogs.present.version,
@@ -224,7 +223,12 @@ def _report(
         since=moment(request.since_ms),
         until=moment(request.until_ms),
         warm_up_s=request.warm_up_ms // 1_000,
-        notes=[],
+        notes=notes(
+            history.bounds,
+            request.warm_up_ms,
+            stream=request.bounds.stream_clock,
+            is_replayed=request.is_replayed,
+        ),
         partitions=request.bounds.partitions,
         seconds=round(seconds, 1),
         result=result,

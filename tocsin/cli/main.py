@@ -67,6 +67,10 @@ COMMANDS = {
         "tocsin.cli.dashboard:dashboard",
         "Show the figures, the rows behind them and the story of each notification, until Ctrl-C.",
     ),
+    "simulate": Command(
+        "tocsin.cli.simulate:simulate_history",
+        "Decide history again by another catalog, without side effects, and compare.",
+    ),
     "broadcasts": Command(
         "tocsin.cli.broadcasts:app", "Show how far broadcasts are; pause, resume or cancel one."
     ),
