@@ -84,7 +84,23 @@ class TopicReader:
             self._groups[group] = Consumer({**self._config, "group.id": group}, logger=silent_logger())
         return self._groups[group]
 
-    def read(self, *topics: str, last: int | None = None) -> Iterator[RawRecord]:
+    def first_at(self, topic: str, at_ms: int) -> dict[int, int]:
+        """Return for each partition an offset that no record at or after a time comes before.
+
+        Earlier records may follow it: producers' clocks differ, and some brokers answer with the first offset
+        whatever they are asked. Whoever needs the time looks at the records.
+        """
+        wanted = [TopicPartition(self._full(topic), p, at_ms) for p in self.partitions(topic)]
+        found = _ask(lambda: self._consumer.offsets_for_times(wanted, timeout=10)) if wanted else []
+        told = {at.partition: at.offset for at in found}
+        return {
+            p: min(max(low, told[p]), high) if told[p] >= 0 else high
+            for p, (low, high) in self.bounds(topic).items()
+        }
+
+    def read(
+        self, *topics: str, last: int | None = None, starts: Mapping[tuple[str, int], int] | None = None
+    ) -> Iterator[RawRecord]:
         """Read topics up to their present end.
 
         Some brokers report the end a batch too low, so reading goes on behind it until no record comes.
@@ -92,16 +108,18 @@ class TopicReader:
         Args:
             *topics: topics without prefix.
             last: read only this many records of each partition; None for all.
+            starts: by topic and partition, the offset to begin at; without one the first that there is.
         """
         ends: dict[tuple[str, int], int] = {}
-        starts: list[TopicPartition] = []
+        places: list[TopicPartition] = []
         for topic in topics:
             for partition, (low, high) in self.bounds(topic).items():
+                low = max(low, (starts or {}).get((topic, partition), low))
                 first = low if last is None else max(low, high - last)
                 ends[self._full(topic), partition] = high if first < high else 0
-                starts.append(TopicPartition(self._full(topic), partition, first))
-        if starts:
-            self._consumer.assign(starts)
+                places.append(TopicPartition(self._full(topic), partition, first))
+        if places:
+            self._consumer.assign(places)
             yield from self._drain({place: end for place, end in ends.items() if end})
             self._consumer.unassign()
 

@@ -123,7 +123,7 @@ def test_nothing_is_lost_or_doubled_on_two_shards_of_which_one_is_killed(
     os.kill(process.pid, signal.SIGKILL)
     drawn = await_settled(settings, EVENTS, shards)
     assert (drawn.events, drawn.error, drawn.missing, drawn.doubled) == (EVENTS, 0, [], [])
-    assert min(drawn.reasons["no_match"], drawn.reasons["unknown_user"], drawn.words["admitted"]) > 0
+    assert min(drawn.reasons["no_match"], drawn.reasons["unknown_user"], drawn.statuses["admitted"]) > 0
     with TopicReader(settings.kafka, settings.topic_prefix) as reader:
         forwarded = list(reader.read(topics.EVENTS))
         origins = {decode_outcome(record).origin.rsplit("/", 2)[0] for record in reader.read(topics.OUTCOMES)}

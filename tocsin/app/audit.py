@@ -3,92 +3,39 @@
 The audit takes every event origin, every message and every outcome that the topics hold, in any order and
 with copies. It shares no counter with the code that it audits.
 
+It judges in three steps: outcomes and messages by notification, events by origin, and what items were merged
+into by notification again. Each step takes one part after another, so memory is bounded by the size of a part
+(`tocsin.app.audit_spill`), whatever the number of events and however long one is held.
+
 Topics lose their oldest records at different times, so deleted outcomes may explain an event or a message.
 `unexplained` lists such events and messages; `recall` enters the outcomes that ClickHouse still has of them.
 """
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
+from tocsin.app.audit_facts import (
+    DECIDED,
+    FLYING,
+    HELD,
+    HELD_EVENT,
+    EventFact,
+    MergeFact,
+    MessageFact,
+    OutcomeFact,
+    StateFact,
+    StoredFact,
+    fact_of,
+)
+from tocsin.app.audit_notifications import NotificationAudit
+from tocsin.app.audit_result import Fault, Reconciliation, Totals, result
+from tocsin.app.audit_spill import Spill
+from tocsin.app.audit_windows import Windows
 from tocsin.model.outcome import Outcome
-from tocsin.model.statuses import FINAL, Reason, Status
 
-_SHOWN = 20  # examples listed of each kind of fault
-
-
-class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of an audit.
-
-    Attributes:
-        events: events in the topics that were read for the first time (forwarded copies are not counted).
-        settled: events all of whose notifications and messages have their final outcome.
-        held: events with a notification that the gate holds.
-        in_flight: events with a message that is on its way or waits for a retry.
-        unread: events that their shard has not read yet, as far as is durable.
-        missing: origins of events that were read and have no outcome.
-        doubled: notifications, messages or origins with more than one final outcome.
-        unsent: message ids with an `admitted` outcome that are in no message topic and were never tried.
-        unannounced: message ids in a message topic without an `admitted` outcome.
-        waiting: outcomes that were not tracked yet; ClickHouse may not have them.
-        untracked: outcomes that were tracked and are not in ClickHouse; -1 if it was not asked.
-        recalled: outcomes that only ClickHouse still has, entered to explain events and messages.
-        unjudged: events and messages that deleted outcomes may explain, while ClickHouse was not asked.
-        resent: ids of messages that were sent again although an earlier attempt may have arrived; no fault,
-            since the policy for unknown outcomes asks for it.
-        undecodable: records of message and outcome topics that cannot be decoded; no fault.
-        orphaned: notification ids that items were merged into and that have no outcome.
-        words: outcomes by status.
-        reasons: outcomes by reason.
-    """
-
-    events: int
-    settled: int
-    held: int
-    in_flight: int
-    unread: int
-    missing: list[str]
-    doubled: list[str]
-    unsent: list[str]
-    unannounced: list[str]
-    waiting: int
-    untracked: int
-    recalled: int
-    unjudged: int
-    resent: list[str]
-    undecodable: int
-    words: dict[str, int]
-    reasons: dict[str, int]
-    orphaned: list[str] = []
-
-    @property
-    def error(self) -> int:
-        """Number of faults; 0 if no event is lost or doubled."""
-        faults = len(self.missing) + len(self.doubled) + len(self.unsent) + len(self.unannounced)
-        return faults + len(self.orphaned) + max(0, self.untracked)
-
-    def sentences(self) -> list[str]:
-        """Describe each kind of fault that was found, with examples."""
-        kinds = {
-            "left no outcome": self.missing,
-            "more than one final outcome": self.doubled,
-            "admitted and in no message topic": self.unsent,
-            "in a message topic and never admitted": self.unannounced,
-            "merged into, and never decided": self.orphaned,
-        }
-        lines = [f"{len(ids)} {what}: {', '.join(ids[:_SHOWN])}" for what, ids in kinds.items() if ids]
-        if self.untracked > 0:
-            lines.append(f"{self.untracked} outcomes were tracked and are not in ClickHouse")
-        return lines
-
-    def notices(self) -> list[str]:
-        """Describe what is no fault and may have reached people twice, with examples."""
-        if not self.resent:
-            return []
-        ids = ", ".join(self.resent[:_SHOWN])
-        return [f"{len(self.resent)} sent again after an unknown outcome, so perhaps received twice: {ids}"]
+__all__ = ["Audit", "Reconciliation", "Unexplained"]
+OnFault = Callable[[Fault], None]
 
 
 class Unexplained(NamedTuple):
@@ -105,8 +52,70 @@ class Unexplained(NamedTuple):
     digests: set[str]
 
 
+class _Events:
+    """Judges the events of one part by what their notifications say."""
+
+    def __init__(self, facts: Iterable[object]) -> None:
+        self.events: dict[str, EventFact] = {}
+        self._unread: dict[str, EventFact] = {}
+        self._states: dict[str, set[str]] = {}
+        for fact in facts:
+            if isinstance(fact, EventFact):
+                (self.events if fact.read else self._unread)[fact.origin] = fact
+            elif isinstance(fact, StateFact):
+                self._states.setdefault(fact.origin, set()).add(fact.state)
+
+    def missing(self) -> list[str]:
+        """Name events that were read and have no outcome."""
+        return sorted(self.events.keys() - self._states.keys())
+
+    def count(self, totals: Totals, windows: Windows) -> None:
+        """Count each event where it belongs: held, in flight, unread or settled."""
+        for origin, fact in (self._unread | self.events).items():
+            window = totals.window(windows.of(origin, fact.ms) or 0)
+            window.events += 1
+            state = self._state(origin)
+            if state:
+                setattr(window, state, getattr(window, state) + 1)
+
+    def _state(self, origin: str) -> str:
+        states = self._states.get(origin)
+        if states is None:
+            return "" if origin in self.events else "unread"
+        if FLYING in states:
+            return "in_flight"
+        held = HELD in states or (HELD_EVENT in states and DECIDED not in states)
+        return "held" if held else "settled"
+
+
+class _Merges:
+    """Judges what items of one part were merged into."""
+
+    def __init__(self, facts: Iterable[object]) -> None:
+        known: set[str] = set()
+        self._into: dict[str, MergeFact] = {}
+        for fact in facts:
+            if isinstance(fact, MergeFact) and fact.known:
+                known.add(fact.notification_id)
+            elif isinstance(fact, MergeFact):
+                self._into.setdefault(fact.notification_id, fact)
+        self.orphaned = self._into.keys() - known
+
+    def faults(self) -> Iterator[Fault]:
+        """Name what was merged into and has no outcome."""
+        for name in sorted(self.orphaned):
+            fact = self._into[name]
+            what = "an item was merged into it, and it has no outcome"
+            yield Fault("orphaned", name, what, fact.place, fact.origin, fact.ms)
+
+
 class Audit:
     """Collects events, messages and outcomes, and reconciles them.
+
+    Args:
+        folder: where facts are spilled to; None to keep all in memory.
+        parts: how many parts the facts are judged in; `tocsin.app.audit_spill.parts_for` tells.
+        windows: the range, and its windows; what is entered must belong to it.
 
     >>> audit = Audit()
     >>> audit.event("events/0/7")
@@ -114,33 +123,26 @@ class Audit:
     ['events/0/7']
     """
 
-    def __init__(self) -> None:
-        self._events: set[str] = set()
-        self._unread: set[str] = set()
-        self._published: set[str] = set()
-        self._finals: dict[str, set[str]] = {}
-        self._open: dict[str, Outcome] = {}
-        self._decided: set[str] = set()
-        self._seen: set[str] = set()
-        self._tracked: set[str] = set()
-        self._statuses: Counter[str] = Counter()
-        self._reasons: Counter[str] = Counter()
-        self._origins: set[str] = set()
-        self._admitted: set[str] = set()
-        self._tried: set[str] = set()
-        self._resent: set[str] = set()
-        self._merged_into: set[str] = set()
-        self._notifications: set[str] = set()
-        self._recalled = 0
+    def __init__(self, folder: Path | None = None, parts: int = 1, windows: Windows | None = None) -> None:
+        self._folder = folder
+        self._parts = parts
+        self._passes = 0
+        self.windows = windows or Windows()
+        self._notifications = self._spill("notifications")
+        self._events = self._spill("events")
+        self._has_merges = False
         self._undecodable = 0
+
+    def _spill(self, name: str) -> Spill:
+        return Spill(self._folder and self._folder / name, self._parts)
 
     def event(self, origin: str, *, read: bool = True) -> None:
         """Enter an event by its origin; `read` tells whether its shard has durably read it."""
-        (self._events if read else self._unread).add(origin)
+        self.enter(EventFact(origin, read))
 
     def message(self, message_id: str) -> None:
-        """Enter a message of a message topic."""
-        self._published.add(message_id)
+        """Enter a message of a message topic by its id alone; fit for an audit in one part."""
+        self.enter(MessageFact(message_id))
 
     def undecodable(self) -> None:
         """Enter a record of a message or outcome topic that cannot be decoded; it has a dead letter."""
@@ -153,36 +155,7 @@ class Audit:
             outcome: the outcome.
             tracked: whether the tracker has committed its offset, so that ClickHouse must have it.
         """
-        if tracked:
-            self._tracked.add(outcome.outcome_id)
-        if outcome.outcome_id in self._seen:
-            return
-        self._seen.add(outcome.outcome_id)
-        self._statuses[outcome.status] += 1
-        if outcome.reason:
-            self._reasons[outcome.reason] += 1
-        self._origins.add(outcome.origin)
-        self._notifications.add(outcome.notification_id)
-        if outcome.status == Status.MERGED and "into" in outcome.detail:
-            self._merged_into.add(str(outcome.detail["into"]))
-        subject = _subject(outcome)
-        if outcome.status in FINAL:
-            self._finals.setdefault(subject, set()).add(outcome.outcome_id)
-        elif outcome.status in _OPENING:
-            self._open[subject] = outcome
-        if outcome.status == Status.SENT and outcome.reason == Reason.RESENT_AFTER_UNKNOWN:
-            self._resent.add(subject)
-        if outcome.status == Status.ADMITTED:
-            self._admitted.add(subject)
-        elif outcome.status == Status.RETRYING:
-            self._tried.add(subject)
-        if outcome.status != Status.HELD:
-            self._decided.update((outcome.origin, outcome.notification_id, _channel_of(outcome)))
-        elif outcome.notification_id:
-            self._decided.add(outcome.origin)
-            if outcome.channel != _WHOLE:
-                # A channel that is held apart shows that the notification as a whole was decided.
-                self._decided.add(outcome.notification_id)
+        self.enter(fact_of(outcome, tracked=tracked))
 
     def recall(self, outcome: Outcome) -> None:
         """Enter an outcome that only ClickHouse still has; of one subject the newest first.
@@ -190,95 +163,95 @@ class Audit:
         It is older than all outcomes read from the topic. So it does not say where a message is now if one of
         those does.
         """
-        if outcome.outcome_id in self._seen:
+        self.enter(fact_of(outcome, recalled=True))
+
+    def enter(self, fact: EventFact | OutcomeFact | MessageFact) -> None:
+        """Enter an event, or what came of one."""
+        if isinstance(fact, EventFact):
+            self._events.add(fact)
             return
-        subject = _subject(outcome)
-        newer = self._open.get(subject)
-        self.outcome(outcome)
-        if newer is not None:
-            self._open[subject] = newer
-        self._recalled += 1
+        self._has_merges = self._has_merges or (isinstance(fact, OutcomeFact) and bool(fact.into))
+        self._notifications.add(fact)
 
-    def unexplained(self) -> Unexplained:
-        """List events and messages without outcomes: they are lost, or Kafka has deleted their outcomes."""
-        return Unexplained(
-            self._events - self._origins,
-            self._published - self._admitted - self._finals.keys(),
-            self._merged_into - self._notifications,
-        )
+    def unexplained(self) -> Iterator[Unexplained]:
+        """List events and messages without outcomes: they are lost, or Kafka has deleted their outcomes.
 
-    @property
-    def outcome_ids(self) -> set[str]:
-        """Ids of all entered outcomes, without copies."""
-        return self._seen
+        One part after another; what is recalled meanwhile explains nothing in this list.
+        """
+        states, merges = self._next_pass()
+        for number in range(self._parts):
+            found = self._judged(number, states, merges)
+            yield Unexplained(set(), found.unexplained(), set())
+        for number in range(self._parts):
+            missing = set(_Events(self._of_events(number, states)).missing())
+            yield Unexplained(missing, set(), _Merges(merges.read(number)).orphaned)
 
-    def reconcile(self, stored: Iterable[str] | None = None, *, whole: bool = True) -> Reconciliation:
+    def reconcile(
+        self,
+        stored: Iterable[StoredFact] | None = None,
+        *,
+        whole: bool = True,
+        on_fault: OnFault = lambda fault: None,
+    ) -> Reconciliation:
         """Compare all that was entered.
 
         Args:
-            stored: the outcome ids in ClickHouse; None if it was not asked.
+            stored: the outcomes in ClickHouse; None if it was not asked.
             whole: whether every outcome was entered. If not, events and messages without outcomes count as
                 `unjudged` instead of `missing` or `unannounced`.
+            on_fault: called with each fault; the result keeps the names of the first of them only.
         """
-        there = None if stored is None else set(stored)
-        events = self._events | self._unread
-        held, flying = (origins & events for origins in self._waiting())
-        lost = self.unexplained()
-        return Reconciliation(
-            events=len(events),
-            settled=len((events & self._origins) - held - flying),
-            held=len(held - flying),
-            in_flight=len(flying),
-            unread=len(self._unread - self._origins),
-            missing=sorted(lost.origins) if whole else [],
-            doubled=sorted(subject for subject, finals in self._finals.items() if len(finals) > 1),
-            unsent=sorted(self._admitted - self._published - self._tried - self._finals.keys()),
-            unannounced=sorted(lost.messages) if whole else [],
-            waiting=len(self._seen - self._tracked - (there or set())),
-            untracked=-1 if there is None else len(self._tracked - there),
-            recalled=self._recalled,
-            unjudged=0 if whole else sum(map(len, lost)),
-            resent=sorted(self._resent),
-            undecodable=self._undecodable,
-            words=dict(self._statuses),
-            reasons=dict(self._reasons),
-            orphaned=sorted(lost.digests) if whole else [],
-        )
+        totals, asked = Totals(), stored is not None
+        states, merges = self._next_pass()
+        there = self._spill(f"stored-{self._passes}")
+        for fact in stored or ():
+            there.add(fact, fact.key)
 
-    def _waiting(self) -> tuple[set[str], set[str]]:
-        """List the origins of events that are held and of events in flight, by the last outcome."""
-        held: set[str] = set()
-        flying: set[str] = set()
-        for subject, outcome in self._open.items():
-            if subject in self._finals or self._superseded(outcome):
-                continue
-            (held if outcome.status == Status.HELD else flying).add(outcome.origin)
-        return held, flying
+        def found(faults: Iterable[Fault]) -> None:
+            for fault in faults:
+                totals.fault(fault, self.windows.of(fault.origin, fault.ms) or 0)
+                on_fault(fault)
 
-    def _superseded(self, outcome: Outcome) -> bool:
-        """Tell whether a hold before routing was decided: its event or notification has another outcome."""
-        if outcome.status != Status.HELD or outcome.message_id:
-            return False
-        if outcome.channel != _WHOLE:
-            return _channel_of(outcome) in self._decided
-        return (outcome.notification_id or outcome.origin) in self._decided
+        for number in range(self._parts):
+            part = self._judged(number, states, merges, there.read(number))
+            part.totals(totals, asked=asked)
+            found(part.faults(asked=asked, whole=whole))
+            totals.unjudged += 0 if whole else len(part.unexplained())
+        for number in range(self._parts):
+            events, merged = _Events(self._of_events(number, states)), _Merges(merges.read(number))
+            events.count(totals, self.windows)
+            if whole:
+                found(_missing(events))
+                found(merged.faults())
+            else:
+                totals.unjudged += len(events.missing()) + len(merged.orphaned)
+        return result(totals, undecodable=self._undecodable, asked=asked)
 
+    def _next_pass(self) -> tuple[Spill, Spill]:
+        """Make room for what one pass over the notifications says about events and merges."""
+        self._passes += 1
+        return self._spill(f"states-{self._passes}"), self._spill(f"merges-{self._passes}")
 
-_OPENING = frozenset({Status.ADMITTED, Status.HELD, Status.RETRYING})
+    def _judged(
+        self, number: int, states: Spill, merges: Spill, stored: Iterable[object] = ()
+    ) -> NotificationAudit:
+        """Judge the notifications of one part; write what they say about their events."""
+        part = NotificationAudit()
+        for facts in (self._notifications.read(number), stored):
+            for fact in facts:
+                part.add(fact)  # type: ignore[arg-type]  # the spill has facts of notifications alone
+        for state in part.states():
+            states.add(state)
+        for merge in part.merges() if self._has_merges else ():
+            merges.add(merge)
+        return part
 
-
-_WHOLE = "*"
-
-
-def _channel_of(outcome: Outcome) -> str:
-    """Name one channel of a notification."""
-    return f"{outcome.notification_id}/{outcome.channel}"
+    def _of_events(self, number: int, states: Spill) -> Iterator[object]:
+        yield from self._events.read(number)
+        yield from states.read(number)
 
 
-def _subject(outcome: Outcome) -> str:
-    """Name the subject of an outcome: a message, a notification on a channel, or an event."""
-    if outcome.message_id:
-        return outcome.message_id
-    if outcome.notification_id:
-        return _channel_of(outcome)
-    return outcome.origin
+def _missing(events: _Events) -> Iterator[Fault]:
+    for origin in events.missing():
+        ms = events.events[origin].ms
+        yield Fault("missing", origin, "it was read, and left no outcome", origin, origin, ms)

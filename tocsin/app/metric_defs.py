@@ -85,11 +85,31 @@ METRICS: Mapping[str, MetricDef] = {
     "tocsin_healthy": MetricDef("gauge", "0 or 1", (), "whether `/readyz` answers 200"),
 }
 
+AUDIT_METRICS: Mapping[str, MetricDef] = {
+    "tocsin_balance_error": MetricDef(
+        "gauge", "items", (), "missing or doubled items that the last audit found"
+    ),
+    "tocsin_balance_oldest_unexplained_seconds": MetricDef(
+        "gauge", "s", (), "age of the oldest of them; 0 without one"
+    ),
+    "tocsin_balance_events": MetricDef(
+        "gauge", "events", ("state",), "events of the audited range: settled, held, in_flight or unread"
+    ),
+    "tocsin_balance_last_run_timestamp_seconds": MetricDef(
+        "gauge", "s since 1970", (), "start of the last audit that came to its end; 0 before the first"
+    ),
+    "tocsin_balance_run_seconds": MetricDef("gauge", "s", (), "duration of that audit"),
+    "tocsin_balance_failed_runs_total": MetricDef(
+        "counter", "", (), "audits that did not come to their end: Kafka or ClickHouse was away"
+    ),
+}
+"""What `tocsin balance --watch` serves."""
+
 
 def metrics_table() -> str:
     """Build the table of metrics of `docs/operations.md`."""
     rows = ["| metric | type | labels | what |", "|---|---|---|---|"]
-    for name, each in METRICS.items():
+    for name, each in {**METRICS, **AUDIT_METRICS}.items():
         kind = f"{each.kind}, {each.unit}" if each.unit else each.kind
         labels = ", ".join(f"`{label}`" for label in each.labels)
         rows.append(f"| `{name}` | {kind} | {labels} | {each.meaning} |")

@@ -263,10 +263,10 @@ class Show:
         }
         return {
             "events": drawn.events,
-            "decisions": drawn.words,
+            "decisions": drawn.statuses,
             "reasons": drawn.reasons,
             "channels": channels,
-            "dead": drawn.words.get("dead", 0),
+            "dead": drawn.statuses.get("dead", 0),
             "held": drawn.held,
             "in_flight": drawn.in_flight,
             "balance_error": drawn.error,

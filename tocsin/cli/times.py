@@ -10,6 +10,7 @@ from tocsin.cli.output import fail
 from tocsin.model.rfc3339 import rfc3339_ms
 
 CURE = "write a time like 2026-01-31T09:30:00Z, a day like 2026-01-31, or how long ago: 30m, 12h, 7d, 4w"
+SPAN_CURE = "write a span like 90s, 5m, 1h, 1d or 2w"
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _AGO = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
@@ -33,6 +34,21 @@ def moment_ms(text: str, now_ms: int) -> int:
         return rfc3339_ms(f"{text}T00:00:00Z" if _DAY.fullmatch(text) else text)
     except ValueError:
         raise ValueError(CURE) from None
+
+
+def span_s(text: str) -> int:
+    """Return the seconds of a span of time.
+
+    Raises:
+        ValueError: it is none; the text says what to write.
+
+    >>> span_s("90s"), span_s("1d")
+    (90, 86400)
+    """
+    found = _AGO.fullmatch(text)
+    if found is None or not int(found[1]):
+        raise ValueError(SPAN_CURE)
+    return int(found[1]) * _UNIT_S[found[2]]
 
 
 def time_range(since: str, until: str) -> dict[str, int]:
