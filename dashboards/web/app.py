@@ -131,7 +131,7 @@ class Dashboard:
     async def _choices(self, request: Request) -> Response:
         """List the tenants, notifications and channels that the filters offer."""
         view = read_view(request.query_params.multi_items())
-        tenants = await self._ask("tenants", {})
+        tenants = await self._ask("tenants", {"tenant": ""})
         found = await self._ask("choices", {"tenant": view.tenant})
         offered = {name: [row["name"] for row in found if row["filter"] == name] for name in COMMON}
         return JSONResponse({"tenant": [row["tenant"] for row in tenants], **offered})
@@ -183,7 +183,7 @@ class Dashboard:
         now_ms = self._clock_ms() // _ROUNDED_MS * _ROUNDED_MS
         if not self._stream_clock and view.span != "all":
             return now_ms, Extent()
-        tenants = [row for row in await self._ask("tenants", {}) if view.tenant in ("", row["tenant"])]
+        tenants = await self._ask("tenants", {"tenant": view.tenant})
         if not tenants:
             return now_ms, Extent()
         extent = Extent(min(row["oldest_ms"] for row in tenants), max(row["newest_ms"] for row in tenants))

@@ -5,12 +5,14 @@ Where TOCSIN_TEST_KAFKA names a broker, the demo runs on Apache Kafka too, in a 
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -107,12 +109,24 @@ def test_ctrl_c_ends_it_in_order_with_a_balance(tmp_path: Path) -> None:
     until = time.monotonic() + 120
     while not sends(sent.parent) and time.monotonic() < until:
         time.sleep(0.5)
+    figures = _figures(tmp_path / "demo/servers/dashboard.log")
     running.send_signal(signal.SIGINT)
     said, _ = running.communicate(timeout=120)
+    assert figures["columns"][0]["name"] == "notification"
+    assert re.search(r"dashboard +http://127.0.0.1:\d+/", said)
     assert "balanced" in said
     assert running.returncode == 0
     pids = list((tmp_path / "demo/servers").glob("*.pid"))
     assert pids == []
+
+
+def _figures(log: Path) -> dict[str, Any]:
+    """Read the funnel from the dashboard whose address is in its log."""
+    address = re.search(r"http://\S+", log.read_text())
+    assert address, log.read_text()
+    with urlopen(f"{address[0]}api/query/funnel?range=all", timeout=60) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
 
 
 @pytest.mark.parametrize(("options", "cure"), [(["--speed", "0"], "above 0"), (["--days", "400"], "365")])

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from operators.deliver import DeliverLogic
 from tests.delivery.memory_ledger import MemoryLedger, MemoryStore
@@ -373,3 +373,16 @@ def check_order(calls: list[Message], answered: list[str]) -> None:
 @pytest.mark.parametrize("name", ["email", "sms", "push", "inapp"])
 def test_each_channel_has_its_topics(name: str) -> None:
     assert {topics.messages(name), topics.messages(name, bulk=True)} <= set(topics.MESSAGES)
+
+
+def test_outcomes_of_a_stream_in_its_own_time_stand_in_that_time(rig: Build) -> None:
+    """Flights of 2013 that are played today: what was sent at 09:11 was sent then, and as fast as it was."""
+    decided_ms, read_ms = 1_360_228_260_000, int(time.time() * 1000)
+    provider = ScriptedProvider(delay_s=0.05)
+    provider.script("ann", Transient("busy"))
+    sent = replace(message(), decided_ms=decided_ms, received_ms=read_ms - 40)
+    made = rig([provider], settings=policy(stream_clock=True))
+    made.feed(record(sent, 0)._replace(timestamp_ms=read_ms)).until_acked(1)
+    for outcome in made.outcomes():
+        assert 0 <= outcome.at_ms - decided_ms < 60_000
+        assert outcome.latency_ms >= 40

@@ -93,7 +93,11 @@ def demo(
     with (
         _stopping() as stop,
         DemoEnvironment(
-            folder, partitions=plan.partitions, keep=keep is not None, broker=_BROKERS[broker]
+            folder,
+            partitions=plan.partitions,
+            keep=keep is not None,
+            broker=_BROKERS[broker],
+            dashboard=not headless,
         ) as environment,
     ):
         report, drawn = Show(environment, plan, stop, began).run(live=not headless)

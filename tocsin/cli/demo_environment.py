@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import socket
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -21,7 +22,8 @@ from tocsin.app.examples import example_catalog
 from tocsin.app.settings import Settings, environment
 from tocsin.cli.output import fail
 from tocsin.devkit.passengers import TENANT, Passenger
-from tocsin.devkit.processes import free_ports
+from tocsin.devkit.probes import http_answers
+from tocsin.devkit.processes import Service, free_ports
 from tocsin.devkit.redis_server import Fsync
 from tocsin.devkit.sandbox.people import Person
 from tocsin.devkit.servers import CLICKHOUSE, KAFKA, REDIS, SANDBOX, Servers
@@ -29,6 +31,7 @@ from tocsin.devkit.servers import CLICKHOUSE, KAFKA, REDIS, SANDBOX, Servers
 _SHARDS_MAX = 8
 _SANDBOX_SID = "AC" + "0" * 32
 _PEOPLE_A_CALL = 5_000
+DASHBOARD = "dashboard"
 _MARK = "servers/lock"  # the first file of every demo
 
 
@@ -42,7 +45,7 @@ class DemoEnvironment:
         servers: the embedded servers.
         settings: resolved, for this process.
         env: the same as environment, for the shards.
-        addresses: where people look, by name.
+        addresses: where people look, by name; the dashboard among them if it was asked for.
     """
 
     def __init__(
@@ -54,10 +57,12 @@ class DemoEnvironment:
         broker: str = KAFKA,
         redis_fsync: Fsync = "everysec",
         sandbox_latency_ms: int = 0,
+        dashboard: bool = False,
     ) -> None:
         self.folder = folder.resolve()
         self._partitions = partitions
         self._keep = keep
+        self._dashboard = dashboard
         self.servers = Servers(
             self.folder / "servers",
             {broker, REDIS, CLICKHOUSE, SANDBOX},
@@ -103,7 +108,10 @@ class DemoEnvironment:
         TopicAdmin(self.settings.kafka, self.settings.topic_prefix).create(plan)
         migrate.migrate(clickhouse)
         self._write_env()
+        if self._dashboard:
+            self.servers.add(dashboard_service(self.env))
         self.addresses = {
+            **({DASHBOARD: self.servers.addresses[DASHBOARD]} if self._dashboard else {}),
             "viewer": found["sandbox"],
             "ClickHouse": clickhouse,
             "ask": f"source {os.path.relpath(self.folder / 'env')}; tocsin why --user passenger-000042",
@@ -150,6 +158,18 @@ class DemoEnvironment:
         self.servers.stop()
         if not self._keep:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def dashboard_service(env: Mapping[str, str]) -> Service:
+    """Describe the dashboard over the demo's ClickHouse."""
+    (port,) = free_ports(1)
+    return Service(
+        name=DASHBOARD,
+        argv=(sys.executable, "-m", "tocsin.cli.main", DASHBOARD, f"--port={port}"),
+        ready=lambda: http_answers(port, "/healthz"),
+        addresses={DASHBOARD: f"http://127.0.0.1:{port}/"},
+        env=env,
+    )
 
 
 def refuse_foreign(folder: Path) -> None:

@@ -65,6 +65,7 @@ class AttemptState(msgspec.Struct, frozen=True, gc=False):
         declined: accounts that cannot carry the message.
         first_failed_ms: when the first call failed; 0 before.
         last_reason: why the last call failed.
+        ahead_ms: how far the wall clock is ahead of the clock of decisions; 0 where they are one.
     """
 
     record: RawRecord
@@ -77,6 +78,7 @@ class AttemptState(msgspec.Struct, frozen=True, gc=False):
     declined: frozenset[str] = _NO_NAMES
     first_failed_ms: int = 0
     last_reason: Reason = Reason.TRANSIENT
+    ahead_ms: int = 0
 
 
 class Claimed(NamedTuple):
@@ -283,7 +285,15 @@ def _misconfigured(
 
 def _fail_over(state: AttemptState, reason: Reason, call: ProviderCall, health: Health) -> Transition:
     """Write this call down without using up the attempt; of calls that repeat only the first shows."""
-    line = records.outcome(state.message, Status.RETRYING, reason, state.attempt, call, failed_over=True)
+    line = records.outcome(
+        state.message,
+        Status.RETRYING,
+        reason,
+        state.attempt,
+        call,
+        failed_over=True,
+        ahead_ms=state.ahead_ms,
+    )
     outputs = () if records.repeats(line, state.outputs) else (line,)
     return _go_on(_changed(state, tried=state.tried | {call.provider}), outputs, call.at_ms, health)
 
@@ -358,7 +368,7 @@ def _end(
 
 
 def _outcome(state: AttemptState, status: Status, reason: Reason, call: ProviderCall) -> Output:
-    return records.outcome(state.message, status, reason, state.attempt, call)
+    return records.outcome(state.message, status, reason, state.attempt, call, ahead_ms=state.ahead_ms)
 
 
 _changed = msgspec.structs.replace

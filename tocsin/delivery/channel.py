@@ -54,8 +54,9 @@ class ChannelPolicy(msgspec.Struct, frozen=True):
         busy_poll_ms: the same while every credit is in use: fewer, larger turns cost less CPU.
         least_share: records are taken in only if this part of the buffer is free, for the same reason.
         drain_ms: how long the end of input waits for calls that are out.
-        stream_clock: decisions are in the events' own time, so what is left until a message expires counts
-            from when it was read, and the hours in which its channel may be used do not end for it.
+        stream_clock: decisions are in the events' own time, so outcomes are, too. What is left until a
+            message expires counts from when it was read, and the hours in which its channel may be used do
+            not end for it.
     """
 
     channel: str
@@ -158,8 +159,10 @@ class ChannelDelivery:
         job = Delivery(record, decode_message(record))
         if self.policy.stream_clock:
             job.send_by_ms = 0
+            ahead_ms = record.timestamp_ms - job.message.decided_ms
+            job.state = msgspec.structs.replace(job.state, ahead_ms=ahead_ms)
             if job.expires_ms:
-                job.expires_ms += record.timestamp_ms - job.message.decided_ms
+                job.expires_ms += ahead_ms
         return job
 
     def advance(self) -> None:

@@ -53,10 +53,13 @@ def outcome(
     call: ProviderCall,
     *,
     failed_over: bool = False,
+    ahead_ms: int = 0,
 ) -> Output:
     """Write the outcome of an attempt.
 
-    Calls that failed over use up no attempt: their ids go by provider and by the gate's decision.
+    Calls that failed over use up no attempt: their ids go by provider and by the gate's decision. Where
+    decisions are in the events' own time, the wall clock is `ahead_ms` ahead of it: the outcome stands in
+    their time, as long after its decision as it took.
     """
     subject = message.message_id
     if failed_over:
@@ -87,7 +90,7 @@ def outcome(
         code=call.code,
         attempt=attempt,
         generation=message.generation,
-        at_ms=call.at_ms,
+        at_ms=call.at_ms - ahead_ms,
         received_ms=message.received_ms,
         latency_ms=max(0, call.at_ms - message.received_ms),
         provider_ms=call.provider_ms,

@@ -157,6 +157,15 @@ class Servers:
         self.settings.update(service.settings)
         self.addresses.update(service.addresses)
 
+    def add(self, service: Service) -> None:
+        """Start one more service, which ends with the others, and wait until it answers.
+
+        Raises:
+            StartError: it did not come up.
+        """
+        self._launch(service)
+        wait_ready([self._children[service.name]], _START_TIMEOUT_S)
+
     def pid(self, name: str) -> int:
         """Give the process id of a running server."""
         return self._children[name].pid

@@ -19,7 +19,8 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
         detail: the numbers a decision rested on: counter, limit, window_s; of a duplicate its
             original; what was left out of an inline recipient.
         catalog_version: hash of the catalog and release of the zone data, like `300676bac714-tz2026.6`.
-        at_ms: when it happened. For decisions the decision's `now`, for attempts wall time.
+        at_ms: when it happened. For decisions the decision's `now`, for attempts wall time; with
+            `TOCSIN_CLOCK=stream` as long after the decision as it took.
         latency_ms: from the event's Kafka time to here, in wall time; -1 where it makes no sense.
         provider_ms: how long the provider took; -1 without a call.
         rule: the name of the rule that objected (`docs/rules.md`); empty where none did.
