@@ -21,7 +21,7 @@ from dashboards import queries as named
 from dashboards.query_file import BOARDS, FILTERS, Query
 from dashboards.web import boards, story_page
 from dashboards.web.access import COOKIE, Access, Guard, local_path
-from dashboards.web.pool import Asker, Pool
+from dashboards.web.pool import SHARED_S, Asker, Pool
 from dashboards.web.problem import TITLES, Problem
 from dashboards.web.results import result
 from dashboards.web.view import COMMON, RANGES, Extent, View, bound, iso, read_view, utc
@@ -47,6 +47,7 @@ class Dashboard:
         token: who shows it may read; empty: whoever is on this machine.
         stream_clock: relative ranges end at the newest outcome, for streams that are played faster than time.
         clock_ms: the wall clock.
+        shared_s: how long an answer serves further viewers.
     """
 
     def __init__(
@@ -56,9 +57,10 @@ class Dashboard:
         token: str = "",
         stream_clock: bool = False,
         clock_ms: Callable[[], int] = wall_ms,
+        shared_s: float = SHARED_S,
     ) -> None:
         self._pool = Pool(url)
-        self._asker = Asker(self._pool)
+        self._asker = Asker(self._pool, shared_s)
         self._access = Access(token)
         self._stream_clock = stream_clock
         self._clock_ms = clock_ms

@@ -18,7 +18,7 @@ CLIENTS = 4
 LIMIT_S = 10
 _TIMED_OUT = 159
 """TIMEOUT_EXCEEDED"""
-_SHARED_S = 2.0
+SHARED_S = 2.0
 _MOST_SHARED = 512
 
 
@@ -68,10 +68,11 @@ def _close(client: Client | None) -> None:
 
 
 class Asker:
-    """Runs questions on threads. Viewers who ask the same within two seconds share one answer."""
+    """Runs questions on threads. Viewers who ask the same within `shared_s` share one answer."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, shared_s: float = SHARED_S) -> None:
         self._pool = pool
+        self._shared_s = shared_s
         self._shared: dict[tuple[str, ...], asyncio.Task[Any]] = {}
 
     async def ask(self, key: tuple[str, Mapping[str, Any]], question: Callable[[Client], Answer]) -> Answer:
@@ -93,7 +94,7 @@ class Asker:
             self._shared.clear()
         self._shared[name] = task
         loop = asyncio.get_running_loop()
-        task.add_done_callback(lambda done: loop.call_later(_SHARED_S, self._forget, name, done))
+        task.add_done_callback(lambda done: loop.call_later(self._shared_s, self._forget, name, done))
 
     def _forget(self, name: tuple[str, ...], task: asyncio.Task[Any]) -> None:
         if self._shared.get(name) is task:

@@ -106,13 +106,14 @@ def test_ctrl_c_ends_it_in_order_with_a_balance(tmp_path: Path) -> None:
     ]
     running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     sent = tmp_path / "demo/servers/sandbox/sent.jsonl"
+    log = tmp_path / "demo/servers/dashboard.log"
     until = time.monotonic() + 120
-    while not sends(sent.parent) and time.monotonic() < until:
+    while not (sends(sent.parent) and _figures(log)["rows"]) and time.monotonic() < until:
         time.sleep(0.5)
-    figures = _figures(tmp_path / "demo/servers/dashboard.log")
+    figures = _figures(log)
     running.send_signal(signal.SIGINT)
     said, _ = running.communicate(timeout=120)
-    assert figures["columns"][0]["name"] == "notification"
+    assert figures["columns"][0]["name"] == "notification", "rows came while it ran"
     assert re.search(r"dashboard +http://127.0.0.1:\d+/", said)
     assert "balanced" in said
     assert running.returncode == 0
