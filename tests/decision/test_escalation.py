@@ -366,3 +366,23 @@ def test_a_digest_escalates_as_a_whole(ann: World) -> None:
     assert sends(ann) == [("push", 10), ("sms", 20)]
     push, text = ann.messages
     assert text.data == push.data, "the step has the items, too"
+
+
+@pytest.mark.parametrize("kind", ["opened", "delivered"])
+def test_a_receipt_of_what_is_over_is_not_remembered(ann: World, kind: str) -> None:
+    """Nothing waits any more. Every receipt of the day would add another entry for a week."""
+    ann.event("alert")
+    ann.advance(HOUR)
+    about(ann, kind, 2 * HOUR, origin=str(ann.messages[0].origin))
+    record = ann.record()
+    assert record is not None
+    assert record.engaged == b""
+
+
+def test_what_has_no_later_step_and_stops_for_nothing_is_not_remembered(ann: World) -> None:
+    ann.profile(profile(devices=(), phone="", version=2))
+    ann.event("chain")
+    assert sends(ann) == [("email", 0)]
+    record = ann.record()
+    assert record is not None
+    assert record.engaged == b""

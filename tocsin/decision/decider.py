@@ -162,7 +162,8 @@ def _escalate(
             unheld.append(step.channel)
     if own is not None:
         _give_back(evaluation, subject, unheld, {one.name: own for one in unheld}, policy)
-    escalation.track(evaluation.state, evaluation.notification, subject.notification_id, last_ms, policy)
+    if len(unheld) < len(later) or evaluation.notification.stop_when_seen:
+        escalation.track(evaluation.state, evaluation.notification, subject.notification_id, last_ms, policy)
     return reached + len(later)
 
 

@@ -125,6 +125,16 @@ def forget(seen: bytes, key: bytes, origin: Origin, declared: tuple[str, ...] = 
     return seen
 
 
+def has_origin(seen: bytes, origin: str, declared: tuple[str, ...] = ()) -> bool:
+    """Return whether a record (`topic/partition/offset`) is among those that are remembered."""
+    topic, _, place = origin.partition("/")
+    partition, _, offset = place.partition("/")
+    if not (partition.isdecimal() and offset.isdecimal()):
+        return False
+    whose = (_topic_number(topic, declared), int(partition), int(offset))
+    return any(entry[3:] == whose for entry in _ENTRY.iter_unpack(seen))
+
+
 def forget_origin(seen: bytes, origin: Origin, declared: tuple[str, ...] = ()) -> bytes:
     """Remove the entries of one record, whatever their keys."""
     whose = (_topic_number(origin.topic, declared), origin.partition, origin.offset)

@@ -5,7 +5,7 @@ to come. A message that queues for a provider cannot be reached from here. A new
 send ledger return it to the gate, where the rule `seen` drops it. The user's other messages return unharmed.
 """
 
-from tocsin.decision import engagement
+from tocsin.decision import dedup, engagement
 from tocsin.decision.context import DecisionContext
 from tocsin.decision.effects import Decision
 from tocsin.decision.endings import Ending
@@ -43,7 +43,7 @@ def note_level(
     nid = receipt.notification_id
     tracked = engagement.find(record.engaged, nid)
     known = tracked or _announced(context, receipt)
-    if known is None:
+    if known is None or (tracked is None and _is_over(record, receipt, known)):
         return
     policy = context.policy
     record.engaged = engagement.note(
@@ -67,6 +67,13 @@ def _announced(context: DecisionContext, receipt: ReceiptEvent) -> Engagement | 
     """Tell what the catalog says of a notification whose receipts are read before its event."""
     named = context.catalog.notification(receipt.tenant, receipt.notification)
     return Engagement(Level.NONE, named.stop_when_seen) if named is not None and named.tracked else None
+
+
+def _is_over(record: UserRecord, receipt: ReceiptEvent, known: Engagement) -> bool:
+    """Return whether a notification has been decided and no receipt changes anything about it any more."""
+    if known.stops or not dedup.has_origin(record.seen, receipt.origin, record.declared):
+        return False
+    return not any(ref.notification_id == receipt.notification_id for ref in record.holds.values())
 
 
 def _drop(
