@@ -310,7 +310,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
             assert payload is not None, "what the user's record holds has a timer"
             key_group.hold(user_key, moved.timer_id, moved.new_ms, payload)
         for timer in decision.set_timers:
-            key_group.hold(user_key, timer.timer_id, timer.due_ms, timer.payload)
+            key_group.hold(user_key, timer.timer_id, timer.due_ms, timer.payload, is_new=timer.is_new)
         for kept in decision.kept:
             key_group.keep(user_key, kept.timer_id, kept.number, kept.payload)
         if decision.profile_text is not None or decision.correction is not None:

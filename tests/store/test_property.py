@@ -116,7 +116,8 @@ class Crashes(RuleBasedStateMachine):
     @rule(key_group=KEY_GROUP, user=USER, timer_id=TIMER_ID, due=DUE)
     def hold(self, key_group: str, user: str, timer_id: str, due: int) -> None:
         payload = self._next("payload").encode()
-        self.rig.key_group(key_group).hold(user, timer_id, due, payload)
+        is_new = (user, timer_id) not in self.now.timers[key_group]
+        self.rig.key_group(key_group).hold(user, timer_id, due, payload, is_new=is_new)
         self.now.timers[key_group][user, timer_id] = due, payload
 
     @rule(key_group=KEY_GROUP, user=USER, first_due=DUE)

@@ -79,7 +79,7 @@ class Small:
         self.kept[number] = []
 
     def hold(self, number: int, due: int) -> None:
-        self.timers.hold("t/u", str(number), due, b"%d" % due)
+        self.timers.hold("t/u", str(number), due, b"%d" % due, is_new=number not in self.model)
         self.model[number] = due
 
     def hold_all(self, first: int, due: int) -> None:
@@ -115,6 +115,7 @@ class Small:
             timers=self.timers.changes.snapshot(),
             held=self.timers.held,
             floor_ms=self.timers.floor_ms(),
+            unqueued=self.timers.changes.unqueued(),
         )
         self.timers.changes.take()
         self.base.apply(changes.epoch, 0, [(self.key_group, changes)])

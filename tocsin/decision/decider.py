@@ -216,7 +216,8 @@ def _hold(
     if spare:
         due_ms = expires_ms
     timer_id = subject.timer_id
-    if len(state.holds) - len(place.older) >= policy.holds_max and timer_id not in state.holds:
+    is_new = timer_id not in state.holds
+    if is_new and len(state.holds) - len(place.older) >= policy.holds_max:
         detail = {"counter": "held", "limit": policy.holds_max, "count": len(state.holds)}
         finish(decision, subject, Suppress(Reason.LIMIT, detail), rule=rule)
         return False
@@ -225,7 +226,7 @@ def _hold(
     if lesser and not spare:
         _make_way(decision, evaluation, subject, lesser)
     decision.touched = True
-    decision.set_timers.append(SetTimer(timer_id, due_ms, subject.payload()))
+    decision.set_timers.append(SetTimer(timer_id, due_ms, subject.payload(), is_new))
     numbers = {"due_ms": due_ms} | (verdict.detail or {})
     decision.outcomes.append(subject.outcome(_HELD, verdict.reason, numbers, rule=rule))
     return True

@@ -173,7 +173,7 @@ def _opened(
         faults=subject.faults,
         digest=HeldDigest(key=subject.match.digest_key),
     )
-    decision.set_timers.append(SetTimer(timer_id, merge.due_ms, opened.payload()))
+    decision.set_timers.append(SetTimer(timer_id, merge.due_ms, opened.payload(), is_new=True))
     detail: Detail = {"due_ms": merge.due_ms}
     if merge.latest_ms != merge.due_ms:
         detail["latest_ms"] = merge.latest_ms

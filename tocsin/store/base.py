@@ -95,21 +95,26 @@ class Base:
         for user, value in delta.records:
             key = keys.record + user.encode()
             batch.delete(key) if value is None else batch.put(key, value)
+        unqueued = delta.unqueued
         for identity, held in delta.timers:
+            if identity not in unqueued:
+                self._unqueue(batch, keys, identity)
             self._add_timer(batch, keys, identity, held)
         status = delta.held.to_bytes(DUE_BYTES, "big") + delta.floor_ms.to_bytes(DUE_BYTES, "big")
         batch.put(keys.status, VERSION + status)
 
-    def _add_timer(self, batch: WriteBatch, keys: GroupKeys, identity: bytes, held: bytes | None) -> None:
+    def _unqueue(self, batch: WriteBatch, keys: GroupKeys, identity: bytes) -> None:
         before = self._db.get(keys.held + identity)
         if before is not None and due_of(before) != NEVER:
             batch.delete(keys.timer + due_of(before) + identity)
+
+    def _add_timer(self, batch: WriteBatch, keys: GroupKeys, identity: bytes, held: bytes | None) -> None:
         if held is None:
             batch.delete(keys.held + identity)
             return
         batch.put(keys.held + identity, held)
-        if due_of(held) != NEVER:
-            batch.put(keys.timer + due_of(held) + identity, VERSION)
+        if (due := due_of(held)) != NEVER:
+            batch.put(keys.timer + due + identity, VERSION)
 
     def status(self, keys: GroupKeys) -> tuple[int, int]:
         """Read how many timers a key group holds, and its floor."""

@@ -35,6 +35,9 @@ class Changes(NamedTuple):
         timers: (timer identity, held value) of each touched timer.
         held: timers the key group holds after this epoch.
         floor_ms: no timer of the key group is due earlier.
+        unqueued: timer identities of which the base has no row in order of due times before this epoch. They
+            are applied without a look at what the base has. No stored row holds them: one that is applied
+            after a crash looks at each.
     """
 
     lineage: str
@@ -43,6 +46,7 @@ class Changes(NamedTuple):
     timers: tuple[tuple[bytes, bytes | None], ...] = ()
     held: int = 0
     floor_ms: int = 0
+    unqueued: frozenset[bytes] = frozenset()
 
     @property
     def empty(self) -> bool:
@@ -75,8 +79,8 @@ _unpack = msgspec.msgpack.Decoder(_Packed).decode
 
 def row_of(changes: Changes) -> Delta:
     """Build the row of a key group. Packed bytes are pickled in no time, and two tuples a user are not."""
-    lineage, epoch, *packed = changes
-    return (ROW_FORMAT, lineage, epoch, compressed(_pack(packed)))
+    packed = (changes.records, changes.timers, changes.held, changes.floor_ms)
+    return (ROW_FORMAT, changes.lineage, changes.epoch, compressed(_pack(packed)))
 
 
 def changes_of(delta: Delta, lineage: str) -> Changes:
@@ -151,3 +155,31 @@ class Unapplied(Generic[Key]):
     def settle(self) -> None:
         """Forget what was in flight: the base has it."""
         self._in_flight = {}
+
+
+class UnappliedTimers(Unapplied[bytes]):
+    """The changes of timers, and which of them need no look at what the base has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._unqueued: set[bytes] = set()
+        self._snapshotted_unqueued: set[bytes] = set()
+
+    def note_unqueued(self, identity: bytes) -> None:
+        """Note that the base has no row of a timer in order of due times, nor any change on its way there."""
+        self._unqueued.add(identity)
+
+    def snapshot(self) -> tuple[tuple[bytes, bytes | None], ...]:
+        """Return all changes that a stored row must hold."""
+        self._snapshotted_unqueued |= self._unqueued
+        self._unqueued = set()
+        return super().snapshot()
+
+    def unqueued(self) -> frozenset[bytes]:
+        """Return the snapshotted identities that were noted."""
+        return frozenset(self._snapshotted_unqueued)
+
+    def take(self) -> None:
+        """Put in flight what is snapshotted."""
+        self._snapshotted_unqueued = set()
+        super().take()

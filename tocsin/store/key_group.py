@@ -106,9 +106,17 @@ class KeyGroup(Generic[R]):
             self._cache.put(user, record)
             self._records.set(user, VERSION + self._codec.encode(record))
 
-    def hold(self, user: str, timer_id: str, due_ms: int, payload: bytes) -> None:
-        """Set a timer; the same (user, timer_id) is replaced, whenever it was due."""
-        self._timers.hold(user, timer_id, due_ms, payload)
+    def hold(self, user: str, timer_id: str, due_ms: int, payload: bytes, *, is_new: bool = False) -> None:
+        """Set a timer; the same (user, timer_id) is replaced, whenever it was due.
+
+        Args:
+            user: whose.
+            timer_id: names it among the user's.
+            due_ms: when it is due.
+            payload: what `pop_due` gives with it.
+            is_new: the caller knows that no timer of this user and id is set. Then setting it reads nothing.
+        """
+        self._timers.hold(user, timer_id, due_ms, payload, is_new=is_new)
 
     def release(self, user: str, timer_id: str, due_ms: int) -> None:
         """Cancel a timer that is due at `due_ms`; one that has fired or moved is left alone."""
@@ -199,6 +207,7 @@ class KeyGroup(Generic[R]):
             timers=self._timers.changes.snapshot(),
             held=self._timers.held,
             floor_ms=self._timers.floor_ms(),
+            unqueued=self._timers.changes.unqueued(),
         )
         self._log.enlist(self)
         return row_of(self._snapshotted)
