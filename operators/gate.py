@@ -26,6 +26,7 @@ from tocsin.decision.broadcast_parts import TIMER as BROADCAST_TIMER
 from tocsin.decision.corrections import SUPPRESSED
 from tocsin.decision.effects import Decision
 from tocsin.decision.gate import Gate
+from tocsin.decision.on_event import on_event
 from tocsin.decision.recurring import TIMER as SCHEDULE_TIMER
 from tocsin.decision.suppressions import AddressReport, keys_of, keys_of_due
 from tocsin.decision.timers import TimerKind
@@ -34,7 +35,7 @@ from tocsin.formats.codec import ProfileChange, dead_letter, encode
 from tocsin.formats.forwarded import tombstone
 from tocsin.model import topics
 from tocsin.model.event import Event
-from tocsin.model.message import Message, Retry
+from tocsin.model.message import Retry
 from tocsin.model.outcome import ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord, VersionNote
 from tocsin.model.statuses import CHANNELS, Reason
@@ -94,19 +95,24 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
                 self._plan(gate, batch.inputs[0].now_ms if batch.inputs else 0)
             due_ms = key_group.next_due()
             for entry in batch.inputs:
-                now_ms = self._now_ms = max(self._now_ms, entry.now_ms)
+                if entry.now_ms > self._now_ms:
+                    self._now_ms = entry.now_ms
+                now_ms, item = self._now_ms, entry.item
                 if due_ms is not None and due_ms <= now_ms:
                     room = self._fire_before(key_group, entry, out, room)
                     due_ms = key_group.next_due()
-                if type(entry.item) in SHARED:
+                if type(item) in SHARED:
                     self._share(key_group, entry, out)
                     due_ms = key_group.next_due()
                     continue
                 record = key_group.get(entry.user_key)
                 if self._suppressions:
-                    record = self._adopted(entry.user_key, record, keys_of(record, entry.item), out)
-                own = self._own_correction(record, entry, out) if type(entry.item) is ProfileChange else None
-                decision = own or _decided(gate, record, entry, now_ms)
+                    record = self._adopted(entry.user_key, record, keys_of(record, item), out)
+                if isinstance(item, Event):  # by far the most: no call in between
+                    decision = on_event(gate.context, record, item, now_ms, entry.raw)
+                else:
+                    own = self._own_correction(record, entry, out) if type(item) is ProfileChange else None
+                    decision = own or _decided(gate, record, entry, now_ms)
                 self._apply(key_group, entry.user_key, decision, self._now_ms, out)
                 if decision.set_timers or decision.cancelled_timers or decision.moved_timers:
                     due_ms = key_group.next_due()
@@ -319,7 +325,8 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         key = user_key.encode()
         partition = self._partition
         for message in decision.messages:
-            out.append(OutRecord(_topic(message), partition, key, encode(message)))
+            topic = _TOPICS[message.channel, message.priority == "low"]
+            out.append(OutRecord(topic, partition, key, encode(message)))
         for outcome in decision.outcomes:
             self._tally[outcome.status, outcome.channel, outcome.reason] += 1
             out.append(OutRecord(topics.OUTCOMES, partition, key, encode(outcome)))
@@ -333,7 +340,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
             out.append(VersionNote(user_key, decision.profile_version))
 
 
-_TOPICS = {
+_TOPICS: dict[tuple[str, bool], str] = {
     (channel, bulk): topics.messages(channel, bulk=bulk) for channel in CHANNELS for bulk in (False, True)
 }
 
@@ -356,10 +363,6 @@ def _decided(gate: Gate, record: UserRecord | None, entry: GateInput, now_ms: in
 def _keeps(timer_id: str) -> bool:
     """Return whether something may be kept beside a timer."""
     return timer_id[0] == TimerKind.DIGEST
-
-
-def _topic(message: Message) -> str:
-    return _TOPICS[message.channel, message.priority == "low"]  # type: ignore[index]  # channel is checked when read
 
 
 @operator

@@ -57,7 +57,7 @@ def test_rules_are_named_in_the_order_in_which_the_gate_asks_them(stage: Stage) 
     notification = CATALOG.notification("default", "landed")
     assert notification is not None
     bound = rules.bind(notification, entries)[stage]
-    asked_by_the_gate = [rule.__name__ for level in bound for rule in level]
+    asked_by_the_gate = [rule.__name__ for level in bound[:3] for rule in level]
     assert asked(Cause(stage.value)) == asked_by_the_gate
 
 

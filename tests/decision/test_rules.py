@@ -16,9 +16,9 @@ from tests.decision.causes import (
     full,
 )
 from tests.decision.gate_world import CATALOG, HOUR, MINUTE, NOON
-from tocsin.decision.evaluation import Evaluation, Stage
+from tocsin.decision.evaluation import ALL_FACTS, QUIET, TIMED, Evaluation, Stage
 from tocsin.decision.evaluator import evaluate
-from tocsin.decision.rules import ORDER, Entry, Level, Rules, bind
+from tocsin.decision.rules import ORDER, Entry, Level, bind
 from tocsin.decision.rules.backoff import backoff
 from tocsin.decision.rules.contact_points import usable
 from tocsin.decision.rules.expiry import expiry
@@ -58,6 +58,26 @@ def test_no_rule_objects_without_a_cause(notification: str, stage: Stage) -> Non
     assert evaluate(asked(found), found) is None
 
 
+@pytest.mark.parametrize(("cause", "stage"), [(cause, stage) for cause in CAUSES for stage in cause.stages])
+def test_a_rule_that_objects_is_asked_where_its_facts_hold(cause: Cause, stage: Stage) -> None:
+    found = caused(cause, stage)
+    to, point = found.recipient, found.contact_point
+    facts = TIMED * bool(found.expires_ms or found.not_before_ms or to.snoozed_until_ms)
+    facts += QUIET * (to.quiet_hours is not None)
+    rules = bind(found.notification)[stage]
+    targets = rules.target if to.blocked or point is None else rules.unblocked
+    assert cause.rule in (*rules.given[facts], *rules.channel, *targets)
+
+
+def test_rules_that_keep_times_are_not_asked_where_there_are_none() -> None:
+    few = CATALOG.notification("quiet", "few")
+    assert few is not None
+    bound = bind(few)[EVENT]
+    assert bound.given[0] == (notification_preferences, notification_limits)
+    assert bound.given[ALL_FACTS] == bound.whole
+    assert (bound.target, bound.unblocked) == ((usable,), ())
+
+
 def test_every_rule_of_the_registry_is_in_the_table() -> None:
     assert {entry.rule for entry in ORDER} == {cause.rule for cause in CAUSES}
 
@@ -66,7 +86,7 @@ def test_the_order_of_a_new_notification_and_of_a_returned_message() -> None:
     few = CATALOG.notification("quiet", "few")
     assert few is not None
     bound = bind(few)
-    assert bound[EVENT] == Rules(
+    assert bound[EVENT][:3] == (
         (expiry, schedule, notification_preferences, notification_limits, snooze, quiet_hours),
         (channel_preferences, channel_limits),
         (usable,),
@@ -74,7 +94,7 @@ def test_the_order_of_a_new_notification_and_of_a_returned_message() -> None:
     assert bound[TIMER] == bound[EVENT]
     due = (expiry, notification_preferences, notification_limits, snooze, quiet_hours)
     assert bound[DIGEST].whole == due
-    assert bound[DIGEST][1:] == bound[EVENT][1:]
+    assert bound[DIGEST][1:3] == bound[EVENT][1:3]
     assert bound[RETURNED].whole == (
         expiry, notification_preferences, channel_preferences, usable, backoff, snooze, quiet_hours
     )  # fmt: skip
@@ -83,7 +103,7 @@ def test_the_order_of_a_new_notification_and_of_a_returned_message() -> None:
 def test_only_rules_that_can_apply_are_asked() -> None:
     cancelled = CATALOG.notification("quiet", "cancelled")
     assert cancelled is not None, "of a required category, and critical"
-    assert bind(cancelled)[EVENT] == Rules((expiry, schedule), (), (usable,))
+    assert bind(cancelled)[EVENT][:3] == ((expiry, schedule), (), (usable,))
 
 
 def test_a_rule_that_is_added_is_asked_in_its_place() -> None:

@@ -40,11 +40,14 @@ def decide(decision: Decision, evaluation: Evaluation, rules: Rules, policy: Gat
         rules: the rules of the notification at the stage of the evaluation.
         policy: bounds of the user's record.
     """
-    verdict = evaluate(rules.whole, evaluation)
+    verdict = evaluate(rules.given[evaluation.facts], evaluation)
     if evaluation.notification.dedup_key is not None and evaluation.stage is _EVENT:
         _remember_key(evaluation, verdict, policy)
     if verdict is None:
-        _pass(decision, evaluation, rules, policy)
+        if isinstance(evaluation.subject, MessageSubject):
+            _readmit(decision, evaluation, evaluation.subject)
+        else:
+            _route(decision, evaluation, evaluation.subject, rules, policy)
     elif isinstance(verdict, Hold):
         _hold(decision, evaluation, evaluation.subject, verdict, policy)
     elif isinstance(verdict, Merge):
@@ -53,13 +56,6 @@ def decide(decision: Decision, evaluation: Evaluation, rules: Rules, policy: Gat
         finish(decision, evaluation.subject, verdict, rule=evaluation.rule)
         if isinstance(verdict, Expire):
             _give_key_back(evaluation, evaluation.subject)
-
-
-def _pass(decision: Decision, evaluation: Evaluation, rules: Rules, policy: GatePolicy) -> None:
-    if isinstance(evaluation.subject, MessageSubject):
-        _readmit(decision, evaluation, evaluation.subject)
-    else:
-        _route(decision, evaluation, evaluation.subject, rules, policy)
 
 
 def _route(
@@ -327,7 +323,7 @@ def _remember_key(evaluation: Evaluation, verdict: Verdict, policy: GatePolicy) 
         evaluation.now_ms,
         event.origin,
         policy.keys_max,
-        state.naming(event.origin),
+        state.declared if event.origin.topic in dedup.OWN_TOPICS else state.naming(event.origin),
     )
 
 

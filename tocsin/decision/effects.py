@@ -18,7 +18,7 @@ from tocsin.model.statuses import Reason
 class SetTimer(msgspec.Struct, frozen=True, gc=False):
     """Wake at `due_ms` with this payload. A timer of the same user and id is replaced.
 
-    `is_new` tells that the record before the decision held nothing of this id, so that there is none to replace.
+    `is_new` tells that the record before the decision held nothing of this id: there is none to replace.
     """
 
     timer_id: str

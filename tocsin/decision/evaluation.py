@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -28,6 +28,15 @@ class Stage(StrEnum):
     """Delivery returned a message, or the wait for its next attempt is over."""
 
 
+TIMED: Final = 1
+"""There is an expiry, a time to wait for, or a snooze."""
+QUIET: Final = 2
+"""The recipient has quiet hours."""
+BLOCKED: Final = 4
+"""A contact point of the recipient is blocked, or was."""
+ALL_FACTS: Final = TIMED | QUIET | BLOCKED
+
+
 class Evaluation(msgspec.Struct, gc=False):
     """What is decided, about whom, on what state, and when. Rules read it and change nothing.
 
@@ -45,6 +54,8 @@ class Evaluation(msgspec.Struct, gc=False):
         contact_point: the address or device that is decided; None if the recipient has none on the channel.
         rule: the name of the rule that objected last.
         freed: counters that have room again, because the decision has ended something that was counted.
+        facts: which of `TIMED`, `QUIET` and `BLOCKED` hold. Rules that can object only where one of them
+            holds are not asked where none does.
     """
 
     subject: EventSubject | MessageSubject
@@ -59,6 +70,7 @@ class Evaluation(msgspec.Struct, gc=False):
     contact_point: ContactPoint | None = None
     waited_for: str = ""
     rule: str = ""
+    facts: int = ALL_FACTS
     freed: tuple[str, ...] = ()
 
 

@@ -14,10 +14,10 @@ from tocsin.decision.asked_time import asked_time
 from tocsin.decision.context import EMPTY_SCOPE, DecisionContext
 from tocsin.decision.decider import dead_letter, decide, finish
 from tocsin.decision.effects import Decision, settled
-from tocsin.decision.evaluation import Evaluation, Stage
+from tocsin.decision.evaluation import BLOCKED, QUIET, TIMED, Evaluation, Stage
 from tocsin.decision.faulty import without_catalog
 from tocsin.decision.on_unsent import move_up
-from tocsin.decision.recipient import Recipient, for_event
+from tocsin.decision.recipient import Recipient, for_event, for_known
 from tocsin.decision.scope import scope_of
 from tocsin.decision.subjects import EventSubject, WholeEvent
 from tocsin.decision.user_state import UserRecord
@@ -62,7 +62,8 @@ def on_event(
         _duplicate(context, decision, event, now_ms, first)
         return decision
     decision = Decision(record, True)
-    recipient = for_event(record, event, context.defaults[event.tenant])
+    defaults = context.defaults[event.tenant]
+    recipient = for_known(record, defaults) if record.version else for_event(record, event, defaults)
     accepted = True
     if not candidates.notifications:
         accepted = _unasked(context, decision, record, event, now_ms, raw, candidates.none)
@@ -70,7 +71,9 @@ def on_event(
         accepted = waiting.wait(decision, record, _whole(context, event, now_ms), raw, policy)
     else:
         accepted = _decide_all(context, decision, record, recipient, event, raw, candidates, now_ms)
-    if accepted and event.replay is None:
+    if not accepted:
+        return settled(decision, record)
+    if event.replay is None:
         record.seen = dedup.remember(
             record.seen,
             key,
@@ -79,14 +82,14 @@ def on_event(
             now_ms,
             event.origin,
             policy.dedup_max,
-            record.naming(event.origin),
+            record.declared if event.origin.topic in dedup.OWN_TOPICS else record.naming(event.origin),
         )
-    elif accepted and event.replay is not None:
+    else:
         keep_ms = window_ms + policy.late_ms
         record.seen = replaying.remember(
             record, event, event.replay, window_ms, keep_ms, now_ms, policy.dedup_max
         )
-    return settled(decision, record)
+    return decision
 
 
 def decide_waiting(
@@ -140,10 +143,14 @@ def decide_notification(
         expires_ms += event.time_ms if subject.digest is None else subject.digest.due_ms
     if own_ms and (not expires_ms or own_ms < expires_ms):
         expires_ms = own_ms
-    not_before_ms = max(event.send_at_ms or 0, event.time_ms + delay_ms if delay_ms else 0)
+    not_before_ms = event.send_at_ms or 0
+    if delay_ms and event.time_ms + delay_ms > not_before_ms:
+        not_before_ms = event.time_ms + delay_ms
     if notification.at is not None and subject.digest is None:
         asked = asked_time(notification.at, subject.match.at, event.time_ms, recipient.timezone)
         not_before_ms, expires_ms = asked.narrowed(not_before_ms, expires_ms)
+    is_timed = expires_ms or not_before_ms or recipient.snoozed_until_ms
+    facts = (TIMED if is_timed else 0) + (0 if recipient.quiet_hours is None else QUIET)
     evaluation = Evaluation(
         subject,
         recipient,
@@ -153,8 +160,12 @@ def decide_notification(
         stage,
         expires_ms,
         not_before_ms,
+        None,
+        None,
+        waited_for,
+        "",
+        facts + BLOCKED if recipient.blocked else facts,
     )
-    evaluation.waited_for = waited_for
     if notification.cancel_key is not None and stage is _EVENT and record.holds:
         cancelling.reschedule(context, decision, evaluation)
     decide(decision, evaluation, context.rules[notification][stage], context.policy)

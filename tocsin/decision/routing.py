@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from tocsin.catalog.compile import CompiledChannel
-from tocsin.decision.evaluation import Evaluation
+from tocsin.decision.evaluation import BLOCKED, Evaluation
 from tocsin.decision.evaluator import evaluate
 from tocsin.decision.rules import Rules
 from tocsin.decision.user_state import ContactPoint
@@ -23,7 +23,8 @@ def routes(evaluation: Evaluation, channels: Sequence[CompiledChannel], rules: R
     A channel without a contact point is asked once, so that there is an outcome for it.
     """
     found: list[Route] = []
-    everywhere, of_channel, of_target = evaluation.recipient.contact_points, rules.channel, rules.target
+    everywhere, of_channel = evaluation.recipient.contact_points, rules.channel
+    of_target = rules.target if evaluation.facts & BLOCKED else rules.unblocked
     for channel in channels:
         evaluation.channel, evaluation.contact_point = channel, None
         if of_channel and (verdict := evaluate(of_channel, evaluation)) is not None:
@@ -33,8 +34,8 @@ def routes(evaluation: Evaluation, channels: Sequence[CompiledChannel], rules: R
         for point in everywhere:
             if point.channel == name:
                 evaluation.contact_point = point
-                verdict = evaluate(of_target, evaluation)
+                verdict = evaluate(of_target, evaluation) if of_target else None
                 found.append((channel, point, verdict, evaluation.rule if verdict else ""))
         if len(found) == before:
-            found.append((channel, None, evaluate(of_target, evaluation), evaluation.rule))
+            found.append((channel, None, evaluate(rules.target, evaluation), evaluation.rule))
     return found

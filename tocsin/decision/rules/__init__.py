@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from tocsin.catalog.compile import CompiledNotification
-from tocsin.decision.evaluation import Rule, Stage
+from tocsin.decision.evaluation import ALL_FACTS, BLOCKED, QUIET, TIMED, Rule, Stage
 from tocsin.decision.rules.active_tenant import active_tenant
 from tocsin.decision.rules.backoff import backoff
 from tocsin.decision.rules.channel_window import channel_window
@@ -49,6 +49,10 @@ def _always(notification: CompiledNotification) -> bool:
     return True
 
 
+def _whatever(notification: CompiledNotification) -> int:
+    return 0
+
+
 class Entry(NamedTuple):
     """One rule in the order.
 
@@ -58,12 +62,16 @@ class Entry(NamedTuple):
             does not hold.
         stages: the stages at which it is asked.
         applies: whether it can say anything but pass about a notification. It is asked once a catalog.
+        given: the facts (`tocsin.decision.evaluation`) of which one must hold, so that it can say anything
+            but pass about a notification of an event, or about a contact point; 0 for none. It is asked once
+            a catalog.
     """
 
     rule: Rule
     level: Level
     stages: frozenset[Stage] = ALL
     applies: Callable[[CompiledNotification], bool] = _always
+    given: Callable[[CompiledNotification], int] = _whatever
 
 
 ORDER: Final[tuple[Entry, ...]] = (
@@ -71,8 +79,8 @@ ORDER: Final[tuple[Entry, ...]] = (
     Entry(duplicate_key, Level.NOTIFICATION, frozenset({EVENT}), lambda n: n.dedup_key is not None),
     Entry(answered, Level.NOTIFICATION, frozenset({PART}), lambda n: n.tracked),
     Entry(seen, Level.NOTIFICATION, frozenset({PART, RETURNED}), lambda n: n.stop_when_seen),
-    Entry(expiry, Level.NOTIFICATION),
-    Entry(schedule, Level.NOTIFICATION, NEW),
+    Entry(expiry, Level.NOTIFICATION, given=lambda _: TIMED),
+    Entry(schedule, Level.NOTIFICATION, NEW, given=lambda _: TIMED),
     Entry(notification_preferences, Level.NOTIFICATION, applies=lambda n: not n.required),
     Entry(
         digest,
@@ -83,11 +91,18 @@ ORDER: Final[tuple[Entry, ...]] = (
     Entry(notification_limits, Level.NOTIFICATION, WHOLE, lambda n: bool(n.caps)),
     Entry(channel_preferences, Level.CHANNEL, applies=lambda n: not n.required),
     Entry(channel_limits, Level.CHANNEL, BEFORE_ADMISSION, lambda n: any(one.caps for one in n.all_channels)),
-    Entry(usable, Level.TARGET),
+    Entry(usable, Level.TARGET, given=lambda _: BLOCKED),
     Entry(backoff, Level.NOTIFICATION, frozenset({RETURNED})),
     Entry(channel_window, Level.CHANNEL, applies=lambda n: any(one.window for one in n.all_channels)),
-    Entry(snooze, Level.NOTIFICATION, applies=lambda n: not n.critical and not n.required),
-    Entry(quiet_hours, Level.NOTIFICATION, applies=lambda n: not n.critical or n.send_window is not None),
+    Entry(
+        snooze, Level.NOTIFICATION, applies=lambda n: not n.critical and not n.required, given=lambda _: TIMED
+    ),
+    Entry(
+        quiet_hours,
+        Level.NOTIFICATION,
+        applies=lambda n: not n.critical or n.send_window is not None,
+        given=lambda n: QUIET if n.send_window is None else 0,
+    ),
     Entry(holdout, Level.NOTIFICATION, WHOLE, lambda n: any(one.holdout for one in n.variants)),
 )
 
@@ -96,19 +111,38 @@ class Rules(NamedTuple):
     """The rules that can apply to one notification at one stage, in order.
 
     At stage `RETURNED` all are in `whole`, for a message is one channel and one target.
+
+    Attributes:
+        whole: about the notification.
+        channel: about each channel.
+        target: about each contact point, and about a channel without one.
+        given: those of `whole` that can object where certain facts hold, by the number of these facts. A call
+            that says nothing takes 0.1 µs, and most notifications have no time to keep to.
+        unblocked: those of `target` that can object about a contact point where nothing is blocked.
     """
 
     whole: tuple[Rule, ...]
     channel: tuple[Rule, ...] = ()
     target: tuple[Rule, ...] = ()
+    given: tuple[tuple[Rule, ...], ...] = ()
+    unblocked: tuple[Rule, ...] = ()
 
 
 def bind(notification: CompiledNotification, order: tuple[Entry, ...] = ORDER) -> Mapping[Stage, Rules]:
     """Choose the rules that can apply to a notification, for each stage."""
-    able = [entry for entry in order if entry.applies(notification)]
+    able = [(entry, entry.given(notification)) for entry in order if entry.applies(notification)]
 
-    def at(stage: Stage, *levels: Level) -> tuple[Rule, ...]:
-        return tuple(entry.rule for entry in able if stage in entry.stages and entry.level in levels)
+    def at(stage: Stage, *levels: Level, facts: int = ALL_FACTS) -> tuple[Rule, ...]:
+        asked = [entry for entry, given in able if stage in entry.stages and (not given or given & facts)]
+        return tuple(entry.rule for entry in asked if entry.level in levels)
 
-    by_level = {stage: Rules(*(at(stage, level) for level in Level)) for stage in BEFORE_ADMISSION}
-    return {**by_level, RETURNED: Rules(at(RETURNED, *Level))}
+    def by_level(stage: Stage) -> Rules:
+        whole, channel, target = (at(stage, level) for level in Level)
+        given = tuple(at(stage, Level.NOTIFICATION, facts=facts) for facts in range(ALL_FACTS + 1))
+        return Rules(whole, channel, target, given, at(stage, Level.TARGET, facts=0))
+
+    returned = at(RETURNED, *Level)
+    return {
+        **{stage: by_level(stage) for stage in BEFORE_ADMISSION},
+        RETURNED: Rules(returned, given=(returned,) * (ALL_FACTS + 1)),
+    }

@@ -11,6 +11,7 @@ from tocsin.decision import preferences
 from tocsin.decision.evaluation import Evaluation
 from tocsin.decision.verdict import PASS, Detail, Suppress, Verdict
 from tocsin.model.statuses import Reason
+from tocsin.model.switches import ALL_OFF
 
 _BY_DEFAULT: Final[Detail] = {"by": "default"}
 
@@ -18,10 +19,10 @@ _BY_DEFAULT: Final[Detail] = {"by": "default"}
 def notification_preferences(evaluation: Evaluation) -> Verdict:
     """Suppress what is switched off as a whole."""
     switched_off, notification = evaluation.recipient.switched_off, evaluation.notification
-    if switched_off:
-        reason = preferences.refusal(switched_off, notification.off_notification, notification.off_category)
-        if reason:
-            return Suppress(reason)
+    own, category = notification.off_notification, notification.off_category
+    # Most pass: what refuses is found out only where something does.
+    if switched_off and (own in switched_off or category in switched_off or ALL_OFF in switched_off):
+        return Suppress(preferences.refusal(switched_off, own, category))
     defaults = notification.off_by_default
     return _by_default(evaluation, defaults) if defaults else PASS
 
@@ -32,11 +33,9 @@ def channel_preferences(evaluation: Evaluation) -> Verdict:
     if channel is None:
         return PASS
     if switched_off:
-        reason = preferences.channel_refusal(
-            switched_off, channel.off_channel, channel.off_category, channel.off_notification
-        )
-        if reason:
-            return Suppress(reason)
+        every, category, own = channel.off_channel, channel.off_category, channel.off_notification
+        if own in switched_off or category in switched_off or every in switched_off:
+            return Suppress(preferences.channel_refusal(switched_off, every, category, own))
     defaults = channel.off_by_default
     return _by_default(evaluation, defaults) if defaults else PASS
 
