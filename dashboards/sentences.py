@@ -68,11 +68,19 @@ def step(row: Row, detail: Mapping[str, Scalar], clock: str) -> str:
         return receipt(row)
     if row["status"] == Status.ADMITTED:
         target = f" to {_target(row)}" if row["target"] else ""
-        return _on(row, f"No rule objects: a message{target} is written.")
-    why = explain(row["reason"], {"zone": clock, **detail})
-    return _on(
-        row, " ".join(part for part in (_decided(row, why), _error(str(detail.get("error", "")))) if part)
-    )
+        parts = [f"No rule objects: a message{target} is written."]
+    else:
+        why = explain(row["reason"], {"zone": clock, **detail})
+        parts = [_decided(row, why), _error(str(detail.get("error", "")))]
+    return _on(row, " ".join(part for part in (*parts, _replayed(row)) if part))
+
+
+def _replayed(row: Row) -> str:
+    """Say which replay a decision is part of, and what was replayed."""
+    if not row.get("replay"):
+        return ""
+    what = "" if "/" in row["replay_of"] else "message "
+    return f"This is replay {row['replay']} of {what}{row['replay_of']}."
 
 
 def _decided(row: Row, why: str) -> str:

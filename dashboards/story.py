@@ -25,7 +25,7 @@ COLUMNS: Final = """
 outcome_id, status, tenant, user, notification_id, message_id, event_id, event_source, event_type,
 event_time_ms, origin, notification, category, channel, target, platform, reason, detail, priority,
 catalog_version, variant, provider, provider_message_id, code, attempt, generation, at_ms,
-received_ms, latency_ms, provider_ms, rule
+received_ms, latency_ms, provider_ms, rule, replay, replay_of
 """
 KINDS: Final[Mapping[str, str]] = {
     "notification": "notification_id = {subject:String}",

@@ -46,6 +46,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     links: tuple[Link, ...] = ()
     outcome_id: str = ""
     replay: str = ""
+    replay_of: str = ""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

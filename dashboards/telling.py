@@ -186,6 +186,7 @@ def _step(row: Row, rows: Sequence[Row], others: Mapping[str, Sequence[Row]], cl
         links=tuple(_links(row, detail, others, clock)),
         outcome_id=row["outcome_id"],
         replay=row.get("replay", ""),
+        replay_of=row.get("replay_of", ""),
     )
 
 

@@ -236,3 +236,10 @@ ANY_ROW = st.builds(
 def test_whatever_the_outcomes_there_is_a_story(rows: Rows) -> None:
     story = tell(rows)
     assert {step.outcome_id for step in story.steps} - {""} == {one["outcome_id"] for one in rows}
+
+
+@pytest.mark.parametrize(("of", "named"), [("events/3/1", "of events/3/1."), (M, f"of message {M}.")])
+def test_a_replay_says_what_it_replays(of: str, named: str) -> None:
+    step = tell([part("suppressed", reason="limit", replay="20261128-1", replay_of=of)]).steps[-1]
+    assert step.sentence.endswith(f"This is replay 20261128-1 {named}")
+    assert (step.replay, step.replay_of) == ("20261128-1", of)

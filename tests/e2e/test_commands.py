@@ -10,9 +10,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from sources.reader import TopicReader
 from tests.waiting import until
 from tocsin.cli.demo_environment import DemoEnvironment
 from tocsin.cli.main import main
@@ -44,8 +46,13 @@ last_call:
   channels: [inapp]
   template: flight_cancelled
   escalate: [{after: 1s, unless: read, channels: [sms]}]
+gate_moved:
+  on: {type: gate.moved}
+  category: service
+  channels: [inapp, push]
+  template: gate_moved
 """
-"""Two notifications with a later step, beside those of the example."""
+"""Two notifications with a later step, and one with a template of its own, beside those of the example."""
 # Servers of its own whatever is named: nothing for the second pass on Apache Kafka.
 pytestmark = [pytest.mark.loopback, pytest.mark.timeout(240)]
 
@@ -108,7 +115,17 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     with DemoEnvironment(tmp_path_factory.mktemp("demo"), partitions=4, keep=True) as demo:
         catalog = two_tenants(tmp_path_factory.mktemp("catalog") / "flights")
         (catalog / "notifications" / "later.yaml").write_text(LATER)
+        write_template(catalog, "{{ data.gate }}")
         yield Terminal(demo, catalog)
+
+
+def write_template(catalog: Path, gate: str) -> None:
+    """Write a template whose sample renders."""
+    folder = catalog / "templates/gate_moved"
+    (folder / "en").mkdir(parents=True, exist_ok=True)
+    (folder / "sample.json").write_text('[{"gate": "A14"}]')
+    (folder / "en/title.j2").write_text("Your gate")
+    (folder / "en/body.j2").write_text(f"It is {gate}")
 
 
 LANDED = """
@@ -250,6 +267,41 @@ def test_a_stranger_s_event_is_dead_with_the_reason_and_can_be_read(
     letters = [json.loads(line)["value"] for line in out.splitlines()]
     assert code == 0, err
     assert "unknown_user" in {letter["reason"] for letter in letters}
+
+
+def test_a_fixed_template_heals_a_replay_and_each_message_is_sent_once(
+    terminal: Terminal, running: object
+) -> None:
+    key, broken = "default/ann", [f"no-gate-{number}" for number in range(3)]
+    for name in broken:
+        event = {"specversion": "1.0", "id": name, "source": "/e2e", "type": "gate.moved", "subject": "ann"}
+        write(terminal.settings, topics.EVENTS, key, json.dumps(event).encode())
+    dead = 2 * len(broken)
+    until(lambda: told(terminal, broken, "dead") == dead, "each message is dead")
+    write_template(Path(terminal.env["TOCSIN_CATALOG"]), "{{ data.gate | default('not known') }}")
+    until(lambda: "sent" in terminal.statuses("gate.moved", "ann"), "the new template", 90)
+    asked = ("replay", "dead", "--reason", "render_error", "--notification", "gate_moved", "--json")
+    code, out, err = terminal.tocsin(*asked, "--apply")
+    report = json.loads(out)
+    chosen = report["plan"]["chosen"]
+    assert (code, report["status"], report["written"]) == (0, "done", chosen), err
+    until(lambda: told(terminal, broken, "sent") == dead, "each message is sent")
+    rows = [row for row in terminal.why(broken[0], "sent") if row["replay"] == report["id"]]
+    assert sorted((row["channel"], row["status"]) for row in rows) == [
+        (channel, status) for channel in ("inapp", "push") for status in ("admitted", "sent")
+    ]
+    code, out, err = terminal.tocsin(*asked, "--apply")
+    assert (code, json.loads(out)["plan"]["left_out"]) == (1, {"sent by an earlier replay": chosen}), err
+    assert "nothing to replay" in err
+    assert told(terminal, broken, "sent") == dead, "once each"
+    until(lambda: terminal.tocsin("balance", "--json")[0] == 0, "the balance is zero")
+
+
+def told(terminal: Terminal, events: list[str], status: str) -> int:
+    """Count the outcomes of a status that events have in Kafka."""
+    with TopicReader(terminal.settings.kafka, terminal.settings.topic_prefix) as reader:
+        found = [msgspec.json.decode(raw.value or b"{}") for raw in reader.read(topics.OUTCOMES)]
+    return sum(one.get("event_id") in events and one["status"] == status for one in found)
 
 
 def test_the_books_balance(terminal: Terminal, running: object) -> None:
