@@ -1,4 +1,4 @@
--- Outcomes by day, in the order of time. Rows of a notification lie side by side, so that their ids compress.
+-- Outcomes by day, in the order of hours. Rows of a notification lie side by side, so that their ids compress.
 -- The rows there are move into the new table; writers go on meanwhile, since the tables change places at once.
 CREATE TABLE IF NOT EXISTS outcomes_moving
 (
@@ -40,10 +40,6 @@ CREATE TABLE IF NOT EXISTS outcomes_moving
     event_time          DateTime64(3, 'UTC') MATERIALIZED fromUnixTimestamp64Milli(event_time_ms, 'UTC') CODEC(Delta, ZSTD(1)),
     hour                DateTime('UTC') MATERIALIZED toStartOfHour(fromUnixTimestamp64Milli(at_ms, 'UTC')) CODEC(Delta, ZSTD(1)),
     stored_at           DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta, ZSTD(1)),
-    INDEX by_user user TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX by_message message_id TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX by_event event_id TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX by_origin origin TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX by_time at_ms TYPE minmax GRANULARITY 1,
     INDEX by_stored stored_at TYPE minmax GRANULARITY 1
 )

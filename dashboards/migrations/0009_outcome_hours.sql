@@ -1,4 +1,6 @@
 -- The hours in which an id has outcomes: with them `why` reads two or three ranges of `outcomes`, whatever its size.
+-- A decision is entered by its user, notification, message, event, origin and what it was merged into; attempts and
+-- receipts only by their notification, which a decision names.
 CREATE TABLE IF NOT EXISTS outcome_hours
 (
     tenant LowCardinality(String),
@@ -9,17 +11,25 @@ ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(hour)
 ORDER BY (tenant, id, hour);
 CREATE MATERIALIZED VIEW IF NOT EXISTS outcome_hours_writer TO outcome_hours AS
-SELECT DISTINCT
+SELECT
     tenant,
-    arrayJoin(arrayMap(x -> cityHash64(x), arrayFilter(x -> x != '',
-        [user, notification_id, message_id, event_id, origin, if(status = 'merged', JSONExtractString(detail, 'into'), '')]))) AS id,
+    arrayJoin(arrayMap(x -> cityHash64(x), if(
+        notification_id != '' AND status IN ('sent', 'retrying', 'delivered', 'bounced', 'complained', 'opened', 'clicked', 'unsubscribed', 'read'),
+        [notification_id],
+        arrayFilter(x -> x != '',
+            [user, notification_id, message_id, event_id, origin, if(status = 'merged', JSONExtractString(detail, 'into'), '')])
+    ))) AS id,
     toStartOfHour(fromUnixTimestamp64Milli(at_ms, 'UTC')) AS hour
 FROM outcomes;
 INSERT INTO outcome_hours
-SELECT DISTINCT
+SELECT
     tenant,
-    arrayJoin(arrayMap(x -> cityHash64(x), arrayFilter(x -> x != '',
-        [user, notification_id, message_id, event_id, origin, if(status = 'merged', JSONExtractString(detail, 'into'), '')]))) AS id,
+    arrayJoin(arrayMap(x -> cityHash64(x), if(
+        notification_id != '' AND status IN ('sent', 'retrying', 'delivered', 'bounced', 'complained', 'opened', 'clicked', 'unsubscribed', 'read'),
+        [notification_id],
+        arrayFilter(x -> x != '',
+            [user, notification_id, message_id, event_id, origin, if(status = 'merged', JSONExtractString(detail, 'into'), '')])
+    ))) AS id,
     toStartOfHour(fromUnixTimestamp64Milli(at_ms, 'UTC')) AS hour
 FROM outcomes
 SETTINGS max_partitions_per_insert_block = 0;

@@ -1,46 +1,29 @@
 -- The present state of each message; before routing, of each notification and channel; of an event that became
--- neither, of its origin. Each column is a maximum or minimum, so that order, delay and copies change nothing.
+-- neither, of its origin. Each column is a maximum or minimum, so that order, delay and copies change nothing. `state`
+-- is text that sorts as states follow each other: stage, time, attempt, then status, reason and code. (A tuple would
+-- say the same, but FINAL of ClickHouse 26.5 takes another maximum of tuples than GROUP BY.)
 CREATE TABLE IF NOT EXISTS latest
 (
-    tenant           LowCardinality(String),
-    subject          String CODEC(ZSTD(1)),
-    state            SimpleAggregateFunction(max, Tuple(stage UInt8, at_ms Int64, attempt UInt16, status String, reason String, code String)) CODEC(ZSTD(1)),
-    user             SimpleAggregateFunction(max, String) CODEC(ZSTD(1)),
-    notification_id  SimpleAggregateFunction(max, String) CODEC(ZSTD(1)),
-    message_id       SimpleAggregateFunction(max, String) CODEC(ZSTD(1)),
-    event_id         SimpleAggregateFunction(max, String) CODEC(ZSTD(1)),
-    event_source     SimpleAggregateFunction(max, LowCardinality(String)),
-    event_type       SimpleAggregateFunction(max, LowCardinality(String)),
-    origin           SimpleAggregateFunction(max, String) CODEC(ZSTD(1)),
-    notification     SimpleAggregateFunction(max, LowCardinality(String)),
-    category         SimpleAggregateFunction(max, LowCardinality(String)),
-    channel          SimpleAggregateFunction(max, LowCardinality(String)),
-    priority         SimpleAggregateFunction(max, LowCardinality(String)),
-    target           SimpleAggregateFunction(max, String) CODEC(ZSTD(1)),
-    platform         SimpleAggregateFunction(max, LowCardinality(String)),
-    catalog_version  SimpleAggregateFunction(max, LowCardinality(String)),
-    variant          SimpleAggregateFunction(max, LowCardinality(String)),
-    locale           SimpleAggregateFunction(max, LowCardinality(String)),
-    provider         SimpleAggregateFunction(max, LowCardinality(String)),
-    replay           SimpleAggregateFunction(max, LowCardinality(String)),
-    attempts         SimpleAggregateFunction(max, UInt16),
-    latency_ms       SimpleAggregateFunction(max, Int64),
-    first_ms         SimpleAggregateFunction(min, Int64),
-    last_ms          SimpleAggregateFunction(max, Int64),
-    admitted_ms      SimpleAggregateFunction(min, Nullable(Int64)),
-    held_ms          SimpleAggregateFunction(min, Nullable(Int64)),
-    sent_ms          SimpleAggregateFunction(min, Nullable(Int64)),
-    delivered_ms     SimpleAggregateFunction(min, Nullable(Int64)),
-    opened_ms        SimpleAggregateFunction(min, Nullable(Int64)),
-    clicked_ms       SimpleAggregateFunction(min, Nullable(Int64)),
-    bounced_ms       SimpleAggregateFunction(min, Nullable(Int64)),
-    complained_ms    SimpleAggregateFunction(min, Nullable(Int64)),
-    unsubscribed_ms  SimpleAggregateFunction(min, Nullable(Int64)),
-    read_ms          SimpleAggregateFunction(min, Nullable(Int64)),
-    dead_ms          SimpleAggregateFunction(min, Nullable(Int64)),
-    stored_at        SimpleAggregateFunction(max, DateTime('UTC')),
-    INDEX by_first first_ms TYPE minmax GRANULARITY 1,
-    INDEX by_stored stored_at TYPE minmax GRANULARITY 1
+    tenant          LowCardinality(String),
+    subject         String CODEC(ZSTD(1)),
+    state           SimpleAggregateFunction(max, String) CODEC(ZSTD(1)),
+    notification_id SimpleAggregateFunction(max, String) CODEC(ZSTD(1)),
+    user            SimpleAggregateFunction(max, String) CODEC(ZSTD(1)),
+    notification    SimpleAggregateFunction(max, LowCardinality(String)),
+    category        SimpleAggregateFunction(max, LowCardinality(String)),
+    channel         SimpleAggregateFunction(max, LowCardinality(String)),
+    provider        SimpleAggregateFunction(max, LowCardinality(String)),
+    variant         SimpleAggregateFunction(max, LowCardinality(String)),
+    locale          SimpleAggregateFunction(max, LowCardinality(String)),
+    first_ms        SimpleAggregateFunction(min, Int64),
+    last_ms         SimpleAggregateFunction(max, Int64),
+    message_id      String ALIAS if(position(subject, '/') = 0, subject, ''),
+    status          String ALIAS splitByChar('\t', state)[2],
+    reason          String ALIAS splitByChar('\t', state)[3],
+    code            String ALIAS splitByChar('\t', state)[4],
+    attempt         UInt16 ALIAS toUInt16OrZero(substring(state, 17, 5)),
+    at_ms           Int64 ALIAS toInt64OrZero(substring(state, 2, 15)),
+    INDEX by_last last_ms TYPE minmax GRANULARITY 1
 )
 ENGINE = AggregatingMergeTree
 ORDER BY (tenant, subject);
@@ -48,99 +31,56 @@ CREATE MATERIALIZED VIEW IF NOT EXISTS latest_writer TO latest AS
 SELECT
     tenant,
     if(message_id != '', message_id, if(notification_id != '', concat(notification_id, '/', channel), origin)) AS subject,
-    (
-        multiIf(
+    concat(
+        toString(multiIf(
             status IN ('delivered', 'bounced'), 3,
             status IN ('opened', 'read'), 4,
             status = 'clicked', 5,
             status IN ('unsubscribed', 'complained'), 6,
             status IN ('suppressed', 'merged', 'cancelled', 'expired', 'sent', 'dead', 'finished'), 2,
-            1),
-        at_ms, attempt, status, reason, code
-    )::Tuple(stage UInt8, at_ms Int64, attempt UInt16, status String, reason String, code String) AS state,
-    user,
+            1)),
+        leftPad(toString(greatest(at_ms, 0)), 15, '0'), leftPad(toString(attempt), 5, '0'),
+        '\t', status, '\t', reason, '\t', code
+    ) AS state,
     notification_id,
-    message_id,
-    event_id,
-    event_source,
-    event_type,
-    origin,
+    user,
     notification,
     category,
     channel,
-    priority,
-    target,
-    platform,
-    if(status IN ('admitted', 'sent'), catalog_version, '') AS catalog_version,
+    if(status = 'sent', provider, '') AS provider,
     if(status IN ('admitted', 'sent'), variant, '') AS variant,
     if(status IN ('admitted', 'sent'), locale, '') AS locale,
-    if(status = 'sent', provider, '') AS provider,
-    replay,
-    attempt AS attempts,
-    if(status = 'sent', latency_ms, -1) AS latency_ms,
     at_ms AS first_ms,
-    at_ms AS last_ms,
-    if(status = 'admitted', at_ms, NULL) AS admitted_ms,
-    if(status = 'held', at_ms, NULL) AS held_ms,
-    if(status = 'sent', at_ms, NULL) AS sent_ms,
-    if(status = 'delivered', at_ms, NULL) AS delivered_ms,
-    if(status = 'opened', at_ms, NULL) AS opened_ms,
-    if(status = 'clicked', at_ms, NULL) AS clicked_ms,
-    if(status = 'bounced', at_ms, NULL) AS bounced_ms,
-    if(status = 'complained', at_ms, NULL) AS complained_ms,
-    if(status = 'unsubscribed', at_ms, NULL) AS unsubscribed_ms,
-    if(status = 'read', at_ms, NULL) AS read_ms,
-    if(status = 'dead', at_ms, NULL) AS dead_ms,
-    now('UTC') AS stored_at
+    at_ms AS last_ms
 FROM outcomes
 WHERE status NOT IN ('resubscribed', 'unblocked');
 INSERT INTO latest
+(
+    tenant, subject, state, notification_id, user, notification, category, channel, provider, variant, locale, first_ms, last_ms
+)
 SELECT
     tenant,
     if(message_id != '', message_id, if(notification_id != '', concat(notification_id, '/', channel), origin)) AS subject,
-    (
-        multiIf(
+    concat(
+        toString(multiIf(
             status IN ('delivered', 'bounced'), 3,
             status IN ('opened', 'read'), 4,
             status = 'clicked', 5,
             status IN ('unsubscribed', 'complained'), 6,
             status IN ('suppressed', 'merged', 'cancelled', 'expired', 'sent', 'dead', 'finished'), 2,
-            1),
-        at_ms, attempt, status, reason, code
-    )::Tuple(stage UInt8, at_ms Int64, attempt UInt16, status String, reason String, code String) AS state,
-    user,
+            1)),
+        leftPad(toString(greatest(at_ms, 0)), 15, '0'), leftPad(toString(attempt), 5, '0'),
+        '\t', status, '\t', reason, '\t', code
+    ) AS state,
     notification_id,
-    message_id,
-    event_id,
-    event_source,
-    event_type,
-    origin,
+    user,
     notification,
     category,
     channel,
-    priority,
-    target,
-    platform,
-    if(status IN ('admitted', 'sent'), catalog_version, '') AS catalog_version,
+    if(status = 'sent', provider, '') AS provider,
     if(status IN ('admitted', 'sent'), variant, '') AS variant,
     if(status IN ('admitted', 'sent'), locale, '') AS locale,
-    if(status = 'sent', provider, '') AS provider,
-    replay,
-    attempt AS attempts,
-    if(status = 'sent', latency_ms, -1) AS latency_ms,
     at_ms AS first_ms,
-    at_ms AS last_ms,
-    if(status = 'admitted', at_ms, NULL) AS admitted_ms,
-    if(status = 'held', at_ms, NULL) AS held_ms,
-    if(status = 'sent', at_ms, NULL) AS sent_ms,
-    if(status = 'delivered', at_ms, NULL) AS delivered_ms,
-    if(status = 'opened', at_ms, NULL) AS opened_ms,
-    if(status = 'clicked', at_ms, NULL) AS clicked_ms,
-    if(status = 'bounced', at_ms, NULL) AS bounced_ms,
-    if(status = 'complained', at_ms, NULL) AS complained_ms,
-    if(status = 'unsubscribed', at_ms, NULL) AS unsubscribed_ms,
-    if(status = 'read', at_ms, NULL) AS read_ms,
-    if(status = 'dead', at_ms, NULL) AS dead_ms,
-    now('UTC') AS stored_at
+    at_ms AS last_ms
 FROM outcomes
 WHERE status NOT IN ('resubscribed', 'unblocked');

@@ -1,0 +1,33 @@
+"""The rollups of the analytical store: `outcomes_minute`, `outcomes_hour` and `outcomes_day`.
+
+ClickHouse refreshes them by itself, every ten seconds, as far as rows were stored since. Who cannot wait (a
+test, a bulk load) asks for it here.
+"""
+
+from clickhouse_connect.driver.client import Client
+
+STEPS = ("minute", "hour", "day")
+
+
+def refresh(client: Client) -> None:
+    """Refresh the rollups now and wait until they show every row that is stored.
+
+    Raises:
+        clickhouse_connect.driver.exceptions.DatabaseError: a refresh failed; the text has the cause.
+    """
+    for step in STEPS:
+        client.command(f"SYSTEM WAIT VIEW outcomes_{step}_writer")  # one under way began before these rows
+        client.command(f"SYSTEM REFRESH VIEW outcomes_{step}_writer")
+        client.command(f"SYSTEM WAIT VIEW outcomes_{step}_writer")
+
+
+def touch(client: Client, since_s: int) -> None:
+    """Have every minute refreshed of which rows were stored in the last `since_s` seconds.
+
+    An insert that took longer than the refresh allows for needs it: its rows appeared after their time.
+    """
+    client.command(
+        "INSERT INTO outcomes_touched SELECT toStartOfMinute(at) AS minute, now('UTC') AS stored_at"
+        " FROM outcomes WHERE stored_at >= now('UTC') - {since_s:UInt32} GROUP BY minute",
+        parameters={"since_s": since_s},
+    )
