@@ -9,12 +9,14 @@ import msgspec
 from tests.decision.gate_world import CATALOG, DATA, HOUR, MINUTE, NOON, World, profile
 from tocsin.catalog.compile import CompiledNotification
 from tocsin.catalog.matching import Match
-from tocsin.decision import engagement, limits
+from tocsin.decision import called_back, engagement, limits
 from tocsin.decision.evaluation import Evaluation, Rule, Stage
+from tocsin.decision.policy import GatePolicy
 from tocsin.decision.recipient import Recipient
 from tocsin.decision.rules import bind
 from tocsin.decision.rules.active_tenant import active_tenant
 from tocsin.decision.rules.backoff import backoff
+from tocsin.decision.rules.cancelled import cancelled
 from tocsin.decision.rules.channel_window import channel_window
 from tocsin.decision.rules.contact_points import usable
 from tocsin.decision.rules.digest import digest
@@ -94,6 +96,14 @@ def engaged(level: Level, *, stops: bool = True) -> UserRecord:
     for nid in (step("chased").notification_id, message().notification_id):
         entries = engagement.note(entries, nid, level, stops=stops, until_ms=NOON + 1, most=9)
     return UserRecord(engaged=entries)
+
+
+def cancelled_later() -> UserRecord:
+    """A record in which an event has named the notification of the returned message."""
+    record = UserRecord()
+    origin = Origin("events", 3, 10)
+    called_back.remember(record, message().notification_id, b"", "", origin, NOON, GatePolicy())
+    return record
 
 
 class Cause(NamedTuple):
@@ -197,6 +207,13 @@ CAUSES = (
         (PART,),
         "chased",
         {"subject": step("chased"), "state": engaged(Level.OPENED, stops=False)},
+    ),
+    Cause(
+        "an event has cancelled it since it was admitted",
+        cancelled,
+        Cancel(Reason.CANCELLED_BY_EVENT, {"by": "events/3/10"}),
+        (RETURNED,),
+        changes={"state": cancelled_later()},
     ),
     Cause(
         "the user has seen it on another channel",

@@ -34,6 +34,7 @@ _READS: Final[Mapping[str, str]] = {
     "state.counts": "counters",
     "state.holds": "what is held",
     "state.engaged": "receipts",
+    "state.cancelled": "cancel events",
     "recipient.switched_off": "preferences",
     "recipient.switched_on": "preferences",
     "recipient.snoozed_until_ms": "snooze",

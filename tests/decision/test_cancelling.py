@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 
-from tests.decision.gate_world import DAY, HOUR, MINUTE, World, profile, said
+from tests.decision.gate_world import DAY, HOUR, MINUTE, NOON, World, profile, said
 from tests.decision.test_replacing import ended, meeting
 from tests.decision.test_schedule import left, world
+from tocsin.decision.effects import Decision
+from tocsin.decision.user_state import expire
 from tocsin.model.event import Recipient
+from tocsin.model.message import Message
 
 APPLIED = ("suppressed", "cancel_applied", "*")
 NOTHING = [("suppressed", "nothing_to_cancel", "*")]
@@ -162,3 +165,77 @@ def test_a_slot_of_a_limit_goes_to_the_next() -> None:
     assert [(one.event_id, (one.decided_ms) % DAY // MINUTE) for one in found.messages] == [
         ("e1", 12 * 60), ("e3", 13 * 60),
     ]  # fmt: skip
+
+
+# What was admitted and still queues for a provider
+
+
+def stale(found: World, message: Message, at: int) -> Decision:
+    """Return a message as the send ledger does, which knows a newer version of the profile."""
+    return found.retry(message, at=at, reason="stale_profile", attempt=1)
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+def test_what_queues_for_a_provider_is_called_back(by_id: bool) -> None:
+    found = world()
+    first = found.event("reminder", data=meeting(0.1)).messages
+    other = found.event("reminder", data=meeting(0.1, number=8, room="b")).messages
+    assert (
+        cancel(found, **({"notification_id": first[0].notification_id} if by_id else {"cancel_key": 7}))
+        == NOTHING
+    )
+    record = found.record()
+    assert record is not None
+    assert found.notes[-1:] == [record.version], "the ledger returns what is older"
+    assert all(one.profile_version < record.version for one in first)
+    for message in first:
+        step = stale(found, message, 2 * MINUTE)
+        assert said(step) == [("cancelled", "cancelled_by_event", message.channel)]
+        assert (step.outcomes[0].detail, step.outcomes[0].rule) == ({"by": "events/3/3"}, "cancelled")
+    assert len(stale(found, other[0], 2 * MINUTE).messages) == 1, "another meeting"
+
+
+def test_what_comes_after_the_cancel_event_is_not_called_back() -> None:
+    found = world()
+    before = found.event("reminder", data=meeting(0.1)).messages[0]
+    cancel(found, 0, cancel_key=7)
+    after = found.event("reminder", data=meeting(0.1)).messages[0]
+    assert said(stale(found, before, 1)) == [("cancelled", "cancelled_by_event", "email")]
+    assert len(stale(found, after, 1).messages) == 1, "in the very same millisecond"
+
+
+def test_a_notification_of_another_name_is_not_called_back() -> None:
+    found = world()
+    message = found.event("reminder", data=meeting(0.1)).messages[0]
+    cancel(found, cancel_key=7, notification="turns")
+    assert len(stale(found, message, 2 * MINUTE).messages) == 1
+    cancel(found, 3 * MINUTE, cancel_key=7, notification="reminder")
+    assert said(stale(found, found.messages[-1], 4 * MINUTE))[0][:2] == ("cancelled", "cancelled_by_event")
+
+
+def test_a_guest_s_message_is_cancelled_when_it_fails() -> None:
+    """There is no profile, so no version says that it is to return."""
+    found = World("texts", catalog=world().gate.catalog)
+    guest = Recipient(email="a@mail.example")
+    message = found.event("reminder", data=meeting(0.1), recipient=guest).messages[0]
+    assert cancel(found, cancel_key=7) == NOTHING
+    assert found.notes == []
+    assert said(found.retry(message, at=2 * MINUTE)) == [("cancelled", "cancelled_by_event", "email")]
+
+
+def test_a_retry_ends_by_the_cancel_key_and_gives_its_slot_back() -> None:
+    found = world()
+    message = found.event("turns", data={"key": 7}).messages[0]
+    found.retry(message, due=HOUR)
+    assert cancel(found, cancel_key=7) == [("cancelled", "cancelled_by_event", "email"), APPLIED]
+    assert said(found.event("turns", at=2 * MINUTE, data={"key": 8})) == [("admitted", "", "email")]
+
+
+def test_it_is_forgotten_when_nothing_can_queue_any_more() -> None:
+    found = world()
+    cancel(found, cancel_key=7)
+    record = found.record()
+    assert record is not None
+    assert len(record.cancelled) == 35
+    assert expire(record, NOON + 8 * DAY)
+    assert record.cancelled == b""

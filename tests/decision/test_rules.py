@@ -20,6 +20,7 @@ from tocsin.decision.evaluation import ALL_FACTS, QUIET, TIMED, Evaluation, Stag
 from tocsin.decision.evaluator import evaluate
 from tocsin.decision.rules import ORDER, Entry, Level, bind
 from tocsin.decision.rules.backoff import backoff
+from tocsin.decision.rules.cancelled import cancelled
 from tocsin.decision.rules.contact_points import usable
 from tocsin.decision.rules.expiry import expiry
 from tocsin.decision.rules.limits import channel_limits, notification_limits
@@ -96,14 +97,14 @@ def test_the_order_of_a_new_notification_and_of_a_returned_message() -> None:
     assert bound[DIGEST].whole == due
     assert bound[DIGEST][1:3] == bound[EVENT][1:3]
     assert bound[RETURNED].whole == (
-        expiry, notification_preferences, channel_preferences, usable, backoff, snooze, quiet_hours
+        cancelled, expiry, notification_preferences, channel_preferences, usable, backoff, snooze, quiet_hours
     )  # fmt: skip
 
 
 def test_only_rules_that_can_apply_are_asked() -> None:
-    cancelled = CATALOG.notification("quiet", "cancelled")
-    assert cancelled is not None, "of a required category, and critical"
-    assert bind(cancelled)[EVENT][:3] == ((expiry, schedule), (), (usable,))
+    found = CATALOG.notification("quiet", "cancelled")
+    assert found is not None, "of a required category, and critical"
+    assert bind(found)[EVENT][:3] == ((expiry, schedule), (), (usable,))
 
 
 def test_a_rule_that_is_added_is_asked_in_its_place() -> None:

@@ -81,10 +81,12 @@ def test_a_golden_record_of_version_1_still_loads() -> None:
     # digest, its places in limits, its keys, reason, arm and replay. A record names declared topics. At its
     # end it says when its profile was read, what receipts have come and switched off, at which version,
     # whether a text is kept, the version of the owner, what was not sent, what the user turned on (older
-    # records do not tell), and the attributes.
+    # records do not tell), the attributes, and what was cancelled.
     now = GOLDEN.replace("639b09", "63dc001709")
     now = now.replace("0a475736572", "0a475736572c200c00000c0c400c400a0a0a0a0")
-    assert CODEC.encode(golden()).hex() == now.replace("019e", "01dc0018", 1) + "9000c4009000c200c400c0c400"
+    assert (
+        CODEC.encode(golden()).hex() == now.replace("019e", "01dc0019", 1) + "9000c4009000c200c400c0c400c400"
+    )
 
 
 def golden() -> UserRecord:

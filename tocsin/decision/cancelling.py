@@ -1,7 +1,7 @@
 """Cancels what is held for a user: as an event of type `tocsin.cancel` asks, or a newer one with its key.
 
 Its data name one by `notification_id`, or all that have a `cancel_key`; with `notification` only those so
-named. What was admitted is not called back.
+named. What was admitted and still queues for a provider is called back (`tocsin.decision.called_back`).
 """
 
 from collections import Counter
@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from tocsin.decision import waiting
+from tocsin.decision import called_back, waiting
 from tocsin.decision.context import DecisionContext
 from tocsin.decision.effects import Decision
 from tocsin.decision.endings import Ending, dead_letter, finish
@@ -100,6 +100,7 @@ def on_cancel(
         dead_letter(decision, whole, raw, whole.event, error.reason, str(error))
         return False
     ended = _end_held(context, decision, record, whole, request)
+    _call_back(context, decision, record, whole, request)
     if record.waiting:
         return waiting.wait(decision, record, whole, raw, context.policy, ended)
     _finish(decision, whole, ended)
@@ -186,6 +187,20 @@ def _end_held(
     for notification_id in named:
         forget_if_over(record, notification_id)
     return len(named)
+
+
+def _call_back(
+    context: DecisionContext,
+    decision: Decision,
+    record: UserRecord,
+    whole: WholeEvent,
+    request: CancelRequest,
+) -> None:
+    """Let what queues for a provider return; without a profile only what fails returns."""
+    about = (request.notification_id, request.cancel_key, request.notification)
+    called_back.remember(record, *about, whole.event.origin, whole.now_ms, context.policy)
+    if record.version:
+        decision.profile_version = record.version = record.version + 1
 
 
 def _is_named(request: CancelRequest, ref: HoldRef) -> bool:

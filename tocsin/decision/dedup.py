@@ -8,6 +8,7 @@ An entry has the number of its origin's topic. Declared topics are numbered by t
 their names, so that a name stays readable whatever is declared later.
 """
 
+from collections.abc import Iterator
 from hashlib import blake2b
 from struct import Struct
 
@@ -135,6 +136,13 @@ def forget(seen: bytes, key: bytes, origin: Origin, declared: tuple[str, ...] = 
         if seen.startswith(key, at) and _ENTRY.unpack_from(seen, at)[3:] == whose:
             return seen[:at] + seen[at + _SIZE :]
     return seen
+
+
+def found(seen: bytes, key: bytes, declared: tuple[str, ...] = ()) -> Iterator[tuple[int, str]]:
+    """List the time and the origin of each entry of a key."""
+    for known, time_ms, _, topic, partition, offset in _ENTRY.iter_unpack(seen):
+        if known == key:
+            yield time_ms, f"{_topic_name(topic, declared)}/{partition}/{offset}"
 
 
 def has_origin(seen: bytes, origin: str, declared: tuple[str, ...] = ()) -> bool:

@@ -374,8 +374,11 @@ class EventSubject(msgspec.Struct, gc=False):
             expires_ms=expires_ms,
             origin=event.origin,
         )
-        if match.collapse_key or self.priority != match.notification.priority:
-            common = self._message = replace(common, collapse_key=match.collapse_key, priority=self.priority)
+        if match.collapse_key or match.cancel_key or self.priority != match.notification.priority:
+            cancel_key = match.cancel_key if self.digest is None else ""
+            common = self._message = replace(
+                common, collapse_key=match.collapse_key, cancel_key=cancel_key, priority=self.priority
+            )
         if self.digest is not None and not self.digest.plain:
             template = (self.variant or match.notification).digest_template
             common = self._message = replace(common, template=template, digest=True)
@@ -531,6 +534,7 @@ class MessageSubject(msgspec.Struct, gc=False):
             spare=spare,
             expires_ms=expires_ms,
             slots=message.slots.at(message.decided_ms) if message.slots else None,
+            cancel_key=cancel_id(message.cancel_key),
             collapse_key=self.collapse_id,
             reason=verdict.reason.value,
             variant=message.variant,

@@ -150,6 +150,7 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
         switched_on: digests of what the user has turned on; None in records of releases before 0.2, where the
             tenant's defaults of that time are merged into `switched_off`.
         attributes: free fields of the profile, as JSON; empty for none.
+        cancelled: what cancel events have named lately (`tocsin.decision.called_back`).
     """
 
     version: int = 0
@@ -176,6 +177,7 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     failed: bytes = b""
     switched_on: bytes | None = None
     attributes: bytes = b""
+    cancelled: bytes = b""
 
     def naming(self, origin: Origin) -> tuple[str, ...]:
         """Return the names of declared topics, the origin's among them if it is one and there is room."""
@@ -208,6 +210,7 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
             or self.engaged
             or self.opt_outs
             or self.failed
+            or self.cancelled
         )
 
 
@@ -226,7 +229,10 @@ def expire(record: UserRecord, now_ms: int) -> bool:
     if record.failed:
         failed, record.failed = record.failed, failures.pruned(record.failed, now_ms)
         shrunk |= len(record.failed) < len(failed)
-    if not seen and not keys:
+    if record.cancelled:
+        cancelled, record.cancelled = record.cancelled, dedup.pruned(record.cancelled, now_ms)
+        shrunk |= len(record.cancelled) < len(cancelled)
+    if not seen and not keys and not record.cancelled:
         record.declared = ()
     if record.profile_ms and not record.version and record.profile_ms < now_ms - ERASURES_KEPT_MS:
         record.profile_ms, shrunk = 0, True

@@ -93,8 +93,11 @@ def read(payload: bytes, tenant: str, user: str) -> Waited:
 def forget(record: UserRecord, event: Event) -> None:
     """Let a dead event come again: its replay is no duplicate.
 
-    Of one that this release does not accept only the place is known.
+    Of one that this release does not accept only the place is known. A dead cancel event cancels nothing
+    more.
     """
+    if record.cancelled:
+        record.cancelled = dedup.forget_origin(record.cancelled, event.origin, record.declared)
     if not event.id:
         record.seen = dedup.forget_origin(record.seen, event.origin, record.declared)
         return

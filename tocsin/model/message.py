@@ -54,6 +54,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
         variant: the arm of an experiment that its user is in; empty where there is none.
         send_by_ms: when the hours end in which its channel may be used. From then on it is not handed to a
             provider, but returns to the gate; 0 where the channel may be used at any time.
+        cancel_key: what it is about, by the catalog; a cancel event may name it. Empty for nothing.
         replay: id of the replay that it is part of; empty the first time.
         replay_of: what was replayed: the origin of the event's first record, or the id of the first message.
         unless_sent: id of the message that must not have been sent; empty where it is sent in any case.
@@ -92,6 +93,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
     replay: str = ""
     replay_of: str = ""
     unless_sent: str = ""
+    cancel_key: str = ""
 
 
 class Retry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

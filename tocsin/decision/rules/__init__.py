@@ -14,6 +14,7 @@ from tocsin.catalog.compile import CompiledNotification
 from tocsin.decision.evaluation import ALL_FACTS, BLOCKED, QUIET, TIMED, Rule, Stage
 from tocsin.decision.rules.active_tenant import active_tenant
 from tocsin.decision.rules.backoff import backoff
+from tocsin.decision.rules.cancelled import cancelled
 from tocsin.decision.rules.channel_window import channel_window
 from tocsin.decision.rules.contact_points import usable
 from tocsin.decision.rules.digest import digest
@@ -78,6 +79,7 @@ ORDER: Final[tuple[Entry, ...]] = (
     Entry(active_tenant, Level.NOTIFICATION, applies=lambda n: n.inactive),
     Entry(duplicate_key, Level.NOTIFICATION, frozenset({EVENT}), lambda n: n.dedup_key is not None),
     Entry(answered, Level.NOTIFICATION, frozenset({PART}), lambda n: n.tracked),
+    Entry(cancelled, Level.NOTIFICATION, frozenset({RETURNED})),
     Entry(seen, Level.NOTIFICATION, frozenset({PART, RETURNED}), lambda n: n.stop_when_seen),
     Entry(expiry, Level.NOTIFICATION, given=lambda _: TIMED),
     Entry(schedule, Level.NOTIFICATION, NEW, given=lambda _: TIMED),
