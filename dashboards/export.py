@@ -76,8 +76,8 @@ def select(client: Client, name: str, chosen: Mapping[str, Any]) -> Selection:
         raise SettingsError(msg)
     query = named[name]
     _refuse_others(name, [key for key in _FILTERS if chosen.get(key)], query.parameters)
-    bound = queries.bind({"tenant": "", **chosen, "rows": _EVERY_ROW})
-    return Selection(name, query.sql, {key: bound[key] for key in query.parameters})
+    bound = queries.parameters(client, query, {"tenant": "", **chosen, "rows": _EVERY_ROW})
+    return Selection(name, query.sql, bound)
 
 
 def _of_table(client: Client, name: str, engine: str, chosen: Mapping[str, Any]) -> Selection:

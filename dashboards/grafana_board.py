@@ -9,7 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dashboards.queries import DEFAULT_ROWS, MOST_STEPS, STEPS_S, queries
+from dashboards.queries import (
+    DAYS,
+    DEFAULT_ROWS,
+    HOURS,
+    MINUTES,
+    MINUTES_KEPT_MS,
+    MOST_STEPS,
+    STEPS_S,
+    queries,
+)
 from dashboards.query_file import BOARDS, DETAIL, FILTERS, Query
 
 Node = dict[str, Any]
@@ -32,7 +41,18 @@ _PANELS: Mapping[str, str] = {"table": "table", "stat": "stat", "bars": "barchar
 _PARAMETER = re.compile(r"\{(\w+):\w+\}")
 _CHOSEN = ("tenant", "notification", "channel")
 _CASES = ", ".join(f"range_s <= {step * MOST_STEPS}, {step}" for step in STEPS_S[:-1])
-STEP = f"multiIf({_CASES}, {STEPS_S[-1]})".replace("range_s", "(${__to} - ${__from}) / 1000")
+_FITTING = f"multiIf({_CASES}, {STEPS_S[-1]})".replace("range_s", "(${__to} - ${__from}) / 1000")
+_KEPT = f"${{__from}} >= toUnixTimestamp(now()) * 1000 - {MINUTES_KEPT_MS}"
+_UNIT = (
+    f"multiIf({_FITTING} >= {DAYS.unit_s}, {DAYS.unit_s}, {_FITTING} < {HOURS.unit_s} AND {_KEPT}, 60, 3600)"
+)
+HIDDEN: Mapping[str, str] = {
+    "rollup_s": _UNIT,
+    "rollup": f"transform({_UNIT}, [60, 3600], ['{MINUTES.table}', '{HOURS.table}'], '{DAYS.table}')",
+    "rollup_time": f"transform({_UNIT}, [60, 3600], ['{MINUTES.time}', '{HOURS.time}'], '{DAYS.time}')",
+}
+"""Variables that choose the rollup, and their queries."""
+STEP = f"greatest({_FITTING}, ${{rollup_s}})"
 
 
 def grafana_sql(query: Query) -> str:
@@ -43,6 +63,7 @@ def grafana_sql(query: Query) -> str:
     variables = {*_CHOSEN, *(FILTERS if query.board == DETAIL else ())}
     spelled = {name: f"${{{name}:sqlstring}}" if name in variables else "''" for name in ("tenant", *FILTERS)}
     spelled |= {"from_ms": "${__from}", "to_ms": "${__to}", "step_s": STEP, "rows": str(DEFAULT_ROWS)}
+    spelled |= {name: f"${{{name}}}" for name in HIDDEN}
     return _PARAMETER.sub(lambda match: spelled[match[1]], query.sql)
 
 
@@ -64,7 +85,7 @@ def _board(name: str) -> Node:
         "time": {"from": "now-24h", "to": "now"},
         "timezone": "utc",
         "links": [_link_to_others()],
-        "templating": {"list": [*map(_chosen, _CHOSEN), *filters]},
+        "templating": {"list": [*map(_chosen, _CHOSEN), *filters, *_hidden()]},
         "annotations": {"list": []},
         "panels": _panels(shown),
     }
@@ -199,6 +220,21 @@ def _chosen(name: str) -> Node:
         "allValue": "''",
         "current": {"text": "All", "value": "$__all"},
     }
+
+
+def _hidden() -> list[Node]:
+    """Choose the rollup for the time range, as `dashboards.queries.rollup_for` does."""
+    return [
+        {
+            "name": name,
+            "type": "query",
+            "datasource": DATASOURCE,
+            "query": f"SELECT {sql}",
+            "refresh": 2,
+            "hide": 2,
+        }
+        for name, sql in HIDDEN.items()
+    ]
 
 
 def _text(name: str) -> Node:

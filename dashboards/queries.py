@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
@@ -16,7 +16,8 @@ from tocsin.errors import SettingsError
 
 Row = dict[str, Any]
 
-FOREVER: Mapping[str, int] = MappingProxyType({"from_ms": -(2**62), "to_ms": 2**62})
+FOREVER: Mapping[str, int] = MappingProxyType({"from_ms": 0, "to_ms": 2**32 * 1000 - 1000})
+"""All of the time that ClickHouse's DateTime has: from 1970 to 2106."""
 STEPS_S = (60, 300, 900, 3600, 3 * 3600, 12 * 3600, 86_400, 7 * 86_400, 28 * 86_400)
 """Steps of time that charts use; each is a multiple of a minute, and from an hour on of an hour."""
 DEFAULT_ROWS = 200
@@ -52,11 +53,48 @@ def step_for(from_ms: int, to_ms: int) -> int:
     return next((step for step in STEPS_S if seconds <= step * MOST_STEPS), STEPS_S[-1])
 
 
-def bind(chosen: Mapping[str, Any]) -> dict[str, Any]:
+class Rollup(NamedTuple):
+    """A table of figures that are summed up by `unit_s`, and its column of the time."""
+
+    table: str
+    time: str
+    unit_s: int
+
+
+MINUTES, HOURS, DAYS = (
+    Rollup("outcomes_minute", "minute", 60),
+    Rollup("outcomes_hour", "hour", 3600),
+    Rollup("outcomes_day", "day", 86_400),
+)
+MINUTES_KEPT_MS = 6 * 86_400_000
+"""Minutes are kept for seven days; a day less is relied on."""
+
+
+def rollup_for(step_s: int, from_ms: int, now_ms: int) -> Rollup:
+    """Choose the rollup that a chart of such steps reads: minutes only as long as they are kept."""
+    if step_s >= DAYS.unit_s:
+        return DAYS
+    return MINUTES if step_s < HOURS.unit_s and from_ms >= now_ms - MINUTES_KEPT_MS else HOURS
+
+
+def bind(chosen: Mapping[str, Any], now_ms: int = 0) -> dict[str, Any]:
     """Complete chosen parameters: tenant `default`, all of the time, no filter, a step that fits."""
     bound: dict[str, Any] = {"tenant": "default", **FOREVER, **_ALL, "rows": DEFAULT_ROWS, **chosen}
     bound.setdefault("step_s", step_for(bound["from_ms"], bound["to_ms"]))
-    return bound
+    rollup = rollup_for(bound["step_s"], bound["from_ms"], now_ms)
+    bound["step_s"] = max(bound["step_s"], rollup.unit_s)
+    return bound | {"rollup": rollup.table, "rollup_time": rollup.time, "rollup_s": rollup.unit_s}
+
+
+def parameters(client: Client, query: Query, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a query binds. The clock of ClickHouse decides whether it still keeps the minutes."""
+    now_s = client.query("SELECT toUnixTimestamp(now())").result_rows[0][0] if _reads_rollup(query) else 0
+    bound = bind(chosen, int(now_s) * 1000)
+    return {name: bound[name] for name in query.parameters}
+
+
+def _reads_rollup(query: Query) -> bool:
+    return "rollup" in query.parameters
 
 
 def run(client: Client, name: str, chosen: Mapping[str, Any]) -> list[Row]:
@@ -66,6 +104,5 @@ def run(client: Client, name: str, chosen: Mapping[str, Any]) -> list[Row]:
         SettingsError: there is no such query.
     """
     query = find(name)
-    bound = bind(chosen)
-    result = client.query(query.sql, parameters={key: bound[key] for key in query.parameters})
+    result = client.query(query.sql, parameters=parameters(client, query, chosen))
     return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]

@@ -36,6 +36,7 @@ FILTERS = (
     "rule",
     "variant",
     "catalog_version",
+    "locale",
     "stage",
     "user",
     "notification_id",
@@ -44,6 +45,7 @@ FILTERS = (
 TYPES: Mapping[str, str] = MappingProxyType(
     dict.fromkeys(("tenant", *FILTERS), "String")
     | {"from_ms": "Int64", "to_ms": "Int64", "step_s": "UInt32", "rows": "UInt32"}
+    | {"rollup": "Identifier", "rollup_time": "Identifier", "rollup_s": "UInt32"}
 )
 """Every parameter that a query may bind, with its type."""
 _COLUMNS: Mapping[str, tuple[int, ...]] = MappingProxyType(

@@ -1,35 +1,26 @@
--- Engagement by notification and channel: what became of the messages that were sent in the range, whenever that was reported.
--- board: engagement 1
+-- Engagement by notification and channel: what became of the messages sent in the range, whenever it was reported.
+-- board: engagement 2
 -- chart: table
 -- drill: rows(notification, channel)
-WITH messages AS
-(
-    SELECT
-        message_id, any(o.notification) AS notification, any(o.channel) AS channel, any(user) AS user,
-        minIf(at_ms, status = 'sent') AS sent_ms,
-        max(status IN ('delivered', 'opened', 'clicked', 'read')) AS is_delivered,
-        max(status IN ('opened', 'clicked')) AS is_opened,
-        max(status = 'clicked') AS is_clicked,
-        max(status = 'read') AS is_read,
-        max(status = 'bounced') AS is_bounced,
-        max(status = 'complained') AS is_complained,
-        max(status = 'unsubscribed') AS is_unsubscribed
-    FROM outcomes AS o
-    WHERE ({tenant:String} = '' OR tenant = {tenant:String}) AND at_ms >= {from_ms:Int64} AND message_id != ''
-        AND ({notification:String} = '' OR o.notification = {notification:String})
-        AND ({channel:String} = '' OR o.channel = {channel:String})
-    GROUP BY message_id
-    HAVING countIf(status = 'sent') > 0 AND sent_ms < {to_ms:Int64}
-)
 SELECT
-    notification, channel, count() AS sent, uniqExact(user) AS users,
-    countIf(is_delivered) / sent AS delivered_ratio,
-    countIf(is_opened) / sent AS opened_ratio,
-    countIf(is_clicked) / sent AS clicked_ratio,
-    countIf(is_read) / sent AS read_ratio,
-    countIf(is_bounced) / sent AS bounced_ratio,
-    countIf(is_complained) / sent AS complained_ratio,
-    countIf(is_unsubscribed) / sent AS unsubscribed_ratio
-FROM messages
+    notification, channel,
+    sum(e.sent) AS messages,
+    uniqCombined64Merge(e.users) AS users,
+    uniqCombined64Merge(e.opened_users) AS opened_users,
+    sum(delivered) / messages AS delivered_ratio,
+    sum(opened) / messages AS opened_ratio,
+    sum(clicked) / messages AS clicked_ratio,
+    sum(read) / messages AS read_ratio,
+    sum(bounced) / messages AS bounced_ratio,
+    sum(complained) / messages AS complained_ratio,
+    sum(unsubscribed) / messages AS unsubscribed_ratio
+FROM engagement_hour AS e FINAL
+WHERE ({tenant:String} = '' OR tenant = {tenant:String})
+    AND hour >= toDateTime(greatest(0, intDiv({from_ms:Int64}, 1000) - 3600 + 1), 'UTC')
+    AND hour < toDateTime(least(4294967295, intDiv({to_ms:Int64} + 999, 1000)), 'UTC')
+    AND ({notification:String} = '' OR notification = {notification:String})
+    AND ({channel:String} = '' OR channel = {channel:String})
 GROUP BY notification, channel
-ORDER BY sent DESC, notification, channel
+ORDER BY messages DESC, notification, channel
+LIMIT 200
+SETTINGS do_not_merge_across_partitions_select_final = 1

@@ -1,14 +1,15 @@
 """The Grafana dashboards are the named queries, and each panel's query answers as the query itself does."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from dashboards.grafana_board import FOLDER, STEP, board_json, boards, grafana_sql
-from dashboards.queries import queries, step_for
+from dashboards.grafana_board import FOLDER, HIDDEN, STEP, board_json, boards, grafana_sql
+from dashboards.queries import bind, queries
 from dashboards.query_file import DETAIL, FILTERS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -64,9 +65,18 @@ def test_links_lead_to_the_rows_with_filters_that_they_have(name: str) -> None:
         assert set(re.findall(r"var-(\w+)=", arguments)) <= {"tenant", *FILTERS}
 
 
-def filled(sql: str, from_ms: int, to_ms: int) -> str:
+NOW_MS = int(datetime.now(UTC).timestamp() * 1000)
+
+
+def filled(client: Client, sql: str, from_ms: int, to_ms: int) -> str:
     """Fill variables in as Grafana does with all tenants, notifications and channels."""
-    sql = sql.replace("${__from}", str(from_ms)).replace("${__to}", str(to_ms))
+    spans = {"${__from}": str(from_ms), "${__to}": str(to_ms)}
+    for name, value in spans.items():
+        sql = sql.replace(name, value)
+    for name, query in HIDDEN.items():
+        if f"${{{name}}}" in sql:
+            found = client.query(f"SELECT {filled(client, query, from_ms, to_ms)}").result_rows[0][0]
+            sql = sql.replace(f"${{{name}}}", str(found))
     return re.sub(r"\$\{\w+:sqlstring\}", "''", sql)
 
 
@@ -74,13 +84,24 @@ def filled(sql: str, from_ms: int, to_ms: int) -> str:
 @pytest.mark.integration
 def test_each_panel_s_query_answers(name: str, client: Client) -> None:
     for panel in BOARDS[name]["panels"]:
-        sql = filled(panel["targets"][0]["rawSql"], 1_357_000_000_000, 1_357_086_400_000)
+        sql = filled(client, panel["targets"][0]["rawSql"], NOW_MS - 86_400_000, NOW_MS)
         client.query(sql)
         assert client.query(f"DESCRIBE ({sql})").result_rows, panel["title"]
 
 
+SPANS_S = (3600, 9000, 9001, 86_400, 30 * 86_400, 10_000 * 86_400)
+
+
 @pytest.mark.integration
-def test_steps_are_those_of_the_named_queries(client: Client) -> None:
-    for span_s in (3600, 9000, 9001, 86_400, 30 * 86_400, 10_000 * 86_400):
-        sql = filled(f"SELECT {STEP}", 5_000, 5_000 + span_s * 1000)
-        assert client.query(sql).result_rows[0][0] == step_for(5_000, 5_000 + span_s * 1000)
+@pytest.mark.parametrize("end_ms", [NOW_MS, 1_357_000_000_000])
+def test_steps_and_rollups_are_those_of_the_named_queries(client: Client, end_ms: int) -> None:
+    listed = ", ".join(
+        (STEP, *(f"${{{name}}}" if name == "rollup_s" else f"'${{{name}}}'" for name in HIDDEN))
+    )
+    for span_s in SPANS_S:
+        from_ms = max(0, end_ms - span_s * 1000)
+        bound = bind({"from_ms": from_ms, "to_ms": end_ms}, NOW_MS)
+        row = client.query(filled(client, f"SELECT {listed}", from_ms, end_ms)).result_rows[0]
+        assert dict(zip(("step_s", *HIDDEN), row, strict=True)) == {
+            key: bound[key] for key in ("step_s", *HIDDEN)
+        }

@@ -6,7 +6,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from dashboards import queries
-from dashboards.query_file import BOARDS, Query
+from dashboards.query_file import BOARDS, DETAIL, Query
 
 NAMES = [query.name for query in queries.queries()]
 EVERY = pytest.mark.parametrize("query", queries.queries(), ids=NAMES)
@@ -33,7 +33,7 @@ def test_a_drill_leads_to_a_query_that_takes_its_filters(query: Query) -> None:
 
 @EVERY
 def test_the_common_filters_are_bound(query: Query) -> None:
-    assert "tenant" in query.parameters
+    assert query.board == DETAIL or "tenant" in query.parameters
 
 
 def test_a_range_is_cut_into_steps_that_fit() -> None:
@@ -43,9 +43,27 @@ def test_a_range_is_cut_into_steps_that_fit() -> None:
 
 
 def test_what_is_not_chosen_is_all() -> None:
-    bound = queries.bind({"channel": "sms", "from_ms": 0, "to_ms": 3_600_000})
+    bound = queries.bind({"channel": "sms", "from_ms": 0, "to_ms": 3_600_000}, 3_600_000)
     assert (bound["tenant"], bound["channel"], bound["notification"]) == ("default", "sms", "")
-    assert bound["step_s"] == 60
+    assert (bound["step_s"], bound["rollup"]) == (60, "outcomes_minute")
+
+
+@pytest.mark.parametrize(
+    ("days", "age_days", "table", "step_s"),
+    [
+        (1, 1, "outcomes_minute", 900),
+        (1, 7, "outcomes_hour", 3600),
+        (6, 6, "outcomes_hour", 3600),
+        (60, 60, "outcomes_hour", 43_200),
+        (300, 300, "outcomes_day", 604_800),
+    ],
+)
+def test_a_chart_reads_a_rollup_that_has_its_steps(days: int, age_days: int, table: str, step_s: int) -> None:
+    """Minutes are kept for a week: an older day is drawn by hours."""
+    day_ms, now_ms = 86_400_000, 1_357_000_000_000
+    from_ms = now_ms - age_days * day_ms
+    bound = queries.bind({"from_ms": from_ms, "to_ms": from_ms + days * day_ms}, now_ms)
+    assert (bound["rollup"], bound["step_s"]) == (table, step_s)
 
 
 @pytest.mark.integration

@@ -85,6 +85,7 @@ def outcome(
         priority=message.priority,
         catalog_version=message.catalog_version,
         variant=message.variant,
+        locale=message.locale,
         provider=call.provider,
         provider_message_id=call.provider_message_id,
         code=call.code,

@@ -27,6 +27,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
         variant: the arm of an experiment that the user is in; empty where there is none.
         replay: id of the replay that it is part of; empty the first time.
         replay_of: what was replayed: the origin of an event's first record, or the id of the first message.
+        locale: the locale of the user, in which it was rendered; empty before delivery.
     """
 
     outcome_id: str
@@ -62,6 +63,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
     variant: str = ""
     replay: str = ""
     replay_of: str = ""
+    locale: str = ""
 
 
 class ReceiptEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):

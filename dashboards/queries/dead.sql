@@ -1,0 +1,13 @@
+-- Dead: messages and events given up for good.
+-- board: overview 3
+-- chart: stat(outcomes)
+-- drill: rows(status='dead')
+SELECT sum(outcomes) AS outcomes
+FROM {rollup:Identifier} FINAL
+WHERE ({tenant:String} = '' OR tenant = {tenant:String})
+    AND {rollup_time:Identifier} >= toDateTime(greatest(0, intDiv({from_ms:Int64}, 1000) - {rollup_s:UInt32} + 1), 'UTC')
+    AND {rollup_time:Identifier} < toDateTime(least(4294967295, intDiv({to_ms:Int64} + 999, 1000)), 'UTC')
+    AND ({notification:String} = '' OR notification = {notification:String})
+    AND ({channel:String} = '' OR channel = {channel:String})
+    AND status = 'dead'
+SETTINGS do_not_merge_across_partitions_select_final = 1

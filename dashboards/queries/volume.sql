@@ -1,0 +1,15 @@
+-- Volume: final outcomes over time, by status.
+-- board: overview 5
+-- chart: lines(time, outcomes, status)
+-- drill: rows(status)
+SELECT toDateTime(intDiv(toUnixTimestamp({rollup_time:Identifier}), {step_s:UInt32}) * {step_s:UInt32}, 'UTC') AS time, status, sum(outcomes) AS outcomes
+FROM {rollup:Identifier} FINAL
+WHERE ({tenant:String} = '' OR tenant = {tenant:String})
+    AND {rollup_time:Identifier} >= toDateTime(greatest(0, intDiv({from_ms:Int64}, 1000) - {rollup_s:UInt32} + 1), 'UTC')
+    AND {rollup_time:Identifier} < toDateTime(least(4294967295, intDiv({to_ms:Int64} + 999, 1000)), 'UTC')
+    AND ({notification:String} = '' OR notification = {notification:String})
+    AND ({channel:String} = '' OR channel = {channel:String})
+    AND status IN ('suppressed', 'merged', 'cancelled', 'expired', 'sent', 'dead', 'finished')
+GROUP BY time, status
+ORDER BY time, status
+SETTINGS do_not_merge_across_partitions_select_final = 1

@@ -1,0 +1,36 @@
+-- Waiting now: what has no final outcome yet, by what it waits for.
+-- board: overview 4
+-- chart: table
+-- drill: rows(status, reason, channel)
+WITH
+    (
+        SELECT groupArray((cityHash64(if(l.notification_id != '', l.notification_id, l.origin)), l.message_id != '', l.notification_id != '',
+            toString(l.channel), state.status, state.reason, state.at_ms))
+        FROM latest AS l FINAL
+        WHERE ({tenant:String} = '' OR l.tenant = {tenant:String}) AND state.stage = 1
+            AND subject IN (SELECT subject FROM latest AS l FINAL WHERE ({tenant:String} = '' OR l.tenant = {tenant:String}) AND state.stage = 1)
+            AND ({notification:String} = '' OR l.notification = {notification:String})
+            AND ({channel:String} = '' OR l.channel = {channel:String})
+    ) AS open,
+    arrayMap(x -> x.1, arrayFilter(x -> x.2 = 0 AND x.3 = 1, open)) AS holds,
+    arrayMap(x -> x.1, arrayFilter(x -> x.2 = 0 AND x.3 = 0, open)) AS events,
+    -- A hold before routing is over when the notification has messages, or its channels are decided one by one.
+    decided AS
+    (
+        SELECT cityHash64(notification_id) AS id, arrayJoin(if(message_id != '', ['*', toString(channel)], ['*'])) AS channel
+        FROM latest
+        WHERE notEmpty(holds) AND channel != '*' AND cityHash64(notification_id) IN (SELECT arrayJoin(holds))
+        UNION ALL
+        SELECT cityHash64(origin) AS id, '*' AS channel
+        FROM latest
+        WHERE notEmpty(events) AND notification_id != '' AND cityHash64(origin) IN (SELECT arrayJoin(events))
+    )
+SELECT status, reason, channel, count() AS waiting, fromUnixTimestamp64Milli(min(since_ms), 'UTC') AS since
+FROM
+(
+    SELECT x.1 AS id, x.2 AS is_message, x.4 AS channel, x.5 AS status, x.6 AS reason, x.7 AS since_ms
+    FROM (SELECT arrayJoin(open) AS x)
+)
+WHERE is_message = 1 OR (id, channel) NOT IN (SELECT id, channel FROM decided)
+GROUP BY status, reason, channel
+ORDER BY waiting DESC, status, reason, channel
