@@ -125,8 +125,8 @@ class Dashboard:
     async def _query(self, request: Request) -> Response:
         query = _find(request.path_params["name"])
         view = read_view(request.query_params.multi_items(), _filters(query))
-        parameters = bound(view, *await self._now(view))
-        asked = {name: parameters[name] for name in query.parameters if name in parameters}
+        parameters = named.bind(bound(view, *await self._now(view)))
+        asked = {name: parameters[name] for name in query.parameters}
         rows = await self._asker.ask((query.name, asked), lambda client: named.run(client, query.name, asked))
         return Response(_encode(result(query, rows, view, parameters)), media_type="application/json")
 

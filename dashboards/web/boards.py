@@ -20,6 +20,9 @@ TITLES: Mapping[str, str] = MappingProxyType(
 )
 
 
+CHARTS = ("bars", "lines")
+
+
 class Panel(NamedTuple):
     """A query on a page: its texts, how it is drawn, and the chosen filters that it does not know."""
 
@@ -29,11 +32,27 @@ class Panel(NamedTuple):
     kind: str
     unfiltered: str
     source: str
+    wide: bool = False
 
 
 def panels(board: str, view: View) -> list[Panel]:
     """List the panels of a board."""
-    return [panel(query, view) for query in queries() if query.board == board]
+    return spread([panel(query, view) for query in queries() if query.board == board])
+
+
+def spread(found: list[Panel]) -> list[Panel]:
+    """Give the whole width to each chart that has no neighbour; two stand side by side, tables alone."""
+    placed: list[Panel] = []
+    beside = False
+    for at, each in enumerate(found):
+        if each.kind not in CHARTS:
+            placed.append(each)
+            beside = False if each.kind == "table" else beside
+            continue
+        follows = next((other.kind for other in found[at + 1 :] if other.kind != "stat"), "table")
+        placed.append(each._replace(wide=not beside and follows not in CHARTS))
+        beside = not beside
+    return placed
 
 
 def panel(query: Query, view: View) -> Panel:

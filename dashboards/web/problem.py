@@ -11,7 +11,7 @@ TITLES: Mapping[int, str] = {
     403: "Not from there",
     404: "Not found",
     405: "Only reading is possible",
-    503: "ClickHouse gives no answer",
+    503: "No figures from ClickHouse",
     504: "The query took too long",
 }
 

@@ -17,6 +17,7 @@ STORIES = frozenset({"notification_id", "message_id", "event_id", "user"})
 """Columns whose values have a story."""
 _LONGEST_MS = 100_000_000_000
 """Numbers of ms below are durations; 3 March 1973 as a time."""
+_UNITS_S = (3_600, 86_400)
 _STORY = "notification_id"
 _NOTHING = ("", None, "{}", -1)
 _WORDS = {"p50": "median"}
@@ -50,6 +51,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def result(query: Query, rows: Sequence[Row], view: View, bound: Mapping[str, Any]) -> Result:
     """Build the answer of a query."""
+    step_s = step_of(rows, bound["step_s"])
     columns = [column(name, rows) for name in _shown(query, rows)]
     return Result(
         name=query.name,
@@ -63,10 +65,17 @@ def result(query: Query, rows: Sequence[Row], view: View, bound: Mapping[str, An
         },
         from_ms=bound["from_ms"],
         to_ms=bound["to_ms"],
-        step_s=bound["step_s"],
-        links=[link(query, row, view, bound["step_s"]) for row in rows] if query.drill else [],
+        step_s=step_s,
+        links=[link(query, row, view, step_s) for row in rows] if query.drill else [],
         more="rows" in query.parameters and len(rows) >= view.rows,
     )
+
+
+def step_of(rows: Sequence[Row], step_s: int) -> int:
+    """Tell the step of a time chart: figures kept by the hour or day have longer ones than asked for."""
+    times = {_ms(row["time"]) // 1000 for row in rows if isinstance(row.get("time"), datetime)}
+    longer = [unit for unit in _UNITS_S if all(time % unit == 0 for time in times)] if len(times) > 1 else []
+    return max(step_s, *longer) if longer else step_s
 
 
 def _shown(query: Query, rows: Sequence[Row]) -> list[str]:
@@ -103,7 +112,7 @@ def label(name: str) -> str:
     >>> label("provider_p50_ms"), label("opt_out_ratio")
     ('provider median', 'opt out')
     """
-    words = name.removesuffix("_ms").removesuffix("_ratio").split("_")
+    words = (name.removesuffix("_ms").removesuffix("_ratio") or name).split("_")
     return " ".join(_WORDS.get(word, word) for word in words)
 
 
@@ -111,7 +120,8 @@ def _kind(name: str, first: Any) -> str:
     if isinstance(first, date) or (name.endswith("_ms") and _is_number(first) and first >= _LONGEST_MS):
         return "time"
     if _is_number(first):
-        return "ms" if name.endswith("_ms") else "ratio" if name.endswith("_ratio") else "number"
+        unit = name.rpartition("_")[2]
+        return unit if unit in ("ms", "ratio") else "number"
     if name in STORIES:
         return "story"
     return "detail" if name == "detail" else "text"

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from dashboards.queries import DEFAULT_ROWS, step_for
+from dashboards.queries import DEFAULT_ROWS
 from dashboards.query_file import FILTERS
 from dashboards.web.problem import Problem
 from tocsin.model.rfc3339 import CURE, LATEST_MS, rfc3339_ms
@@ -122,7 +122,6 @@ def bound(view: View, now_ms: int, extent: Extent) -> dict[str, Any]:
         "tenant": view.tenant,
         "from_ms": from_ms,
         "to_ms": to_ms,
-        "step_s": step_for(from_ms, to_ms),
         "rows": view.rows,
         **view.filters,
     }

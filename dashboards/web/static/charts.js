@@ -51,7 +51,7 @@ function arrange(result) {
   let sets = [...cells].map(([name, values]) => ({ name, values: keys.map((key) => values.get(key) ?? missing), total: [...values.values()].reduce((one, two) => one + two, 0) }));
   sets.sort((one, two) => two.total - one.total);
   if (sets.length > MOST_SERIES) sets = gathered(sets, keys, kind);
-  return { keys, sets, kind, timed, label: result.columns[y].label, stacked: series >= 0 && ADDITIVE.has(kind) };
+  return { keys, sets, kind, timed, label: result.columns[y].label, stacked: result.chart.kind === "bars" && series >= 0 && ADDITIVE.has(kind) };
 }
 
 function gathered(sets, keys, kind) {
@@ -108,7 +108,7 @@ export class ChartView {
       labels: timed ? keys.map((key) => stepLabel(key, result.step_s, range)) : keys.map((key) => String(key ?? "") || "(none)"),
       datasets: sets.map((set, at) => ({
         label: set.name, data: set.values, borderColor: palette[at], backgroundColor: palette[at],
-        ...(lines ? { borderWidth: 2, pointRadius: keys.length < 3 ? 3 : 0, pointHoverRadius: 4, tension: 0, spanGaps: false } : { borderRadius: 3, maxBarThickness: 26, borderWidth: 0 }),
+        ...(lines ? { borderWidth: 2, pointRadius: alone, pointHoverRadius: 4, tension: 0, spanGaps: false } : { borderRadius: 3, maxBarThickness: 26, borderWidth: 0 }),
       })),
     };
   }
@@ -158,6 +158,12 @@ export class ChartView {
     this.chart = null;
     this.show(result);
   }
+}
+
+/** Draw a point where no line would show the value: between two gaps. */
+function alone({ dataIndex, dataset }) {
+  const gap = (at) => dataset.data[at] === null || dataset.data[at] === undefined;
+  return gap(dataIndex - 1) && gap(dataIndex + 1) ? 3 : 0;
 }
 
 const axis = (value, kind) => (kind === "number" ? (Number.isInteger(value) ? brief(value) : "") : write(value, kind));

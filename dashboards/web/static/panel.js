@@ -102,6 +102,7 @@ export class Panel {
       this.value.setAttribute("aria-label", `${this.title}: ${text}, show the rows`);
     }
     this.value.textContent = text;
+    this.beside.hidden = result.columns.length === 1;
     this.beside.textContent = result.columns.flatMap((each, index) => (index === at ? [] : [beside(each, result.rows[0][index])])).join(" · ");
   }
 

@@ -104,6 +104,7 @@ export class Table {
     const focused = td.contains(document.activeElement);
     td.dataset.sign = sign;
     td.replaceChildren(inside(value, column, link));
+    td.classList.toggle("short", column.kind === "text" && String(value ?? "").length <= 32);
     if (focused) td.querySelector("a")?.focus();
   }
 }

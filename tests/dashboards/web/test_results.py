@@ -1,13 +1,14 @@
 """Rows become columns of kinds, cells for JSON, and addresses of what they count."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from dashboards.queries import bind
 from dashboards.query_file import parse
-from dashboards.web.results import cell, column, result
+from dashboards.web.results import cell, column, result, step_of
 from dashboards.web.view import Extent, bound, read_view
 
 HEADERS = "-- Sent: how many were sent.\n-- board: overview 1\n"
@@ -20,7 +21,7 @@ TIMED = parse(
     HEADERS + "-- chart: lines(time, sent)\n-- drill: rows(status='sent')\nSELECT {rows:UInt32}",
 )
 VIEW = read_view([("range", "7d"), ("channel", "sms"), ("tenant", "acme")])
-BOUND = bound(VIEW, 1_795_000_000_000, Extent())
+BOUND = bind(bound(VIEW, 1_795_000_000_000, Extent()))
 
 
 @pytest.mark.parametrize(
@@ -84,3 +85,12 @@ def test_a_list_that_is_cut_says_that_there_is_more() -> None:
     rows = [{"time": datetime(2026, 11, 1, tzinfo=UTC), "sent": 1}] * BOUND["rows"]
     assert result(TIMED, rows, VIEW, BOUND).more
     assert not result(TIMED, rows[1:], VIEW, BOUND).more
+
+
+@pytest.mark.parametrize(
+    ("hours", "step_s"),
+    [([0, 1, 2], 3_600), ([0, 24, 48], 86_400), ([0, 0.25], 900), ([1], 900), ([], 900)],
+)
+def test_figures_that_are_kept_by_the_hour_or_day_have_such_steps(hours: list[float], step_s: int) -> None:
+    rows = [{"time": datetime(2026, 11, 1, tzinfo=UTC) + timedelta(hours=hour)} for hour in hours]
+    assert step_of(rows, 900) == step_s

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.queries import MOST_STEPS
+from dashboards.queries import MOST_STEPS, bind
 from dashboards.query_file import FILTERS
 from dashboards.web.problem import Problem
 from dashboards.web.view import COMMON, MOST_ROWS, RANGES, Extent, View, bound, iso, read_view
@@ -83,7 +83,7 @@ def test_an_address_says_the_whole_view(view: View) -> None:
 
 @given(views(), st.integers(DAY_MS, NOW_MS))
 def test_a_chart_has_some_steps_and_not_too_many(view: View, now_ms: int) -> None:
-    found = bound(view, now_ms, Extent(0, now_ms))
+    found = bind(bound(view, now_ms, Extent(0, now_ms)))
     assert found["from_ms"] < found["to_ms"]
     assert (found["to_ms"] - found["from_ms"]) / found["step_s"] / 1000 <= max(MOST_STEPS, 60 * 365 / 28)
 
