@@ -42,16 +42,18 @@ function arrange(result) {
   const timed = result.columns[x].kind === "time";
   const keys = timed ? steps(result, x) : [...new Set(result.rows.map((row) => row[x]))];
   const cells = new Map();
-  for (const row of result.rows) {
+  const links = new Map();
+  result.rows.forEach((row, index) => {
     const name = series < 0 ? result.columns[y].label : String(row[series] ?? "") || "(none)";
     if (!cells.has(name)) cells.set(name, new Map());
     cells.get(name).set(row[x], (cells.get(name).get(row[x]) ?? 0) + (row[y] ?? 0));
-  }
+    links.set(`${name} ${row[x]}`, result.links?.[index]);
+  });
   const missing = ADDITIVE.has(kind) ? 0 : null;
   let sets = [...cells].map(([name, values]) => ({ name, values: keys.map((key) => values.get(key) ?? missing), total: [...values.values()].reduce((one, two) => one + two, 0) }));
   sets.sort((one, two) => two.total - one.total);
   if (sets.length > MOST_SERIES) sets = gathered(sets, keys, kind);
-  return { keys, sets, kind, timed, label: result.columns[y].label, stacked: result.chart.kind === "bars" && series >= 0 && ADDITIVE.has(kind) };
+  return { keys, sets, kind, timed, links, label: result.columns[y].label, stacked: result.chart.kind === "bars" && series >= 0 && ADDITIVE.has(kind) };
 }
 
 function gathered(sets, keys, kind) {
@@ -80,7 +82,7 @@ export class ChartView {
     const shape = JSON.stringify([across, arranged.stacked, arranged.kind, arranged.sets.map((set) => set.name)]);
     const data = this.data(arranged, result);
     if (across) this.box.style.height = `${Math.max(110, arranged.keys.length * 30 * (arranged.stacked || arranged.sets.length === 1 ? 1 : Math.min(3, arranged.sets.length) * 0.7) + 64)}px`;
-    if (this.chart && shape === this.shape) this.update(data, arranged, result);
+    if (this.chart && shape === this.shape) this.update(data, arranged);
     else this.draw(data, arranged, result, across, shape);
   }
 
@@ -113,9 +115,8 @@ export class ChartView {
     };
   }
 
-  update(data, arranged, result) {
-    this.moments = arranged.timed ? arranged.keys : null;
-    this.stepS = result.step_s;
+  update(data, arranged) {
+    this.arranged = arranged;
     this.chart.data.labels = data.labels;
     data.datasets.forEach((set, at) => Object.assign(this.chart.data.datasets[at], set));
     this.chart.update("none");
@@ -124,7 +125,7 @@ export class ChartView {
   draw(data, arranged, result, across, shape) {
     this.chart?.destroy();
     this.shape = shape;
-    this.moments = arranged.timed ? arranged.keys : null;
+    this.arranged = arranged;
     const values = { beginAtZero: true, stacked: arranged.stacked, grid: { color: style("--grid") }, border: { display: false }, ticks: { color: style("--ink-3"), maxTicksLimit: 6, callback: (value) => axis(value, arranged.kind) }, ...(arranged.kind === "ratio" ? { suggestedMax: 0.01 } : arranged.kind === "number" ? { suggestedMax: 4 } : {}) };
     const names = { stacked: arranged.stacked, grid: { display: false }, border: { color: style("--line") }, ticks: { color: style("--ink-3"), maxRotation: 0, autoSkip: !across, autoSkipPadding: 18, callback(value) { return cropped(this.getLabelForValue(value), across ? 28 : 40); } } };
     this.chart = new Chart(this.canvas, {
@@ -133,6 +134,8 @@ export class ChartView {
       options: {
         animation: false, responsive: true, maintainAspectRatio: false, indexAxis: across ? "y" : "x",
         font: { family: style("--font") },
+        onClick: (event) => { const link = this.linkAt(event); if (link) location.assign(link); },
+        onHover: (event) => { this.canvas.classList.toggle("leads", Boolean(this.linkAt(event))); },
         interaction: { mode: "index", intersect: false, axis: across ? "y" : "x" },
         scales: across ? { x: values, y: names } : { x: names, y: values },
         plugins: {
@@ -149,7 +152,13 @@ export class ChartView {
 
   heading(items) {
     if (!items.length) return "";
-    return this.moments ? minuteTime(this.moments[items[0].dataIndex]) : items[0].label;
+    return this.arranged.timed ? minuteTime(this.arranged.keys[items[0].dataIndex]) : items[0].label;
+  }
+
+  /** Where the bar or point under the pointer leads: to the rows that it counts, as the table's link does. */
+  linkAt(event) {
+    const [hit] = this.chart?.getElementsAtEventForMode(event, "nearest", { intersect: true }, true) ?? [];
+    return hit && this.arranged.links.get(`${this.arranged.sets[hit.datasetIndex].name} ${this.arranged.keys[hit.index]}`);
   }
 
   /** Take the colours of the theme that is on now. */
