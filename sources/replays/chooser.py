@@ -34,13 +34,13 @@ class Chooser:
             return False
         if asked.what == "dead" and not self._is_letter(facts):
             return False
-        if (self._tenants or self._users) and not self._is_owner(*facts.owner):
-            return False
-        if asked.what == "messages" and self._notifications and facts.notification not in self._notifications:
-            return False
         if asked.what != "events" and self._channels and facts.channel not in self._channels:
             return False
         if asked.by_outcome and not (self._index and self._index.is_asked(facts)):
+            return False
+        if (self._tenants or self._users) and not self._is_owner(*facts.owner):
+            return False
+        if asked.what == "messages" and self._notifications and facts.notification not in self._notifications:
             return False
         return not self._ids or self._is_named(facts)
 

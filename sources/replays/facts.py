@@ -1,6 +1,6 @@
 """Says of a record what a selection asks for: whose it is, what it is about, why it died."""
 
-from typing import NamedTuple
+from functools import cached_property
 
 from tocsin.errors import DecodeError
 from tocsin.formats.cloudevents import EventLimits, decode_event
@@ -19,32 +19,66 @@ _CHANNELS = {name: name.split(".")[1] for name in topics.MESSAGES}
 _EVENTS = frozenset({topics.EVENTS, topics.BULK})
 
 
-class Facts(NamedTuple):
-    """What is known of a record that may be replayed.
+class Facts:
+    """What is known of a record that may be replayed. The value is decoded when something asks for it.
 
     Attributes:
         raw: the record as it was read where it belongs: of a dead letter, the record that died.
-        origin: where the record was read before it was forwarded: outcomes name it so.
-        root: the origin of the first record, whatever was replayed since.
-        at_ms: Kafka's time of the record that was selected.
-        place: of the record that was selected, `topic/partition/offset`.
         letter: the dead letter; None for others.
-        event: the event that the value holds; None if it holds none.
-        message: the message that the value holds; None if it holds none.
-        own: whether only Tocsin writes such records: parts of a broadcast or fan-out.
-        before: how often its first record was replayed before, as far as the record tells: 0 or 1.
+        at_ms: Kafka's time of the record that was selected.
     """
 
-    raw: RawRecord
-    origin: str
-    root: Origin
-    at_ms: int
-    place: str
-    letter: DeadLetter | None = None
-    event: Event | None = None
-    message: Message | None = None
-    own: bool = False
-    before: int = 0
+    def __init__(self, selected: RawRecord) -> None:
+        self._selected = selected
+        self.at_ms = selected.timestamp_ms
+        self.letter = letter = read_dead_letter(selected) if selected.topic == topics.DEAD else None
+        self.raw = selected if letter is None else _died(letter)
+
+    @property
+    def place(self) -> str:
+        """Return the place of the record that was selected, `topic/partition/offset`."""
+        raw = self._selected
+        return f"{raw.topic}/{raw.partition}/{raw.offset}"
+
+    @cached_property
+    def _headers(self) -> dict[str, bytes]:
+        return dict(self.raw.headers)
+
+    @cached_property
+    def _first_read(self) -> Origin:
+        raw = self.raw
+        return _marked(self._headers.get(ORIGIN_HEADER)) or Origin(raw.topic, raw.partition, raw.offset)
+
+    @cached_property
+    def origin(self) -> str:
+        """Return where the record was read before it was forwarded: outcomes name it so."""
+        return str(self._first_read)
+
+    @cached_property
+    def root(self) -> Origin:
+        """Return the origin of the first record, whatever was replayed since."""
+        return _marked(self._headers.get(REPLAY_HEADER, b"").rpartition(b" ")[2]) or self._first_read
+
+    @cached_property
+    def event(self) -> Event | None:
+        """Return the event that the value holds; None if it holds none."""
+        is_event = self.raw.topic in _EVENTS or topics.is_declared(self.raw.topic)
+        return _event(self.raw) if is_event else None
+
+    @cached_property
+    def message(self) -> Message | None:
+        """Return the message that the value holds; None if it holds none."""
+        return _message(self.raw) if self.raw.topic in _CHANNELS else None
+
+    @property
+    def own(self) -> bool:
+        """Return whether only Tocsin writes such records: parts of a broadcast or fan-out."""
+        return ORDER_HEADER in self._headers
+
+    @property
+    def before(self) -> bool:
+        """Return whether it is a replay itself."""
+        return REPLAY_HEADER in self._headers or bool(self.message and self.message.replay)
 
     @property
     def channel(self) -> str:
@@ -88,35 +122,15 @@ class Facts(NamedTuple):
         return (known.expires_ms or 0) if known is not None else 0
 
 
-def facts_of(raw: RawRecord) -> Facts:
-    """Read what a record of `dead`, `events`, `bulk` or `messages.*` says.
-
-    Raises:
-        DecodeError: a dead letter without its headers.
-    """
-    here = f"{raw.topic}/{raw.partition}/{raw.offset}"
-    letter = None
-    record = raw
-    if raw.topic == topics.DEAD:
-        letter = read_dead_letter(raw)
-        at = letter.origin_topic, letter.origin_partition, letter.origin_offset
-        record = RawRecord(*at, letter.first_ms, letter.key, letter.value, letter.headers)
-    headers = dict(record.headers)
-    event = _event(record) if record.topic in _EVENTS or topics.is_declared(record.topic) else None
-    message = _message(record) if record.topic in _CHANNELS else None
-    before = int(REPLAY_HEADER in headers or bool(message and message.replay))
-    origin = _marked(headers.get(ORIGIN_HEADER)) or Origin(record.topic, record.partition, record.offset)
-    return Facts(
-        record,
-        str(origin),
-        _marked(headers.get(REPLAY_HEADER, b"").rpartition(b" ")[2]) or origin,
-        raw.timestamp_ms,
-        here,
-        letter,
-        event,
-        message,
-        ORDER_HEADER in headers,
-        before,
+def _died(letter: DeadLetter) -> RawRecord:
+    return RawRecord(
+        letter.origin_topic,
+        letter.origin_partition,
+        letter.origin_offset,
+        letter.first_ms,
+        letter.key,
+        letter.value,
+        letter.headers,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from sources.replays.chooser import Chooser
-from sources.replays.facts import Facts, facts_of
+from sources.replays.facts import Facts
 from sources.replays.outcomes import Index
 from sources.replays.rewriting import Rewriter, mark_of
 from sources.replays.selection import Selection
@@ -76,8 +76,8 @@ class Scan:
 
     def _judge(self, raw: RawRecord) -> Candidate | None:
         try:
-            facts = facts_of(raw)
-        except DecodeError:
+            facts = Facts(raw)
+        except DecodeError:  # somebody else wrote to the topic of dead letters
             return None
         if not self.chooser.is_asked(facts):
             return None

@@ -3,7 +3,7 @@
 So a replay is a copy: value, key and the original headers go back to the origin topic as they came.
 """
 
-import msgspec
+from collections.abc import Mapping
 
 from tocsin.errors import DecodeError
 from tocsin.model import topics
@@ -14,7 +14,7 @@ from tocsin.model.statuses import Reason
 _OURS = "tocsin-"
 _ORIGINAL = "tocsin-original-"
 _MAX_ERROR = 1_000
-_NUMBERS = ("origin_partition", "origin_offset", "attempts", "first_ms", "last_ms")
+_SKIPPED = len(_ORIGINAL)
 
 
 def _header(name: str) -> str:
@@ -33,6 +33,8 @@ _FIELDS = (
     "last_ms",
 )
 _NAMES = tuple(map(_header, _FIELDS))
+_NUMBERS = (1, 2, 6, 7, 8)
+"""Places of the numbers among the fields."""
 
 
 def dead_letter(
@@ -78,15 +80,34 @@ def read_dead_letter(raw: RawRecord) -> DeadLetter:
     Raises:
         DecodeError: a header of ours is missing or is no number.
     """
-    found = {name: data.decode("utf-8", "replace") for name, data in raw.headers if name.startswith(_OURS)}
-    fields: dict[str, object] = {}
+    headers = dict(raw.headers)
     try:
-        for name in (*_NUMBERS, "origin_topic", "stage", "reason", "error"):
-            text = found[_header(name)]
-            fields[name] = int(text) if name in _NUMBERS else text
+        texts = [headers[name] for name in _NAMES]
+        numbers = [int(texts[at]) for at in _NUMBERS]
     except (KeyError, ValueError) as error:
-        text = f"header {_header(name)}: missing or no number; only Tocsin writes to {topics.DEAD}"
+        text = f"header {_wrong(headers)}: missing or no number; only Tocsin writes to {topics.DEAD}"
         raise DecodeError(Reason.BAD_FIELD, text) from error
-    skip = len(_ORIGINAL)
-    originals = tuple((name[skip:], data) for name, data in raw.headers if name.startswith(_ORIGINAL))
-    return msgspec.convert({"value": raw.value, "key": raw.key, "headers": originals} | fields, DeadLetter)
+    topic, _, _, stage, reason, said, *_ = (text.decode("utf-8", "replace") for text in texts)
+    partition, offset, attempts, first_ms, last_ms = numbers
+    return DeadLetter(
+        value=raw.value,
+        key=raw.key,
+        origin_topic=topic,
+        origin_partition=partition,
+        origin_offset=offset,
+        stage=stage,
+        reason=reason,
+        error=said,
+        attempts=attempts,
+        first_ms=first_ms,
+        last_ms=last_ms,
+        headers=tuple([(name[_SKIPPED:], data) for name, data in raw.headers if name.startswith(_ORIGINAL)]),
+    )
+
+
+def _wrong(headers: Mapping[str, bytes]) -> str:
+    """Name the first header that is missing or should be a number and is none."""
+    for at, name in enumerate(_NAMES):
+        if name not in headers or (at in _NUMBERS and not headers[name].strip().isdigit()):
+            return name
+    return _NAMES[0]

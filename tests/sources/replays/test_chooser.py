@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sources.replays.chooser import Chooser
-from sources.replays.facts import facts_of
+from sources.replays.facts import Facts
 from sources.replays.outcomes import Index
 from sources.replays.selection import Selection
 from tests.sources.replays.records import NOW_MS, event, letter, message_record, outcome, sent_message
@@ -30,7 +30,7 @@ def chosen(selection: Selection, records: list[RawRecord], *outcomes: RawRecord)
         index.add(outcomes)
     chooser, found = Chooser(selection, index), []
     for number, raw in enumerate(records):
-        facts = facts_of(raw)
+        facts = Facts(raw)
         if chooser.is_asked(facts):
             cause = chooser.left_out(facts)
             found.append(f"{number}: {cause}" if cause else str(number))
@@ -62,7 +62,7 @@ def test_filters_hold_together(asked: dict[str, Any], numbers: list[str]) -> Non
 
 def test_ids_that_were_found_are_known() -> None:
     chooser = Chooser(Selection(what="dead", ids=("e1", "no such")), None)
-    assert [chooser.is_asked(facts_of(one)) for one in LETTERS] == [True, False, False, False]
+    assert [chooser.is_asked(Facts(one)) for one in LETTERS] == [True, False, False, False]
     assert chooser.matched == {"e1"}
 
 

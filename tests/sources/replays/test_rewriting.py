@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from sources.replays.facts import facts_of
+from sources.replays.facts import Facts
 from sources.replays.rewriting import Rewriter
 from tests.sources.replays.records import NOW_MS, event, letter, message_record, read_back, sent_message
 from tocsin.formats.cloudevents import EventLimits, decode_event
@@ -19,7 +19,7 @@ LIMITS = EventLimits(100_000, 86_400, 3_600, check_time=True)
 
 
 def written(raw: RawRecord, rewriter: Rewriter = AGAIN) -> OutRecord:
-    return rewriter.written(facts_of(raw))
+    return rewriter.written(Facts(raw))
 
 
 def test_a_dead_event_goes_back_to_its_place_with_key_and_headers() -> None:
