@@ -1,12 +1,13 @@
-"""The rollups of the analytical store: `outcomes_minute`, `outcomes_hour` and `outcomes_day`.
+"""The rollups of the analytical store: `outcomes_minute`, `outcomes_hour`, `outcomes_day`, `engagement_hour`.
 
-ClickHouse refreshes them by itself, every ten seconds, as far as rows were stored since. Who cannot wait (a
-test, a bulk load) asks for it here.
+ClickHouse refreshes them by itself, the last every 30 seconds, the others every ten, as far as rows were
+stored since. Who cannot wait (a test, a bulk load) asks for it here.
 """
 
 from clickhouse_connect.driver.client import Client
 
 STEPS = ("minute", "hour", "day")
+TABLES = (*(f"outcomes_{step}" for step in STEPS), "engagement_hour")
 
 
 def refresh(client: Client) -> None:
@@ -15,10 +16,10 @@ def refresh(client: Client) -> None:
     Raises:
         clickhouse_connect.driver.exceptions.DatabaseError: a refresh failed; the text has the cause.
     """
-    for step in STEPS:
-        client.command(f"SYSTEM WAIT VIEW outcomes_{step}_writer")  # one under way began before these rows
-        client.command(f"SYSTEM REFRESH VIEW outcomes_{step}_writer")
-        client.command(f"SYSTEM WAIT VIEW outcomes_{step}_writer")
+    for table in TABLES:
+        client.command(f"SYSTEM WAIT VIEW {table}_writer")  # one under way began before these rows
+        client.command(f"SYSTEM REFRESH VIEW {table}_writer")
+        client.command(f"SYSTEM WAIT VIEW {table}_writer")
 
 
 def touch(client: Client, since_s: int) -> None:

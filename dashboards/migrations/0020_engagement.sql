@@ -79,7 +79,7 @@ WITH
         SELECT toStartOfHour(minute) AS hour FROM outcomes_touched WHERE toInt64(toUnixTimestamp(stored_at)) >= since
         UNION DISTINCT
         SELECT hour FROM outcome_hours WHERE (tenant, id) IN
-            (SELECT tenant, cityHash64(message_id) FROM receipts WHERE toInt64(toUnixTimestamp(stored_at)) >= since AND message_id != '')
+            (SELECT tenant, cityHash64(notification_id) FROM receipts WHERE toInt64(toUnixTimestamp(stored_at)) >= since AND message_id != '')
     ),
     (SELECT toInt64(toUnixTimestamp(min(hour))) * 1000 - 172800000 FROM touched) AS reported_since_ms
 SELECT

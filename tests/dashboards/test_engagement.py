@@ -9,8 +9,8 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from dashboards import migrate, queries, store
+from dashboards.rollups import refresh
 from sinks.clickhouse_store import ClickHouseLines
-from tests.dashboards.rollups import refresh
 from tocsin.model.outcome import Outcome
 
 pytestmark = pytest.mark.integration

@@ -12,9 +12,9 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dashboards import migrate, migration_files, queries, store
+from dashboards.rollups import refresh
 from sinks.clickhouse import OutcomeWriter
 from sinks.clickhouse_store import ClickHouseLines
-from tests.dashboards.rollups import refresh
 from tests.dropping_proxy import DroppingProxy
 from tests.waiting import until
 from tocsin.errors import SettingsError
