@@ -13,6 +13,7 @@ from flows.decoding import decoder, emitter
 from flows.delivery import ledger_policy, open_channels, open_ledger
 from flows.health import shard_checks
 from flows.housekeeping import every
+from flows.kept_catalog import KeptCatalog, kept_folder
 from flows.plan import ShardPlan
 from flows.timing import FlowTiming
 from operators.fan_out import FanOutParts, Pace
@@ -87,7 +88,8 @@ class Assembly:
         self._settings = settings
         self._plan = plan
         self._stack = stack
-        self.content = CatalogInForce(settings.catalog, gate_policy(settings), settings.secret_bytes())
+        kept = KeptCatalog(kept_folder(settings.state_dir, plan.name))
+        self.content = CatalogInForce(settings.catalog, gate_policy(settings), settings.secret_bytes(), kept)
         self.runtime = Runtime()
         self.runtime.start()
         stack.callback(self.runtime.stop)

@@ -1,19 +1,21 @@
 """The catalog in force. Gate and renderer are rebuilt when its files change and pass all checks.
 
 A tenant with a mistake in its own files keeps its last good version, with its templates of then, while the
-others get the new one.
+others get the new one. A process that starts takes that version from disk (`flows.kept_catalog`).
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from flows.kept_catalog import KeptCatalog
 from tocsin.catalog.loader import Catalog, load_apart
 from tocsin.catalog.watch import CatalogWatcher, Reload
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
 from tocsin.delivery.executor import OnUnknown
+from tocsin.errors import CatalogError
 from tocsin.model.content import Content
 from tocsin.model.message import Message
 from tocsin.providers.base import Provider
@@ -31,15 +33,26 @@ class CatalogContent(NamedTuple):
     templates: TemplateSets
 
 
-def over(new: CatalogContent, before: CatalogContent | None) -> CatalogContent:
+def read(path: Path, catalog: Catalog) -> CatalogContent:
+    """Read the templates of a catalog, and join the mistakes of tenants in both.
+
+    Raises:
+        CatalogError: a mistake in what tenants share, or in every tenant.
+    """
+    sets = sound_templates(path, catalog.tenants)
+    faults = {**catalog.faults, **{name: "\n".join(lines) for name, lines in sets.faults.items()}}
+    return CatalogContent(Catalog(catalog.version, catalog.tenants, catalog.sources, faults), sets)
+
+
+def over(new: CatalogContent, before: Mapping[str, CatalogContent]) -> CatalogContent:
     """Give each tenant with mistakes its version of before, if there is one; the others have the new one."""
     catalog, sets = new
-    faults = {**catalog.faults, **{name: "\n".join(lines) for name, lines in sets.faults.items()}}
+    faults = catalog.faults
     tenants = {name: found for name, found in catalog.tenants.items() if name not in faults}
     apart = {name: found for name, found in sets.apart.items() if name not in faults}
     for name in faults:
-        if before is not None and name in before.catalog.tenants:
-            tenants[name], apart[name] = before.catalog.tenants[name], before.templates.of(name)
+        if (known := before.get(name)) is not None:
+            tenants[name], apart[name] = known.catalog.tenants[name], known.templates.of(name)
     merged = Catalog(catalog.version, tenants, catalog.sources, faults)
     return CatalogContent(merged, sets._replace(apart=apart))
 
@@ -51,13 +64,22 @@ class CatalogInForce:
     `tenant_problem` those of single tenants. One thread may poll while others decide: they read single
     attributes.
 
+    Args:
+        path: the catalog's folder.
+        policy: of the gate.
+        secret: signs unsubscribe links.
+        kept: what was good before this process started; None for nothing.
+
     Raises:
         CatalogError: the catalog at the start has a mistake in what tenants share, or in every tenant; the
             text names file, line and cure.
     """
 
-    def __init__(self, path: Path, policy: GatePolicy, secret: bytes) -> None:
+    def __init__(
+        self, path: Path, policy: GatePolicy, secret: bytes, kept: KeptCatalog | None = None
+    ) -> None:
         self._path = path
+        self._kept = kept
         self._policy = policy
         self._secret = secret
         self.problem = self.tenant_problem = ""
@@ -67,13 +89,22 @@ class CatalogInForce:
         self._say_faults()
 
     def _adopt(self, catalog: Catalog) -> None:
-        found = CatalogContent(catalog, sound_templates(self._path, catalog.tenants))
-        content = over(found, self._content)
+        found = read(self._path, catalog)
+        content = over(found, self._before(found.catalog.faults))
         catalog, sets = content
         tenants = {name: plan.spec for name, plan in catalog.tenants.items()}
         renderer = Renderer(sets.shared, tenants, self._secret, sets.apart)
         gate = Gate(catalog, self._policy)
         self._content, self.catalog, self._gate, self._render = content, catalog, gate, renderer.render
+        if self._kept is not None:
+            self._kept.keep(self._path, {name: tenant.version for name, tenant in catalog.tenants.items()})
+
+    def _before(self, tenants: Iterable[str]) -> Mapping[str, CatalogContent]:
+        """Return what tenants had before, at the start from disk."""
+        if (content := self._content) is not None:
+            return dict.fromkeys(content.catalog.tenants, content)
+        found = {name: _read_kept(self._kept, name) for name in tenants}
+        return {name: content for name, content in found.items() if content is not None}
 
     def _say_faults(self) -> None:
         """Log each tenant that has no or not the newest version, and keep the sentences for the probes."""
@@ -114,6 +145,18 @@ class CatalogInForce:
         if found.problem and found.problem != self.problem:
             self.problem = found.problem
             _log.error("catalog %s stays; the new one has mistakes:\n%s", self.catalog.version, found.problem)
+
+
+def _read_kept(kept: KeptCatalog | None, tenant: str) -> CatalogContent | None:
+    """Read the last good catalog of a tenant; None if there is none that this release takes."""
+    folder = kept.folder_of(tenant) if kept is not None else None
+    if folder is None:
+        return None
+    try:
+        content = read(folder, load_apart(folder))
+    except CatalogError:
+        return None
+    return content if tenant in content.catalog.tenants.keys() - content.catalog.faults.keys() else None
 
 
 def on_unknown_of(catalog: Callable[[], Catalog]) -> OnUnknown:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.kept_catalog import KeptCatalog, kept_folder
 from tocsin.catalog.loader import content_version
 from tocsin.cli.main import main
 from tocsin.model.zones import ZONE_DATA
@@ -111,3 +112,23 @@ def test_a_fault_that_nobody_foresaw_is_a_line_and_no_traceback(
     code, said = check(monkeypatch, capfd)
     assert (code, "IndexError" in said, "✓ accounts" in said) == (1, True, True)
     assert "Traceback" not in said
+
+
+def test_a_broken_tenant_s_note_says_with_which_catalog_a_process_starts(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (place / "providers.yaml").write_text(MAIL)
+    shutil.copy(place / "catalog/tenants/default.yaml", place / "catalog/tenants/acme.yaml")
+    version = content_version(place / "catalog")
+    kept = KeptCatalog(kept_folder(place / ".tocsin/state", "gate-0"))
+    kept.keep(place / "catalog", {"default": version, "acme": version})
+    (place / "catalog/tenants/acme.yaml").write_text("categories: 7\n")
+    code, said = check(monkeypatch, capfd)
+    assert code == 1
+    assert f"! tenant acme: processes here keep its last good catalog {version.split('-')[0]}, also" in said
+    shutil.rmtree(place / ".tocsin")
+    notes = json.loads(check(monkeypatch, capfd, "--json")[1])["notes"]
+    assert len(notes) == 1
+    assert notes[0].startswith(
+        "tenant acme: no process here has kept an older catalog: one that starts makes"
+    )

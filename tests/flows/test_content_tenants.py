@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from flows.content import CatalogInForce
+from flows.kept_catalog import KeptCatalog
 from tests.flows.test_content import SECRET, message, poll_twice
 from tocsin.decision.policy import GatePolicy
 from tocsin.errors import CatalogError
@@ -24,8 +25,8 @@ SMS = "templates/hello/en/sms.j2"
 def folder(tmp_path: Path) -> Path:
     """Make a catalog of the tenants `acme` and `default`, of equal settings."""
     for name, text in FILES.items():
-        write(tmp_path, name, text)
-    return tmp_path
+        write(tmp_path / "catalog", name, text)
+    return tmp_path / "catalog"
 
 
 def write(folder: Path, name: str, text: str) -> None:
@@ -108,3 +109,63 @@ def test_a_process_does_not_start_where_every_tenant_is_broken(folder: Path) -> 
     write(folder, "tenants/default.yaml", "categories: 7\n")
     with pytest.raises(CatalogError, match=r"tenants/acme/templates/hello/en/sms.j2:1"):
         CatalogInForce(folder, GatePolicy(), SECRET)
+
+
+def start(folder: Path) -> CatalogInForce:
+    """Start a process: its state folder is beside the catalog."""
+    return CatalogInForce(folder, GatePolicy(), SECRET, KeptCatalog(folder.parent / "kept"))
+
+
+BROKEN = [("tenants/acme.yaml", "categories: 7\n"), (f"tenants/acme/{SMS}", "{% if %}")]
+
+
+@pytest.mark.parametrize(("file", "text"), BROKEN)
+def test_a_process_that_starts_with_a_broken_tenant_takes_its_last_good_version_from_disk(
+    folder: Path, file: str, text: str
+) -> None:
+    old = start(folder).catalog.version
+    write(folder, file, text)
+    write(folder, SMS, "New")
+    for _ in range(3):  # each start keeps it for the next one
+        content = start(folder)
+        assert versions(content) == {"acme": old, "default": content.catalog.version}
+        assert [text_of(content, tenant) for tenant in ("acme", "default")] == ["Old", "New"]
+        assert content.tenant_problem.startswith(f"tenant acme keeps catalog {old}; its new files have mist")
+    (folder / file).unlink()
+    write(folder, "tenants/acme.yaml", FILES["tenants/acme.yaml"])
+    content = start(folder)
+    assert [text_of(content, tenant) for tenant in ("acme", "default")] == ["New", "New"]
+    assert len(list((folder.parent / "kept").iterdir())) == 2, "one copy and the names"
+
+
+def test_a_reload_keeps_what_is_good_for_the_next_start(folder: Path) -> None:
+    content = start(folder)
+    write(folder, SMS, "Newer")
+    poll_twice(content)
+    new = content.catalog.version
+    write(folder, "tenants/acme.yaml", "categories: 7\n")
+    poll_again(content)
+    assert versions(start(folder)) == {"acme": new, "default": content.catalog.version}
+    assert text_of(start(folder), "acme") == "Newer"
+
+
+def test_what_was_kept_and_is_not_good_any_more_is_left_alone(folder: Path) -> None:
+    """A later release may refuse what an older one took."""
+    start(folder)
+    (copy,) = (folder.parent / "kept").glob("*/tenants/acme.yaml")
+    copy.write_text("categories: 8\n")
+    write(folder, "tenants/acme.yaml", "categories: 7\n")
+    assert "tenant acme has no catalog" in start(folder).tenant_problem
+
+
+@pytest.mark.parametrize("names", ["{", "[]", '{"acme": "../.."}', '{"acme": "gone"}'])
+def test_a_broken_list_of_what_is_kept_is_as_none(folder: Path, names: str) -> None:
+    start(folder)
+    (folder.parent / "kept" / "tenants.json").write_text(names)
+    write(folder, "tenants/acme.yaml", "categories: 7\n")
+    assert "tenant acme has no catalog" in start(folder).tenant_problem
+
+
+def test_a_disk_that_takes_nothing_stops_no_start(folder: Path) -> None:
+    (folder.parent / "kept").write_text("a file where the folder is to be")
+    assert versions(start(folder)).keys() == {"acme", "default"}

@@ -98,14 +98,15 @@ def content_version(path: Path) -> str:
     Both decide when a message leaves. A shard with another tzdata package shows in its outcomes.
     """
     total = blake2b(digest_size=6)
-    for file in _files(path):
+    for file in catalog_files(path):
         content = file.read_bytes()
         total.update(f"{file.relative_to(path).as_posix()}:{len(content)}:".encode())
         total.update(content)
     return f"{total.hexdigest()}-tz{ZONE_DATA}"
 
 
-def _files(path: Path) -> list[Path]:
+def catalog_files(path: Path) -> list[Path]:
+    """List the files of a catalog folder that are content, sorted: notes beside them are none."""
     return sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
 
 
@@ -205,7 +206,7 @@ class _Reading:
                 self.problems += _notification_problems(document, name, spec, known)
 
     def _documents(self, kind: str, *, optional: bool = False) -> Iterator[Document]:
-        files = [file for file in _files(self._path / kind) if file.suffix != ".j2"]
+        files = [file for file in catalog_files(self._path / kind) if file.suffix != ".j2"]
         if kind == "tenants":
             files = [file for file in files if file.parent.name == kind]
         if not files and not optional:

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from dashboards import store
 from flows.decoding import open_registry
+from flows.kept_catalog import kept_versions
 from sources.topics import TopicAdmin
 from tocsin.app.settings import Settings, environment
 from tocsin.catalog.accounts import channels_without_account, check_accounts
@@ -187,6 +188,7 @@ def _show(finding: Finding) -> None:
 
 def _notes(settings: Settings, findings: list[Finding]) -> Iterator[str]:
     """Say what is no fault, but good to know: channels in use that nobody serves."""
+    yield from _kept(settings)
     if any(finding.problems for finding in findings if finding.what in {"catalog", "accounts"}):
         return
     for channel in channels_without_account(settings.catalog, _channels_of_accounts(settings)):
@@ -194,6 +196,17 @@ def _notes(settings: Settings, findings: list[Finding]) -> Iterator[str]:
         yield f"{text} until {settings.providers} has one"
     for step in silent_steps(settings.catalog, _reports(settings)):
         yield str(step)
+
+
+def _kept(settings: Settings) -> Iterator[str]:
+    """Say with which catalog a process starts for a tenant whose files have mistakes."""
+    tenants = {problem.tenant for problem in check_catalog(settings.catalog)}
+    for tenant in sorted(tenants) if "" not in tenants else ():
+        if versions := kept_versions(settings.state_dir, tenant):
+            text = f"processes here keep its last good catalog {', '.join(versions)}, also over a restart"
+        else:
+            text = "no process here has kept an older catalog: one that starts makes its events dead letters"
+        yield f"tenant {tenant}: {text}"
 
 
 def _reports(settings: Settings) -> Mapping[str, Set[Level]]:
