@@ -173,13 +173,14 @@ _RELATIONS: Final[Mapping[str, str]] = {
     "cancelled_by": "It was cancelled by {subject}",
     "original": "It repeats {subject}",
     "instead": "The event {subject} came instead",
+    "replay_of": "It is the replay {replay} of {subject}",
 }
 
 
 def link(relation: str, subject: str, rows: Sequence[Row], detail: Mapping[str, Scalar], clock: str) -> str:
     """Say what another story is to this one, and what became of it."""
     number = f" as item {detail['item']}" if relation == "digest" and "item" in detail else ""
-    text = f"{_RELATIONS[relation].format(subject=subject)}{number}"
+    text = f"{_RELATIONS[relation].format(subject=subject, replay=detail.get('replay', ''))}{number}"
     return f"{text}: {_state(rows, clock)}." if rows else f"{text}."
 
 
@@ -202,16 +203,19 @@ def item(row: Row, detail: Mapping[str, Scalar], clock: str) -> str:
 class DeadPlace(NamedTuple):
     """Where the bytes of a dead letter are, in a sentence, and the command that replays it."""
 
+    place: str
     sentence: str
     replay: str
 
 
-def dead_place(row: Row) -> DeadPlace:
+def dead_place(row: Row, letter: Row | None) -> DeadPlace:
     """Say where the bytes of a dead letter are and how to replay it once its cause is fixed."""
-    whole = not row["message_id"]
-    what = "The record" if whole else "The message"
+    what = "The message" if row["message_id"] else "The record"
+    place = f"dead/{letter['dead_partition']}/{letter['dead_offset']}" if letter else ""
+    size = f" ({letter['bytes']:,} bytes)" if letter else ""
     return DeadPlace(
-        f"{what} is in the topic of dead letters, byte for byte, with reason and error in its headers;"
-        f" its event is {row['origin']}, as long as Kafka keeps it.",
-        f"tocsin replay dead --id {row['origin']}",
+        place,
+        f"{what}{size} is in the topic of dead letters{f' at {place}' if place else ''}, byte for byte, with"
+        f" reason and error in its headers; its event is {row['origin']}, as long as Kafka keeps it.",
+        f"tocsin replay dead --id {row['message_id'] or row['origin']}",
     )

@@ -3,7 +3,8 @@
 `find` asks ClickHouse, `tell` writes a story from the outcomes. The command `tocsin why` prints stories, and
 the pages of the dashboard show them.
 
-Each lookup reads by one index only: ClickHouse uses no index for conditions that are joined by `OR`.
+The table `outcome_hours` tells in which hours an id has outcomes, so that a question reads these hours alone,
+however many rows there are.
 """
 
 import re
@@ -15,8 +16,9 @@ from clickhouse_connect.driver.client import Client
 from dashboards.story_parts import Story
 from dashboards.telling import Row, linked, tell
 from dashboards.waits import ask_failing, open_rows
+from tocsin.model.statuses import Status
 
-__all__ = ["LIMIT", "Story", "find", "kinds_of", "tell"]
+__all__ = ["KINDS", "LIMIT", "Story", "find", "kinds_of", "tell", "tenants_of"]
 LIMIT: Final = 20
 _ROWS_MAX: Final = 5_000
 _HEX_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -24,32 +26,57 @@ _ORIGIN: Final = re.compile(r"[^/]+/\d+/-?\d+")
 COLUMNS: Final = """
 outcome_id, status, tenant, user, notification_id, message_id, event_id, event_source, event_type,
 event_time_ms, origin, notification, category, channel, target, platform, reason, detail, priority,
-catalog_version, variant, provider, provider_message_id, code, attempt, generation, at_ms,
+catalog_version, variant, locale, provider, provider_message_id, code, attempt, generation, at_ms,
 received_ms, latency_ms, provider_ms, rule, replay, replay_of
 """
 KINDS: Final[Mapping[str, str]] = {
-    "notification": "notification_id = {subject:String}",
-    "message": "message_id = {subject:String}",
-    "origin": "origin = {subject:String}",
-    "event": "event_id = {subject:String}",
-    "user": "user = {subject:String}",
+    "notification": "notification_id",
+    "message": "message_id",
+    "origin": "origin",
+    "event": "event_id",
+    "user": "user",
 }
 """What a subject may be, the most exact first, and by which column it is found."""
-_PLACES = """
-(SELECT '{kind}' AS kind, notification_id, origin, user, max(at_ms) AS last_ms
+_HOURS: Final = """
+tenant = {tenant:String} AND hour IN
+(
+    SELECT hour FROM outcome_hours
+    WHERE tenant = {tenant:String} AND id IN (SELECT cityHash64(arrayJoin({names:Array(String)})))
+)
+"""
+_PLACES: Final = f"""
+SELECT notification_id, origin, user, max(at_ms) AS last_ms, :flags
 FROM outcomes
-WHERE tenant = {{tenant:String}} AND {condition}
+WHERE {_HOURS} AND {{subject:String}} IN (:columns)
 GROUP BY notification_id, origin, user
 ORDER BY user != '', last_ms DESC
-LIMIT {{limit:UInt32}})
+LIMIT {{limit:UInt32}} BY :kinds
+"""  # noqa: S608  # the columns are those of `KINDS`; values are bound
+_ROWS: Final = f"""
+SELECT {COLUMNS}
+FROM outcomes
+WHERE {_HOURS} AND
+(
+    notification_id IN {{ids:Array(String)}}
+    OR (origin IN {{origins:Array(String)}} AND (notification_id = '' OR {{whole:Bool}})
+        AND (user IN {{users:Array(String)}} OR {{whole:Bool}}))
+    OR (status = 'merged' AND JSONExtractString(detail, 'into') IN {{ids:Array(String)}})
+)
+ORDER BY at_ms
+LIMIT 1 BY outcome_id
+LIMIT {{rows:UInt32}}
+"""  # noqa: S608  # the columns are constants; values are bound
+_LETTERS: Final = """
+SELECT origin, user, stage, reason, error, bytes, dead_partition, dead_offset, last_ms
+FROM dead_letters
+WHERE origin IN {origins:Array(String)}
+    OR (tenant = {tenant:String} AND last_ms IN {times:Array(Int64)} AND user IN {users:Array(String)})
+ORDER BY last_ms
+LIMIT {rows:UInt32}
 """
-_TENANTS = "SELECT DISTINCT tenant FROM outcomes WHERE {condition} ORDER BY tenant"
-_BY_NOTIFICATION = "notification_id IN {ids:Array(String)}"
-_BY_EVENT = "notification_id = '' AND origin IN {origins:Array(String)} AND user IN {users:Array(String)}"
-_ROWS = "(SELECT {columns} FROM outcomes WHERE tenant = {{tenant:String}} AND {condition})"
-_EACH = "SELECT * FROM ({parts}) ORDER BY at_ms LIMIT 1 BY outcome_id LIMIT {{rows:UInt32}}"
-_ITEMS = """status = 'merged' AND user IN {users:Array(String)}
-AND JSONExtractString(detail, 'into') IN {ids:Array(String)}"""
+_TENANTS: Final = """
+SELECT DISTINCT tenant FROM outcome_hours WHERE id = cityHash64({subject:String}) ORDER BY tenant
+"""
 
 
 def kinds_of(subject: str) -> tuple[str, ...]:
@@ -85,50 +112,91 @@ def find(
     places = _places(client, subject, tenant, (kind,) if kind else kinds_of(subject), limit)
     if not places:
         return []
-    groups = _grouped(_rows(client, tenant, places), places)
-    others, items = _others(client, tenant, groups)
+    wanted = {place["notification_id"] for place in places} - {""}
+    rows = _rows(client, tenant, wanted, places)
+    own = [row for row in rows if row["notification_id"] in wanted or not row["notification_id"]]
+    items = _by_target(row for row in rows if row["status"] == Status.MERGED)
+    groups = _grouped(own)
+    others, letters = _others(client, tenant, own), _letters(client, tenant, own)
     failing = ask_failing(client, tenant, [row for rows in groups.values() for row in open_rows(rows)])
     stories = [
-        tell(rows, others | {"items": items.get(name, [])}, failing, zone) for name, rows in groups.items()
+        tell(rows, others | {"items": items.get(name, [])}, failing, zone, letters)
+        for name, rows in groups.items()
     ]
     return sorted(stories, key=lambda story: (story.user != "", -story.last_ms))[:limit]
 
 
 def tenants_of(client: Client, subject: str) -> list[str]:
-    """Name the tenants that have outcomes of a subject; it reads the whole table."""
-    condition = " OR ".join(KINDS[kind] for kind in kinds_of(subject))
-    rows = _ask(client, _TENANTS.format(condition=condition), {"subject": subject})
-    return [row["tenant"] for row in rows]
+    """Name the tenants that have outcomes of a subject."""
+    return [row["tenant"] for row in _ask(client, _TENANTS, {"subject": subject})]
 
 
-def _places(
-    client: Client, subject: str, tenant: str, kinds: Sequence[str], limit: int
-) -> list[Mapping[str, Any]]:
+def _places(client: Client, subject: str, tenant: str, kinds: Sequence[str], limit: int) -> list[Row]:
     """Find the notifications and events of a subject; of the most exact kind that knows it."""
-    parts = [_PLACES.format(kind=kind, condition=KINDS[kind]) for kind in kinds]
-    found = _ask(client, " UNION ALL ".join(parts), {"tenant": tenant, "subject": subject, "limit": limit})
-    first = next((kind for kind in kinds if any(place["kind"] == kind for place in found)), "")
-    return [place for place in found if place["kind"] == first]
+    parts = {
+        ":flags": ", ".join(f"max({KINDS[kind]} = {{subject:String}}) AS is_{kind}" for kind in kinds),
+        ":columns": ", ".join(KINDS[kind] for kind in kinds),
+        ":kinds": ", ".join(f"is_{kind}" for kind in kinds),
+    }
+    text = _PLACES
+    for name, part in parts.items():
+        text = text.replace(name, part)
+    bound = {"tenant": tenant, "subject": subject, "names": [subject], "limit": limit}
+    found = _ask(client, text, bound)
+    first = next((kind for kind in kinds if any(place[f"is_{kind}"] for place in found)), "")
+    return [place for place in found if place.get(f"is_{first}")]
 
 
-def _rows(client: Client, tenant: str, places: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Fetch all outcomes of these notifications, and those of their events that are about no notification."""
+def _rows(client: Client, tenant: str, wanted: set[str], places: Sequence[Row]) -> list[Row]:
+    """Fetch all outcomes of notifications, those of their events alone, and what was merged into them."""
+    origins = {place["origin"] for place in places} - {""}
+    alone = {place["user"] for place in places if not place["notification_id"] and not place["origin"]}
     bound = {
         "tenant": tenant,
-        "ids": sorted({place["notification_id"] for place in places} - {""}),
-        "origins": sorted({place["origin"] for place in places} - {""}),
+        "names": sorted(wanted | origins | alone),
+        "ids": sorted(wanted),
+        "origins": [*sorted(origins), *([""] if alone else [])],
         "users": sorted({place["user"] for place in places}),
+        "whole": False,
         "rows": _ROWS_MAX,
     }
-    return _union(client, (_BY_NOTIFICATION, _BY_EVENT), bound)
+    return _ask(client, _ROWS, bound)
 
 
-def _union(client: Client, conditions: Iterable[str], bound: Mapping[str, Any]) -> list[Row]:
-    parts = [_ROWS.format(columns=COLUMNS, condition=condition) for condition in conditions]
-    return _ask(client, _EACH.format(parts=" UNION ALL ".join(parts)), bound)
+def _others(client: Client, tenant: str, rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Fetch the outcomes of what the details name, by that name."""
+    names = sorted({subject for row in rows for _, subject in linked(row)})
+    if not names:
+        return {}
+    bound = {"tenant": tenant, "names": names, "ids": names, "origins": names, "users": [""], "whole": True}
+    others: dict[str, list[Row]] = {}
+    for row in _ask(client, _ROWS, bound | {"rows": _ROWS_MAX}):
+        for name in {row["notification_id"], row["origin"]} & set(names):
+            others.setdefault(name, []).append(row)
+    return others
 
 
-def _grouped(rows: Sequence[Row], places: Sequence[Mapping[str, Any]]) -> dict[str, list[Row]]:
+def _letters(client: Client, tenant: str, rows: Iterable[Row]) -> list[Row]:
+    """Fetch the dead letters that these outcomes may be about."""
+    dead = [row for row in rows if row["status"] == Status.DEAD]
+    if not dead:
+        return []
+    bound = {"tenant": tenant, "origins": sorted({row["origin"] for row in dead}), "rows": _ROWS_MAX}
+    times, users = sorted({row["at_ms"] for row in dead}), sorted({row["user"] for row in dead} - {""})
+    return _ask(client, _LETTERS, bound | {"times": times, "users": users})
+
+
+def _by_target(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Group what was merged by the notification that it was merged into."""
+    items: dict[str, list[Row]] = {}
+    for row in rows:
+        for relation, subject in linked(row):
+            if relation in ("digest", "collapsed_into"):
+                items.setdefault(subject, []).append(row)
+    return items
+
+
+def _grouped(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Group outcomes into stories: one a notification; what is about the event alone goes to each of them."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
@@ -147,34 +215,6 @@ def _is_of(row: Row, own: Sequence[Row]) -> bool:
     """Tell whether an outcome of an event belongs into the story of one of its notifications."""
     first = own[0]
     return bool(first["notification_id"]) and (row["origin"], row["user"]) == (first["origin"], first["user"])
-
-
-def _others(
-    client: Client, tenant: str, groups: Mapping[str, Sequence[Row]]
-) -> tuple[dict[str, list[Row]], dict[str, list[Row]]]:
-    """Fetch the outcomes of the stories that these lead to; and what was merged into each of them."""
-    rows = [row for own in groups.values() for row in own]
-    names = sorted({subject for row in rows for _, subject in linked(row)})
-    bound = {"tenant": tenant, "ids": names, "origins": names, "rows": _ROWS_MAX}
-    found = _union(client, (_BY_NOTIFICATION, "origin IN {origins:Array(String)}"), bound) if names else []
-    others: dict[str, list[Row]] = {}
-    for row in found:
-        for name in {row["notification_id"], row["origin"]} & set(names):
-            others.setdefault(name, []).append(row)
-    return others, _items(client, tenant, groups)
-
-
-def _items(client: Client, tenant: str, groups: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
-    """Fetch what was merged into these notifications."""
-    users = sorted({row["user"] for own in groups.values() for row in own if row["notification_id"]})
-    if not users:
-        return {}
-    bound = {"tenant": tenant, "ids": sorted(groups), "users": users, "rows": _ROWS_MAX}
-    items: dict[str, list[Row]] = {}
-    for row in _union(client, (_ITEMS,), bound):
-        into = next(subject for relation, subject in linked(row) if relation in ("digest", "collapsed_into"))
-        items.setdefault(into, []).append(row)
-    return items
 
 
 def _ask(client: Client, text: str, bound: Mapping[str, Any]) -> list[Row]:

@@ -9,7 +9,8 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     """Another story that this one leads to.
 
     Attributes:
-        relation: `digest`, `item`, `replaced_by`, `collapsed_into`, `cancelled_by`, `original` or `instead`.
+        relation: `digest`, `item`, `replaced_by`, `collapsed_into`, `cancelled_by`, `original`, `instead` or
+            `replay_of`.
         subject: what `tocsin why` finds it by.
         sentence: what it is and what became of it.
     """
@@ -27,6 +28,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         at: `at_ms` by the clock of the story, with its zone.
         passed: rules that were asked before and did not object. A rule that the catalog does not use passes.
         numbers: what the decision rested on.
+        replay: id of the replay that it is of; empty for the first time.
+        replay_of: the origin or message that was replayed.
     """
 
     at_ms: int
@@ -93,11 +96,20 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the bytes of a dead letter are, why nobody could handle them, and how to replay them."""
+    """Where the bytes of a dead letter are, why nobody could handle them, and how to replay them.
+
+    Attributes:
+        place: of the dead letter, `dead/partition/offset`; empty if ClickHouse has not got it yet.
+        stage: `decode`, `gate` or `deliver`; empty with `place`.
+        size: bytes of the record.
+    """
 
     origin: str
     reason: str
     error: str
+    place: str = ""
+    stage: str = ""
+    size: int = 0
     sentence: str
     replay: str
 

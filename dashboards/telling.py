@@ -38,6 +38,7 @@ def tell(
     others: Mapping[str, Sequence[Row]] | None = None,
     failing: Mapping[str, list[Failing]] | None = None,
     zone: str = "",
+    letters: Sequence[Row] = (),
 ) -> Story:
     """Tell the story of the outcomes of one notification, or of one event or user without any.
 
@@ -47,6 +48,7 @@ def tell(
             of items that were merged into this digest under the key `items`.
         failing: provider accounts that fail now, by channel.
         zone: the time zone to tell times in; empty for the one that the outcomes name, or UTC.
+        letters: rows of the table `dead_letters` that may be about it.
     """
     found = _in_order(rows)
     known, clock = others or {}, zone or zone_of(found)
@@ -67,7 +69,7 @@ def tell(
         receipts=tuple(_receipt(row, clock) for row in found if row["status"] in RECEIPTS),
         waits=waits,
         links=tuple({(one.relation, one.subject): one for one in links}.values()),
-        dead=_dead(found),
+        dead=_dead(found, letters),
         **{name: named[name] for name in _FACTS},
     )
 
@@ -185,8 +187,8 @@ def _step(row: Row, rows: Sequence[Row], others: Mapping[str, Sequence[Row]], cl
         numbers=detail,
         links=tuple(_links(row, detail, others, clock)),
         outcome_id=row["outcome_id"],
-        replay=row.get("replay", ""),
-        replay_of=row.get("replay_of", ""),
+        replay=row["replay"],
+        replay_of=row["replay_of"],
     )
 
 
@@ -196,17 +198,19 @@ def linked(row: Row) -> list[tuple[str, str]]:
     into = "collapsed_into" if row["reason"] == Reason.COLLAPSED else "digest"
     by = "replaced_by" if row["reason"] == Reason.RESCHEDULED else "cancelled_by"
     relations = {"into": into, "by": by, "original": "original", "instead": "instead"}
-    return [(relation, str(detail[key])) for key, relation in relations.items() if key in detail]
+    found = [(relation, str(detail[key])) for key, relation in relations.items() if key in detail]
+    return [*found, ("replay_of", row["replay_of"])] if row["replay_of"] else found
 
 
 def _links(
     row: Row, detail: Mapping[str, Scalar], others: Mapping[str, Sequence[Row]], clock: str
 ) -> list[Link]:
+    told = {"replay": row["replay"], **detail}
     return [
         Link(
             relation=relation,
             subject=subject,
-            sentence=sentences.link(relation, subject, _in_order(others.get(subject, ())), detail, clock),
+            sentence=sentences.link(relation, subject, _in_order(others.get(subject, ())), told, clock),
         )
         for relation, subject in linked(row)
     ]
@@ -268,17 +272,27 @@ def _wait(row: Row, failing: Mapping[str, list[Failing]], clock: str) -> Wait:
     )
 
 
-def _dead(rows: Sequence[Row]) -> DeadRecord | None:
+def _dead(rows: Sequence[Row], letters: Sequence[Row]) -> DeadRecord | None:
     """Say where the bytes of what is dead are; None if nothing is."""
     dead = [row for row in rows if row["status"] == Status.DEAD]
     if not dead:
         return None
     row = dead[-1]
-    place = sentences.dead_place(row)
+    letter = next((one for one in letters if _is_of(one, row)), None)
+    place = sentences.dead_place(row, letter)
     return DeadRecord(
         origin=row["origin"],
         reason=row["reason"],
-        error=str(detail_of(row).get("error", "")),
+        error=(letter["error"] if letter else "") or str(detail_of(row).get("error", "")),
+        place=place.place,
+        stage=letter["stage"] if letter else "",
+        size=letter["bytes"] if letter else 0,
         sentence=place.sentence,
         replay=place.replay,
     )
+
+
+def _is_of(letter: Row, row: Row) -> bool:
+    """Tell whether a dead letter is that of an outcome: of its event, or of its user at the same time."""
+    same = (letter["user"], letter["last_ms"]) == (row["user"], row["at_ms"])
+    return bool(letter["origin"] == row["origin"] or (row["user"] and same))

@@ -251,6 +251,7 @@ def test_an_inbox_entry_that_is_read_stops_the_text_and_another_one_does_not(
     assert found == {
         ("inapp", "admitted", ""),
         ("inapp", "sent", ""),
+        ("inapp", "read", ""),
         ("sms", "held", "escalation"),
         ("sms", "cancelled", "answered"),
     }
