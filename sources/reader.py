@@ -1,7 +1,7 @@
 """Reads topics outside the flow: whole topics for the audit, or the newest records for a person."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
@@ -84,19 +84,46 @@ class TopicReader:
             self._groups[group] = Consumer({**self._config, "group.id": group}, logger=silent_logger())
         return self._groups[group]
 
-    def first_at(self, topic: str, at_ms: int) -> dict[int, int]:
-        """Return for each partition an offset that no record at or after a time comes before.
+    def first_at(self, starts: Mapping[str, int]) -> dict[tuple[str, int], int]:
+        """Return for each partition of some topics an offset that no record at or after a time comes before.
 
         Earlier records may follow it: producers' clocks differ, and some brokers answer with the first offset
-        whatever they are asked. Whoever needs the time looks at the records.
+        whatever they are asked. Whoever needs the time looks at the records. Others answer that there is no
+        such record; so where they do, the last one is read.
+
+        Args:
+            starts: by topic, the time in ms.
         """
-        wanted = [TopicPartition(self._full(topic), p, at_ms) for p in self.partitions(topic)]
-        found = _ask(lambda: self._consumer.offsets_for_times(wanted, timeout=10)) if wanted else []
-        told = {at.partition: at.offset for at in found}
-        return {
-            p: min(max(low, told[p]), high) if told[p] >= 0 else high
-            for p, (low, high) in self.bounds(topic).items()
+        told = {
+            (topic, p): offset
+            for topic, at_ms in starts.items()
+            for p, offset in self._offsets_at(topic, at_ms).items()
         }
+        bounds = {(topic, p): each for topic in starts for p, each in self.bounds(topic).items()}
+        found = {
+            place: high if told[place] < 0 else min(max(low, told[place]), high)
+            for place, (low, high) in bounds.items()
+        }
+        unsure = {place for place, (low, high) in bounds.items() if told[place] < 0 and low < high}
+        for record in self._lasts(unsure, found):
+            place = (record.topic, record.partition)
+            if place in unsure and record.timestamp_ms >= starts[record.topic]:
+                found[place] = bounds[place][0]
+        return found
+
+    def _offsets_at(self, topic: str, at_ms: int) -> dict[int, int]:
+        """Ask for the first offset at or after a time, of each partition; -1 where there is none."""
+        asked = [TopicPartition(self._full(topic), p, at_ms) for p in self.partitions(topic)]
+        told = _ask(lambda: self._consumer.offsets_for_times(asked, timeout=10)) if asked else []
+        return {at.partition: at.offset for at in told}
+
+    def _lasts(
+        self, places: Collection[tuple[str, int]], ends: Mapping[tuple[str, int], int]
+    ) -> Iterator[RawRecord]:
+        """Read the last record of some partitions."""
+        names = dict.fromkeys(topic for topic, _ in places)
+        starts = {place: end - (place in places) for place, end in ends.items()}
+        return self.read(*names, starts=starts) if names else iter(())
 
     def read(
         self, *topics: str, last: int | None = None, starts: Mapping[tuple[str, int], int] | None = None

@@ -127,11 +127,7 @@ class Reading:
         """Say from which offsets the range may begin; none if it has no start."""
         if windows.since_ms <= 0:
             return {}
-        return {
-            (topic, partition): offset
-            for topic in self._topics()
-            for partition, offset in self._reader.first_at(topic, self._since(topic)).items()
-        }
+        return self._reader.first_at({topic: self._since(topic) for topic in self._topics()})
 
     def _since(self, topic: str) -> int:
         return self._windows.since_ms - (0 if topic in self._inputs else _SKEW_MS)

@@ -76,20 +76,21 @@ def watch(settings: Settings, schedule: Schedule, plan: Plan) -> None:
     place = f"http://127.0.0.1:{server.server_port}/metrics"
     console.print(f"metrics at {place}, an audit every {schedule.every_s} s", soft_wrap=True)
     try:
-        _run(settings, schedule, plan, metrics, stop.wait)
+        run(settings, schedule, plan, metrics, stop.wait)
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-def _run(
+def run(
     settings: Settings,
     schedule: Schedule,
     plan: Plan,
     metrics: AuditMetrics,
     wait: Callable[[float], bool],
 ) -> None:
+    """Audit, take the result over and wait, until `wait` says that it is time to end."""
     while True:
         began_s = time.time()
         since_ms = _since(schedule.since, int(began_s * 1_000))
