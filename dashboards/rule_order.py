@@ -36,6 +36,7 @@ ORDER: Final[tuple[Entry, ...]] = (
     Entry("active_tenant", "notification"),
     Entry("duplicate_key", "notification", frozenset({_E})),
     Entry("answered", "notification", frozenset({_P})),
+    Entry("cancelled", "notification", frozenset({_R})),
     Entry("seen", "notification", frozenset({_P, _R})),
     Entry("expiry", "notification"),
     Entry("schedule", "notification", _NEW),
