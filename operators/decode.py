@@ -348,7 +348,8 @@ class Decoder:
         event = codec.decode_event(raw, self._policy.limits)
         if raw.headers:
             event = _as_first_read(event, dict(raw.headers), self._policy.partitions)
-        self._check_age(event)
+        if event.time_ms < self._oldest_ms:
+            self._check_age(event)
         if event.topic and not event.fanned_out:
             self._to_topic(event, raw)
         if not event.user:

@@ -115,7 +115,7 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
                     decision = own or _decided(gate, record, entry, now_ms)
                 self._apply(key_group, entry.user_key, decision, self._now_ms, out)
                 if decision.set_timers or decision.cancelled_timers or decision.moved_timers:
-                    due_ms = key_group.next_due()
+                    due_ms = _next_due(key_group, decision, due_ms)
         return ([out] if out else []), False
 
     def on_notify(self) -> tuple[list[list[Out]], bool]:
@@ -358,6 +358,15 @@ def _decided(gate: Gate, record: UserRecord | None, entry: GateInput, now_ms: in
         return gate.on_receipt(record, item, now_ms, entry.raw)
     assert isinstance(item, AddressReport), "subscriptions go to the fan-out, broadcasts to all key groups"
     return gate.on_address_report(record, item, now_ms, entry.raw)
+
+
+def _next_due(key_group: KeyGroup[UserRecord], decision: Decision, before_ms: int | None) -> int | None:
+    """Tell when the earliest timer is due after a decision; it was due at `before_ms` before."""
+    timers = decision.set_timers
+    if len(timers) == 1 and timers[0].is_new and not (decision.cancelled_timers or decision.moved_timers):
+        due_ms = timers[0].due_ms
+        return due_ms if before_ms is None or due_ms < before_ms else before_ms
+    return key_group.next_due()
 
 
 def _keeps(timer_id: str) -> bool:

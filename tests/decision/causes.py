@@ -79,7 +79,7 @@ def counted(notification: str, times: int) -> UserRecord:
     assert compiled is not None
     for _ in range(times):
         for counter in (*compiled.counters, *(one for use in compiled.channels for one in use.counters)):
-            limits.count(state.counts, counter, NOON - MINUTE, "UTC")
+            limits.count(state.counts, (counter,), NOON - MINUTE, "UTC")
     return state
 
 

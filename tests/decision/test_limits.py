@@ -17,7 +17,7 @@ COUNTER = Counter("user", 3, 1_000)
 def counted(times: list[int], counter: Counter = COUNTER) -> dict[str, bytes]:
     counts: dict[str, bytes] = {}
     for time in times:
-        limits.count(counts, counter, time, "UTC")
+        limits.count(counts, (counter,), time, "UTC")
     return counts
 
 
@@ -82,7 +82,7 @@ def test_never_more_than_max_in_any_rolling_window(
         assert (free_ms == 0) == (len(inside) < most)
         assert limits.window(counts, cap, now).number == len(inside) <= most
         if free_ms == 0:
-            limits.count(counts, counter, now, "UTC")
+            limits.count(counts, (counter,), now, "UTC")
             admitted.append(now)
         else:
             assert free_ms == inside[-most] + window
@@ -94,7 +94,7 @@ def test_a_hold_until_there_is_room_finds_room(pauses: list[int], wait: int) -> 
     now = 0
     for pause in pauses:
         now += pause
-        limits.count(counts, COUNTER, now, "UTC")
+        limits.count(counts, (COUNTER,), now, "UTC")
     free_ms = limits.room_at(counts, CAP, now + wait)
     assert limits.room_at(counts, CAP, max(free_ms, now + wait)) == 0
 
@@ -105,7 +105,7 @@ DAILY, DAYS = Cap("day:user", 2, 25 * HOUR, period="day"), Counter("day:user", 2
 def counted_at(*times: int, zone: str = "Europe/Berlin") -> dict[str, bytes]:
     counts: dict[str, bytes] = {}
     for time in times:
-        limits.count(counts, DAYS, time, zone)
+        limits.count(counts, (DAYS,), time, zone)
     return counts
 
 
@@ -138,9 +138,9 @@ def test_what_waits_for_a_calendar_limit_is_spread_over_the_days_to_come() -> No
 
 def test_a_period_that_is_open_stays_so_when_the_user_moves() -> None:
     counts = counted_at(MIDNIGHT - HOUR)
-    limits.count(counts, DAYS, MIDNIGHT - 1, "Pacific/Apia")
+    limits.count(counts, (DAYS,), MIDNIGHT - 1, "Pacific/Apia")
     assert limits.room_at(counts, DAILY, MIDNIGHT - 1) == MIDNIGHT
-    limits.count(counts, DAYS, MIDNIGHT, "Pacific/Apia")
+    limits.count(counts, (DAYS,), MIDNIGHT, "Pacific/Apia")
     assert limits.window(counts, DAILY, MIDNIGHT) == (1, MIDNIGHT - 11 * HOUR, MIDNIGHT + 13 * HOUR)
 
 
@@ -157,9 +157,9 @@ def test_a_calendar_counter_is_small_however_large_its_limit_is() -> None:
 def test_what_is_given_back_was_never_counted(cap: Cap, counter: Counter) -> None:
     counts: dict[str, bytes] = {}
     for time in (100, 200):
-        limits.count(counts, counter, time, "UTC")
+        limits.count(counts, (counter,), time, "UTC")
     before = dict(counts)
-    limits.count(counts, counter, 300, "UTC")
+    limits.count(counts, (counter,), 300, "UTC")
     assert limits.give_back(counts, counter, 300)
     assert counts == before
     assert limits.give_back(counts, counter, 100)
@@ -197,7 +197,7 @@ def test_counters_are_like_a_plain_list_also_when_slots_come_back(
         inside = [time for time in plain if _in_window(cap, time, now)]
         assert bool(limits.room_at(counts, cap, now)) == (len(inside) >= cap.max)
         if len(inside) < cap.max or beyond:
-            limits.count(counts, counter, now, "UTC")
+            limits.count(counts, (counter,), now, "UTC")
             plain.append(now)
             inside.append(now)
         if back < len(inside):

@@ -109,7 +109,7 @@ def golden() -> UserRecord:
     origin = Origin("events", 3, 42)
     record.seen = dedup.remember(b"", b"12345678", 100, 50, 90, origin, 8)
     record.keys = dedup.remember(b"", b"abcdefgh", 100, 50, 90, origin, 8)
-    limits.count(record.counts, Counter("user", 1, 60_000), 100, "UTC")
+    limits.count(record.counts, (Counter("user", 1, 60_000),), 100, "UTC")
     return record
 
 

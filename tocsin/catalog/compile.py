@@ -69,6 +69,7 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         digest: what it collects, and until when; None if each is sent by itself.
         digest_template: the template of its digests.
         variants: arms of an experiment; none unless the catalog has some.
+        has_conditional_channels: whether any of its channels has a condition.
     """
 
     name: str
@@ -108,6 +109,7 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     digest: CompiledDigest | None = None
     digest_template: str = ""
     variants: tuple[CompiledVariant, ...] = ()
+    has_conditional_channels: bool = False
 
     @property
     def all_channels(self) -> tuple[CompiledChannel, ...]:
@@ -290,6 +292,7 @@ def _compile(
         digest=digest,
         digest_template=digest_template or notice.template or name,
         variants=compile_variants(notice.variants, message, outcome, digest_template),
+        has_conditional_channels=any(channel.when is not None for channel in channels),
     )
 
 

@@ -103,6 +103,11 @@ class Expression:
 
     def test(self, scope: Scope) -> bool:
         """Evaluate as a condition; raises ExpressionError."""
+        if self.plain is not None:  # most are: no further call
+            try:
+                return bool(self.plain(scope.variables))
+            except FAILURES:
+                pass
         try:
             return bool(self._value(scope))
         except FAILURES as error:
@@ -110,6 +115,13 @@ class Expression:
 
     def text(self, scope: Scope) -> str:
         """Evaluate as a key: a text or a number; raises ExpressionError."""
+        if self.plain is not None:
+            try:
+                value = self.plain(scope.variables)
+            except FAILURES:
+                value = None
+            if type(value) is str:
+                return value
         try:
             value = self._value(scope)
             if isinstance(value, str | int | float):

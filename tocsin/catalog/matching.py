@@ -44,10 +44,12 @@ def choose(notification: CompiledNotification, scope: Scope) -> Match | None:
     """
     if notification.when is not None and not notification.when.test(scope):
         return None
-    at = notification.at
+    at, channels = notification.at, notification.channels
+    if notification.has_conditional_channels:
+        channels = tuple([one for one in channels if one.when is None or one.when.test(scope)])
     match = Match(
         notification,
-        tuple(one for one in notification.channels if one.when is None or one.when.test(scope)),
+        channels,
         notification.dedup_key.text(scope) if notification.dedup_key else "",
         notification.collapse_key.text(scope) if notification.collapse_key else "",
         notification.cancel_key.text(scope) if notification.cancel_key else "",
@@ -58,7 +60,13 @@ def choose(notification: CompiledNotification, scope: Scope) -> Match | None:
 
 def _collected(match: Match, digest: CompiledDigest, scope: Scope) -> Match:
     """Add the key of the digest, and what it takes over of the event."""
-    return match._replace(
-        digest_key=digest.key.text(scope) if digest.key else "",
-        digest_item=digest.items.json(scope),
+    return Match(
+        match.notification,
+        match.channels,
+        match.dedup_key,
+        match.collapse_key,
+        match.cancel_key,
+        match.at,
+        digest.key.text(scope) if digest.key else "",
+        digest.items.json(scope),
     )

@@ -71,8 +71,9 @@ def _route(
         return
     send = _escalate if notification.tracked else _send
     if send(decision, evaluation, subject, channels, rules, policy):
-        for counter in notification.counters:
-            limits.count(evaluation.state.counts, counter, evaluation.now_ms, evaluation.recipient.timezone)
+        if notification.counters:
+            counts, zone = evaluation.state.counts, evaluation.recipient.timezone
+            limits.count(counts, notification.counters, evaluation.now_ms, zone)
     elif not channels:
         finish(decision, subject, Suppress(Reason.NO_MATCH))
 
@@ -117,8 +118,8 @@ def _send(
         decision.outcomes.append(outcome)
         if channel is not admitted:
             reached += 1
-            for counter in channel.counters:
-                limits.count(counts, counter, now_ms, zone)
+            if channel.counters:
+                limits.count(counts, channel.counters, now_ms, zone)
         admitted = channel
     if reached and unheld:
         _give_back(evaluation, subject, unheld, taken, policy)

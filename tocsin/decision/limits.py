@@ -9,6 +9,7 @@ do not meet, so that a rolling counter keeps a few times more than its limit: a 
 full window must not make room for one too many.
 """
 
+from collections.abc import Iterable
 from struct import Struct
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from tocsin.decision.periods import period
 _TIME = Struct("<q")
 _SIZE = _TIME.size
 _pack, _unpack_from = _TIME.pack, _TIME.unpack_from
+_pack_two = Struct("<qq").pack
 # Of a calendar counter: minus its end, its start, the number. A rolling one begins with its window.
 _PERIOD = Struct("<qqI")
 _MOST = (1 << 32) - 1
@@ -30,6 +32,17 @@ class Window(NamedTuple):
     number: int
     start_ms: int
     end_ms: int
+
+
+def is_full(counts: dict[str, bytes], caps: Iterable[Cap], now_ms: int) -> bool:
+    """Whether any of these limits has no room for one more now."""
+    for cap in caps:
+        # Fewer bytes than a full counter has: no call for the most.
+        if (times := counts.get(cap.counter)) is None or (not cap.period and len(times) <= cap.max * _SIZE):
+            continue
+        if room_at(counts, cap, now_ms):
+            return True
+    return False
 
 
 def room_at(counts: dict[str, bytes], cap: Cap, now_ms: int) -> int:
@@ -87,20 +100,29 @@ def window(counts: dict[str, bytes], cap: Cap, now_ms: int) -> Window:
     return Window(sum(time > start_ms for time in _times(times)), start_ms, now_ms)
 
 
-def count(counts: dict[str, bytes], counter: Counter, now_ms: int, zone: str) -> None:
-    """Note one admission. Its time never runs backwards, which keeps the list sorted."""
-    name, times = counter.name, counts.get(counter.name)
-    if counter.period:
-        counts[name] = _counted(times, counter.period, now_ms, zone)
-    elif times is None:
-        counts[name] = _pack(counter.window_ms) + _pack(now_ms)
-    else:
-        start, horizon = _SIZE, now_ms - counter.window_ms
-        while start < len(times) and _unpack_from(times, start)[0] <= horizon:
-            start += _SIZE
-        start = max(start, len(times) - (counter.keep + _SPARE_TIMES - 1) * _SIZE)
-        last = _unpack_from(times, len(times) - _SIZE)[0] if start < len(times) else now_ms
-        counts[name] = _pack(counter.window_ms) + times[start:] + _pack(max(last, now_ms))
+def count(counts: dict[str, bytes], counters: Iterable[Counter], now_ms: int, zone: str) -> None:
+    """Note one admission on each of some counters."""
+    for counter in counters:
+        name, times = counter.name, counts.get(counter.name)
+        if counter.period:
+            counts[name] = _counted(times, counter.period, now_ms, zone)
+        elif times is None:
+            counts[name] = _pack_two(counter.window_ms, now_ms)
+        else:
+            counts[name] = _with(times, counter, now_ms)
+
+
+def _with(times: bytes, counter: Counter, now_ms: int) -> bytes:
+    """Add a time to a rolling counter. It never runs backwards, which keeps the list sorted."""
+    size, start, horizon = len(times), _SIZE, now_ms - counter.window_ms
+    while start < size and _unpack_from(times, start)[0] <= horizon:
+        start += _SIZE
+    most = (counter.keep + _SPARE_TIMES - 1) * _SIZE
+    if size - start > most:
+        start = size - most
+    if start < size and (last := _unpack_from(times, size - _SIZE)[0]) > now_ms:
+        now_ms = last
+    return _pack(counter.window_ms) + times[start:] + _pack(now_ms)
 
 
 def _counted(stored: bytes | None, unit: str, now_ms: int, zone: str) -> bytes:

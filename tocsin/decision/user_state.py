@@ -107,10 +107,13 @@ def queued_behind(
     order of the events. Only timers of `kinds`, the first letters of their ids, count: no decision about an
     event depends on a provider's answer. Those of `but` end now.
     """
+    if not holds:
+        return due_ms
+    last_ms = due_ms + QUEUE_MS
     same = [
         ref.due_ms
         for timer_id, ref in holds.items()
-        if timer_id.startswith(kinds) and due_ms <= ref.due_ms < due_ms + QUEUE_MS and timer_id not in but
+        if due_ms <= ref.due_ms < last_ms and timer_id.startswith(kinds) and timer_id not in but
     ]
     return max(same) + 1 if same else due_ms
 

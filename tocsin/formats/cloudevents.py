@@ -119,7 +119,9 @@ def decode_event(raw: RawRecord, limits: EventLimits, tenant: str = "default") -
     Raises:
         DecodeError: with the reason; the text names field, place and cure and holds no content.
     """
-    value = plain_value(raw, limits)
+    value = raw.value or b""
+    if value[:1] != b"{" or len(value) > limits.max_bytes:
+        value = plain_value(raw, limits)
     replay = read_replay(raw.headers) if raw.headers else None
     if replay is not None:
         limits = limits._replace(check_time=False)
@@ -307,7 +309,8 @@ def _event(raw: RawRecord, envelope: Envelope, limits: EventLimits, default_tena
     if len(joined) > MAX_TEXT or not joined.isprintable() or "/" in tenant:
         _check_names(envelope, tenant, user)
     time_ms = received_ms if envelope.time is None else _time("time", envelope.time)
-    if time_ms != received_ms and limits.check_time:
+    late_ms = received_ms - time_ms
+    if limits.check_time and not -limits.max_future_s <= late_ms / 1000 <= limits.max_past_s:
         check_time(time_ms, received_ms, limits)
     sends, expires, recipient = envelope.tocsinsendat, envelope.tocsinexpires, envelope.recipient
     event = Event(  # by position, in the order of its fields: by name it takes twice as long

@@ -103,7 +103,8 @@ class KeyGroup(Generic[R]):
             self._cache.pop(user)
             self._records.set(user, None)
         else:
-            self._cache.put(user, record)
+            if self._cache.get(user) is not record:
+                self._cache.put(user, record)
             self._records.set(user, VERSION + self._codec.encode(record))
 
     def hold(self, user: str, timer_id: str, due_ms: int, payload: bytes, *, is_new: bool = False) -> None:

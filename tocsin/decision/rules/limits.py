@@ -22,19 +22,16 @@ def notification_limits(evaluation: Evaluation) -> Verdict:
     important.
     """
     counts, now_ms = evaluation.state.counts, evaluation.now_ms
-    for cap in evaluation.notification.caps:
-        if limits.room_at(counts, cap, now_ms):
-            return _objection(evaluation, evaluation.notification.caps)
-    return PASS
+    caps = evaluation.notification.caps
+    return _objection(evaluation, caps) if limits.is_full(counts, caps, now_ms) else PASS
 
 
 def channel_limits(evaluation: Evaluation) -> Verdict:
     """Suppress on one channel, or hold that channel, where a limit of it is reached."""
     channel, counts, now_ms = evaluation.channel, evaluation.state.counts, evaluation.now_ms
-    for cap in channel.caps if channel is not None else ():
-        if channel is not None and limits.room_at(counts, cap, now_ms):
-            return _objection(evaluation, channel.caps)
-    return PASS
+    if channel is None or not channel.caps or not limits.is_full(counts, channel.caps, now_ms):
+        return PASS
+    return _objection(evaluation, channel.caps)
 
 
 def _objection(evaluation: Evaluation, caps: Sequence[Cap]) -> Verdict:
