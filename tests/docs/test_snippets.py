@@ -26,7 +26,8 @@ from tocsin.cli.main import COMMANDS, build
 importlib.import_module("dashboards.store")
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-CHECKED = {"", "sh", "python", "yaml", "json"}
+CHECKED = {"", "sh", "python", "yaml", "json", "sql"}
+"""SQL is checked by `tests/docs/test_analytics.py`: it needs a database with known rows."""
 CATALOG = ROOT / "examples/flights"
 
 
