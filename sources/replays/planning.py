@@ -90,11 +90,11 @@ def spans_of(reader: SpanReader, selection: Selection, given: list[Span]) -> tup
             for s in whole
             if (cut := bounds.get((s.topic, s.partition)))
         ]
-    spans = reader.within(whole, selection.since_ms, selection.until_ms)
+    spans = reader.since(whole, selection.since_ms)
     if not selection.outcomes:
         return spans, []
     since_ms = max(1, selection.since_ms - _SLACK_MS) if selection.since_ms else 0
-    return spans, reader.within(reader.whole(topics.OUTCOMES), since_ms, 0)
+    return spans, reader.since(reader.whole(topics.OUTCOMES), since_ms)
 
 
 def index_of(

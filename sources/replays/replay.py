@@ -61,6 +61,7 @@ class Scan:
     ) -> None:
         self._reader = reader
         self._superseded = superseded
+        self._until_ms = selection.until_ms
         self.chooser = Chooser(selection, index)
         self.read = 0
 
@@ -68,7 +69,7 @@ class Scan:
         self, spans: Sequence[Span], seen: Callable[[int], None] = lambda _: None
     ) -> Iterator[tuple[RawRecord, Candidate | None]]:
         """Yield every record of the ranges; with it, the candidate that it is, or None."""
-        for batch in self._reader.read(spans):
+        for batch in self._reader.read(spans, self._until_ms):
             for raw in batch:
                 yield raw, self._judge(raw)
             self.read += len(batch)

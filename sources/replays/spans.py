@@ -20,6 +20,7 @@ _SILENT_POLLS = 300
 _TIMEOUT_S = 15.0
 _LATE_MS = 3_600_000
 """Timestamps of a partition may run back: reading ends this long after the end of the time."""
+_NEVER = 1 << 62
 
 
 class Span(msgspec.Struct, frozen=True, array_like=True):
@@ -79,19 +80,22 @@ class SpanReader:
         found = self._ask(lambda: self._consumer.list_topics(name, timeout=_TIMEOUT_S)).topics[name]
         return [] if found.error is not None else sorted(found.partitions)
 
-    def within(self, spans: Sequence[Span], since_ms: int, until_ms: int) -> list[Span]:
-        """Cut ranges down to where records of a time may be; 0 for no bound.
+    def since(self, spans: Sequence[Span], since_ms: int) -> list[Span]:
+        """Cut ranges down to where records of a time may begin; 0 for no bound.
 
-        Records outside of the time are left, since timestamps may run back: look at each.
+        Older records may be left, since timestamps may run back: look at each.
         """
-        firsts = self._at(spans, since_ms) if since_ms else {}
-        ends = self._at(spans, until_ms + _LATE_MS) if until_ms else {}
-        cut = []
-        for span in spans:
-            place = span.topic, span.partition
-            start = max(span.start, firsts.get(place, span.start))
-            cut.append(Span(*place, start, min(span.end, ends.get(place, span.end))))
-        return cut
+        if not since_ms:
+            return list(spans)
+        firsts = self._at(spans, since_ms)
+        cut = [_from(span, firsts.get((span.topic, span.partition), span.start)) for span in spans]
+        # No such record, says the broker. Some say so of any time, so the last record is looked at.
+        ended = [whole for whole, rest in zip(spans, cut, strict=True) if len(whole) and not len(rest)]
+        young = self._ending_since(ended, since_ms)
+        return [
+            whole if (whole.topic, whole.partition) in young else rest
+            for whole, rest in zip(spans, cut, strict=True)
+        ]
 
     def _at(self, spans: Sequence[Span], at_ms: int) -> dict[tuple[str, int], int]:
         """Find the first record at or after a time; the end of the range where there is none."""
@@ -102,10 +106,20 @@ class SpanReader:
         at = {(names[tp.topic], tp.partition): tp.offset for tp in found if tp.error is None}
         return {place: offset if offset >= 0 else ends[place] for place, offset in at.items()}
 
-    def read(self, spans: Sequence[Span]) -> Iterator[list[RawRecord]]:
-        """Read ranges, a batch at a time; of one partition in order."""
+    def _ending_since(self, spans: Sequence[Span], since_ms: int) -> set[tuple[str, int]]:
+        """Return the partitions whose last record is not older than a time."""
+        lasts = [_from(span, span.end - 1) for span in spans]
+        found = [raw for batch in self.read(lasts) for raw in batch]
+        return {(raw.topic, raw.partition) for raw in found if raw.timestamp_ms >= since_ms}
+
+    def read(self, spans: Sequence[Span], until_ms: int = 0) -> Iterator[list[RawRecord]]:
+        """Read ranges, a batch at a time; of one partition in order.
+
+        With `until_ms`, a partition is read up to a record that is an hour younger.
+        """
         left = {(full_name(self._prefix, s.topic), s.partition): s for s in spans if len(s)}
         topics = {name: span.topic for (name, _), span in left.items()}
+        latest_ms = until_ms + _LATE_MS if until_ms else _NEVER
         self._consumer.assign([TopicPartition(*place, span.start) for place, span in left.items()])
         silent = 0
         while left:
@@ -114,7 +128,7 @@ class SpanReader:
             if silent == _SILENT_POLLS:
                 msg = f"Kafka does not hand out {next(iter(left.values()))}; is it up?"
                 raise SourceError(msg)
-            if batch := _wanted(got, left, topics):
+            if batch := _wanted(got, left, topics, latest_ms):
                 yield batch
         self._consumer.unassign()
 
@@ -125,8 +139,12 @@ class SpanReader:
             raise SourceError(describe(error.args[0], "topics")) from error
 
 
+def _from(span: Span, start: int) -> Span:
+    return Span(span.topic, span.partition, max(span.start, start), span.end)
+
+
 def _wanted(
-    got: Sequence[Any], left: dict[tuple[str, int], Span], topics: Mapping[str, str]
+    got: Sequence[Any], left: dict[tuple[str, int], Span], topics: Mapping[str, str], latest_ms: int
 ) -> list[RawRecord]:
     """Take the records that belong to a range, and strike out the ranges that are over."""
     batch = []
@@ -154,7 +172,7 @@ def _wanted(
                     tuple([(name, value or b"") for name, value in headers]) if headers else (),
                 )
             )
-        if offset + 1 >= span.end:
+        if offset + 1 >= span.end or message.timestamp()[1] >= latest_ms:
             del left[place]
     return batch
 

@@ -8,14 +8,17 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sources.replays.planning import spans_of
 from sources.replays.selection import Selection
 from sources.replays.state import ReplayState, StateFolder
 from tests.sources.mock_kafka import MockCluster
 from tests.sources.replays.records import PREFIX, Broker, copy_of, event, letter, marks, message_record
 from tests.waiting import until
+from tocsin.cli.replay_options import check_places, read_from
 from tocsin.errors import SettingsError
 from tocsin.formats.replays import REPLAY_HEADER
 from tocsin.model.raw import RawRecord
@@ -171,3 +174,25 @@ def test_a_state_that_is_not_there_or_broken_is_told(tmp_path: Path) -> None:
     folder.path("r1").write_text("{")
     with pytest.raises(SettingsError, match="not the state of a replay"):
         folder.load("r1")
+
+
+def test_a_time_is_kept_whatever_the_broker_says_of_it(broker: Broker) -> None:
+    """Tansu knows the beginning of a topic for any time, and the mock cluster no record at all."""
+    now_ms = int(time.time() * 1000)
+
+    def chosen(**bounds: Any) -> int:
+        return broker.plan(broker.state(Selection(what="dead", outcomes=False, **bounds))).chosen
+
+    assert chosen(since_ms=now_ms - 60_000) == COUNT
+    assert chosen(since_ms=now_ms + 60_000) == 0
+    assert chosen(until_ms=now_ms - 60_000) == 0
+    assert chosen(since_ms=now_ms - 60_000, until_ms=now_ms + 60_000) == COUNT
+
+
+def test_a_range_of_offsets_is_read_and_nothing_else(broker: Broker) -> None:
+    given = read_from(["dead/0/3-6", "dead/1/18"], "dead")
+    with broker.reader() as reader:
+        check_places(reader, given)
+        spans, _ = spans_of(reader, ALL, given)
+        found = [(raw.partition, raw.offset) for batch in reader.read(spans) for raw in batch]
+    assert sorted(found) == [(0, 3), (0, 4), (0, 5), (0, 6), (1, 18), (1, 19)]
