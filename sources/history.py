@@ -119,7 +119,8 @@ def _drained(consumer: Consumer, end: int) -> Iterator[list[Any]]:
     """Read on until the broker reports the end; some brokers report it a batch too low at first."""
     left = _EMPTY_POLLS
     while left:
-        got = consumer.consume(_BATCH, _POLL_S)
+        got = consumer.consume(1, _POLL_S)
+        got += consumer.consume(_BATCH, 0) if got else []
         left = _EMPTY_POLLS if got else left - 1
         if good := [message for message in got if _is_good(message)]:
             yield good

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from flows.assembly import gate_policy
 from flows.simulation.machine import Bounds
+from flows.simulation.page import page
 from flows.simulation.report import Change, Percentiles, Report
 from flows.simulation.simulation import ENDLESS_MS, Place, Request, simulate
 from flows.simulation.warm_up import longest_ms
@@ -53,6 +54,7 @@ def simulate_history(
         str,
         typer.Option(help="how far before --since to read; the longest window of the catalogs unless given"),
     ] = "",
+    html: Annotated[Path | None, typer.Option(help="write the report as one HTML file, with plots")] = None,
     workers: Annotated[int, typer.Option(min=1, help="processes that share the partitions")] = 1,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
@@ -79,6 +81,8 @@ def simulate_history(
         report = _simulated(request, workers)
     if not report.compared:
         fail(_nothing(request), code=1)
+    if html is not None:
+        html.write_text(page(report))
     if json:
         print_json(msgspec.to_builtins(report))
     else:
