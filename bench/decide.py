@@ -63,18 +63,25 @@ def main() -> None:
 
 
 def _run(options: argparse.Namespace, *, full: bool) -> dict[str, Any]:
-    console = Console(stderr=True)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-bench-")))
-        catalog = _catalog(folder / "catalog", options.mix, full=full)
-        settings, env = prepare(
-            folder, {REDIS}, stack, TOCSIN_CATALOG=str(catalog), TOCSIN_EPOCH_MS=str(options.epoch_ms)
-        )
-        _publish(settings, options, console)
-        with Reference() as reference:
-            report = _measure(settings, env, options, console)
-        report["reference_loop_ms"] = reference.figures
-    return report
+        return run(options, stack, full=full)[0]
+
+
+def run(
+    options: argparse.Namespace, stack: ExitStack, *, full: bool = False
+) -> tuple[dict[str, Any], Settings]:
+    """Measure once; the servers and what the topics hold stay until the stack ends."""
+    console = Console(stderr=True)
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-bench-")))
+    catalog = _catalog(folder / "catalog", options.mix, full=full)
+    settings, env = prepare(
+        folder, {REDIS}, stack, TOCSIN_CATALOG=str(catalog), TOCSIN_EPOCH_MS=str(options.epoch_ms)
+    )
+    _publish(settings, options, console)
+    with Reference() as reference:
+        report = _measure(settings, env, options, console)
+    report["reference_loop_ms"] = reference.figures
+    return report, settings
 
 
 def _catalog(folder: Path, mix: str, *, full: bool) -> Path:
@@ -97,6 +104,12 @@ def _ratios(plain: dict[str, Any], full: dict[str, Any]) -> dict[str, float]:
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.decide", description=__doc__)
+    add_arguments(parser)
+    return parser
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that `run` reads."""
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--events", type=int, default=600_000)
     parser.add_argument("--shards", type=int, default=2)
@@ -106,7 +119,6 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--catalog", choices=("plain", "full"), default="plain", help="words it uses")
     parser.add_argument("--seconds", type=float, default=600, help="give up after so long")
     parser.add_argument("--json", action="store_true")
-    return parser
 
 
 def _publish(settings: Settings, options: argparse.Namespace, console: Console) -> None:

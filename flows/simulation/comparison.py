@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
-from flows.simulation.decided import Decided, same
+from flows.simulation.decided import Decided, Either, as_read, same
 from tocsin.model.statuses import Status
 
 MOST: Final = 200_000
@@ -34,7 +34,7 @@ class Scope(NamedTuple):
     until_ms: int
     tenant: str = ""
 
-    def has(self, decided: Decided) -> bool:
+    def has(self, decided: Either) -> bool:
         """Tell whether a decision counts."""
         return self.since_ms <= decided.at_ms < self.until_ms
 
@@ -89,7 +89,7 @@ class Comparison:
     def __init__(self, scope: Scope, most: int = MOST) -> None:
         self._scope = scope
         self._most = most
-        self._waiting: tuple[dict[str, Decided], dict[str, Decided]] = ({}, {})
+        self._waiting: tuple[dict[str, Either], dict[str, Either]] = ({}, {})
         self._recent: dict[str, None] = {}
         self._sent: Counter[str] = Counter()
         self.tallies: tuple[Counter[Kind], Counter[Kind]] = (Counter(), Counter())
@@ -105,11 +105,11 @@ class Comparison:
         """Return the tenant that counts; empty for all."""
         return self._scope.tenant
 
-    def before(self, decided: Decided) -> None:
+    def before(self, decided: Either) -> None:
         """Take a decision of history."""
         self._take(0, decided)
 
-    def after(self, decided: Decided) -> None:
+    def after(self, decided: Either) -> None:
         """Take a decision of the simulation."""
         self._take(1, decided)
 
@@ -117,23 +117,26 @@ class Comparison:
         """Tell whether history sent a message that the simulation has not: its receipts never came."""
         return self._sent.get(message_id, 0) > 0
 
-    def _take(self, side: int, decided: Decided) -> None:
+    def _take(self, side: int, decided: Either) -> None:
         if self._scope.tenant and decided.tenant != self._scope.tenant:
             return
-        if decided.outcome_id in self._recent or decided.outcome_id in self._waiting[side]:
+        outcome_id, own = decided.outcome_id, self._waiting[side]
+        if outcome_id in self._recent or outcome_id in own:
             self.copies += not side
             return
         if decided.status == _ADMITTED:
             self._note_sent(decided.message_id, -1 if side else 1)
-        other = self._waiting[1 - side].pop(decided.outcome_id, None)
+        other = self._waiting[1 - side].pop(outcome_id, None)
         if other is None:
-            self._waiting[side][decided.outcome_id] = decided
-            if len(self._waiting[side]) > self._most:
+            own[outcome_id] = decided
+            if len(own) > self._most:
                 self._forget(side)
             return
-        pair = (other, decided) if side else (decided, other)
-        self._remember(decided.outcome_id)
-        self._matched(*pair)
+        self._remember(outcome_id)
+        if side:
+            self._matched(other, decided)
+        else:
+            self._matched(decided, other)
 
     def _note_sent(self, message_id: str, change: int) -> None:
         left = self._sent[message_id] + change
@@ -148,15 +151,16 @@ class Comparison:
             for oldest in list(islice(self._recent, _REMEMBERED // 10)):
                 del self._recent[oldest]
 
-    def _matched(self, before: Decided, after: Decided) -> None:
+    def _matched(self, before: Either, after: Either) -> None:
         if not self._scope.has(before):
+            return
+        if same(before, after):
+            self.equal += 1
+            self._tally_equal(before)
             return
         self._tally(0, before)
         self._tally(1, after)
-        if same(before, after):
-            self.equal += 1
-        else:
-            self._differs(Difference(before, after))
+        self._differs(Difference(as_read(before), as_read(after)))
 
     def _differs(self, difference: Difference) -> None:
         if len(self.differences) < self._most:
@@ -164,17 +168,31 @@ class Comparison:
         else:
             self.forgotten += 1
 
-    def _tally(self, side: int, decided: Decided) -> None:
+    def _tally_equal(self, decided: Either) -> None:
+        kind = (decided.tenant, decided.notification, decided.channel, decided.status, decided.reason)
+        before, after = self.tallies
+        before[kind] += 1
+        after[kind] += 1
+        self.versions[decided.catalog_version] += 1
+        if decided.status == _ADMITTED:
+            got = self._got(decided)
+            got.add(0, decided.notification_id)
+            got.add(1, decided.notification_id)
+
+    def _tally(self, side: int, decided: Either) -> None:
         kind = (decided.tenant, decided.notification, decided.channel, decided.status, decided.reason)
         self.tallies[side][kind] += 1
         if not side:
             self.versions[decided.catalog_version] += 1
         if decided.status == _ADMITTED:
-            key = f"{decided.tenant}/{decided.user}"
-            got = self.users.get(key)
-            if got is None:
-                got = self.users[key] = Got()
-            got.add(side, decided.notification_id)
+            self._got(decided).add(side, decided.notification_id)
+
+    def _got(self, decided: Either) -> Got:
+        key = f"{decided.tenant}/{decided.user}"
+        got = self.users.get(key)
+        if got is None:
+            got = self.users[key] = Got()
+        return got
 
     def _forget(self, side: int) -> None:
         waiting = self._waiting[side]
@@ -196,13 +214,18 @@ class Comparison:
             partners.setdefault(f"{decided.user} {decided.subject}", []).append(decided)
         for decided in before:
             same_subject = partners.get(f"{decided.user} {decided.subject}")
-            self._differs(Difference(decided, same_subject.pop(0) if same_subject else None))
+            partner = same_subject.pop(0) if same_subject else None
+            if partner is not None and same(decided, partner) and decided.at_ms == partner.at_ms:
+                self.equal += 1  # it was held more or less often before, which is another difference
+            else:
+                self._differs(Difference(decided, partner))
         for rest in partners.values():
             for decided in rest:
                 self._differs(Difference(None, decided))
 
     def _left(self, side: int, counts: Callable[[Decided], bool]) -> list[Decided]:
-        found = [each for each in self._waiting[side].values() if self._scope.has(each) and counts(each)]
+        waiting = map(as_read, filter(self._scope.has, self._waiting[side].values()))
+        found = [each for each in waiting if counts(each)]
         self._waiting[side].clear()
         for decided in found:
             self._tally(side, decided)
@@ -211,7 +234,17 @@ class Comparison:
 
 def moved(before: Decided | None, after: Decided | None) -> tuple[str, str]:
     """Name what was decided on both sides, in a word or two each."""
-    return _word(before), _word(after)
+    was, becomes = _word(before), _word(after)
+    if before is None or after is None or was != becomes:
+        return was, becomes
+    if before.due_ms != after.due_ms:
+        return was, f"{becomes} until {'later' if after.due_ms > before.due_ms else 'earlier'}"
+    return was, f"{becomes} {'later' if after.at_ms > before.at_ms else 'earlier'}"
+
+
+def _is_moved_in_time(before: Decided, after: Decided) -> bool:
+    """Tell whether both sides decided the same at different times, as after a hold."""
+    return same(before, after) and before.at_ms != after.at_ms
 
 
 def _word(decided: Decided | None) -> str:
@@ -231,3 +264,5 @@ def fields_changed(difference: Difference) -> Iterator[str]:
             yield name
     if before.due_ms != after.due_ms:
         yield "due time"
+    if _is_moved_in_time(before, after):
+        yield "time"

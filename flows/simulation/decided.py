@@ -4,9 +4,11 @@ from typing import Final
 
 import msgspec
 
+from tocsin.model.outcome import Outcome
 from tocsin.model.statuses import Status
 
 _UNKNOWN: Final = -1
+_HELD: Final = Status.HELD.value
 _RAW = msgspec.Raw(b"{}")
 _OF_GATE = frozenset(
     {
@@ -59,9 +61,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     @property
     def is_decision(self) -> bool:
         """Tell whether the gate decided it; other outcomes are of attempts and receipts."""
-        if self.status in _OF_GATE:
-            return True
-        return self.status in _SHARED and (not self.message_id or self.latency_ms == _UNKNOWN)
+        return is_decision(self)
 
     @property
     def is_receipt(self) -> bool:
@@ -87,8 +87,33 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
 decode = msgspec.json.Decoder(Decided).decode
 
 
-def same(one: Decided, other: Decided) -> bool:
+Either = Decided | Outcome
+"""An outcome as it was read, or as the gate has just made it."""
+_encode = msgspec.json.Encoder().encode
+
+
+def is_decision(outcome: Either) -> bool:
+    """Tell whether the gate decided it."""
+    status = outcome.status
+    if status in _OF_GATE:
+        return True
+    return status in _SHARED and (not outcome.message_id or outcome.latency_ms == _UNKNOWN)
+
+
+def as_read(outcome: Either) -> Decided:
+    """Return an outcome as its reader sees it."""
+    return outcome if isinstance(outcome, Decided) else decode(_encode(outcome))
+
+
+def same(one: Either, other: Either) -> bool:
     """Tell whether two outcomes of one id say the same: status, reason, channel and due time."""
     if one.status != other.status or one.reason != other.reason or one.channel != other.channel:
         return False
-    return one.detail == other.detail or one.due_ms == other.due_ms
+    return one.status != _HELD or _due_ms(one) == _due_ms(other)
+
+
+def _due_ms(outcome: Either) -> int:
+    if isinstance(outcome, Decided):
+        return outcome.due_ms
+    found = outcome.detail.get("due_ms", 0)
+    return found if isinstance(found, int) else 0

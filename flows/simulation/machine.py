@@ -14,6 +14,7 @@ from operators.decode import DecodePolicy, Decoder, Reader, Routed
 from operators.fan_out import FanOutLogic, FanOutParts, FanOutTally, Pace
 from operators.gate import GateInput, GateLogic, GateParts, GroupBatch, Out
 from tocsin.catalog.loader import Catalog
+from tocsin.decision.effects import Decision
 from tocsin.decision.fan_out import FanOutPolicy
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
@@ -21,8 +22,10 @@ from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.errors import SourceError
 from tocsin.formats.cloudevents import EventLimits
 from tocsin.formats.marks import Marks
+from tocsin.model.outcome import Outcome
 from tocsin.model.raw import RawRecord, packed, unpacked, unpacked_1
 from tocsin.store import Identity, Shard
+from tocsin.store.key_group import KeyGroup
 from tocsin.store.keys import ROWS_GROUP, parse_key_group
 from tocsin.store.outbox import Form
 
@@ -107,7 +110,15 @@ class _Timing:
 
 
 class _Group(GateLogic):
-    """A key group whose timers fire when the simulation says so."""
+    """A key group whose timers fire when the simulation says so, and whose outcomes are not written.
+
+    Attributes:
+        decided: takes its outcomes.
+    """
+
+    def __init__(self, parts: GateParts, decided: list[Outcome]) -> None:
+        super().__init__(None, parts)
+        self.decided = decided
 
     def fire(self, until_ms: int) -> list[Out]:
         """Fire all timers due by a time, each with its due time as the present."""
@@ -116,6 +127,16 @@ class _Group(GateLogic):
             while self._fire(self._key_group, until_ms, out, _ENDLESS):
                 continue
         return out
+
+    def _apply(
+        self, key_group: KeyGroup[UserRecord], user_key: str, decision: Decision, now_ms: int, out: list[Out]
+    ) -> None:
+        """Apply a decision without encoding its messages and outcomes: nobody reads them from a topic."""
+        messages, outcomes = decision.messages, decision.outcomes
+        decision.messages, decision.outcomes = [], []
+        super()._apply(key_group, user_key, decision, now_ms, out)
+        decision.messages, decision.outcomes = messages, outcomes
+        self.decided += outcomes
 
 
 def decoder(bounds: Bounds, marks: Marks | None, declared: Mapping[str, Reader]) -> Decoder:
@@ -163,6 +184,7 @@ class Machine:
             FanOutTally(),
             Counter(),
         )
+        self._decided: list[Outcome] = []
         self._groups: dict[str, _Group] = {}
         self._rows: dict[str, FanOutLogic] = {}
 
@@ -170,10 +192,16 @@ class Machine:
         return self._gate
 
     def play(self, key_group: str, entry: GateInput) -> list[Out]:
-        """Decide one input; timers due by its time fire before it."""
+        """Decide one input after the timers due by its time; give what the flow would write beside."""
         self._timing.now_ms = entry.now_ms
         lists, _ = self._logic(key_group).on_batch([GroupBatch(key_group, [entry])])
         return list(lists[0]) if lists else []
+
+    def decided(self) -> list[Outcome]:
+        """Hand out the outcomes of the gate since the last call."""
+        found = self._decided[:]
+        self._decided.clear()
+        return found
 
     def fire(self, key_group: str, until_ms: int) -> list[Out]:
         """Fire the timers of a key group that are due by a time."""
@@ -195,7 +223,7 @@ class Machine:
         if parse_key_group(key_group)[1] == ROWS_GROUP:
             rows = self._rows[key_group] = FanOutLogic(None, self._fan_out)
             return rows
-        group = self._groups[key_group] = _Group(None, self._parts)
+        group = self._groups[key_group] = _Group(self._parts, self._decided)
         return group
 
     def epoch(self) -> None:

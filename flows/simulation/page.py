@@ -1,21 +1,20 @@
 """Writes the report of a simulation as one HTML file: no script, nothing to load, no address, no text."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from flows.simulation.plots import Bar, changes_plot, pairs_plot
-from flows.simulation.report import Change, Example, Report
+from flows.simulation.plots import Bar, changes_plot, pairs_plot, signed
+from flows.simulation.report import Change, Report, chosen
 from tocsin.model.statuses import Status
 
 _BARS: Final = 14
 _ROWS: Final = 40
 _EXAMPLES: Final = 24
-_A_KIND: Final = 2
 
 
 def page(report: Report) -> str:
@@ -28,7 +27,7 @@ def page(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = lambda value: f"{value:,}"
-    environment.filters["signed"] = lambda value: f"{value:+,}"
+    environment.filters["signed"] = signed
     environment.filters["moment"] = _moment
     changed = [each for each in report.changes if each.more]
     return environment.get_template("report.html.j2").render(
@@ -41,7 +40,7 @@ def page(report: Report) -> str:
         reasons_plot=_reasons_plot(report.changes),
         users_plot=_users_plot(report),
         users_changed=sum(users for before, after, users in report.result.users if before != after),
-        examples=chosen(report.result.examples),
+        examples=chosen(report.result, _EXAMPLES),
     )
 
 
@@ -82,18 +81,6 @@ def _users_plot(report: Report) -> str:
     labels = {"p50": "half of the users: at most", "p90": "nine of ten: at most", "p99": "99 of 100: at most"}
     bars = [Bar(label, getattr(before, name), getattr(after, name)) for name, label in labels.items()]
     return pairs_plot("Notifications a user", [*bars, Bar("the user with most", before.most, after.most)])
-
-
-def chosen(examples: Sequence[Example]) -> list[Example]:
-    """Choose examples so that each kind of difference is there, and none often."""
-    seen: Counter[tuple[str, str, str, str]] = Counter()
-    found: list[Example] = []
-    for each in examples:
-        kind = (each.notification, each.channel, each.before, each.after)
-        seen[kind] += 1
-        if seen[kind] <= _A_KIND:
-            found.append(each)
-    return found[:_EXAMPLES]
 
 
 def _moment(at_ms: int) -> str:

@@ -5,7 +5,7 @@ receipt and a returned message the ids of the outcomes that they may lead to. Pr
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -23,6 +23,7 @@ from tocsin.model.statuses import Status
 
 PLACES = {name: place for place, name in enumerate(topics.GATE_INPUTS)}
 """Inputs of one moment are played in this order, as a process reads them."""
+_QUIET = frozenset(topics.GATE_INPUTS) - {topics.EVENTS, topics.BULK}
 _ENDS_OF_RETURNED = (Status.SUPPRESSED, Status.CANCELLED, Status.EXPIRED, Status.MERGED)
 
 
@@ -39,7 +40,7 @@ class Entry(NamedTuple):
 
 def is_evented(topic: str) -> bool:
     """Tell whether every record of a topic leads to an outcome."""
-    return topic in {topics.EVENTS, topics.BULK} or topics.is_declared(topic)
+    return topic not in _QUIET
 
 
 def keys_of(given: GateInput) -> tuple[str, ...]:
@@ -82,78 +83,115 @@ class Pending:
     def __init__(self) -> None:
         self.size: Counter[str] = Counter()
         self.newest_ms: Counter[str] = Counter()
-        self._newest_ms: Counter[tuple[str, str]] = Counter()
-        self._queues: dict[str, dict[str, deque[Entry]]] = {}
+        self._unnamed: Counter[str] = Counter()
+        self._queues: dict[str, dict[str, Queue]] = {}
         self._returns: dict[str, list[str]] = {}
-        self._places: dict[str, list[tuple[str, str]]] = {}
+        self._places: dict[str, Queue] = {}
+        self._again: dict[str, list[Queue]] = {}
 
-    def add(self, topic: str, key_group: str, given: GateInput) -> None:
-        """Queue an input behind those of its key group and topic."""
-        own_ms, place = given.raw.timestamp_ms, (key_group, topic)
-        read_ms = self._newest_ms[place] = max(self._newest_ms[place], own_ms)
-        self.newest_ms[topic] = max(self.newest_ms[topic], own_ms)
-        entry = Entry(keys_of(given), read_ms, given)
-        self._queues.setdefault(key_group, {}).setdefault(topic, deque()).append(entry)
-        for key in entry.keys:
-            self._places.setdefault(key, []).append(place)
+    def add(self, topic: str, key_group: str, inputs: Sequence[GateInput]) -> None:
+        """Queue inputs behind those of their key group and topic."""
+        queue = self._queues.setdefault(key_group, {}).get(topic)
+        if queue is None:
+            queue = self._queues[key_group][topic] = Queue(key_group, topic)
+        places, read_ms = self._places, queue.newest_ms
+        for given in inputs:
+            read_ms = max(read_ms, given.raw.timestamp_ms)
+            entry = Entry(keys_of(given), read_ms, given)
+            queue.entries.append(entry)
+            for key in entry.keys:
+                if key in places:
+                    self._again.setdefault(key, []).append(queue)
+                else:
+                    places[key] = queue
+            if not queue.is_evented or not entry.keys:
+                self._note_unnamed(entry, queue)
+        queue.newest_ms = read_ms
+        self.newest_ms[topic] = max(self.newest_ms[topic], read_ms)
+        self.size[topic] += len(inputs)
+
+    def _note_unnamed(self, entry: Entry, queue: "Queue") -> None:
+        self._unnamed[queue.key_group] += 1
         if len(entry.keys) > 1:
             self._returns.setdefault(entry.keys[-1], []).append(entry.keys[0])
-        self.size[topic] += 1
 
-    def place(self, key: str) -> tuple[str, str] | None:
-        """Return the key group and topic of the first input with a key, if it is queued."""
-        found = self._places.get(key)
-        return found[0] if found else None
+    def has_unnamed(self, key_group: str) -> bool:
+        """Tell whether a key group has queued inputs that may lead to no outcome."""
+        return self._unnamed[key_group] > 0
+
+    def place(self, key: str) -> "Queue | None":
+        """Return the queue of the first input with a key, if it is queued."""
+        return self._places.get(key)
 
     def is_last(self, entry: Entry) -> bool:
         """Tell whether a message that came back does not come back again, copies of the record apart."""
         later = self._returns.get(entry.keys[-1], ())
         return all(held == entry.keys[0] for held in later)
 
-    def head(self, key_group: str, topic: str) -> Entry | None:
-        """Show the next input of a key group and topic."""
-        queue = self._queues.get(key_group, {}).get(topic)
-        return queue[0] if queue else None
+    def queues_of(self, key_group: str) -> list["Queue"]:
+        """List the queues of a key group that are not empty, those of one moment in order."""
+        queues = self._queues.get(key_group, {}).values()
+        return sorted((queue for queue in queues if queue.entries), key=lambda queue: queue.rank)
 
-    def topics_of(self, key_group: str) -> list[str]:
-        """List the topics with queued inputs of a key group, those of one moment in order."""
-        queues = self._queues.get(key_group, {})
-        return sorted((topic for topic, queue in queues.items() if queue), key=_place)
-
-    def pop(self, key_group: str, topic: str) -> Entry:
-        """Take the next input of a key group and topic."""
-        entry = self._queues[key_group][topic].popleft()
-        self.size[topic] -= 1
+    def pop(self, queue: "Queue") -> Entry:
+        """Take the next input of a queue."""
+        entry = queue.entries.popleft()
+        self.size[queue.topic] -= 1
         for key in entry.keys:
-            self._forget(key, (key_group, topic))
-        if len(entry.keys) > 1:
-            self._returns[entry.keys[-1]].remove(entry.keys[0])
+            if key in self._again:
+                self._forget(key)
+            else:
+                del self._places[key]
+        if not queue.is_evented or not entry.keys:
+            self._unnamed[queue.key_group] -= 1
+            if len(entry.keys) > 1:
+                self._come_back(entry)
         return entry
 
-    def _forget(self, key: str, place: tuple[str, str]) -> None:
-        places = self._places[key]
-        if len(places) == 1:
-            del self._places[key]
-        else:
-            places.remove(place)
+    def _come_back(self, entry: Entry) -> None:
+        later = self._returns[entry.keys[-1]]
+        later.remove(entry.keys[0])
+        if not later:
+            del self._returns[entry.keys[-1]]
 
-    def older(self, topic: str, until_ms: int) -> Iterator[tuple[str, Entry]]:
+    def _forget(self, key: str) -> None:
+        """Let a key name the next input that has it."""
+        later = self._again[key]
+        self._places[key] = later.pop(0)
+        if not later:
+            del self._again[key]
+
+    def older(self, topic: str, until_ms: int) -> Iterator[tuple["Queue", Entry]]:
         """Take the inputs of one topic that Kafka had by a time, group by group."""
-        for key_group, queues in list(self._queues.items()):
-            while (queue := queues.get(topic)) and queue[0].read_ms <= until_ms:
-                yield key_group, self.pop(key_group, topic)
+        for queues in list(self._queues.values()):
+            queue = queues.get(topic)
+            while queue is not None and queue.entries and queue.entries[0].read_ms <= until_ms:
+                yield queue, self.pop(queue)
 
     def by_time(self, until_ms: int) -> list[tuple[str, Entry]]:
         """Take the inputs of all topics that Kafka had by a time, in its order."""
-        taken = [
-            (group, topic, entry) for topic in list(self.size) for group, entry in self.older(topic, until_ms)
-        ]
-        taken.sort(key=lambda each: (each[2].read_ms, _place(each[1]), each[2].given.raw.offset))
-        return [(group, entry) for group, _, entry in taken]
+        taken = [each for topic in list(self.size) for each in self.older(topic, until_ms)]
+        taken.sort(key=lambda each: (each[1].read_ms, each[0].rank, each[1].given.raw.offset))
+        return [(queue.key_group, entry) for queue, entry in taken]
 
 
-def _place(topic: str) -> int:
-    return PLACES.get(topic, len(PLACES))
+class Queue:
+    """The inputs of one key group from one topic."""
+
+    __slots__ = ("entries", "is_evented", "key_group", "newest_ms", "rank", "topic")
+
+    def __init__(self, key_group: str, topic: str) -> None:
+        self.key_group = key_group
+        self.topic = topic
+        self.entries: deque[Entry] = deque()
+        self.newest_ms = 0
+        self.is_evented = is_evented(topic)
+        self.rank = PLACES.get(topic, len(PLACES))
+
+    @property
+    def head(self) -> Entry | None:
+        """Return the next input, None if there is none."""
+        return self.entries[0] if self.entries else None
 
 
 def at(entry: Entry, now_ms: int, *, stream: bool) -> GateInput:
@@ -165,4 +203,4 @@ def at(entry: Entry, now_ms: int, *, stream: bool) -> GateInput:
     item = given.item
     if stream and isinstance(item, Retry):
         return GateInput(now_ms, given.user_key, replace(item, due_ms=item.due_ms + now_ms), given.raw)
-    return GateInput(now_ms, given.user_key, item, given.raw)
+    return given if given.now_ms == now_ms else GateInput(now_ms, given.user_key, item, given.raw)

@@ -15,17 +15,17 @@ Without recorded outcomes, and behind the last one, inputs are played in the ord
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 import msgspec
 
 from flows.simulation.comparison import Comparison
-from flows.simulation.decided import Decided, decode
+from flows.simulation.decided import Decided, Either, decode, is_decision
 from flows.simulation.event_times import EventTimes
 from flows.simulation.machine import Bounds, Machine
-from flows.simulation.pending import Entry, Pending, at, is_evented, keys_in
+from flows.simulation.pending import Entry, Pending, Queue, at, is_evented, keys_in
 from operators.decode import Decoder, Homes
 from operators.gate import GateInput, GroupBatch, Out
 from tocsin.model import topics
@@ -50,15 +50,31 @@ _SKEW_MS = 10_000
 """Clocks of producers may be so far apart."""
 
 Batches = Iterator[list[RawRecord]]
-Named = dict[str, list[int]]
-"""Times at which outcomes are written, by the keys of their inputs."""
 
 
 class Found(NamedTuple):
-    """A recorded outcome with Kafka's time of it."""
+    """A recorded outcome with Kafka's time of it, and its keys."""
 
     written_ms: int
     decided: Decided
+    keys: tuple[str, str]
+
+
+class Named:
+    """When outcomes are written, by their keys, a little ahead; gathered only where somebody asks."""
+
+    def __init__(self, found: Sequence[Found]) -> None:
+        self._found = found
+        self._written_ms: dict[str, list[int]] | None = None
+
+    def between(self, key: str, first_ms: int, last_ms: int) -> bool:
+        """Tell whether an outcome with a key is written in a span of time."""
+        if self._written_ms is None:
+            self._written_ms = {}
+            for each in self._found:
+                for known in each.keys:
+                    self._written_ms.setdefault(known, []).append(each.written_ms)
+        return any(first_ms <= at_ms <= last_ms for at_ms in self._written_ms.get(key, ()))
 
 
 class Stream:
@@ -84,7 +100,7 @@ class Side(NamedTuple):
     """One catalog's decisions: a machine, and where its decisions go."""
 
     machine: Machine
-    report: Callable[[Decided], None]
+    report: Callable[[Either], None]
     is_history: bool
 
 
@@ -114,6 +130,7 @@ class Player:
         self._sides = sides
         self._comparison = comparison
         self._until_ms = until_ms
+        self._tenant = comparison.tenant
         self._pending = Pending()
         self._streams: Mapping[str, Stream] = {}
         self._homes = Homes(bounds.partitions, bounds.key_groups)
@@ -143,10 +160,7 @@ class Player:
         chunk = list(islice(found, _CHUNK))
         while chunk:
             ahead = list(islice(found, _CHUNK))
-            named: Named = {}
-            for each in (*chunk, *ahead):
-                for key in keys_in(each.decided):
-                    named.setdefault(key, []).append(each.written_ms)
+            named = Named([*chunk, *ahead])
             self._fill(chunk[0].written_ms, chunk[-1].written_ms)
             for each in chunk:
                 if each.decided.is_decision or each.decided.is_receipt:
@@ -157,23 +171,22 @@ class Player:
         decided = found.decided
         if decided.is_decision and self._is_baseline:
             self._comparison.before(decided)
-        place = self._place(found)
-        if place is not None:
-            self._play_until(place, found, named)
+        queue = self._queue(found)
+        if queue is not None:
+            self._play_until(queue, found, named)
         elif decided.is_decision and decided.user and decided.at_ms < self._until_ms:
             self._advance(self._homes.of(f"{decided.tenant}/{decided.user}")[1], found, named)
 
-    def _place(self, found: Found) -> tuple[str, str] | None:
-        """Return the key group and topic of the input that led to an outcome, if it is queued."""
-        for key in keys_in(found.decided):
+    def _queue(self, found: Found) -> Queue | None:
+        """Return the queue of the input that led to an outcome, if it is queued."""
+        for key in found.keys:
             if key in self._passed:
                 self._passed[key] -= 1
                 self._passed += Counter()
                 return None
-            place = self._pending.place(key)
-            if place is not None:
-                head = self._pending.head(*place)
-                return place if head is not None and head.read_ms <= found.written_ms + _SKEW_MS else None
+            queue = self._pending.place(key)
+            if queue is not None:
+                return queue if queue.entries[0].read_ms <= found.written_ms + _SKEW_MS else None
         return None
 
     @property
@@ -191,23 +204,21 @@ class Player:
             for side in self._sides:
                 self._report(side, side.machine.fire(key_group, now_ms))
 
-    def _play_until(self, place: tuple[str, str], found: Found, named: Named) -> None:
+    def _play_until(self, queue: Queue, found: Found, named: Named) -> None:
         """Play the input of an outcome, and what was decided before it."""
-        key_group, topic = place
-        decided, keys = found.decided, keys_in(found.decided)
-        now_ms = decided.at_ms if decided.is_decision else 0
-        head = self._pending.head(key_group, topic)
-        self._play_unnamed(key_group, found, head.read_ms if head is not None else 0, named)
-        while (entry := self._pending.head(key_group, topic)) is not None:
-            self._pending.pop(key_group, topic)
-            is_it = any(key in entry.keys for key in keys)
-            self.ordered += is_it
-            self.timed += not is_it
-            self._play(key_group, entry, now_ms if is_it else 0, now_ms)
-            if is_it:
-                if is_evented(topic):
+        first, second = found.keys
+        now_ms = found.decided.at_ms if found.decided.is_decision else 0
+        self._play_unnamed(queue.key_group, found, queue.entries[0].read_ms, named)
+        while queue.entries:
+            entry = self._pending.pop(queue)
+            if first in entry.keys or second in entry.keys:
+                self.ordered += 1
+                if queue.is_evented:
                     self._behind_ms = max(0, found.written_ms - entry.read_ms - self._unsure_ms)
+                self._play(queue.key_group, entry, now_ms, now_ms)
                 return
+            self.timed += 1
+            self._play(queue.key_group, entry, 0, now_ms)
 
     @property
     def _unsure_ms(self) -> int:
@@ -223,17 +234,19 @@ class Player:
             read_ms: when Kafka had its input; 0 for the outcome of a timer.
             named: outcomes that follow.
         """
+        if not self._pending.has_unnamed(key_group):
+            return
         now_ms = found.decided.at_ms if found.decided.is_decision else 0
         stream = self._bounds.stream_clock
         by_ms = max(read_ms, found.written_ms - self._unsure_ms if stream else self._clock[key_group])
-        for topic in self._pending.topics_of(key_group):
-            while (entry := self._pending.head(key_group, topic)) is not None:
+        for queue in self._pending.queues_of(key_group):
+            while (entry := queue.head) is not None:
                 if not self._came_before(entry, by_ms, now_ms):
                     break
-                if entry.keys and (is_evented(topic) or self._is_named_soon(entry, found, named)):
+                if entry.keys and (queue.is_evented or self._is_named_soon(entry, found, named)):
                     break
-                self._pending.pop(key_group, topic)
-                if topic == topics.RECEIPTS:
+                self._pending.pop(queue)
+                if queue.topic == topics.RECEIPTS:
                     self._passed.update(entry.keys)
                 self.timed += 1
                 self._play(key_group, entry, 0, now_ms)
@@ -246,7 +259,7 @@ class Player:
         """
         first_ms, last_ms = found.written_ms, found.written_ms + self._soon_ms
         own = entry.keys if self._pending.is_last(entry) else entry.keys[:1]
-        return any(first_ms <= at_ms <= last_ms for key in own for at_ms in named.get(key, ()))
+        return any(named.between(key, first_ms, last_ms) for key in own)
 
     def _came_before(self, entry: Entry, by_ms: int, now_ms: int) -> bool:
         """Tell whether an input was decided before one that was decided at `now_ms` (0: not known)."""
@@ -301,15 +314,21 @@ class Player:
         return bool(named) and self._comparison.is_unsent(named)
 
     def _report(self, side: Side, records: Iterable[Out]) -> None:
+        """Take what a machine decided, and what it would write to topics beside."""
+        for outcome in side.machine.decided():
+            if is_decision(outcome):
+                side.report(outcome)
         for record in records:
-            if not isinstance(record, OutRecord):
-                continue
-            if record.topic == topics.OUTCOMES:
-                decided = decode(record.value or b"")
-                if decided.is_decision:
-                    side.report(decided)
-            elif record.topic in topics.GATE_INPUTS and not side.is_history:
-                self.rewritten[record.topic] += 1
+            if isinstance(record, OutRecord):
+                self._take_record(side, record)
+
+    def _take_record(self, side: Side, record: OutRecord) -> None:
+        if record.topic == topics.OUTCOMES:
+            decided = decode(record.value or b"")
+            if decided.is_decision:
+                side.report(decided)
+        elif record.topic in topics.GATE_INPUTS and not side.is_history:
+            self.rewritten[record.topic] += 1
 
     def _fill(self, first_ms: int, last_ms: int) -> None:
         """Read on, so that what outcomes of a time may name is queued."""
@@ -330,9 +349,9 @@ class Player:
         self._taken[topic] = self._played
         if is_evented(topic) and not stuck:
             return
-        for key_group, entry in self._pending.older(topic, first_ms - 1):
+        for queue, entry in self._pending.older(topic, first_ms - 1):
             self.timed += 1
-            self._play(key_group, entry, 0)
+            self._play(queue.key_group, entry, 0)
 
     def _read(self, topic: str, stream: Stream) -> None:
         batch = stream.take()
@@ -342,19 +361,20 @@ class Player:
 
     def _route(self, topic: str, step: str, bundle: object) -> None:
         if isinstance(bundle, GroupBatch):
-            for given in bundle.inputs:
-                if is_evented(topic):
+            if self._bounds.stream_clock and is_evented(topic):
+                for given in bundle.inputs:
                     self._times.note(given.raw.timestamp_ms, given.now_ms)
-                if self._is_wanted(given):
-                    self._pending.add(topic, bundle.key_group, given)
+            wanted = (
+                [each for each in bundle.inputs if self._is_wanted(each)] if self._tenant else bundle.inputs
+            )
+            self._pending.add(topic, bundle.key_group, wanted)
             return
         assert isinstance(bundle, list), f"the simulation reads no inputs of {step}"
         for side in self._sides:
             self._report(side, bundle)
 
     def _is_wanted(self, given: GateInput) -> bool:
-        tenant = self._comparison.tenant
-        return not tenant or not given.user_key or given.user_key.startswith(f"{tenant}/")
+        return not given.user_key or given.user_key.startswith(f"{self._tenant}/")
 
     def _by_time(self) -> None:
         """Play what is left in the order of Kafka's times."""
@@ -382,6 +402,7 @@ def _decoded(outcomes: Iterable[RawRecord]) -> Iterator[Found]:
     """Decode recorded outcomes; what is none has a dead letter and counts for nothing."""
     for raw in outcomes:
         try:
-            yield Found(raw.timestamp_ms, decode(raw.value or b""))
+            decided = decode(raw.value or b"")
         except msgspec.MsgspecError:
             continue
+        yield Found(raw.timestamp_ms, decided, keys_in(decided))

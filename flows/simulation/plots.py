@@ -1,4 +1,4 @@
-"""Draws plots as SVG inside HTML: no script, no file, readable in dark and light, with the numbers as text."""
+"""Draws plots as SVG in HTML: no script, no file, readable in dark and light, the numbers as text."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -46,8 +46,17 @@ def _change(bar: Bar, number: int, middle: float, scale: float) -> str:
     return (
         f"{_label(bar.label, top)}"
         f'<rect class="{kind}" x="{left:.1f}" y="{top + 7}" width="{width:.1f}" height="{_BAR}" rx="2"/>'
-        f'<text x="{end:.1f}" y="{top + 20}" text-anchor="{anchor}">{more:+,}</text>'
+        f'<text x="{end:.1f}" y="{top + 20}" text-anchor="{anchor}">{signed(more)}</text>'
     )
+
+
+def signed(number: int) -> str:
+    """Write a number with its sign.
+
+    >>> signed(1200), signed(-3)
+    ('+1,200', '−3')
+    """
+    return f"{number:+,}".replace("-", "−")
 
 
 def pairs_plot(title: str, bars: Sequence[Bar]) -> Markup:

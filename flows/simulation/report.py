@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import timedelta
 
 import msgspec
 
@@ -116,7 +117,7 @@ def part_of(comparison: Comparison) -> Part:
         users=[(*counts, number) for counts, number in sorted(users.items())],
         most_affected=most_affected(changed),
         examples=examples(comparison.differences),
-        versions=dict(comparison.versions),
+        versions={version: count for version, count in comparison.versions.items() if version},
     )
 
 
@@ -152,8 +153,17 @@ def _example(difference: Difference) -> Example:
         before=before,
         after=after,
         was=sentence(difference.before),
-        becomes=sentence(difference.after),
+        becomes=sentence(difference.after) + _shift(difference),
     )
+
+
+def _shift(difference: Difference) -> str:
+    """Say by how much a decision that is the same moved."""
+    before, after = difference
+    if before is None or after is None or list(fields_changed(difference)) != ["time"]:
+        return ""
+    by = timedelta(milliseconds=abs(after.at_ms - before.at_ms))
+    return f" That is {by} {'later' if after.at_ms > before.at_ms else 'earlier'}."
 
 
 def sentence(decided: Decided | None) -> str:
@@ -164,6 +174,19 @@ def sentence(decided: Decided | None) -> str:
         return f"It goes out by {decided.channel}."
     why = explain(decided.reason, msgspec.json.decode(decided.detail))
     return why or f"It is {decided.status}."
+
+
+def chosen(part: Part, most: int) -> list[Example]:
+    """Choose examples: in turns one of each kind of difference, the most frequent kinds first."""
+    ranks = {(was, becomes): rank for rank, (was, becomes, _) in enumerate(part.moves)}
+    turns: Counter[tuple[str, str]] = Counter()
+    found: list[tuple[int, int, Example]] = []
+    for each in part.examples:
+        move = each.before, each.after
+        turns[move] += 1
+        found.append((turns[move], ranks[move], each))
+    found.sort(key=lambda one: one[:2])
+    return [each for _, _, each in found[:most]]
 
 
 def added(parts: Iterable[Part]) -> Part:

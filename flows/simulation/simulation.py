@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
+from flows.memory import collect_seldom
 from flows.simulation.comparison import Comparison, Scope
 from flows.simulation.decided import Decided
 from flows.simulation.machine import Bounds, Machine, decoder
@@ -134,6 +135,7 @@ def _in_processes(request: Request, workers: int, note: Note) -> Iterator[Part]:
 def _share(request: Request, partitions: tuple[int, ...]) -> tuple[int, Part]:
     """Play some partitions in a process of their own."""
     catalogs = Catalogs(load(request.catalog), load(request.present))
+    collect_seldom()  # as a shard does
     read: list[int] = []
     history = request.place.open(request.names(catalogs.present))
     part = added(_played(request, partitions, read.append, catalogs, history))

@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.assembly import gate_policy
+from flows.memory import collect_seldom
 from flows.simulation.machine import Bounds
 from flows.simulation.page import page
-from flows.simulation.report import Change, Percentiles, Report
+from flows.simulation.report import Change, Percentiles, Report, chosen
 from flows.simulation.simulation import ENDLESS_MS, Place, Request, simulate
 from flows.simulation.warm_up import longest_ms
 from sources.history import FolderHistory, KafkaHistory, manifest_of, record
@@ -31,6 +32,7 @@ from tocsin.render.check import check_templates
 
 _BASELINES = ("actual", "replayed")
 _SHOWN = 15
+_EXAMPLES = 5
 _STOPPED = 130
 _Note = Callable[[int], None]
 
@@ -146,6 +148,7 @@ def _warm_up(request: Request, text: str) -> int:
 def _simulated(request: Request, workers: int) -> Report:
     history = request.place.open(request.names(load(request.present)))
     total = sum(end - first for places in history.bounds.values() for first, end in places.values())
+    collect_seldom()
     with _bar("simulating", total) as note:
         return simulate(request, note, workers)
 
@@ -189,7 +192,8 @@ def show(report: Report) -> None:
     """Print a report for a person."""
     result = report.result
     span = " to ".join(filter(None, (report.since or "the first record", report.until or "the last")))
-    console.print(f"[bold]{result.inputs:,}[/bold] records of {span}, decided by catalog {report.catalog}")
+    heading = f"[bold]{result.inputs:,}[/bold] records of {span}, decided by catalog {report.catalog}"
+    console.print(heading, soft_wrap=True)
     compared = {"actual": "what happened", "replayed": f"catalog {report.present}"}[report.baseline]
     if not result.differing:
         console.print(f"[green]✓[/green] {result.equal:,} decisions compared with {compared}: no difference")
@@ -237,7 +241,7 @@ def _figures(found: Percentiles | None) -> tuple[int, ...]:
 
 
 def _examples(report: Report) -> None:
-    for each in report.result.examples[:5]:
+    for each in chosen(report.result, _EXAMPLES):
         about = f"{each.notification or each.event_type} {each.channel} for {each.user} ({each.event_id})"
         console.print(Text(f"{about}: {each.before} → {each.after}"), soft_wrap=True)
         console.print(Text(f"    before: {each.was}"), style="dim", soft_wrap=True)
