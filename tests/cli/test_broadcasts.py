@@ -91,6 +91,14 @@ def test_progress_and_what_is_held_come_from_the_outcomes(
     assert [row["event"] for row in json.loads(capsys.readouterr().out)["cancelled"]] == ["stopped"]
     ask("schedules")
     assert "of each user's clock" in capsys.readouterr().out
+    ask("broadcasts", "--tenant", "nobody")
+    ask("schedules", "--tenant", "nobody")
+    assert capsys.readouterr().out.splitlines() == [
+        "Tenant nobody has had no broadcast.",
+        "Nothing is planned: the catalog has no such schedule.",
+        "Nothing is held.",
+        "Nothing was cancelled.",
+    ]
 
 
 def test_what_is_planned_is_the_next_occurrence_of_each_schedule(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from dashboards import queries, store
 from tocsin.app.settings import Settings
-from tocsin.cli.output import console, print_json, print_table
-from tocsin.cli.query import JsonFlag, TenantFlag, as_table
+from tocsin.cli.output import console, print_json
+from tocsin.cli.query import JsonFlag, TenantFlag, print_rows
 from tocsin.cli.send import write
 from tocsin.formats.broadcasts import CONTROL_TYPE, Action
 from tocsin.model import topics
@@ -32,7 +32,7 @@ def broadcasts(context: typer.Context, *, tenant: TenantFlag = "default", json: 
     if json:
         print_json(rows)
     else:
-        print_table(as_table(rows, "Broadcasts"))
+        print_rows(rows, "Broadcasts", f"Tenant {tenant} has had no broadcast.")
 
 
 @app.command()

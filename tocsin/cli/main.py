@@ -41,6 +41,17 @@ COMMANDS = {
         "Check the settings, the catalog and its templates, the provider accounts and the servers.",
     ),
     "send": Command("tocsin.cli.send:send", "Write one event to Kafka and say where it went."),
+    "subscribe": Command(
+        "tocsin.cli.subscriptions:subscribe", "Subscribe users to a topic: they get the events that name it."
+    ),
+    "unsubscribe": Command(
+        "tocsin.cli.subscriptions:unsubscribe",
+        "Unsubscribe users from a topic; an event that is fanned out now may still reach them.",
+    ),
+    "subscriptions": Command(
+        "tocsin.cli.subscriptions:subscriptions",
+        "List who is subscribed to which topic, as the topic `subscriptions` has it.",
+    ),
     "unblock": Command(
         "tocsin.cli.unblock:unblock",
         "Let users be reached again at an address or device that a receipt blocked.",

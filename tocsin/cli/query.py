@@ -53,6 +53,14 @@ def _list_queries() -> None:
         console.print(f"[bold]{one.name:20}[/bold] {one.title}: {one.text}", soft_wrap=True)
 
 
+def print_rows(rows: Sequence[dict[str, Any]], title: str, nothing: str) -> None:
+    """Print a table of rows, or a sentence where there is none."""
+    if rows:
+        print_table(as_table(rows, title))
+    else:
+        console.print(nothing, soft_wrap=True, markup=False)
+
+
 def as_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
     """Lay rows out; numbers to the right, long text on several lines."""
     table = Table(title=title, title_justify="left")

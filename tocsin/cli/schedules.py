@@ -11,8 +11,8 @@ from dashboards import store
 from tocsin.app.settings import Settings
 from tocsin.catalog.loader import load
 from tocsin.catalog.schedules import CompiledSchedule
-from tocsin.cli.output import print_json, print_table
-from tocsin.cli.query import JsonFlag, as_table
+from tocsin.cli.output import print_json
+from tocsin.cli.query import JsonFlag, print_rows
 from tocsin.decision.recurring import first_after
 from tocsin.model.explanations import moment
 
@@ -50,6 +50,12 @@ ORDER BY at_ms DESC, tenant, user
 LIMIT {limit:UInt32}
 """
 
+_NOTHING = {
+    "planned": "Nothing is planned: the catalog has no such schedule.",
+    "held": "Nothing is held.",
+    "cancelled": "Nothing was cancelled.",
+}
+
 
 def schedules(
     *,
@@ -73,7 +79,7 @@ def schedules(
         print_json(lists)
         return
     for name, rows in lists.items():
-        print_table(as_table(rows, name.capitalize()))
+        print_rows(rows, name.capitalize(), _NOTHING[name])
 
 
 def planned(known: Iterable[CompiledSchedule], now_ms: int) -> list[Row]:

@@ -2,8 +2,9 @@
 
 import json as jsonlib
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from confluent_kafka import KafkaError, Message, Producer
@@ -65,8 +66,22 @@ def _object(text: str) -> Any:
     return value
 
 
-def write(settings: Settings, topic: str, key: str, value: bytes, timeout_s: float = 15) -> str:
+class Written(NamedTuple):
+    """A record to write: key, value and partition."""
+
+    key: bytes
+    value: bytes | None
+    partition: int
+
+
+def write(settings: Settings, topic: str, key: str, value: bytes) -> str:
     """Write one record to its user's partition and wait for the acknowledgement; its origin."""
+    record = Written(key.encode(), value, partition_of(key.encode(), settings.partitions))
+    return write_all(settings, topic, [record])[0]
+
+
+def write_all(settings: Settings, topic: str, records: Sequence[Written], timeout_s: float = 15) -> list[str]:
+    """Write records and wait for the acknowledgements; the origins, in the order of acknowledgement."""
     landed: list[Message] = []
     problems: list[KafkaError] = []
 
@@ -84,15 +99,13 @@ def write(settings: Settings, topic: str, key: str, value: bytes, timeout_s: flo
             **settings.kafka_options,
         }
     )
-    partition = partition_of(key.encode(), settings.partitions)
-    producer.produce(
-        settings.topic_prefix + topic, value=value, key=key.encode(), partition=partition, on_delivery=report
-    )
+    name = settings.topic_prefix + topic
+    for key, value, partition in records:
+        producer.produce(name, value=value, key=key, partition=partition, on_delivery=report)
+        producer.poll(0)
     producer.flush(timeout_s)
-    if not landed:
+    if len(landed) < len(records):
         why = problems[0].str() if problems else "no acknowledgement"
-        fail(
-            f"not written to {settings.topic_prefix}{topic}: {why}. "
-            "Is TOCSIN_KAFKA right, and `tocsin topics create` done?"
-        )
-    return f"{topic}/{landed[0].partition()}/{landed[0].offset()}"
+        left = f"{len(records) - len(landed)} of {len(records)} records " if len(records) > 1 else ""
+        fail(f"{left}not written to {name}: {why}. Is TOCSIN_KAFKA right, and `tocsin topics create` done?")
+    return [f"{topic}/{one.partition()}/{one.offset()}" for one in landed]
