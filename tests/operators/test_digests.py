@@ -55,6 +55,11 @@ STEPS: tuple[Step, ...] = (
     item(22 * MINUTE, "counted", 7),
     item(22 * MINUTE, "counted", 8),
     change(23 * MINUTE, profile(version=2, preferences=OFF)),
+    item(24 * MINUTE, "spilling", 10),
+    item(25 * MINUTE, "spilling", 11),
+    item(26 * MINUTE, "spilling", 12),
+    45 * MINUTE,
+    item(46 * MINUTE, "spilling", 13),
     HOUR + 1,
     item(HOUR + 2, "hourly", 9),
     change(HOUR + 3, None),
@@ -128,11 +133,14 @@ def test_what_comes_out_without_a_crash(undisturbed: dict[str, bytes]) -> None:
     ]
     messages = [msgspec.json.decode(one, type=Message) for name, one in undisturbed.items() if " " in name]
     merged = [one for one in outcomes if one.status == "merged"]
-    assert len(merged) == 9
-    counts = sorted((one.notification, msgspec.json.decode(one.data)["count"]) for one in messages)
-    assert counts == [("counted", 3), ("hourly", 2), ("sliding", 2)]
+    assert len(merged) == 12
+    counts = sorted(
+        (one.notification, msgspec.json.decode(one.data)["count"]) for one in messages if one.digest
+    )
+    assert counts == [("counted", 3), ("hourly", 2), ("sliding", 2), ("spilling", 2)]
+    assert [one.event_id for one in messages if not one.digest] == ["e10"], "the first had room in the limit"
     ends = sorted((one.notification, one.reason) for one in outcomes if one.status == "suppressed")
-    assert ends == [("counted", "erased"), ("hourly", "erased")]
+    assert ends == [("counted", "erased"), ("hourly", "erased"), ("spilling", "erased")]
 
 
 @pytest.mark.parametrize("stored", [False, True], ids=["before it is stored", "before it is in the base"])
