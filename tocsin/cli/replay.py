@@ -33,6 +33,7 @@ from tocsin.cli.times import Since, Until
 from tocsin.errors import SettingsError, SourceError
 
 _STOPPED = 130
+_RATE = 1_000.0
 _FOLDER = Path(".tocsin/replays")
 Names = list[str] | None
 
@@ -65,7 +66,9 @@ def replay(
         str, typer.Option(help="again: what was sent is not sent twice; force: it is sent once more")
     ] = "again",
     limit: Annotated[int, typer.Option(min=0, help="at most so many records")] = 0,
-    rate: Annotated[float, typer.Option(min=0, help="records a second; 0 for no bound")] = 1_000,
+    rate: Annotated[
+        float | None, typer.Option(min=0, help="records a second, 1,000 unless given; 0 for no bound")
+    ] = None,
     outcomes: Annotated[
         bool, typer.Option(help="read outcomes, to leave out what was sent or is on its way")
     ] = True,
@@ -84,7 +87,7 @@ def replay(
         Settings(), StateFolder(state), "" if state == _FOLDER else f" --state {state}", json=json
     )
     if resume:
-        session.resume(resume)
+        session.resume(resume, rate)
         return
     if what == "list":
         session.list_all()
@@ -113,7 +116,7 @@ def replay(
     )
     given = read_from(places or (), kind)
     _check(asked, given, everything=everything)
-    session.start(asked, given, rate, samples, apply=apply or yes, ask=not yes)
+    session.start(asked, given, _RATE if rate is None else rate, samples, apply=apply or yes, ask=not yes)
 
 
 def _check(asked: Selection, given: list[Span], *, everything: bool) -> None:
@@ -167,8 +170,8 @@ class Session:
             self._folder.save(state)
             self._run(reader, beside, state, index, found)
 
-    def resume(self, replay_id: str) -> None:
-        """Go on with a replay."""
+    def resume(self, replay_id: str, rate: float | None) -> None:
+        """Go on with a replay, at its own pace unless another one is given."""
         state, settings = self._folder.load(replay_id), self._settings
         if (state.prefix, state.partitions) != (settings.topic_prefix, settings.partitions):
             text = (
@@ -178,6 +181,7 @@ class Session:
             raise SettingsError(msg)
         if state.status == "done":
             fail(f"replay {replay_id} is done: {state.written:,} records were written", code=2)
+        state.rate = state.rate if rate is None else rate
         with self._reader() as reader, self._reader() as beside:
             self._run(reader, beside, state, self._index(reader, state), Plan(chosen=state.total))
 
