@@ -9,8 +9,11 @@ import msgspec
 import pytest
 import yaml
 
+from tests.operators import fan_out_fleet
 from tests.operators.fleet import MANY, START_MS, Fleet
+from tocsin.formats.subscriptions import subscription_key
 from tocsin.model import topics
+from tocsin.model.raw import OutRecord
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 USERS = [f"user-{number}" for number in range(6)]
@@ -110,6 +113,40 @@ def test_a_topic_s_event_is_raised_once(make: Make) -> None:
     (record,) = fleet.topics.read(topics.BULK)
     event = msgspec.json.decode(record.value or b"")
     assert (event["tocsintopic"], event["id"]) == ("flights/UA1545", "daily/2026-05-29T07:00Z")
+
+
+@pytest.mark.parametrize(
+    "deaths", [{}, {1: "closed", 2: "stored", 4: "open"}], ids=["unbroken", "with deaths"]
+)
+def test_subscribers_get_each_occurrence_once_through_the_fan_out(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaths: dict[int, str]
+) -> None:
+    """From the schedule over the fan-out to the messages, with the real steps on both sides."""
+    fleet = make(for_={"topic": "flights/UA1545"})
+    monkeypatch.setattr(fan_out_fleet, "GATE", fleet.gate)
+    fan_out = fan_out_fleet.Fleet(tmp_path / "fan-out")
+    for user in USERS[:3]:
+        key = subscription_key("default", "flights/UA1545", user)
+        fan_out.log.write(topics.SUBSCRIPTIONS, key, {})
+    for hours in (11, 35):
+        until(fleet, hours * HOUR)
+    occurrences = ["daily/2026-05-29T07:00Z", "daily/2026-05-30T07:00Z"]
+    assert raised(fleet) == occurrences
+    for one in fleet.topics.read(topics.BULK):
+        fan_out.log.publish([OutRecord(topics.BULK, one.partition, one.key, one.value, one.headers)])
+    fan_out.settle(deaths, most=1)
+    for (stream, _), records in fan_out.log.records.items():
+        for record in records if stream == topics.BULK else ():
+            if b"tocsinfanout" in (record.value or b""):
+                fleet.topics.append(record)
+    fan_out.close()
+    fleet.settle()
+    for name in occurrences:
+        assert fleet.reached(name) == USERS[:3]
+    mails = [msgspec.json.decode(one.value or b"") for one in fleet.topics.read("messages.email.bulk")]
+    assert sorted((one["event_id"], one["user"]) for one in mails) == [
+        (name, user) for name in occurrences for user in USERS[:3]
+    ]
 
 
 @pytest.mark.parametrize(
