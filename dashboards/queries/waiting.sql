@@ -17,11 +17,11 @@ WITH
     -- A hold before routing is over when the notification has messages, or its channels are decided one by one.
     decided AS
     (
-        SELECT cityHash64(notification_id) AS id, arrayJoin(if(message_id != '', ['*', toString(channel)], ['*'])) AS channel
+        SELECT cityHash64(notification_id) AS id, arrayJoin(if(message_id != '', ['*', toString(channel)], ['*'])) AS place
         FROM latest
         WHERE notEmpty(holds) AND channel != '*' AND cityHash64(notification_id) IN (SELECT arrayJoin(holds))
         UNION ALL
-        SELECT cityHash64(origin) AS id, '*' AS channel
+        SELECT cityHash64(origin) AS id, '*' AS place
         FROM outcomes
         WHERE notEmpty(events) AND notification_id != '' AND cityHash64(origin) IN (SELECT arrayJoin(events))
             AND (tenant, hour) IN (SELECT tenant, hour FROM outcome_hours WHERE id IN (SELECT arrayJoin(events)))
@@ -32,6 +32,6 @@ FROM
     SELECT x.1 AS id, x.2 AS is_message, x.4 AS channel, x.5 AS status, x.6 AS reason, x.7 AS since_ms
     FROM (SELECT arrayJoin(open) AS x)
 )
-WHERE is_message = 1 OR (id, channel) NOT IN (SELECT id, channel FROM decided)
+WHERE is_message = 1 OR (id, channel) NOT IN (SELECT id, place FROM decided)
 GROUP BY status, reason, channel
 ORDER BY waiting DESC, status, reason, channel

@@ -1,5 +1,7 @@
 """The Grafana dashboards are the named queries, and each panel's query answers as the query itself does."""
 
+import copy
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +9,9 @@ from typing import Any
 
 import pytest
 from clickhouse_connect.driver.client import Client
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.grafana_board import FOLDER, HIDDEN, STEP, board_json, boards, grafana_sql
 from dashboards.queries import bind, queries
@@ -14,6 +19,8 @@ from dashboards.query_file import DETAIL, FILTERS
 
 ROOT = Path(__file__).parent.parent.parent
 BOARDS = boards()
+Node = dict[str, Any]
+register_default_plugins()
 EVERY = pytest.mark.parametrize("name", BOARDS)
 
 
@@ -36,6 +43,41 @@ def test_a_dashboard_offers_the_variables_that_its_panels_use(name: str) -> None
         sql = panel["targets"][0]["rawSql"]
         assert not re.search(r"\{\w+:(?!sqlstring)\w+\}", sql), panel["title"]
         assert set(re.findall(r"\$\{(\w+)", sql)) <= offered | {"__from", "__to"}
+
+
+def changed(ours: Node, theirs: Node, place: str = "") -> list[str]:
+    """Name what Grafana's model does not know, or holds for something else."""
+    found = []
+    for name, value in ours.items():
+        pairs = (
+            zip(value, theirs.get(name, ()), strict=True)
+            if isinstance(value, list)
+            else [(value, theirs.get(name))]
+        )
+        for mine, other in pairs:
+            if isinstance(mine, dict) and isinstance(other, dict):
+                found += changed(mine, other, f"{place}.{name}")
+            elif mine != other:
+                found.append(f"{place}.{name}")
+    return found
+
+
+def read_back(board: Node) -> Node:
+    """Read a dashboard by the classes that Grafana generates from its own schemas, and write it again."""
+    read: Node = json.loads(json.dumps(Dashboard.from_json(board), cls=JSONEncoder))
+    return read
+
+
+@EVERY
+def test_grafana_s_own_model_knows_every_field(name: str) -> None:
+    assert changed(BOARDS[name], read_back(BOARDS[name])) == []
+
+
+@pytest.mark.parametrize("place", ["options", "gridPos", "fieldConfig"])
+def test_the_model_finds_a_field_that_is_none(place: str) -> None:
+    board = copy.deepcopy(BOARDS["overview"])
+    board["panels"][0][place]["titel"] = "x"
+    assert changed(board, read_back(board)) == [f".panels.{place}.titel"]
 
 
 @EVERY
