@@ -12,6 +12,7 @@ from flows.simulation.machine import Bounds
 from flows.simulation.simulation import Place, Request
 from sources.history import Bounds as Offsets
 from sources.history import manifest_of, record
+from tests.decision.gate_world import SMALL
 from tests.golden import wire
 from tests.golden.driver import CATALOGS, Machine
 from tocsin.decision.policy import GatePolicy
@@ -94,7 +95,7 @@ def run(name: str) -> tuple[wire.Settings, list[wire.Line]]:
     """Read the inputs of a recorded run; its catalog never changes here."""
     settings, lines = wire.read_inputs(wire.RUNS / name / "inputs.jsonl.xz")
     kept: list[wire.Line] = [line for line in lines if not isinstance(line, wire.Reload)]
-    return settings, list(_stamped(kept[: len(kept) * 6 // 10])) if settings.stream_clock else kept
+    return settings, list(_stamped(kept[: len(kept) * 3 // 10])) if settings.stream_clock else kept
 
 
 def _stamped(lines: Iterable[wire.Line]) -> Iterator[wire.Line]:
@@ -137,3 +138,13 @@ def request(folder: Path, settings: wire.Settings, catalog: Path | None = None, 
     present = CATALOGS / settings.catalog
     fields: dict[str, Any] = {"since_ms": 0, "until_ms": EVERYTHING} | more
     return Request(Place(folder), bounds(settings), catalog or present, present, **fields)
+
+
+def changed(folder: Path, before: str, after: str) -> Path:
+    """Copy the small catalog with another text in its files."""
+    for file in SMALL.rglob("*"):
+        if file.is_file():
+            copy = folder / file.relative_to(SMALL)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text(file.read_text().replace(before, after))
+    return folder

@@ -39,7 +39,7 @@ def _report(folder: Path, name: str, *, is_replayed: bool = False) -> Report:
 def test_days_of_the_demo_differ_in_nothing(folder: Folder) -> None:
     report = _report(folder("demo"), "demo")
     assert report.result.differing == 0, report.result.examples
-    assert report.result.equal > 4_000
+    assert report.result.equal > 2_000
     assert report.users_before == report.users_after
     assert not any(change.more for change in report.changes)
 
@@ -61,20 +61,20 @@ def test_history_that_is_replayed_differs_in_nothing(folder: Folder) -> None:
 def test_nearly_all_inputs_are_placed_by_their_outcomes(folder: Folder) -> None:
     result = _report(folder("demo"), "demo").result
     profiles = sum(end - first for first, end in FolderHistory(folder("demo")).bounds["profiles"].values())
-    assert result.timed <= profiles + 400
-    assert result.ordered > 0.9 * result.inputs
+    assert result.timed <= profiles + 200
+    assert result.ordered > 0.8 * result.inputs
 
 
 def test_a_range_counts_and_the_time_before_it_warms_up(folder: Folder) -> None:
     """Two processes, each with some of the partitions, find what one finds."""
     whole = _report(folder("demo"), "demo").result.equal
-    middle_ms = 1_360_500_000_000
+    middle_ms = 1_360_330_000_000
     settings = run("demo")[0]
     late = simulate(request(folder("demo"), settings, since_ms=middle_ms)).result
     early = simulate(request(folder("demo"), settings, until_ms=middle_ms), workers=2).result
     assert late.differing == early.differing == 0
     assert late.equal + early.equal == whole
-    assert min(late.equal, early.equal) > 1_000
+    assert min(late.equal, early.equal) > 500
 
 
 def test_another_catalog_gives_the_differences_it_means(folder: Folder, tmp_path: Path) -> None:

@@ -10,11 +10,10 @@ from flows.simulation.page import page
 from flows.simulation.report import Report
 from flows.simulation.simulation import simulate
 from sources.history import MANIFEST, FolderHistory
-from sources.partitioner import partition_of
 from tests.decision.gate_world import DAY, HOUR, MINUTE, NOON, SMALL
 from tests.golden import wire
 from tests.golden.driver import Machine
-from tests.simulation.recorded import MemoryHistory, history, request
+from tests.simulation.recorded import MemoryHistory, changed, history, request
 from tocsin.errors import SourceError
 from tocsin.formats.codec import encode
 from tocsin.model import topics
@@ -28,10 +27,11 @@ PROFILE = {"email": "ann@mail.example", "phone": "+12125550100", "timezone": "UT
 
 
 class Script:
-    """Records of one user, in order."""
+    """Records of one user, in order, from his profile on."""
 
     def __init__(self) -> None:
         self.lines: list[wire.Line] = []
+        self.write(topics.PROFILES, 0, PROFILE)
 
     def write(self, topic: str, at: int, document: object) -> None:
         """Write a record at a time after noon; an epoch follows, so that its decisions are durable."""
@@ -51,10 +51,7 @@ class Script:
 
 @pytest.fixture
 def script() -> Script:
-    assert partition_of(b"quiet/ann", 1) == 0
-    found = Script()
-    found.write(topics.PROFILES, 0, PROFILE)
-    return found
+    return Script()
 
 
 def admitted(folder: Path, script: Script, channel: str) -> Message:
@@ -70,16 +67,6 @@ def recorded(folder: Path, script: Script) -> Path:
     return history(folder / "shard", SETTINGS, script.lines).write(folder / "history", "wall", 1)
 
 
-def changed(folder: Path, before: str, after: str) -> Path:
-    """Copy the catalog with another text in its notifications."""
-    for file in SMALL.rglob("*"):
-        if file.is_file():
-            copy = folder / file.relative_to(SMALL)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_text(file.read_text().replace(before, after))
-    return folder
-
-
 @pytest.fixture
 def returned(script: Script, tmp_path: Path) -> Path:
     """Record a history in which a mail fails once, comes back, is delivered and opened."""
@@ -90,9 +77,14 @@ def returned(script: Script, tmp_path: Path) -> Path:
         topics.RETRIES, 2 * MINUTE, encode(Retry(message=again, reason="transient", due_ms=NOON + HOUR))
     )
     script.event("nothing", 2 * HOUR)
-    about = {"tenant": "quiet", "user": "ann", "message_id": mail.message_id, "channel": "email"}
     receipt = ReceiptEvent(
-        kind="delivered", notification_id=mail.notification_id, at_ms=NOON + 3 * HOUR, **about
+        tenant="quiet",
+        user="ann",
+        kind="delivered",
+        message_id=mail.message_id,
+        notification_id=mail.notification_id,
+        channel="email",
+        at_ms=NOON + 3 * HOUR,
     )
     script.write(topics.RECEIPTS, 3 * HOUR, encode(receipt))
     script.event("flight.landed", 4 * HOUR)

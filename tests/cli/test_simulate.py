@@ -1,0 +1,123 @@
+"""`tocsin simulate` on a recorded folder. Sockets are refused to these tests: it needs no server."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import typer
+
+from tests.decision.gate_world import HOUR, NOON, SMALL
+from tests.simulation.recorded import changed
+from tests.simulation.test_small_histories import LANDED, Script, recorded
+from tocsin.cli.main import build
+from tocsin.cli.simulate import _stoppable
+
+SINCE = ("--since", "2023-11-01")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Record a day of one user, who gets something at 1 and at 5 o'clock."""
+    script = Script()
+    for hour in (1, 5):
+        script.event("flight.landed", hour * HOUR)
+    script.event("nothing", 20 * HOUR)
+    return recorded(tmp_path_factory.mktemp("cli"), script)
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOCSIN_CATALOG", str(SMALL))
+    monkeypatch.setenv("TOCSIN_KEY_GROUPS", "2")
+
+
+def run(*words: str) -> int:
+    command = ("simulate", *words)
+    try:
+        code = build(command)(command, standalone_mode=False)
+    except typer.Exit as end:
+        return end.exit_code
+    return int(code or 0)
+
+
+def new_catalog(folder: Path) -> Path:
+    return changed(folder / "new", LANDED, LANDED.replace("inapp, email", "inapp, sms"))
+
+
+def test_the_same_catalog_differs_in_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--catalog", str(SMALL), "--from", str(folder), *SINCE) == 0
+    out = capsys.readouterr().out
+    assert "✓ 5 decisions compared with what happened: no difference" in out
+    assert "Reading began" in out
+
+
+def test_another_catalog_is_told_in_a_table_examples_and_a_page(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    html = tmp_path / "report.html"
+    options = ("--catalog", str(new_catalog(tmp_path)), "--from", str(folder), *SINCE, "--html", str(html))
+    assert run(*options) == 0
+    out = capsys.readouterr().out
+    assert "decisions compared with what happened: 4 differ" in out
+    rows = [line.replace("│", " ").split() for line in out.splitlines()]
+    assert ["landed", "sms", "admitted", "0", "2", "+2"] in rows
+    assert ["landed", "email", "admitted", "2", "0", "-2"] in rows
+    assert "landed email for ann" in out
+    assert html.read_text().startswith("<!doctype html>")
+
+
+def test_the_report_is_one_json_object(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--catalog", str(new_catalog(tmp_path)), "--from", str(folder), "--json", "--tenant", "quiet")
+    assert run(*options, "--baseline", "replayed") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["baseline"] == "replayed"
+    assert report["result"]["differing"] == 4
+
+
+def test_a_range_without_decisions_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--catalog", str(SMALL), "--from", str(folder), "--since", "2024-01-01") == 1
+    assert "no decision in this range" in capsys.readouterr().err
+
+
+def test_a_catalog_with_mistakes_is_refused_with_their_places(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = changed(tmp_path / "bad", LANDED, LANDED.replace("inapp", "pigeon"))
+    assert run("--catalog", str(bad), "--from", str(folder)) == 78
+    said = capsys.readouterr().err
+    assert "notifications/all.yaml:" in said
+    assert f"tocsin check --catalog {bad}" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "cure"),
+    [
+        ((), "--catalog: name the folder"),
+        (("--catalog", str(SMALL), "--since", "yesterday"), "--since 'yesterday': write a time like"),
+        (("--catalog", str(SMALL), "--since", "2024-01-02", "--until", "2024-01-01"), "the range is empty"),
+        (("--catalog", str(SMALL), "--warm-up", "long"), "--warm-up 'long': write"),
+        (("--catalog", str(SMALL), "--baseline", "guess"), "actual"),
+        (("--record", str(SMALL)), "not empty"),
+    ],
+)
+def test_wrong_options_are_refused_with_a_cure(
+    words: tuple[str, ...], cure: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--from", str(folder), *words) == 2
+    assert cure in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_ctrl_c_ends_it_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as end, _stoppable():
+        raise KeyboardInterrupt
+    assert end.value.exit_code == 130
+    assert "stopped: nothing was written" in capsys.readouterr().err
+
+
+def test_only_decisions_before_the_end_count(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    end = datetime.fromtimestamp((NOON + 2 * HOUR) / 1000, UTC).isoformat()
+    assert run("--catalog", str(SMALL), "--from", str(folder), "--until", end) == 0
+    assert "2 decisions compared" in capsys.readouterr().out
