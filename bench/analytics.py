@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def _queries(client: Client) -> dict[str, dict[str, float]]:
     some = str(client.command("SELECT notification_id FROM outcomes WHERE status = 'clicked' LIMIT 1"))
     chosen = {"from_ms": _FIRST_MS, "to_ms": last_ms}
     return {
-        query.name: _timed(lambda query=query: queries.run(client, query.name, _filters(query, chosen, some)))  # type: ignore[misc]
+        query.name: _timed(partial(queries.run, client, query.name, _filters(query, chosen, some)))
         for query in queries.queries()
     }
 

@@ -20,15 +20,3 @@ def refresh(client: Client) -> None:
         client.command(f"SYSTEM WAIT VIEW {table}_writer")  # one under way began before these rows
         client.command(f"SYSTEM REFRESH VIEW {table}_writer")
         client.command(f"SYSTEM WAIT VIEW {table}_writer")
-
-
-def touch(client: Client, since_s: int) -> None:
-    """Have every minute refreshed of which rows were stored in the last `since_s` seconds.
-
-    An insert that took longer than the refresh allows for needs it: its rows appeared after their time.
-    """
-    client.command(
-        "INSERT INTO outcomes_touched SELECT toStartOfMinute(at) AS minute, now('UTC') AS stored_at"
-        " FROM outcomes WHERE stored_at >= now('UTC') - {since_s:UInt32} GROUP BY minute",
-        parameters={"since_s": since_s},
-    )

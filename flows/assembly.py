@@ -20,6 +20,7 @@ from operators.fan_out import FanOutParts, Pace
 from operators.gate import GateParts
 from operators.pace import TimerPace, broadcast_pace
 from sinks.clickhouse import WRITERS, OutcomeWriter
+from sinks.clickhouse_late import LateRows
 from sinks.clickhouse_store import ClickHouseLines
 from sinks.fan_out import FanOutPublisher
 from sinks.kafka import KafkaPublisher, PublisherPolicy
@@ -46,6 +47,7 @@ from tocsin.store.shard import Shard
 
 _HOUSEKEEPING_S = 1.0
 _TOPIC_WATCH_S = 5.0
+_SWEEP_S = 60.0
 _CLOSE_S = 5.0
 # A batch of events is waiting: the fan-out leaves them the time.
 _BEHIND = 500
@@ -162,7 +164,7 @@ class Assembly:
 
     def _allowance(self, topic: str) -> int:
         """Return how many records of a topic its step can take now."""
-        if topic == topics.OUTCOMES and self.writer is not None:
+        if topic in topics.TRACKED and self.writer is not None:
             return self.writer.room()
         channel = self.channels.get(topic.split(".")[1]) if topic.startswith("messages.") else None
         return channel.allowance(topic) if channel else unlimited(topic)
@@ -222,6 +224,10 @@ class Assembly:
         self._stack.callback(server.close)
         self._stack.enter_context(every(_HOUSEKEEPING_S, self._keep_house))
         self._stack.enter_context(every(_TOPIC_WATCH_S, self._watch.look))
+        if plan.has_tracker and plan.number == 0:
+            self._stack.enter_context(
+                every(_SWEEP_S, LateRows(lambda: store.connect(settings.clickhouse)).sweep)
+            )
 
     def _keep_house(self) -> None:
         self.content.poll(self.runtime.now_ms())

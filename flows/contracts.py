@@ -21,6 +21,7 @@ from tocsin.app.metric_defs import metrics_table
 from tocsin.catalog.scalars import Priority
 from tocsin.decision.receipts import KINDS
 from tocsin.formats.cloudevents import Envelope
+from tocsin.model.audit import Action, AuditRecord
 from tocsin.model.message import Message, Retry
 from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.profile import Profile
@@ -40,6 +41,7 @@ _RECORDS: Mapping[str, type] = {
     "retry": Retry,
     "message": Message,
     "outcome": Outcome,
+    "audit": AuditRecord,
 }
 # Fields that are text to the codec and take one of these values.
 _VALUES: Mapping[tuple[str, str], tuple[str, ...]] = {
@@ -48,6 +50,7 @@ _VALUES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("Message", "channel"): tuple(CHANNELS),
     ("Message", "priority"): get_args(Priority),
     ("Outcome", "status"): tuple(Status),
+    ("AuditRecord", "action"): tuple(Action),
 }
 _EVENT_TEXT = (
     "A CloudEvents 1.0 event in structured JSON mode. `id` and `source` identify it; `type` is what the"

@@ -41,7 +41,7 @@ class ShardPlan(NamedTuple):
 
     @property
     def has_tracker(self) -> bool:
-        """Whether the flow writes outcomes to ClickHouse."""
+        """Whether the flow writes outcomes, dead letters and audit records to ClickHouse."""
         return self.flow in TRACK_FLOWS
 
     @property
@@ -54,13 +54,13 @@ class ShardPlan(NamedTuple):
     def acked(self) -> frozenset[str]:
         """Topics whose records are finished later than they are read."""
         messages = [topics.messages(name, bulk=bulk) for name in self.own_channels for bulk in (False, True)]
-        return frozenset(messages + ([topics.OUTCOMES] if self.has_tracker else []))
+        return frozenset([*messages, *(topics.TRACKED if self.has_tracker else ())])
 
     @property
     def topics(self) -> tuple[str, ...]:
         """Topics that the process reads."""
         gate = topics.GATE_INPUTS if self.has_gate else ()
-        return (*gate, *[name for name in topics.KEYED if name in self.acked])
+        return (*gate, *[name for name in topics.ALL if name in self.acked])
 
     def partitions(self, of: int) -> tuple[int, ...]:
         """Partitions that the shard owns, of that many."""

@@ -44,7 +44,12 @@ PAYLOADS: Mapping[str, TopicRecord] = {
     topics.OUTCOMES: TopicRecord(
         "outcome", "tenant/user; of an undecodable record its own", f"{_GATE}, {_DELIVER}", _TRACK
     ),
-    topics.DEAD: TopicRecord("", "as it was read", f"{_GATE}, {_DELIVER}, {_TRACK}", "people, who replay"),
+    topics.DEAD: TopicRecord(
+        "", "as it was read", f"{_GATE}, {_DELIVER}, {_TRACK}", f"{_TRACK}; people, who replay"
+    ),
+    topics.AUDIT: TopicRecord(
+        "audit", "tenant/user; of what is about no user, any", f"{_GATE}, commands", _TRACK
+    ),
 }
 DEAD_HEADERS: Mapping[str, str] = {
     "tocsin-topic": "topic the record was read from, without the prefix",

@@ -197,7 +197,8 @@ class Decoder:
         self.forwarded: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
         # Steps that keep no state by user take all their records of a batch in one bundle.
-        self._steps = {name: name.split(".")[1] for name in topics.MESSAGES} | {topics.OUTCOMES: "track"}
+        self._steps = {name: name.split(".")[1] for name in topics.MESSAGES}
+        self._steps |= dict.fromkeys(topics.TRACKED, "track")
 
     def __call__(self, records: list[RawRecord]) -> list[Routed]:
         """Decode and group a batch."""

@@ -338,6 +338,8 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
             out.append(replace(letter, partition=partition))
         if decision.profile_version is not None:
             out.append(VersionNote(user_key, decision.profile_version))
+        if decision.audit is not None:
+            out.append(OutRecord(topics.AUDIT, partition, key, encode(decision.audit)))
 
 
 _TOPICS: dict[tuple[str, bool], str] = {

@@ -1,4 +1,6 @@
-"""Outcomes into ClickHouse: batches of the topic's own JSON lines, inserted by background threads.
+"""Outcomes, dead letters and audit records into ClickHouse, inserted in batches by background threads.
+
+Outcomes are the topic's own JSON lines; `sinks.clickhouse_lines` makes lines of the others.
 
 Guarantee: a record is reported done only after the server took its batch; a batch is tried again, with
 backoff, for as long as it takes. Copies are harmless (the table replaces by `outcome_id`). While ClickHouse
@@ -16,7 +18,9 @@ from typing import Protocol
 import msgspec
 
 from operators.track import Finished
+from sinks.clickhouse_lines import TABLES, Erased, lines_of
 from tocsin.errors import SinkError
+from tocsin.model import topics
 from tocsin.model.outcome import Outcome
 from tocsin.model.raw import RawRecord
 
@@ -27,9 +31,8 @@ INSERT_SETTINGS = {
     "input_format_defaults_for_omitted_fields": 1,
     "input_format_json_read_objects_as_strings": 1,
 }
-_SCHEMA = (
-    "ClickHouse refuses outcomes that are well-formed: bring its schema up to date (`tocsin db migrate`)"
-)
+_SCHEMA = "ClickHouse refuses rows that are well-formed: bring its schema up to date (`tocsin db migrate`)"
+OUTCOMES = "outcomes"
 WRITERS = 2
 """Threads a process stores by."""
 _MAX_ROWS = 25_000
@@ -42,8 +45,12 @@ _BACKOFF_MAX_S = 5.0
 class LineStore(Protocol):
     """Where lines go: `SinkError` when the store is away, `ValueError` when it refuses a line."""
 
-    def insert(self, lines: bytes) -> None:
+    def insert(self, lines: bytes, table: str = OUTCOMES) -> None:
         """Insert JSON lines, all or none."""
+        ...
+
+    def erase(self, users: Sequence[Erased]) -> None:
+        """Make the rows of users anonymous, those that come late included."""
         ...
 
 
@@ -110,9 +117,8 @@ class OutcomeWriter:
 
     def _run(self, store: LineStore) -> None:
         while not self._stop.is_set():
-            batch = self._collect()
-            if batch:
-                self._store(store, batch)
+            for part in _by_topic(self._collect()):
+                self._store(store, part)
 
     def _collect(self) -> list[RawRecord]:
         """Gather a batch, one thread at a time: two would halve each other's batches."""
@@ -160,20 +166,53 @@ class OutcomeWriter:
             _log.warning("ClickHouse takes outcomes again; %d wait", self._waiting)
 
     def _insert(self, store: LineStore, batch: list[RawRecord]) -> None:
-        """Insert a batch; where the store refuses it, look at each line and set the bad ones aside."""
+        """Insert records of one topic, and report them."""
+        if batch[0].topic == topics.OUTCOMES:
+            self._insert_outcomes(store, batch)
+        else:
+            self._insert_others(store, batch)
+
+    def _insert_outcomes(self, store: LineStore, batch: list[RawRecord]) -> None:
+        """Insert outcomes; where the store refuses them, look at each line and set the bad ones aside."""
         try:
             store.insert(_joined(batch))
-        except ValueError:
+        except ValueError as refused:
             good, bad = _sort(batch)
             if not bad:
-                raise SinkError(_SCHEMA) from None
+                msg = f"{_SCHEMA}: {refused}"
+                raise SinkError(msg) from None
             if good:
                 store.insert(_joined(good))
             self._finished.extend(bad)
             batch = good
+        self._done(batch)
+
+    def _insert_others(self, store: LineStore, batch: list[RawRecord]) -> None:
+        """Insert dead letters or audit records, and erase the users that these name."""
+        made = lines_of(batch)
+        try:
+            if made.lines:
+                store.insert(b"\n".join(made.lines), TABLES[batch[0].topic])
+        except ValueError as refused:
+            msg = f"{_SCHEMA}: {refused}"
+            raise SinkError(msg) from None
+        if made.erased:
+            store.erase(made.erased)
+        self._finished.extend([Finished(record, error) for record, error in made.refused])
+        self._done(made.taken)
+
+    def _done(self, records: Sequence[RawRecord]) -> None:
         with self._counting:
-            self.rows += len(batch)
-        self._finished.extend([Finished(record) for record in batch])
+            self.rows += len(records)
+        self._finished.extend([Finished(record) for record in records])
+
+
+def _by_topic(batch: list[RawRecord]) -> list[list[RawRecord]]:
+    """Part a batch by topic: each part is tried again alone, so that none is reported twice."""
+    parts: dict[str, list[RawRecord]] = {}
+    for record in batch:
+        parts.setdefault(record.topic, []).append(record)
+    return list(parts.values())
 
 
 def _joined(batch: Sequence[RawRecord]) -> bytes:

@@ -1,12 +1,16 @@
 """`LineStore` over clickhouse-connect: one client a writer, made anew after a failure."""
 
-from collections.abc import Callable, Iterator
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
-from sinks.clickhouse import INSERT_SETTINGS
+from sinks.clickhouse import INSERT_SETTINGS, OUTCOMES
+from sinks.clickhouse_erasure import erase
+from sinks.clickhouse_lines import COLUMNS, Erased
 from tocsin.errors import SinkError
 
 # Codes by which ClickHouse refuses the content of an insert, as opposed to being unable to serve it.
@@ -15,6 +19,12 @@ _TOO_MANY_PARTS = "252"
 # The same code also means that merges are behind; then smaller inserts would do harm.
 _TOO_MANY_PARTITIONS = "too many partitions"
 _DAY_MS = 86_400_000
+_THERE = """SELECT table, groupArray(name) FROM system.columns
+WHERE database = currentDatabase() AND table IN {tables:Array(String)} GROUP BY table"""
+_CURE = "run `tocsin db migrate`, the rows wait in Kafka until then"
+_SLOW_S = 5.0
+"""Rollups expect rows to appear within 15 s of their time; those of a slower insert are touched again."""
+_NAMED_COLUMN = re.compile(r"(?:while reading the value of key|No such column|column) [`']?(\w+)")
 
 
 class ClickHouseLines:
@@ -29,27 +39,45 @@ class ClickHouseLines:
         SinkError: the server is away or cannot serve; nothing is known to be stored.
     """
 
-    def __init__(self, connect: Callable[[], Client], table: str = "outcomes") -> None:
+    def __init__(self, connect: Callable[[], Client]) -> None:
         self._connect = connect
-        self._table = table
         self._client: Client | None = None
 
-    def insert(self, lines: bytes) -> None:
+    def insert(self, lines: bytes, table: str = OUTCOMES) -> None:
         """Insert JSON lines, in one block up to a million rows."""
         try:
-            self._post(lines)
+            began_s = time.monotonic()
+            self._post(lines, table)
+            if table == OUTCOMES and time.monotonic() - began_s > _SLOW_S:
+                self._serve(lambda client: touch(client, round(time.monotonic() - began_s) + 1))
         except DatabaseError as error:
             portions = halves_by_day(lines) if _is_over_partitions(error) else []
             if not portions:
                 self._refused(error)
             for portion in portions:
-                self.insert(portion)
+                self.insert(portion, table)
 
-    def _post(self, lines: bytes) -> None:
+    def erase(self, users: Sequence[Erased]) -> None:
+        """Make the rows of users anonymous."""
         try:
-            client = self._client or self._connect()
-            self._client = client
-            client.raw_insert(self._table, insert_block=lines, settings=INSERT_SETTINGS, fmt="JSONEachRow")
+            self._serve(lambda client: erase(client, users))
+        except DatabaseError as error:
+            self._client = None
+            msg = f"ClickHouse cannot erase users (code {error.code or 'unknown'})"
+            raise SinkError(msg) from error
+
+    def _post(self, lines: bytes, table: str) -> None:
+        self._serve(
+            lambda client: client.raw_insert(
+                table, insert_block=lines, settings=INSERT_SETTINGS, fmt="JSONEachRow"
+            )
+        )
+
+    def _serve(self, ask: Callable[[Client], object]) -> None:
+        try:
+            if self._client is None:
+                self._client = self._opened()
+            ask(self._client)
         except DatabaseError:
             raise
         except (ClickHouseError, OSError) as error:
@@ -57,13 +85,43 @@ class ClickHouseLines:
             msg = "ClickHouse is away: it does not answer"
             raise SinkError(msg) from error
 
+    def _opened(self) -> Client:
+        """Connect, and refuse a schema without the columns that lines have: their values would be lost."""
+        client = self._connect()
+        rows = client.query(_THERE, parameters={"tables": list(COLUMNS)}).result_rows
+        there = {table: set(columns) for table, columns in rows}
+        lacking = [
+            f"{table}.{column}"
+            for table, wanted in COLUMNS.items()
+            for column in sorted(wanted - there.get(table, set()))
+        ]
+        if lacking:
+            msg = f"ClickHouse's schema is older than this release: it lacks {', '.join(lacking)}; {_CURE}"
+            raise SinkError(msg)
+        return client
+
     def _refused(self, error: DatabaseError) -> None:
         code = str(getattr(error, "code", "") or "")
         if code in _CONTENT_CODES:
-            raise ValueError(code) from error
+            raise ValueError(refusal(error)) from error
         self._client = None
         msg = f"ClickHouse cannot take outcomes (code {code or 'unknown'})"
         raise SinkError(msg) from error
+
+
+def refusal(error: DatabaseError) -> str:
+    """Say what the server refuses, with its code: the column, never a value of a row."""
+    named = _NAMED_COLUMN.search(str(error))
+    return f"code {error.code}{f', column {named[1]}' if named else ''}"
+
+
+def touch(client: Client, since_s: int) -> None:
+    """Have every minute refreshed in the rollups of which rows were stored in the last `since_s` seconds."""
+    client.command(
+        "INSERT INTO outcomes_touched SELECT toStartOfMinute(at) AS minute, now('UTC') AS stored_at"
+        " FROM outcomes WHERE stored_at >= now('UTC') - {since_s:UInt32} GROUP BY minute",
+        parameters={"since_s": since_s},
+    )
 
 
 def _is_over_partitions(error: DatabaseError) -> bool:

@@ -2,14 +2,17 @@
 
 import threading
 import time
+from collections.abc import Sequence
 
 import msgspec
 import pytest
 
 from operators.track import Finished
 from sinks.clickhouse import LineStore, OutcomeWriter
+from sinks.clickhouse_lines import Erased
 from tests.waiting import PATIENCE_S, until
 from tocsin.errors import SinkError
+from tocsin.model.audit import AuditRecord
 from tocsin.model.outcome import Outcome
 from tocsin.model.raw import RawRecord
 
@@ -26,8 +29,16 @@ class Memory:
         self.lines: list[bytes] = []
         self.away = threading.Event()
         self.inserts = 0
+        self.others: dict[str, list[bytes]] = {}
+        self.erased: list[Erased] = []
 
-    def insert(self, lines: bytes) -> None:
+    def erase(self, users: Sequence[Erased]) -> None:
+        self.erased += users
+
+    def insert(self, lines: bytes, table: str = "outcomes") -> None:
+        if table != "outcomes":
+            self.others.setdefault(table, []).extend(lines.split(b"\n"))
+            return
         if self.away.is_set():
             raise SinkError("away")
         rows = lines.split(b"\n")
@@ -135,7 +146,10 @@ def test_a_line_that_is_no_outcome_is_set_aside_with_its_reason_and_the_rest_is_
 class Refusing:
     """A store whose schema does not fit: it refuses whatever comes."""
 
-    def insert(self, lines: bytes) -> None:
+    def erase(self, users: Sequence[Erased]) -> None:
+        raise AssertionError
+
+    def insert(self, lines: bytes, table: str = "outcomes") -> None:
         raise ValueError("16")
 
 
@@ -153,7 +167,10 @@ class Broken:
     def __init__(self) -> None:
         self.mended = threading.Event()
 
-    def insert(self, lines: bytes) -> None:
+    def erase(self, users: Sequence[Erased]) -> None:
+        raise AssertionError
+
+    def insert(self, lines: bytes, table: str = "outcomes") -> None:
         if not self.mended.is_set():
             raise KeyError("ann@mail.example")
 
@@ -204,3 +221,35 @@ def test_a_store_that_is_away_is_logged_once_and_once_when_it_is_back(
         "away; outcomes wait in Kafka, sending goes on",
         "ClickHouse takes outcomes again; 1 wait",
     ]
+
+
+def audit(offset: int, user: str) -> RawRecord:
+    erased = AuditRecord(audit_id=str(offset), at_ms=offset, action="user_erased", tenant="t", user=user)
+    return RawRecord("audit", 0, offset, 0, b"t/u", msgspec.json.encode(erased), ())
+
+
+class Forgetful(Memory):
+    """A store that takes rows and cannot erase for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.erasing = threading.Event()
+
+    def erase(self, users: Sequence[Erased]) -> None:
+        if not self.erasing.is_set():
+            raise SinkError("away")
+        super().erase(users)
+
+
+def test_an_erasure_is_done_only_once_the_store_has_erased() -> None:
+    """A crash before reads the record again: the user is erased then."""
+    store = Forgetful()
+    writer = writer_over(store)
+    writer.submit([record(2), audit(1, "ann"), audit(3, "bob")])
+    until(lambda: writer.problem == "away")
+    assert [one.record.topic for one in writer.finished()] == ["outcomes"]
+    assert writer.room() == 0
+    store.erasing.set()
+    assert [one.record.offset for one in collect(writer, 2)] == [1, 3]
+    assert {one.user for one in store.erased} == {"ann", "bob"}
+    writer.close()

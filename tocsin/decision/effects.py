@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from tocsin.decision.user_state import UserRecord
 from tocsin.formats.profile_corrections import Correction, ProfileText
+from tocsin.model.audit import AuditRecord
 from tocsin.model.message import Message
 from tocsin.model.outcome import Outcome
 from tocsin.model.raw import RawRecord
@@ -73,6 +74,7 @@ class Decision(msgspec.Struct, gc=False):
             an erasure; None for no note.
         profile_text: the text of the profile to keep for corrections, or `NO_TEXT`; None for no change.
         correction: what to change in the profile for its owner; None for nothing.
+        audit: what to enter into the audit log; None for nothing.
     """
 
     record: UserRecord | None
@@ -87,6 +89,7 @@ class Decision(msgspec.Struct, gc=False):
     kept: list[Keep] = []
     profile_text: ProfileText | None = None
     correction: Correction | None = None
+    audit: AuditRecord | None = None
 
 
 def cancel_timer(decision: Decision, timer_id: str, due_ms: int) -> None:

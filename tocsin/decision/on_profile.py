@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tocsin.decision import corrections, opt_outs, profiles, receipts, waiting
+from tocsin.decision import corrections, opt_outs, profile_audit, profiles, receipts, waiting
 from tocsin.decision.cancelling import WaitingCancels
 from tocsin.decision.context import DecisionContext
 from tocsin.decision.decider import finish
@@ -79,6 +79,7 @@ def on_profile(
     found = record if record is not None else UserRecord()
     decision = Decision(found)
     before, noted = found.contact_points, (found.written_version, found.attributes)
+    choices = profile_audit.choices_of(found)
     snoozed_ms, hours = found.snoozed_until_ms, _hours(found)
     changed = profiles.adopt(found, user, profile)
     decision.touched = changed or noted != (found.written_version, found.attributes)
@@ -95,6 +96,7 @@ def on_profile(
     # Nothing was ever sent to somebody who is not known, so no message can be stale.
     if changed and known:
         decision.profile_version = found.version
+        decision.audit = profile_audit.changed(choices, found, tenant, user, now_ms)
     waited, found.waiting = found.waiting, ()
     if waited:
         decision.touched = True
@@ -146,6 +148,7 @@ def _erase(
     Only the time of the erasure stays for a while, against forwarded copies of the profile.
     """
     decision = Decision(UserRecord(profile_ms=read_ms) if read_ms else None, bool(read_ms))
+    decision.audit = profile_audit.erased(tenant, user, now_ms)
     if record is None or record.is_nobody():
         return decision
     decision.touched = True

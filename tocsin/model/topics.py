@@ -14,6 +14,7 @@ RETRIES = "retries"
 OUTCOMES = "outcomes"
 DEAD = "dead"
 SUBSCRIPTIONS = "subscriptions"
+AUDIT = "audit"
 
 
 def messages(channel: Channel | str, *, bulk: bool = False) -> str:
@@ -27,7 +28,9 @@ GATE_INPUTS = (PROFILES, RECEIPTS, RETRIES, EVENTS, BULK, SUBSCRIPTIONS)
 READ_FIRST = (PROFILES, SUBSCRIPTIONS)
 """Compacted topics: a first start reads them to their end before the first event."""
 KEYED = (*GATE_INPUTS, *MESSAGES, OUTCOMES)
-ALL = (*KEYED, DEAD)
+TRACKED = (OUTCOMES, DEAD, AUDIT)
+"""What the track flow stores in ClickHouse."""
+ALL = (*KEYED, DEAD, AUDIT)
 
 PURPOSE = {
     EVENTS: "domain events, CloudEvents 1.0",
@@ -38,6 +41,7 @@ PURPOSE = {
     SUBSCRIPTIONS: "which users a topic has; compacted; key tenant/topic/user; null unsubscribes",
     OUTCOMES: "the notification log",
     DEAD: "dead letters: original bytes, reason and origin in headers",
+    AUDIT: "who changed what: catalogs, preferences, erasures, commands",
 } | dict.fromkeys(MESSAGES, "admitted messages of one channel")
 
 
