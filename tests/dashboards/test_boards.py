@@ -89,8 +89,9 @@ def test_what_waits_is_what_nothing_has_decided_yet(week: Client) -> None:
 
 
 def test_stages_and_reasons(week: Client) -> None:
+    """Of ten messages without a `delivered`, five were opened or clicked: those arrived."""
     stages = {row["stage"]: row["messages"] for row in ask(week, "stages", notification="weekly_offer")}
-    assert (stages["admitted"], stages["sent"], stages["delivered"], stages["dead"]) == (200, 200, 190, 0)
+    assert (stages["admitted"], stages["sent"], stages["delivered"], stages["dead"]) == (200, 200, 195, 0)
     assert pairs(ask(week, "reasons"), "reason", "status", "outcomes") >= {
         ("limit", "suppressed", 40),
         ("category_off", "suppressed", 25),
