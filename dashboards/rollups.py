@@ -1,6 +1,6 @@
 """The rollups of the analytical store: `outcomes_minute`, `outcomes_hour`, `outcomes_day`, `engagement_hour`.
 
-ClickHouse refreshes them by itself, the last every 30 seconds, the others every ten, as far as rows were
+ClickHouse refreshes them by itself, the last every minute, the others every ten seconds, as far as rows were
 stored since. Who cannot wait (a test, a bulk load) asks for it here.
 """
 

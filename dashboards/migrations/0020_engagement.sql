@@ -70,7 +70,7 @@ LEFT JOIN
 GROUP BY tenant, hour, notification, category, channel, provider, catalog_version, variant, locale
 SETTINGS max_bytes_before_external_group_by = 1000000000, max_partitions_per_insert_block = 0, join_algorithm = 'grace_hash,hash';
 CREATE MATERIALIZED VIEW IF NOT EXISTS engagement_hour_writer
-REFRESH EVERY 30 SECOND APPEND TO engagement_hour AS
+REFRESH EVERY 1 MINUTE APPEND TO engagement_hour AS
 WITH
     (SELECT toInt64(toUnixTimestamp(max(refreshed_at))) - 120 FROM engagement_hour) AS since,
     (SELECT mapFromArrays(groupArray(concat(tenant, '/', status)), groupArray(days)) FROM retention FINAL) AS kept,
