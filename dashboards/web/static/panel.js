@@ -57,7 +57,7 @@ export class Panel {
     if (result.chart.kind === "stat") return this.stat(result);
     if (!this.table) this.build(result);
     this.chart?.show(result);
-    this.table.show(result);
+    if (!this.folded || this.folded.open) this.table.show(result);
     this.count(result);
   }
 
@@ -71,8 +71,9 @@ export class Panel {
     this.table = new Table(this.title);
     this.chart = result.chart.kind === "table" ? null : new ChartView(this.title);
     this.more = h("p", { cls: "more" });
-    const table = this.chart ? h("details", { cls: "as-table" }, h("summary", {}, "Show as a table"), this.table.element) : this.table.element;
-    this.body.replaceChildren(...[this.chart?.element, table, this.more].filter(Boolean));
+    this.folded = this.chart && h("details", { cls: "as-table", ontoggle: () => this.folded.open && this.table.show(this.result) },
+      h("summary", {}, "Show as a table"), this.table.element);
+    this.body.replaceChildren(...[this.chart?.element, this.folded ?? this.table.element, this.more].filter(Boolean));
   }
 
   count(result) {

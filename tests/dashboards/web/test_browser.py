@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 import pytest_asyncio
 
-from dashboards import migrate
+from dashboards import migrate, rollups, store
 from dashboards.queries import queries
 from dashboards.query_file import BOARDS
 from tests import browser
@@ -24,10 +24,8 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found on the path (or in TOCSIN_TEST_CHROMIUM)"),
     pytest.mark.asyncio(loop_scope="module"),
 ]
-DRAWN = (
-    "document.querySelector('.live.on') && !document.querySelector('.quiet')?.textContent.includes('Loading')"
-)
-STILL = "!document.querySelector('.live') || document.querySelector('.live.on')"
+DRAWN = "document.querySelector('.live.on, .live.off')"
+STILL = f"(!document.querySelector('.live') || {DRAWN})"
 FETCHED = "performance.getEntriesByType('resource').filter((one) => one.name.includes('/api/query/')).length"
 
 
@@ -51,6 +49,8 @@ async def site(clickhouse_module_db: str) -> AsyncIterator[str]:
     """Serve the pages over a day of outcomes."""
     migrate.migrate(clickhouse_module_db)
     fill(clickhouse_module_db)
+    with store.connect(clickhouse_module_db) as client:
+        rollups.refresh(client)
     async with served(clickhouse_module_db) as address:
         yield address
 
@@ -81,8 +81,8 @@ async def violations(page: browser.Page, *rules: str) -> list[str]:
 
 
 async def judge(page: browser.Page) -> None:
-    """Find nothing that keeps people out: with all folded parts open, in light and in dark."""
-    await page.js("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    """Find nothing that keeps people out: with a folded part open, in light and in dark."""
+    await page.js("document.querySelectorAll('details').forEach((each, at) => { each.open = at === 0; })")
     assert await violations(page) == []
     await page.look(dark=True)
     assert await violations(page, "color-contrast") == []
@@ -281,3 +281,14 @@ async def test_a_token_opens_the_pages_in_the_browser(
         await page.until(f"location.pathname + location.search === '/health?channel=sms' && {DRAWN}")
     page.errors[:] = [each for each in page.errors if "401" not in each]
     page.requested[:] = [each for each in page.requested if not each.startswith(address)]
+
+
+async def test_a_chart_has_its_figures_as_a_table(page: browser.Page, site: str) -> None:
+    await page.open(f"{site}/overview", DRAWN)
+    assert await page.js("document.querySelectorAll('canvas[role=img]').length") > 0
+    said = await page.js("document.querySelector('[data-panel=stages] canvas').getAttribute('aria-label')")
+    assert said.startswith("Stages: ")
+    assert "the highest is 3" in said
+    await page.js("document.querySelector('[data-panel=stages] summary').click()")
+    await page.until("document.querySelectorAll('[data-panel=stages] tbody tr').length > 3")
+    assert "admitted" in await page.text("[data-panel=stages] tbody")
