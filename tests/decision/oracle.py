@@ -2,7 +2,7 @@
 
 It reads the catalog's YAML itself and shares no code with the gate. Only what the histories of
 `tests/decision/test_oracle.py` contain is stated: receipts of later steps only, no returned messages, no
-failing expression.
+failing expression; where something is replaced or cancelled, no limits and no unknown users.
 """
 
 import re
@@ -164,7 +164,9 @@ class Oracle:
             _say(user, event, "", "suppressed", "duplicate", at_ms)
             return
         user.seen.append(event)
-        if not any(_asks_for(notice, event.kind) for notice in self.notices):
+        if event.kind == "tocsin.cancel":
+            _cancel(user, event, at_ms)
+        elif not any(_asks_for(notice, event.kind) for notice in self.notices):
             _say(user, event, "", "suppressed", "no_match", at_ms)
         elif user.person is None and not event.guest:
             user.waiting.append((at_ms + PROFILE_WAIT_MS, event))
@@ -194,6 +196,7 @@ class Oracle:
             held = left[0]
             critical = held.notice.get("priority") == "critical"
             ends_ms, _ = self._quiet_until(person, held.notice, critical, at_ms) or (at_ms, "")
+            ends_ms = max(ends_ms, self._opens(person, held.notice, held.channel, at_ms))
             due_ms = _behind(user, ends_ms, left)
             is_there = ends_ms <= held.due_ms < ends_ms + SAME_MOMENT_MS
             if not is_there and due_ms <= _expiry(held.event, held.notice):
@@ -225,7 +228,7 @@ class Oracle:
             _say(user, what, "", "dead", "unknown_user", due_ms)
             return
         user.held.remove(what)
-        if what.unless:
+        if what.channel != "*":
             self._step(user, what, due_ms)
             return
         words = len(user.words)
@@ -255,6 +258,8 @@ class Oracle:
             if taken:
                 _say(user, event, notice["name"], "suppressed", "duplicate_key", at_ms)
             else:
+                if "cancel_key" in notice:
+                    _reschedule(user, event, notice, at_ms)
                 self._decide(user, event, notice, at_ms)
 
     # The rules in their order
@@ -290,13 +295,14 @@ class Oracle:
         """Decide a later step that is due: on its channel, by the same rules, but for limits of the whole."""
         person = user.person or Person({"email": 1}, quiet=None)
         event, notice, channel = step.event, step.notice, step.channel
+        critical = notice.get("priority") == "critical"
         if at_ms > _expiry(event, notice):
             _say(user, event, notice["name"], "expired", "too_late", at_ms, channel)
         elif reason := "" if self._required(notice) else self._refusal(person, notice, at_ms):
             _say(user, event, notice["name"], "suppressed", reason, at_ms, channel)
-        elif not self._required(notice) and person.snoozed_until_ms > at_ms:
+        elif not critical and not self._required(notice) and person.snoozed_until_ms > at_ms:
             self._hold(user, event, notice, person.snoozed_until_ms, "snoozed", at_ms, step=step)
-        elif quiet := self._quiet_until(person, notice, critical=False, at_ms=at_ms):
+        elif quiet := self._quiet_until(person, notice, critical, at_ms):
             self._hold(user, event, notice, *quiet, at_ms, step=step)
         else:
             self._send(user, person, event, notice, [channel], at_ms)
@@ -403,7 +409,8 @@ class Oracle:
         step: Held | None = None,
     ) -> Held | None:
         channel, unless = (step.channel, step.unless) if step else ("*", "")
-        due_ms = lesser[0].due_ms if lesser else _behind(user, due_ms)
+        older = _older(user, event, notice, [channel] if step else None)
+        due_ms = lesser[0].due_ms if lesser else _behind(user, due_ms, older)
         last_ms = _expiry(event, notice)
         spare = due_ms > last_ms
         if spare and not (counter and first_ms <= last_ms):
@@ -412,6 +419,7 @@ class Oracle:
                 _untake(user, event, notice)
             return None
         due_ms = min(due_ms, last_ms)
+        _merge(user, older, at_ms)
         user.held.append(Held(event, notice, due_ms, counter, spare, reason, channel, unless))
         _say(user, event, notice["name"], "held", reason, at_ms, channel, due_ms)
         return user.held[-1]
@@ -489,17 +497,33 @@ class Oracle:
         at_ms: int,
     ) -> bool:
         """Admit on each channel that may be used; whether there is any."""
-        name, reached = notice["name"], False
+        name, reached, sent = notice["name"], False, list[str]()
         for channel in channels:
             reason = self._channel_refusal(user, person, notice, channel, at_ms)
+            opens_ms = self._opens(person, notice, channel, at_ms)
+            if not reason and person.reach.get(channel) and opens_ms:
+                part = Held(event, notice, 0, "", False, "", channel)
+                held = self._hold(user, event, notice, opens_ms, "send_window", at_ms, step=part)
+                reached |= held is not None
+                continue
             for _ in range(person.reach.get(channel, 0) if not reason else 0):
                 _say(user, event, name, "admitted", "", at_ms, channel)
             if reason or not person.reach.get(channel):
                 _say(user, event, name, "suppressed", reason or "no_channel", at_ms, channel)
             else:
                 reached = True
+                sent.append(channel)
                 _count(user, f"channel:{channel}", person.zone, at_ms)
+        if reached:
+            _merge(user, _older(user, event, notice, sent), at_ms)
         return reached
+
+    def _opens(self, person: Person, notice: dict[str, Any], channel: str, at_ms: int) -> int:
+        """Walk to the moment at which the hours of a channel begin; 0 if it may be used now."""
+        window = self.tenant.get("windows", {}).get(channel)
+        if not window or (notice.get("priority") == "critical" and window.get("critical") == "passes"):
+            return 0
+        return _end_of(minute_of(window["end"]), minute_of(window["start"]), person.zone, at_ms)
 
     def _channel_refusal(
         self, user: User, person: Person, notice: dict[str, Any], channel: str, at_ms: int
@@ -529,6 +553,42 @@ def _planned(notice: dict[str, Any], first: list[str]) -> tuple[list[str], list[
         return first[:1], [(at * every_ms, first[at], sequence["until"]) for at in range(1, len(first))]
     steps = notice.get("escalate", ())
     return first, [(duration(one["after"]), each, one["unless"]) for one in steps for each in one["channels"]]
+
+
+def _older(user: User, event: Happened, notice: dict[str, Any], channels: Sequence[str] | None) -> list[Held]:
+    """List what is held of others with the collapse key: on these channels or as a whole, or on any."""
+    return [
+        one
+        for one in user.held
+        if "collapse_key" in notice
+        and one.notice is notice
+        and one.event.key == event.key
+        and one.event.number != event.number
+        and (channels is None or one.channel in ("*", *channels))
+    ]
+
+
+def _merge(user: User, older: Sequence[Held], at_ms: int) -> None:
+    for one in older:
+        user.held.remove(one)
+        _say(user, one.event, one.notice["name"], "merged", "collapsed", at_ms, one.channel)
+
+
+def _reschedule(user: User, event: Happened, notice: dict[str, Any], at_ms: int) -> None:
+    """End what is held of the same notification with the cancel key, whatever becomes of the newer one."""
+    for one in list(user.held):
+        if one.notice is notice and one.event.key == event.key and one.event.number != event.number:
+            user.held.remove(one)
+            _say(user, one.event, notice["name"], "cancelled", "rescheduled", at_ms, one.channel)
+
+
+def _cancel(user: User, event: Happened, at_ms: int) -> None:
+    """End all that is held under the key of a cancel event, of whatever name; then comes its own outcome."""
+    ended = [one for one in user.held if "cancel_key" in one.notice and one.event.key == event.key]
+    for one in ended:
+        user.held.remove(one)
+        _say(user, one.event, one.notice["name"], "cancelled", "cancelled_by_event", at_ms, one.channel)
+    _say(user, event, "", "suppressed", "cancel_applied" if ended else "nothing_to_cancel", at_ms)
 
 
 def _untake(user: User, event: Happened, notice: dict[str, Any]) -> None:

@@ -139,7 +139,7 @@ _ACTS: Final = {name: getattr(Life, name) for name in set(DEEDS)}
 
 
 @pytest.mark.parametrize("tenant", [*CATALOGS, "later"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(deeds, min_size=15, max_size=40))
 def test_nothing_is_left_when_all_is_over(tenant: str, life: list[Deed]) -> None:
     known = Life("lab", LATER) if tenant == "later" else Life(tenant, CATALOGS[tenant])

@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from tests.decision.gate_world import DAY, HOUR, MINUTE, NOON, RULES, SMALL, World
 from tests.decision.oracle import LEVELS, Happened, Oracle, Person, Word
+from tocsin.catalog.loader import load
 from tocsin.model.event import Recipient
 from tocsin.model.outcome import Outcome
 from tocsin.model.profile import Device, Preferences, Profile, QuietHours
 
 USERS = ("ann", "bob")
+REPLACED = load(SMALL.parent / "replaced")
 KINDS = (
     "alarm", "urgent", "notice.a", "update", "offer", "queue", "pair", "shared.first", "shared.second",
     "shared.third", "shared.fourth", "rare", "rare", "shared.now", "daytime", "evening", "unheard.of",
@@ -115,19 +117,55 @@ changes_of_mind = st.fixed_dictionaries(
 
 
 def histories(
-    event: st.SearchStrategy[Any], profile: st.SearchStrategy[Any], pauses: tuple[int, ...], told: int = 2
+    event: st.SearchStrategy[Any],
+    profile: st.SearchStrategy[Any],
+    pauses: tuple[int, ...],
+    told: int = 2,
+    erased: int = 1,
 ) -> st.SearchStrategy[list[Deed]]:
     """Build histories: twelve events on three profiles, `told` receipts and an erasure."""
     how = {"event": event, "profile": profile, "receipt": receipts, "erase": st.just({})}
     pause, user = st.sampled_from(pauses), st.sampled_from(["ann", "ann", "bob"])
     deeds = {what: st.builds(Deed, pause, user, st.just(what), how[what]) for what in how}
-    what = st.sampled_from(["event"] * 12 + ["profile"] * 3 + ["receipt"] * told + ["erase"])
+    what = st.sampled_from(["event"] * 12 + ["profile"] * 3 + ["receipt"] * told + ["erase"] * erased)
     return st.lists(what.flatmap(deeds.__getitem__), min_size=20, max_size=50)
 
 
+replaced = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(["note", "note", "visit", "visit", "gate", "gate", "siren", "tocsin.cancel"]),
+        "id": maybe("a"),
+        "late_ms": st.sampled_from([0, 0, 0, MINUTE]),
+        "delay": st.sampled_from([0, 72]),
+        "key": st.sampled_from("kkl"),
+        "send_in_ms": maybe(HOUR, 9 * HOUR),
+        "lasts_ms": maybe(HOUR, 12 * HOUR),
+        "guest": st.just(False),
+    }
+)
+moves = st.fixed_dictionaries(
+    {
+        "email": st.booleans(),
+        "phone": st.sampled_from([True, True, False]),
+        "devices": st.integers(0, 2),
+        "enabled": st.sampled_from([True, True, True, False]),
+        "channels": switches,
+        "categories": st.just({}),
+        "notifications": st.dictionaries(st.sampled_from(["note", "visit"]), st.booleans(), max_size=2),
+        "snoozed_ms": maybe(HOUR),
+        "quiet": maybe((60, 90), (13 * 60, 15 * 60)),
+        "zone": st.sampled_from(["UTC", "UTC", "Asia/Tokyo", "America/Phoenix"]),
+    }
+)
+KNOWN: dict[str, Any] = dict.fromkeys(("email", "phone", "enabled"), True) | {"devices": 1, "zone": "UTC"}
+KNOWN |= {"channels": {}, "categories": {}, "notifications": {}, "snoozed_ms": None, "quiet": None}
 anything = histories(events, profiles, (0, 0, 1_000, 20_000, MINUTE, 5 * MINUTE, 20 * MINUTE, HOUR, 5 * HOUR))
 queues = histories(queued, changes_of_mind, (0, 1_000, MINUTE, 4 * MINUTE, 10 * MINUTE))
 chases = histories(chased, changes_of_mind, (0, 1_000, MINUTE, 4 * MINUTE, 10 * MINUTE), told=12)
+
+
+pauses = (0, 0, 1_000, MINUTE, 20 * MINUTE, HOUR, 5 * HOUR)
+replacements = histories(replaced, moves, pauses, told=0, erased=0)
 
 
 class Pair:
@@ -136,9 +174,9 @@ class Pair:
     Times of different deeds differ in their milliseconds, so that no two timers are due at once by chance.
     """
 
-    def __init__(self) -> None:
-        self.world = World("lab", catalog=RULES)
-        self.oracle = Oracle(SMALL.parent / "rules", "lab")
+    def __init__(self, tenant: str = "lab") -> None:
+        self.world = World(tenant, catalog={"lab": RULES, "bay": REPLACED}[tenant])
+        self.oracle = Oracle(SMALL.parent / {"lab": "rules", "bay": "replaced"}[tenant], tenant)
         self.at = 500
         self.events = 0
 
@@ -166,7 +204,7 @@ class Pair:
             user=user,
             event_id=event_id,
             time=self.at - late_ms,
-            data={"delay": how["delay"], "key": how["key"]},
+            data={"delay": how["delay"], "key": how["key"], "cancel_key": how["key"]},
             recipient=Recipient(email="guest@mail.example") if guest else None,
             send_at=send_at,
             expires=expires,
@@ -227,13 +265,17 @@ def test_the_gate_decides_as_the_page_says(history: list[Deed]) -> None:
 @settings(max_examples=30, deadline=None)
 @given(chases)
 def test_later_steps_end_as_the_page_says(history: list[Deed]) -> None:
-    known = dict.fromkeys(("email", "phone", "enabled"), True) | {"devices": 1, "zone": "UTC"}
-    known |= {"channels": {}, "categories": {}, "notifications": {}, "snoozed_ms": None, "quiet": None}
-    compare([Deed(0, user, "profile", known) for user in USERS] + history)
+    compare([Deed(0, user, "profile", KNOWN) for user in USERS] + history)
 
 
-def compare(history: list[Deed]) -> None:
-    pair = Pair()
+@settings(max_examples=40, deadline=None)
+@given(replacements)
+def test_what_is_replaced_and_cancelled_ends_as_the_page_says(history: list[Deed]) -> None:
+    compare([Deed(0, user, "profile", KNOWN) for user in USERS] + history, "bay")
+
+
+def compare(history: list[Deed], tenant: str = "lab") -> None:
+    pair = Pair(tenant)
     for deed in history:
         pair.happen(deed)
     pair.end()
