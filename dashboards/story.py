@@ -38,16 +38,20 @@ KINDS: Final[Mapping[str, str]] = {
 }
 """What a subject may be, the most exact first, and by which column it is found."""
 _HOURS: Final = """
-tenant = {tenant:String} AND hour IN
-(
-    SELECT hour FROM outcome_hours
-    WHERE tenant = {tenant:String} AND id IN (SELECT cityHash64(arrayJoin({names:Array(String)})))
-)
+SELECT DISTINCT toUnixTimestamp(hour) AS hour_s
+FROM outcome_hours
+WHERE tenant = {tenant:String} AND id IN (SELECT cityHash64(arrayJoin({names:Array(String)})))
+ORDER BY hour_s DESC
+"""
+# Partitions are chosen by at_ms, and rows in them by the hour.
+_IN_HOURS: Final = """
+tenant = {tenant:String} AND hour IN {hours:Array(DateTime('UTC'))}
+AND at_ms BETWEEN {from_ms:Int64} AND {to_ms:Int64}
 """
 _PLACES: Final = f"""
 SELECT notification_id, origin, user, max(at_ms) AS last_ms, :flags
 FROM outcomes
-WHERE {_HOURS} AND {{subject:String}} IN (:columns)
+WHERE {_IN_HOURS} AND (:conditions)
 GROUP BY notification_id, origin, user
 ORDER BY user != '', last_ms DESC
 LIMIT {{limit:UInt32}} BY :kinds
@@ -55,7 +59,7 @@ LIMIT {{limit:UInt32}} BY :kinds
 _ROWS: Final = f"""
 SELECT {COLUMNS}
 FROM outcomes
-WHERE {_HOURS} AND
+WHERE {_IN_HOURS} AND
 (
     notification_id IN {{ids:Array(String)}}
     OR (origin IN {{origins:Array(String)}} AND (notification_id = '' OR {{whole:Bool}})
@@ -66,6 +70,9 @@ ORDER BY at_ms
 LIMIT 1 BY outcome_id
 LIMIT {{rows:UInt32}}
 """  # noqa: S608  # the columns are constants; values are bound
+_HOURS_AT_ONCE: Final = 24
+"""A question reads the newest hours of a subject first, and more only if they have too few stories."""
+_WIDER: Final = 8
 _LETTERS: Final = """
 SELECT origin, user, stage, reason, error, bytes, dead_partition, dead_offset, last_ms
 FROM dead_letters
@@ -109,11 +116,11 @@ def find(
         limit: the largest number of stories.
         zone: the time zone to tell times in; empty for the one that the outcomes name, or UTC.
     """
-    places = _places(client, subject, tenant, (kind,) if kind else kinds_of(subject), limit)
+    places, hours = _places(client, subject, tenant, (kind,) if kind else kinds_of(subject), limit)
     if not places:
         return []
     wanted = {place["notification_id"] for place in places} - {""}
-    rows = _rows(client, tenant, wanted, places)
+    rows = _rows(client, tenant, wanted, places, hours)
     own = [row for row in rows if row["notification_id"] in wanted or not row["notification_id"]]
     items = _by_target(row for row in rows if row["status"] == Status.MERGED)
     groups = _grouped(own)
@@ -131,36 +138,56 @@ def tenants_of(client: Client, subject: str) -> list[str]:
     return [row["tenant"] for row in _ask(client, _TENANTS, {"subject": subject})]
 
 
-def _places(client: Client, subject: str, tenant: str, kinds: Sequence[str], limit: int) -> list[Row]:
-    """Find the notifications and events of a subject; of the most exact kind that knows it."""
+def _places(
+    client: Client, subject: str, tenant: str, kinds: Sequence[str], limit: int
+) -> tuple[list[Row], list[int]]:
+    """Find the notifications and events of a subject, of the most exact kind there is; the hours read."""
     parts = {
         ":flags": ", ".join(f"max({KINDS[kind]} = {{subject:String}}) AS is_{kind}" for kind in kinds),
-        ":columns": ", ".join(KINDS[kind] for kind in kinds),
+        ":conditions": " OR ".join(f"{KINDS[kind]} = {{subject:String}}" for kind in kinds),
         ":kinds": ", ".join(f"is_{kind}" for kind in kinds),
     }
     text = _PLACES
     for name, part in parts.items():
         text = text.replace(name, part)
-    bound = {"tenant": tenant, "subject": subject, "names": [subject], "limit": limit}
-    found = _ask(client, text, bound)
-    first = next((kind for kind in kinds if any(place[f"is_{kind}"] for place in found)), "")
-    return [place for place in found if place.get(f"is_{first}")]
+    hours, count = _hours(client, tenant, [subject]), _HOURS_AT_ONCE
+    while hours:
+        bound = {"tenant": tenant, "subject": subject, "limit": limit, **_range(hours[:count])}
+        found = _ask(client, text, bound)
+        first = next((kind for kind in kinds if any(place[f"is_{kind}"] for place in found)), "")
+        places = [place for place in found if place.get(f"is_{first}")]
+        if len(places) >= limit or count >= len(hours):
+            return places, hours[:count]
+        count *= _WIDER
+    return [], []
 
 
-def _rows(client: Client, tenant: str, wanted: set[str], places: Sequence[Row]) -> list[Row]:
+def _hours(client: Client, tenant: str, names: Sequence[str]) -> list[int]:
+    """List the hours, in seconds since 1970, in which names have decisions, the newest first."""
+    return [row["hour_s"] for row in _ask(client, _HOURS, {"tenant": tenant, "names": list(names)})]
+
+
+def _range(hours: Sequence[int]) -> dict[str, Any]:
+    """Bind hours and the time that they span."""
+    return {"hours": list(hours), "from_ms": min(hours) * 1_000, "to_ms": (max(hours) + 3_600) * 1_000 - 1}
+
+
+def _rows(
+    client: Client, tenant: str, wanted: set[str], places: Sequence[Row], hours: Sequence[int]
+) -> list[Row]:
     """Fetch all outcomes of notifications, those of their events alone, and what was merged into them."""
     origins = {place["origin"] for place in places} - {""}
-    alone = {place["user"] for place in places if not place["notification_id"] and not place["origin"]}
+    alone = any(not place["notification_id"] and not place["origin"] for place in places)
+    read = {*_hours(client, tenant, sorted(wanted | origins)), *(hours if alone else ())}
     bound = {
         "tenant": tenant,
-        "names": sorted(wanted | origins | alone),
         "ids": sorted(wanted),
         "origins": [*sorted(origins), *([""] if alone else [])],
         "users": sorted({place["user"] for place in places}),
         "whole": False,
         "rows": _ROWS_MAX,
     }
-    return _ask(client, _ROWS, bound)
+    return _ask(client, _ROWS, bound | _range(sorted(read)))
 
 
 def _others(client: Client, tenant: str, rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -168,9 +195,12 @@ def _others(client: Client, tenant: str, rows: Iterable[Row]) -> dict[str, list[
     names = sorted({subject for row in rows for _, subject in linked(row)})
     if not names:
         return {}
-    bound = {"tenant": tenant, "names": names, "ids": names, "origins": names, "users": [""], "whole": True}
+    hours = _hours(client, tenant, names)
+    if not hours:
+        return {}
+    bound = {"tenant": tenant, "ids": names, "origins": names, "users": [""], "whole": True}
     others: dict[str, list[Row]] = {}
-    for row in _ask(client, _ROWS, bound | {"rows": _ROWS_MAX}):
+    for row in _ask(client, _ROWS, bound | {"rows": _ROWS_MAX} | _range(hours)):
         for name in {row["notification_id"], row["origin"]} & set(names):
             others.setdefault(name, []).append(row)
     return others

@@ -1,5 +1,6 @@
 """The audit in parts and windows says what the audit as one whole says, and names what is wrong and where."""
 
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from tests.app.test_audit import word
 from tocsin.app.audit import Audit
 from tocsin.app.audit_facts import EventFact, MessageFact, OutcomeFact, StoredFact, fact_of
 from tocsin.app.audit_result import Reconciliation
-from tocsin.app.audit_spill import Spill
+from tocsin.app.audit_spill import Spill, parts_for
 from tocsin.app.audit_windows import Windows
 from tocsin.model.outcome import Outcome
 from tocsin.model.statuses import FINAL, Reason, Status
@@ -265,3 +266,28 @@ def test_a_result_keeps_the_first_names_and_counts_all(monkeypatch: pytest.Monke
         audit.event(f"events/0/{offset:02}")
     drawn = audit.reconcile(on_fault=lambda fault: told.append(fault.id))
     assert (drawn.error, len(drawn.missing), len(told), len(drawn.faults)) == (30, 3, 30, 20)
+
+
+def peak_mb(folder: Path, events: int) -> float:
+    """Audit so many events in parts of 200 facts; the memory it takes at most."""
+    tracemalloc.start()
+    audit = Audit(folder, parts_for(4 * events), Windows(size_ms=1_000))
+    for number in range(events):
+        origin, n, m = f"events/0/{number}", f"n{number:030}", f"m{number:030}"
+        audit.windows.enter("events/0", number, number)
+        audit.enter(EventFact(origin, True, number))
+        audit.enter(MessageFact(m, n, origin))
+        for status, attempt in ((Status.ADMITTED, 0), (Status.SENT, 1)):
+            audit.outcome(word(status, origin=origin, n=n, m=m, channel="sms", attempt=attempt))
+    drawn = audit.reconcile()
+    assert (drawn.settled, drawn.error) == (events, 0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak / 1e6
+
+
+def test_memory_does_not_grow_with_the_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tocsin.app.audit_spill.PART", 200)
+    monkeypatch.setattr("tocsin.app.audit_spill.BUFFERED", 200)
+    few, many = (peak_mb(tmp_path / str(events), events) for events in (400, 2_000))
+    assert many < 1.6 * few, f"{few:.1f} MB, then {many:.1f} MB"

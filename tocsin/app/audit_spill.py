@@ -23,12 +23,12 @@ class Spill:
     Args:
         folder: where the files go; None to keep all in memory.
         parts: how many parts there are.
-        buffered: facts in memory before they are written.
+        buffered: facts in memory before they are written; 0 for `BUFFERED`.
     """
 
-    def __init__(self, folder: Path | None = None, parts: int = 1, buffered: int = BUFFERED) -> None:
+    def __init__(self, folder: Path | None = None, parts: int = 1, buffered: int = 0) -> None:
         self._folder = folder
-        self._buffered = buffered
+        self._buffered = buffered or BUFFERED
         self._parts: list[list[Fact]] = [[] for _ in range(parts)]
         self._waiting = 0
         self.count = 0

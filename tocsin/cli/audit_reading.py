@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from clickhouse_connect.driver.client import Client
 
@@ -96,6 +96,26 @@ def draw(
         return reading.audit.reconcile(stored(client, reading.at), on_fault=on_fault)
 
 
+class Topics(Protocol):
+    """What an audit asks of the topics (`sources.reader.TopicReader`)."""
+
+    def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        """Return the first offset and the end of each partition of a topic."""
+        ...
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """Return the offsets that a group committed, by partition; without those it never committed."""
+        ...
+
+    def first_at(self, starts: Mapping[str, int]) -> dict[tuple[str, int], int]:
+        """Return for each partition an offset that no record at or after a time comes before."""
+        ...
+
+    def read(self, *names: str, starts: Mapping[tuple[str, int], int] | None = None) -> Iterator[RawRecord]:
+        """Read topics up to their present end, from these offsets on."""
+        ...
+
+
 class Reading:
     """One reading of the topics into an audit.
 
@@ -107,7 +127,7 @@ class Reading:
     """
 
     def __init__(
-        self, reader: TopicReader, folder: Path, windows: Windows, declared: Sequence[str], say: Say
+        self, reader: Topics, folder: Path, windows: Windows, declared: Sequence[str], say: Say
     ) -> None:
         self._reader = reader
         self._windows = windows
