@@ -14,7 +14,7 @@ from sources.replays.outcomes import Index
 from sources.replays.planning import Plan, index_of, new_id, plan, spans_of
 from sources.replays.replay import Replaying, Scan
 from sources.replays.selection import Selection
-from sources.replays.spans import Span, SpanReader
+from sources.replays.spans import Span, SpanReader, calm_collector
 from sources.replays.state import ReplayState, StateFolder
 from sources.replays.superseded import Superseded
 from sources.replays.writer import ReplayWriter
@@ -152,7 +152,7 @@ class Session:
         self, asked: Selection, given: list[Span], rate: float, samples: int, *, apply: bool, ask: bool
     ) -> None:
         """Plan a replay, show the plan, and carry it out if asked to."""
-        with self._reader() as reader, self._reader() as beside:
+        with calm_collector(), self._reader() as reader, self._reader() as beside:
             check_places(reader, given)
             state = self._new(reader, asked, given, rate)
             index = self._index(reader, state)
@@ -182,7 +182,7 @@ class Session:
         if state.status == "done":
             fail(f"replay {replay_id} is done: {state.written:,} records were written", code=2)
         state.rate = state.rate if rate is None else rate
-        with self._reader() as reader, self._reader() as beside:
+        with calm_collector(), self._reader() as reader, self._reader() as beside:
             self._run(reader, beside, state, self._index(reader, state), Plan(chosen=state.total))
 
     def _reader(self) -> SpanReader:
