@@ -25,8 +25,9 @@ _MOST_SHARED = 512
 class Pool:
     """Holds clients of one ClickHouse. At most `CLIENTS` are borrowed at once; the next borrower waits."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, limit_s: int = LIMIT_S) -> None:
         self._url = url
+        self.limit_s = limit_s
         self._idle: queue.LifoQueue[Client | None] = queue.LifoQueue()
         for _ in range(CLIENTS):
             self._idle.put(None)
@@ -51,7 +52,7 @@ class Pool:
 
     def _open(self) -> Client:
         client = store.connect(self._url)
-        client.set_client_setting("max_execution_time", LIMIT_S)
+        client.set_client_setting("max_execution_time", self.limit_s)
         client.set_client_setting("readonly", 2)
         return client
 
@@ -79,7 +80,7 @@ class Asker:
         """Answer a question; `key` names it with all that its answer depends on.
 
         Raises:
-            Problem: ClickHouse is away or refuses (503), or took longer than `LIMIT_S` (504).
+            Problem: ClickHouse is away or refuses (503), or took longer than the pool allows (504).
         """
         name = (key[0], *(f"{field}={value!r}" for field, value in sorted(key[1].items())))
         task = self._shared.get(name)
@@ -105,10 +106,12 @@ class Asker:
             with self._pool.borrowed() as client:
                 return question(client)
         except store.AWAY as error:
-            raise _problem(error) from error
+            raise self._problem(error) from error
 
-
-def _problem(error: Exception) -> Problem:
-    if getattr(error, "code", None) == _TIMED_OUT:
-        return Problem(504, f"ClickHouse needed more than {LIMIT_S} s: choose a shorter time or more filters")
-    return Problem(503, store.told(error))
+    def _problem(self, error: Exception) -> Problem:
+        if getattr(error, "code", None) == _TIMED_OUT:
+            limit_s = self._pool.limit_s
+            return Problem(
+                504, f"ClickHouse needed more than {limit_s} s: choose a shorter time or more filters"
+            )
+        return Problem(503, store.told(error))
