@@ -5,11 +5,12 @@ no trace but a count, so memory is bounded by what differs. Beyond `MOST` the ol
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import islice
 from typing import Final, NamedTuple
 
 from flows.simulation.decided import Decided, Either, as_read, same
+from flows.simulation.differences import Difference, paired
 from tocsin.model.statuses import Status
 
 MOST: Final = 200_000
@@ -37,20 +38,6 @@ class Scope(NamedTuple):
     def has(self, decided: Either) -> bool:
         """Tell whether a decision counts."""
         return self.since_ms <= decided.at_ms < self.until_ms
-
-
-class Difference(NamedTuple):
-    """One decision that differs: `before` or `after` is None where only the other side decided so."""
-
-    before: Decided | None
-    after: Decided | None
-
-    @property
-    def known(self) -> Decided:
-        """Return the side that is there."""
-        found = self.before or self.after
-        assert found is not None, "a difference has a side"
-        return found
 
 
 class Got:
@@ -209,19 +196,12 @@ class Comparison:
             counts: tells whether history can have decided something by its end.
         """
         before, after = (self._left(side, counts) for side in (0, 1))
-        partners: dict[str, list[Decided]] = {}
-        for decided in after:
-            partners.setdefault(f"{decided.user} {decided.subject}", []).append(decided)
-        for decided in before:
-            same_subject = partners.get(f"{decided.user} {decided.subject}")
-            partner = same_subject.pop(0) if same_subject else None
-            if partner is not None and same(decided, partner) and decided.at_ms == partner.at_ms:
+        for difference in paired(before, after):
+            one, other = difference
+            if one is not None and other is not None and same(one, other) and one.at_ms == other.at_ms:
                 self.equal += 1  # it was held more or less often before, which is another difference
             else:
-                self._differs(Difference(decided, partner))
-        for rest in partners.values():
-            for decided in rest:
-                self._differs(Difference(None, decided))
+                self._differs(difference)
 
     def _left(self, side: int, counts: Callable[[Decided], bool]) -> list[Decided]:
         waiting = map(as_read, filter(self._scope.has, self._waiting[side].values()))
@@ -230,39 +210,3 @@ class Comparison:
         for decided in found:
             self._tally(side, decided)
         return found
-
-
-def moved(before: Decided | None, after: Decided | None) -> tuple[str, str]:
-    """Name what was decided on both sides, in a word or two each."""
-    was, becomes = _word(before), _word(after)
-    if before is None or after is None or was != becomes:
-        return was, becomes
-    if before.due_ms != after.due_ms:
-        return was, f"{becomes} until {'later' if after.due_ms > before.due_ms else 'earlier'}"
-    return was, f"{becomes} {'later' if after.at_ms > before.at_ms else 'earlier'}"
-
-
-def _is_moved_in_time(before: Decided, after: Decided) -> bool:
-    """Tell whether both sides decided the same at different times, as after a hold."""
-    return same(before, after) and before.at_ms != after.at_ms
-
-
-def _word(decided: Decided | None) -> str:
-    if decided is None:
-        return "nothing"
-    return f"{decided.status} {decided.reason}".strip()
-
-
-def fields_changed(difference: Difference) -> Iterator[str]:
-    """Name the compared fields that differ."""
-    before, after = difference
-    if before is None or after is None:
-        yield "status"
-        return
-    for name in ("status", "reason", "channel"):
-        if getattr(before, name) != getattr(after, name):
-            yield name
-    if before.due_ms != after.due_ms:
-        yield "due time"
-    if _is_moved_in_time(before, after):
-        yield "time"

@@ -6,14 +6,16 @@ from datetime import timedelta
 
 import msgspec
 
-from flows.simulation.comparison import Comparison, Difference, fields_changed, moved
+from flows.simulation.comparison import Comparison
 from flows.simulation.decided import Decided
+from flows.simulation.differences import Difference, fields_changed, moved
 from tocsin.model.explanations import explain
 from tocsin.model.statuses import Status
 
 _A_KIND = 3
 """Examples of each kind of difference."""
 _USERS = 50
+_COUNTS = ("inputs", "ordered", "timed", "dropped", "stand_ins", "equal", "differing", "copies")
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +75,7 @@ class Part(msgspec.Struct, kw_only=True):
         ordered: those whose place is known by their outcome; `timed` those placed by Kafka's times.
         dropped: receipts and returned messages of messages that the simulation did not send.
         rewritten: records that the simulation would have written to topics of the gate.
+        stand_ins: users whose profiles at the beginning were compacted away.
         equal: decisions that are the same.
         differing: decisions that are not.
         copies: outcomes that history has more than once.
@@ -89,6 +92,7 @@ class Part(msgspec.Struct, kw_only=True):
     timed: int = 0
     dropped: int = 0
     rewritten: dict[str, int] = {}
+    stand_ins: int = 0
     equal: int = 0
     differing: int = 0
     copies: int = 0
@@ -198,7 +202,7 @@ def added(parts: Iterable[Part]) -> Part:
     rewritten: Counter[str] = Counter()
     versions: Counter[str] = Counter()
     for part in parts:
-        for name in ("inputs", "ordered", "timed", "dropped", "equal", "differing", "copies"):
+        for name in _COUNTS:
             setattr(total, name, getattr(total, name) + getattr(part, name))
         for kind, before, after in part.tallies:
             sums = tallies.setdefault(kind, [0, 0])

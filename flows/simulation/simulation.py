@@ -16,6 +16,7 @@ from flows.simulation.decided import Decided
 from flows.simulation.machine import Bounds, Machine, decoder
 from flows.simulation.pending import PLACES
 from flows.simulation.player import Player, Side, Stream
+from flows.simulation.profiles import Profiles
 from flows.simulation.report import Part, Report, added, changes, part_of, percentiles
 from flows.simulation.warm_up import notes
 from sources.history import FolderHistory, History, KafkaHistory
@@ -122,23 +123,22 @@ def simulate(request: Request, note: Note = lambda _: None, workers: int = 1) ->
 
 
 def _in_processes(request: Request, workers: int, note: Note) -> Iterator[Part]:
-    shares = [range(number, request.bounds.partitions, workers) for number in range(workers)]
     context = get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        jobs = [pool.submit(_share, request, tuple(share)) for share in shares if share]
+        jobs = [pool.submit(_alone, request, partition) for partition in range(request.bounds.partitions)]
         for job in jobs:
             read, part = job.result()
             note(read)
             yield part
 
 
-def _share(request: Request, partitions: tuple[int, ...]) -> tuple[int, Part]:
-    """Play some partitions in a process of their own."""
+def _alone(request: Request, partition: int) -> tuple[int, Part]:
+    """Play one partition in another process."""
     catalogs = Catalogs(load(request.catalog), load(request.present))
     collect_seldom()  # as a shard does
     read: list[int] = []
     history = request.place.open(request.names(catalogs.present))
-    part = added(_played(request, partitions, read.append, catalogs, history))
+    [part] = _played(request, [partition], read.append, catalogs, history)
     return sum(read), part
 
 
@@ -162,10 +162,12 @@ def play(
             sides.insert(0, Side(machine, comparison.before, True))
         player = _player(request, catalogs, comparison, tuple(sides))
         outcomes = _outcomes(request, history, partition, note)
-        player.play(_streams(request, history, partition, note), outcomes)
+        profiles = Profiles(history.read(topics.PROFILES, partition), request.start_ms)
+        player.play(_streams(request, history, partition, profiles, note), outcomes)
     comparison.finish(_settled(request, player.latest_ms))
     part = part_of(comparison)
     part.ordered, part.timed, part.dropped = player.ordered, player.timed, player.dropped
+    part.stand_ins = profiles.stand_ins
     part.inputs, part.rewritten = player.ordered + player.timed, dict(player.rewritten)
     return part
 
@@ -189,12 +191,15 @@ def _settled(request: Request, latest_ms: int) -> Callable[[Decided], bool]:
     return lambda decided: request.until_ms < ENDLESS_MS or decided.at_ms <= last_ms
 
 
-def _streams(request: Request, history: History, partition: int, note: Note) -> dict[str, Stream]:
+def _streams(
+    request: Request, history: History, partition: int, profiles: Profiles, note: Note
+) -> dict[str, Stream]:
     found: dict[str, Stream] = {}
     ranked = sorted(set(history.bounds) - {topics.OUTCOMES}, key=lambda name: PLACES.get(name, len(PLACES)))
     for topic in ranked:
         since_ms = 0 if topic in topics.READ_FIRST else request.start_ms
-        found[topic] = Stream(history.read(topic, partition, since_ms), request.stop_ms, note)
+        batches = history.read(topic, partition, since_ms)
+        found[topic] = Stream(profiles.read() if topic == topics.PROFILES else batches, request.stop_ms, note)
     return found
 
 
@@ -230,6 +235,7 @@ def _report(request: Request, catalogs: Catalogs, history: History, result: Part
             request.warm_up_ms,
             stream=request.bounds.stream_clock,
             is_replayed=request.is_replayed,
+            stand_ins=result.stand_ins,
         ),
         partitions=request.bounds.partitions,
         seconds=round(seconds, 1),

@@ -39,9 +39,16 @@ def _windows(notification: CompiledNotification) -> Iterator[int]:
         yield _DAY_MS
 
 
-def notes(bounds: Offsets, warm_up_ms: int, *, stream: bool, is_replayed: bool) -> list[str]:
+def notes(
+    bounds: Offsets, warm_up_ms: int, *, stream: bool, is_replayed: bool, stand_ins: int = 0
+) -> list[str]:
     """Say what a simulation cannot know, in sentences."""
     found = [] if stream else [_reach(warm_up_ms)]
+    if stand_ins:
+        found.append(
+            f"Compaction has removed the profiles that {stand_ins:,} users had at the beginning. For each the"
+            " oldest one that is left stands in."
+        )
     cut = sorted(topic for topic in bounds if topic in _INPUTS and _is_cut(bounds, topic))
     if cut:
         found.append(

@@ -122,6 +122,21 @@ def test_users_are_counted_by_what_they_get(returned: Path, tmp_path: Path) -> N
     ]
 
 
+def test_a_profile_that_compaction_left_stands_in_from_the_beginning(script: Script, tmp_path: Path) -> None:
+    script.event("flight.landed", MINUTE)
+    script.write(topics.PROFILES, 2 * HOUR, PROFILE | {"version": 2})
+    script.event("flight.landed", 3 * HOUR)
+    script.event("nothing", DAY)
+    whole = FolderHistory(recorded(tmp_path, script))
+    records = [each for topic in whole.bounds for batch in whole.read(topic, 0) for each in batch]
+    kept = [each for each in records if each.topic != topics.PROFILES or each.offset]
+    folder = MemoryHistory(kept).write(tmp_path / "compacted", "wall", 1)
+    report = simulate(request(folder, SETTINGS))
+    assert report.result.differing == 0, report.result.examples
+    assert report.result.equal == 5
+    assert any("the profiles that 1 users had" in note for note in report.notes)
+
+
 def test_another_tenant_is_left_out(returned: Path) -> None:
     report = simulate(request(returned, SETTINGS, tenant="default"))
     assert report.compared == 0

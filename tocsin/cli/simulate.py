@@ -240,7 +240,8 @@ def _figures(found: Percentiles | None) -> tuple[int, ...]:
 
 def _examples(report: Report) -> None:
     for each in chosen(report.result, _EXAMPLES):
-        about = f"{each.notification or each.event_type} {each.channel} for {each.user} ({each.event_id})"
+        channel = "" if each.channel == "*" else f" {each.channel}"
+        about = f"{each.notification or each.event_type}{channel} for {each.user} ({each.event_id})"
         console.print(Text(f"{about}: {each.before} → {each.after}"), soft_wrap=True)
         console.print(Text(f"    before: {each.was}"), style="dim", soft_wrap=True)
         console.print(Text(f"    after:  {each.becomes}"), style="dim", soft_wrap=True)
