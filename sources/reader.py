@@ -217,7 +217,7 @@ def _ask(ask: Callable[[], T]) -> T:
     try:
         return ask_until_ready(ask)
     except KafkaException as error:
-        raise SinkError(_away(error)) from error
+        raise SinkError(away(error)) from error
 
 
 def _forget_finished(ends: dict[tuple[str, int], int], message: Any) -> None:
@@ -236,7 +236,8 @@ def _good(message: Any) -> bool:
     raise SinkError(error.str())
 
 
-def _away(error: KafkaException) -> str:
+def away(error: KafkaException) -> str:
+    """Say that Kafka does not answer, with the cure."""
     name = error.args[0].name() if error.args else "no reason given"
     return f"Kafka does not answer ({name}): is TOCSIN_KAFKA right?"
 

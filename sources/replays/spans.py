@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from sources.errors import describe
 from sources.offsets import offset_ranges
-from sources.reader import silent_logger
+from sources.reader import away, silent_logger
 from sources.startup import ask_until_ready
 from tocsin.errors import SourceError
 from tocsin.model.raw import RawRecord
@@ -154,7 +154,7 @@ class SpanReader:
         try:
             return ask_until_ready(ask)
         except KafkaException as error:
-            raise SourceError(describe(error.args[0], "topics")) from error
+            raise SourceError(away(error)) from error
 
 
 def _from(span: Span, start: int) -> Span:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tests.sources.mock_kafka import MockCluster
 from tests.sources.replays.records import PARTITIONS, PREFIX, Broker, event, letter, message_record
 from tocsin.cli.main import build
+from tocsin.errors import SettingsError
 from tocsin.model.statuses import Reason
 
 
@@ -122,6 +124,22 @@ def test_what_is_not_there_names_the_cure(
     with pytest.raises(SystemExit) as ended:
         main()
     assert (ended.value.code, cure in capsys.readouterr().err) == (code, True)
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize(
+    ("name", "value", "cure"),
+    [
+        ("TOCSIN_PARTITIONS", "7", "set TOCSIN_PARTITIONS=4"),
+        ("TOCSIN_TOPIC_PREFIX", "other.", "is TOCSIN_TOPIC_PREFIX right, and `tocsin topics create` done?"),
+    ],
+)
+def test_settings_of_other_topics_are_refused(
+    here: Broker, name: str, value: str, cure: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=re.escape(cure)):
+        run("dead", "--all")
 
 
 @pytest.mark.loopback

@@ -21,6 +21,7 @@ from sources.replays.writer import ReplayWriter
 from tocsin.app.settings import Settings
 from tocsin.cli.output import FAULT, complain, fail, print_json
 from tocsin.cli.replay_options import (
+    check_layout,
     check_places,
     check_words,
     read_from,
@@ -153,6 +154,7 @@ class Session:
     ) -> None:
         """Plan a replay, show the plan, and carry it out if asked to."""
         with calm_collector(), self._reader() as reader, self._reader() as beside:
+            check_layout(reader, self._settings.topic_prefix, self._settings.partitions)
             check_places(reader, given)
             state = self._new(reader, asked, given, rate)
             index = self._index(reader, state)

@@ -8,7 +8,9 @@ from sources.replays.selection import TOPICS, What
 from sources.replays.spans import Span, SpanReader
 from tocsin.cli.output import check_names, fail
 from tocsin.cli.times import time_range
+from tocsin.errors import SettingsError
 from tocsin.formats.shapes import MAX_TEXT
+from tocsin.model import topics
 from tocsin.model.statuses import CHANNELS, Reason, Status
 
 STAGES = ("decode", "gate", "deliver", "track", "publish")
@@ -87,6 +89,22 @@ def _read_place(text: str, what: What) -> Span:
     if int(first) >= end:
         fail(f"--from {text}: the range is empty; write the lower offset first", code=2)
     return Span(topic, int(partition), int(first), end)
+
+
+def check_layout(reader: SpanReader, prefix: str, partitions: int) -> None:
+    """End if the topics are not there, or have another number of partitions than the settings say.
+
+    Raises:
+        SettingsError: names the setting and its cure.
+    """
+    count = len(reader.partitions(topics.EVENTS))
+    if not count:
+        cure = "is TOCSIN_TOPIC_PREFIX right, and `tocsin topics create` done?"
+        msg = f"no topic is called {prefix}{topics.EVENTS}: {cure}"
+        raise SettingsError(msg)
+    if count != partitions:
+        msg = f"the topics have {count} partitions, not {partitions}: set TOCSIN_PARTITIONS={count}"
+        raise SettingsError(msg)
 
 
 def check_places(reader: SpanReader, given: Iterable[Span]) -> None:
