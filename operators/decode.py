@@ -12,8 +12,10 @@ from typing import NamedTuple, NoReturn, Protocol
 
 import msgspec
 
+from operators.first_read import as_first_read
 from operators.gate_parts import GateInput, GroupBatch, Item, TopicItem
-from sources.partitioner import key_group_of, partition_of
+from operators.homes import Homes
+from operators.undecodable import undecodable
 from tocsin.decision.broadcast_parts import index_key
 from tocsin.decision.broadcasts import BroadcastEvent
 from tocsin.decision.suppressions import AddressReport, record_key, targets_of
@@ -25,24 +27,20 @@ from tocsin.formats.broadcasts import broadcast_record, control_of
 from tocsin.formats.forwarded import (
     CONTENT_TYPE,
     ORIGIN_HEADER,
-    RECEIVED_HEADER,
     as_cloudevent,
     is_forwarded,
     is_tombstone,
     marks_of,
-    place_of,
     tombstone,
 )
 from tocsin.formats.marks import Marks
-from tocsin.formats.replays import read_replay
 from tocsin.formats.subscriptions import decode_subscription, is_copy
-from tocsin.model import ids, topics
+from tocsin.model import topics
 from tocsin.model.broadcast import Order, owner_key
-from tocsin.model.event import Event, Origin, Replay
-from tocsin.model.outcome import Outcome, ReceiptEvent
+from tocsin.model.event import Event
+from tocsin.model.outcome import ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord
-from tocsin.model.rfc3339 import LATEST_MS
-from tocsin.model.statuses import Reason, Status
+from tocsin.model.statuses import Reason
 from tocsin.model.subscription import FanOutReport
 from tocsin.store.keys import rows_key
 
@@ -116,33 +114,6 @@ Reader = Callable[[RawRecord], Event]
 PutBack = Callable[[Sequence[RawRecord], str], None]
 Waiting = dict[str, tuple[str, list[RawRecord]]]
 Bundles = dict[str, list[GateInput]]
-REMEMBERED = 1 << 16
-"""Users whose key group is remembered, at some 200 bytes each."""
-
-
-class Homes:
-    """Where users live, remembered for those seen lately: hashing the key twice takes a microsecond."""
-
-    def __init__(self, partitions: int, key_groups: int, remembered: int = REMEMBERED) -> None:
-        self._remembered = remembered
-        self._partitions = partitions
-        self._key_groups = key_groups
-        self.names = [[f"{p}.{n}" for n in range(key_groups)] for p in range(partitions)]
-        self.rows = frozenset(map(rows_key, range(partitions)))
-        self._found: dict[str, tuple[int, str]] = {}
-
-    def of(self, user_key: str) -> tuple[int, str]:
-        """Return the partition of `tenant/user` and the name of its key group."""
-        return self._found.get(user_key) or self._find(user_key)
-
-    def _find(self, user_key: str) -> tuple[int, str]:
-        key = user_key.encode()
-        partition = partition_of(key, self._partitions)
-        if len(self._found) >= self._remembered:
-            self._found.clear()
-        found = partition, self.names[partition][key_group_of(key, self._key_groups)]
-        self._found[user_key] = found
-        return found
 
 
 class Decoder:
@@ -330,7 +301,8 @@ class Decoder:
     def _fail(self, raw: RawRecord, error: DecodeError, decoded: int, out: list[OutRecord]) -> None:
         self._errors.decoded(raw.topic, raw.partition, decoded)
         self._errors.failed(raw.topic, raw.partition)
-        out.extend(self._dead(raw, error))
+        now_ms = self._clocks.now(raw.partition) or raw.timestamp_ms
+        out.extend(undecodable(raw, error, now_ms, self._policy.partitions))
 
     def _time(self, raw: RawRecord, item: Item) -> int:
         """Return what moves a partition's clock: Kafka's time, or the time of events and nothing else."""
@@ -348,7 +320,7 @@ class Decoder:
             return "" if isinstance(found, Order) else owner_key(found.tenant, found.event_id), found
         event = codec.decode_event(raw, self._policy.limits)
         if raw.headers:
-            event = _as_first_read(event, dict(raw.headers), self._policy.partitions)
+            event = as_first_read(event, dict(raw.headers), self._policy.partitions)
         if event.time_ms < self._oldest_ms:
             self._check_age(event)
         if event.topic and not event.fanned_out:
@@ -418,37 +390,6 @@ class Decoder:
             retry = msgspec.structs.replace(retry, due_ms=due_ms)
         return f"{retry.message.tenant}/{retry.message.user}", retry
 
-    def _dead(self, raw: RawRecord, error: DecodeError) -> list[OutRecord]:
-        now_ms = self._clocks.now(raw.partition) or raw.timestamp_ms
-        origin = place_of(raw)
-        outcome = Outcome(
-            outcome_id=ids.outcome_id(origin, Status.DEAD),
-            status=Status.DEAD,
-            tenant="default",
-            origin=origin,
-            reason=error.reason,
-            at_ms=now_ms,
-            received_ms=raw.timestamp_ms,
-            detail={"error": str(error)},
-        )
-        if replay := _replay_of(raw):
-            outcome = msgspec.structs.replace(outcome, replay=replay.id, replay_of=str(replay.origin))
-        # A declared topic may have more partitions than ours.
-        partition = raw.partition % self._policy.partitions
-        letter = codec.dead_letter(raw, "decode", error.reason, str(error))
-        return [
-            msgspec.structs.replace(letter, partition=partition),
-            OutRecord(topics.OUTCOMES, partition, raw.key, msgspec.json.encode(outcome)),
-        ]
-
-
-def _replay_of(raw: RawRecord) -> Replay | None:
-    """Return what makes a record that cannot be decoded a replay; None where its mark is wrong, too."""
-    try:
-        return read_replay(raw.headers)
-    except DecodeError:
-        return None
-
 
 def _for_owner(event: Event) -> tuple[str, Item]:
     """Address a broadcast, or what controls one, to the key group that owns it."""
@@ -460,36 +401,6 @@ def _for_owner(event: Event) -> tuple[str, Item]:
 
 def _refuse(_rest: Sequence[RawRecord], sentence: str) -> None:
     raise AssertionError(sentence)  # only topics with schemas put records back
-
-
-def _as_first_read(event: Event, headers: dict[str, bytes], partitions: int) -> Event:
-    """Give a forwarded event the origin and Kafka time it was first read with."""
-    marked = headers.get(ORIGIN_HEADER)
-    if marked is None:
-        return _as_subscribers(event, headers) if event.fanned_out else event
-    try:
-        topic, partition, offset = marked.decode().rsplit("/", 2)
-        origin = Origin(topic, int(partition), int(offset))
-        received_ms = int(headers.get(RECEIVED_HEADER, b"0"))
-    except ValueError:
-        raise _foreign_mark() from None
-    is_known = topics.is_declared(topic) or (topic in _EVENT_TOPICS and origin.partition < partitions)
-    is_place = 0 <= origin.partition < 1 << 31 and 0 <= origin.offset < 1 << 63
-    if not is_known or not is_place or not 0 <= received_ms <= LATEST_MS:
-        raise _foreign_mark()
-    return msgspec.structs.replace(event, origin=origin, received_ms=received_ms or event.received_ms)
-
-
-def _as_subscribers(event: Event, headers: dict[str, bytes]) -> Event:
-    """Give a subscriber's event the Kafka time of the event that named the topic."""
-    marked = headers.get(RECEIVED_HEADER, b"")
-    received_ms = int(marked) if marked.isdigit() and len(marked) <= _DIGITS else event.received_ms
-    return msgspec.structs.replace(event, received_ms=received_ms)
-
-
-def _foreign_mark() -> DecodeError:
-    text = f"header {ORIGIN_HEADER}: must be topic/partition/offset; only Tocsin writes it: leave it out"
-    return DecodeError(Reason.BAD_FIELD, text)
 
 
 def _copy(raw: RawRecord, partition: int, key: bytes) -> OutRecord:

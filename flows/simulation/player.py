@@ -26,8 +26,9 @@ from flows.simulation.decided import Decided, Either, decode, is_decision
 from flows.simulation.event_times import EventTimes
 from flows.simulation.machine import Bounds, Machine
 from flows.simulation.pending import Entry, Pending, Queue, at, is_evented, keys_in
-from operators.decode import Decoder, Homes
+from operators.decode import Decoder
 from operators.gate import GateInput, GroupBatch, Out
+from operators.homes import Homes
 from tocsin.model import topics
 from tocsin.model.message import Retry
 from tocsin.model.outcome import ReceiptEvent

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.decode import DecodePolicy, Decoder, Homes, Routed
+from operators.decode import DecodePolicy, Decoder, Routed
 from operators.gate import GateInput, GroupBatch
+from operators.homes import Homes
 from sources.partitioner import key_group_of, partition_of
 from tests.providers.samples import MARKS, message
 from tocsin.decision.suppressions import AddressReport
