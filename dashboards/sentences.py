@@ -93,7 +93,7 @@ def _decided(row: Row, why: str) -> str:
 
 def _on(row: Row, text: str) -> str:
     """Say which channel a sentence is about."""
-    return text if row["channel"] == "*" else f"On {row['channel']}: {text[:1].lower()}{text[1:]}"
+    return text if row["channel"] == "*" else f"On {row['channel']}, {text[:1].lower()}{text[1:]}"
 
 
 def _error(error: str) -> str:
@@ -144,12 +144,12 @@ def became(rows: Sequence[Row], waits: Sequence[str], clock: str) -> str:
 
 
 def _ends(rows: Sequence[Row]) -> list[list[Row]]:
-    """Group the final outcomes by status and reason."""
+    """Group the final outcomes by status and reason; what was sent comes first."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         if row["status"] in FINAL:
             groups.setdefault((row["status"], row["reason"]), []).append(row)
-    return list(groups.values())
+    return sorted(groups.values(), key=lambda ends: ends[0]["status"] != Status.SENT)
 
 
 def _end(rows: Sequence[Row], clock: str) -> str:

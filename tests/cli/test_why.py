@@ -49,7 +49,7 @@ def test_an_outcome_names_its_target_as_unblock_wants_it(capsys: pytest.CaptureF
         channel="sms",
         target="45cca7fde80bee5d",
     )
-    assert "On sms: no rule objects: a message to target 45cca7fde80bee5d is written." in said
+    assert "On sms, no rule objects: a message to target 45cca7fde80bee5d is written." in said
 
 
 def test_a_story_names_the_arm_of_an_experiment(capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,7 +97,7 @@ def tell_story(story: Story) -> None:
     console.print(Text(f"  {_names(story)}", style="dim"), soft_wrap=True)
     table = Table.grid(padding=(0, 2), pad_edge=True)
     for column in ("time", "status"):
-        table.add_column(column, no_wrap=True)
+        table.add_column(column, no_wrap=True, min_width=10)
     table.add_column("what", overflow="fold")
     for step in story.steps:
         clock = step.at.removesuffix(f" {story.zone}")
@@ -131,13 +131,16 @@ def _lines(step: Step, zone: str) -> Iterator[Text]:
     yield Text(step.sentence)
     if step.rule:
         version = f", catalog {step.catalog_version}" if step.catalog_version else ""
-        yield Text(f"{step.reason}, by the rule {step.rule}{version}", style="dim")
+        because = f"{step.reason}, " if step.reason else ""
+        yield Text(f"{because}by the rule {step.rule}{version}", style="dim")
     elif step.reason:
         yield Text(step.reason, style="dim")
     if step.passed:
         yield Text(f"passed: {', '.join(step.passed)}", style="dim")
-    if step.numbers:
-        yield Text(", ".join(number(*one, zone) for one in step.numbers.items()), style="dim")
+    # The sentence has the error in full.
+    numbers = [number(name, value, zone) for name, value in step.numbers.items() if name != "error"]
+    if numbers:
+        yield Text(", ".join(numbers), style="dim")
 
 
 def number(name: str, value: object, zone: str) -> str:
