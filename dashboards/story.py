@@ -49,10 +49,10 @@ tenant = {tenant:String} AND hour IN {hours:Array(DateTime('UTC'))}
 AND at_ms BETWEEN {from_ms:Int64} AND {to_ms:Int64}
 """
 _PLACES: Final = f"""
-SELECT notification_id, origin, user, max(at_ms) AS last_ms, :flags
+SELECT notification_id, max(origin) AS event_origin, user, max(at_ms) AS last_ms, :flags
 FROM outcomes
 WHERE {_IN_HOURS} AND (:conditions)
-GROUP BY notification_id, origin, user
+GROUP BY notification_id, user, if(notification_id = '', origin, '')
 ORDER BY user != '', last_ms DESC
 LIMIT {{limit:UInt32}} BY :kinds
 """  # noqa: S608  # the columns are those of `KINDS`; values are bound
@@ -152,14 +152,24 @@ def _places(
         text = text.replace(name, part)
     hours, count = _hours(client, tenant, [subject]), _HOURS_AT_ONCE
     while hours:
-        bound = {"tenant": tenant, "subject": subject, "limit": limit, **_range(hours[:count])}
+        bound = {"tenant": tenant, "subject": subject, "limit": 2 * limit, **_range(hours[:count])}
         found = _ask(client, text, bound)
         first = next((kind for kind in kinds if any(place[f"is_{kind}"] for place in found)), "")
-        places = [place for place in found if place.get(f"is_{first}")]
+        places = _of_stories([place for place in found if place.get(f"is_{first}")])
         if len(places) >= limit or count >= len(hours):
-            return places, hours[:count]
+            return places[:limit], hours[:count]
         count *= _WIDER
     return [], []
+
+
+def _of_stories(places: Sequence[Row]) -> list[Row]:
+    """Leave out what is about an event as a whole, where the story of a notification of it tells that."""
+    told = {(place["event_origin"], place["user"]) for place in places if place["notification_id"]}
+    return [
+        place
+        for place in places
+        if place["notification_id"] or (place["event_origin"], place["user"]) not in told
+    ]
 
 
 def _hours(client: Client, tenant: str, names: Sequence[str]) -> list[int]:
@@ -176,8 +186,8 @@ def _rows(
     client: Client, tenant: str, wanted: set[str], places: Sequence[Row], hours: Sequence[int]
 ) -> list[Row]:
     """Fetch all outcomes of notifications, those of their events alone, and what was merged into them."""
-    origins = {place["origin"] for place in places} - {""}
-    alone = any(not place["notification_id"] and not place["origin"] for place in places)
+    origins = {place["event_origin"] for place in places} - {""}
+    alone = any(not place["notification_id"] and not place["event_origin"] for place in places)
     read = {*_hours(client, tenant, sorted(wanted | origins)), *(hours if alone else ())}
     bound = {
         "tenant": tenant,
