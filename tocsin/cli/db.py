@@ -7,6 +7,8 @@ from rich.status import Status
 from rich.table import Table
 
 from dashboards import migrate as schema
+from dashboards import retention as keeping
+from dashboards import store
 from tocsin.app.settings import Settings
 from tocsin.cli.output import console, print_json, print_table
 
@@ -66,6 +68,39 @@ def unlock() -> None:
     """Remove the lock of a `tocsin db migrate` that was killed; make sure first that it is gone."""
     holder = schema.unlock(Settings().clickhouse)
     console.print(f"[green]✓[/green] removed the lock of {holder}" if holder else "there is no lock")
+
+
+retention = typer.Typer(help="How long outcomes are kept, by tenant and status.")
+app.add_typer(retention, name="retention")
+
+
+@retention.callback(invoke_without_command=True)
+def show_retention(context: typer.Context, *, json: JsonFlag = False) -> None:
+    """Show how many days outcomes are kept; what is not listed is kept for ever."""
+    if context.invoked_subcommand is not None:
+        return
+    with store.connect(Settings().clickhouse) as client:
+        rows = keeping.kept(client)
+    if json:
+        print_json([row._asdict() for row in rows])
+        return
+    table = Table("tenant", "status", "days")
+    for row in rows:
+        table.add_row(row.tenant, row.status, str(row.days))
+    print_table(table)
+
+
+@retention.command("set")
+def set_retention(
+    *,
+    tenant: Annotated[str, typer.Option(help="tenant; * for all without a setting of their own")],
+    status: Annotated[str, typer.Option(help="status of outcomes, like delivered; * for each")] = "*",
+    days: Annotated[int, typer.Option(help="days to keep them; 0 for ever")],
+) -> None:
+    """Keep outcomes and receipts of a tenant and status so many days; older ones are deleted soon."""
+    with store.connect(Settings().clickhouse, timeout_s=3600) as client:
+        keeping.keep(client, tenant, status, days)
+    console.print(f"[green]✓[/green] {tenant} {status}: {f'{days} days' if days else 'for ever'}")
 
 
 def _shown(progress: Status, word: str, *, json: bool) -> schema.Step:
