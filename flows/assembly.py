@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from dashboards import store
 from flows import wiring
+from flows.catalog_audit import CatalogAudit
 from flows.content import CatalogInForce
 from flows.decoding import decoder, emitter
 from flows.delivery import ledger_policy, open_channels, open_ledger
@@ -91,8 +92,11 @@ class Assembly:
         self._plan = plan
         self._stack = stack
         kept = KeptCatalog(kept_folder(settings.state_dir, plan.name))
-        self.content = CatalogInForce(settings.catalog, gate_policy(settings), settings.secret_bytes(), kept)
         self.runtime = Runtime()
+        self._catalogs = CatalogAudit(plan.name, plan.number, self.runtime.now_ms)
+        self.content = CatalogInForce(
+            settings.catalog, gate_policy(settings), settings.secret_bytes(), kept, self._catalogs.note
+        )
         self.runtime.start()
         stack.callback(self.runtime.stop)
         admin = TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options)
@@ -182,7 +186,7 @@ class Assembly:
             stop=stop,
             wake=key_groups if plan.has_gate else None,
             accept_bad=settings.accept_bad,
-            emit=emitter(self.decoder),
+            emit=emitter(self.decoder, self._catalogs.take if plan.has_gate else list),
         )
         pace = TimerPace(time.monotonic)
         gate = GateParts(

@@ -16,12 +16,15 @@ from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
 from tocsin.delivery.executor import OnUnknown
 from tocsin.errors import CatalogError
+from tocsin.model.audit import Action, Fact
 from tocsin.model.content import Content
 from tocsin.model.message import Message
 from tocsin.providers.base import Provider
 from tocsin.render.check import sound_templates
 from tocsin.render.renderer import Renderer
 from tocsin.render.sets import TemplateSets
+
+Note = Callable[[Action, str, dict[str, Fact]], None]
 
 _log = logging.getLogger("tocsin.catalog")
 
@@ -57,6 +60,11 @@ def over(new: CatalogContent, before: Mapping[str, CatalogContent]) -> CatalogCo
     return CatalogContent(merged, sets._replace(apart=apart))
 
 
+def _no_note(action: Action, version: str, _detail: dict[str, Fact]) -> None:
+    """Enter nothing: a tool that reads a catalog puts none in force."""
+    _log.debug("%s %s", action, version)
+
+
 class CatalogInForce:
     """Keeps the gate and the renderer of the present catalog.
 
@@ -69,6 +77,7 @@ class CatalogInForce:
         policy: of the gate.
         secret: signs unsubscribe links.
         kept: what was good before this process started; None for nothing.
+        note: enters loads and refusals into the audit log.
 
     Raises:
         CatalogError: the catalog at the start has a mistake in what tenants share, or in every tenant; the
@@ -76,9 +85,15 @@ class CatalogInForce:
     """
 
     def __init__(
-        self, path: Path, policy: GatePolicy, secret: bytes, kept: KeptCatalog | None = None
+        self,
+        path: Path,
+        policy: GatePolicy,
+        secret: bytes,
+        kept: KeptCatalog | None = None,
+        note: Note = _no_note,
     ) -> None:
         self._path = path
+        self._note = note
         self._kept = kept
         self._policy = policy
         self._secret = secret
@@ -87,6 +102,13 @@ class CatalogInForce:
         self._adopt(load_apart(path))
         self._watcher = CatalogWatcher(path, self.catalog.version, self._adopt)
         self._say_faults()
+        self._enter_load()
+
+    def _enter_load(self) -> None:
+        tenants, faults = sorted(self.catalog.tenants), sorted(self.catalog.faults)
+        self._note(
+            Action.CATALOG_LOADED, self.catalog.version, {"tenants": tenants, "faulty_tenants": faults}
+        )
 
     def _adopt(self, catalog: Catalog) -> None:
         found = read(self._path, catalog)
@@ -140,10 +162,13 @@ class CatalogInForce:
         if found.catalog is not None:
             _log.warning("catalog %s is in force", found.catalog.version)
             self._say_faults()
+            self._enter_load()
         if found.catalog is not None or found.as_before:
             self.problem = ""
         if found.problem and found.problem != self.problem:
             self.problem = found.problem
+            detail: dict[str, Fact] = {"mistakes": len(found.problem.splitlines())}
+            self._note(Action.CATALOG_REFUSED, self.catalog.version, detail)
             _log.error("catalog %s stays; the new one has mistakes:\n%s", self.catalog.version, found.problem)
 
 

@@ -80,10 +80,14 @@ def _check_registry(settings: Settings, topic: str) -> None:
         raise SettingsError(msg)
 
 
-def emitter(decode: Decoder) -> Callable[[Item], list[Any]]:
-    """Make the source's `emit`: it decodes, so that the snapshot's clocks include every emitted record."""
+def emitter(decode: Decoder, also: Callable[[], list[Routed]] = list) -> Callable[[Item], list[Any]]:
+    """Make the source's `emit`: it decodes, so that the snapshot's clocks include every emitted record.
+
+    What `also` gives goes out with the records of the same epoch.
+    """
 
     def emit(item: Item) -> list[Routed]:
-        return decode.wake(iter(item.partitions)) if isinstance(item, Wake) else decode(item)
+        routed = decode.wake(iter(item.partitions)) if isinstance(item, Wake) else decode(item)
+        return routed + also()
 
     return emit

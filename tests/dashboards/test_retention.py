@@ -13,6 +13,7 @@ from sinks.clickhouse_store import ClickHouseLines
 from tests.waiting import until
 from tocsin.errors import SettingsError
 from tocsin.model.outcome import Outcome
+from tocsin.model.statuses import Status
 
 pytestmark = pytest.mark.integration
 
@@ -60,7 +61,7 @@ def test_rows_go_by_tenant_and_status_and_figures_stay(clickhouse_db: str) -> No
 
 
 def test_a_tenant_that_sets_an_end_for_each_status_keeps_no_state_longer() -> None:
-    assert retention._whole([retention.Kept("a", one, 5) for one in retention.Status]) == [  # noqa: SLF001
+    assert retention._whole([retention.Kept("a", one, 5) for one in Status]) == [  # noqa: SLF001
         retention.Kept("a", "*", 5)
     ]
     assert retention._whole([retention.Kept("a", "sent", 5)]) == []  # noqa: SLF001

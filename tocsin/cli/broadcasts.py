@@ -10,11 +10,13 @@ from rich.text import Text
 
 from dashboards import queries, store
 from tocsin.app.settings import Settings
+from tocsin.cli.entering import enter
 from tocsin.cli.output import console, print_json
 from tocsin.cli.query import JsonFlag, TenantFlag, print_rows
 from tocsin.cli.send import write
 from tocsin.formats.broadcasts import CONTROL_TYPE, Action
 from tocsin.model import topics
+from tocsin.model.audit import Action as Entered
 
 app = typer.Typer(help="Show how far broadcasts are; pause, resume or cancel one.")
 Whose = Annotated[str, typer.Option("--tenant", help="tenant; that of `broadcasts --tenant` unless given")]
@@ -53,6 +55,13 @@ def cancel(context: typer.Context, broadcast: EventId, *, tenant: Whose = "") ->
     _control(tenant or context.obj, broadcast, Action.CANCEL)
 
 
+_ENTERED = {
+    Action.PAUSE: Entered.BROADCAST_PAUSE_ASKED,
+    Action.RESUME: Entered.BROADCAST_RESUME_ASKED,
+    Action.CANCEL: Entered.BROADCAST_CANCEL_ASKED,
+}
+
+
 def _control(tenant: str, broadcast: str, action: Action) -> None:
     event = {
         "specversion": "1.0",
@@ -63,6 +72,8 @@ def _control(tenant: str, broadcast: str, action: Action) -> None:
         "tenant": tenant,
         "data": {"id": broadcast, "action": action.value},
     }
-    origin = write(Settings(), topics.EVENTS, f"{tenant}/{broadcast}", jsonlib.dumps(event).encode())
+    settings = Settings()
+    origin = write(settings, topics.EVENTS, f"{tenant}/{broadcast}", jsonlib.dumps(event).encode())
+    enter(settings, _ENTERED[action], tenant, broadcast, origin=origin)
     said = f" {action.value} asked for at {origin}; ask with: tocsin broadcasts --tenant {tenant}"
     console.print(Text.assemble(("✓", "green"), said), soft_wrap=True)

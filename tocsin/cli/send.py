@@ -74,7 +74,7 @@ class Written(NamedTuple):
     partition: int
 
 
-def write(settings: Settings, topic: str, key: str, value: bytes) -> str:
+def write(settings: Settings, topic: str, key: str, value: bytes | None) -> str:
     """Write one record to its user's partition and wait for the acknowledgement; its origin."""
     record = Written(key.encode(), value, partition_of(key.encode(), settings.partitions))
     return write_all(settings, topic, [record])[0]

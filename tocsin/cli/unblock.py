@@ -7,10 +7,12 @@ import typer
 from rich.text import Text
 
 from tocsin.app.settings import Settings
+from tocsin.cli.entering import enter
 from tocsin.cli.output import console, fail, print_json
 from tocsin.cli.send import write
 from tocsin.formats.codec import decode_receipt, encode
 from tocsin.model import topics
+from tocsin.model.audit import Action
 from tocsin.model.outcome import ReceiptEvent
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import CHANNELS
@@ -42,7 +44,9 @@ def unblock(
     )
     value = encode(receipt)
     decode_receipt(RawRecord(topics.RECEIPTS, 0, 0, 0, None, value, ()))  # what decide would refuse, too
-    origin = write(Settings(), topics.RECEIPTS, f"{tenant}/{user}", value)
+    settings = Settings()
+    origin = write(settings, topics.RECEIPTS, f"{tenant}/{user}", value)
+    enter(settings, Action.UNBLOCK_ASKED, tenant, origin, user, channel=channel)
     if json:
         print_json({"origin": origin})
     else:
