@@ -155,6 +155,11 @@ class Expression:
 
     def json(self, scope: Scope) -> bytes:
         """Evaluate as JSON: a text, number, list or object of such. Raises ExpressionError."""
+        if self.plain is not None:  # what it gives has nothing undefined in it
+            try:
+                return msgspec.json.encode(self.plain(scope.variables))
+            except (*FAILURES, msgspec.MsgspecError):
+                pass
         try:
             value = self._value(scope)
             bool(value)  # an undefined one raises

@@ -125,8 +125,8 @@ def _send(
         _give_back(evaluation, subject, unheld, taken, policy)
     if reached and evaluation.state.holds and evaluation.notification.collapse_key is not None:
         sent_on = [one.channel for one in decision.messages if one.notification_id == subject.notification_id]
-        older = replacing.older_than(evaluation, subject, sent_on)
-        replacing.collapse(decision, evaluation, older, subject.notification_id, policy)
+        if older := replacing.older_than(evaluation, subject, sent_on):
+            replacing.collapse(decision, evaluation, older, subject.notification_id, policy)
     return reached
 
 
@@ -197,11 +197,12 @@ def _hold(
         Whether it is held.
     """
     state, rule, expires_ms = evaluation.state, evaluation.rule, evaluation.expires_ms
-    place = replacing.place_of(evaluation, subject, verdict)
+    place = replacing.place_of(evaluation, subject, verdict) if state.holds else replacing.NO_PLACE
     if place.newer:
         finish(decision, subject, Collapse(place.newer), rule=replacing.COLLAPSE_RULE)
         return False
-    lesser = [] if place.slot else _less_important(evaluation, subject, verdict)
+    queues = verdict.counter and not place.slot
+    lesser = _less_important(evaluation, subject, verdict) if queues else []
     due_ms = lesser[0].due_ms if lesser else place.due_ms
     due_ms = due_ms or queued_behind(state.holds, verdict.until_ms, subject.queue, place.older)
     spare = 0 < expires_ms < due_ms
@@ -218,7 +219,8 @@ def _hold(
         detail = {"counter": "held", "limit": policy.holds_max, "count": len(state.holds)}
         finish(decision, subject, Suppress(Reason.LIMIT, detail), rule=rule)
         return False
-    replacing.collapse(decision, evaluation, place.older, subject.notification_id, policy, place.slot)
+    if place.older:
+        replacing.collapse(decision, evaluation, place.older, subject.notification_id, policy, place.slot)
     state.holds[timer_id] = subject.hold_ref(due_ms, verdict, expires_ms, spare=spare)
     if lesser and not spare:
         _make_way(decision, evaluation, subject, lesser)

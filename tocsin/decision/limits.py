@@ -23,6 +23,7 @@ _pack_two = Struct("<qq").pack
 # Of a calendar counter: minus its end, its start, the number. A rolling one begins with its window.
 _PERIOD = Struct("<qqI")
 _MOST = (1 << 32) - 1
+_number_of, _NUMBER_AT = Struct("<I").unpack_from, 2 * _SIZE
 _SPARE_TIMES = 64
 
 
@@ -37,8 +38,10 @@ class Window(NamedTuple):
 def is_full(counts: dict[str, bytes], caps: Iterable[Cap], now_ms: int) -> bool:
     """Whether any of these limits has no room for one more now."""
     for cap in caps:
-        # Fewer bytes than a full counter has: no call for the most.
-        if (times := counts.get(cap.counter)) is None or (not cap.period and len(times) <= cap.max * _SIZE):
+        if (times := counts.get(cap.counter)) is None:
+            continue
+        # No further look at the most: a rolling counter that is not long enough, a number that is too low.
+        if _number_of(times, _NUMBER_AT)[0] < cap.max if cap.period else len(times) <= cap.max * _SIZE:
             continue
         if room_at(counts, cap, now_ms):
             return True

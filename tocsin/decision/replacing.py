@@ -82,11 +82,12 @@ def older_than(
         channels: those on which it goes out; None where that is open, so that it replaces all.
     """
     key = subject.collapse_id
+    if not key:
+        return ()
     return tuple(
         timer_id
         for timer_id, ref in evaluation.state.holds.items()
-        if key
-        and ref.collapse_key == key
+        if ref.collapse_key == key
         and _is_other(ref, subject)
         and (channels is None or ref.channel == "*" or ref.channel in channels)
     )

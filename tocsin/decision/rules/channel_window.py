@@ -17,12 +17,12 @@ def channel_window(evaluation: Evaluation) -> Verdict:
     channel, recipient = evaluation.channel, evaluation.recipient
     if channel is None or channel.window is None:
         return PASS
-    if all(point.channel != channel.name for point in recipient.contact_points):
-        return PASS
     window, zone = channel.window, recipient.timezone
     opens, closes = window
     opens_ms = ends_at(zone, closes, opens, evaluation.now_ms)
-    return Hold(opens_ms, Reason.SEND_WINDOW, detail=span(window, zone)) if opens_ms else PASS
+    if not opens_ms or all(point.channel != channel.name for point in recipient.contact_points):
+        return PASS
+    return Hold(opens_ms, Reason.SEND_WINDOW, detail=span(window, zone))
 
 
 def closes_at(channel: CompiledChannel, zone: str, now_ms: int) -> int:
