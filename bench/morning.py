@@ -3,8 +3,8 @@
 Quiet hours of all users end at one minute. Before it, so many notifications of as many users are held, the
 shards start anew, and other users get critical notifications at an even rate, which pass quiet hours. Printed
 is how long these took from Kafka to Kafka before the minute and while the holds were decided, and how long
-the ends of epochs took. Runs on the embedded broker, on Apache Kafka with `--apache` (which needs Java), or
-on the broker in TOCSIN_KAFKA.
+the ends of epochs took, each beside its target. The minute is chosen by how fast profiles were loaded. Runs
+on the embedded broker, on Apache Kafka with `--apache` (which needs Java), or on the broker in TOCSIN_KAFKA.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from rich.progress import Progress
 from bench.deliver import percentiles
 from bench.fleet import ZONE, Feeder, Record, Shards, prepare, profiles, write_catalog
 from bench.reference import Reference
+from bench.targets import Target, told
 from sources.reader import TopicReader
 from tocsin.devkit.servers import APACHE_KAFKA, REDIS
 from tocsin.formats.codec import decode_outcome
@@ -50,6 +51,9 @@ _WATCHERS = 10_000
 """Users who get critical notifications, beside those who wait for the morning."""
 _BEFORE_S = 25.0
 """Between the start of the shards that are measured and the minute: some are to warm up, the rest counts."""
+_HOLDS_PER_PROFILE = 0.4
+"""A hold takes 1.5 to 2 times as long as a profile; the rest is a margin."""
+_RESTART_S = 15.0
 _COUNTED_S = 15.0
 _PATIENCE_S = 900.0
 _SLICE_S = 0.005
@@ -61,10 +65,11 @@ class Morning:
     def __init__(self, folder: Path, options: argparse.Namespace, stack: ExitStack, console: Console) -> None:
         self._options, self._console = options, console
         self.users = options.holds + _WATCHERS
-        load_s = options.load_s or 60 + self.users / 4_000 + _BEFORE_S
-        self.due = _next_minute(datetime.now(UTC) + timedelta(seconds=load_s))
+        self.due = _next_minute(datetime.now(UTC))
         want = {REDIS, *([APACHE_KAFKA] if options.apache else [])}
-        catalog = _catalog(folder / "catalog", self.due)
+        catalog = self._catalog = write_catalog(
+            folder / "catalog", _NOTIFICATIONS, "offer", {"email": ["none"]}, limits=False
+        )
         epoch_ms = str(options.epoch_ms)
         self.settings, self._env = prepare(
             folder, want, stack, TOCSIN_CATALOG=str(catalog), TOCSIN_EPOCH_MS=epoch_ms
@@ -74,6 +79,11 @@ class Morning:
 
     def run(self) -> dict[str, Any]:
         """Hold, start anew, and measure from before the minute until all is decided."""
+        loaded_s = self._load()
+        margin_s = _RESTART_S + _BEFORE_S
+        wait_s = self._options.load_s or margin_s + loaded_s / _HOLDS_PER_PROFILE
+        self.due = _next_minute(datetime.now(UTC) + timedelta(seconds=wait_s))
+        _set_hours(self._catalog, self.due)
         held_s = self._hold()
         if self._left_s() < _BEFORE_S:
             sys.exit(f"held after {held_s:.0f} s, too late for the minute: raise --load-s")
@@ -84,21 +94,32 @@ class Morning:
                 figures = self._pass(shards)
         finally:
             shards.stop()
-        return {
+        report = {
             "holds": self._options.holds,
+            "loaded_per_s": round(self.users / loaded_s),
             "held_per_s": round(self._options.holds / held_s),
             **figures,
             **self._latencies(),
             "reference_loop_ms": reference.figures,
         }
+        return {**report, "targets": _targets(report)}
 
-    def _hold(self) -> float:
-        """Load profiles and hold a notification of each user but the watchers; return the seconds it took."""
+    def _load(self) -> float:
+        """Load the profiles; return the seconds it took."""
+        began = time.monotonic()
         shards = self._shards()
         try:
             self._write(profiles(self.users))
             self._await(shards, "profiles", self.users)
-            began = time.monotonic()
+        finally:
+            shards.stop()
+        return time.monotonic() - began
+
+    def _hold(self) -> float:
+        """Hold a notification of each user but the watchers; return the seconds it took."""
+        began = time.monotonic()
+        shards = self._shards()
+        try:
             self._write(_events("day.planned", range(self._options.holds)))
             self._await(shards, "events", self._options.holds)
             held_s = time.monotonic() - began
@@ -195,14 +216,28 @@ def _next_minute(at: datetime) -> datetime:
     return at.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
-def _catalog(folder: Path, due: datetime) -> Path:
-    """Write a catalog whose quiet hours, in the users' zone, began hours ago and end at the minute."""
-    write_catalog(folder, _NOTIFICATIONS, "offer", {"email": ["none"]}, limits=False)
-    file = folder / "tenants" / "default.yaml"
+def _set_hours(catalog: Path, due: datetime) -> None:
+    """Let the quiet hours of a catalog, in the users' zone, have begun hours ago and end at the minute."""
+    file = catalog / "tenants" / "default.yaml"
     local = due.astimezone(ZONE)
     hours = {"start": f"{local - timedelta(hours=6):%H:%M}", "end": f"{local:%H:%M}"}
     file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "quiet_hours": hours}))
-    return folder
+
+
+def _targets(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    before, within, holds = (
+        report["alarm_ms_before"]["p99"],
+        report["alarm_ms_within"]["p99"],
+        report["holds"],
+    )
+    decided = report["outcomes"].get("briefing admitted", 0)
+    return told(
+        {
+            "epoch_close_max_ms": Target(report["epoch_close_max_ms"]["with_the_morning"], at_most=200),
+            "alarm_p99_within_to_before": Target(round(within / max(before, 0.1), 2), at_most=2),
+            "holds_decided": Target(decided, at_least=holds, at_most=holds),
+        }
+    )
 
 
 def _events(kind: str, users: Iterator[int] | range, first: int = 0) -> Iterator[Record]:

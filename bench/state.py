@@ -3,7 +3,8 @@
 Loads users with records of some 400 B into one shard, starts anew on them and touches random ones at the
 given rate, one read, write and outgoing record an event, some with a timer. With `--timers 5` each user has
 five open timers of 400 B, of which an event moves one, and a record that names them. An epoch's close is the
-time in which the source may not read: from its `snapshot()` to the next `next_batch()`.
+time in which the source may not read: from its `snapshot()` to the next `next_batch()`. Then a tenth of the
+users runs at the same rate, so that `close_vs_tenth` tells whether the close grows with what is held.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from bytewax.recovery import RecoveryConfig
 from bytewax.run import cli_main
 
 from bench.reference import Reference
+from bench.targets import Target, told
 from sources.partitioner import key_group_of, partition_of
 from tocsin.store import Identity, KeyGroup, Shard
 
@@ -225,7 +227,7 @@ def touch(key_group: KeyGroup[User], user: str, timers: int) -> str:
             profile_of(user), holds=tuple(profile_of(f"{user}{each}")[-100:] for each in range(timers))
         )
         for each in range(timers):
-            key_group.hold(user, f"n{each}", _due_ms(user, each), HELD)
+            key_group.hold(user, f"n{each}", _due_ms(user, each), HELD, is_new=True)
     count = len(record.seen)
     record.seen = (*record.seen[-8:], count)
     key_group.put(user, record)
@@ -321,6 +323,27 @@ def measure(options: Options) -> dict[str, Any]:
     }
 
 
+def compared(options: Options, figures: dict[str, Any]) -> dict[str, Any]:
+    """Run a tenth of the users in a process of its own; return the ratio of the closes, and the targets."""
+    command = [sys.executable, "-m", "bench.state", "--alone", "--json", f"--users={options.users // 10}"]
+    command += [f"--rate={options.rate}", f"--seconds={options.seconds}", f"--timers={options.timers}"]
+    ran = subprocess.run(
+        [*command, f"--epoch-ms={options.epoch_ms}"], check=True, stdout=subprocess.PIPE, text=True
+    )
+    tenth = json.loads(ran.stdout)
+    ratio = round(figures["close_p50_ms"] / max(tenth["close_p50_ms"], 0.01), 2)
+    targets = {
+        "start_s": Target(figures["start_s"], at_most=2),
+        "rss_mb": Target(figures["rss_mb"], at_most=600),
+        "close_vs_tenth": Target(ratio, at_most=1.5),
+    }
+    return {
+        "close_p50_ms_of_a_tenth": tenth["close_p50_ms"],
+        "close_vs_tenth": ratio,
+        "targets": told(targets),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=1_000_000)
@@ -331,6 +354,7 @@ def main() -> None:
     parser.add_argument("--timers", type=int, default=0, help="open timers of each user")
     parser.add_argument("--path", type=Path, help="where to work; a temporary folder by default")
     parser.add_argument("--load", action="store_true", help="only load")
+    parser.add_argument("--alone", action="store_true", help="without the run of a tenth of the users")
     parser.add_argument("--json", action="store_true")
     said = parser.parse_args()
     path = said.path or Path(tempfile.mkdtemp(prefix="tocsin-bench-"))
@@ -343,6 +367,8 @@ def main() -> None:
     finally:
         if not said.path:
             shutil.rmtree(path)
+    if not said.alone:
+        figures |= compared(options, figures)
     print(json.dumps(figures) if said.json else "\n".join(f"{name:14} {figures[name]}" for name in figures))
 
 
