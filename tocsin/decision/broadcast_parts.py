@@ -17,11 +17,14 @@ from tocsin.decision.effects import Decision
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.recipient import Recipient
 from tocsin.decision.scope import user_scope
+from tocsin.decision.subjects import WholeEvent
 from tocsin.decision.user_state import UserRecord
+from tocsin.decision.verdict import Detail
 from tocsin.model.broadcast import Counts, Order
 from tocsin.model.event import Event
 from tocsin.model.ids import digest
 from tocsin.model.outcome import Outcome
+from tocsin.model.statuses import Reason, Status
 from tocsin.model.zones import zone
 
 TIMER: Final = "b"
@@ -181,18 +184,7 @@ def ended(order: Order, part: Part, key_group: str, ending: str, now_ms: int, ve
     event = order.event
     assert event is not None, "a start has its event"
     part_id = digest("part", order.broadcast, key_group)
-    return Outcome(
-        outcome_id=digest("outcome of a part", part_id, ending),
-        status=ending,
-        tenant=event.tenant,
-        notification_id=part_id,
-        event_id=event.id,
-        event_source=event.source,
-        event_type=event.type,
-        event_time_ms=event.time_ms,
-        origin=str(event.origin),
-        detail={"broadcast": order.broadcast, "key_group": key_group, **part.counts.as_detail()},
-        catalog_version=version,
-        at_ms=now_ms,
-        received_ms=event.received_ms,
-    )
+    detail: Detail = {"broadcast": order.broadcast, "key_group": key_group, **part.counts.as_detail()}
+    whole = WholeEvent(event, now_ms, version).outcome(Status(ending), Reason.NONE, detail)
+    own_id = digest("outcome of a part", part_id, ending)
+    return msgspec.structs.replace(whole, outcome_id=own_id, notification_id=part_id)

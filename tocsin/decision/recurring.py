@@ -11,6 +11,7 @@ import msgspec
 from tocsin.catalog.cron import last_ms, next_ms, spelled
 from tocsin.catalog.schedules import CompiledSchedule
 from tocsin.decision.broadcast_parts import LATE_MS
+from tocsin.decision.subjects import WholeEvent
 from tocsin.decision.verdict import Detail
 from tocsin.model.event import Broadcast, Event, Origin
 from tocsin.model.ids import digest
@@ -132,19 +133,9 @@ def missed_outcome(
     if raised is not None:
         detail["instead"] = raised.id
     event = event_of(schedule, occurrence)
-    return Outcome(
+    whole = WholeEvent(event, now_ms, version).outcome(Status.SUPPRESSED, Reason.MISSED, detail)
+    return msgspec.structs.replace(
+        whole,
         outcome_id=digest("missed occurrence", event.tenant, event.id),
-        status=Status.SUPPRESSED.value,
-        tenant=event.tenant,
         notification_id=digest("occurrence", event.tenant, event.id),
-        event_id=event.id,
-        event_source=event.source,
-        event_type=event.type,
-        event_time_ms=event.time_ms,
-        origin=str(event.origin),
-        reason=Reason.MISSED.value,
-        detail=detail,
-        catalog_version=version,
-        at_ms=now_ms,
-        received_ms=event.received_ms,
     )
