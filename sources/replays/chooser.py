@@ -36,13 +36,20 @@ class Chooser:
             return False
         if asked.what != "events" and self._channels and facts.channel not in self._channels:
             return False
-        if asked.by_outcome and not (self._index and self._index.is_asked(facts)):
+        if self._needs_outcome(facts) and not (self._index and self._index.is_asked(facts)):
             return False
         if (self._tenants or self._users) and not self._is_owner(*facts.owner):
             return False
-        if asked.what == "messages" and self._notifications and facts.notification not in self._notifications:
+        if self._notifications and facts.message and facts.notification not in self._notifications:
             return False
         return not self._ids or self._is_named(facts)
+
+    def _needs_outcome(self, facts: Facts) -> bool:
+        """Return whether only outcomes can tell. A message knows its notification, however old it is."""
+        asked = self._asked
+        if asked.what == "dead" and facts.channel and not (asked.providers or asked.statuses):
+            return False
+        return asked.by_outcome
 
     def _is_letter(self, facts: Facts) -> bool:
         letter = facts.letter

@@ -83,6 +83,12 @@ def test_outcomes_tell_the_provider_and_the_notification_of_dead_letters() -> No
     )
 
 
+def test_a_dead_message_knows_its_notification_when_its_outcomes_are_deleted() -> None:
+    """Kafka keeps dead letters for longer than outcomes."""
+    assert chosen(Selection(what="dead", notifications=("landed",)), LETTERS) == ["2"]
+    assert chosen(Selection(what="dead", notifications=("moved",)), LETTERS) == []
+
+
 def test_outcomes_tell_which_events_are_meant() -> None:
     records = [event(1), event(2), event(3, topic="bulk")]
     told = [
