@@ -28,7 +28,9 @@ MANIFEST = "history.json"
 _BATCH = 2_000
 _POLL_S = 0.5
 _EMPTY_POLLS = 60
+_LOOKS = 4
 _TIMES_S = 10.0
+"""How long a broker may take to answer."""
 _FORMAT = 1
 _encode = msgspec.json.encode
 
@@ -83,7 +85,7 @@ class KafkaHistory:
             return
         with closing(self._consumer()) as consumer:
             place = TopicPartition(full_name(self._prefix, topic), partition, first)
-            place.offset = _start(consumer, place, since_ms) if since_ms else first
+            place.offset = _start(consumer, place, since_ms, end) if since_ms else first
             if place.offset < 0:
                 return
             consumer.assign([place])
@@ -105,14 +107,29 @@ def _bounds(consumer: Consumer, full: str) -> dict[int, tuple[int, int]]:
         raise SinkError(msg) from error
 
 
-def _start(consumer: Consumer, place: TopicPartition, since_ms: int) -> int:
-    """Find the first offset of a time; the first of all where the broker cannot tell, -1 if there is none."""
+def _start(consumer: Consumer, place: TopicPartition, since_ms: int, end: int) -> int:
+    """Find the first offset of a time, or -1 if there is none.
+
+    Some brokers cannot tell, and answer that there is none. So the last record is looked at; if it is of that
+    time or later, or is not there, all records are read.
+    """
     asked = TopicPartition(place.topic, place.partition, since_ms)
     try:
         [found] = consumer.offsets_for_times([asked], timeout=_TIMES_S)
     except KafkaException:
         return place.offset
-    return place.offset if found.error is not None else max(found.offset, -1)
+    if found.error is None and found.offset >= 0:
+        return int(found.offset)
+    return -1 if 0 < _time_of(consumer, place, end - 1) < since_ms else place.offset
+
+
+def _time_of(consumer: Consumer, place: TopicPartition, offset: int) -> int:
+    """Return the time of one record; 0 if it is not there."""
+    consumer.assign([TopicPartition(place.topic, place.partition, offset)])
+    for _ in range(_LOOKS):
+        for message in consumer.consume(1, _POLL_S):
+            return int(message.timestamp()[1]) if message.error() is None else 0
+    return 0
 
 
 def _drained(consumer: Consumer, end: int) -> Iterator[list[Any]]:

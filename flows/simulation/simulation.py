@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
+from flows.decoding import open_registry
 from flows.memory import collect_seldom
 from flows.simulation.comparison import Comparison, Scope
 from flows.simulation.decided import Decided
@@ -20,6 +21,7 @@ from flows.simulation.profiles import Profiles
 from flows.simulation.report import Part, Report, added, changes, part_of, percentiles
 from flows.simulation.warm_up import notes
 from sources.history import FolderHistory, History, KafkaHistory
+from tocsin.app.settings import Settings
 from tocsin.catalog.loader import Catalog, load
 from tocsin.formats.declared import readers
 from tocsin.formats.marks import Marks
@@ -60,6 +62,7 @@ class Request(NamedTuple):
         tenant: the tenant; empty for all.
         is_replayed: compare with history as the present catalog decides it, instead of what happened.
         secret: opens the marks in receipts; empty where it is not known.
+        settings: name the schema registry, for declared topics that need one.
     """
 
     place: Place
@@ -72,6 +75,7 @@ class Request(NamedTuple):
     tenant: str = ""
     is_replayed: bool = False
     secret: bytes = b""
+    settings: Settings | None = None
 
     @property
     def start_ms(self) -> int:
@@ -160,7 +164,7 @@ def play(
         if request.is_replayed:
             machine = _machine(folder / "present", catalogs.present, request, stack)
             sides.insert(0, Side(machine, comparison.before, True))
-        player = _player(request, catalogs, comparison, tuple(sides))
+        player = _player(request, catalogs, comparison, tuple(sides), stack)
         outcomes = _outcomes(request, history, partition, note)
         profiles = Profiles(history.read(topics.PROFILES, partition), request.start_ms)
         player.play(_streams(request, history, partition, profiles, note), outcomes)
@@ -178,8 +182,14 @@ def _machine(folder: Path, catalog: Catalog, request: Request, stack: ExitStack)
     return machine
 
 
-def _player(request: Request, catalogs: Catalogs, comparison: Comparison, sides: tuple[Side, ...]) -> Player:
-    declared = readers(catalogs.present.sources, request.bounds.limits, None)
+def _player(
+    request: Request, catalogs: Catalogs, comparison: Comparison, sides: tuple[Side, ...], stack: ExitStack
+) -> Player:
+    sources = catalogs.present.sources
+    registry = open_registry(request.settings, sources) if request.settings is not None else None
+    if registry is not None:
+        stack.callback(registry.close)
+    declared = readers(sources, request.bounds.limits, registry.decode if registry is not None else None)
     marks = Marks(request.secret) if request.secret else None
     decode = decoder(request.bounds, marks, declared)
     return Player(request.bounds, decode, sides, comparison, request.until_ms)

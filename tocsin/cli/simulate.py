@@ -118,7 +118,7 @@ def _request(settings: Settings, catalog: Path, folder: Path | None) -> Request:
     limits = EventLimits(settings.max_record_bytes, settings.max_past_s, settings.max_future_s, not stream)
     bounds = Bounds(partitions, settings.key_groups, policy, limits, settings.epoch_ms)
     place = Place(folder, settings.kafka, settings.topic_prefix, dict(settings.kafka_options))
-    return Request(place, bounds, catalog, settings.catalog, 0, secret=_secret(settings))
+    return Request(place, bounds, catalog, settings.catalog, 0, secret=_secret(settings), settings=settings)
 
 
 def _secret(settings: Settings) -> bytes:
