@@ -67,3 +67,51 @@ def test_a_query_that_needs_an_id_says_so_before_it_asks(
 ) -> None:
     assert ask("http://127.0.0.1:9/x", monkeypatch, "query", "timeline") == 2
     assert "--notification-id" in capsys.readouterr().err
+
+
+DAY_MS = 86_400_000
+
+
+def test_a_range_and_filters_narrow_the_rows(
+    clickhouse_db: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    migrate.migrate(clickhouse_db)
+    days = [
+        Outcome(
+            outcome_id=f"{day}{channel}",
+            status="sent",
+            tenant=tenant,
+            channel=channel,
+            at_ms=day * 86_400_000,
+        )
+        for day in range(3)
+        for channel in ("sms", "push")
+        for tenant in ("default", "other")
+    ]
+    lines = b"\n".join(map(encode, days))
+    ClickHouseLines(lambda: store.connect(clickhouse_db)).insert(lines)
+
+    def count(*words: str) -> int:
+        ask(clickhouse_db, monkeypatch, "query", "rows", *words, "--json")
+        return len(json.loads(capsys.readouterr().out))
+
+    assert count() == 6
+    assert count("--tenant", "") == 12
+    assert count("--since", "1970-01-02", "--channel", "sms") == 2
+    assert count("--since", "1970-01-02", "--until", "1970-01-03") == 2
+    assert count("--notification", "nothing") == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["broadcasts", "--channel", "sms"], "query broadcasts has no filter --channel"),
+        (["rows", "--since", "yesterday"], "--since 'yesterday': write a time like"),
+        (["rows", "--since", "1d", "--until", "2d"], "--since is not before --until"),
+    ],
+)
+def test_a_filter_that_cannot_be_is_told(
+    words: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("http://127.0.0.1:9/x", monkeypatch, "query", *words) == 2
+    assert told in capsys.readouterr().err
