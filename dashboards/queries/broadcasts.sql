@@ -27,7 +27,9 @@ users AS
 (
     SELECT event_source, event_id, uniqExact(user) AS reached, uniqExactIf(user, status = 'admitted') AS admitted
     FROM outcomes
-    WHERE ({tenant:String} = '' OR tenant = {tenant:String}) AND user != '' AND (event_source, event_id) IN (SELECT source, event FROM broadcasts)
+    WHERE (SELECT count() FROM broadcasts) > 0 AND at_ms >= (SELECT min(started_ms) FROM broadcasts)
+        AND ({tenant:String} = '' OR tenant = {tenant:String}) AND user != ''
+        AND (event_source, event_id) IN (SELECT source, event FROM broadcasts)
     GROUP BY event_source, event_id
 )
 SELECT event, source, segment, state, fromUnixTimestamp64Milli(started_ms, 'UTC') AS started,

@@ -3,35 +3,62 @@
 -- chart: table
 -- drill: rows(status, reason, channel)
 WITH
+    -- What may be open; older states of what has ended are among it until ClickHouse merges them.
+    maybe AS
     (
-        SELECT groupArray((cityHash64(if(l.notification_id != '', l.notification_id, subject)), message_id != '' AND l.notification_id != '',
-            l.notification_id != '', toString(l.channel), l.status, l.reason, l.at_ms))
-        FROM latest AS l FINAL
-        WHERE ({tenant:String} = '' OR l.tenant = {tenant:String}) AND startsWith(state, '1')
-            AND (tenant, subject) IN (SELECT tenant, subject FROM latest AS l FINAL WHERE ({tenant:String} = '' OR l.tenant = {tenant:String}) AND startsWith(state, '1'))
-            AND ({notification:String} = '' OR l.notification = {notification:String})
-            AND ({channel:String} = '' OR l.channel = {channel:String})
-    ) AS open,
-    arrayMap(x -> x.1, arrayFilter(x -> x.2 = 0 AND x.3 = 1, open)) AS holds,
-    arrayMap(x -> x.1, arrayFilter(x -> x.3 = 0, open)) AS events,
-    -- A hold before routing is over when the notification has messages, or its channels are decided one by one.
-    decided AS
-    (
-        SELECT cityHash64(notification_id) AS id, arrayJoin(if(message_id != '', ['*', toString(channel)], ['*'])) AS place
+        SELECT tenant, subject, notification_id
         FROM latest
-        WHERE notEmpty(holds) AND channel != '*' AND cityHash64(notification_id) IN (SELECT arrayJoin(holds))
-        UNION ALL
-        SELECT cityHash64(origin) AS id, '*' AS place
+        WHERE ({tenant:String} = '' OR tenant = {tenant:String}) AND startsWith(state, '1')
+            AND ({notification:String} = '' OR notification = {notification:String})
+    ),
+    subjects AS
+    (
+        SELECT subject, max(l.state) AS state, any(l.notification_id) AS notification_id, any(l.channel) AS channel
+        FROM latest AS l
+        PREWHERE l.notification_id IN (SELECT notification_id FROM maybe WHERE notification_id != '')
+        GROUP BY subject
+    ),
+    events AS
+    (
+        SELECT l.tenant AS tenant, subject, max(l.state) AS state
+        FROM latest AS l
+        WHERE (l.tenant, subject) IN (SELECT tenant, subject FROM maybe WHERE notification_id = '')
+        GROUP BY tenant, subject
+        HAVING startsWith(state, '1')
+    ),
+    known AS
+    (
+        SELECT tenant, origin
         FROM outcomes
-        WHERE notEmpty(events) AND notification_id != '' AND cityHash64(origin) IN (SELECT arrayJoin(events))
-            AND (tenant, hour) IN (SELECT tenant, hour FROM outcome_hours WHERE id IN (SELECT arrayJoin(events)))
+        WHERE notification_id != '' AND (tenant, origin) IN (SELECT tenant, subject FROM events)
+            AND (tenant, hour) IN (SELECT tenant, hour FROM outcome_hours WHERE (tenant, id) IN (SELECT tenant, cityHash64(subject) FROM events))
+    ),
+    -- A hold before routing is over when the notification has messages, or its channels are decided one by one.
+    open AS
+    (
+        SELECT one.1 AS state, one.2 AS channel
+        FROM
+        (
+            SELECT
+                groupArray((state, toString(channel), position(subject, '/') = 0)) AS parts,
+                arrayFilter(p -> startsWith(p.1, '1') AND (p.3 OR NOT arrayExists(
+                    o -> if(p.2 = '*', o.2 != '*', o.2 = p.2 AND o.3), parts)), parts) AS left
+            FROM subjects
+            GROUP BY notification_id
+        )
+        ARRAY JOIN left AS one
+        UNION ALL
+        SELECT state, '*' AS channel
+        FROM events
+        WHERE (tenant, subject) NOT IN (SELECT tenant, origin FROM known)
     )
-SELECT status, reason, channel, count() AS waiting, fromUnixTimestamp64Milli(min(since_ms), 'UTC') AS since
-FROM
-(
-    SELECT x.1 AS id, x.2 AS is_message, x.4 AS channel, x.5 AS status, x.6 AS reason, x.7 AS since_ms
-    FROM (SELECT arrayJoin(open) AS x)
-)
-WHERE is_message = 1 OR (id, channel) NOT IN (SELECT id, place FROM decided)
+SELECT
+    splitByChar('\t', state)[2] AS status,
+    splitByChar('\t', state)[3] AS reason,
+    channel,
+    count() AS waiting,
+    fromUnixTimestamp64Milli(min(toInt64OrZero(substring(state, 2, 15))), 'UTC') AS since
+FROM open
+WHERE ({channel:String} = '' OR channel = {channel:String})
 GROUP BY status, reason, channel
 ORDER BY waiting DESC, status, reason, channel
