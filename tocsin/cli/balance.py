@@ -47,7 +47,7 @@ def balance(
         typer.Option("--list", help="file for every missing or doubled item, a JSON object a line"),
     ] = None,
     spill: Annotated[
-        Path | None, typer.Option(help="folder for temporary files: some 150 bytes a record read")
+        Path | None, typer.Option(help="folder for temporary files: some 180 bytes a record read")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
     clickhouse: Annotated[bool, typer.Option(help="compare with what ClickHouse holds")] = True,
