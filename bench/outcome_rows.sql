@@ -3,8 +3,8 @@ WITH
     h % 1000 AS draw,
     intDiv(h, 1000) % 1000 AS late,
     intDiv(h, 1000000) % 100 AS kind,
-    lower(concat(hex(sipHash64(number, 'n')), hex(cityHash64(number, 'n')))) AS n_id,
-    lower(concat(hex(sipHash64(number, 'm')), hex(cityHash64(number, 'm')))) AS m_id,
+    lower(concat(leftPad(hex(sipHash64(number, 'n')), 16, '0'), leftPad(hex(cityHash64(number, 'n')), 16, '0'))) AS n_id,
+    lower(concat(leftPad(hex(sipHash64(number, 'm')), 16, '0'), leftPad(hex(cityHash64(number, 'm')), 16, '0'))) AS m_id,
     toInt64(number - {first}) AS nth,
     {from_ms} + toInt64(86400000 * pow((nth + 0.5) / {count}, 0.8)) AS base_ms,
     ['email', 'push', 'sms', 'inapp', 'webpush'][multiIf(kind < 45, 1, kind < 75, 2, kind < 90, 3, kind < 97, 4, 5)] AS by,
@@ -25,7 +25,7 @@ WITH
             (if(draw % 97 != 0 AND late % 500 = 0, 'unsubscribed', ''), 3600000 * (draw % 9 = 0) + 95000 + late * late * 60, '')
         ])) AS steps
 SELECT
-    lower(concat(hex(sipHash64(number, step.1)), hex(cityHash64(number, step.1)))) AS outcome_id,
+    lower(concat(leftPad(hex(sipHash64(number, step.1)), 16, '0'), leftPad(hex(cityHash64(number, step.1)), 16, '0'))) AS outcome_id,
     step.1 AS status,
     {tenant} AS tenant,
     concat('user-', toString(toUInt32({users} * pow((cityHash64(number, 'u') % 1000000) / 1000000, 2)))) AS user,
