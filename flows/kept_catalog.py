@@ -8,7 +8,7 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -48,11 +48,11 @@ class KeptCatalog:
             path: the folder of the newest catalog.
             versions: tenant -> the version that is in force for it.
         """
-        wanted = {tenant: _name(version) for tenant, version in versions.items()}
+        wanted, before = {tenant: _name(version) for tenant, version in versions.items()}, self._tenants()
         try:
-            if wanted != self._tenants() or not self._has(wanted):
+            if wanted != before or not self._has(wanted.values()):
                 self._copy(path, set(wanted.values()))
-                self._write(wanted)
+                self._write(self._copied(wanted, before))
         except OSError as error:
             _log.warning("the catalog is not kept for the next start: %s", error.strerror)
 
@@ -64,8 +64,15 @@ class KeptCatalog:
         pairs = found.items() if isinstance(found, dict) else ()
         return {str(tenant): str(name) for tenant, name in pairs}
 
-    def _has(self, wanted: Mapping[str, str]) -> bool:
-        return all((self._folder / name).is_dir() for name in wanted.values())
+    def _has(self, names: Iterable[str]) -> bool:
+        return all((self._folder / name).is_dir() for name in names)
+
+    def _copied(self, wanted: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
+        """Leave a tenant the version of before where the wanted one changed before it could be copied."""
+        found = {
+            tenant: name if self._has([name]) else before.get(tenant, "") for tenant, name in wanted.items()
+        }
+        return {tenant: name for tenant, name in found.items() if name}
 
     def _copy(self, path: Path, wanted: set[str]) -> None:
         """Copy the newest catalog if some tenant has it and it has not changed meanwhile."""

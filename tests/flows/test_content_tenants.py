@@ -149,6 +149,16 @@ def test_a_reload_keeps_what_is_good_for_the_next_start(folder: Path) -> None:
     assert text_of(start(folder), "acme") == "Newer"
 
 
+def test_a_version_that_changed_before_it_was_copied_does_not_cost_the_copy_before_it(folder: Path) -> None:
+    """Somebody saves twice: the first version is in force, and the second one, which is broken, on disk."""
+    old = start(folder).catalog.version
+    kept = KeptCatalog(folder.parent / "kept")
+    write(folder, "tenants/acme.yaml", "categories: 7\n")
+    kept.keep(folder, {"acme": "0123456789ab-tz1", "default": "0123456789ab-tz1", "new": "0123456789ab-tz1"})
+    assert kept.folder_of("new") is None
+    assert versions(start(folder))["acme"] == old
+
+
 def test_what_was_kept_and_is_not_good_any_more_is_left_alone(folder: Path) -> None:
     """A later release may refuse what an older one took."""
     start(folder)
