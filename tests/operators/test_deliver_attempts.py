@@ -313,17 +313,6 @@ def test_under_the_stream_clock_a_message_expires_by_the_time_that_was_left(rig:
     assert sorted(made.words()) == [("expired", "too_late", 1), ("sent", "", 1)]
 
 
-def test_under_the_stream_clock_a_retry_is_due_in_the_events_own_time(rig: Build) -> None:
-    """By the wall clock it would wait for years of events, or be too late at once."""
-    provider = ScriptedProvider()
-    provider.always = Transient("busy")
-    made = rig([provider], settings=policy(stream_clock=True))
-    made.feed(record(message(attempt=5), 0)._replace(timestamp_ms=made.runtime.now_ms())).until_acked(1)
-    (retry,), (line,) = made.retries(), made.outcomes()
-    assert 1_790_000 < retry.due_ms - line.at_ms < 1_810_000
-    assert retry.first_failed_ms == line.at_ms
-
-
 def test_an_opt_out_while_a_retry_waits_stops_it(rig: Build, store: MemoryStore) -> None:
     provider = ScriptedProvider()
     provider.script("ann", Transient("busy"))

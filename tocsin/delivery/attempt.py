@@ -329,14 +329,12 @@ def _retry(
 def _return_to_gate(
     state: AttemptState, reason: Reason, due_ms: int, *lines: Output, provider: str = ""
 ) -> Transition:
-    """Let the gate decide again at a time of the wall clock, which it is told by its own clock."""
-    failed_ms, ahead_ms = state.first_failed_ms, state.ahead_ms
     retry = records.return_to_gate(
         state.attempt,
         reason,
-        due_ms - ahead_ms,
+        due_ms,
         provider=provider,
-        first_failed_ms=failed_ms - ahead_ms if failed_ms else 0,
+        first_failed_ms=state.first_failed_ms,
         maybe_sent=state.unknown,
     )
     return _end(state, *lines, retry, write=Write.RETURN)
