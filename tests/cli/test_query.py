@@ -42,6 +42,13 @@ def test_a_narrow_terminal_cuts_no_text(capsys: pytest.CaptureFixture[str]) -> N
     assert columns == list(ROW.values())
 
 
+def test_a_title_is_not_broken_to_the_width_of_a_narrow_table(capsys: pytest.CaptureFixture[str]) -> None:
+    title = "Sent: messages that a provider took."
+    for rows in ([], [{"n": 1}]):
+        print_table(as_table(rows, title))
+        assert title in capsys.readouterr().out.splitlines()
+
+
 def ask(url: str, monkeypatch: pytest.MonkeyPatch, *words: str) -> object:
     monkeypatch.setenv("TOCSIN_CLICKHOUSE", url)
     return build(words)(words, standalone_mode=False)

@@ -23,7 +23,13 @@ def print_json(value: Mapping[str, Any] | list[Any]) -> None:
 
 
 def print_table(table: Table) -> None:
-    """Print a table; only a terminal's width narrows it, and elsewhere no line ends in spaces."""
+    """Print a table; only a terminal's width narrows it, and elsewhere no line ends in spaces.
+
+    The title stands above it on a line of its own; in the table, it would be broken to the table's width.
+    """
+    if table.title:
+        console.print(table.title, style="italic", soft_wrap=True, markup=False)
+        table.title = None
     if console.is_terminal:
         console.print(table)
         return
