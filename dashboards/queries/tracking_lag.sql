@@ -6,7 +6,7 @@ FROM
 (
     SELECT
         toDateTime(intDiv(at_ms, 1000 * {step_s:UInt32}) * {step_s:UInt32}, 'UTC') AS time,
-        quantiles(0.5, 0.99)(toInt64(toUnixTimestamp(stored_at)) * 1000 - at_ms) AS found
+        quantiles(0.5, 0.99)(greatest(0, toInt64(toUnixTimestamp(stored_at)) * 1000 - greatest(at_ms, received_ms))) AS found
     FROM outcomes
     WHERE ({tenant:String} = '' OR tenant = {tenant:String}) AND at_ms >= {from_ms:Int64} AND at_ms < {to_ms:Int64}
         AND ({notification:String} = '' OR notification = {notification:String})

@@ -1,5 +1,6 @@
 """The figures of the boards for one known week, and the rows that each figure leads to."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -158,3 +159,13 @@ def test_each_row_leads_to_what_it_counts(week: Client, query: Query) -> None:
         led = ask(week, query.drill.name, **query.drill.filters(row))
         counted = [value for name, value in row.items() if name in {"outcomes", "waiting", "messages"}]
         assert led or not any(counted), (row, query.drill.filters(row))
+
+
+def test_the_lag_of_a_replayed_stream_is_told_from_its_arrival(week: Client) -> None:
+    """Its outcomes have the times of long ago; their records came now."""
+    at_ms, now_ms = 1_360_195_200_000, int(time.time() * 1000)
+    one = Outcome(outcome_id="old", status="sent", tenant="flights", at_ms=at_ms, received_ms=now_ms)
+    ClickHouseLines(lambda: week).insert(msgspec.json.encode(one))
+    rows = queries.run(week, "tracking_lag", {"tenant": "flights", "from_ms": at_ms, "to_ms": at_ms + 1})
+    assert len(rows) == 2
+    assert all(0 <= row["ms"] < 60_000 for row in rows)
