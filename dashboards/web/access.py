@@ -121,16 +121,18 @@ class Guard:
         app = self._app
         if not is_open and not self._access.admits(Headers(scope=scope)):
             app = self._access.refusal(path, scope["query_string"].decode("latin-1"))
-        await app(scope, receive, _protected(send))
+        # Figures are never kept. Files are: the browser asks whether they have changed.
+        kept = "no-cache" if path.startswith("/static/") else "no-store"
+        await app(scope, receive, _protected(send, kept))
 
 
-def _protected(send: Send) -> Send:
+def _protected(send: Send, kept: str) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers[name] = value
-            headers.setdefault("cache-control", "no-store")
+            headers.setdefault("cache-control", kept)
         await send(message)
 
     return sending

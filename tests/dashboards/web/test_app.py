@@ -122,3 +122,12 @@ async def test_a_wrong_token_gets_no_cookie(given: dict[str, str]) -> None:
     assert answer.status_code == 401
     assert "set-cookie" not in answer.headers
     assert "not the token" in answer.text
+
+
+async def test_files_of_pages_are_sent_once_and_figures_are_never_kept() -> None:
+    first = await ask("/static/chart.umd.min.js")
+    assert first.headers["cache-control"] == "no-cache"
+    again = await ask("/static/chart.umd.min.js", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    for path in ("/overview", "/api/query/funnel", "/healthz"):
+        assert (await ask(path)).headers["cache-control"] == "no-store"
