@@ -24,7 +24,7 @@ from dashboards.web.access import COOKIE, Access, Guard, local_path
 from dashboards.web.pool import SHARED_S, Asker, Pool
 from dashboards.web.problem import TITLES, Problem
 from dashboards.web.results import result
-from dashboards.web.view import COMMON, RANGES, Extent, View, bound, iso, read_view, utc
+from dashboards.web.view import COMMON, RANGES, Extent, View, bound, iso, read_view, utc, whole
 from tocsin.errors import SettingsError
 
 _HERE = Path(__file__).parent
@@ -125,7 +125,7 @@ class Dashboard:
     async def _query(self, request: Request) -> Response:
         query = _find(request.path_params["name"])
         view = read_view(request.query_params.multi_items(), _filters(query))
-        parameters = named.bind(bound(view, *await self._now(view)), self._clock_ms())
+        parameters = whole(view, named.bind(bound(view, *await self._now(view)), self._clock_ms()))
         asked = {name: parameters[name] for name in query.parameters}
         rows = await self._asker.ask((query.name, asked), lambda client: named.run(client, query.name, asked))
         return Response(_encode(result(query, rows, view, parameters)), media_type="application/json")

@@ -127,6 +127,15 @@ def bound(view: View, now_ms: int, extent: Extent) -> dict[str, Any]:
     }
 
 
+def whole(view: View, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Begin a range that ends now with a whole minute, hour or day of the rollup.
+
+    Figures from rollups count whole units. So the rows that a figure leads to are those that it counts.
+    """
+    unit_ms = parameters["rollup_s"] * 1000 if view.span else 1
+    return {**parameters, "from_ms": parameters["from_ms"] // unit_ms * unit_ms}
+
+
 def _bounds(view: View, now_ms: int, extent: Extent) -> tuple[int, int]:
     if not view.span:
         return view.from_ms, view.to_ms

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from dashboards.queries import MOST_STEPS, bind
 from dashboards.query_file import FILTERS
 from dashboards.web.problem import Problem
-from dashboards.web.view import COMMON, MOST_ROWS, RANGES, Extent, View, bound, iso, read_view
+from dashboards.web.view import COMMON, MOST_ROWS, RANGES, Extent, View, bound, iso, read_view, whole
 
 NOW_MS = 1_795_000_000_000
 DAY_MS = 86_400_000
@@ -85,7 +85,8 @@ def test_an_address_says_the_whole_view(view: View) -> None:
 def test_a_chart_has_some_steps_and_not_too_many(view: View, now_ms: int) -> None:
     found = bind(bound(view, now_ms, Extent(0, now_ms)))
     assert found["from_ms"] < found["to_ms"]
-    assert (found["to_ms"] - found["from_ms"]) / found["step_s"] / 1000 <= max(MOST_STEPS, 60 * 365 / 28)
+    steps = (found["to_ms"] - found["from_ms"]) / found["step_s"] / 1000
+    assert steps <= MOST_STEPS or found["step_s"] == 28 * 86_400, "the longest step there is"
 
 
 def test_a_link_changes_and_drops_filters() -> None:
@@ -95,3 +96,19 @@ def test_a_link_changes_and_drops_filters() -> None:
 
 def test_times_are_written_in_utc() -> None:
     assert iso(1_360_195_200_999) == "2013-02-07T00:00:00Z"
+
+
+@pytest.mark.parametrize(("span", "unit_ms"), [("1h", 60_000), ("24h", 60_000), ("30d", 3_600_000)])
+def test_a_range_begins_with_a_whole_unit_as_figures_of_rollups_do(span: str, unit_ms: int) -> None:
+    view = read_view([("range", span)])
+    asked = bind(bound(view, NOW_MS + 12_345, Extent()), NOW_MS)
+    found = whole(view, asked)
+    assert found["from_ms"] % (found["rollup_s"] * 1000) == 0
+    assert found["rollup_s"] * 1000 >= unit_ms
+    assert 0 <= asked["from_ms"] - found["from_ms"] < found["rollup_s"] * 1000
+
+
+def test_times_that_somebody_chose_stay_as_they_are() -> None:
+    view = read_view([("from", "2026-11-01T06:22:00Z"), ("to", "2026-11-02T06:22:00Z")])
+    asked = bind(bound(view, NOW_MS, Extent()), NOW_MS)
+    assert whole(view, asked) == asked
