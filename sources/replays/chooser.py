@@ -71,7 +71,7 @@ class Chooser:
 
     def left_out(self, facts: Facts) -> str:
         """Say why a record that is asked for is not replayed; empty if it is."""
-        name = str(facts.root) if facts.message is None else facts.message.message_id
+        name = facts.first_message or str(facts.root)
         if name in self._taken:
             return "copies: their first record is replayed already"
         self._taken.add(name)

@@ -60,6 +60,15 @@ class Facts:
         return _marked(self._headers.get(REPLAY_HEADER, b"").rpartition(b" ")[2]) or self._first_read
 
     @cached_property
+    def first_message(self) -> str:
+        """Return the id of the first message, whatever was replayed since; empty if the value holds none."""
+        message = self.message
+        if message is None:
+            return ""
+        replayed = "" if "/" in message.replay_of else message.replay_of
+        return message.unless_sent or replayed or message.message_id
+
+    @cached_property
     def event(self) -> Event | None:
         """Return the event that the value holds; None if it holds none."""
         is_event = self.raw.topic in _EVENTS or topics.is_declared(self.raw.topic)

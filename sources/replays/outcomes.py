@@ -112,7 +112,9 @@ class Index:
 
     def objection(self, facts: Facts) -> str:
         """Say why the policy `again` leaves a record out; empty if it does not."""
-        flags = self._of(facts) | (0 if facts.message is not None else self._flags.get(str(facts.root), 0))
+        flags = self._of(facts)
+        first = self._flags.get(facts.first_message or str(facts.root), 0)
+        flags |= first & _RESENT if facts.message is not None else first
         if flags & _RESENT:
             return "sent by an earlier replay"
         if self._asked.what == "dead":

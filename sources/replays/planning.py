@@ -138,7 +138,8 @@ def plan(
     found.unknown_ids = [one for one in state.selection.ids if one not in scan.chooser.matched]
     counts.finish()
     state.total = found.chosen
-    for topic in found.targets:
+    # Which records a limit lets pass depends on the order of partitions, and so do the topics.
+    for topic in {*found.targets, *(topics.GATE_INPUTS if 0 < limit <= found.chosen else ())}:
         state.marks |= {key_of(s.topic, s.partition): s.end for s in reader.whole(topic)}
     return found
 

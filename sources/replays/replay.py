@@ -158,13 +158,14 @@ class Replaying:
 
     def _is_enough(self) -> bool:
         limit = self.state.selection.limit
-        return 0 < limit <= self._chosen
+        return 0 < limit <= self._chosen + len(self._there)
 
     def _write(self, facts: Facts, pace: Pace) -> None:
         """Write a record, unless it was written before a kill."""
         record = self._rewriter.written(facts)
         self._chosen += 1
-        if mark_of(record) in self._there:
+        if (mark := mark_of(record)) in self._there:
+            self._there.remove(mark)
             return
         self._sleep(pace.wait_s())
         self._writer.write(record)
@@ -181,13 +182,17 @@ class Replaying:
         self._writer.confirm()
         self._pending = 0
         state = self.state
-        state.positions, state.written, state.status = dict(self._positions), self._chosen, status
-        for key, end in self._writer.ends.items():
+        written = self._chosen + len(self._there)
+        state.positions, state.written, state.status = dict(self._positions), written, status
+        for key, end in self._writer.ends.items() if not self._there else ():
             state.marks[key] = max(state.marks.get(key, 0), end)
         self._folder.save(state)
 
     def _choose_again(self) -> None:
-        """Choose what was done before once more, without writing: copies of it are known by that."""
+        """Choose what was done before once more, without writing: copies of it are known by that.
+
+        What stays in `_there` is behind the positions.
+        """
         done = [
             Span(
                 s.topic, s.partition, s.start, self.state.positions.get(key_of(s.topic, s.partition), s.start)
@@ -195,7 +200,10 @@ class Replaying:
             for s in self.state.spans
         ]
         for _, candidate in self._scan.run(done):
-            self._chosen += candidate is not None and not candidate.left_out
+            if candidate is not None and not candidate.left_out:
+                self._chosen += 1
+                if self._there:
+                    self._there.discard(mark_of(self._rewriter.written(candidate.facts)))
 
     def _written_before(self) -> set[tuple[str, bytes]]:
         """Find the records that this replay wrote behind the last checkpoint."""

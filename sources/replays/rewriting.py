@@ -44,7 +44,7 @@ class Rewriter(NamedTuple):
         raw, message = facts.raw, facts.message
         if message is not None:
             key = profile_key(message.tenant, message.user)
-            value = encode(Retry(message=self._again(message), reason=Reason.REPLAYED, due_ms=0))
+            value = encode(Retry(message=self._again(message, facts.first_message), reason=Reason.REPLAYED, due_ms=0))
             place = Origin(raw.topic, raw.partition, raw.offset)
             return OutRecord(self.topic(facts), self._home(key), key, value, (self._mark(place),))
         headers = tuple(header for header in raw.headers if header[0] not in _DROPPED)
@@ -65,18 +65,18 @@ class Rewriter(NamedTuple):
     def _mark(self, first: Origin) -> tuple[str, bytes]:
         return replay_header(Replay(self.replay_id, self.force, first))
 
-    def _again(self, message: Message) -> Message:
+    def _again(self, message: Message, first: str) -> Message:
         """Make a message of its own, about the same notification and target; it takes no slots."""
         return replace(
             message,
-            message_id=digest("replay", message.message_id, self.replay_id),
+            message_id=digest("replay", first, self.replay_id),
             attempt=1,
             generation=message.generation + self.force,
             received_ms=self.at_ms,
             slots=None,
             replay=self.replay_id,
-            replay_of=message.message_id,
-            unless_sent="" if self.force else message.unless_sent or message.message_id,
+            replay_of=first,
+            unless_sent="" if self.force else first,
         )
 
 

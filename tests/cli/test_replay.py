@@ -43,6 +43,10 @@ def run(*words: str) -> object:
         (["dead", "--from", "dead/x/1"], "write topic/partition/offset to begin there"),
         (["dead", "--from", "dead/0/9-1"], "the range is empty"),
         (["dead", "--from", "events/0/1"], "`replay dead` does not read 'events'; it reads dead"),
+        (["dead", "--from", "dead/0/3-6", "--from", "dead/0/9"], "dead/0 is named twice"),
+        (["dead", "--tenant", ""], "--tenant '': names nothing"),
+        (["dead", "--id", " "], "--id ' ': names nothing"),
+        (["dead", "--user", "a\x1b[2J"], "names nothing"),
         (["dead", "--ids", "/no/such/file"], "No such file"),
     ],
 )
@@ -158,5 +162,9 @@ def test_ids_from_stdin_are_replayed_and_those_that_are_not_there_told(
     assert (report["status"], report["written"], report["resume"]) == ("done", 1, "")
     assert report["plan"]["unknown_ids"] == ["no-such-event"]
     assert [one.value for one in here.read("events")] == [event(1).value]
+    [entered] = [json.loads(one.value or b"") for one in here.read("audit")]
+    assert (entered["action"], entered["subject"]) == ("replay_started", report["id"])
+    assert (entered["detail"]["records"], entered["detail"]["ids"]) == (1, 2)
+    assert "e1" not in str(entered)
     run("list")
     assert report["id"] in capsys.readouterr().out

@@ -53,7 +53,7 @@ class MemoryHistory:
 def history(folder: Path, settings: wire.Settings, lines: Iterable[wire.Line]) -> MemoryHistory:
     """Let a shard decide a run, and give what its topics hold afterwards."""
     machine = Machine(folder, settings)
-    topic = _Outcomes()
+    topic = Outcomes()
     inputs: list[RawRecord] = []
     for line in lines:
         machine.play(line)
@@ -67,7 +67,7 @@ def history(folder: Path, settings: wire.Settings, lines: Iterable[wire.Line]) -
     return MemoryHistory([*inputs, *topic.records])
 
 
-class _Outcomes:
+class Outcomes:
     """The topic of outcomes, written as soon as an epoch is durable."""
 
     def __init__(self) -> None:

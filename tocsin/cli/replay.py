@@ -19,10 +19,12 @@ from sources.replays.state import ReplayState, StateFolder
 from sources.replays.superseded import Superseded
 from sources.replays.writer import ReplayWriter
 from tocsin.app.settings import Settings
+from tocsin.cli.entering import enter
 from tocsin.cli.output import FAULT, complain, fail, print_json
 from tocsin.cli.replay_options import (
     check_layout,
     check_places,
+    check_texts,
     check_words,
     read_from,
     read_ids,
@@ -32,6 +34,7 @@ from tocsin.cli.replay_options import (
 from tocsin.cli.replay_view import progress, resume_command, show_end, show_plan, show_states
 from tocsin.cli.times import Since, Until
 from tocsin.errors import SettingsError, SourceError
+from tocsin.model.audit import Action
 
 _STOPPED = 130
 _RATE = 1_000.0
@@ -96,6 +99,7 @@ def replay(
     kind = read_what(what)
     if policy not in {"again", "force"}:
         fail(f"--policy {policy}: there are again and force", code=2)
+    check_texts(tenant=tenant, user=user, notification=notification, provider=provider, id=names)
     check_words(reason or (), status or (), stage or (), channel or ())
     from_ms, to_ms = read_range(since, until)
     asked = Selection(
@@ -170,6 +174,7 @@ class Session:
             if ask and sys.stdin.isatty():
                 typer.confirm(f"Replay {found.chosen:,} records ({asked.policy})?", abort=True, err=True)
             self._folder.save(state)
+            self._enter(Action.REPLAY_STARTED, state)
             self._run(reader, beside, state, index, found)
 
     def resume(self, replay_id: str, rate: float | None) -> None:
@@ -185,7 +190,30 @@ class Session:
             fail(f"replay {replay_id} is done: {state.written:,} records were written", code=2)
         state.rate = state.rate if rate is None else rate
         with calm_collector(), self._reader() as reader, self._reader() as beside:
+            self._enter(Action.REPLAY_RESUMED, state)
             self._run(reader, beside, state, self._index(reader, state), Plan(chosen=state.total))
+
+    def _enter(self, action: Action, state: ReplayState) -> None:
+        """Enter a replay into the audit log, before it writes anything."""
+        asked = state.selection
+        only = (asked.tenants[0], *asked.users) if len(asked.tenants) == 1 else ("",)
+        enter(
+            self._settings,
+            action,
+            only[0],
+            state.id,
+            only[1] if len(only) == 2 else "",
+            what=asked.what,
+            policy=asked.policy,
+            records=state.total,
+            written=state.written,
+            reasons=list(asked.reasons),
+            notifications=list(asked.notifications),
+            channels=list(asked.channels),
+            tenants=list(asked.tenants),
+            users=len(asked.users),
+            ids=len(asked.ids),
+        )
 
     def _reader(self) -> SpanReader:
         settings = self._settings

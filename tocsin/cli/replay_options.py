@@ -36,6 +36,14 @@ def check_words(
     check_names("channel", channels, [one.value for one in CHANNELS])
 
 
+def check_texts(**options: Iterable[str] | None) -> None:
+    """End if a filter names nothing, as an unset variable of a shell does."""
+    for option, texts in options.items():
+        for text in texts or ():
+            if not text.strip() or len(text) > MAX_TEXT or not text.isprintable():
+                fail(f"--{option} {text[:40]!r}: names nothing; write a value, or leave the option out", code=2)
+
+
 def read_range(since: str, until: str) -> tuple[int, int]:
     """Read `--since` and `--until`; 0 for no bound."""
     found = time_range(since, until)
@@ -70,7 +78,16 @@ def read_ids(file: str) -> tuple[str, ...]:
 
 def read_from(texts: Sequence[str], what: What) -> list[Span]:
     """Read `--from`: places and ranges of the topics that are read."""
-    return [_read_place(text, what) for text in texts]
+    found: dict[tuple[str, int], Span] = {}
+    for text in texts:
+        span = _read_place(text, what)
+        if (span.topic, span.partition) in found:
+            fail(
+                f"--from {text}: {span.topic}/{span.partition} is named twice; replay its ranges one by one",
+                code=2,
+            )
+        found[span.topic, span.partition] = span
+    return list(found.values())
 
 
 def _read_place(text: str, what: What) -> Span:

@@ -21,6 +21,8 @@ class Action(StrEnum):
     SCHEMA_MIGRATED = "schema_migrated"
     SCHEMA_ROLLED_BACK = "schema_rolled_back"
     RETENTION_SET = "retention_set"
+    REPLAY_STARTED = "replay_started"
+    REPLAY_RESUMED = "replay_resumed"
 
 
 class AuditRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
@@ -34,7 +36,7 @@ class AuditRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True,
             since its producer is not known.
         tenant: whose it is; empty where it is about all.
         user: whose preferences; ClickHouse keeps no user of an erasure.
-        subject: what it is about: a catalog version, a broadcast, a migration.
+        subject: what it is about: a catalog version, a broadcast, a replay, a migration.
         detail: facts, by name.
     """
 

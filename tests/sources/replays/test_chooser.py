@@ -162,6 +162,15 @@ def test_each_first_record_is_taken_once() -> None:
     assert len(chosen(Selection(what="dead"), [letter(event(1)), letter(copy), letter(event(1))])) == 3
 
 
+def test_a_message_and_its_replay_that_both_died_are_replayed_once() -> None:
+    again = letter(message_record(9, replay="r0", replay_of=sent_message(3).message_id), stage="deliver")
+    first = letter(message_record(3), stage="deliver")
+    found = chosen(Selection(what="dead"), [first, again])
+    assert found == ["0", "1: copies: their first record is replayed already"]
+    told = outcome("sent", message_id="new", replay_of=sent_message(3).message_id)
+    assert chosen(Selection(what="dead"), [again], told) == ["0: sent by an earlier replay"]
+
+
 def test_what_is_for_many_is_left_out() -> None:
     order = event(1)._replace(headers=(("tocsin-broadcast", b"order"),))
     topic = event(2, tocsintopic="flight/1")

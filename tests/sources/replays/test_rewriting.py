@@ -7,7 +7,7 @@ from sources.replays.facts import Facts
 from sources.replays.rewriting import Rewriter
 from tests.sources.replays.records import NOW_MS, event, letter, message_record, read_back, sent_message
 from tocsin.formats.cloudevents import EventLimits, decode_event
-from tocsin.formats.codec import decode_retry
+from tocsin.formats.codec import decode_retry, encode
 from tocsin.formats.forwarded import marks_of, rewritten
 from tocsin.model.event import Origin, Replay
 from tocsin.model.raw import OutRecord, RawRecord
@@ -78,6 +78,15 @@ def test_a_message_of_a_replay_still_names_the_first_one() -> None:
     """Otherwise two replays of one message could both send it."""
     raw = message_record(3, replay="r0", replay_of="x", unless_sent="first")
     assert decode_retry(read_back(written(raw), 0)).message.unless_sent == "first"
+
+
+def test_a_replay_of_a_replayed_message_is_one_of_the_first_message() -> None:
+    first = decode_retry(read_back(written(message_record(3)), 0)).message
+    raw = RawRecord("messages.email.now", 0, 9, NOW_MS, b"acme/ann", encode(first), ())
+    for rewriter in (Rewriter("r2", False, NOW_MS, 2), Rewriter("r2", True, NOW_MS, 2)):
+        second = decode_retry(read_back(written(raw, rewriter), 0)).message
+        assert second.replay_of == sent_message(3).message_id
+        assert second.message_id not in {first.message_id, first.replay_of}
 
 
 @pytest.mark.parametrize(
