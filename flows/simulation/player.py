@@ -297,7 +297,7 @@ class Player:
         self.latest_ms = max(self.latest_ms, now_ms)
         given = at(entry, now_ms, stream=self._bounds.stream_clock)
         for side in self._sides:
-            if not side.is_history and self._is_needless(given):
+            if self._is_never(side, key_group, given):
                 self.dropped += 1
             else:
                 self._report(side, side.machine.play(key_group, given))
@@ -305,6 +305,16 @@ class Player:
         if self._played % _EPOCH == 0:
             for side in self._sides:
                 side.machine.epoch()
+
+    def _is_never(self, side: Side, key_group: str, given: GateInput) -> bool:
+        """Tell whether an input never came, since the simulation did not send its message.
+
+        A timer that is due may send it before.
+        """
+        if side.is_history or not self._is_needless(given):
+            return False
+        self._report(side, side.machine.fire(key_group, given.now_ms))
+        return self._is_needless(given)
 
     def _is_needless(self, given: GateInput) -> bool:
         """Tell whether an input is about a message that the simulation did not send."""

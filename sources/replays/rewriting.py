@@ -44,7 +44,9 @@ class Rewriter(NamedTuple):
         raw, message = facts.raw, facts.message
         if message is not None:
             key = profile_key(message.tenant, message.user)
-            value = encode(Retry(message=self._again(message, facts.first_message), reason=Reason.REPLAYED, due_ms=0))
+            value = encode(
+                Retry(message=self._again(message, facts.first_message), reason=Reason.REPLAYED, due_ms=0)
+            )
             place = Origin(raw.topic, raw.partition, raw.offset)
             return OutRecord(self.topic(facts), self._home(key), key, value, (self._mark(place),))
         headers = tuple(header for header in raw.headers if header[0] not in _DROPPED)

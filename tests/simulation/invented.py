@@ -96,7 +96,13 @@ class Invented:
         tenant, _, user = key.partition("/")
         keyed = self._random.choice("xyz")
         starts = datetime.fromtimestamp((NOON + at + 2 * HOUR) / 1000, UTC).isoformat()
-        known = {"key": keyed, "room": keyed, "meeting": keyed, "flight": keyed, "starts": starts}
+        known: dict[str, Any] = {
+            "key": keyed,
+            "room": keyed,
+            "meeting": keyed,
+            "flight": keyed,
+            "starts": starts,
+        }
         known |= {"delay": self._random.choice((5, 20, 90)), "n": number}
         time = datetime.fromtimestamp((NOON + at) / 1000, UTC).isoformat()
         fields = {"type": kind, "subject": user, "tenant": tenant, "time": time, "data": data or known}
@@ -137,7 +143,9 @@ class Invented:
         if chance < 0.15 and message.attempt < 4:
             again = msgspec.structs.replace(message, attempt=message.attempt + 1)
             due_ms = NOON + later + self._random.choice((0, HOUR))
-            self._at(later, topics.RETRIES, key, encode(Retry(message=again, reason="transient", due_ms=due_ms)))
+            self._at(
+                later, topics.RETRIES, key, encode(Retry(message=again, reason="transient", due_ms=due_ms))
+            )
         elif chance < 0.6:
             receipt = ReceiptEvent(
                 tenant=message.tenant,

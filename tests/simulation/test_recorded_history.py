@@ -32,8 +32,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 
 
 @cache
-def _report(folder: Path, name: str, *, is_replayed: bool = False) -> Report:
-    return simulate(request(folder, run(name)[0], is_replayed=is_replayed))
+def _report(folder: Path, name: str) -> Report:
+    return simulate(request(folder, run(name)[0]))
 
 
 def test_days_of_the_demo_differ_in_nothing(folder: Folder) -> None:
@@ -50,12 +50,6 @@ def test_the_run_of_all_rules_differs_only_in_messages_that_came_back(folder: Fo
     assert report.result.differing / report.compared < 0.001, report.result.examples
     assert {each.before for each in report.result.examples} <= {"nothing"}
     assert report.users_before == report.users_after
-
-
-def test_history_that_is_replayed_differs_in_nothing(folder: Folder) -> None:
-    report = _report(folder("rules"), "rules", is_replayed=True)
-    assert report.result.differing == 0, report.result.examples
-    assert report.compared > 8_000
 
 
 def test_nearly_all_inputs_are_placed_by_their_outcomes(folder: Folder) -> None:

@@ -41,7 +41,9 @@ def check_texts(**options: Iterable[str] | None) -> None:
     for option, texts in options.items():
         for text in texts or ():
             if not text.strip() or len(text) > MAX_TEXT or not text.isprintable():
-                fail(f"--{option} {text[:40]!r}: names nothing; write a value, or leave the option out", code=2)
+                fail(
+                    f"--{option} {text[:40]!r}: names nothing; write a value, or leave the option out", code=2
+                )
 
 
 def read_range(since: str, until: str) -> tuple[int, int]:

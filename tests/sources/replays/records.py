@@ -82,7 +82,14 @@ class Broker:
         self.bootstrap = cluster.bootstrap
         # It makes a topic for a producer that asks: twenty times as fast as being told to.
         asking = Producer({"bootstrap.servers": self.bootstrap})
-        for name in (topics.DEAD, topics.EVENTS, topics.RETRIES, topics.PROFILES, topics.OUTCOMES, topics.AUDIT):
+        for name in (
+            topics.DEAD,
+            topics.EVENTS,
+            topics.RETRIES,
+            topics.PROFILES,
+            topics.OUTCOMES,
+            topics.AUDIT,
+        ):
             found = asking.list_topics(PREFIX + name, timeout=10).topics[PREFIX + name]
             assert len(found.partitions) == PARTITIONS
 
