@@ -12,9 +12,9 @@ from tests.dashboards.web.crowd import NOW_MS
 
 
 @contextlib.asynccontextmanager
-async def served(clickhouse: str, token: str = "") -> AsyncIterator[str]:
-    """Serve the pages over a ClickHouse; gives their address."""
-    app = Dashboard(clickhouse, token=token, clock_ms=lambda: NOW_MS, shared_s=0).application()
+async def served(clickhouse: str, token: str = "", shared_s: float = 0) -> AsyncIterator[str]:
+    """Serve the pages over a ClickHouse; gives their address. Answers serve others for `shared_s`."""
+    app = Dashboard(clickhouse, token=token, clock_ms=lambda: NOW_MS, shared_s=shared_s).application()
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     server = uvicorn.Server(
         uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)

@@ -45,12 +45,12 @@ async def chromium(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[br
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site(clickhouse_module_db: str) -> AsyncIterator[str]:
-    """Serve the pages over a day of outcomes."""
+    """Serve the pages over a day of outcomes. They stay as they are, so that each is asked for once."""
     migrate.migrate(clickhouse_module_db)
     fill(clickhouse_module_db)
     with store.connect(clickhouse_module_db) as client:
         rollups.refresh(client)
-    async with served(clickhouse_module_db) as address:
+    async with served(clickhouse_module_db, shared_s=60) as address:
         yield address
 
 
