@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple, NoReturn, Protocol
+from typing import NoReturn
 
-import msgspec
+from msgspec.structs import replace
 
+from operators.decode_parts import Clocks, DecodePolicy, ErrorLimit, Routed
 from operators.first_read import as_first_read
 from operators.gate_parts import GateInput, GroupBatch, Item, TopicItem
 from operators.homes import Homes
@@ -44,58 +45,11 @@ from tocsin.model.statuses import Reason
 from tocsin.model.subscription import FanOutReport
 from tocsin.store.keys import rows_key
 
+__all__ = ["Clocks", "DecodePolicy", "Decoder", "ErrorLimit", "Routed"]
 _TOPIC_PARTITION = itemgetter(0, 1)
 _TIMESTAMP = itemgetter(3)
 _EVENT_TOPICS = frozenset({topics.EVENTS, topics.BULK})
 _DIGITS = 15
-
-
-class Clocks(Protocol):
-    """The monotone time of each partition."""
-
-    def advance(self, partition: int, ms: int) -> int:
-        """Move a partition's time forward to `ms`, never back; returns it."""
-        ...
-
-    def now(self, partition: int) -> int:
-        """Time of a partition."""
-        ...
-
-
-class ErrorLimit(Protocol):
-    """Watches the share of records of a partition that cannot be decoded."""
-
-    def decoded(self, topic: str, partition: int, count: int) -> None:
-        """Count records that were decoded, one after another."""
-        ...
-
-    def failed(self, topic: str, partition: int) -> None:
-        """Count one that was not."""
-        ...
-
-
-class DecodePolicy(msgspec.Struct, frozen=True):
-    """How records are read.
-
-    Attributes:
-        partitions: partitions of every keyed topic.
-        key_groups: key groups a partition.
-        stream_clock: time moves by the events' own time instead of Kafka's timestamps.
-        limits: sizes and times an event must keep to.
-    """
-
-    partitions: int
-    key_groups: int
-    limits: codec.EventLimits
-    stream_clock: bool = False
-
-
-class Routed(NamedTuple):
-    """A bundle and the step it is for: `gate`, `fan_out`, a channel's name, `track` or `outbox`."""
-
-    step: str
-    key: str
-    bundle: GroupBatch | list[RawRecord] | list[OutRecord]
 
 
 class _Moved(Split):
@@ -387,7 +341,7 @@ class Decoder:
         if self._policy.stream_clock:
             wait_ms = max(0, retry.due_ms - raw.timestamp_ms)
             due_ms = self._clocks.now(raw.partition) + wait_ms
-            retry = msgspec.structs.replace(retry, due_ms=due_ms)
+            retry = replace(retry, due_ms=due_ms)
         return f"{retry.message.tenant}/{retry.message.user}", retry
 
 

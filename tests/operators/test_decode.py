@@ -20,6 +20,7 @@ from tocsin.formats.forwarded import ORIGIN_HEADER, RECEIVED_HEADER
 from tocsin.model import topics
 from tocsin.model.event import Event
 from tocsin.model.ids import target_id
+from tocsin.model.message import Retry
 from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.statuses import Reason
@@ -130,6 +131,18 @@ def test_under_the_stream_clock_only_event_time_counts() -> None:
     at = "2013-01-01T10:00:00Z"
     (entry,) = inputs(decoder(stream=True)([event("ann", time=at, ts=NOW)]))
     assert entry.now_ms == 1_357_034_400_000
+
+
+def test_under_the_stream_clock_the_wait_of_a_retry_counts_from_the_events_own_time() -> None:
+    """Delivery waits by the wall clock. By that time the retry would wait for years of events."""
+    about = msgspec.structs.replace(message("email"), tenant="default", user="ann")
+    retry = codec.encode(Retry(message=about, reason="transient", due_ms=NOW + 30_000))
+    first = event("ann", time="2013-01-01T10:00:00Z")
+    made = decoder(stream=True)
+    made([first])
+    (entry,) = inputs(made([first._replace(topic=topics.RETRIES, value=retry)]))
+    assert isinstance(entry.item, Retry)
+    assert entry.item.due_ms - entry.now_ms == 30_000
 
 
 def test_an_event_on_a_foreign_partition_is_forwarded_once_and_counted_where_it_was_first_read() -> None:
