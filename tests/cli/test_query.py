@@ -107,6 +107,8 @@ def test_a_range_and_filters_narrow_the_rows(
     assert count("--since", "1970-01-02", "--channel", "sms") == 2
     assert count("--since", "1970-01-02", "--until", "1970-01-03") == 2
     assert count("--notification", "nothing") == 0
+    monkeypatch.setenv("TOCSIN_CLOCK", "stream")
+    assert count("--since", "30h") == 4, "of a stream that is played, time ends with its newest outcome"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from dashboards import store
 from dashboards.export import Selection, count, export, select
 from dashboards.export_file import STDOUT, Form, form_of, whole_file
+from dashboards.queries import after_newest_ms
 from tocsin.app.settings import Settings
 from tocsin.cli.output import console, errors, fail, print_json
 from tocsin.cli.query import JsonFlag
@@ -45,8 +46,11 @@ def export_rows(
     form = form_of(to)
     if json and to == STDOUT:
         fail("--json and --to - would both write to stdout; name a file", code=2)
-    chosen = {"tenant": tenant, "notification": notification, "channel": channel, **time_range(since, until)}
-    with store.connect(Settings().clickhouse) as client, _target(to, force=force) as file:
+    moments, settings = time_range(since, until), Settings()
+    with store.connect(settings.clickhouse) as client, _target(to, force=force) as file:
+        if settings.clock == "stream":
+            moments = time_range(since, until, after_newest_ms(client))
+        chosen = {"tenant": tenant, "notification": notification, "channel": channel, **moments}
         selection = select(client, what, chosen)
         rows = _shown(client, selection, form, file)
     done = {"what": what, "to": to, "format": form.kind, "rows": rows}

@@ -39,9 +39,11 @@ def query(
         fail("query timeline needs --notification-id ID; `tocsin why SUBJECT` names it", code=2)
     for option in [key for key, value in filters.items() if value and key not in asked.parameters]:
         fail(f"query {name} has no filter --{option.replace('_', '-')}", code=2)
-    bound = {"tenant": tenant, **filters, **time_range(since, until)}
-    with store.connect(Settings().clickhouse) as client:
-        rows = queries.run(client, name, bound)
+    moments, settings = time_range(since, until), Settings()
+    with store.connect(settings.clickhouse) as client:
+        if settings.clock == "stream":
+            moments = time_range(since, until, queries.after_newest_ms(client))
+        rows = queries.run(client, name, {"tenant": tenant, **filters, **moments})
     if json:
         print_json(rows)
     else:

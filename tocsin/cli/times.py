@@ -51,9 +51,12 @@ def span_s(text: str) -> int:
     return int(found[1]) * _UNIT_S[found[2]]
 
 
-def time_range(since: str, until: str) -> dict[str, int]:
-    """Read `--since` and `--until` as `from_ms` and `to_ms` of queries; what is not given is absent."""
-    now_ms = int(time.time() * 1000)
+def time_range(since: str, until: str, now_ms: int | None = None) -> dict[str, int]:
+    """Read `--since` and `--until` as `from_ms` and `to_ms` of queries; what is not given is absent.
+
+    A span like `7d` counts back from `now_ms`, or from the wall clock.
+    """
+    now_ms = int(time.time() * 1000) if now_ms is None else now_ms
     found = {
         name: _option(option, text, now_ms)
         for name, option, text in (("from_ms", "since", since), ("to_ms", "until", until))
