@@ -15,6 +15,7 @@ from tocsin.decision.policy import GatePolicy
 from tocsin.formats.codec import ProfileChange
 from tocsin.formats.forwarded import rewritten
 from tocsin.model import topics
+from tocsin.model.audit import AuditRecord
 from tocsin.model.event import Event, Origin
 from tocsin.model.message import Message
 from tocsin.model.outcome import Outcome
@@ -116,6 +117,8 @@ def told(records: list[Any]) -> dict[str, bytes]:
         value = record.value or b""
         if record.topic == topics.OUTCOMES:
             name = msgspec.json.decode(value, type=Outcome).outcome_id
+        elif record.topic == topics.AUDIT:
+            name = f"audit/{msgspec.json.decode(value, type=AuditRecord).audit_id}"
         else:
             name = f"{msgspec.json.decode(value, type=Message).message_id} {record.topic}"
         assert found.setdefault(name, value) == value
@@ -128,9 +131,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 def test_what_comes_out_without_a_crash(undisturbed: dict[str, bytes]) -> None:
-    outcomes = [
-        msgspec.json.decode(one, type=Outcome) for name, one in undisturbed.items() if " " not in name
-    ]
+    outcomes = [msgspec.json.decode(one, type=Outcome) for name, one in undisturbed.items() if name.isalnum()]
     messages = [msgspec.json.decode(one, type=Message) for name, one in undisturbed.items() if " " in name]
     merged = [one for one in outcomes if one.status == "merged"]
     assert len(merged) == 12

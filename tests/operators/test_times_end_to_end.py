@@ -11,14 +11,15 @@ from tests.operators.test_slots_end_to_end import Build, box, box_process, lette
 from tests.operators.test_times_store import MORNING, event, fire, known, started
 from tests.sandbox.box import Box
 from tocsin.model.message import Message
-from tocsin.model.raw import RawRecord
+from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.providers.sendgrid import SendGrid
 
 __all__ = ["box", "box_process", "sendgrid"]
 
 
 def published(process: Process, channel: str) -> list[RawRecord]:
-    found = [one for one in process.published.records if one.topic.startswith(f"messages.{channel}")]
+    records = [one for one in process.published.records if isinstance(one, OutRecord)]
+    found = [one for one in records if one.topic.startswith(f"messages.{channel}")]
     return [RawRecord(one.topic, 0, offset, NOON, one.key, one.value, ()) for offset, one in enumerate(found)]
 
 
