@@ -135,7 +135,7 @@ SPANS_S = (3600, 9000, 9001, 86_400, 30 * 86_400, 10_000 * 86_400)
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("end_ms", [NOW_MS, 1_357_000_000_000])
+@pytest.mark.parametrize("end_ms", [NOW_MS, 1_357_000_000_000], ids=["now", "in 2012"])
 def test_steps_and_rollups_are_those_of_the_named_queries(client: Client, end_ms: int) -> None:
     listed = ", ".join(
         (STEP, *(f"${{{name}}}" if name == "rollup_s" else f"'${{{name}}}'" for name in HIDDEN))
