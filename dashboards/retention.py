@@ -69,7 +69,8 @@ def apply(client: Client) -> None:
     found = kept(client)
     for table, at in _TABLES.items():
         _set_ttl(client, table, [f"{at} + {rule}" for rule in _rules(found)])
-    _set_ttl(client, "latest", [f"{_LAST} + {rule}" for rule in _rules(_whole(found), by_status=False)])
+    for table in ("latest", "hold_parts"):
+        _set_ttl(client, table, [f"{_LAST} + {rule}" for rule in _rules(_whole(found), by_status=False)])
 
 
 def _rules(found: Iterable[Kept], *, by_status: bool = True) -> list[str]:

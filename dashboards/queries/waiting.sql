@@ -3,61 +3,69 @@
 -- chart: table
 -- drill: rows(status, reason, channel)
 WITH
-    -- What may be open; older states of what has ended are among it until ClickHouse merges them.
+    -- A hold before routing is over when the notification has messages, or its channels are decided one by one.
+    parts AS
+    (
+        SELECT id, channel, max(h.hold) AS hold, max(h.message) AS message, max(h.decided) AS decided
+        FROM hold_parts AS h
+        PREWHERE id IN
+        (
+            SELECT id
+            FROM hold_parts
+            WHERE hold != '' AND ({tenant:String} = '' OR tenant = {tenant:String})
+                AND ({notification:String} = '' OR notification = {notification:String})
+        )
+        GROUP BY id, channel
+    ),
+    -- States of messages that may be open; older ones of what has ended are among them until ClickHouse merges them.
     maybe AS
     (
-        SELECT tenant, subject, notification_id
-        FROM latest
-        WHERE ({tenant:String} = '' OR tenant = {tenant:String}) AND startsWith(state, '1')
-            AND ({notification:String} = '' OR notification = {notification:String})
-    ),
-    subjects AS
-    (
-        SELECT subject, max(l.state) AS state, any(l.notification_id) AS notification_id, any(l.channel) AS channel
+        SELECT tenant, subject
         FROM latest AS l
-        PREWHERE l.notification_id IN (SELECT notification_id FROM maybe WHERE notification_id != '')
-        GROUP BY subject
+        PREWHERE message_stage = 1
+        WHERE ({tenant:String} = '' OR l.tenant = {tenant:String})
     ),
+    -- Events that wait before they are notifications; `notification` is quicker to read than the id.
     events AS
-    (
-        SELECT l.tenant AS tenant, subject, max(l.state) AS state
-        FROM latest AS l
-        WHERE (l.tenant, subject) IN (SELECT tenant, subject FROM maybe WHERE notification_id = '')
-        GROUP BY tenant, subject
-        HAVING startsWith(state, '1')
-    ),
-    known AS
     (
         SELECT tenant, origin
         FROM outcomes
-        WHERE notification_id != '' AND (tenant, origin) IN (SELECT tenant, subject FROM events)
-            AND (tenant, hour) IN (SELECT tenant, hour FROM outcome_hours WHERE (tenant, id) IN (SELECT tenant, cityHash64(subject) FROM events))
+        PREWHERE status = 'held' AND notification = ''
+        WHERE ({tenant:String} = '' OR tenant = {tenant:String}) AND {notification:String} = '' AND notification_id = ''
     ),
-    -- A hold before routing is over when the notification has messages, or its channels are decided one by one.
     open AS
     (
-        SELECT one.1 AS state, one.2 AS channel
+        SELECT 'held' AS status, substring(one.2, 17) AS reason, one.1 AS channel, toInt64OrZero(substring(one.2, 1, 15)) AS since_ms
         FROM
         (
             SELECT
-                groupArray((state, toString(channel), position(subject, '/') = 0)) AS parts,
-                arrayFilter(p -> startsWith(p.1, '1') AND (p.3 OR NOT arrayExists(
-                    o -> if(p.2 = '*', o.2 != '*', o.2 = p.2 AND o.3), parts)), parts) AS left
-            FROM subjects
-            GROUP BY notification_id
+                groupArray((toString(channel), hold, message, decided)) AS all,
+                arrayFilter(p -> p.2 != '' AND p.4 = 0 AND NOT arrayExists(
+                    o -> if(p.1 = '*', o.1 != '*', o.1 = p.1 AND o.3 = 1), all), all) AS left
+            FROM parts
+            GROUP BY id
         )
         ARRAY JOIN left AS one
         UNION ALL
-        SELECT state, '*' AS channel
-        FROM events
-        WHERE (tenant, subject) NOT IN (SELECT tenant, origin FROM known)
+        SELECT splitByChar('\t', state)[2], splitByChar('\t', state)[3], channel, toInt64OrZero(substring(state, 2, 15))
+        FROM
+        (
+            SELECT max(l.state) AS state, toString(max(l.channel)) AS channel, max(l.notification) AS notification
+            FROM latest AS l
+            WHERE (l.tenant, l.subject) IN (SELECT tenant, subject FROM maybe)
+            GROUP BY l.tenant, l.subject
+        )
+        WHERE startsWith(state, '1') AND ({notification:String} = '' OR notification = {notification:String})
+        UNION ALL
+        SELECT 'held', argMax(o.reason, if(o.status = 'held', o.at_ms, -1)), '*', maxIf(o.at_ms, o.status = 'held')
+        FROM outcomes AS o
+        WHERE (o.tenant, o.hour) IN
+            (SELECT tenant, hour FROM outcome_hours WHERE (tenant, id) IN (SELECT tenant, cityHash64(origin) FROM events))
+            AND (o.tenant, o.origin) IN (SELECT tenant, origin FROM events)
+        GROUP BY o.tenant, o.origin
+        HAVING countIf(o.notification_id != '' OR o.status != 'held') = 0
     )
-SELECT
-    splitByChar('\t', state)[2] AS status,
-    splitByChar('\t', state)[3] AS reason,
-    channel,
-    count() AS waiting,
-    fromUnixTimestamp64Milli(min(toInt64OrZero(substring(state, 2, 15))), 'UTC') AS since
+SELECT status, reason, channel, count() AS waiting, fromUnixTimestamp64Milli(min(since_ms), 'UTC') AS since
 FROM open
 WHERE ({channel:String} = '' OR channel = {channel:String})
 GROUP BY status, reason, channel
