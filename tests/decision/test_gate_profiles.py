@@ -17,6 +17,7 @@ from tests.decision.gate_world import (
     with_preferences,
 )
 from tocsin.decision.policy import GatePolicy
+from tocsin.decision.user_state import UserRecord
 from tocsin.model import ids
 from tocsin.model.event import Recipient
 from tocsin.model.profile import Device
@@ -83,6 +84,13 @@ def test_erasure_forgets_everything(ann: World) -> None:
 def test_erasure_of_nobody_does_nothing() -> None:
     step = World().profile(None)
     assert (step.touched, step.profile_version, step.outcomes) == (False, None, [])
+
+
+def test_erasure_leaves_an_empty_record_that_the_sweep_has_not_met_yet_as_it_is() -> None:
+    world = World()
+    world.records["ann"] = world.codec.encode(UserRecord())
+    step = world.profile(None)
+    assert (step.record, step.touched) == (UserRecord(), False)
 
 
 def test_erasure_gives_each_held_thing_its_last_word_and_releases_it(ann: World) -> None:

@@ -40,7 +40,7 @@ def _unversioned(text: str) -> str:
 
 def test_the_worked_example_prints_what_the_page_says(tmp_path: Path) -> None:
     section = _PAGE.partition("## A worked example")[2].partition("\n## ")[0]
-    [commands, shown] = re.findall(r"```(?:sh|text)\n(.*?)```", section, re.DOTALL)
+    [commands, shown] = re.findall(r"```(?:sh)?\n(.*?)```", section, re.DOTALL)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     history(tmp_path / "shard", _SETTINGS, _lines()).write(tmp_path / "history", "stream", 2)
     env = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}

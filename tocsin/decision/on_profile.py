@@ -147,9 +147,11 @@ def _erase(
 
     Only the time of the erasure stays for a while, against forwarded copies of the profile.
     """
-    decision = Decision(UserRecord(profile_ms=read_ms) if read_ms else None, bool(read_ms))
+    nobody = record is None or record.is_nobody()
+    left = UserRecord(profile_ms=read_ms) if read_ms else record if nobody else None
+    decision = Decision(left, bool(read_ms))
     decision.audit = profile_audit.erased(tenant, user, now_ms)
-    if record is None or record.is_nobody():
+    if record is None or nobody:
         return decision
     decision.touched = True
     decision.profile_version = -now_ms

@@ -99,7 +99,6 @@ async def running(policy: Policy) -> AsyncIterator[Addresses]:
 async def _open(
     policy: Policy, handler: RequestHandler, loop: asyncio.AbstractEventLoop, stack: contextlib.AsyncExitStack
 ) -> Addresses:
-    http_port = await _open_http(policy, handler, loop, stack)
     tls = keys.tls_context(policy.folder) if policy.tls else None
     mail = partial(_smtp, handler, tls, auth_required=policy.smtp_auth)
     smtp_port = await _listen(mail, policy.smtp_port, stack)
@@ -107,6 +106,8 @@ async def _open(
     if policy.h2_port is not None:
         scheme = "https" if policy.tls else "http"
         h2 = f"{scheme}://{HOST}:{await _open_apns(policy, handler, stack)}"
+    # Last: who sees HTTP answer takes the whole sandbox for ready.
+    http_port = await _open_http(policy, handler, loop, stack)
     addresses = Addresses(f"http://{HOST}:{http_port}", smtp_port, h2)
     (policy.folder / ADDRESSES_FILE).write_bytes(msgspec.json.encode(addresses) + b"\n")
     return addresses
