@@ -1,5 +1,6 @@
 """A topic that is deleted and created anew stops the consumer, before it reads on in the middle."""
 
+import time
 from collections.abc import Callable, Collection
 
 import pytest
@@ -13,6 +14,8 @@ from tocsin.errors import SourceError, StateError
 from tocsin.model import topics
 
 SENTENCE = "topics were deleted and created anew since the state was written: events; start with an empty"
+_FETCH_S = 1.0
+"""Longer than a fetch is open at the broker."""
 
 
 class Ids:
@@ -44,13 +47,20 @@ def test_another_id_is_refused_and_its_topic_named() -> None:
 
 
 def test_a_topic_created_anew_stops_the_consumer(world: World, start: Callable[..., KafkaConsumer]) -> None:
-    """The new topic is already longer than the next offset, so Kafka has no complaint."""
+    """The new topic is already longer than the next offset, so Kafka has no complaint.
+
+    The consumer has paused the topic before, and no fetch of it is open: librdkafka 2.16.0 now and then ends
+    the process with SIGSEGV while it is answered for a topic that is deleted.
+    """
     world.write(topics.EVENTS, 3)
     consumer = start(world.consumer())
     watch = TopicWatch(world.admin, world.admin.topic_ids(world.names), consumer.refuse)
     assert len(read(consumer, 3)) == 3
     watch.look()
     consumer.take()
+    for partition in range(PARTITIONS):
+        consumer.pause(topics.EVENTS, partition, "this test")
+    time.sleep(_FETCH_S)
     _create_anew(world, topics.EVENTS)
     world.write(topics.EVENTS, 10)
     watch.look()
