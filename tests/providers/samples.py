@@ -5,7 +5,16 @@ from typing import Any
 import msgspec
 
 from tocsin.formats.marks import Marks
-from tocsin.model.content import Content, EmailContent, InAppContent, Outgoing, PushContent, SmsContent
+from tocsin.model.content import (
+    Content,
+    EmailContent,
+    InAppContent,
+    Outgoing,
+    PushContent,
+    SmsContent,
+    VoiceContent,
+    WhatsAppContent,
+)
 from tocsin.model.event import Origin
 from tocsin.model.ids import digest
 from tocsin.model.message import Message, Target
@@ -18,7 +27,18 @@ ANDROID = "fXq9Zk3:APA91bE-" + "x7Yq" * 30
 IOS = "ab12" * 16
 SECRETS = (EMAIL, "ada.lovelace", PHONE, PHONE[1:], ANDROID, IOS, "Gate B12 moved", "wherefore art thou")
 
-ADDRESSES = {"email": EMAIL, "sms": PHONE, "push": ANDROID, "inapp": "u-1"}
+ADDRESSES = {
+    "webpush": "https://fcm.googleapis.com/wp/x",
+    "webhook": "https://hooks.example/x",
+    "slack": "U024BE7LH",
+    "telegram": "123456789",
+    "email": EMAIL,
+    "sms": PHONE,
+    "push": ANDROID,
+    "inapp": "u-1",
+    "whatsapp": PHONE,
+    "voice": PHONE,
+}
 CONTENTS: dict[str, Content] = {
     "email": EmailContent(
         subject="Gate B12 moved",
@@ -30,6 +50,8 @@ CONTENTS: dict[str, Content] = {
     "sms": SmsContent("Gate B12 moved: wherefore art thou", 1, "GSM-7", "+15005550006"),
     "push": PushContent(title="Gate B12 moved", body="wherefore art thou", data={"flight": "UA 1"}),
     "inapp": InAppContent(title="Gate B12 moved", body="wherefore art thou", url="https://example.com/f"),
+    "whatsapp": WhatsAppContent("Gate B12 moved: wherefore art thou", "+15005550006"),
+    "voice": VoiceContent("Gate B12 moved: wherefore art thou", "en", "+15005550006"),
 }
 
 

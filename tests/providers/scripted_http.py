@@ -1,6 +1,7 @@
 """A real HTTP/1.1 server on 127.0.0.1 whose answers a test writes down beforehand."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import struct
@@ -82,7 +83,8 @@ class ScriptedHttp:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for writer in self._open:
-            writer.transport.abort()
+            with contextlib.suppress(AttributeError):  # one over TLS that is closed already
+                writer.transport.abort()
         await self._server.wait_closed()
         await asyncio.sleep(0)  # lets the aborted connections close
 

@@ -16,7 +16,10 @@ from tocsin.model.statuses import Channel
 from tocsin.providers.accounts import Accounts, build, load_accounts, parse_accounts
 from tocsin.providers.base import Provider
 from tocsin.providers.http import HttpPolicy, Transport
+from tocsin.providers.registry import vendors
+from tocsin.providers.vendor import HttpAccount
 
+VENDORS = ", ".join(vendors())
 KEY = "SG.very-s3cret-key"
 VARIABLES = {"SENDGRID_KEY": KEY, "TWILIO_TOKEN": "tw-s3cret", "SMTP_PORT": "2525"}
 FILE = """
@@ -161,6 +164,21 @@ accounts:
     assert mail.model_dump()["ehlo_name"] == "wir.xn--bcher-kva.example"
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("https://Api.Example:443/v3/", "https://api.example/v3"),
+        ("http://127.0.0.1:80", "http://127.0.0.1"),
+        ("http://127.0.0.1:8025/X", "http://127.0.0.1:8025/X"),
+        ("https://api.example:80", "https://api.example:80"),
+        ("http://[::1]:8080/x", "http://[::1]:8080/x"),
+    ],
+)
+def test_the_host_is_written_as_signatures_have_it(folder: Path, written: str, read: str) -> None:
+    accounts = load(folder, f'accounts: {{web: {{vendor: sendgrid, api_key: k, base_url: "{written}"}}}}')
+    assert accounts.accounts["web"].model_dump()["base_url"] == read
+
+
 def test_inapp_needs_redis(folder: Path) -> None:
     accounts = load(folder, "accounts: {inapp: {vendor: inapp}}")
     with pytest.raises(SettingsError, match=r"inapp.*TOCSIN_REDIS"):
@@ -188,11 +206,11 @@ MISTAKES = [
     ("accounts: {}\nmore: 1", "more: is not a field"),
     (
         "accounts: {a: {api_key: s3cret}}",
-        "accounts.a: says no vendor; add `vendor:` and one of apns, fcm, inapp, sendgrid, smtp, twilio",
+        f"accounts.a: says no vendor; add `vendor:` and one of {VENDORS}",
     ),
     (
         "accounts: {a: {vendor: sendgird, api_key: s3cret}}",
-        "accounts.a: names no vendor we know; use one of apns, fcm, inapp, sendgrid, smtp, twilio",
+        f"accounts.a: names no vendor we know; use one of {VENDORS}",
     ),
     ("accounts: {a: {vendor: sendgrid}}", "accounts.a.api_key: is missing"),
     (
@@ -235,11 +253,18 @@ MISTAKES = [
     ("accounts: {a: {vendor: fcm, credentials: '{\"s3cret\": 1}'}}", "project_id"),
     ("accounts: {a: {vendor: fcm, credentials: 's3cret'}}", "accounts.a.credentials"),
     ("accounts: {a: {vendor: inapp, cap: 0}}", "accounts.a.cap: "),
+    ("accounts: {a: {vendor: sendgrid, api_key: ''}}", "accounts.a.api_key: is empty"),
+    ("accounts: {a: {vendor: apns, key: '', key_id: K, team_id: T}}", "accounts.a.key: "),
+    (
+        "accounts: {a: {vendor: vonage, api_key: abcd1234, api_secret_file: empty.txt}}",
+        "accounts.a.api_secret: is empty",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("text", "told"), MISTAKES)
 def test_mistakes_name_file_and_field_and_no_value(folder: Path, text: str, told: str) -> None:
+    (folder / "empty.txt").write_text("\n")
     assert told in mistake(folder, text)
 
 
@@ -259,3 +284,25 @@ def test_a_file_that_is_not_text(tmp_path: Path) -> None:
     path.write_bytes(b"accounts: \xff\xfe")
     with pytest.raises(SettingsError, match="UTF-8"):
         load_accounts(path, {})
+
+
+@pytest.mark.parametrize(
+    ("fields", "first_byte_s"),
+    [
+        ("", 10),
+        ("timeout_s: 25", 25),
+        ("first_byte_timeout_s: 4", 4),
+        ("timeout_s: 25, first_byte_timeout_s: 4", 4),
+    ],
+)
+def test_an_account_bounds_the_wait_for_a_first_byte(folder: Path, fields: str, first_byte_s: float) -> None:
+    text = f'accounts: {{m: {{vendor: sendgrid, api_key: "${{SENDGRID_KEY}}", {fields}}}}}'
+    account = load(folder, text).accounts["m"]
+    assert isinstance(account, HttpAccount)
+    assert account.http_policy().first_byte_timeout_s == first_byte_s
+
+
+def test_a_bound_of_nothing_is_refused(folder: Path) -> None:
+    said = mistake(folder, "accounts: {m: {vendor: webhook, secrets: [x], first_byte_timeout_s: 0}}")
+    assert "accounts.m.first_byte_timeout_s" in said
+    assert "greater than 0" in said

@@ -11,11 +11,11 @@ from urllib.parse import unquote_plus
 import pytest
 
 from tests.providers.certificates import pem, rsa_key
-from tests.providers.samples import CONTENTS, SteppingClock, leaks, outgoing
+from tests.providers.samples import CONTENTS, EMAIL, SteppingClock, leaks, outgoing
 from tests.providers.scripted_http import Answer, Fault, Refusing, Request, ScriptedHttp, Step, json_answer
 from tocsin.devkit.httpx_transport import HttpxTransport
 from tocsin.errors import DeliveryError, Misconfigured, Rejected, Throttled, Transient, Unknown
-from tocsin.model.content import Content, EmailContent, PushContent, SmsContent
+from tocsin.model.content import Content, EmailContent, PushContent, SmsContent, VoiceContent, WhatsAppContent
 from tocsin.providers.accounts import build, parse_accounts
 from tocsin.providers.base import Limits, Provider
 from tocsin.providers.http import HttpPolicy, PyreqwestTransport, Transport
@@ -61,6 +61,60 @@ CASES = {
             503: Transient,
         },
     ),
+    "ses": Case(
+        "email",
+        {
+            "vendor": "ses",
+            "region": "eu-west-1",
+            "access_key_id": "AKIDEXAMPLE",
+            "secret_access_key": "aws-s3cr3t",
+            "session_token": "aws-t0ken",
+        },
+        json_answer(200, {"MessageId": "0102-1"}),
+        "0102-1",
+        "aws-s3cr3t",
+        EmailContent(subject="s", text="x" * 30_000_001, html="", sender="a@example.com"),
+        {
+            400: Rejected,
+            403: Misconfigured,
+            404: Misconfigured,
+            413: Rejected,
+            429: Throttled,
+            503: Transient,
+        },
+    ),
+    "mailgun": Case(
+        "email",
+        {"vendor": "mailgun", "domain": "mg.example.com", "api_key": "mg-s3cr3t"},
+        json_answer(200, {"id": "<mg-1@mg.example.com>", "message": "Queued. Thank you."}),
+        "mg-1@mg.example.com",
+        "mg-s3cr3t",
+        EmailContent(subject="s", text="x" * 25_000_001, html="", sender="a@example.com"),
+        {
+            400: Rejected,
+            401: Misconfigured,
+            402: Misconfigured,
+            404: Misconfigured,
+            429: Throttled,
+            503: Transient,
+        },
+    ),
+    "mandrill": Case(
+        "email",
+        {"vendor": "mandrill", "api_key": "md-s3cr3t"},
+        json_answer(200, [{"email": EMAIL, "status": "sent", "_id": "md-1"}]),
+        "md-1",
+        "md-s3cr3t",
+        EmailContent(subject="s", text="x" * 25_000_001, html="", sender="a@example.com"),
+        {
+            400: Rejected,
+            401: Misconfigured,
+            402: Misconfigured,
+            404: Misconfigured,
+            429: Throttled,
+            503: Transient,
+        },
+    ),
     "twilio": Case(
         "sms",
         {"vendor": "twilio", "account_sid": SID, "auth_token": "tw-s3cr3t"},
@@ -69,6 +123,51 @@ CASES = {
         "tw-s3cr3t",
         SmsContent(text="x" * 1601, segments=11, encoding="GSM-7", sender="+15005550006"),
         {400: Rejected, 401: Misconfigured, 404: Misconfigured, 429: Throttled, 503: Unknown},
+    ),
+    "twilio-whatsapp": Case(
+        "whatsapp",
+        {"vendor": "twilio-whatsapp", "account_sid": SID, "auth_token": "tw-s3cr3t"},
+        json_answer(201, {"sid": "SM" + "b" * 32, "status": "queued", "code": None}),
+        "SM" + "b" * 32,
+        "tw-s3cr3t",
+        WhatsAppContent(text="x" * 1601, sender="+15005550006"),
+        {400: Rejected, 401: Misconfigured, 404: Misconfigured, 429: Throttled, 503: Unknown},
+    ),
+    "twilio-voice": Case(
+        "voice",
+        {"vendor": "twilio-voice", "account_sid": SID, "auth_token": "tw-s3cr3t"},
+        json_answer(201, {"sid": "CA" + "c" * 32, "status": "queued"}),
+        "CA" + "c" * 32,
+        "tw-s3cr3t",
+        VoiceContent(text="x" * 4000, locale="en", sender="+15005550006"),
+        {400: Rejected, 401: Misconfigured, 404: Misconfigured, 429: Throttled, 503: Unknown},
+    ),
+    "vonage": Case(
+        "sms",
+        {"vendor": "vonage", "api_key": "abcd1234", "api_secret": "vn-s3cr3t"},
+        json_answer(200, {"message-count": "1", "messages": [{"status": "0", "message-id": "0A00000001"}]}),
+        "0A00000001",
+        "vn-s3cr3t",
+        SmsContent(text="x" * 3201, segments=21, encoding="GSM-7", sender="Tocsin"),
+        {400: Rejected, 401: Misconfigured, 404: Misconfigured, 429: Throttled, 503: Unknown},
+    ),
+    "sns": Case(
+        "sms",
+        {
+            "vendor": "sns",
+            "access_key_id": "AKIDEXAMPLEEXAMPLE",
+            "secret_access_key": "aws-s3cr3t",
+            "region": "eu-west-1",
+        },
+        Answer(
+            200,
+            b"<PublishResponse><PublishResult><MessageId>567910cd-659e-55d4-8ccb-5aaf14679dc0</MessageId>"
+            b"</PublishResult></PublishResponse>",
+        ),
+        "567910cd-659e-55d4-8ccb-5aaf14679dc0",
+        "aws-s3cr3t",
+        SmsContent(text="é" * 801, segments=6, encoding="GSM-7"),
+        {400: Rejected, 403: Misconfigured, 404: Misconfigured, 429: Throttled, 503: Unknown},
     ),
     "fcm": Case(
         "push",
@@ -154,7 +253,7 @@ async def test_success_names_the_message(vendor: str, transport: Callable[[HttpP
 @VENDORS
 async def test_a_vendor_learns_no_user_id(vendor: str) -> None:
     case = CASES[vendor]
-    hooks = {"status_callback": "https://hooks.example"} if vendor == "twilio" else {}
+    hooks = {"status_callback": "https://hooks.example"} if vendor.startswith(("twilio", "vonage")) else {}
     async with served(vendor, case.good, **hooks) as (server, provider):
         await provider.send(outgoing(case.channel, user="ada@home.example", tenant="acme-gmbh"))
         (request,) = sends(server)
@@ -185,7 +284,8 @@ async def test_an_account_s_figures_lie_over_the_vendor_s(vendor: str) -> None:
 
 @VENDORS
 async def test_every_status_has_a_class(vendor: str) -> None:
-    bodies = (b"", b"<html>502</html>", b"[]", b'{"error": "x"}', b"\xff\xfe")
+    deep = b'{"nested":' + b"[" * 20_000
+    bodies = (b"", b"<html>502</html>", b"[]", b'{"error": "x"}', b"\xff\xfe", deep)
     cases = [
         (Answer(status, body), kind)
         for status, kind in CASES[vendor].status_errors.items()
@@ -265,12 +365,20 @@ async def test_provider_texts_are_cleaned(vendor: str) -> None:
     case = CASES[vendor]
     target = outgoing(case.channel).message.target.address
     text = f"Invalid {target}: 'wherefore art thou' for Gate B12 moved, see https://x.example/?t={target}"
+    xml = f"<ErrorResponse><Error><Code>InvalidParameter</Code><Message>{text}</Message></Error>"
     bodies: dict[str, object] = {
+        "vonage": {"messages": [{"status": "3", "error-text": text}]},
         "sendgrid": {"errors": [{"message": text, "field": "content"}]},
+        "ses": {"message": text},
+        "mailgun": {"message": text},
+        "mandrill": {"status": "error", "code": -2, "name": "ValidationError", "message": text},
         "twilio": {"code": 21602, "message": text, "status": 400},
+        "twilio-whatsapp": {"code": 21602, "message": text, "status": 400},
+        "twilio-voice": {"code": 21205, "message": text, "status": 400},
         "fcm": {"error": {"code": 400, "message": text, "status": "INVALID_ARGUMENT"}},
     }
-    error = await refused(vendor, json_answer(400, bodies[vendor]))
+    said = Answer(400, xml.encode()) if vendor == "sns" else json_answer(400, bodies[vendor])
+    error = await refused(vendor, said)
     assert "Invalid" in str(error)
     assert len(str(error)) <= 200
 
@@ -287,7 +395,7 @@ async def test_many_at_once(vendor: str) -> None:
 @VENDORS
 async def test_no_secret_in_a_repr(vendor: str) -> None:
     accounts = parse_accounts({"accounts": {"main": CASES[vendor].account}}, {}, PATH)
-    for secret in ("SG.s3cr3t", "tw-s3cr3t", "PRIVATE KEY"):
+    for secret in ("s3cr3t", "aws-t0ken", "PRIVATE KEY"):
         assert secret not in repr(accounts)
         assert secret not in str(accounts.model_dump())
 

@@ -1,6 +1,7 @@
 """APNs against a real HTTP/2 server: the request, the token's life, GOAWAY, and every reason of the sheet."""
 
 import asyncio
+import contextlib
 import re
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -314,20 +315,58 @@ async def test_without_redis_each_process_signs_its_own() -> None:
 
 # --- errors
 
-GOOD_REASONS = [
-    *[(410, reason) for reason in ("Unregistered", "ExpiredToken")],
-    *[(400, reason) for reason in ERRORS if ERRORS[reason] is Rejected],
-    *[(403, reason) for reason in ERRORS if ERRORS[reason] is Misconfigured],
-    *[(503, reason) for reason in ERRORS if ERRORS[reason] is Transient],
-    *[(429, reason) for reason in ERRORS if ERRORS[reason] is Throttled],
+SHEET: dict[type[DeliveryError], dict[int, list[str]]] = {
+    RecipientGone: {410: ["Unregistered", "ExpiredToken"], 400: ["BadDeviceToken", "DeviceTokenNotForTopic"]},
+    Rejected: {
+        413: ["PayloadTooLarge"],
+        400: [
+            "PayloadEmpty",
+            "BadCollapseId",
+            "BadExpirationDate",
+            "BadMessageId",
+            "BadPriority",
+            "BadTopic",
+            "DuplicateHeaders",
+            "InvalidPushType",
+            "MissingDeviceToken",
+            "MissingTopic",
+        ],
+        404: ["BadPath"],
+        405: ["MethodNotAllowed"],
+    },
+    Misconfigured: {
+        403: [
+            "InvalidProviderToken",
+            "MissingProviderToken",
+            "ExpiredProviderToken",
+            "Forbidden",
+            "BadCertificate",
+            "BadCertificateEnvironment",
+            "UnrelatedKeyIdInToken",
+            "BadEnvironmentKeyIdInToken",
+            "BadEnvironmentKeyInToken",
+        ],
+        400: ["TopicDisallowed"],
+    },
+    Throttled: {429: ["TooManyRequests", "TooManyProviderTokenUpdates"]},
+    Transient: {500: ["InternalServerError"], 503: ["ServiceUnavailable", "Shutdown"], 400: ["IdleTimeout"]},
+}
+ROWS = [
+    (status, reason, kind)
+    for kind, statuses in SHEET.items()
+    for status, reasons in statuses.items()
+    for reason in reasons
 ]
 
 
-@pytest.mark.parametrize(("status", "reason"), GOOD_REASONS)
-async def test_every_reason_has_its_class(status: int, reason: str) -> None:
+def test_the_table_is_the_sheet_s() -> None:
+    assert {reason: kind for _, reason, kind in ROWS} == ERRORS
+
+
+@pytest.mark.parametrize(("status", "reason", "kind"), [row for row in ROWS if row[1] not in FOREIGN])
+async def test_every_reason_has_its_class(status: int, reason: str, kind: type[DeliveryError]) -> None:
     error = await failed(refusal(status, reason))
-    assert type(error) is ERRORS[reason]
-    assert error.code == reason
+    assert (type(error), error.code) == (kind, reason)
 
 
 @pytest.mark.parametrize(
@@ -515,6 +554,39 @@ def test_the_account_s_key_must_be_p256_and_is_not_shown() -> None:
     with pytest.raises(ValueError, match="P-256") as caught:
         account("https://api.push.apple.com", key="-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END")
     assert "c2VjcmV0" not in str(caught.value)
-    assert account("https://x.example").http_policy() == HttpPolicy(http2="only")
+    assert account("https://x.example").http_policy().http2 == "only"
     assert re.search("PRIVATE", repr(account("https://x.example"))) is None
     assert isinstance(account("https://x.example").key, SecretStr)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "proved"),
+    [
+        (400, "BadDeviceToken", True),
+        (400, "DeviceTokenNotForTopic", True),
+        (403, "InvalidProviderToken", False),
+        (400, "TopicDisallowed", False),
+        (403, "BadEnvironmentKeyInToken", False),
+    ],
+)
+async def test_a_device_that_cannot_be_proves_the_key(status: int, reason: str, proved: bool) -> None:
+    async with apple(refusal(status, reason), topic="com.example.flights") as (server, apns):
+        with contextlib.nullcontext() if proved else pytest.raises(Misconfigured, match=reason):
+            assert await apns.verify() == "team DEF123GHIJ, key ABC123DEFG, topic com.example.flights"
+    (request,) = server.requests
+    assert request.path == f"/3/device/{'0' * 64}"
+    assert request.headers["apns-topic"] == "com.example.flights"
+
+
+async def test_who_takes_a_push_to_no_device_is_not_apple() -> None:
+    async with apple(OK) as (_, apns):
+        with pytest.raises(Misconfigured, match="base_url is not Apple's"):
+            await apns.verify()
+
+
+async def test_apple_that_does_not_answer_proves_nothing() -> None:
+    with Refusing(full=False) as url:
+        provider = Apns("main", account(url), PyreqwestTransport(HttpPolicy(http2="only")), SteppingClock())
+        with pytest.raises(Transient):
+            await provider.verify()
+        await provider.close()

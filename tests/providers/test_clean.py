@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.providers.samples import ANDROID, EMAIL, IOS, PHONE, leaks, outgoing
 from tocsin.model.content import EmailContent, Outgoing, PushContent, SmsContent
 from tocsin.model.message import Target
-from tocsin.providers.clean import LOOKED_AT, MAX_LENGTH, clean
+from tocsin.providers.clean import LOOKED_AT, MAX_LENGTH, clean, clean_of_all
 
 
 @pytest.mark.parametrize(
@@ -126,3 +126,26 @@ def test_the_result_is_one_short_line(text: str, channel: str) -> None:
         assert len(cleaned) <= MAX_LENGTH
         assert cleaned.isprintable() or not text.isprintable()
         assert "\n" not in cleaned
+
+
+def test_a_batch_is_cleaned_of_what_any_of_its_messages_holds() -> None:
+    lines = "Dear {0},\nthe keen navigator\nof gate {0}\n"
+    batch = [
+        outgoing(
+            "email",
+            EmailContent("s", lines.format(name), "", "a@example.com"),
+            target=Target(f"{name}@x.example"),
+        )
+        for name in ("ada", "grace")
+    ]
+    for said in (
+        "grace",
+        "grace@x.example",
+        "Dear grace, the",
+        "keen navigator of",
+        "NAVIGATOR OF GATE",
+    ):
+        text = clean_of_all(f"refused: {said}; try again", batch)
+        assert not set(text.lower().split()) & {"grace", "dear", "keen", "navigator"}, text
+        assert text.startswith("refused: ")
+    assert clean_of_all("the key is wrong", ()) == "the key is wrong"

@@ -1,6 +1,7 @@
 """FCM: the body against Google's discovery document, the life of access tokens, every error code."""
 
 import asyncio
+import contextlib
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -34,15 +35,15 @@ CONTRACT: dict[str, Any] = {
         "android": {
             "priority": str,
             "ttl": str,
-            "collapse_key": str,
-            "notification": {"tag": str, "channel_id": str},
+            "collapseKey": str,
+            "notification": {"tag": str, "channelId": str},
         },
         "apns": {
             "headers": STRINGS,
             "payload": {"aps": {"alert": {"title": str, "body": str}, "sound": str}},
         },
     },
-    "validate_only": bool,
+    "validateOnly": bool,
 }
 
 
@@ -84,7 +85,7 @@ async def test_the_request_to_android() -> None:
             "android": {
                 "priority": "HIGH",
                 "ttl": "600s",
-                "collapse_key": "gate",
+                "collapseKey": "gate",
                 "notification": {"tag": "gate"},
             },
         }
@@ -316,6 +317,7 @@ DETAIL = {"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "error
         (fcm_error(400, "", "The registration token is not valid", "INVALID_ARGUMENT"), Rejected),
         (fcm_error(400, "INVALID_ARGUMENT", "Android message is too big"), Rejected),
         (fcm_error(400, "INVALID_ARGUMENT", "A registration token and a topic exclude each other"), Rejected),
+        (fcm_error(401, "THIRD_PARTY_AUTH_ERROR", status="UNAUTHENTICATED"), Misconfigured),
         (fcm_error(429, "QUOTA_EXCEEDED", status="RESOURCE_EXHAUSTED"), Throttled),
         (fcm_error(429, "", status="RESOURCE_EXHAUSTED"), Throttled),
         (fcm_error(503, "UNAVAILABLE"), Transient),
@@ -410,3 +412,24 @@ def test_credentials_are_taken_as_json_text_too() -> None:
     text = msgspec.json.encode(SERVICE_ACCOUNT).decode()
     account = FcmAccount.model_validate({"vendor": "fcm", "credentials": text})
     assert account.credentials.project_id == "demo-1"
+
+
+async def test_a_checked_push_proves_the_credentials() -> None:
+    async with served("fcm", GOOD) as (server, provider):
+        assert isinstance(provider, Fcm)
+        assert await provider.verify() == "project demo-1, as sender@demo-1.iam.gserviceaccount.com"
+    document = sends(server)[0].json()
+    assert document["validateOnly"] is True, "or everybody who follows the topic would get it"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "proved"),
+    [(400, "INVALID_ARGUMENT", True), (403, "PERMISSION_DENIED", False), (404, "NOT_FOUND", False)],
+)
+async def test_who_is_let_in_is_proved(status: int, code: str, proved: bool) -> None:
+    detail = [{"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": code}]
+    answer = json_answer(status, {"error": {"status": code, "message": "no", "details": detail}})
+    async with served("fcm", answer) as (_, provider):
+        assert isinstance(provider, Fcm)
+        with contextlib.nullcontext() if proved else pytest.raises(Misconfigured):
+            assert await provider.verify()

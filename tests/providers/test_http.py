@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 import httpx2
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -145,6 +146,17 @@ async def test_after_the_request_was_written_the_outcome_is_unknown(
         assert isinstance(error, Unknown)
         assert time.monotonic() - started < 8, "the default of 10 s held, not the 0.4 s asked for"
         assert len(server.requests) == 1, "a transport never repeats by itself"
+
+
+@BOTH
+async def test_a_server_that_says_nothing_is_waited_for_until_the_first_byte_is_due(kind: Open) -> None:
+    transport = kind(msgspec.structs.replace(POLICY, first_byte_timeout_s=0.2))
+    async with ScriptedHttp(Fault.SILENCE) as server:
+        started = time.monotonic()
+        error = await failure(transport, server.url, 30)
+        assert isinstance(error, Unknown), "the request was written: the server may have taken it"
+        assert time.monotonic() - started < 20, "the deadline of the call held, not that of the first byte"
+    await transport.close()
 
 
 @BOTH

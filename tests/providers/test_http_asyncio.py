@@ -10,7 +10,8 @@ from tests.providers.certificates import server_tls
 from tests.providers.scripted_http import ScriptedHttp
 from tocsin.errors import Misconfigured, Unknown
 from tocsin.providers.http import HttpPolicy, Response
-from tocsin.providers.http_asyncio import MAX_ANSWER_BYTES, AsyncioTransport
+from tocsin.providers.http_asyncio import AsyncioTransport
+from tocsin.providers.http_exchange import MAX_ANSWER_BYTES, NO_ANSWER
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -167,8 +168,47 @@ async def test_each_exchange_ends_at_its_own_deadline(transport: AsyncioTranspor
         return loop.time() - begun
 
     async with RawServer(b"", b"", b"") as server:
-        long, short = await asyncio.gather(cut_after(0.5), cut_after(0.1))
+        long, short = await asyncio.gather(cut_after(1.5), cut_after(0.1))
         again = await cut_after(0.2)
-    assert 0.09 <= short < 0.4
-    assert 0.49 <= long < 1
-    assert 0.19 <= again < 0.45
+    assert 0.09 <= short < 1.3
+    assert long >= 1.49
+    assert 0.19 <= again < 1.3
+
+
+PATIENT_S = 30.0
+FIRST_S = 0.5
+
+
+class SlowServer(RawServer):
+    """Reads a request of `size` bytes, or writes the rest of an answer, later than a first byte is due."""
+
+    def __init__(self, *parts: bytes, size: int = 0) -> None:
+        super().__init__(*parts)
+        self._size = size
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open.append(writer)
+        if self._size:
+            await asyncio.sleep(FIRST_S + 0.2)
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(self._size or 1)
+        for number, part in enumerate(self.answers):
+            await asyncio.sleep((FIRST_S + 0.2) * (number > 0))
+            writer.write(part)
+
+
+async def test_an_answer_that_has_begun_has_the_time_of_the_whole_call() -> None:
+    transport = AsyncioTransport(HttpPolicy(first_byte_timeout_s=FIRST_S))
+    async with SlowServer(OK[:20], OK[20:]) as server:
+        assert (await transport.request("POST", server.url, {}, b"x", PATIENT_S)).body == b"ok"
+    await transport.close()
+
+
+async def test_the_first_byte_is_waited_for_from_when_a_large_request_is_written() -> None:
+    transport, body = AsyncioTransport(HttpPolicy(first_byte_timeout_s=FIRST_S)), b"x" * 20_000_000
+    async with SlowServer(OK, size=len(body)) as server:
+        assert (await transport.request("POST", server.url, {}, body, PATIENT_S)).body == b"ok"
+        with pytest.raises(Unknown) as caught:
+            await transport.request("POST", server.url, {}, b"x", PATIENT_S)
+        assert caught.value.code == NO_ANSWER
+    await transport.close()

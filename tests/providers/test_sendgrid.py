@@ -175,3 +175,25 @@ def test_domains_beyond_ascii_are_written_as_dns_does() -> None:
     )
     assert document["personalizations"][0]["to"] == [{"email": "ada@xn--strae-oqa.example"}]
     assert document["from"] == {"email": "a@xn--nxasmm1c.example"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (json_answer(200, {"scopes": ["mail.send"]}), ""),
+        (json_answer(200, {"scopes": ["user.read"]}), "the key may not send"),
+        (Answer(200, b"<html>"), "the key may not send"),
+        (
+            json_answer(401, {"errors": [{"message": "authorization required"}]}),
+            "authorization",
+        ),
+    ],
+)
+async def test_a_key_is_proven_without_a_mail(answer: Answer, told: str) -> None:
+    async with served("sendgrid", answer) as (server, provider):
+        if told:
+            with pytest.raises(Misconfigured, match=told):
+                await provider.verify()  # type: ignore[attr-defined]  # of vendors that can be asked
+        else:
+            assert await provider.verify() == "the key may send mail"  # type: ignore[attr-defined]  # as above
+        assert [(request.method, request.path) for request in server.requests] == [("GET", "/v3/scopes")]

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.providers.smtp_replies import RULES, ReplyRule, Verdict, page, read_reply, rule_of
+from tocsin.providers.smtp_reading import read_reply, rule_of
+from tocsin.providers.smtp_replies import RULES, ReplyRule, Verdict, page
 from tocsin.providers.smtp_stages import SmtpStage
 
 PAGE = Path(__file__).parents[2] / "docs" / "mail-replies.md"

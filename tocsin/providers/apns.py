@@ -24,11 +24,12 @@ from tocsin.model.content import Outgoing, PushContent
 from tocsin.model.engagement import Level
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
+from tocsin.providers.answers import read_json, wait_s
 from tocsin.providers.apple_token import ProviderToken, RedisTokenShare, TokenShare
 from tocsin.providers.base import Limits, Receipt
 from tocsin.providers.clean import clean
 from tocsin.providers.device_doubt import DeviceDoubt
-from tocsin.providers.http import Clock, HttpPolicy, Response, Transport, retry_after_s
+from tocsin.providers.http import Clock, HttpPolicy, Response, Transport
 from tocsin.providers.push import app_data, aps, collapse_id, ttl_s
 from tocsin.providers.registry import Parts, provider
 from tocsin.providers.vendor import HttpAccount, Url, check_size, content_of
@@ -80,6 +81,9 @@ ERRORS: Mapping[str, type[DeliveryError]] = {
 
 FOREIGN = frozenset({"BadDeviceToken", "DeviceTokenNotForTopic"})
 """Reasons that say of every device: the account's environment or topic is another app's."""
+
+NO_DEVICE = "0" * 64
+"""A device token that no device has."""
 
 APPS = 1_000
 """Apps of one key whose refused devices are remembered."""
@@ -187,15 +191,40 @@ class Apns:
         headers = self._headers(message, content, await self._token.current())
         connection = self._connection
         answer = await self._post(message, headers, body)
-        if answer.status == 403 and _decode(answer.body).reason == "ExpiredProviderToken":
+        if answer.status == 403 and read_json(answer.body, _Answer).reason == "ExpiredProviderToken":
             answer = await self._repeat(message, headers, body, answer)
         if answer.status == 200:
             self._doubt(message).took()
             return Receipt(answer.headers.get("apns-id", ""), "200")
-        if _decode(answer.body).reason in RECONNECT and connection == self._connection:
+        if read_json(answer.body, _Answer).reason in RECONNECT and connection == self._connection:
             self._connection += 1  # once for all the pushes that the old connection refused
             await self._transport.reconnect()
         raise self._error(answer, message)
+
+    async def verify(self) -> str:
+        """Push to a device that cannot be: Apple refuses it once it has let the key in.
+
+        See `Verifiable.verify`.
+        """
+        account = self._account
+        headers = {
+            "authorization": f"bearer {await self._token.current()}",
+            "apns-topic": account.topic or "tocsin.check",
+            "apns-push-type": "alert",
+            "apns-priority": "5",
+        }
+        body = b'{"aps":{"alert":"check"}}'
+        url = f"{account.base_url}/3/device/{NO_DEVICE}"
+        answer = await self._transport.request("POST", url, headers, body, self.limits.timeout_s)
+        said = read_json(answer.body, _Answer)
+        if answer.status == 200:
+            msg = "a push to a device that cannot be was taken: base_url is not Apple's"
+            raise Misconfigured(msg, code="200")
+        if said.reason not in FOREIGN:
+            kind = ERRORS.get(said.reason) or _by_status(answer.status)
+            text = clean(said.reason) or f"HTTP {answer.status}"
+            raise kind(text, code=text)
+        return f"team {account.team_id}, key {account.key_id}, topic {account.topic or 'of each device'}"
 
     async def close(self) -> None:
         """Close the connections."""
@@ -243,13 +272,13 @@ class Apns:
         return topic
 
     def _error(self, answer: Response, message: Message) -> DeliveryError:
-        said = _decode(answer.body)
+        said = read_json(answer.body, _Answer)
         kind = self._kind(answer.status, said, message)
-        wait_s = retry_after_s(answer.headers, self._clock()) if kind in (Throttled, Transient) else None
+        seconds = wait_s(kind, answer, self._clock())
         text = clean(said.reason) or f"HTTP {answer.status}"
         about = _about(answer.status, said.reason, kind, foreign_app=self._serves_another(message))
         since_ms = said.timestamp if kind is RecipientGone else 0
-        return kind(text, code=text, retry_after_s=wait_s, about=about, since_ms=since_ms)
+        return kind(text, code=text, retry_after_s=seconds, about=about, since_ms=since_ms)
 
     def _serves_another(self, message: Message) -> bool:
         """Tell whether another app has been served: then the account itself works."""
@@ -290,13 +319,6 @@ def _apns_id(message_id: str) -> str:
 
 def _payload(message: Message, content: PushContent) -> dict[str, Any]:
     return {**app_data(message, content), "aps": aps(content)}
-
-
-def _decode(body: bytes) -> _Answer:
-    try:
-        return msgspec.json.decode(body, type=_Answer)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _Answer()
 
 
 def _by_status(status: int) -> type[DeliveryError]:

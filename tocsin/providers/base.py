@@ -1,12 +1,13 @@
 """The port every provider adapter implements, and what it declares about itself."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from tocsin.errors import DeliveryError
 from tocsin.model.content import Outgoing
 from tocsin.model.message import Message
-from tocsin.model.statuses import Channel
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
@@ -32,6 +33,16 @@ class Limits(msgspec.Struct, frozen=True):
     timeout_s: float = 10
 
 
+class BatchLimits(msgspec.Struct, frozen=True):
+    """How much one request of a `BatchProvider` carries.
+
+    Attributes:
+        most: messages in one request; 1 sends each alone.
+    """
+
+    most: int = 1
+
+
 class Provider(Protocol):
     """One account at one vendor.
 
@@ -40,8 +51,12 @@ class Provider(Protocol):
     """
 
     name: str
-    channel: Channel
     limits: Limits
+
+    @property
+    def channel(self) -> str:
+        """Name the channel that it carries."""
+        ...
 
     def accepts(self, message: Message) -> bool:
         """Tell whether this account can carry the message: its channel and, for push, its platform."""
@@ -53,4 +68,70 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Give connections back."""
+        ...
+
+
+class BatchProvider(Provider, Protocol):
+    """A provider that takes several messages in one request.
+
+    The messages of a request are of one tenant and one template, were ready at the same moment, and each is
+    for another user. Each was claimed for itself before, and has its own outcome. A message without company
+    goes through `send`.
+    """
+
+    batch: BatchLimits
+
+    def batch_key(self, outgoing: Outgoing) -> str:
+        """Name what the messages of one request must have in common; messages of an empty name go alone."""
+        ...
+
+    async def send_batch(self, batch: Sequence[Outgoing]) -> Sequence[Receipt | DeliveryError]:
+        """Hand several messages to the vendor; returns the answer to each, in their order.
+
+        A `DeliveryError` that is raised is about the whole request, and holds for each of its messages:
+        after `Unknown`, each may have been sent. A permanent one says that the vendor took none of them
+        because of some: the request is then taken apart, until each of those has failed alone.
+        """
+        ...
+
+
+@runtime_checkable
+class Verifiable(Protocol):
+    """A provider that can prove its credentials without sending anything."""
+
+    async def verify(self) -> str:
+        """Ask the vendor whether it takes the account's credentials.
+
+        Returns:
+            what the vendor says of the account, on one line: no name and no address of a person.
+
+        Raises:
+            tocsin.errors.DeliveryError: `Misconfigured` if it does not take them, another if it cannot say.
+        """
+        ...
+
+
+@runtime_checkable
+class AskableProvider(Protocol):
+    """A provider that can be asked whether it has a message, for calls that got no answer.
+
+    Attributes:
+        ask_after_s: how long after a call its list surely has the message.
+    """
+
+    ask_after_s: float
+
+    async def find(self, outgoing: Outgoing, since_ms: int) -> Receipt | None:
+        """Look a message up.
+
+        Args:
+            outgoing: the message as it was handed over.
+            since_ms: it was not handed over before this time.
+
+        Returns:
+            Its receipt, as `send` would have returned it; None if the vendor does not have it.
+
+        Raises:
+            DeliveryError: it cannot be asked: for now if the error is about the moment, else at all.
+        """
         ...

@@ -1,7 +1,7 @@
 """Provider messages without what they must not carry on: addresses, numbers, tokens, texts (law 7)."""
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from itertools import pairwise
 
 from tocsin.model.content import Outgoing
@@ -37,14 +37,34 @@ def clean(text: str, outgoing: Outgoing | None = None) -> str:
     'The number […] is not valid'
     """
     secrets = _secrets(outgoing) if outgoing else []
+    return _cleaned(text, secrets, secrets)
+
+
+def _cleaned(text: str, secrets: list[str], said: Iterable[str]) -> str:
+    """Strike out each secret as it is, and three words in a row of what was said."""
     text = _beginning(text, secrets)
-    for secret in [each for each in secrets if len(each) <= len(text)]:
+    heard = text.casefold()
+    for secret in [each for each in secrets if each.casefold() in heard]:
         text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MARK, text, flags=re.IGNORECASE)
-    text = _without_echoes(text, f" {_words(' '.join(secrets))}")
+    text = _without_echoes(text, f" {_words(' '.join(said))}")
     for pattern in _PATTERNS:
         text = pattern.sub(MARK, text)
     text = _SPACE.sub(" ", text).strip()
     return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"
+
+
+def clean_of_all(text: str, batch: Iterable[Outgoing]) -> str:
+    """Strip a provider's message of what any message of a request holds; see `clean`.
+
+    The messages have most of their lines in common: each line, with the one before it, is looked at once.
+    """
+    pairs = {
+        pair: None
+        for outgoing in batch
+        for value in _contents(outgoing)
+        for pair in pairwise(["", *value.splitlines()])
+    }
+    return _cleaned(text, _longest_first([line for _, line in pairs]), map(" ".join, pairs))
 
 
 def _beginning(text: str, secrets: list[str]) -> str:
@@ -83,8 +103,17 @@ def _words(text: str) -> str:
 
 
 def _secrets(outgoing: Outgoing) -> list[str]:
-    found = {value.strip() for value in (*_target(outgoing), *_texts(outgoing))}
+    return _longest_first(dict.fromkeys(_contents(outgoing)))
+
+
+def _longest_first(values: Iterable[str]) -> list[str]:
+    found = dict.fromkeys([value.strip() for value in values])
     return sorted([value for value in found if len(value) > 2], key=len, reverse=True)
+
+
+def _contents(outgoing: Outgoing) -> Iterator[str]:
+    yield from _target(outgoing)
+    yield from _texts(outgoing)
 
 
 def _target(outgoing: Outgoing) -> Iterator[str]:

@@ -11,11 +11,12 @@ from tocsin.model.content import Outgoing, PushContent
 from tocsin.model.engagement import Level
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
+from tocsin.providers.answers import read_json, wait_s
 from tocsin.providers.base import Limits, Receipt
 from tocsin.providers.clean import clean
 from tocsin.providers.device_doubt import DeviceDoubt
 from tocsin.providers.google_auth import AUDIENCE, GoogleTokens, ServiceAccount
-from tocsin.providers.http import Clock, Response, Transport, retry_after_s
+from tocsin.providers.http import Clock, Response, Transport
 from tocsin.providers.push import app_data, aps, collapse_id, ttl_s
 from tocsin.providers.registry import Parts, provider
 from tocsin.providers.vendor import HttpAccount, Url, check_size, content_of
@@ -57,6 +58,13 @@ THIRD_PARTY_AUTH_ERROR names the APNs or web push key behind one app: other apps
 
 WAIT_S: Mapping[type[DeliveryError], float] = {Throttled: 60.0, Transient: 10.0}
 """How long to wait where Google names no time (scale-fcm guide)."""
+
+_CHECK = {
+    "message": {"topic": "tocsin-check", "notification": {"title": "check", "body": "check"}},
+    "validateOnly": True,
+}
+_OF_A_CHECK = frozenset({"INVALID_ARGUMENT", "UNREGISTERED"})
+"""Codes about a message that is only checked: whoever gets them has been let in."""
 
 _FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 
@@ -112,21 +120,33 @@ class Fcm:
     async def send(self, outgoing: Outgoing) -> Receipt:
         """Hand over one push; see `Provider.send`. A refused access token is renewed once."""
         document = self._document(outgoing.message, content_of(outgoing, PushContent))
-        body = msgspec.json.encode(document)
-        token = await self._tokens.token()
-        answer = await self._post(body, token)
-        if answer.status == 401 and _error_code(_decode(answer.body)) == "UNAUTHENTICATED":
-            answer = await self._post(body, await self._tokens.token(refused=token))
+        answer = await self._ask(msgspec.json.encode(document))
         if 200 <= answer.status < 300:
             self._doubt.took()
-            return Receipt(_decode(answer.body).name, str(answer.status))
-        if _error_code(_decode(answer.body)) == "SENDER_ID_MISMATCH":
+            return Receipt(read_json(answer.body, _Answer).name, str(answer.status))
+        if _error_code(read_json(answer.body, _Answer)) == "SENDER_ID_MISMATCH":
             raise self._foreign(outgoing)
         raise _error(answer, outgoing, self._clock())
+
+    async def verify(self) -> str:
+        """Have a push to a topic checked, which Google does not send; see `Verifiable.verify`."""
+        answer = await self._ask(msgspec.json.encode(_CHECK))
+        if answer.status != 200 and _fcm_code(read_json(answer.body, _Answer).error) not in _OF_A_CHECK:
+            raise _error(answer, None, self._clock())
+        account = self._account.credentials
+        return f"project {account.project_id}, as {account.client_email}"
 
     async def close(self) -> None:
         """Close the connections."""
         await self._transport.close()
+
+    async def _ask(self, body: bytes) -> Response:
+        """Send a request; a refused access token is renewed once."""
+        token = await self._tokens.token()
+        answer = await self._post(body, token)
+        if answer.status == 401 and _error_code(read_json(answer.body, _Answer)) == "UNAUTHENTICATED":
+            return await self._post(body, await self._tokens.token(refused=token))
+        return answer
 
     def _foreign(self, outgoing: Outgoing) -> DeliveryError:
         """Class a token of another project: the device's fault, or, if everybody has one, the account's."""
@@ -153,14 +173,14 @@ class Fcm:
         else:
             document["android"] = _android(content, life_s, self._account.channel_id)
         body: dict[str, Any] = {"message": document}
-        return body | {"validate_only": True} if self._account.validate_only else body
+        return body | {"validateOnly": True} if self._account.validate_only else body
 
 
 def _android(content: PushContent, life_s: int, channel_id: str) -> dict[str, Any]:
-    notification = {"channel_id": channel_id} if channel_id else {}
+    notification = {"channelId": channel_id} if channel_id else {}
     android: dict[str, Any] = {"priority": "HIGH" if content.urgent else "NORMAL", "ttl": f"{life_s}s"}
     if content.collapse_key:
-        android["collapse_key"] = content.collapse_key
+        android["collapseKey"] = content.collapse_key
         notification["tag"] = content.collapse_key  # a shown notification is replaced, not doubled
     return android | {"notification": notification} if notification else android
 
@@ -205,13 +225,6 @@ class _Answer(msgspec.Struct):
     error: _Refusal = msgspec.field(default_factory=_Refusal)
 
 
-def _decode(body: bytes) -> _Answer:
-    try:
-        return msgspec.json.decode(body, type=_Answer)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _Answer()
-
-
 def _fcm_code(refusal: _Refusal) -> str:
     details = [detail for detail in refusal.details or () if detail]
     return next((detail.error_code or "" for detail in details if detail.kind == _FCM_ERROR), "")
@@ -221,21 +234,16 @@ def _error_code(answer: _Answer) -> str:
     return _fcm_code(answer.error) or answer.error.status or ""
 
 
-def _error(answer: Response, outgoing: Outgoing, now_s: float) -> DeliveryError:
-    said = _decode(answer.body)
+def _error(answer: Response, outgoing: Outgoing | None, now_s: float) -> DeliveryError:
+    said = read_json(answer.body, _Answer)
     refusal, code = said.error, _error_code(said)
     kind = ERRORS.get(code) or _by_status(answer.status)
     message = refusal.message or ""
     if _fcm_code(refusal) == "INVALID_ARGUMENT" and _INVALID_TOKEN in message.lower():
         kind = RecipientGone
     text = clean(message, outgoing) or f"HTTP {answer.status}"
-    wait_s = _wait_s(kind, answer, now_s)
-    return kind(text, code=code or str(answer.status), retry_after_s=wait_s, about=ABOUT.get(code))
-
-
-def _wait_s(kind: type[DeliveryError], answer: Response, now_s: float) -> float | None:
-    asked = retry_after_s(answer.headers, now_s) if kind in WAIT_S else None
-    return WAIT_S.get(kind) if asked is None else asked
+    seconds = wait_s(kind, answer, now_s, WAIT_S.get(kind))
+    return kind(text, code=code or str(answer.status), retry_after_s=seconds, about=ABOUT.get(code))
 
 
 def _by_status(status: int) -> type[DeliveryError]:

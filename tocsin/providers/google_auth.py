@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from tocsin.errors import DeliveryError, Misconfigured, Transient, Unknown
+from tocsin.providers.answers import read_json, wait_s
 from tocsin.providers.clean import clean
-from tocsin.providers.http import Clock, Response, Transport, retry_after_s
+from tocsin.providers.http import Clock, Response, Transport
 
 AUDIENCE = "https://oauth2.googleapis.com/token"
 """Google wants this audience also where the token URL is another one."""
@@ -125,7 +126,7 @@ class GoogleTokens:
             raise Transient(text, code="token") from None
         if answer.status != 200:
             raise _refusal(answer, now_s)
-        granted = _decode(answer.body)
+        granted = read_json(answer.body, _Granted)
         if not granted.access_token:
             text = "the token endpoint answered without a token"
             raise Misconfigured(text, code="token")
@@ -149,17 +150,10 @@ class _Granted(msgspec.Struct):
     error_description: str = ""
 
 
-def _decode(body: bytes) -> _Granted:
-    try:
-        return msgspec.json.decode(body, type=_Granted)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _Granted()
-
-
 def _refusal(answer: Response, now_s: float) -> DeliveryError:
-    said = _decode(answer.body)
+    said = read_json(answer.body, _Granted)
     text = clean(f"token endpoint: {said.error} {said.error_description}".strip())
     if answer.status == 429 or answer.status >= 500:
-        wait_s = retry_after_s(answer.headers, now_s)
-        return Transient(text, code=f"token {answer.status}", retry_after_s=wait_s)
+        seconds = wait_s(Transient, answer, now_s)
+        return Transient(text, code=f"token {answer.status}", retry_after_s=seconds)
     return Misconfigured(text, code=f"token {answer.status}")

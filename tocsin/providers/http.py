@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import ClientClosedError, PoolTimeoutError, RequestError
+from pyreqwest.proxy import ProxyBuilder
 
 from tocsin.errors import DeliveryError, Misconfigured, Transient, Unknown
 from tocsin.providers.tls import handshake_failed, untrusted
@@ -54,14 +55,21 @@ class HttpPolicy(msgspec.Struct, frozen=True):
         max_connections: requests in flight at once; more wait up to `pool_timeout_s`.
         connect_timeout_s: DNS, TCP and TLS together. Keep it below the deadline of the calls, or a slow
             connect counts as `Unknown`.
+        first_byte_timeout_s: from the end of the request to the first byte of the answer, the head of an
+            HTTP/2 answer; 0 for no bound but the deadline of the call.
         ca_pem: further root certificates to trust, in PEM.
+        proxy: URL of an HTTP proxy, `http://user:password@host:port`; empty for none. No environment is read.
+        public_only: call no address of a private network: the URLs come from users. HTTP/1.1 only.
     """
 
     http2: Literal["off", "offer", "only"] = "off"
     max_connections: int = 1024
     connect_timeout_s: float = 3
+    first_byte_timeout_s: float = 0
     pool_timeout_s: float = 5
     ca_pem: bytes = b""
+    proxy: str = ""
+    public_only: bool = False
 
 
 class Transport(Protocol):
@@ -75,10 +83,18 @@ class Transport(Protocol):
         The call ends within `timeout_s` after it got a connection slot. No text of an exception names the
         URL, a header or the body.
 
+        Args:
+            method: `GET`, `POST`, …
+            url: with its query.
+            headers: the host and the length of the body are added.
+            body: empty for none.
+            timeout_s: from the connection slot to the last byte of the answer.
+
         Raises:
             Transient: certainly not sent: no connection, or no slot in the pool.
             Unknown: cut off or out of time when the request may have been written.
             Misconfigured: the URL or a header cannot be sent at all.
+            Rejected: with `public_only`, the URL leads to no public address.
         """
         ...
 
@@ -149,7 +165,6 @@ def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
 def _client(policy: HttpPolicy) -> Client:
     builder = (
         ClientBuilder()
-        .no_proxy()
         .referer(False)
         .follow_redirects(False)
         .user_agent("tocsin")
@@ -157,6 +172,9 @@ def _client(policy: HttpPolicy) -> Client:
         .connect_timeout(_timedelta(policy.connect_timeout_s))
         .pool_timeout(_timedelta(policy.pool_timeout_s))
     )
+    builder = builder.proxy(ProxyBuilder.all(policy.proxy)) if policy.proxy else builder.no_proxy()
+    if policy.first_byte_timeout_s:  # begins anew with each part of an answer
+        builder = builder.read_timeout(_timedelta(policy.first_byte_timeout_s))
     if policy.http2 == "offer":
         builder = builder.http2(True)
     if policy.http2 == "only":

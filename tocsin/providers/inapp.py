@@ -19,7 +19,7 @@ from tocsin.model.content import InAppContent, Outgoing
 from tocsin.model.engagement import Level
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
-from tocsin.providers.accounts import load_accounts
+from tocsin.providers.accounts import load_accounts, load_accounts_of
 from tocsin.providers.base import Limits, Receipt
 from tocsin.providers.inbox import Entry, Inbox, InboxPolicy
 from tocsin.providers.registry import Parts, provider
@@ -58,6 +58,18 @@ def inbox_policies(path: Path, variables: Mapping[str, str]) -> list[InboxPolicy
     return [account.policy() for account in accounts if isinstance(account, InAppAccount)]
 
 
+def inboxes_by_name(path: Path, variables: Mapping[str, str]) -> dict[str, InboxPolicy]:
+    """List the policies of the in-app accounts by name; other accounts may be incomplete.
+
+    Raises:
+        SettingsError: the file cannot be read, or an in-app account in it is wrong.
+    """
+    if not path.exists():
+        return {}
+    accounts = load_accounts_of(path, variables, "inapp").accounts
+    return {name: each.policy() for name, each in accounts.items() if isinstance(each, InAppAccount)}
+
+
 def _build(name: str, account: InAppAccount, parts: Parts) -> "InApp":
     if parts.redis is None:
         msg = f"account {name}: in-app notifications need Redis; set TOCSIN_REDIS or remove the account"
@@ -65,7 +77,9 @@ def _build(name: str, account: InAppAccount, parts: Parts) -> "InApp":
     return InApp(name, account, Inbox(parts.redis, account.policy()))
 
 
-@provider("inapp", Channel.INAPP, InAppAccount, build=_build, reports={Level.CLICKED, Level.READ})
+@provider(
+    "inapp", Channel.INAPP, InAppAccount, build=_build, reports={Level.OPENED, Level.CLICKED, Level.READ}
+)
 class InApp:
     """Puts messages into inboxes. A repeat of a message id changes nothing, so no outcome is ever in doubt.
 
@@ -92,6 +106,16 @@ class InApp:
             failure = _failure(error)
         else:
             return Receipt(message.message_id, "added" if added else "present")
+        raise failure
+
+    async def verify(self) -> str:
+        """Ask Redis whether it answers; see `Verifiable.verify`."""
+        try:
+            await self._inbox.counts("tocsin-check")
+        except (RedisError, OSError) as error:
+            failure = _failure(error)
+        else:
+            return "Redis answers; `tocsin check` names the rights that inboxes need"
         raise failure
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The in-app inbox in Redis: entries, unread ones, and a live feed, a user.
+"""The in-app inbox in Redis: entries, their states, counts, a live feed, and reports that Kafka is owed.
 
 Keys, with `<user>` for `tenant/user` (the braces keep a user's keys on one node of a cluster):
 
@@ -7,17 +7,34 @@ Keys, with `<user>` for `tenant/user` (the braces keep a user's keys on one node
 | `<prefix>inbox:{<user>}:order` | sorted set | message ids by the time of the decision |
 | `<prefix>inbox:{<user>}:entries` | hash | message id to `Entry` as JSON |
 | `<prefix>inbox:{<user>}:unread` | set | message ids not read yet |
+| `<prefix>inbox:{<user>}:unseen` | set | message ids not seen yet |
+| `<prefix>inbox:{<user>}:archived` | set | message ids put aside; all of them are read |
+| `<prefix>inbox:{<user>}:clicked` | set | message ids whose link was followed |
+| `<prefix>inbox:{<user>}:expiring` | sorted set | message ids by the time at which they are over |
+| `<prefix>inbox:{<user>}:changes` | stream | the newest changes, for clients that come back |
+| `<prefix>inbox:{<user>}:owed` | hash | `kind/message id` to a report that is not in Kafka yet |
 | `<prefix>inbox:{<user>}:live` | channel | `Change` as JSON, one a change |
+| `<prefix>inbox:owing` | sorted set | users with owed reports, by time |
 
-All three keys expire when nothing was added for `keep_s`. Only the newest `cap` entries are kept.
+A count is the size of a set, and a set changes in the same step as its entry: no count can drift. All keys of
+a user expire when nothing was added for `keep_s`. Only the newest `cap` entries are kept.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
+
+from tocsin.providers import inbox_scripts as scripts
+
+Action = Literal["seen", "read", "archive", "unarchive", "delete", "click"]
+State = Literal["open", "unread", "unseen", "archived", "all"]
+NEVER = "0-0"
+"""Id of a change before the first."""
+_UNREAD, _UNSEEN, _ARCHIVED = 1, 2, 4
+_NAMES = ("order", "entries", "unread", "unseen", "archived", "clicked", "expiring", "changes", "owed")
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -35,186 +52,279 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the live channel says: `added` with the entry, `read` or `removed` with ids; the new count."""
+    """What the live channel says, with the counts after it.
+
+    Attributes:
+        kind: `added` with the entry; `read`, `seen`, `archived`, `unarchived` or `removed` with message ids;
+            `reload` when too many entries changed; `erased` when the user was.
+        unread: entries not read.
+        unseen: entries not seen.
+        id: its place in the stream of changes.
+        entry: the entry that was added.
+        message_ids: the entries that changed.
+    """
 
     kind: str
     unread: int
+    unseen: int = 0
+    id: str = ""
     entry: Entry | None = None
     message_ids: list[str] = []
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a user did with an entry, to be written to the topic `receipts`."""
+
+    kind: str
+    at_ms: int
+    message_id: str
+    notification_id: str
+    notification: str
+    category: str
+
+    @property
+    def field(self) -> str:
+        """Name its place among the owed reports."""
+        return f"{self.kind}/{self.message_id}"
 
 
 class InboxPolicy(msgspec.Struct, frozen=True):
     """How much an inbox keeps, and under which prefix.
 
-    At most `at_once` additions are on their way to Redis: redis-py fails, and does not wait, when its pool of
-    (by default 100) connections is used up.
+    At most `at_once` commands are on their way to Redis: redis-py fails, and does not wait, when its pool of
+    (by default 100) connections is used up. A client that missed more than `kept_changes` reads its list
+    again.
     """
 
     prefix: str = "tocsin:"
     cap: int = 200
     keep_s: int = 90 * 86_400
     at_once: int = 32
+    kept_changes: int = 100
 
 
 class Shown(NamedTuple):
-    """An entry as a reader sees it."""
+    """An entry as a reader sees it. An archived one is read, and a read one is seen."""
 
     entry: Entry
     unread: bool
+    unseen: bool = False
+    archived: bool = False
 
 
-# Each script is one step for Redis, so readers never see an entry without its count. They return the unread
-# count, or -1 where nothing changed. When Redis refuses a command of a script it undoes nothing, so each
-# script first asks whether its user may run all of them (since Redis 7).
-_MAY = """
-local function must_be_allowed(calls)
-  if not redis.acl_check_cmd then return end
-  for _, call in ipairs(calls) do
-    if not redis.acl_check_cmd(unpack(call)) then error('ACL failure in script: ' .. call[1]) end
-  end
-end
-"""
+class Counts(NamedTuple):
+    """How many entries are not read, and not seen."""
 
-_ADD = (
-    _MAY
-    + """
-local order, entries, unread = KEYS[1], KEYS[2], KEYS[3]
-local id, entry, at, cap, keep, live = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
-must_be_allowed({
-  {'HSETNX', entries, id, ''}, {'HEXISTS', entries, id}, {'HDEL', entries, id},
-  {'ZADD', order, at, id}, {'ZRANGE', order, 0, 0}, {'ZREM', order, id},
-  {'SADD', unread, id}, {'SREM', unread, id}, {'SCARD', unread},
-  {'EXPIRE', order, keep}, {'PUBLISH', live, ''},
-})
-if redis.call('HSETNX', entries, id, entry) == 0 then return -1 end
-redis.call('ZADD', order, at, id)
-redis.call('SADD', unread, id)
-local excess = redis.call('ZRANGE', order, 0, -(cap + 1))
-for _, old in ipairs(excess) do
-  redis.call('ZREM', order, old) redis.call('HDEL', entries, old) redis.call('SREM', unread, old)
-end
-for _, key in ipairs({order, entries, unread}) do redis.call('EXPIRE', key, keep) end
-local count = redis.call('SCARD', unread)
-if redis.call('HEXISTS', entries, id) == 1 then
-  redis.call('PUBLISH', live, '{"kind":"added","unread":' .. count .. ',"entry":' .. entry .. '}')
-end
-return count
-"""
-)
+    unread: int
+    unseen: int
 
-_READ = (
-    _MAY
-    + """
-local unread, live = KEYS[1], ARGV[1]
-must_be_allowed({{'SMEMBERS', unread}, {'SREM', unread, ''}, {'SCARD', unread}, {'PUBLISH', live, ''}})
-local ids = {}
-for i = 2, #ARGV do ids[#ids + 1] = ARGV[i] end
-if #ids == 0 then ids = redis.call('SMEMBERS', unread) end
-local changed = {}
-for _, id in ipairs(ids) do
-  if redis.call('SREM', unread, id) == 1 then changed[#changed + 1] = id end
-end
-local count = redis.call('SCARD', unread)
-if #changed == 0 then return {count, changed} end
-local change = {kind = 'read', unread = count, message_ids = changed}
-redis.call('PUBLISH', live, cjson.encode(change))
-return {count, changed}
-"""
-)
 
-_REMOVE = (
-    _MAY
-    + """
-local order, entries, unread, live = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
-must_be_allowed({
-  {'HDEL', entries, ''}, {'ZREM', order, ''}, {'SREM', unread, ''}, {'SCARD', unread}, {'PUBLISH', live, ''},
-})
-local changed = {}
-for i = 2, #ARGV do
-  if redis.call('HDEL', entries, ARGV[i]) == 1 then changed[#changed + 1] = ARGV[i] end
-  redis.call('ZREM', order, ARGV[i]) redis.call('SREM', unread, ARGV[i])
-end
-local count = redis.call('SCARD', unread)
-if #changed == 0 then return count end
-local change = {kind = 'removed', unread = count, message_ids = changed}
-redis.call('PUBLISH', live, cjson.encode(change))
-return count
-"""
-)
+class Place(NamedTuple):
+    """Where a page ends: the time and message id of the last entry that was looked at."""
+
+    at_ms: int
+    message_id: str
+
+
+class Page(NamedTuple):
+    """A part of an inbox, newest first.
+
+    Attributes:
+        shown: the entries; a page may be shorter than was asked for, or empty, and still have a `rest`.
+        rest: where the next page begins; None at the end.
+        counts: of the whole inbox.
+        last: id of the newest change: what comes after it is not in here.
+    """
+
+    shown: list[Shown]
+    rest: Place | None
+    counts: Counts
+    last: str
+
+
+class Acted(NamedTuple):
+    """What an action did.
+
+    Attributes:
+        counts: afterwards.
+        changed: the entries that it changed.
+        reports: reports of these entries that Kafka is owed; also those that an earlier call left behind.
+    """
+
+    counts: Counts
+    changed: list[str]
+    reports: list[Report]
+
+
+class Missed(NamedTuple):
+    """What a client missed.
+
+    Attributes:
+        counts: now.
+        last: id of the newest change.
+        is_too_much: it must read its list again.
+        changes: id and JSON of each change since, oldest first.
+    """
+
+    counts: Counts
+    last: str
+    is_too_much: bool
+    changes: list[tuple[str, bytes]]
+
+
+_report = msgspec.json.Decoder(Report).decode
+_entry = msgspec.json.Decoder(Entry).decode
 
 
 class Inbox:
-    """The inboxes of all users in one Redis. Every call is one round trip; errors are redis-py's own."""
+    """The inboxes of all users in one Redis. Every call is one round trip; errors are redis-py's own.
 
-    def __init__(self, redis: Redis, policy: InboxPolicy) -> None:
+    Args:
+        redis: the client; its answers are bytes.
+        policy: what is kept, and where.
+        clock_ms: the time; by default Redis's own, which is one for all processes.
+    """
+
+    def __init__(self, redis: Redis, policy: InboxPolicy, clock_ms: Callable[[], int] | None = None) -> None:
         self._redis = redis
         self._policy = policy
+        self._clock_ms = clock_ms
         self._slots = asyncio.Semaphore(policy.at_once)
-        self._add = redis.register_script(_ADD)
-        self._read = redis.register_script(_READ)
-        self._remove = redis.register_script(_REMOVE)
+        self._add, self._act, self._page, self._resume, self._settle, self._erase = (
+            redis.register_script(script)
+            for script in (
+                scripts.ADD,
+                scripts.ACT,
+                scripts.PAGE,
+                scripts.RESUME,
+                scripts.SETTLE,
+                scripts.ERASE,
+            )
+        )
+        self._overdue = redis.register_script(scripts.OVERDUE)
 
     async def add(self, user_key: str, entry: Entry) -> bool:
         """Put an entry in; False if an entry of that message id is there already, and nothing is changed."""
-        arguments: list[bytes | str | int] = [
+        about = (
             entry.message_id,
             msgspec.json.encode(entry),
             entry.at_ms,
             self._policy.cap,
-            self._policy.keep_s,
-            self.live_channel(user_key),
-        ]
-        async with self._slots:
-            return int(await self._add(keys=self._keys(user_key), args=arguments)) >= 0
+            entry.expires_ms,
+        )
+        return bool(await self._run(self._add, user_key, *about))
 
-    async def newest(self, user_key: str, *, start: int = 0, count: int = 50) -> list[Shown]:
-        """Read entries, newest first, from position `start`."""
-        order, entries, unread = self._keys(user_key)
-        ids: list[bytes | str] = await self._redis.zrevrange(order, start, start + count - 1)  # type: ignore[assignment]  # no scores asked for
-        if not ids:
-            return []
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.hmget(entries, ids)
-            pipeline.smismember(unread, ids)
-            documents, marks = await pipeline.execute()
-        pairs = zip(documents, marks, strict=True)
-        return [Shown(msgspec.json.decode(text, type=Entry), bool(mark)) for text, mark in pairs if text]
+    async def page(
+        self, user_key: str, *, state: State = "open", count: int = 50, after: Place | None = None
+    ) -> Page:
+        """Read entries, newest first.
 
-    async def unread(self, user_key: str) -> int:
-        """Count the entries not read yet."""
-        return int(await self._redis.scard(self._keys(user_key)[2]))
+        New entries do not move a page that begins `after` a place.
 
-    async def mark_read(self, user_key: str, message_ids: Sequence[str]) -> list[str]:
-        """Mark entries read; returns those that were unread until now, so that each is reported once.
-
-        If the answer is lost, the entries are read and a repeat returns none of them.
+        Args:
+            user_key: the user.
+            state: `open` leaves out what is archived.
+            count: entries at most.
+            after: the `rest` of the page before.
         """
-        return await self._mark(user_key, message_ids) if message_ids else []
+        place = (after.at_ms, after.message_id) if after else ("+inf", "")
+        unread, unseen, last, next_at, next_id, rows = await self._run(
+            self._page, user_key, count, state, *place
+        )
+        shown = [_shown(text, int(flags)) for _, flags, text in rows]
+        rest = Place(int(float(next_at)), _text(next_id)) if next_at else None
+        return Page(shown, rest, Counts(unread, unseen), _text(last))
 
-    async def mark_all_read(self, user_key: str) -> list[str]:
-        """Mark every entry read; returns those that were unread until now."""
-        return await self._mark(user_key, ())
+    async def newest(self, user_key: str, *, count: int = 50) -> list[Shown]:
+        """Read the newest entries, archived ones too."""
+        return (await self.page(user_key, state="all", count=count)).shown
 
-    async def remove(self, user_key: str, message_ids: Sequence[str]) -> int:
-        """Take entries out; returns the unread count that is left."""
-        arguments = [self.live_channel(user_key), *message_ids]
-        return int(await self._remove(keys=self._keys(user_key), args=arguments))
+    async def counts(self, user_key: str) -> Counts:
+        """Count the entries not read and not seen."""
+        return (await self.page(user_key, count=0)).counts
+
+    async def act(
+        self,
+        user_key: str,
+        action: Action,
+        message_ids: Sequence[str] | None = None,
+        *,
+        until_ms: int | None = None,
+    ) -> Acted:
+        """Change the state of entries, and note what must be reported, in one step.
+
+        A report stays noted until `settle`: if the process ends in between, `overdue` finds it. A repeat
+        changes nothing, and returns the reports of its entries that are still owed.
+
+        Args:
+            user_key: the user.
+            action: what the user does. Whoever reads has seen; who clicks, archives or deletes has read.
+            message_ids: the entries; unknown ones are passed over. None for all: those that are open, or for
+                `unarchive` those that are archived.
+            until_ms: of all, only those that were decided until then.
+        """
+        until = "+inf" if until_ms is None else until_ms
+        about = (action, int(message_ids is None), until, *(message_ids or ()))
+        unread, unseen, changed, reports = await self._run(self._act, user_key, *about)
+        return Acted(Counts(unread, unseen), list(map(_text, changed)), _in_order(reports))
+
+    async def missed(self, user_key: str, known: str = "") -> Missed:
+        """Read the changes after one that a client knows; none where it knows none."""
+        unread, unseen, last, is_too_much, changes = await self._run(self._resume, user_key, known)
+        found = [(_text(change_id), text) for change_id, text in changes]
+        return Missed(Counts(unread, unseen), _text(last), bool(is_too_much), found)
+
+    async def settle(self, user_key: str, reports: Sequence[Report]) -> None:
+        """Forget reports that Kafka has acknowledged."""
+        await self._run(self._settle, user_key, *(report.field for report in reports))
+
+    async def owed(self, user_key: str) -> list[Report]:
+        """Read the reports of a user that are not settled."""
+        return _in_order(await self._redis.hvals(self._key(user_key, "owed")))
+
+    async def overdue(self, now_ms: int, *, age_ms: int, most: int = 100) -> list[str]:
+        """Take users whose reports have been owed for `age_ms`; no process gets them again for as long."""
+        found = await self._overdue(keys=[self._owing], args=[now_ms - age_ms, now_ms, most])
+        return list(map(_text, found))
+
+    async def sample(self, most: int = 2_000) -> list[tuple[int, str]]:
+        """Find some inboxes: their sizes, and whose they are. It looks at many keys: for demos only."""
+        before, after = self._key("*", "order").split("*")
+        keys = [key async for key in self._redis.scan_iter(f"{before}*{after}", 1_000)][:most]
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.zcard(key)
+            sizes = await pipeline.execute()
+        names = [_text(key).removeprefix(before).removesuffix(after) for key in keys]
+        return list(zip(sizes, names, strict=True))
 
     async def erase(self, user_key: str) -> None:
-        """Forget a user."""
-        await self._redis.delete(*self._keys(user_key))
+        """Forget a user, and the reports that are owed."""
+        await self._run(self._erase, user_key)
 
     def live_channel(self, user_key: str) -> str:
         """Name the channel that carries a user's `Change`s."""
         return live_channel(self._policy.prefix, user_key)
 
-    async def _mark(self, user_key: str, message_ids: Sequence[str]) -> list[str]:
-        arguments = [self.live_channel(user_key), *message_ids]
-        _, changed = await self._read(keys=self._keys(user_key)[2:], args=arguments)
-        return [item.decode() if isinstance(item, bytes) else item for item in changed]
+    async def _run(self, script: Any, user_key: str, *arguments: object) -> Any:
+        policy = self._policy
+        now = self._clock_ms() if self._clock_ms else ""
+        common = (self.live_channel(user_key), user_key, policy.keep_s, policy.kept_changes, now)
+        keys = [*user_keys(policy.prefix, user_key), self._owing]
+        async with self._slots:
+            return await script(keys=keys, args=[*common, *arguments])
 
-    def _keys(self, user_key: str) -> tuple[str, str, str]:
-        return user_keys(self._policy.prefix, user_key)
+    def _key(self, user_key: str, name: str) -> str:
+        return f"{self._policy.prefix}inbox:{{{user_key}}}:{name}"
+
+    @property
+    def _owing(self) -> str:
+        return owing_key(self._policy.prefix)
+
+
+def _in_order(reports: Iterable[bytes | str]) -> list[Report]:
+    """Read reports in the order in which they happened: a hash of Redis has none."""
+    return sorted(map(_report, reports), key=lambda report: (report.at_ms, report.kind))
 
 
 def live_channel(prefix: str, user_key: str) -> str:
@@ -222,7 +332,19 @@ def live_channel(prefix: str, user_key: str) -> str:
     return f"{prefix}inbox:{{{user_key}}}:live"
 
 
-def user_keys(prefix: str, user_key: str) -> tuple[str, str, str]:
-    """Name the keys of a user's inbox: order, entries, unread."""
-    base = f"{prefix}inbox:{{{user_key}}}"
-    return f"{base}:order", f"{base}:entries", f"{base}:unread"
+def owing_key(prefix: str) -> str:
+    """Name the key of the users whose reports are owed."""
+    return f"{prefix}inbox:owing"
+
+
+def user_keys(prefix: str, user_key: str) -> tuple[str, ...]:
+    """Name the keys of a user's inbox, in the order of the scripts."""
+    return tuple([f"{prefix}inbox:{{{user_key}}}:{name}" for name in _NAMES])
+
+
+def _shown(text: bytes, flags: int) -> Shown:
+    return Shown(_entry(text), bool(flags & _UNREAD), bool(flags & _UNSEEN), bool(flags & _ARCHIVED))
+
+
+def _text(found: bytes | str) -> str:
+    return found.decode() if isinstance(found, bytes) else found

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping, Set
 
+from tocsin.errors import Rejected
+
 AUTOMATIC = {"Auto-Submitted": "auto-generated"}
 """Stops out-of-office answers to every notification."""
 
@@ -33,3 +35,26 @@ def extra_headers(asked: Mapping[str, str], reserved: Set[str]) -> dict[str, str
 def one_line(value: str) -> str:
     """Replace every run of control characters and blanks by one space."""
     return _BREAKS.sub(" ", value).strip()
+
+
+def mailbox(address: str, name: str = "") -> str:
+    r"""Write a mailbox as JSON and form APIs take it: Unicode, the name quoted.
+
+    >>> mailbox("a@b.example", 'Ada "Countess" \\ Lovelace'), mailbox("a@b.example")
+    ('"Ada \\"Countess\\" \\\\ Lovelace" <a@b.example>', 'a@b.example')
+    """
+    name = one_line(name)
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{quoted}" <{address}>' if name else address
+
+
+def check_complete(subject: str, text: str, html: str) -> None:
+    """Refuse what no API of mail takes.
+
+    Raises:
+        Rejected: there is no subject, or neither text nor HTML.
+    """
+    if subject and (text or html):
+        return
+    msg = "the e-mail has no text" if subject else "the e-mail has no subject"
+    raise Rejected(msg, code="empty")

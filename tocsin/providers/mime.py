@@ -7,12 +7,13 @@ they are written here; the tests let the library's parser judge the result.
 
 from base64 import b64encode
 from binascii import b2a_qp
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime, formataddr
+from urllib.parse import quote
 
 from tocsin.formats.marks import MARK_HEADER
-from tocsin.model.content import EmailContent
+from tocsin.model.content import Attachment, EmailContent
 from tocsin.model.domains import ascii_address
 from tocsin.model.message import Message
 from tocsin.providers.mail_headers import ADDRESSING, extra_headers, one_line
@@ -34,17 +35,33 @@ LINE = 78
 LONGEST = 998
 """Octets of one line (RFC 5322, 2.1.1)."""
 
+BASE64_LINE = 76
+_NO_QUOTES = str.maketrans('"\\', "--")
+
 WORD_BYTES = 45
 """Bytes in one encoded word: in base64 with its frame 72 characters, and 75 are allowed (RFC 2047)."""
 
 
-def mime_bytes(message: Message, content: EmailContent, mark: str = "") -> bytes:
+def mime_bytes(
+    message: Message, content: EmailContent, mark: str = "", attachments: Sequence[Attachment] = ()
+) -> bytes:
     """Build the mail: plain text first, then HTML; CRLF; lines of 78, long links aside.
+
+    Images that the HTML shows follow it (multipart/related), other attachments follow all.
 
     It is ASCII throughout, except where an address has a local part beyond ASCII (then it needs SMTPUTF8).
 
     Message-ID, Date and boundary derive from the message, so a repeat is byte for byte the same and receivers
     can recognise the copy. The mark is a header, which a returned mail and a complaint report quote.
+
+    Args:
+        message: names the recipient, the id and the date.
+        content: subject, texts, sender and further headers.
+        mark: leads reports to the message; empty for none.
+        attachments: those with a content id are images of the HTML.
+
+    Returns:
+        the mail, as SMTP carries it after DATA, without the final dot.
     """
     lines = [fold(name, value) for name, value in _headers(message, content)]
     if 0 < len(mark) < LONGEST - len(MARK_HEADER) - 2:
@@ -52,12 +69,38 @@ def mime_bytes(message: Message, content: EmailContent, mark: str = "") -> bytes
     parts = [
         _part(text, subtype) for text, subtype in ((content.text, "plain"), (content.html, "html")) if text
     ]
-    if len(parts) < 2:
-        return "\r\n".join([*lines, *(parts or [_part("", "plain")])]).encode()
-    boundary = f"=_{message.message_id}"
-    lines.append(f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n')
-    lines += [f"--{boundary}\r\n{part}" for part in parts]
-    return "\r\n".join([*lines, f"--{boundary}--", ""]).encode()
+    body = _combined("alternative", f"=_{message.message_id}", parts or [_part("", "plain")])
+    for kind, brought in (
+        ("related", [each for each in attachments if each.cid]),
+        ("mixed", [each for each in attachments if not each.cid]),
+    ):
+        body = _combined(kind, f"=_{kind}_{message.message_id}", [body, *map(_attached, brought)])
+    return "\r\n".join([*lines, body]).encode()
+
+
+def _combined(kind: str, boundary: str, entities: Sequence[str]) -> str:
+    """Write several entities as one; a single one stays as it is."""
+    if len(entities) == 1:
+        return entities[0]
+    opened = [f"--{boundary}\r\n{entity}" for entity in entities]
+    return "\r\n".join(
+        [f'Content-Type: multipart/{kind}; boundary="{boundary}"\r\n', *opened, f"--{boundary}--", ""]
+    )
+
+
+def _attached(attachment: Attachment) -> str:
+    """Write an attachment; its name goes beyond ASCII as RFC 2231 has it."""
+    name = one_line(attachment.name).translate(_NO_QUOTES)
+    named = f'filename="{name}"' if name.isascii() else f"filename*=utf-8''{quote(name, safe='')}"
+    encoded = b64encode(attachment.content).decode("ascii")
+    lines = [encoded[at : at + BASE64_LINE] for at in range(0, len(encoded), BASE64_LINE)]
+    head = [
+        f"Content-Type: {attachment.type}",
+        "Content-Transfer-Encoding: base64",
+        f"Content-Disposition: {'inline' if attachment.cid else 'attachment'};\r\n {named}",
+        *([f"Content-ID: <{attachment.cid}>"] if attachment.cid else []),
+    ]
+    return "\r\n".join([*head, "", *lines])
 
 
 def ascii_domain(address: str) -> str:

@@ -25,7 +25,17 @@ def app_data(message: Message, content: PushContent) -> dict[str, str]:
 
 
 def ttl_s(message: Message, content: PushContent, now_s: float, limit_s: int) -> int:
-    """Tell how long the push service may keep it: its ttl, but not past the message's expiry."""
+    """Tell how long the push service may keep it: its ttl, but not past the message's expiry.
+
+    Args:
+        message: may expire.
+        content: has the ttl in seconds.
+        now_s: wall time in seconds since 1970 UTC.
+        limit_s: the longest time that the push service takes.
+
+    Returns:
+        seconds, 0 or more; 0 delivers at once or never.
+    """
     left_s = int(message.expires_ms / 1000 - now_s) if message.expires_ms else content.ttl_s
     return max(0, min(content.ttl_s, left_s, limit_s))
 

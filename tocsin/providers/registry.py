@@ -18,7 +18,6 @@ from redis.asyncio import Redis
 
 import tocsin.providers
 from tocsin.model.engagement import Level
-from tocsin.model.statuses import Channel
 from tocsin.providers.base import Provider
 from tocsin.providers.http import Clock, HttpPolicy, Transport
 from tocsin.providers.vendor import Account, HttpAccount
@@ -36,12 +35,14 @@ class Parts(NamedTuple):
         redis: None where the process has none.
         open_transport: opens an HTTP transport that belongs to the adapter.
         owned_platforms: push platforms that a vendor of the file of accounts owns.
+        secret: `TOCSIN_SECRET`, which seals return paths; empty where the process only looks.
     """
 
     clock: Clock
     redis: Redis | None
     open_transport: OpenTransport
     owned_platforms: Set[str]
+    secret: bytes = b""
 
 
 class Vendor(NamedTuple):
@@ -49,7 +50,7 @@ class Vendor(NamedTuple):
 
     Attributes:
         name: the value of `vendor:` in the file of accounts.
-        channel: the channel its adapter carries.
+        channel: the channel its adapter carries; empty where the account's field `channel` names it.
         account: the model of its settings.
         build: makes the adapter from the account's name, its settings and the parts.
         owns: push platforms that vendors of several platforms leave to this one.
@@ -57,11 +58,15 @@ class Vendor(NamedTuple):
     """
 
     name: str
-    channel: Channel
+    channel: str
     account: type[Account]
     build: Callable[[str, Any, Parts], Provider]
     owns: frozenset[str]
     reports: frozenset[Level]
+
+    def channel_of(self, account: Account) -> str:
+        """Return the channel of one account."""
+        return self.channel or str(account.model_dump(include={"channel"})["channel"])
 
 
 VENDORS: dict[str, Vendor] = {}
@@ -70,7 +75,7 @@ VENDORS: dict[str, Vendor] = {}
 
 def provider(
     name: str,
-    channel: Channel,
+    channel: str,
     account: type[A],
     *,
     build: Callable[[str, A, Parts], Provider] | None = None,
@@ -81,7 +86,7 @@ def provider(
 
     Args:
         name: what `vendor:` says; the model's field `vendor` is `Literal[name]`.
-        channel: the class's own `channel`.
+        channel: the class's own `channel`; empty where each account names one in its field `channel`.
         account: the model of its settings.
         build: makes the adapter. Without it, the class is called with name, account, transport and clock.
         owns: push platforms that vendors of several platforms leave to this one.
@@ -126,8 +131,12 @@ def _check(entry: Vendor, adapter: type[Provider]) -> None:
     if get_args(field.annotation) != (entry.name,):
         msg = f'{entry.account.__name__}: needs the field `vendor: Literal["{entry.name}"]`'
         raise TypeError(msg)
-    if adapter.channel != entry.channel:
-        msg = f"{adapter.__qualname__}: its channel is {adapter.channel}, its entry says {entry.channel}"
+    if not entry.channel and "channel" not in entry.account.model_fields:
+        msg = f"{entry.account.__name__}: needs the field `channel`, since the entry names none"
+        raise TypeError(msg)
+    own = getattr(adapter, "channel", "")
+    if entry.channel and own != entry.channel:
+        msg = f"{adapter.__qualname__}: its channel is {own}, its entry says {entry.channel}"
         raise TypeError(msg)
     if entry.name in VENDORS:
         msg = f"{adapter.__qualname__}: another class is registered as vendor {entry.name}; use another name"

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from tocsin.errors import (
     About,
@@ -17,17 +17,28 @@ from tocsin.errors import (
     Transient,
     Unknown,
 )
+from tocsin.formats.return_paths import (
+    MAX_LOCAL_CHARS,
+    TOKEN_CHARS,
+    TOKEN_FIELD,
+    ReturnPaths,
+    fits,
+    is_message_id,
+)
 from tocsin.model.content import EmailContent, Outgoing
+from tocsin.model.ids import digest
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
 from tocsin.providers.base import Limits, Receipt
 from tocsin.providers.clean import clean
+from tocsin.providers.dkim import DkimKey, DkimSigner
 from tocsin.providers.mime import ascii_domain, mime_bytes
-from tocsin.providers.registry import provider
-from tocsin.providers.smtp_replies import Verdict, read_reply, rule_of
+from tocsin.providers.registry import Parts, provider
+from tocsin.providers.smtp_reading import read_reply, rule_of
+from tocsin.providers.smtp_replies import Verdict
 from tocsin.providers.smtp_session import SmtpCut, SmtpPolicy, SmtpPool, SmtpRefusal, SmtpSession
 from tocsin.providers.smtp_stages import SmtpStage
-from tocsin.providers.vendor import Account, Host, check_size, content_of
+from tocsin.providers.vendor import Account, Host, check_mail_size, content_of
 
 LIMITS = Limits(timeout_s=30)
 
@@ -79,7 +90,9 @@ class SmtpAccount(Account):
 
     Attributes:
         port: 0 for the usual one of `security`.
-        return_path: where bounces go; `{message_id}` in it gives each mail its own. Empty: the sender.
+        return_path: where bounces go. `{token}` in it gives each mail its own address, which `tocsin bounces`
+            believes; `{message_id}` one that anybody can write. Empty: the sender.
+        dkim: keys that sign each mail, where the server does not.
         ca: further root certificates, PEM text (`ca_file` in the file reads it from there).
         ehlo_name: how we name ourselves; empty for this machine's name.
     """
@@ -91,10 +104,27 @@ class SmtpAccount(Account):
     username: str = ""
     password: SecretStr = SecretStr("")
     return_path: str = ""
+    dkim: tuple[DkimKey, ...] = ()
     ca: str = ""
     ehlo_name: Host = ""
     max_connections: int = Field(16, ge=1)
     connect_timeout_s: float = Field(10, gt=0, le=300)
+
+    @field_validator("return_path")
+    @classmethod
+    def _short_enough(cls, path: str) -> str:
+        if not path:
+            return path
+        sample = path.replace(TOKEN_FIELD, "a" * TOKEN_CHARS).replace("{message_id}", "0" * 32)
+        if "{" in sample or not _ADDRESS.fullmatch(ascii_domain(sample)):
+            msg = "must be an address like bounce-{token}@bounces.example.com"
+            raise ValueError(msg)
+        if not fits(sample):
+            most = MAX_LOCAL_CHARS - TOKEN_CHARS
+            room = f"beside {{token}} there is room for {most}"
+            msg = f"has more than {MAX_LOCAL_CHARS} characters before its @; {room}"
+            raise ValueError(msg)
+        return path
 
     @model_validator(mode="after")
     def _no_login_in_clear(self) -> "SmtpAccount":
@@ -118,7 +148,11 @@ class SmtpAccount(Account):
         )
 
 
-@provider("smtp", Channel.EMAIL, SmtpAccount, build=lambda name, account, _: SmtpMail(name, account))
+def _build(name: str, account: SmtpAccount, parts: Parts) -> "SmtpMail":
+    return SmtpMail(name, account, parts.secret)
+
+
+@provider("smtp", Channel.EMAIL, SmtpAccount, build=_build)
 class SmtpMail:
     """Sends e-mail. A 250 after the final dot means queued at that server: sent, not delivered.
 
@@ -128,10 +162,13 @@ class SmtpMail:
 
     channel = Channel.EMAIL
 
-    def __init__(self, name: str, account: SmtpAccount) -> None:
+    def __init__(self, name: str, account: SmtpAccount, secret: bytes = b"") -> None:
         self.name = name
+        self._paths = ReturnPaths(secret) if secret and TOKEN_FIELD in account.return_path else None
         self.limits = account.limits(LIMITS)
         self._return_path = account.return_path
+        self._signer = DkimSigner(account.dkim)
+        self._logs_in = bool(account.username)
         self._pool = SmtpPool(account.policy())
 
     def accepts(self, message: Message) -> bool:
@@ -143,11 +180,13 @@ class SmtpMail:
         content = content_of(outgoing, EmailContent)
         recipient = _mailbox(outgoing.message.target.address)
         sender = _mailbox(self._bounces_to(outgoing.message, content))
-        mail = mime_bytes(outgoing.message, content, outgoing.mark)
-        check_size(len(mail), self.limits.max_bytes, "the mail in bytes")
+        unsigned = mime_bytes(outgoing.message, content, outgoing.mark, outgoing.attachments)
+        mail = self._signer.sign(unsigned, outgoing.message.decided_ms // 1_000)
+        check_mail_size(len(mail), self.limits.max_bytes, outgoing)
         deadline_s = asyncio.get_running_loop().time() + self.limits.timeout_s * MARGIN
         try:
             async with self._pool.session(deadline_s) as session:
+                check_mail_size(len(mail), session.max_bytes(), outgoing)
                 return await _transact(session, sender, recipient, mail, deadline_s)
         except SmtpRefusal as refusal:
             failure = _refused(refusal, outgoing)
@@ -155,18 +194,38 @@ class SmtpMail:
             failure = _cut(cut)
         raise failure
 
+    async def verify(self) -> str:
+        """Connect, and log in if there is a username.
+
+        Raises:
+            DeliveryError: the server cannot be reached, is not who it should be, or refuses the login.
+        """
+        deadline_s = asyncio.get_running_loop().time() + self.limits.timeout_s * MARGIN
+        try:
+            async with self._pool.session(deadline_s) as session:
+                most = session.max_bytes()
+        except SmtpRefusal as refusal:
+            failure = _refused(refusal, None)
+        else:
+            size = f", and mails of up to {most:,} bytes" if most else ""
+            return f"the server takes {'the login' if self._logs_in else 'connections without login'}{size}"
+        raise failure
+
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.close()
 
     def _bounces_to(self, message: Message, content: EmailContent) -> str:
-        return self._return_path.replace("{message_id}", message.message_id) or content.sender
+        path = self._return_path.replace("{message_id}", message.message_id) or content.sender
+        if self._paths is None:
+            return content.sender if TOKEN_FIELD in path else path
+        named = message.message_id if is_message_id(message.message_id) else digest(message.message_id)
+        return path.replace(TOKEN_FIELD, self._paths.token(named, message.decided_ms))
 
 
 async def _transact(
     session: SmtpSession, sender: str, recipient: str, mail: bytes, deadline_s: float
 ) -> Receipt:
-    check_size(len(mail), session.max_bytes(), "the mail in bytes")
     options = f" SIZE={len(mail)}" if session.max_bytes() else ""
     if not (sender + recipient).isascii():
         if not session.offers("smtputf8"):
@@ -202,7 +261,7 @@ def _queue_id(text: str) -> str:
     return named[-1][:100] if named and "@" not in named[-1] else ""
 
 
-def _refused(refusal: SmtpRefusal, outgoing: Outgoing) -> DeliveryError:
+def _refused(refusal: SmtpRefusal, outgoing: Outgoing | None) -> DeliveryError:
     """Class a reply by the table; the code shown is that of the reply that decided."""
     reply = read_reply(refusal.stage, refusal.code, refusal.text)
     verdict = rule_of(reply).verdict

@@ -4,10 +4,8 @@ The first row that fits decides. `docs/mail-replies.md` is generated from the ta
 blocked only where the server proves that the mailbox does not exist.
 """
 
-import re
 from collections.abc import Set
 from enum import Enum
-from functools import cache
 
 import msgspec
 
@@ -48,10 +46,19 @@ class ReplyRule(msgspec.Struct, frozen=True):
     stages: Set[SmtpStage] = frozenset()
 
 
-_RCPT = frozenset({SmtpStage.RCPT})
-_LATE = frozenset({SmtpStage.RCPT, SmtpStage.DATA, SmtpStage.END})
+LATE = frozenset({SmtpStage.RCPT, SmtpStage.DATA, SmtpStage.END, SmtpStage.REPORT})
+"""Stages at which a recipient is named."""
 _EARLY = frozenset({SmtpStage.CONNECT, SmtpStage.AUTH, SmtpStage.MAIL})
-_OURS = r"\b(sender|envelope from|from address|mail from|return path|badmailfrom)\b"
+_RCPT = frozenset({SmtpStage.RCPT, SmtpStage.REPORT})
+_REPORT = frozenset({SmtpStage.REPORT})
+ABOUT_SENDER = r"\b(sender|envelope from|from address|mail from|return path|badmailfrom)\b"
+"""Pattern of replies about our own sender."""
+_NOT_LOOKED_UP = (
+    r"(lookup|look up|query|search|ldap|dns|database|directory|internal|server|name service)"
+    r"\b.{0,30}\b(fail\w*|error|time-?out|timed out|unavailable|not available)|"
+    r"(fail\w*|error|unable|could not|cannot|can't) .{0,20}(look ?up|verify|query|resolve|reach)|"
+    r"could(n't| not) create|try again"
+)
 _HIDDEN = r"undeliverable address(?!.*(unknown user|user unknown|no such user|said: ))"
 
 RULES: tuple[ReplyRule, ...] = (
@@ -85,7 +92,7 @@ RULES: tuple[ReplyRule, ...] = (
         r"(relay|sending|send|submission|smtp|outgoing|outbound) (user )?(rate )?(quota|limit)|"
         r"mail rate exceeded|"
         r"(exceeded|over|reached) (the|your|its) (\S+ )?(message|rate|hourly|mail) (limit|quota)|"
-        r"sending too (many|much|fast)|message submission rate|sender rate)",
+        r"(sending|sent to) too (many|much|fast)|message submission rate|sender rate)",
     ),
     ReplyRule(
         Verdict.ACCOUNT_LIMIT,
@@ -108,7 +115,7 @@ RULES: tuple[ReplyRule, ...] = (
         "Gmail",
         text=r"receiving mail (at a rate|too quickly)|"
         r"(recipient|user|mailbox) has exceeded (their|its|the) limit",
-        stages=_LATE,
+        stages=LATE,
     ),
     ReplyRule(
         Verdict.RECIPIENT_LATER,
@@ -130,7 +137,26 @@ RULES: tuple[ReplyRule, ...] = (
         r".{0,20}(quota|storage))|"
         r"\bover ?(the )?(storage )?quota\b|quota (is )?(exceeded|full)|exceed\w* .{0,30}\bquota|"
         r"exhausted allowed storage|too many messages on the server|exceeded storage allocation",
-        stages=_LATE,
+        stages=LATE,
+    ),
+    ReplyRule(
+        Verdict.RECIPIENT_LATER,
+        "550 retry timeout exceeded",
+        "Exim, OpenSMTPD (Envelope expired), sendmail, Exchange (QUEUE.Expired): the queue's life is over",
+        text=r"retry time(out)? (exceeded|not reached)|"
+        r"(message|envelope|delivery time|queue\S*)( has)? expired|"
+        r"(delivered|sent|deliver it) (for|in|within|after) \d+ (second|minute|hour|day)|"
+        r"too long in the queue|(been failing for a|tried for too) long|exceeded the maximum time|"
+        r"(connection|operation|conversation).{0,80} timed out|connection refused|no route to host|"
+        r"network (is )?unreachable|wasn't able to establish an smtp connection",
+        stages=_REPORT,
+    ),
+    ReplyRule(
+        Verdict.RECIPIENT_LATER,
+        "550 5.4.7 given up",
+        "RFC 3463: X.4.7 is a message that waited too long",
+        status=r"[45]\.4\.7",
+        stages=_REPORT,
     ),
     ReplyRule(
         Verdict.RECIPIENT_LATER,
@@ -138,7 +164,7 @@ RULES: tuple[ReplyRule, ...] = (
         "Servers that give a passing refusal a permanent code",
         code=r"5..",
         text=r"gr[ae]y-?list|try again later|temporar(y|ily)|retry later",
-        stages=_LATE,
+        stages=LATE,
     ),
     # The account: login, relaying, host, sender
     ReplyRule(
@@ -181,17 +207,17 @@ RULES: tuple[ReplyRule, ...] = (
         code=r"5..",
         status=r"(5\.7\..*)?",
         text=r"blocked|banned|\bspam|reputation|unsolicited",
-        stages=_EARLY | _RCPT,
+        stages=_EARLY | {SmtpStage.RCPT},
     ),
     ReplyRule(
         Verdict.ACCOUNT,
         "550 5.1.0 <news@example.com>: Sender address rejected: Domain not found",
         "Postfix, Exim (sender verify failed), qmail (badmailfrom): at RCPT too",
         code=r"5..",
-        text=rf"{_OURS}.{{0,80}}(reject|denied|refused|not (owned|allowed|accepted|permitted|"
+        text=rf"{ABOUT_SENDER}.{{0,80}}(reject|denied|refused|not (owned|allowed|accepted|permitted|"
         rf"authorized|verified|exist)"
         rf"|verif|blocked|banned|invalid|not found|bad|unknown|could not)|"
-        rf"(invalid|bad|unknown|banned|unauthorized|not a valid) .{{0,20}}{_OURS}|badmailfrom|"
+        rf"(invalid|bad|unknown|banned|unauthorized|not a valid) .{{0,20}}{ABOUT_SENDER}|badmailfrom|"
         rf"verification failed for",
     ),
     ReplyRule(
@@ -253,7 +279,7 @@ RULES: tuple[ReplyRule, ...] = (
         "A permanent code with a transient status: nothing permanent is proven",
         code=r"5..",
         status=r"4\..*",
-        stages=_LATE,
+        stages=LATE,
     ),
     # Addresses
     ReplyRule(
@@ -279,10 +305,7 @@ RULES: tuple[ReplyRule, ...] = (
         "Servers that could not look the address or its domain up: a fault of theirs",
         code=r"5..",
         status=r"5\.1\..*",
-        text=r"(lookup|look up|query|search|ldap|dns|database|directory|internal|server|name service)"
-        r"\b.{0,30}\b(fail\w*|error|time-?out|timed out|unavailable|not available)|"
-        r"(fail\w*|error|unable|could not|cannot|can't) .{0,20}(look ?up|verify|query|resolve|reach)|"
-        r"try again",
+        text=_NOT_LOOKED_UP,
         stages=_RCPT,
     ),
     ReplyRule(
@@ -308,6 +331,47 @@ RULES: tuple[ReplyRule, ...] = (
         status=r"5\.2\.1",
         text=r"disabled|inactive|deactivated|discontinued|closed",
         stages=_RCPT,
+    ),
+    # A server that has given up: its words count where it gives no code, or a code without a status
+    ReplyRule(
+        Verdict.GONE,
+        "550 Host or domain name not found",
+        "Postfix (5.4.4), Gmail, sendmail, qmail, Exchange (5.4.310): no such domain",
+        status=r"(5\.[014]\..*|4\.0\.0)?",
+        text=r"^(?!.*try again).*("
+        r"\b(host|domain)( or domain)?( name)? (not found|unknown|does not exist|doesn't exist)|"
+        r"\b(unknown|no such|nonexistent|non-existent) (host|domain)\b|nxdomain|invalid domain|"
+        r"\bdomain \S+ (does not|doesn't) exist|"
+        r"couldn't find any host (named|by that name)|no (mail )?(hosts?|servers?|mx) found for|"
+        r"mx records? point(s|ing)? to non-existent|does not accept mail)",
+        stages=_REPORT,
+    ),
+    ReplyRule(
+        Verdict.REFUSED,
+        "550 Unknown user: directory lookup failed",
+        "Servers that could not look the address or its domain up, without a status",
+        code=r"5..",
+        text=_NOT_LOOKED_UP,
+        stages=_REPORT,
+    ),
+    ReplyRule(
+        Verdict.GONE,
+        "550 Unrouteable address",
+        "Exim, OpenSMTPD (Invalid recipient), qmail, Courier, Domino: unknown users",
+        code=r"5..",
+        status=r"(5\.[01]\..*|5\.2\.[01]|5\.5\.0)?",
+        text=r"\b(no such|unknown|invalid|unrouteable|nonexistent|non-existent) "
+        r"(local |virtual |mail )?"
+        r"(user|recipient|mailbox|account|address|addressee|person|alias|local.?part)\b|"
+        r"\b(user|recipient|mailbox|account|address|addressee|alias|local.?part)( <?address>?:?)?,? "
+        r"(is |was |has been )?(unknown|not found|not known|nonexistent|non-existent|"
+        r"(does not|doesn't|doesn.t|no longer|did not) exists?|"
+        r"not listed|not recogni[sz]ed)|\buser\b.{0,80}\bnot listed in\b|"
+        r"no (mailbox|account|user) (here )?(by|with) that name|user not exist|not our (user|customer)|"
+        r"not a (valid|known) (user|mailbox|recipient)|"
+        r"(doesn't|does not) have an? .{0,40}\baccount|(user|mailbox|account) .{0,20}does(n't| not) exist|"
+        r"RecipientNotFound|RecipNotFound",
+        stages=_REPORT,
     ),
     # The message
     ReplyRule(
@@ -361,98 +425,6 @@ RULES: tuple[ReplyRule, ...] = (
         "A refusal of the data: the mail ends, the address is not blocked",
     ),
 )
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """A reply taken apart.
-
-    Attributes:
-        status: enhanced status code, empty if the server gave none.
-        text: all lines as one, with the status and without addresses: their words mean nothing.
-        inner: it is what another server answered, quoted by ours.
-    """
-
-    stage: SmtpStage
-    code: int
-    status: str
-    text: str
-    inner: bool = False
-
-
-_STATUS = re.compile(r"[\s\[(#]*([245]\.\d{1,3}\.\d{1,3})\b")
-_STATUS_AT_END = re.compile(r"\(#([245]\.\d{1,3}\.\d{1,3})\b")
-_NEXT_LINE = re.compile(r"\s*\n(?:#?[245]\.\d{1,3}\.\d{1,3}\s+)?")
-_INNER = re.compile(
-    r"\b(?:said|was|response|responded|answered|returned|replied|verification failed)(?: with)?:?\s+[\"'<]?"
-    r"(?P<code>[245]\d\d)[ -](?P<text>.*)",
-    re.IGNORECASE,
-)
-_IN_REPLY = re.compile(r"\(?in reply to (?P<command>.{1,40}?) command", re.IGNORECASE)
-_ABOUT_SENDER = re.compile(_OURS, re.IGNORECASE)
-_SENDER_CALLED = re.compile(r"sender verif\w* failed", re.IGNORECASE)  # Exim, after what it quotes
-_MAILBOX = re.compile(r"<?(?:\"[^\"]*\"|[^\s<>\"@]+)@[^\s<>,;:]+>?")
-_COMMANDS = (
-    ("end of data", SmtpStage.END),
-    ("data", SmtpStage.DATA),
-    ("rcpt", SmtpStage.RCPT),
-    ("mail", SmtpStage.MAIL),
-    ("ehlo", SmtpStage.CONNECT),
-    ("helo", SmtpStage.CONNECT),
-)
-
-
-def read_reply(stage: SmtpStage, code: int, text: str) -> Reply:
-    """Take a reply apart; where it quotes another server's answer, that answer.
-
-    >>> read_reply(SmtpStage.RCPT, 550, "5.1.1 undeliverable: host mx said: 552 5.2.2 Mailbox full").status
-    '5.2.2'
-    """
-    line = _MAILBOX.sub("<address>", _NEXT_LINE.sub(" ", text)[:1_000]).strip()
-    reply = Reply(stage, code, _status(text), line)
-    inner = _innermost(reply.text) if stage in _LATE else None
-    if inner is None or _ABOUT_SENDER.search(line[: inner.start()]) or _SENDER_CALLED.search(line):
-        return reply
-    said = inner["text"]
-    return Reply(_stage_of(said), int(inner["code"]), _status(said), said, inner=True)
-
-
-def _innermost(text: str) -> re.Match[str] | None:
-    found = None
-    while match := _INNER.search(text, found.start("text") if found else 0):
-        found = match
-    return found
-
-
-def _stage_of(said: str) -> SmtpStage:
-    match = _IN_REPLY.search(said)
-    command = match["command"].lower() if match else ""
-    return next((stage for word, stage in _COMMANDS if word in command), SmtpStage.RCPT)
-
-
-def _status(text: str) -> str:
-    match = _STATUS.match(text) or _STATUS_AT_END.search(text)
-    return match.group(1) if match else ""
-
-
-def rule_of(reply: Reply) -> ReplyRule:
-    """Find the first row that fits; the last row fits every reply."""
-    return next(rule for rule in RULES if _fits(rule, reply))
-
-
-def _fits(rule: ReplyRule, reply: Reply) -> bool:
-    if rule.stages and reply.stage not in rule.stages:
-        return False
-    code, status, text = _patterns(rule.code, rule.status, rule.text)
-    if rule.code and not code.fullmatch(str(reply.code)):
-        return False
-    if rule.status and not status.fullmatch(reply.status):
-        return False
-    return not rule.text or text.search(reply.text) is not None
-
-
-@cache
-def _patterns(*patterns: str) -> tuple[re.Pattern[str], ...]:
-    return tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
 
 
 def page() -> str:

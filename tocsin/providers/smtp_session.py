@@ -88,7 +88,18 @@ class SmtpSession:
     async def command(
         self, stage: SmtpStage, line: str, deadline_s: float, *, hoped: int = 2
     ) -> SMTPResponse:
-        """Send one command line and wait for an answer of the class hoped for."""
+        """Send one command line and wait for its answer.
+
+        Args:
+            stage: names the command in errors.
+            line: without its line end.
+            deadline_s: on the clock of the loop.
+            hoped: first digit of the answer that is no refusal.
+
+        Raises:
+            SmtpCut: no answer in time, the connection ended, or the answer is not SMTP.
+            SmtpRefusal: the answer begins with another digit.
+        """
         left_s = deadline_s - asyncio.get_running_loop().time()
         try:
             answer = await self._client.execute_command(line.encode(), timeout=max(left_s, 0))
@@ -99,7 +110,16 @@ class SmtpSession:
         return _hoped(stage, answer, hoped)
 
     async def content(self, mail: bytes, deadline_s: float) -> SMTPResponse:
-        """Send the mail and its final dot, after a 354, and wait for what becomes of it."""
+        """Send the mail and its final dot, after a 354, and wait for the answer.
+
+        Args:
+            mail: with CRLF line ends; dots at the start of lines are doubled here.
+            deadline_s: on the clock of the loop.
+
+        Raises:
+            SmtpCut: at the stage DATA, nothing was sent; at the stage END, the server may have the mail.
+            SmtpRefusal: the server refuses the mail.
+        """
         protocol = self._client.protocol
         if protocol is None:
             raise SmtpCut(SmtpStage.DATA)

@@ -12,3 +12,5 @@ class SmtpStage(Enum):
     RCPT = "rcpt"
     DATA = "data"
     END = "end of data"
+    REPORT = "report"
+    """No step: a report of a server that has given up, by mail (`tocsin.bounces`)."""
