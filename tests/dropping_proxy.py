@@ -4,13 +4,14 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from urllib.parse import urlsplit, urlunsplit
+
+from tests.tcp_proxy import TcpProxy
 
 _CHUNK = 65_536
 
 
-class DroppingProxy:
+class DroppingProxy(TcpProxy):
     """Passes bytes between clients and one server, and cuts connections where a marked request was answered.
 
     Args:
@@ -25,31 +26,17 @@ class DroppingProxy:
 
     def __init__(self, url: str, marker: bytes) -> None:
         parts = urlsplit(url)
-        self._server = (parts.hostname or "", parts.port or 0)
+        super().__init__((parts.hostname or "", parts.port or 0))
         self._marker = marker
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        port = self._listener.getsockname()[1]
         login = parts.netloc.rpartition("@")[0]
-        self.url = urlunsplit(parts._replace(netloc=f"{login}{'@' if login else ''}127.0.0.1:{port}"))
+        self.url = urlunsplit(parts._replace(netloc=f"{login}{'@' if login else ''}127.0.0.1:{self.port}"))
         self.to_drop = 0
         self.dropped = 0
         self._counting = threading.Lock()
 
-    def __enter__(self) -> "DroppingProxy":
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                _Pair(self, client, socket.create_connection(self._server)).start()
+    def connected(self, client: socket.socket, server: socket.socket) -> None:
+        """Pass bytes until an answer is dropped."""
+        _Pair(self, client, server).start()
 
     def marks(self, request: bytes) -> bool:
         """Tell whether the answer to this request may be dropped."""

@@ -25,9 +25,9 @@ from tocsin.devkit.servers import CLICKHOUSE, KAFKA, REDIS, SANDBOX, Servers
 if TYPE_CHECKING:  # clients are loaded by the tests that need them: they take a second
     from testcontainers.core.container import DockerContainer
 
-# Two workers may share a Redis that was named: each has its own half of the databases.
-_SECOND_WORKER = os.environ.get("PYTEST_XDIST_WORKER") == "gw1"
-_REDIS_DATABASES = itertools.cycle(range(8, 16) if _SECOND_WORKER else range(1, 8))
+# Three workers may share a Redis that was named: each has databases of its own.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 3
+_REDIS_DATABASES = itertools.cycle(range(5 * _WORKER + 1, 5 * _WORKER + 6))
 _DOCKER_TIMEOUT_S = 1
 
 

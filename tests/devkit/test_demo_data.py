@@ -262,6 +262,10 @@ def test_data_are_what_the_templates_were_checked_with() -> None:
         assert data.keys() == samples[0].keys()
         assert data["flight"].keys() == samples[0]["flight"].keys()
         assert data["flight"]["origin"].keys() == samples[0]["flight"]["origin"].keys()
+    report = reported()[2][0]["data"]
+    samples = json.loads((CATALOG / "templates/airport_report/sample.json").read_text())
+    assert report.keys() == samples[0].keys()
+    assert report["airport"].keys() == samples[0]["airport"].keys()
     offer = next(e["data"] for _, e in good() if e["type"] == "offer.published")
     assert offer.keys() == json.loads((CATALOG / "templates/offer/sample.json").read_text())[0].keys()
 
@@ -329,3 +333,50 @@ def test_no_event_is_lost_to_its_faults(times: list[int], seed: int) -> None:
 @given(st.integers(0, 4_000_000_000_000))
 def test_times_are_written_to_the_second(time_ms: int) -> None:
     assert rfc3339(time_ms) == datetime.fromtimestamp(time_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_the_passengers_of_one_airport_are_subscribed_and_nothing_is_counted() -> None:
+    data = DemoData(chosen_days(1), 300, seed=7)
+    topic, users, _ = data.subscriptions()
+    assert topic.startswith("airport/")
+    assert len(users) == len(set(users)) > 10
+    assert set(users) <= {passenger.user for passenger in data.passengers}
+    assert data.published.records == 0, "its events are counted when they are played"
+
+
+def reported() -> tuple[DemoData, list[DemoRecord], list[dict[str, Any]]]:
+    """Make the events of three days with reports; return the reports apart, and decoded."""
+    data = DemoData(DAYS, 2_000, seed=7, reports=True)
+    made = list(data.events())
+    reports = [one for one in made if b"airport.report" in (one.value or b"")]
+    return data, made, [json.loads(one.value or b"") for one in reports]
+
+
+def test_an_airport_reports_once_a_noon_to_its_topic_and_everything_else_stays_as_it_was() -> None:
+    data, records, reports = reported()
+    topic, users, airport = data.subscriptions()
+    assert [one for one in records if b"airport.report" not in (one.value or b"")] == made()[0]
+    assert [one.event_time_ms for one in records] == sorted(one.event_time_ms for one in records)
+    assert [one["time"] for one in reports] == [f"{day}T17:00:00Z" for day in DAYS], "noon in New York"
+    assert {(one["tocsintopic"], one["subject"]) for one in reports} == {(topic, airport.code)}
+    assert data.published.events["airport.report"] == 3
+    assert data.published.addressed == 3 * len(users)
+    assert {(one.key, one.headers) for one in records if one not in made()[0]} == {
+        (f"default/{topic}".encode(), HEADERS)
+    }
+
+
+def test_a_report_tells_what_the_flights_of_the_morning_tell() -> None:
+    _, _, reports = reported()
+    for day, report in zip(DAYS, reports, strict=True):
+        noon_ms = ms(f"{day}T17:00:00+00:00")
+        mine = [
+            flight
+            for flight in read_flights([day])
+            if flight.origin.code == report["subject"] and flight.scheduled_departure_ms < noon_ms
+        ]
+        data = report["data"]
+        assert data["flights"] == len(mine) > 50
+        assert data["cancelled"] == sum(flight.departed_ms is None for flight in mine)
+        assert data["late"] == sum(f.departed_ms is not None and f.delay_min >= 15 for f in mine)
+    assert reports[2]["data"]["cancelled"] > reports[2]["data"]["flights"] * 0.9, "the blizzard"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from tocsin.devkit.guard import Guard, project_env
 from tocsin.devkit.identity import ProcessIdentity, identify, is_running, wait_gone
 from tocsin.devkit.processes import Child, Service, StartError, free_ports, stop, sweep, wait_ready
@@ -66,7 +67,7 @@ def _noted(folder: Path) -> ProcessIdentity:
 
 
 def test_a_child_is_noted_and_logged(child: Child, tmp_path: Path) -> None:
-    wait_ready([child], 5)
+    wait_ready([child], PATIENCE_S)
     assert _noted(tmp_path) == child.identity == identify(child.pid)
     stop([child])
     assert not child.alive()
@@ -79,7 +80,7 @@ def test_a_child_that_ends_while_starting_is_told_with_its_log(tmp_path: Path) -
         _service((sys.executable, "-c", "print('no room'); raise SystemExit(3)"), ready=False), tmp_path
     )
     with pytest.raises(StartError, match="sleeper ended while starting:\nno room"):
-        wait_ready([child], 10)
+        wait_ready([child], PATIENCE_S)
 
 
 def test_a_child_that_never_answers_is_told(tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_a_child_that_never_answers_is_told(tmp_path: Path) -> None:
 def test_stop_asks_all_before_it_waits_and_kills_the_deaf(tmp_path: Path) -> None:
     first = Child(Service("deaf", (sys.executable, "-c", _DEAF), lambda: "up" in first.tail()), tmp_path)
     second = Child(_service(), tmp_path)
-    wait_ready([first, second], 10)
+    wait_ready([first, second], PATIENCE_S)
     stop([first, second], grace_s=0.3)
     assert not first.alive()
     assert not second.alive()
@@ -103,7 +104,7 @@ def test_sweep_ends_left_overs_and_only_them(child: Child, tmp_path: Path) -> No
     (tmp_path / "stranger.pid").write_text(stranger.to_json())
     (tmp_path / "torn.pid").write_text('{"pid": 1')
     assert sweep(tmp_path) == [child.identity]
-    assert wait_gone([child.identity], 5)
+    assert wait_gone([child.identity], PATIENCE_S)
     assert list(tmp_path.glob("*.pid")) == []
     assert sweep(tmp_path) == []
 
@@ -119,7 +120,7 @@ def test_a_child_does_not_outlive_a_killed_starter(tmp_path: Path, how: str) -> 
         orphan = _noted(tmp_path)
         assert is_running(orphan)
         starter.send_signal(signal.SIGKILL)
-    assert wait_gone([orphan], 10)
+    assert wait_gone([orphan], PATIENCE_S)
 
 
 def test_a_guard_that_hears_goodbye_ends_nobody(child: Child) -> None:

@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from tests.waiting import PATIENCE_S
 from tocsin.devkit.guard import project_env
 from tocsin.devkit.identity import ProcessIdentity, is_running, wait_gone
 from tocsin.devkit.probes import http_answers, kafka_answers, redis_answers
@@ -74,7 +75,7 @@ def test_the_broker_keeps_partitions_keys_headers_and_times(servers: Servers) ->
         assert (read.key(), read.value(), read.partition(), read.offset()) == (b"k", b"v", 3, 0)
         assert (read.timestamp()[1], read.headers()) == (1_357_000_000_000, [("h", b"1")])
         consumer.commit(offsets=[TopicPartition("t", 3, 1)], asynchronous=False)
-        assert consumer.committed([TopicPartition("t", 3)], timeout=10)[0].offset == 1
+        assert consumer.committed([TopicPartition("t", 3)], timeout=PATIENCE_S)[0].offset == 1
 
 
 def test_what_redis_acknowledged_survives_kill_9(tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ def test_the_sandbox_comes_with_http_and_smtp(tmp_path: Path) -> None:
     with Servers(tmp_path, {SANDBOX}) as servers:
         assert http_answers(urlsplit(servers.addresses[SANDBOX]).port or 0, "/healthz")
         host, _, port = servers.addresses["smtp"].rpartition(":")
-        with smtplib.SMTP(host, int(port), timeout=10) as mail:
+        with smtplib.SMTP(host, int(port), timeout=PATIENCE_S) as mail:
             assert mail.noop()[0] == 250
 
 
@@ -168,7 +169,7 @@ def test_servers_end_with_a_killed_starter(tmp_path: Path) -> None:
         identity = ProcessIdentity.from_json((tmp_path / "redis.pid").read_text())
         assert identity is not None
         holder.send_signal(signal.SIGKILL)
-        assert wait_gone([identity], 10)
+        assert wait_gone([identity], PATIENCE_S)
     (listed,) = status(tmp_path)
     assert not listed.running
 

@@ -5,6 +5,8 @@ import redis
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
+from tests.waiting import PATIENCE_S
+
 
 def test_kafka_answers(kafka: str, topic_prefix: str) -> None:
     delivered: list[object] = []
@@ -12,7 +14,9 @@ def test_kafka_answers(kafka: str, topic_prefix: str) -> None:
     producer.produce(f"{topic_prefix}x", b"value", on_delivery=lambda error, _m: delivered.append(error))
     producer.flush(20)
     assert delivered == [None]
-    assert f"{topic_prefix}x" in AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=10).topics
+    assert (
+        f"{topic_prefix}x" in AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=PATIENCE_S).topics
+    )
 
 
 def test_redis_database_is_empty(redis_db: str) -> None:

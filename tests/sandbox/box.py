@@ -12,6 +12,9 @@ from typing import Any
 import httpx2
 import jwt
 
+from tests.waiting import PATIENCE_S
+from tocsin.devkit.processes import death_signal
+
 MESSAGE_ID = "0123456789abcdef0123456789abcdef"
 ACCOUNT = "AC" + "0" * 32
 SENDER = "+15005550006"
@@ -28,7 +31,7 @@ class Box:
         self.url: str = addresses["http"]
         self.smtp_port: int = addresses["smtp_port"]
         self.h2: str = addresses["h2"]
-        self.http = httpx2.Client(base_url=self.url, timeout=10)
+        self.http = httpx2.Client(base_url=self.url, timeout=PATIENCE_S)
         self._access_token = ""
 
     def send_log(self) -> list[dict[str, Any]]:
@@ -60,6 +63,15 @@ class Box:
             f"/twilio/2010-04-01/Accounts/{account}/Messages.json",
             data={"To": "+4915112345678", "From": SENDER, "Body": "Hello"} | form,
             auth=(account, token),
+        )
+
+    def call(self, **form: Any) -> httpx2.Response:
+        """Call a phone."""
+        said = "<Response><Say>Hello</Say></Response>"
+        return self.http.post(
+            f"/twilio/2010-04-01/Accounts/{ACCOUNT}/Calls.json",
+            data={"To": "+4915112345678", "From": SENDER, "Twiml": said} | form,
+            auth=(ACCOUNT, "token"),
         )
 
     def fcm(self, message: object = None, **more: Any) -> httpx2.Response:
@@ -133,7 +145,8 @@ def push_document(**changes: Any) -> dict[str, Any]:
 def start(folder: Path, *arguments: str) -> Iterator[Box]:
     """Run a sandbox process in a folder until the context ends."""
     command = [sys.executable, "-m", "tocsin.devkit.sandbox", f"--dir={folder}", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    dying = death_signal()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=dying) as process:
         assert process.stdout is not None
         try:
             box = Box(folder, process, json.loads(process.stdout.readline()))

@@ -23,6 +23,7 @@ from pyreqwest.exceptions import ConnectError
 from pyreqwest.response import Response
 
 from tests.sandbox.box import DEVICE, MESSAGE_ID, Box, start
+from tests.waiting import PATIENCE_S
 
 ALERT = {"aps": {"alert": {"title": "Boarding", "body": "Gate 12"}, "badge": 3}, "flight": "UA1545"}
 
@@ -36,7 +37,7 @@ class Apple:
     """One HTTP/2 connection to the sandbox."""
 
     def __init__(self, box: Box, **options: Any) -> None:
-        self.http = httpx2.Client(base_url=box.h2, http1=False, http2=True, timeout=10, **options)
+        self.http = httpx2.Client(base_url=box.h2, http1=False, http2=True, timeout=PATIENCE_S, **options)
         self.token = provider_token(box.folder)
 
     def push(self, device: str = DEVICE, payload: object = ALERT, **headers: str | None) -> httpx2.Response:
@@ -89,6 +90,7 @@ def test_an_id_is_made_up_where_none_is_given(apple: Apple) -> None:
 WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"device": ""}, 400, "MissingDeviceToken"),
     ({"device": "not-hex"}, 400, "BadDeviceToken"),
+    ({"device": "0" * 64}, 400, "BadDeviceToken"),
     ({"device": "x/y"}, 404, "BadPath"),
     ({"authorization": None}, 403, "MissingProviderToken"),
     ({"authorization": "Bearer x"}, 403, "MissingProviderToken"),

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sandbox.box import MESSAGE_ID, Box, mail_document
+from tests.waiting import until
 from tocsin.devkit.sandbox.faults import Fault, Faults, Match, Order
 from tocsin.devkit.sandbox.sent import Call
 
@@ -37,7 +38,7 @@ def test_latency_delays_the_answer_not_the_record(box: Box) -> None:
         impatient.post(
             f"{box.url}/sendgrid/v3/mail/send", json=mail_document(), headers={"authorization": "Bearer SG.x"}
         )
-    assert len(box.send_log()) == 1
+    until(lambda: len(box.send_log()) == 1)
     began = time.monotonic()
     box.order({"kind": "latency", "latency_ms": 400}, count=1)
     assert box.sendgrid().status_code == 202

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from tests.sandbox.box import ACCOUNT, Box
+from tests.waiting import PATIENCE_S
 from tocsin.devkit.sandbox.wire import form_of
 
 GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -116,7 +117,7 @@ async def _events(box: Box, wanted: int, act: Any) -> list[tuple[str, Any]]:
     """Follow the feed while something is done, until so many events came."""
     events: list[tuple[str, Any]] = []
     async with (
-        httpx2.AsyncClient(base_url=box.url, timeout=10) as client,
+        httpx2.AsyncClient(base_url=box.url, timeout=PATIENCE_S) as client,
         client.stream("GET", "/live") as feed,
     ):
         assert feed.headers["content-type"] == "text/event-stream"

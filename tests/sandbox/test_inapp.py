@@ -37,7 +37,7 @@ async def test_entries_are_shown_as_they_are_added(tmp_path: Path, redis_db: str
             for number in (1, 2):
                 await inbox.add("acme/ada", entry(number))
             wait_for(box, 2)
-            await inbox.mark_read("acme/ada", [entry(1).message_id])
+            await inbox.act("acme/ada", "read", [entry(1).message_id])
             shown = box.sent(channel="inapp")
             assert [message["title"] for message in shown] == ["Landed 2", "Landed 1"]
             assert {message["user"] for message in shown} == {"acme/ada"}

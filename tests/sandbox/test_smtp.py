@@ -11,6 +11,7 @@ import aiosmtplib
 import pytest
 
 from tests.sandbox.box import MESSAGE_ID, Box, start
+from tests.waiting import PATIENCE_S
 
 
 def mail(**headers: str) -> EmailMessage:
@@ -32,7 +33,7 @@ def mail(**headers: str) -> EmailMessage:
 
 @pytest.fixture
 def client(box: Box) -> Iterator[smtplib.SMTP]:
-    with smtplib.SMTP("127.0.0.1", box.smtp_port, timeout=10) as session:
+    with smtplib.SMTP("127.0.0.1", box.smtp_port, timeout=PATIENCE_S) as session:
         yield session
 
 
@@ -93,7 +94,7 @@ def test_refusals_are_scripted(box: Box, client: smtplib.SMTP, fault: dict[str, 
         client.send_message(mail())
     assert str(code) in str(refused.value)
     assert box.send_log() == []
-    with smtplib.SMTP("127.0.0.1", box.smtp_port, timeout=10) as again:
+    with smtplib.SMTP("127.0.0.1", box.smtp_port, timeout=PATIENCE_S) as again:
         again.send_message(mail())
     assert len(box.send_log()) == 1
 
@@ -149,7 +150,7 @@ def test_a_bad_login_is_refused(client: smtplib.SMTP) -> None:
 def test_mail_needs_a_login_over_tls_where_it_is_asked_for(tmp_path: Path) -> None:
     with start(tmp_path, "--tls", "--smtp-auth") as box:
         context = ssl.create_default_context(cafile=str(tmp_path / "tls-cert.pem"))
-        with smtplib.SMTP("127.0.0.1", box.smtp_port, timeout=10) as client:
+        with smtplib.SMTP("127.0.0.1", box.smtp_port, timeout=PATIENCE_S) as client:
             client.starttls(context=context)
             with pytest.raises(smtplib.SMTPResponseException) as refused:
                 client.sendmail("fly@example.org", ["ada@example.com"], mail().as_bytes())

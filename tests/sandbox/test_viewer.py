@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from tests import browser
 from tests.sandbox.box import Box, mail_document, push_document
+from tests.waiting import PATIENCE_S
 
 CHROMIUM = browser.find()
 pytestmark = [
@@ -89,7 +90,8 @@ async def test_a_reader_further_down_keeps_his_place(page: browser.Page, box: Bo
     for number in range(60):
         box.twilio(Body=f"Text {number}")
     await page.until("document.querySelector('.space').offsetHeight === 60 * 74")
-    await asyncio.sleep(1.2)  # a reload that the burst asked for
+    # The browser's own timer comes after the one of 1 s that the burst has set for a reload.
+    await page.js("new Promise((done) => setTimeout(done, 1300))")
     await page.js("document.getElementById('messages').scrollTop = 740")
     box.twilio(Body="One more")
     await page.until("document.querySelector('#summary').textContent === '61 messages'")
@@ -127,6 +129,27 @@ async def test_a_text_is_shown_in_its_thread_with_its_segments(page: browser.Pag
     assert "GSM-7 · 1 segment · 5" in bubbles[0]
     assert "UCS-2 · 3 segments · 152" in bubbles[1]
     assert await page.js("document.querySelectorAll('.bubble.chosen .meter i').length") == 3
+
+
+async def test_a_template_is_shown_with_its_values(page: browser.Page, box: Box) -> None:
+    form = {"To": "whatsapp:+491511000001", "From": "whatsapp:+15005550006", "Body": ""}
+    values = {"ContentSid": "HX" + "d" * 32, "ContentVariables": '{"1":"<b>LH 2081</b>"}'}
+    box.twilio(**form, **values)
+    await seen(page, 1)
+    await page.press("j")
+    await page.until("document.querySelector('.whatsapp .bubble.chosen .value')")
+    assert await page.text(".whatsapp .bubble.chosen .value") == "{{1}} <b>LH 2081</b>"
+    assert "WhatsApp to +491511000001" in await page.text(".reader > header")
+
+
+async def test_a_call_is_shown_with_what_is_read(page: browser.Page, box: Box) -> None:
+    twiml = "<Response><Say language='de-DE'>Ihr Flug &lt;LH 2081&gt;</Say></Response>"
+    box.call(To="+491511000001", Twiml=twiml)
+    await seen(page, 1)
+    await page.press("j")
+    await page.until("document.querySelector('.screen.call blockquote')")
+    assert await page.text(".screen.call blockquote") == "Ihr Flug <LH 2081>"
+    assert "de-DE · 1 time · rings 60 s" in await page.text(".screen.call .how")
 
 
 async def test_a_mail_is_shown_as_html_text_and_headers(page: browser.Page, box: Box) -> None:
@@ -199,7 +222,7 @@ async def test_the_list_is_filtered_by_channel_status_and_provider(page: browser
     send_one_of_each(box)
     box.fcm(push_document(token="dead-token-0001"))
     await seen(page, 5)
-    for key, count in (("2", 3), ("3", 1), ("4", 1), ("5", 0), ("1", 5)):
+    for key, count in (("2", 3), ("3", 0), ("4", 1), ("5", 1), ("6", 0), ("1", 5)):
         await page.press(key)
         await seen(page, count)
     await choose(page, "status", "refused")
@@ -340,12 +363,11 @@ async def test_a_hundred_thousand_messages_stay_quick(chromium: browser.Page, tm
     with start(tmp_path) as box:
         await chromium.look()
         await chromium.open(f"{box.url}/")
-        await chromium.until("document.querySelector('.row')")
-        assert await chromium.text("#summary") == "100,000 messages"
-        for _ in range(10):
-            await chromium.press("G")
-            await asyncio.sleep(0.1)
-        await chromium.until("document.querySelector('.row[aria-selected=true]').ariaPosInSet > 1000")
+        await chromium.until("document.querySelector('#summary').textContent === '100,000 messages'")
+        chosen = "document.querySelector('.row[aria-selected=true]')?.ariaPosInSet ?? 0"
+        async with asyncio.timeout(PATIENCE_S):
+            while int(await chromium.js(chosen)) <= 1000:
+                await chromium.press("G")
         assert await chromium.js("document.querySelectorAll('.row').length") < 60
         drawn_ms = await chromium.js(
             "(() => { const list = document.getElementById('messages'); const began = performance.now();"
@@ -353,12 +375,13 @@ async def test_a_hundred_thousand_messages_stay_quick(chromium: browser.Page, tm
             "  list.scrollTop = at * 500; list.dispatchEvent(new Event('scroll')); }"
             " return (performance.now() - began) / 50; })()"
         )
-        assert drawn_ms < 50
+        assert drawn_ms < 200, "all rows would take seconds"
         await chromium.press("/")
         await chromium.type("user-4242")
         await chromium.until("document.querySelectorAll('#people [data-at]').length === 1")
         await chromium.press("Enter")
         await chromium.until("document.querySelector('#summary').textContent === '10 messages'")
+        await chromium.leave()  # else it asks for a sandbox that is gone, and the next test reads the error
 
 
 def fill(path: Path, count: int) -> None:

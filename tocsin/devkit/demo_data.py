@@ -14,7 +14,15 @@ from zlib import crc32
 
 import msgspec
 
-from tocsin.devkit.demo_events import CloudEvent, TimedEvent, flight_events, offer_events
+from tocsin.devkit.demo_events import (
+    CloudEvent,
+    Subscribers,
+    TimedEvent,
+    airport_reports,
+    flight_events,
+    offer_events,
+    subscribers,
+)
 from tocsin.devkit.draws import Draws
 from tocsin.devkit.flights import checked_days, read_flights
 from tocsin.devkit.passengers import TENANT, Passengers
@@ -46,12 +54,16 @@ class DemoRecord(NamedTuple):
 
 @dataclass
 class Published:
-    """Counts what has been handed out: good events by type, duplicates, broken records by the reason due."""
+    """Counts what has been handed out: good events by type, duplicates, broken records by the reason due.
+
+    `addressed` counts the events that Tocsin writes itself: one for each subscriber of a topic event.
+    """
 
     profiles: int = 0
     events: Counter[str] = field(default_factory=Counter)
     duplicates: int = 0
     broken: Counter[str] = field(default_factory=Counter)
+    addressed: int = 0
 
     @property
     def records(self) -> int:
@@ -66,16 +78,27 @@ class DemoData:
         days: of 2013, as `tocsin.devkit.flights.chosen_days` gives them.
         passengers: how many; more of them also put more into each flight, up to four.
         seed: fixes everything that is made up.
+        push_service: the address of a push service, where some passengers have a browser; empty for none.
+        reports: whether the airport of `subscriptions` reports to its subscribers at each noon.
 
     Raises:
         SettingsError: a day outside of 2013, none at all, or no passengers.
     """
 
-    def __init__(self, days: Sequence[date], passengers: int, seed: int) -> None:
-        self.passengers = Passengers(passengers, seed)
+    def __init__(
+        self,
+        days: Sequence[date],
+        passengers: int,
+        seed: int,
+        push_service: str = "",
+        *,
+        reports: bool = False,
+    ) -> None:
+        self.passengers = Passengers(passengers, seed, push_service)
         self.published = Published()
         self._days = checked_days(days)
         self._seed = seed
+        self._reports = reports
 
     def profiles(self) -> Iterator[DemoRecord]:
         """Make the records of the profiles topic, all due a day before the first flight."""
@@ -85,6 +108,10 @@ class DemoData:
             self.published.profiles += 1
             yield DemoRecord(due_ms, profile_key(TENANT, passenger.user), encode(passenger.profile), ())
 
+    def subscriptions(self) -> Subscribers:
+        """Return the topic of an airport with its subscribers, who leave from there."""
+        return subscribers(read_flights(self._days), self.passengers, self._seed)
+
     def events(self) -> Iterator[DemoRecord]:
         """Make the records of the events topic in the order of their time; `published` counts along.
 
@@ -92,7 +119,15 @@ class DemoData:
         """
         flights = flight_events(read_flights(self._days), self.passengers, self._seed)
         offers = offer_events(self._days, self.passengers, self._seed)
-        return with_faults(heapq.merge(flights, offers, key=itemgetter(0)), self._seed, self.published)
+        events = with_faults(heapq.merge(flights, offers, key=itemgetter(0)), self._seed, self.published)
+        return heapq.merge(events, self._topic_events(), key=itemgetter(0)) if self._reports else events
+
+    def _topic_events(self) -> Iterator[DemoRecord]:
+        to = self.subscriptions()
+        for time_ms, event in airport_reports(read_flights(self._days), to):
+            self.published.events[event.type] += 1
+            self.published.addressed += len(to.users)
+            yield DemoRecord(time_ms, f"{TENANT}/{to.topic}".encode(), _encode(event), HEADERS)
 
 
 def with_faults(events: Iterable[TimedEvent], seed: int, published: Published) -> Iterator[DemoRecord]:

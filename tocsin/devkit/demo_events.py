@@ -1,8 +1,9 @@
 """Turns flights and offers into CloudEvents, in the order of their own time."""
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import groupby, islice
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,7 @@ _MINUTE_MS = 60_000
 _BOOKINGS = 16**6
 _REVISED_FROM_MIN = 45  # longer delays are sometimes told in two steps
 _MAX_OFFERS_A_DAY = 500
+_FIRST_NEWS = 100
 _BURST = 7
 _BURST_GAP_MIN = 20
 _encode = msgspec.json.Encoder().encode
@@ -44,6 +46,12 @@ class CloudEvent(msgspec.Struct, frozen=True):
     tenant: str = TENANT
     specversion: str = "1.0"
     datacontenttype: str = "application/json"
+
+
+class TopicEvent(CloudEvent, frozen=True):
+    """Describes a CloudEvent for all subscribers of a topic; its subject says what it is about."""
+
+    tocsintopic: str = ""
 
 
 class TimedEvent(NamedTuple):
@@ -108,6 +116,37 @@ def flight_events(flights: Iterable[Flight], passengers: Passengers, seed: int) 
             yield TimedEvent(news.time_ms, event)
 
 
+class Subscribers(NamedTuple):
+    """The users who are subscribed to the topic of an airport."""
+
+    topic: str
+    users: list[str]
+    airport: Airport
+
+
+def subscribers(flights: Iterable[Flight], passengers: Passengers, seed: int) -> Subscribers:
+    """Return passengers who leave one airport first, as subscribers of a topic that names it."""
+    trips = [news.trip for news in islice(_in_order(flights, passengers, seed), _FIRST_NEWS)]
+    origin = trips[0].flight.origin
+    users = {seat.user: None for trip in trips if trip.flight.origin == origin for seat in trip.seats}
+    return Subscribers(f"airport/{origin.code}", list(users), origin)
+
+
+def airport_reports(flights: Iterable[Flight], to: Subscribers) -> Iterator[TimedEvent]:
+    """Tell subscribers at each noon what became of the flights that were to leave their airport by then.
+
+    Args:
+        flights: in the order of their scheduled departure.
+        to: the airport, and the topic of those who want to know.
+    """
+    zone = ZoneInfo(to.airport.timezone)
+    leaving = (flight for flight in flights if flight.origin == to.airport)
+    for day, of_day in groupby(leaving, lambda flight: _local(flight, zone).date()):
+        noon_ms = int(datetime(day.year, day.month, day.day, 12, tzinfo=zone).timestamp() * 1000)
+        morning = [flight for flight in of_day if flight.scheduled_departure_ms < noon_ms]
+        yield TimedEvent(noon_ms, _report(day, noon_ms, morning, to))
+
+
 def offer_events(days: Iterable[date], passengers: Passengers, seed: int) -> Iterator[TimedEvent]:
     """Publish offers now and then: to one passenger in twenty a day, at most 500, in the order of time.
 
@@ -160,6 +199,24 @@ def _news(trip: _Trip, draws: Draws) -> Iterator[_News]:
         late_min = (flight.landed_ms - flight.scheduled_arrival_ms) // _MINUTE_MS
         landed = {"landed": rfc3339(flight.landed_ms), "delay_minutes": late_min}
         yield _of(trip, "landed", flight.landed_ms, landed)
+
+
+def _local(flight: Flight, zone: ZoneInfo) -> datetime:
+    return datetime.fromtimestamp(flight.scheduled_departure_ms / 1000, zone)
+
+
+def _report(day: date, noon_ms: int, flights: Sequence[Flight], to: Subscribers) -> TopicEvent:
+    code = to.airport.code
+    facts = {
+        "airport": to.airport,
+        "day": day.isoformat(),
+        "flights": len(flights),
+        "late": sum(not flight.cancelled and flight.delay_min >= ANNOUNCED_FROM_MIN for flight in flights),
+        "cancelled": sum(flight.cancelled for flight in flights),
+        "url": f"{SITE}/airports/{code}",
+    }
+    data, name, time = msgspec.Raw(_encode(facts)), f"{code}/{day}/noon", rfc3339(noon_ms)
+    return TopicEvent(name, FLIGHT_SOURCE, "airport.report", code, time, data, tocsintopic=to.topic)
 
 
 def _announcements(trip: _Trip, draws: Draws) -> Iterator[_News]:

@@ -56,7 +56,10 @@ class HttpxTransport:
 
     def _timeouts(self, timeout_s: float) -> httpx2.Timeout:
         policy = self._policy
-        return httpx2.Timeout(timeout_s, connect=policy.connect_timeout_s, pool=policy.pool_timeout_s)
+        read_s = min(timeout_s, policy.first_byte_timeout_s or timeout_s)
+        return httpx2.Timeout(
+            timeout_s, connect=policy.connect_timeout_s, pool=policy.pool_timeout_s, read=read_s
+        )
 
 
 def _no_connection(error: BaseException, url: str) -> DeliveryError:

@@ -10,6 +10,9 @@ from functools import lru_cache
 from hashlib import shake_256
 from typing import NamedTuple
 
+import msgspec
+
+from tocsin.devkit.browsers import subscription
 from tocsin.devkit.draws import Draws
 from tocsin.devkit.names import FIRST_NAMES, LAST_NAMES, US_AREA_CODES
 from tocsin.errors import SettingsError
@@ -34,6 +37,7 @@ _FICTION = 100  # numbers 555-0100 to 555-0199 of an area
 _ASCII = str.maketrans("áéíóúñäöüëÁ'", "aeiounaoueA-") | {ord("ß"): "ss"}
 _NEVER_BEFORE = datetime(2012, 1, 1, tzinfo=UTC)
 _DAYS_BEFORE = 360
+_BROWSERS_PERCENT = 12
 _TOKEN_BYTES = 117  # 156 letters
 _QUIET = (("22:00", "07:00"), ("23:00", "06:30"), ("21:30", "08:00"))
 
@@ -57,27 +61,40 @@ class _Person(NamedTuple):
 class Passengers:
     """Makes the passengers 0 to count - 1 of a seed, when they are asked for.
 
-    A passenger depends on its number and the seed alone: a larger crowd begins with the same people.
+    A passenger depends on its number and the seed alone: a larger crowd begins with the same people. With the
+    address of a push service, one in eight has a browser there.
 
     Raises:
         SettingsError: count is not from 1 to ten million.
     """
 
-    def __init__(self, count: int, seed: int) -> None:
+    def __init__(self, count: int, seed: int, push_service: str = "") -> None:
         if not 1 <= count <= MAX_PASSENGERS:
             msg = f"passengers must be 1 to {MAX_PASSENGERS}, not {count}"
             raise SettingsError(msg)
         self._numbers = range(count)
         self._seed = seed
+        self._push_service = push_service
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     def __iter__(self) -> Iterator[Passenger]:
-        return (_passenger(number, self._seed) for number in self._numbers)
+        return (self._passenger(number) for number in self._numbers)
 
     def __getitem__(self, number: int) -> Passenger:
-        return _passenger(self._numbers[number], self._seed)
+        return self._passenger(self._numbers[number])
+
+    def _passenger(self, number: int) -> Passenger:
+        made = _passenger(number, self._seed)
+        if not self._push_service or not Draws(self._seed, "browser", number).chance(_BROWSERS_PERCENT):
+            return made
+        name = browser_name(number, self._seed)
+        given = Device(
+            "web", subscription=subscription(self._push_service, name), registered_at=_NEVER_BEFORE
+        )
+        devices = (*made.profile.devices, given)
+        return made._replace(profile=msgspec.structs.replace(made.profile, devices=devices))
 
     def first_name(self, number: int) -> str:
         """Name one without making up the rest: cheap enough for every event."""
@@ -91,6 +108,15 @@ def user_id(number: int) -> str:
     'passenger-000042'
     """
     return f"passenger-{number:06d}"
+
+
+def browser_name(number: int, seed: int) -> str:
+    """Name a passenger's browser at the push service.
+
+    >>> browser_name(42, 2013)
+    'browser-2013-000042'
+    """
+    return f"browser-{seed}-{number:06d}"
 
 
 def _draws(number: int, seed: int) -> Draws:

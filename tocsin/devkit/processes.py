@@ -74,7 +74,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 env={**project_env(), **service.env},
                 start_new_session=True,
-                preexec_fn=_death_signal(),
+                preexec_fn=death_signal(),
             )
         self.identity = identify(self._process.pid) or ProcessIdentity(self._process.pid, "", "")
         self._pid_file.write_text(self.identity.to_json())
@@ -114,7 +114,7 @@ class Child:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:])
 
 
-def _death_signal() -> Callable[[], None] | None:
+def death_signal() -> Callable[[], None] | None:
     """Build what the child runs before its command, so that the kernel ends it with us.
 
     The kernel means the thread that forked, hence only the main thread, which lives as long as the process.

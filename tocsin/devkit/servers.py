@@ -142,14 +142,15 @@ class Servers:
             for service in describe(
                 self._folder, self._want, self._fsync, self._ports, self._sandbox_latency_ms
             ):
-                self._launch(service)
+                self.launch(service)
             wait_ready(list(self._children.values()), _START_TIMEOUT_S)
         except BaseException:
             self.stop()
             raise
         return self
 
-    def _launch(self, service: Service) -> None:
+    def launch(self, service: Service) -> None:
+        """Start one more service, which ends with the others, and do not wait."""
         child = Child(service, self._folder)
         self._children[service.name] = child
         if self._guard:
@@ -163,7 +164,7 @@ class Servers:
         Raises:
             StartError: it did not come up.
         """
-        self._launch(service)
+        self.launch(service)
         wait_ready([self._children[service.name]], _START_TIMEOUT_S)
 
     def pid(self, name: str) -> int:
@@ -183,7 +184,7 @@ class Servers:
         """Start one that has ended again, on its address and data; `answers` says when it is back."""
         child = self._children[name]
         stop([child])
-        self._launch(child.service)
+        self.launch(child.service)
 
     def answers(self, name: str) -> bool:
         """Tell whether a server runs and answers."""

@@ -123,7 +123,7 @@ class Apns:
         self._tokens.check(request.header(b"authorization"), request.headers.get(b"x-connection", b""))
         if not device:
             refuse(400, "MissingDeviceToken")
-        if not _HEX.fullmatch(device):
+        if not _HEX.fullmatch(device) or not device.strip("0"):
             refuse(400, "BadDeviceToken")
         apns_id = _check_headers(request)
         payload = _payload(request)

@@ -5,11 +5,10 @@ from urllib.parse import urlsplit
 
 from tocsin.devkit.sandbox.console import Console, refuse
 from tocsin.devkit.sandbox.google_oauth import Tokens
+from tocsin.devkit.sandbox.reporting import Reporter
 from tocsin.devkit.sandbox.request_handler import RequestHandler, Vendor
 from tocsin.devkit.sandbox.viewer import Viewer
 from tocsin.devkit.sandbox.wire import Refusal, Reply, Request, Streaming
-
-MOUNTS = ("sendgrid", "twilio", "fcm")
 
 
 class App:
@@ -22,11 +21,13 @@ class App:
         tokens: Tokens,
         console: Console,
         viewer: Viewer,
+        reporter: Reporter,
     ) -> None:
         self._handler = handler
         self._vendors = vendors
         self._console = console
         self._viewer = viewer
+        self._reporter = reporter
         self._routes: dict[tuple[str, str], Callable[[Request], Reply]] = {
             **console.routes,
             ("POST", "/fcm/token"): tokens.grant,
@@ -39,10 +40,20 @@ class App:
         route = self._routes.get((request.method, request.path))
         if route is not None:
             exchange.answer(self._ask(route, request))
+        elif (request.method, request.path) == ("POST", "/reports"):
+            self._report(request, exchange)
         elif vendor is not None:
             self._handler.serve(vendor, _under(request, rest), exchange)
         else:
             self._viewer.serve(request, exchange)
+
+    def _report(self, request: Request, exchange: Streaming) -> None:
+        try:
+            _check_origin(request)
+        except Refusal as refusal:
+            exchange.answer(refusal.reply)
+        else:
+            self._reporter.serve(request, exchange)
 
     def _ask(self, route: Callable[[Request], Reply], request: Request) -> Reply:
         try:

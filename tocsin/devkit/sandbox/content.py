@@ -6,6 +6,15 @@ _encode = msgspec.json.Encoder().encode
 PREVIEW = 160
 
 
+class Attached(msgspec.Struct, frozen=True, gc=False):
+    """An attachment of a mail, without its content; `cid` names an image that the HTML shows."""
+
+    name: str
+    type: str
+    size: int
+    cid: str = ""
+
+
 class Mail(msgspec.Struct, frozen=True, gc=False):
     """A mail; `headers` as sent, in their order."""
 
@@ -16,10 +25,11 @@ class Mail(msgspec.Struct, frozen=True, gc=False):
     text: str
     html: str
     headers: list[tuple[str, str]]
+    attachments: list[Attached] = []
 
 
 class Text(msgspec.Struct, frozen=True, gc=False):
-    """A text message as it is billed."""
+    """A text message as it is billed, or a WhatsApp message; `template` names an approved one."""
 
     body: str
     sender: str
@@ -27,6 +37,19 @@ class Text(msgspec.Struct, frozen=True, gc=False):
     segments: int
     units: int
     media: list[str] = []
+    template: str = ""
+    variables: dict[str, str] = {}
+
+
+class Speech(msgspec.Struct, frozen=True, gc=False):
+    """A phone call: what is read to whoever takes it."""
+
+    text: str
+    sender: str
+    language: str
+    voice: str = ""
+    times: int = 1
+    ring_s: int = 60
 
 
 class Push(msgspec.Struct, frozen=True, gc=False):
@@ -53,7 +76,7 @@ class Inbox(msgspec.Struct, frozen=True, gc=False):
     url: str = ""
 
 
-def encode(content: Mail | Text | Push | Inbox) -> bytes:
+def encode(content: Mail | Text | Speech | Push | Inbox) -> bytes:
     """Encode for the store."""
     return _encode(content)
 

@@ -35,12 +35,11 @@ class Inboxes:
         if self._inbox is None:
             return json_reply({"entries": None, "unread": 0})
         try:
-            entries = await self._inbox.newest(user, count=SHOWN)
-            unread = await self._inbox.unread(user)
+            page = await self._inbox.page(user, count=SHOWN)
         except (RedisError, OSError):
             return json_reply({"error": "Redis does not answer"}, 503)
-        found = [{**msgspec.to_builtins(shown.entry), "unread": shown.unread} for shown in entries]
-        return json_reply({"entries": found, "unread": unread})
+        found = [{**msgspec.to_builtins(shown.entry), "unread": shown.unread} for shown in page.shown]
+        return json_reply({"entries": found, "unread": page.counts.unread})
 
     @contextlib.asynccontextmanager
     async def following(self) -> AsyncIterator[None]:

@@ -13,10 +13,17 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import NameOID
 
-FCM_FILE, APNS_FILE = "fcm-service-account.json", "apns.p8"
+from tocsin.devkit.sandbox import callbacks
+
+FCM_FILE, APNS_FILE, VAPID_FILE = "fcm-service-account.json", "apns.p8", "vapid.pem"
 CERT_FILE, CERT_KEY_FILE = "tls-cert.pem", "tls-key.pem"
+SENDGRID_KEY_FILE, SENDGRID_PUBLIC_FILE = "sendgrid-webhook.pem", "sendgrid-webhook.pub"
+SNS_KEY_FILE, SNS_CERT_FILE = "sns-key.pem", "sns-cert.pem"
 PROJECT = "tocsin-sandbox"
 APNS_KEY_ID, APNS_TEAM_ID = "TOCSIN0KEY", "TOCSINTEAM"
+AWS_REGION = "eu-west-1"
+AWS_KEY_ID, AWS_SECRET = "AKIDTOCSINSANDBOX000", "tocsin/sandbox/secret"
+HOOK_SECRET = "whsec_dG9jc2luIHNhbmRib3ggc2VjcmV0IG9mIGhvb2tz"  # noqa: S105  # of nobody
 _YEAR = timedelta(days=365)
 
 
@@ -60,7 +67,31 @@ def service_account(folder: Path, token_uri: str) -> rsa.RSAPublicKey:
 
 def signing_key(folder: Path) -> ec.EllipticCurvePublicKey:
     """Make or reread Apple's .p8 file, and give the key that provider tokens are verified with."""
-    path = folder / APNS_FILE
+    return _p256(folder / APNS_FILE)
+
+
+def application_server_key(folder: Path) -> ec.EllipticCurvePublicKey:
+    """Make or reread the VAPID key that the subscriptions of invented browsers are bound to."""
+    return _p256(folder / VAPID_FILE)
+
+
+def webhook_keys(folder: Path) -> callbacks.SigningKeys:
+    """Make or reread what SendGrid and SNS sign webhooks with; accounts need the files written beside it."""
+    path = folder / SENDGRID_KEY_FILE
+    if not path.exists():
+        made = callbacks.make_keys(datetime.now(UTC))
+        _write(folder / SNS_KEY_FILE, _pem(made.sns))
+        _write(folder / SNS_CERT_FILE, made.sns_certificate)
+        _write(folder / SENDGRID_PUBLIC_FILE, made.sendgrid_public.encode())
+        _write(path, _pem(made.sendgrid))
+    sendgrid = serialization.load_pem_private_key(path.read_bytes(), None)
+    sns = serialization.load_pem_private_key((folder / SNS_KEY_FILE).read_bytes(), None)
+    assert isinstance(sendgrid, ec.EllipticCurvePrivateKey)
+    assert isinstance(sns, rsa.RSAPrivateKey)
+    return callbacks.SigningKeys(sendgrid, sns, (folder / SNS_CERT_FILE).read_bytes())
+
+
+def _p256(path: Path) -> ec.EllipticCurvePublicKey:
     if not path.exists():
         _write(path, _pem(ec.generate_private_key(ec.SECP256R1())))
     private = serialization.load_pem_private_key(path.read_bytes(), None)

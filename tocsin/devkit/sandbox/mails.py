@@ -4,8 +4,9 @@ import re
 from email import message_from_bytes, policy
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
+from email.message import EmailMessage
 
-from tocsin.devkit.sandbox.content import Mail
+from tocsin.devkit.sandbox.content import Attached, Mail
 
 _FOLD = re.compile(rb"\r\n[ \t]+")
 _ID = re.compile(rb"<([0-9a-f]{32})@[^>]+>")
@@ -58,4 +59,12 @@ def read(raw: bytes, recipient: str) -> Mail:
         text=text.get_content() if text else "",
         html=html.get_content() if html else "",
         headers=[(name, str(value)) for name, value in message.items()],
+        attachments=[_attached(part) for part in message.walk() if part.get_content_disposition()],
     )
+
+
+def _attached(part: EmailMessage) -> Attached:
+    content = part.get_payload(decode=True) or b""
+    cid = str(part["Content-ID"] or "").strip("<>")
+    size = len(content) if isinstance(content, bytes) else 0
+    return Attached(part.get_filename() or "", part.get_content_type(), size, cid)

@@ -1,21 +1,31 @@
 """Handles each provider call: judges it, applies an ordered fault, records it and answers it."""
 
 from collections import Counter
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
-from tocsin.devkit.sandbox.faults import Fault, Faults, Ruling
+from tocsin.devkit.sandbox.faults import Fault, Faults
 from tocsin.devkit.sandbox.people import People
 from tocsin.devkit.sandbox.sent import ACCEPTED, BOUNCED, Call, Entry, Sent
 from tocsin.devkit.sandbox.wire import Exchange, Refusal, Reply, Request
 
 
 class Accepted(NamedTuple):
-    """A right request: its messages, what the provider answers, and the id it gives."""
+    """A right request: its messages, what the provider answers, and the id it gives.
+
+    Attributes:
+        verdicts: of a provider whose answer tells of each recipient: builds the answer from each one's fault,
+            and such a recipient's message is refused. None where an answer holds for the whole request.
+    """
 
     calls: list[Call]
     reply: Reply
     provider_id: str
+    verdicts: Callable[[Sequence[Fault | None]], Reply] | None = None
+
+
+OF_RECIPIENT = frozenset({"bounce", "dead_token", "refused_number"})
+"""Faults that are about one recipient; all others hold for the whole request."""
 
 
 class SandboxResponse(NamedTuple):
@@ -50,6 +60,21 @@ class Vendor(Protocol):
         ...
 
 
+@runtime_checkable
+class Searchable(Protocol):
+    """A provider's API that tells which messages it has."""
+
+    def search(self, request: Request, sent: Sent) -> Reply | None:
+        """Answer a search; None if the request is none. Raise `Refusal` as `judge` does."""
+        ...
+
+
+def _whole(faults: Sequence[Fault | None]) -> Fault | None:
+    """Choose the fault that holds for the whole request; else the first of a recipient."""
+    found = [fault for fault in faults if fault is not None]
+    return next((fault for fault in found if fault.kind not in OF_RECIPIENT), found[0] if found else None)
+
+
 class RequestHandler:
     """Writes each accepted call to the send log before its answer leaves.
 
@@ -78,39 +103,54 @@ class RequestHandler:
     def serve(self, vendor: Vendor, request: Request, exchange: Exchange) -> None:
         """Take one provider call to its answer."""
         try:
+            found = vendor.search(request, self.sent) if isinstance(vendor, Searchable) else None
+            if found is not None:
+                exchange.answer(found)
+                return
             accepted = vendor.judge(request)
         except Refusal as refusal:
             self.invalid[vendor.name, refusal.code] += 1
             exchange.answer(refusal.reply)
             return
         now_ms = self.clock_ms()
-        ruling = self._rule(accepted.calls, now_ms)
-        reply = self._decide(vendor, accepted, ruling.fault, now_ms)
+        rulings = [self.faults.rule(call, now_ms) for call in accepted.calls]  # none: a request to be checked
+        faults = [ruling.fault for ruling in rulings]
+        whole = _whole(faults)
+        reply = self._decide(vendor, accepted, whole, faults, now_ms)
         if not self._ready:
             self._soon(self._settle)
-        leaves = ruling.fault is not None and ruling.fault.kind == "leave"
-        self._ready.append(SandboxResponse(exchange, reply, ruling.latency_ms, leaves))
+        latency_ms = max([ruling.latency_ms for ruling in rulings], default=0)
+        leaves = whole is not None and whole.kind == "leave"
+        self._ready.append(SandboxResponse(exchange, reply, latency_ms, leaves))
 
-    def _rule(self, calls: list[Call], now_ms: int) -> Ruling:
-        if not calls:
-            return Ruling()  # a request that asks to be checked only
-        rulings = [self.faults.rule(call, now_ms) for call in calls]
-        if len(rulings) == 1:
-            return rulings[0]
-        fault = next((ruling.fault for ruling in rulings if ruling.fault), None)
-        return Ruling(max(ruling.latency_ms for ruling in rulings), fault)
-
-    def _decide(self, vendor: Vendor, accepted: Accepted, fault: Fault | None, now_ms: int) -> Reply | None:
+    def _decide(
+        self,
+        vendor: Vendor,
+        accepted: Accepted,
+        whole: Fault | None,
+        faults: Sequence[Fault | None],
+        now_ms: int,
+    ) -> Reply | None:
         """Record the calls and give the answer; None to cut the connection."""
-        if fault is not None and fault.kind == "drop_before":
+        if whole is not None and whole.kind == "drop_before":
             return None
-        refusal = vendor.fail(fault) if fault else None
+        refusal = vendor.fail(whole) if whole else None
         if refusal is not None:
             self.refuse(accepted.calls, refusal.code, now_ms)
             return refusal.reply
-        bounced = fault is not None and fault.kind == "bounce"
-        self.accept(accepted.calls, accepted.provider_id, now_ms, bounced=bounced)
-        return None if fault is not None and fault.kind == "drop_after" else accepted.reply
+        reply = self._record(accepted, faults, now_ms)
+        return None if whole is not None and whole.kind == "drop_after" else reply
+
+    def _record(self, accepted: Accepted, faults: Sequence[Fault | None], now_ms: int) -> Reply:
+        """Record each call by its own fault: refused where the answer says so, else accepted."""
+        own = [fault if fault and fault.kind in OF_RECIPIENT else None for fault in faults]
+        for call, fault in zip(accepted.calls, own, strict=True):
+            if fault and accepted.verdicts:
+                self.refuse([call], fault.code or fault.kind, now_ms)
+            else:
+                bounced = fault is not None and fault.kind == "bounce"
+                self.accept([call], accepted.provider_id, now_ms, bounced=bounced)
+        return accepted.verdicts(own) if accepted.verdicts else accepted.reply
 
     def summary(self, entry: Entry) -> dict[str, object]:
         """Give what a list shows of a message."""

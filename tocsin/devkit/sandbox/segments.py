@@ -7,7 +7,7 @@ _BASIC = frozenset(
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 _EXTENDED = frozenset("^{}\\[~]|€\f")
-_GSM7 = _BASIC | _EXTENDED
+GSM7 = _BASIC | _EXTENDED
 
 
 class Billing(NamedTuple):
@@ -26,7 +26,7 @@ def bill(text: str) -> Billing:
     """
     if _BASIC.issuperset(text):
         return _even("GSM-7", len(text), single=160, part=153)
-    if _GSM7.issuperset(text):
+    if GSM7.issuperset(text):
         widths = [2 if char in _EXTENDED else 1 for char in text]
         return _count("GSM-7", widths, single=160, part=153)
     if max(text) <= "\uffff":

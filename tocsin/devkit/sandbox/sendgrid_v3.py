@@ -3,15 +3,16 @@
 import re
 import secrets
 import time
+from datetime import UTC, datetime
 from itertools import count
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import msgspec
 
-from tocsin.devkit.sandbox.content import Mail, encode, preview
+from tocsin.devkit.sandbox.content import Attached, Mail, encode, preview
 from tocsin.devkit.sandbox.faults import Fault
 from tocsin.devkit.sandbox.request_handler import Accepted
-from tocsin.devkit.sandbox.sent import Call, user_key
+from tocsin.devkit.sandbox.sent import REFUSED, Call, Entry, Sent, user_key
 from tocsin.devkit.sandbox.wire import Refusal, Reply, Request, json_reply, place_of
 
 ADDRESS = re.compile(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+\.[^@\s<>,;\".]{2,}")
@@ -57,6 +58,16 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     send_at: int = 0
 
 
+class File(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """An attachment: base64, or what msgspec reads of it."""
+
+    content: bytes
+    filename: str
+    type: str = ""
+    disposition: Literal["attachment", "inline"] = "attachment"
+    content_id: str = ""
+
+
 class Block(msgspec.Struct, frozen=True, gc=False):
     """A body of the mail."""
 
@@ -85,7 +96,7 @@ class MailSend(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reply_to_list: list[Address] = []
     subject: str = ""
     content: list[Block] = []
-    attachments: list[dict[str, Any]] = []
+    attachments: list[File] = []
     template_id: str = ""
     headers: dict[str, str] = {}
     categories: list[str] = []
@@ -98,6 +109,7 @@ class MailSend(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tracking_settings: dict[str, Any] = {}
 
 
+_UNIQUE = re.compile(r"\(unique_args\['message_id'\]=\"([^\"]+)\"\)")
 _UNKNOWN = re.compile(r"Object contains unknown field `([^`]*)`")
 _decode = msgspec.json.Decoder(MailSend).decode
 
@@ -113,6 +125,31 @@ def refuse(status: int, message: str, field: str | None = None) -> NoReturn:
     raise refusal(status, message, field)
 
 
+def _authenticate(request: Request) -> None:
+    key = request.header(b"authorization")
+    if not key.startswith("Bearer SG.") or key.startswith("Bearer SG.bad"):
+        refuse(401, "The provided authorization grant is invalid, expired, or revoked")
+
+
+def _is_named(entry: Entry, message_id: str) -> bool:
+    return entry.call.provider == "sendgrid" and entry.call.message_id == message_id
+
+
+def _activity(entry: Entry) -> dict[str, object]:
+    mail = entry.mail()
+    at = datetime.fromtimestamp(entry.at_ms / 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "from_email": mail.sender,
+        "msg_id": f"{entry.provider_id}.recvd-0-0-1.0",
+        "subject": mail.subject,
+        "to_email": entry.call.recipient,
+        "status": "delivered",
+        "opens_count": 0,
+        "clicks_count": 0,
+        "last_event_time": at,
+    }
+
+
 class SendGrid:
     """The mail-send endpoint. Keys are `SG.…`; those beginning `SG.bad` stand for revoked ones."""
 
@@ -124,11 +161,12 @@ class SendGrid:
 
     def judge(self, request: Request) -> Accepted:
         """Judge a request."""
-        if request.method != "POST":
+        asks = (request.method, request.path) == ("GET", "/v3/scopes")
+        if request.method != "POST" and not asks:
             refuse(405, "method not allowed")
-        key = request.header(b"authorization")
-        if not key.startswith("Bearer SG.") or key.startswith("Bearer SG.bad"):
-            refuse(401, "The provided authorization grant is invalid, expired, or revoked")
+        _authenticate(request)
+        if asks:
+            return Accepted([], json_reply({"scopes": ["mail.send", "mail.batch.read"]}), "")
         if not request.header(b"content-type").startswith("application/json"):
             refuse(415, "Content-Type should be application/json.")
         mail = _parse(request.body)
@@ -138,6 +176,19 @@ class SendGrid:
         calls = [_call(mail, part) for part in mail.personalizations]
         message_id = f"{self._run}{next(self._ids):010x}"
         return Accepted(calls, Reply(202, headers={"X-Message-Id": message_id}), message_id)
+
+    def search(self, request: Request, sent: Sent) -> Reply | None:
+        """Answer the Email Activity API, by a unique argument only. It is not there for keys `SG.plain…`."""
+        if request.method != "GET" or request.path != "/v3/messages":
+            return None
+        _authenticate(request)
+        if request.header(b"authorization").startswith("Bearer SG.plain"):
+            refuse(403, "access forbidden")
+        asked = _UNIQUE.fullmatch(request.parameters().get("query", ""))
+        if asked is None:
+            refuse(400, "invalid query", "query")
+        found = [one for one in sent.newest() if one.status != REFUSED and _is_named(one, asked[1])]
+        return json_reply({"messages": [_activity(one) for one in found[:10]]})
 
     def fail(self, fault: Fault) -> Refusal | None:
         """Refuse with a status. Dead recipients are accepted here; an event names them later."""
@@ -227,10 +278,22 @@ def _check_content(content: list[Block]) -> None:
 def _check_options(mail: MailSend) -> None:
     _check_size(mail.custom_args, "custom_args")
     _check_headers(mail.headers, "headers")
+    _check_files(mail.attachments)
     if len(mail.categories) > 10 or len(set(mail.categories)) < len(mail.categories):
         refuse(400, "There can be at most 10 categories, each only once.", "categories")
     if mail.send_at > time.time() + 72 * 3600:
         refuse(400, "Scheduling more than 72 hours in advance is forbidden.", "send_at")
+
+
+def _check_files(files: list[File]) -> None:
+    for number, file in enumerate(files):
+        where = f"attachments.{number}"
+        if not file.content:
+            refuse(400, "The attachment content must be base64 of at least one byte.", f"{where}.content")
+        if not file.filename or any(char in file.filename + file.type for char in "\r\n;"):
+            refuse(400, "The filename must be there, without CRLF or semicolon.", f"{where}.filename")
+        if file.disposition == "inline" and not file.content_id:
+            refuse(400, "An inline attachment needs a content_id.", f"{where}.content_id")
 
 
 def _check_size(values: dict[str, str], where: str) -> None:
@@ -246,6 +309,12 @@ def _check_headers(headers: dict[str, str], where: str) -> None:
             refuse(400, "Headers must not contain line breaks.", f"{where}.{name}")
 
 
+def _filled(text: str, substitutions: dict[str, str]) -> str:
+    for tag, value in substitutions.items():
+        text = text.replace(tag, value)
+    return text
+
+
 def _call(mail: MailSend, part: Part) -> Call:
     args = mail.custom_args | part.custom_args
     blocks = {block.type: block.value for block in mail.content}
@@ -255,15 +324,20 @@ def _call(mail: MailSend, part: Part) -> Call:
         sender=sender.email,
         sender_name=sender.name or "",
         to=recipient,
-        text=blocks.get("text/plain", ""),
-        html=blocks.get("text/html", ""),
+        text=_filled(blocks.get("text/plain", ""), part.substitutions),
+        html=_filled(blocks.get("text/html", ""), part.substitutions),
         headers=list((mail.headers | part.headers).items()),
+        attachments=[
+            Attached(file.filename, file.type, len(file.content), file.content_id)
+            for file in mail.attachments
+        ],
     )
     return Call(
         provider="sendgrid",
         channel="email",
         recipient=recipient,
         message_id=args.get("message_id", ""),
+        mark=args.get("tocsin_mark", ""),
         user=user_key(args.get("tenant", ""), args.get("user", "")),
         title=subject,
         text=preview(content.text),

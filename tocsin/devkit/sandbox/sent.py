@@ -12,15 +12,18 @@ from tocsin.devkit.sandbox.content import Mail
 from tocsin.devkit.sandbox.mails import read
 
 ACCEPTED, BOUNCED, REFUSED = "accepted", "bounced", "refused"
+RAW = frozenset({"smtp", "ses"})
+"""Providers that are given the mail itself, as it travels."""
 
 
 class Call(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One message as a provider call carried it.
 
     Attributes:
+        mark: what comes back with each report.
         user: whose it is, if the call says so; else the sandbox asks its people, else takes the recipient.
         title: what a list shows first; `text` what it shows after.
-        content: the message as its recipient sees it, JSON of `content.py`; of SMTP the mail itself.
+        content: the message as its recipient sees it, JSON of `content.py`; of `RAW` ones the mail itself.
     """
 
     provider: str
@@ -31,6 +34,7 @@ class Call(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     title: str = ""
     text: str = ""
     content: bytes = b""
+    mark: str = ""
 
 
 def user_key(tenant: str, user: str) -> str:
@@ -84,11 +88,11 @@ class Entry(msgspec.Struct, gc=False):
         """Give the message as its recipient sees it; None when it was not kept over a restart."""
         if not self.call.content:
             return None
-        return self.mail() if self.call.provider == "smtp" else msgspec.Raw(self.call.content)
+        return self.mail() if self.call.provider in RAW else msgspec.Raw(self.call.content)
 
     def mail(self) -> Mail:
         """Give an e-mail's content."""
-        if self.call.provider == "smtp":
+        if self.call.provider in RAW:
             return read(self.call.content, self.call.recipient)
         return msgspec.json.decode(self.call.content, type=Mail)
 
@@ -201,7 +205,7 @@ class Sent:
                 now_ms, call.provider, call.channel, call.recipient, call.message_id, provider_id, user
             )
         )
-        return self._tell(self._add(call, user, now_ms, status, code, provider_id))
+        return self._notify(self._add(call, user, now_ms, status, code, provider_id))
 
     def flush(self) -> None:
         """Write what was accepted to the file."""
@@ -209,13 +213,13 @@ class Sent:
 
     def show(self, call: Call, user: str, now_ms: int) -> Entry:
         """Record a message that went no provider's way (in-app): in memory only, not in the send log."""
-        return self._tell(self._add(call, user, now_ms, ACCEPTED, "", ""))
+        return self._notify(self._add(call, user, now_ms, ACCEPTED, "", ""))
 
     def refuse(self, call: Call, user: str, now_ms: int, code: str) -> Entry:
         """Record a refused call: in memory only, not in the send log."""
-        return self._tell(self._add(call, user, now_ms, REFUSED, code, ""))
+        return self._notify(self._add(call, user, now_ms, REFUSED, code, ""))
 
-    def _tell(self, entry: Entry) -> Entry:
+    def _notify(self, entry: Entry) -> Entry:
         for listener in self._listeners:
             listener(entry)
         return entry

@@ -25,13 +25,22 @@ from tocsin.devkit.sandbox.google_oauth import Tokens
 from tocsin.devkit.sandbox.http1 import Connection
 from tocsin.devkit.sandbox.http2 import Http2Connection
 from tocsin.devkit.sandbox.inapp import Inboxes
+from tocsin.devkit.sandbox.mailgun_v3 import Mailgun
+from tocsin.devkit.sandbox.mandrill_1 import Mandrill
 from tocsin.devkit.sandbox.people import People
+from tocsin.devkit.sandbox.reporting import Reporter
 from tocsin.devkit.sandbox.request_handler import RequestHandler, Vendor
 from tocsin.devkit.sandbox.sendgrid_v3 import SendGrid
 from tocsin.devkit.sandbox.sent import Log, Sent
+from tocsin.devkit.sandbox.ses_v2 import Ses
+from tocsin.devkit.sandbox.slack_web import Slack
 from tocsin.devkit.sandbox.smtp import MailHandler, authenticate
+from tocsin.devkit.sandbox.sns_query import Sns
 from tocsin.devkit.sandbox.twilio_2010 import Twilio
 from tocsin.devkit.sandbox.viewer import Feed, Viewer
+from tocsin.devkit.sandbox.vonage_sms import Vonage
+from tocsin.devkit.sandbox.webhooks import Webhooks
+from tocsin.devkit.sandbox.webpush_rfc8030 import WebPush
 
 HOST = "127.0.0.1"
 LOG_FILE, ADDRESSES_FILE = "sent.jsonl", "sandbox.json"
@@ -133,10 +142,21 @@ async def _open_http(
     await stack.enter_async_context(inboxes.following())
     vendors: dict[str, Vendor] = {
         "sendgrid": SendGrid(),
+        "ses": Ses(handler.clock_ms),
+        "mailgun": Mailgun(),
+        "mandrill": Mandrill(),
         "twilio": Twilio(),
         "fcm": Fcm(tokens, keys.PROJECT),
+        "vonage": Vonage(handler.clock_ms),
+        "sns": Sns(handler.clock_ms),
+        "webpush": WebPush(keys.application_server_key(policy.folder), handler.clock_ms),
+        "slack": Slack(handler.clock_ms),
+        "webhook": Webhooks(handler.clock_ms),
     }
-    apps.append(App(handler, vendors, tokens, Console(handler, feed.cleared), Viewer(handler, feed, inboxes)))
+    console, viewer = Console(handler, feed.cleared), Viewer(handler, feed, inboxes)
+    reporter = Reporter(handler, keys.webhook_keys(policy.folder))
+    apps.append(App(handler, vendors, tokens, console, viewer, reporter))
+    stack.push_async_callback(reporter.close)
     stack.callback(_cut, connections)
     return port
 

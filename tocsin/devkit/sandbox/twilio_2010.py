@@ -8,26 +8,30 @@ import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
-from itertools import count
+from itertools import count, islice
 from typing import NoReturn
 from urllib.parse import urlsplit
 
 import msgspec
 
+from tocsin.devkit.sandbox import twilio_calls
 from tocsin.devkit.sandbox.content import Text, encode, preview
 from tocsin.devkit.sandbox.faults import Fault
 from tocsin.devkit.sandbox.request_handler import Accepted
 from tocsin.devkit.sandbox.segments import bill
-from tocsin.devkit.sandbox.sent import Call, user_key
+from tocsin.devkit.sandbox.sent import REFUSED, Call, Entry, Sent, user_key
 from tocsin.devkit.sandbox.wire import Form, Refusal, Reply, Request, form_of, json_reply
 
 PATH = re.compile(r"/2010-04-01/Accounts/([^/]+)/Messages\.json")
+_RESOURCE = re.compile(r"/2010-04-01/Accounts/([^/]+)/(Messages|Calls)\.json")
+_ACCOUNT = re.compile(r"/2010-04-01/Accounts/(AC[0-9a-fA-F]{32})\.json")
 _SID = re.compile(r"AC[0-9a-fA-F]{32}")
 _KEY = re.compile(r"SK[0-9a-fA-F]{32}")
 _SERVICE = re.compile(r"MG[0-9a-fA-F]{32}")
 _CONTENT = re.compile(r"HX[0-9a-fA-F]{32}")
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 _SENDER = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11}")
+_WHATSAPP = "whatsapp:"
 MAX_BODY = 1600
 MAX_MEDIA = 10
 
@@ -40,6 +44,16 @@ TEXTS = {
     "20500": "Internal Server Error",
     "20503": "Service unavailable",
     "21211": "Invalid 'To' Phone Number",
+    "12100": "Document parse failure",
+    "21201": "No 'To' number is specified",
+    "21205": "Url is not a valid URL",
+    "21208": "Invalid Timeout",
+    "21210": "'From' phone number not verified",
+    "21213": "Caller phone number is required",
+    "21214": "'To' phone number cannot be reached",
+    "21215": "Account not authorized to call this number: geo permissions",
+    "21216": "Call blocked by Twilio blocklist",
+    "21217": "Phone number does not appear to be valid",
     "21212": "Invalid 'From' Phone Number",
     "21408": "Permission to send an SMS has not been enabled for the region indicated by the 'To' number",
     "21602": "Message body is required.",
@@ -99,7 +113,10 @@ class Twilio:
 
     def judge(self, request: Request) -> Accepted:
         """Judge a request."""
-        found = PATH.fullmatch(request.path)
+        if request.method == "GET" and (of := _ACCOUNT.fullmatch(request.path)):
+            _authenticate(request, of[1])
+            return Accepted([], json_reply(_account(of[1])), "")
+        found = _RESOURCE.fullmatch(request.path)
         if not found or not _SID.fullmatch(found[1]):
             refuse("20404")
         if request.method != "POST":
@@ -108,13 +125,34 @@ class Twilio:
         form: Form = {}
         if request.header(b"content-type").startswith("application/x-www-form-urlencoded"):
             form = form_of(request.body.decode("latin-1"))
+        if found[2] == "Calls":
+            return self._placed(form, found[1])
         _check(form)
         text = _text(form)
         sid = f"{'MM' if text.media else 'SM'}{self._run}{next(self._ids):016x}"
         return Accepted([_call(form, text)], json_reply(_resource(form, text, found[1], sid), 201), sid)
 
+    def _placed(self, form: Form, account: str) -> Accepted:
+        code, call = twilio_calls.read(form)
+        if call is None:
+            refuse(code)
+        sid = f"CA{self._run}{next(self._ids):016x}"
+        return Accepted([call], json_reply(twilio_calls.resource(form, account, sid), 201), sid)
+
+    def search(self, request: Request, sent: Sent) -> Reply | None:
+        """List the newest messages, or those to one number."""
+        found = PATH.fullmatch(request.path)
+        if request.method != "GET" or not found or not _SID.fullmatch(found[1]):
+            return None
+        _authenticate(request, found[1])
+        asked = request.parameters()
+        size = min(max(int(asked.get("PageSize") or 50), 1), 1_000)
+        mine = (one for one in sent.newest() if _is_to(one, asked.get("To", "")))
+        messages = [_listed(one, found[1]) for one in islice(mine, size)]
+        return json_reply({"messages": messages, "page": 0, "page_size": size, "next_page_uri": None})
+
     def fail(self, fault: Fault) -> Refusal | None:
-        """Refuse with a status, or a number with 21614 or the code ordered."""
+        """Refuse with a status, or a number with 21211 or the code ordered."""
         if fault.kind == "status":
             answer = refusal(fault.code or _BY_HTTP.get(fault.status, "20500"), fault.status)
             if fault.retry_after_s is None:
@@ -122,8 +160,12 @@ class Twilio:
             headers = {"Retry-After": str(fault.retry_after_s)}
             return Refusal(Reply(fault.status, answer.reply.body, headers), answer.code)
         if fault.kind in ("refused_number", "bounce", "dead_token"):
-            return refusal(fault.code or "21614")
+            return refusal(fault.code or "21211")
         return None
+
+
+def _account(sid: str) -> dict[str, object]:
+    return {"sid": sid, "friendly_name": "Sandbox", "status": "active", "type": "Full"}
 
 
 def _resource(form: Form, text: Text, account: str, sid: str) -> dict[str, object]:
@@ -153,6 +195,21 @@ def _resource(form: Form, text: Text, account: str, sid: str) -> dict[str, objec
         "to": _first(form, "To"),
         "uri": f"{path}.json",
     }
+
+
+def _is_to(entry: Entry, number: str) -> bool:
+    kept = entry.call.provider == "twilio" and entry.status != REFUSED
+    of_messages = entry.call.channel != "voice"
+    return kept and of_messages and (not number or entry.call.recipient == number.removeprefix(_WHATSAPP))
+
+
+def _listed(entry: Entry, account: str) -> dict[str, object]:
+    """Give a message as Twilio shows it once it is with the carrier."""
+    text = msgspec.json.decode(entry.call.content, type=Text)
+    form: Form = {"To": [entry.call.recipient], "From": [text.sender]}
+    made = _date(entry.at_ms // 1_000)
+    dates = {"date_created": made, "date_sent": made, "date_updated": made}
+    return {**_resource(form, text, account, entry.provider_id), **dates, "status": "sent"}
 
 
 @lru_cache(maxsize=1)
@@ -248,22 +305,31 @@ def _text(form: Form) -> Text:
     billing = bill(body)
     return Text(
         body=body,
-        sender=_first(form, "From") or _first(form, "MessagingServiceSid"),
+        sender=_first(form, "From").removeprefix(_WHATSAPP) or _first(form, "MessagingServiceSid"),
         encoding=billing.encoding,
         segments=billing.segments,
         units=billing.units,
         media=form.get("MediaUrl", []),
+        template=_first(form, "ContentSid"),
+        variables=_variables(form),
     )
+
+
+def _variables(form: Form) -> dict[str, str]:
+    given = _first(form, "ContentVariables")
+    return msgspec.json.decode(given, type=dict[str, str]) if given else {}
 
 
 def _call(form: Form, text: Text) -> Call:
     asked = form_of(urlsplit(_first(form, "StatusCallback")).query)
+    to = _first(form, "To")
     return Call(
         provider="twilio",
-        channel="sms",
-        recipient=_first(form, "To"),
+        channel="whatsapp" if to.startswith(_WHATSAPP) else "sms",
+        recipient=to.removeprefix(_WHATSAPP),
         message_id=_first(asked, "message_id"),
+        mark=_first(asked, "tocsin_mark"),
         user=user_key(_first(asked, "tenant"), _first(asked, "user")),
-        title=preview(text.body),
+        title=preview(text.body or " · ".join(text.variables.values()) or text.template),
         content=encode(text),
     )

@@ -59,13 +59,13 @@ class Feed:
         messages = [self._handler.summary(entry) for entry in self._new]
         part = {"messages": messages, "missed": self._missed, **self._standing()}
         self._new, self._missed = [], 0
-        self._tell(_event("sent", part))
+        self._notify(_event("sent", part))
 
     def cleared(self) -> None:
         """Tell that everything was forgotten."""
-        self._tell(_event("cleared", {}))
+        self._notify(_event("cleared", {}))
 
-    def _tell(self, data: bytes) -> None:
+    def _notify(self, data: bytes) -> None:
         self._writers = [writer for writer in self._writers if writer(data)]
 
 

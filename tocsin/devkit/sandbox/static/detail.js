@@ -64,7 +64,7 @@ export class Detail {
       copy.textContent = "Copied";
       setTimeout(() => { copy.textContent = "Copy the command"; }, 1500);
     } }, "Copy the command");
-    const bases = [["SendGrid", `${origin}/sendgrid`], ["Twilio", `${origin}/twilio`], ["Firebase", `${origin}/fcm`], ["Access tokens", `${origin}/fcm/token`]];
+    const bases = [["SendGrid", `${origin}/sendgrid`], ["Amazon SES", `${origin}/ses`], ["Mailgun", `${origin}/mailgun`], ["Mandrill", `${origin}/mandrill/api/1.0`], ["Twilio", `${origin}/twilio`], ["Firebase", `${origin}/fcm`], ["Access tokens", `${origin}/fcm/token`]];
     this.root.replaceChildren(h("div", { cls: "start" },
       Object.assign(icon("bell"), {}),
       h("h2", {}, "Nothing has been sent yet"),

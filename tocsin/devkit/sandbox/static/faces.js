@@ -38,7 +38,7 @@ async function push(message, onOpen) {
     h("p", { cls: "clock" }, timeOfDay(message.at_ms)),
     h("div", { cls: "cards" }, own, cards),
     h("div", { cls: "home" }));
-  return phone(message.content.platform === "ios" ? "ios" : "android", screen);
+  return message.content.platform === "web" ? h("div", { cls: "browser" }, screen) : phone(message.content.platform === "ios" ? "ios" : "android", screen);
 }
 
 function meter({ segments, units, encoding }) {
@@ -48,11 +48,14 @@ function meter({ segments, units, encoding }) {
 }
 
 function bubble(message, chosen, onOpen) {
-  const { body, encoding, segments, units, media } = message.content;
+  const { body, encoding, segments, units, media, template, variables } = message.content;
+  const chat = message.channel === "whatsapp";
+  const values = Object.entries(variables ?? {}).map(([name, value]) => h("span", { cls: "value" }, h("b", {}, `{{${name}}}`), ` ${value}`));
   const refused = message.status === "refused";
   return h("button", { type: "button", cls: `bubble ${chosen ? "chosen" : ""} ${refused ? "refused" : ""}`, "aria-current": chosen, onclick: () => onOpen(message.seq) },
-    h("p", {}, body, media.map((url) => `\n${url}`)),
-    h("small", {}, timeOfDay(message.at_ms), meter(message.content), `${encoding} · ${plural(segments, "segment", "segments")} · ${number(units)}`,
+    h("p", {}, template ? [h("span", { cls: "template" }, "Approved template"), ...values] : body, media.map((url) => `\n${url}`)),
+    h("small", {}, timeOfDay(message.at_ms),
+      chat ? h("span", {}, template ? "" : "Free text") : [meter(message.content), `${encoding} · ${plural(segments, "segment", "segments")} · ${number(units)}`],
       refused && h("span", { cls: "bad" }, `${STATUSES.refused} ${message.code}`)));
 }
 
@@ -66,14 +69,28 @@ async function sms(message, onOpen) {
     return [...date, bubble(text, text.seq === message.seq, onOpen)];
   });
   const sender = message.content.sender;
-  const screen = h("div", { cls: "screen texts" },
+  const screen = h("div", { cls: `screen texts ${message.channel}` },
     h("header", {}, avatar(sender), h("b", {}, sender)),
     h("div", { cls: "thread", tabindex: "0", "aria-label": "Texts, oldest first" }, lines),
-    h("p", { cls: "reply", "aria-hidden": "true" }, "Text message"),
+    h("p", { cls: "reply", "aria-hidden": "true" }, message.channel === "whatsapp" ? "Message" : "Text message"),
     h("div", { cls: "home" }));
   const face = phone("ios", screen);
   requestAnimationFrame(() => { const shown = screen.querySelector(".thread"); shown.scrollTop = shown.scrollHeight; });
   return face;
+}
+
+async function voice(message) {
+  const { text, sender, language, voice: voiceName, times, ring_s: rings } = message.content;
+  const refused = message.status === "refused";
+  const screen = h("div", { cls: "screen call" },
+    h("p", { cls: "from" }, refused ? `${STATUSES.refused} ${message.code}` : "Incoming call"),
+    h("p", { cls: "number" }, sender),
+    avatar(sender),
+    h("blockquote", { lang: language, tabindex: "0", "aria-label": "What is read" }, text),
+    h("p", { cls: "how" }, [language, voiceName, plural(times, "time", "times"), `rings ${number(rings)} s`].filter(Boolean).join(" · ")),
+    h("div", { cls: "answer", "aria-hidden": "true" }, h("i", { cls: "decline" }, icon("voice")), h("i", { cls: "accept" }, icon("voice"))),
+    h("div", { cls: "home" }));
+  return phone("ios", screen);
 }
 
 const VIEWS = {
@@ -88,6 +105,10 @@ const VIEWS = {
     : h("p", { cls: "note" }, "This mail has no headers of its own.")],
 };
 let view = "html";
+
+const attached = (files) => files?.length
+  ? h("p", {}, `with ${files.map((file) => `${file.name} (${file.cid ? "shown in the HTML, " : ""}${number(file.size)} bytes)`).join(", ")}`)
+  : "";
 
 async function email(message) {
   const { subject, sender, sender_name: name } = message.content;
@@ -109,7 +130,7 @@ async function email(message) {
     h("header", {},
       h("h3", {}, subject || "(no subject)"),
       h("div", { cls: "from" }, avatar(name || sender),
-        h("div", {}, h("p", {}, h("b", {}, name || sender), name && h("span", {}, ` ${sender}`)), h("p", {}, `to ${message.content.to}`)),
+        h("div", {}, h("p", {}, h("b", {}, name || sender), name && h("span", {}, ` ${sender}`)), h("p", {}, `to ${message.content.to}`), attached(message.content.attachments)),
         h("time", {}, fullTime(message.at_ms))),
       h("div", { cls: "tabs", role: "tablist", "aria-label": "Views of the mail", onkeydown: (event) => {
         const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -137,7 +158,15 @@ async function inapp(message) {
       h("p", {}, entry.body), entry.url && h("code", {}, entry.url)))));
 }
 
-const FACES = { push, sms, email, inapp };
+/** A short text on any other channel, such as a chat. */
+async function note(message) {
+  const { title, body, url } = message.content;
+  return h("article", { cls: "inbox" }, h("ul", {}, h("li", { cls: "chosen" },
+    h("div", {}, h("b", {}, title || "Message"), h("time", { title: fullTime(message.at_ms) }, when(message.at_ms))),
+    h("p", {}, body), url && h("code", {}, url))));
+}
+
+const FACES = { push, webpush: push, sms, email, inapp, whatsapp: sms, voice, slack: note, webhook: note };
 
 /** Draw a message; one whose content is gone says so. */
 export async function face(message, onOpen) {

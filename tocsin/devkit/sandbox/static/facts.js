@@ -16,12 +16,14 @@ const row = (name, ...value) => h("div", {}, h("dt", {}, name), h("dd", {}, ...v
 function ofChannel(message) {
   const content = message.content;
   if (!content) return [];
+  if (message.channel === "voice") return [row("Caller", content.sender), row("Language", content.language), row("Read", plural(content.times, "time", "times"))];
+  if (message.channel === "whatsapp") return [row("Sender", content.sender), content.template && row("Template", h("code", {}, content.template))];
   if (message.channel === "sms") {
     return [row("Sender", content.sender), row("Billed as", `${content.encoding}, ${plural(content.segments, "segment", "segments")}`),
       row("Length", content.encoding === "GSM-7" ? plural(content.units, "septet", "septets") : plural(content.units, "UTF-16 unit", "UTF-16 units"))];
   }
-  if (message.channel !== "push") return [];
-  return [row("Platform", content.platform === "ios" ? "iOS" : "Android"), content.app && row("App", content.app),
+  if (message.channel !== "push" && message.channel !== "webpush") return [];
+  return [row("Platform", { ios: "iOS", android: "Android", web: "Browser" }[content.platform]), content.app && row("App", content.app),
     row("Urgency", content.urgent ? "High" : "Normal"), content.collapse_key && row("Replaces", content.collapse_key),
     content.badge !== null && row("Badge", String(content.badge))];
 }

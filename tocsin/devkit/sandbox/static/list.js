@@ -76,7 +76,7 @@ export class List {
 
   build(message) {
     const title = message.title || "(nothing to show)";
-    const rest = message.channel === "sms" ? "" : message.text;
+    const rest = ["sms", "whatsapp", "voice"].includes(message.channel) ? "" : message.text;
     const row = h("div", { cls: "row", role: "option", id: `m${message.seq}`, "data-seq": message.seq },
       h("span", { cls: `glyph ${message.channel}`, title: CHANNELS[message.channel] }, icon(message.channel)),
       h("span", { cls: "who" }, person(message), h("span", { cls: "hidden" }, `, ${CHANNELS[message.channel]}`)),

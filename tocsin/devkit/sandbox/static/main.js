@@ -9,7 +9,7 @@ import { CHANNELS, PROVIDERS, brief, number, plural } from "./words.js";
 const store = new Store();
 const search = byId("search");
 const summary = byId("summary");
-const TABS = ["", "push", "sms", "email", "inapp"];
+const TABS = ["", "push", "webpush", "sms", "email", "inapp", "whatsapp", "voice"];
 
 const detail = new Detail(byId("detail"), { onOpen: (seq) => list.select(seq), onBack: back });
 const list = new List(byId("messages"), store, (seq, open) => {

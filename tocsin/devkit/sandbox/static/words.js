@@ -1,8 +1,9 @@
 /** How things are said: times, names, numbers. */
 
-export const CHANNELS = { push: "Push", sms: "SMS", email: "E-mail", inapp: "In-app", webpush: "Web push" };
+export const CHANNELS = { push: "Push", sms: "SMS", email: "E-mail", inapp: "In-app", webpush: "Web push", whatsapp: "WhatsApp", voice: "Call", slack: "Slack", webhook: "Webhook" };
 export const PROVIDERS = {
-  sendgrid: "SendGrid", smtp: "SMTP", twilio: "Twilio", fcm: "Firebase", apns: "Apple", inapp: "Inbox",
+  sendgrid: "SendGrid", ses: "Amazon SES", mailgun: "Mailgun", mandrill: "Mandrill", smtp: "SMTP", twilio: "Twilio", vonage: "Vonage",
+  sns: "Amazon SNS", fcm: "Firebase", apns: "Apple", webpush: "Push service", slack: "Slack", webhook: "Webhook", inapp: "Inbox",
 };
 export const STATUSES = { accepted: "Accepted", bounced: "Bounced", refused: "Refused" };
 
