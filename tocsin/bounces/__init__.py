@@ -1,0 +1,1 @@
+"""Reads mail that comes back: bounces, delays, complaints and auto-replies become receipts."""
