@@ -1,24 +1,37 @@
 """Delivery of a shard, by its settings: the ledger, the provider accounts and the channels."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 
 import msgspec
 
-from flows.content import CatalogInForce, on_unknown_of, provider_order
+from flows.content import CatalogInForce, Note, on_unknown_of, provider_order
+from flows.housekeeping import every
+from flows.rotation import Loaded, Rotation
 from tocsin.app.metrics import Meters
 from tocsin.app.settings import Settings, environment
+from tocsin.catalog.attachments import FOLDER
 from tocsin.delivery.channel import ChannelDelivery, ChannelPolicy, channel_policy
 from tocsin.delivery.ledger import Ledger, LedgerPolicy
+from tocsin.delivery.rate_bucket import RateBuckets
 from tocsin.delivery.redis_client import open_client
 from tocsin.delivery.runtime import Runtime
 from tocsin.formats.marks import Marks
-from tocsin.model.statuses import Channel
-from tocsin.providers.accounts import build, load_accounts
+from tocsin.model.audit import Action
+from tocsin.model.engagement import Level
+from tocsin.providers.account_version import facts_of, version_of
+from tocsin.providers.accounts import Accounts, build, load_accounts
+from tocsin.providers.attachments import AttachmentFetcher, web_policy
 from tocsin.providers.base import Provider
+from tocsin.providers.choice import Choice
+from tocsin.providers.http_asyncio import AsyncioTransport
+from tocsin.providers.registry import vendors
+from tocsin.providers.vendor import Account
 
 _CLOSE_S = 5.0
+_LEASE_TIMEOUT_S = 1.0
+_ROTATION_S = 5.0
 
 
 def ledger_policy(settings: Settings) -> LedgerPolicy:
@@ -47,6 +60,7 @@ def open_channels(
     content: CatalogInForce,
     meters: Meters,
     stack: ExitStack,
+    note: Note,
 ) -> dict[str, ChannelDelivery]:
     """Open provider accounts and make the delivery of each channel; the stack closes the accounts.
 
@@ -58,18 +72,27 @@ def open_channels(
         content: the catalog and templates in force.
         meters: counts provider calls.
         stack: closes what was opened.
+        note: enters the accounts into the audit log.
 
     Raises:
         SettingsError: an account is wrong; the text names file, line and cure.
     """
     if not names:
         return {}
-    providers = _open_providers(settings, runtime, stack)
+    accounts = load_accounts(settings.providers, environment())
+
+    def loaded(version: str, named: Mapping[str, Account]) -> None:
+        note(Action.PROVIDERS_LOADED, version, {"accounts": facts_of(named)})
+
+    loaded(version_of(accounts.accounts, settings.secret_bytes()), accounts.accounts)
+    providers = _open_providers(accounts, settings, runtime, stack, loaded)
+    buckets = _open_buckets(settings, runtime, stack)
     marks = Marks(settings.secret_bytes())
-    order = provider_order(lambda: content.catalog, providers)
+    order = provider_order(lambda: content.catalog, providers, Choice(accounts.accounts))
+    fetcher = _open_fetcher(settings, runtime, stack)
     return {
         name: ChannelDelivery(
-            _policy(settings, Channel(name)),
+            _policy(settings, name),
             runtime=runtime,
             ledger=ledger,
             render=content.render,
@@ -78,20 +101,68 @@ def open_channels(
             known_providers=[each for each in providers.values() if each.channel == name],
             mark_of=marks.of,
             on_unknown=on_unknown_of(lambda: content.catalog),
+            reporting=reporting(accounts),
+            buckets=buckets,
+            fetch=fetcher.fetch,
         )
         for name in names
     }
 
 
-def _policy(settings: Settings, channel: Channel) -> ChannelPolicy:
+def reporting(accounts: Accounts) -> frozenset[str]:
+    """Name the accounts whose vendor reports deliveries; one with an empty `status_callback` does not."""
+    known = vendors()
+    return frozenset(
+        [
+            name
+            for name, account in accounts.accounts.items()
+            if Level.DELIVERED in known[account.vendor].reports
+            and getattr(account, "status_callback", None) != ""
+        ]
+    )
+
+
+def open_fetcher(settings: Settings, runtime: Runtime) -> AttachmentFetcher:
+    """Make what fetches the attachments of mails; it opens no connection before it must."""
+    return AttachmentFetcher(
+        settings.catalog / FOLDER,
+        AsyncioTransport(web_policy(public_only=True)),
+        AsyncioTransport(web_policy(public_only=False)),
+        settings.attachment_host_names(),
+        monotonic_s=lambda: runtime.monotonic_ms() / 1_000,
+        clock=lambda: runtime.now_ms() / 1_000,
+    )
+
+
+def _open_fetcher(settings: Settings, runtime: Runtime, stack: ExitStack) -> AttachmentFetcher:
+    fetcher = open_fetcher(settings, runtime)
+    stack.callback(lambda: runtime.run(fetcher.close(), _CLOSE_S))
+    return fetcher
+
+
+def _open_buckets(settings: Settings, runtime: Runtime, stack: ExitStack) -> RateBuckets:
+    """Open the token buckets of the accounts, which all processes lease calls from."""
+    redis = open_client(settings.redis, timeout_s=_LEASE_TIMEOUT_S)
+    stack.callback(lambda: runtime.run(redis.aclose(), _CLOSE_S))
+    return RateBuckets(redis, settings.topic_prefix, incarnation())
+
+
+def _policy(settings: Settings, channel: str) -> ChannelPolicy:
     policy = channel_policy(channel, in_flight=settings.in_flight, on_unknown=settings.on_unknown)
     return msgspec.structs.replace(policy, stream_clock=settings.clock == "stream")
 
 
-def _open_providers(settings: Settings, runtime: Runtime, stack: ExitStack) -> Mapping[str, Provider]:
-    accounts = load_accounts(settings.providers, environment())
+def _open_providers(
+    accounts: Accounts, settings: Settings, runtime: Runtime, stack: ExitStack, loaded: Loaded
+) -> Mapping[str, Provider]:
+    """Make the adapters, and new ones while the process runs of accounts whose settings change."""
     redis = open_client(settings.redis)
-    providers = build(accounts, clock=lambda: runtime.now_ms() / 1000, redis=redis)
+
+    def made(of: Accounts, names: Collection[str] | None = None) -> dict[str, Provider]:
+        secret = settings.secret_bytes()
+        return build(of, clock=lambda: runtime.now_ms() / 1000, redis=redis, secret=secret, names=names)
+
+    providers = made(accounts)
 
     async def close() -> None:
         for provider in providers.values():
@@ -99,4 +170,15 @@ def _open_providers(settings: Settings, runtime: Runtime, stack: ExitStack) -> M
         await redis.aclose()
 
     stack.callback(lambda: runtime.run(close(), _CLOSE_S))
+    rotation = Rotation(
+        settings.providers,
+        environment(),
+        accounts,
+        providers,
+        build=made,
+        runtime=runtime,
+        secret=settings.secret_bytes(),
+        note=loaded,
+    )
+    stack.enter_context(every(_ROTATION_S, rotation.poll))
     return providers

@@ -1,4 +1,4 @@
-"""The channel sink operators: e-mail, SMS, mobile push, in-app."""
+"""The channel sink operator: one step a channel."""
 
 from collections.abc import Callable
 
@@ -7,11 +7,7 @@ from bytewax.operators import KeyedStream
 
 from operators.deliver import Done, deliver
 from tocsin.delivery.channel import ChannelDelivery
-from tocsin.model import channels
 from tocsin.model.raw import OutRecord, RawRecord
-
-DELIVERED = tuple(channels.DELIVERED)
-"""The channels that are delivered. How long a call may take is declared by its provider (`Limits`)."""
 
 
 @operator

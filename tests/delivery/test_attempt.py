@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.providers.messages import message, record
 from tocsin.delivery.attempt import (
     Answered,
+    Asked,
     AttemptPolicy,
     AttemptState,
     Claimed,
@@ -41,6 +42,9 @@ from tocsin.providers.base import Receipt
 
 POLICY = AttemptPolicy(retry=RetryPolicy(quick_s=(1.0,), later_s=(30.0,), jitter=0))
 DROP = AttemptPolicy(retry=POLICY.retry, on_unknown="drop")
+ASK = AttemptPolicy(retry=POLICY.retry, on_unknown="ask")
+ASK_OR_DROP = AttemptPolicy(retry=POLICY.retry, on_unknown="ask_or_drop")
+NEVER = Misconfigured("no way to ask")
 NOW_MS = 1_000_000
 FRESH = Claim(ClaimResult.FRESH, 1)
 
@@ -172,6 +176,95 @@ def test_a_declined_message_is_left_to_the_others_and_rejected_without_any() -> 
     assert lines(transition(POLICY, step.state, answered(Declined("no"), "second"))) == [
         ("dead", "rejected", 1)
     ]
+
+
+def unsure(attempt: int = 2) -> AttemptState:
+    return msgspec.structs.replace(fresh(attempt), unknown=True)
+
+
+def asked(answer: Receipt | DeliveryError | None, again_ms: int = 0) -> Asked:
+    return Asked(answer, ProviderCall(NOW_MS, "first"), NOW_MS + 5, again_ms)
+
+
+@pytest.mark.parametrize("claim", [ClaimResult.FRESH, ClaimResult.CONTINUE])
+def test_what_may_have_been_sent_is_asked_for_before_it_is_sent_again(claim: ClaimResult) -> None:
+    known = Claimed(Claim(claim, 2, unknown=True), NOW_MS)
+    assert transition(ASK, fresh(2), known).then is Then.ASK
+    assert transition(POLICY, fresh(2), known).then is Then.CALL
+    assert transition(ASK, fresh(2), Claimed(Claim(claim, 2), NOW_MS)).then is Then.CALL
+
+
+@pytest.mark.parametrize(
+    ("policy", "event", "attempt", "line", "then"),
+    [
+        (ASK, asked(Receipt("id", "found")), 2, ("sent", "found_after_unknown", 2), Then.FINISHED),
+        (ASK, asked(Receipt("id", "found")), 4, ("sent", "found_after_unknown", 4), Then.FINISHED),
+        (ASK, asked(None), 2, None, Then.CALL),
+        (ASK, asked(None), 4, ("dead", "out_of_attempts", 4), Then.FINISHED),
+        (ASK, asked(None, NOW_MS + 900), 2, None, Then.AGAIN),
+        (ASK, asked(NEVER), 2, None, Then.CALL),
+        (ASK, asked(NEVER), 4, ("dead", "unknown", 4), Then.FINISHED),
+        (ASK_OR_DROP, asked(None), 2, None, Then.CALL),
+        (ASK_OR_DROP, asked(NEVER), 2, ("dead", "unknown", 2), Then.FINISHED),
+        (ASK, asked(Transient("busy")), 1, ("retrying", "transient", 1), Then.AGAIN),
+        (ASK_OR_DROP, asked(Transient("busy")), 2, ("retrying", "transient", 2), Then.FINISHED),
+        (ASK, asked(Transient("busy")), 4, ("dead", "unknown", 4), Then.FINISHED),
+    ],
+)
+def test_what_follows_when_the_provider_was_asked(
+    policy: AttemptPolicy, event: Asked, attempt: int, line: tuple[str, str, int] | None, then: Then
+) -> None:
+    step = transition(policy, unsure(attempt), event)
+    assert (step.then, lines(step)) == (then, [line] if line else [])
+    assert step.health is Health.UNTOUCHED
+    if event.again_ms:
+        assert (step.due_ms, step.write, step.state.attempt) == (event.again_ms, Write.ATTEMPT, attempt)
+
+
+def test_after_the_last_attempt_it_is_asked_once_more_and_never_sent() -> None:
+    step = transition(ASK, unsure(3), answered(Unknown("cut")))
+    assert (step.then, step.state.attempt) == (Then.AGAIN, 4)
+    left = transition(ASK, fresh(3), Claimed(Claim(ClaimResult.OPEN, 3), NOW_MS))
+    assert (left.then, left.state.attempt, left.state.unknown) == (Then.AGAIN, 4, True)
+
+
+def test_slots_come_back_when_the_provider_says_that_it_was_not_sent() -> None:
+    slotted = message(slots=Slots(1, 1), attempt=4)
+    state = AttemptState(record(slotted, 0), slotted, 4, unknown=True)
+    assert kinds(transition(ASK, state, asked(None))) == "odc"
+    assert kinds(transition(ASK, state, asked(NEVER))) == "od"
+
+
+SOME: tuple[Receipt | DeliveryError, ...] = (Receipt(), Unknown("cut"), Transient("busy"), Throttled("slow"))
+
+
+@given(st.data())
+def test_under_ask_nothing_that_was_taken_is_taken_twice(data: st.DataObject) -> None:
+    """A provider takes some of the calls that it does not answer, and always says so when it is asked."""
+    state, taken, calls = fresh(), 0, 0
+    for _ in range(20):
+        step = transition(
+            ASK, state, Claimed(Claim(ClaimResult.CONTINUE, state.attempt, state.outputs), NOW_MS)
+        )
+        if step.then is Then.ASK:
+            step = transition(ASK, step.state, asked(Receipt("id") if taken else None))
+        if step.then is Then.CALL:
+            answer = data.draw(st.sampled_from(SOME))
+            took = isinstance(answer, Receipt) or (
+                isinstance(answer, Unknown) and data.draw(st.booleans(), label="taken")
+            )
+            taken, calls = taken + took, calls + 1
+            step = transition(ASK, step.state, answered(answer))
+        state = step.state
+        if step.then is Then.FINISHED:
+            break
+    assert taken <= 1
+    assert calls <= ASK.retry.attempts
+    ends = [
+        line for line in lines(Transition(state, Then.FINISHED, state.outputs)) if line[0] in ("sent", "dead")
+    ]
+    assert len(ends) <= 1
+    assert not ends or (ends[0][0] == "sent") == bool(taken)
 
 
 KINDS = (Transient, Throttled, Unknown, Rejected, Declined, OptedOut, RecipientGone, Misconfigured)

@@ -39,6 +39,45 @@ def test_a_success_forgets_failures() -> None:
     assert breaker.state(0) is BreakerState.CLOSED
 
 
+def mixed(calls: int, failed_of_ten: int, users: int) -> Breaker:
+    """Make calls of which a share fails, spread so that as few as can be come in a row."""
+    breaker = Breaker(POLICY)
+    for number in range(calls):
+        if breaker.condition.state is not AccountState.OK:
+            break
+        if (number * failed_of_ten) % 10 < failed_of_ten:
+            breaker.failed(f"u{number % users}", 0, code="503")
+        else:
+            breaker.took()
+    return breaker
+
+
+def test_opens_when_most_calls_fail_although_some_succeed() -> None:
+    assert mixed(49, 6, 100).state(0) is BreakerState.CLOSED, "too few calls to judge by"
+    breaker = mixed(60, 6, 100)
+    assert breaker.condition == Condition(AccountState.SUSPECT, "503", 0)
+    assert mixed(1_000, 5, 1_000).state(0) is BreakerState.CLOSED
+
+
+def test_the_failures_of_two_users_never_open_it() -> None:
+    breaker = Breaker(POLICY)
+    for number in range(200):
+        breaker.failed("ab"[number % 2], 0)
+        if number % 3 == 0:
+            breaker.took()
+    assert breaker.state(0) is BreakerState.CLOSED
+
+
+def test_once_it_is_closed_again_only_new_calls_count() -> None:
+    breaker = mixed(60, 6, 100)
+    assert breaker.begin(breaker.until_ms)
+    breaker.took()
+    for number in range(20):
+        breaker.failed(f"u{number}", 5_000)
+        breaker.took()
+    assert breaker.state(5_000) is BreakerState.CLOSED
+
+
 def test_half_open_lets_one_probe_through_and_its_success_closes() -> None:
     breaker = opened()
     assert breaker.slots(1_000, most=50) == 1

@@ -8,6 +8,7 @@ from typing import TypeVarTuple
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from tocsin.delivery.deadlines import LOOK_S, Deadlines
 
 Args = TypeVarTuple("Args")
@@ -20,7 +21,7 @@ async def answer(after_s: float) -> str:
 
 async def test_what_is_in_time_answers() -> None:
     deadlines = Deadlines()
-    answers = await asyncio.gather(*[deadlines.within(5, answer(0.001 * n)) for n in range(100)])
+    answers = await asyncio.gather(*[deadlines.within(PATIENCE_S, answer(0.001 * n)) for n in range(100)])
     assert answers == ["answer"] * 100
 
 
@@ -28,10 +29,10 @@ async def test_what_is_late_is_cancelled_and_others_go_on() -> None:
     deadlines = Deadlines()
     began = time.monotonic()
     late = asyncio.ensure_future(deadlines.within(0.05, answer(60)))
-    other = asyncio.ensure_future(deadlines.within(10, answer(0.2)))
+    other = asyncio.ensure_future(deadlines.within(PATIENCE_S, answer(0.2)))
     with pytest.raises(TimeoutError):
         await late
-    assert 0.05 <= time.monotonic() - began < 5
+    assert 0.05 <= time.monotonic() - began < 30
     assert await other == "answer"
 
 
@@ -56,9 +57,9 @@ async def test_a_task_goes_on_after_its_deadline() -> None:
         with pytest.raises(TimeoutError):
             await deadlines.within(0.01, answer(60))
         await asyncio.sleep(2 * LOOK_S)
-        return await deadlines.within(5, answer(0.01))
+        return await deadlines.within(PATIENCE_S, answer(0.01))
 
-    assert await asyncio.wait_for(asyncio.ensure_future(twice()), 10) == "answer"
+    assert await asyncio.wait_for(asyncio.ensure_future(twice()), PATIENCE_S) == "answer"
 
 
 async def test_a_cancellation_from_outside_stays_one() -> None:

@@ -24,7 +24,7 @@ from tocsin.providers.inbox import Entry, Inbox, InboxPolicy
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "redis.md"
 POLICY = InboxPolicy(prefix="t:")
-WANTED = rights("t:", [POLICY], shares_tokens=True)
+WANTED = rights("t:", [POLICY], shares_tokens=True, gateway=True)
 
 
 def test_check_names_what_is_wrong(own_valkey: OwnValkey) -> None:
@@ -80,9 +80,10 @@ def documented() -> list[str]:
 
 
 def test_the_rights_of_the_page_are_enough(valkey: OwnValkey) -> None:
-    wanted = rights("tocsin.", [InboxPolicy()], shares_tokens=True)
+    wanted = rights("tocsin.", [InboxPolicy()], shares_tokens=True, gateway=True)
     assert check(user_with(valkey, documented()), wanted) == []
-    named = {str(right).split()[0] for right in wanted} | {"+ping", "+select", "+info", "+eval"}
+    beside = {"+ping", "+select", "+info", "+eval"}
+    named = {str(right).split()[0] for right in wanted} | beside
     assert {rule for rule in documented() if rule.startswith("+")} == named
 
 
@@ -112,9 +113,15 @@ async def use_inbox(inbox: Inbox) -> None:
     for name in ("m1", "m2"):
         await inbox.add("acme/ann", Entry(name, "n", "welcome", "account", "t", "b", 1))
     assert len(await inbox.newest("acme/ann")) == 2
-    assert await inbox.mark_read("acme/ann", ["m1"]) == ["m1"]
-    assert await inbox.mark_all_read("acme/ann") == ["m2"]
-    assert await inbox.remove("acme/ann", ["m1"]) == 0
+    assert (await inbox.act("acme/ann", "click", ["m1"])).changed == ["m1"]
+    assert (await inbox.act("acme/ann", "archive")).changed == ["m1", "m2"]
+    acted = await inbox.act("acme/ann", "delete", ["m1"])
+    assert (acted.changed, acted.counts) == (["m1"], (0, 0))
+    assert len((await inbox.missed("acme/ann", "0-0")).changes) == 5
+    assert await inbox.overdue(1 << 60, age_ms=1) == ["acme/ann"]
+    reports = await inbox.owed("acme/ann")
+    assert {report.kind for report in reports} == {"read", "clicked"}
+    await inbox.settle("acme/ann", reports)
 
 
 def test_a_user_with_every_right_lacks_nothing(valkey: OwnValkey) -> None:
@@ -128,7 +135,7 @@ def test_a_user_without_channels_is_told_which(valkey: OwnValkey) -> None:
     assert "`+subscribe &t:inbox:*`" in subscribe
 
 
-@pytest.mark.parametrize("lacking", WANTED, ids=str)
+@pytest.mark.parametrize("lacking", list({str(one): one for one in WANTED}.values()), ids=str)
 def test_each_right_that_is_missing_is_named(valkey: OwnValkey, lacking: Right) -> None:
     rule = str(lacking).split()[0]
     url = user_with(valkey, ["~*", "&*", "+@all", f"-{rule[1:]}"])
@@ -179,8 +186,8 @@ async def test_entries_are_not_marked_or_removed_half(valkey: OwnValkey, rule: s
         async with Redis.from_url(user_with(valkey, ["~*", "&*", "+@all", rule])) as client:
             inbox = Inbox(client, POLICY)
             with pytest.raises(redis.ResponseError):
-                await inbox.mark_read("a/b", ["m1"])
+                await inbox.act("a/b", "read", ["m1"])
             with pytest.raises(redis.ResponseError):
-                await inbox.remove("a/b", ["m1"])
+                await inbox.act("a/b", "delete", ["m1"])
         assert admin.smembers("t:inbox:{a/b}:unread") == {b"m1"}
         assert admin.delete("t:inbox:{a/b}:unread", "t:inbox:{a/b}:entries") == 2

@@ -72,6 +72,19 @@ def test_an_erasure_empties_the_inbox(runtime: Runtime, own_valkey: OwnValkey) -
         assert client.keys("*:inbox:*") == [b"a:inbox:{acme/bob}:entries"]
 
 
+def test_what_queues_for_an_inline_recipient_is_called_back_and_nobody_is_erased(
+    runtime: Runtime, own_valkey: OwnValkey
+) -> None:
+    policy, inboxes = LedgerPolicy(url=own_valkey.url, prefix="t:"), [InboxPolicy(prefix="a:")]
+    versions = VersionWriter(runtime, policy, inboxes)
+    with own_valkey.client() as client:
+        client.hset("a:inbox:{acme/ann}:entries", "m1", "{}")
+        versions.publish([VersionNote("acme/ann", -7_000, keeps_user=True)])
+        runtime.run(versions.close(), 5)
+        await_version(client, "acme/ann", "0/7000")
+        assert client.exists("a:inbox:{acme/ann}:entries")
+
+
 def test_redis_away_blocks_nobody_and_is_caught_up(
     writer: VersionWriter, own_valkey: OwnValkey, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from flows.content import CatalogInForce, on_unknown_of, provider_order
+from tocsin.catalog.catalog import Catalog
 from tocsin.decision.policy import GatePolicy
 from tocsin.errors import CatalogError
 from tocsin.model.content import Outgoing
@@ -14,6 +15,8 @@ from tocsin.model.event import Origin
 from tocsin.model.message import Message, Target
 from tocsin.model.statuses import Channel
 from tocsin.providers.base import Limits, Receipt
+from tocsin.providers.choice import Choice, Only
+from tocsin.providers.smtp_mail import SmtpAccount
 
 SHIPPED = Path(__file__).parents[2] / "examples" / "flights"
 SECRET = b"sixteen or more bytes"
@@ -141,13 +144,48 @@ def test_a_tenant_that_names_none_gets_every_account_that_accepts(folder: Path) 
     assert order(message("webpush", tenant="stranger")) == []
 
 
+def test_conditions_of_accounts_come_after_the_tenants_order(folder: Path) -> None:
+    content = CatalogInForce(folder, GatePolicy(), SECRET)
+    accounts = {name: Account(name, Channel.EMAIL) for name in ("sendgrid", "smtp")}
+    settings = {"smtp": SmtpAccount(vendor="smtp", host="h", only=Only(tenants=frozenset({"acme"})))}
+    order = provider_order(lambda: content.catalog, accounts, Choice(settings))
+    assert [one.name for one in order(message())] == ["sendgrid"]
+
+
 def test_a_category_says_what_follows_a_call_without_an_answer(folder: Path) -> None:
     tenant = folder / "tenants" / "default.yaml"
     text = tenant.read_text()
-    assert "  offers: {" in text
-    tenant.write_text(text.replace("  offers: {", "  offers: {on_unknown: drop, "))
+    assert "  offers:\n" in text
+    tenant.write_text(text.replace("  offers:\n", "  offers:\n    on_unknown: drop\n"))
     content = CatalogInForce(folder, GatePolicy(), SECRET)
     chosen = on_unknown_of(lambda: content.catalog)
     assert chosen(message()) == "drop"
     assert chosen(msgspec.structs.replace(message(), category="travel_alerts")) is None
     assert chosen(message(tenant="stranger")) is None
+
+
+def test_a_catalog_that_fails_as_nobody_foresaw_leaves_the_old_one_and_says_where(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unforeseen = True
+
+    def accept(_catalog: Catalog) -> None:
+        if unforeseen and len(accepted) > 0:
+            raise KeyError("ann@mail.example")
+        accepted.append(_catalog)
+
+    accepted: list[Catalog] = []
+    content = CatalogInForce(folder, GatePolicy(), SECRET, accept=accept)
+    before, file = content.catalog, folder / "notifications/flights.yaml"
+    file.write_text(file.read_text() + "# changed\n")
+    poll_twice(content)
+    assert content.catalog is before
+    assert "KeyError at test_content.py:" in content.problem
+    assert "tried again" in content.problem
+    assert "ann@mail.example" not in content.problem + caplog.text
+    unforeseen = False
+    file.write_text(file.read_text() + "# changed again\n")
+    for second in (40, 50, 60):
+        content.poll(second * 1_000)
+    assert content.catalog is not before
+    assert content.problem == ""

@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from flows.supervisor import Supervisor
 from sources.reader import TopicReader
 from sources.topics import TopicAdmin, TopicPlan
+from tests.waiting import PATIENCE_S
 from tocsin.app.audit import Reconciliation
 from tocsin.app.examples import example_catalog
 from tocsin.app.settings import Settings, environment
@@ -58,7 +59,9 @@ def settings(kafka: str, redis_db: str, topic_prefix: str, tmp_path: Path) -> Se
     admin = AdminClient({"bootstrap.servers": kafka})
     admin.create_topics([NewTopic(topic, FOREIGN_PARTITIONS, 1)])[topic].result(30)
     end = time.monotonic() + 30
-    while topic not in admin.list_topics(timeout=10).topics:  # Apache Kafka tells its brokers a little later
+    while (
+        topic not in admin.list_topics(timeout=PATIENCE_S).topics
+    ):  # Apache Kafka tells its brokers a little later
         assert time.monotonic() < end
         time.sleep(0.05)
     return settings
@@ -67,7 +70,7 @@ def settings(kafka: str, redis_db: str, topic_prefix: str, tmp_path: Path) -> Se
 @pytest.fixture
 def shards(settings: Settings, tmp_path: Path) -> Iterator[Supervisor]:
     env = {**environment()}
-    for name, value in settings.model_dump(exclude={"secret", "kafka_options"}).items():
+    for name, value in settings.model_dump(exclude={"secret", "kafka_options", "gateway_origins"}).items():
         env[f"TOCSIN_{name.upper()}"] = str(value)
     env["TOCSIN_SECRET"] = settings.secret.get_secret_value()
     supervisor = Supervisor(2, lambda number: command(number, 2, "decide"), env, tmp_path)

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from flows.housekeeping import every, parent_watch
+from tests.waiting import PATIENCE_S
 
 
 def test_housekeeping_goes_on_after_a_failure_and_says_where_it_was(caplog: pytest.LogCaptureFixture) -> None:
@@ -17,7 +18,7 @@ def test_housekeeping_goes_on_after_a_failure_and_says_where_it_was(caplog: pyte
 
     with every(0.01, look):
         for _ in range(3):
-            assert looks.acquire(timeout=10), "housekeeping is dead"
+            assert looks.acquire(timeout=PATIENCE_S), "housekeeping is dead"
     assert "housekeeping: KeyError at test_housekeeping.py:" in caplog.text
     assert "ann@mail.example" not in caplog.text
 

@@ -1,4 +1,4 @@
-"""What a process tells malloc, seen from outside: how often the kernel must map a page for it again."""
+"""What a process tells malloc and the garbage collector, seen from outside."""
 
 import subprocess
 import sys
@@ -38,3 +38,39 @@ def test_an_epoch_uses_the_memory_of_the_one_before() -> None:
         pytest.skip("this libc has no mallopt")
     _, untold = _faults("as it is")
     assert faults < untold / 4
+
+
+# No server is there: each insert fails, and its exception holds what was to be inserted.
+_FAILURES = """
+import socket
+from dashboards import store
+from flows.memory import collect_seldom, collect_young
+from sinks.clickhouse_store import ClickHouseLines
+from tocsin.errors import SinkError
+
+freed = []
+
+class Body(bytes):
+    def __del__(self):
+        freed.append(1)
+
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    port = listener.getsockname()[1]
+lines = ClickHouseLines(lambda: store.connect(f"http://127.0.0.1:{port}/tocsin"))
+collect_seldom()
+for _ in range(20):
+    try:
+        lines.insert(Body(2 << 20))
+    except SinkError:
+        pass
+before = len(freed)
+collect_young()
+print(before, len(freed))
+"""
+
+
+def test_failed_inserts_keep_what_they_were_to_insert_until_the_next_look_only() -> None:
+    run = subprocess.run([sys.executable, "-c", _FAILURES], capture_output=True, text=True, check=True)
+    before, after = map(int, run.stdout.split())
+    assert before < 20, "nothing is kept any more: no process needs `collect_young`"
+    assert after == 20

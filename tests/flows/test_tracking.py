@@ -51,7 +51,7 @@ def settings(kafka: str, redis_db: str, clickhouse_db: str, topic_prefix: str, t
 def flows(settings: Settings, tmp_path: Path) -> Iterator[Supervisor]:
     """Runs a decide and a track process."""
     env = {**environment()}
-    for name, value in settings.model_dump(exclude={"secret", "kafka_options"}).items():
+    for name, value in settings.model_dump(exclude={"secret", "kafka_options", "gateway_origins"}).items():
         env[f"TOCSIN_{name.upper()}"] = str(value)
     env["TOCSIN_SECRET"] = settings.secret.get_secret_value()
     supervisor = Supervisor(2, lambda number: command(0, 1, FLOWS[number]), env, tmp_path)

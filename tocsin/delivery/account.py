@@ -3,8 +3,9 @@
 | limit | from | module |
 |---|---|---|
 | no call, or one probe | failures, refusals of the account, calls that are late | `breaker` |
-| calls a second, declared | `rate_per_s` of the account | `rate` |
-| calls a second, learned | the rate before an outage, and 429 | `ramp` |
+| calls a second, declared | `rate_per_s` of the account | `rate`, or `shared_rate` for all processes |
+| calls a second, learned by this process | the rate before an outage, and 429 | `ramp` |
+| calls a second, learned by all processes | 429, and how long it asks to wait | `shared_rate` |
 | calls at once | how long answers take | `call_window` |
 """
 
@@ -17,6 +18,7 @@ from tocsin.delivery.breaker import AccountState, Breaker, BreakerPolicy, Condit
 from tocsin.delivery.call_window import Call, CallWindow, WindowPolicy
 from tocsin.delivery.ramp import Ramp, RampPolicy
 from tocsin.delivery.rate import Rate
+from tocsin.delivery.shared_rate import Granted, SharedRate
 from tocsin.model.statuses import Reason
 
 SLOW = "slow"
@@ -53,14 +55,19 @@ class Account:
         policy: how they move.
         rate_per_s: calls a second that are declared; 0 for no limit.
         timeout_s: how long a call may take.
+        shared: the rate, where processes share it.
     """
 
-    def __init__(self, policy: AccountPolicy, rate_per_s: float, timeout_s: float) -> None:
+    def __init__(
+        self, policy: AccountPolicy, rate_per_s: float, timeout_s: float, shared: SharedRate | None = None
+    ) -> None:
         self.breaker = Breaker(policy.breaker)
         self.window = CallWindow(policy.window, timeout_s)
         self.ramp = Ramp(policy.ramp)
         self._per_s = rate_per_s
-        self._rate = Rate(rate_per_s)
+        self._least_per_s = policy.ramp.least_per_s
+        self.shared = shared
+        self._rate = shared or Rate(rate_per_s)
 
     @property
     def condition(self) -> Condition:
@@ -87,12 +94,35 @@ class Account:
         due_ms = max(self.breaker.until_ms + late_ms, self._rate.due_ms(now_ms))
         return max(due_ms, self.ramp.due_ms(now_ms)) if self.works else due_ms
 
+    def granted(self, answer: Granted, now_ms: int) -> None:
+        """Take in an answer of the bucket that processes share."""
+        if self.shared is not None:
+            self.shared.granted(answer, now_ms)
+            self.ramp.shared = self.shared.limit_per_s > 0
+
+    @property
+    def learned_per_s(self) -> float:
+        """The limit that it showed to all processes, else to this one; 0 for none."""
+        shared = self.shared.limit_per_s if self.shared is not None else 0.0
+        return shared or self.ramp.per_s
+
+    @property
+    def _slowest(self) -> bool:
+        shared = self.shared is not None and 0 < self.shared.limit_per_s <= self._least_per_s
+        return shared or self.ramp.lowest
+
     def limit_per_s(self) -> float:
         """Estimate how many messages it takes a second by its limits; 0 if it is down or has none."""
         if not self.works:
             return 0.0
-        limits = (self._per_s, self.ramp.per_s, self.window.per_s)
+        limits = (self._per_s, self.learned_per_s, self.ramp.per_s, self.window.per_s)
         return min([limit for limit in limits if limit], default=0.0)
+
+    def waits(self, *, urgent: bool) -> None:
+        """Note that a message waits although the account works."""
+        self.ramp.waits()
+        if self.shared is not None:
+            self.shared.waits(urgent=urgent)
 
     def begin(self, user: str, now_ms: int) -> Call:
         """Start a call; `free` has said that one may."""
@@ -115,6 +145,8 @@ class Account:
         self.window.end(call, call.took_ms, took=took)
         if took or step.health is Health.GOOD:
             self.ramp.good(now_ms)
+            if self.shared is not None:
+                self.shared.took()
             (self.breaker.took if took else self.breaker.succeeded)()
         elif step.health is Health.FAILED:
             self._failed(call, step, now_ms)
@@ -128,7 +160,9 @@ class Account:
         """Call it less often after a 429; close it only where that does not help."""
         throttled = step.state.last_reason is Reason.THROTTLED
         self.ramp.bad(now_ms, throttled=throttled)
-        if throttled and self.works and not self.ramp.lowest:
+        if throttled and self.shared is not None:
+            self.shared.throttled(call.user, step.retry_after_s, now_ms)
+        if throttled and self.works and not self._slowest:
             self.breaker.abandoned()
         else:
             self.breaker.failed(call.user, now_ms, step.retry_after_s, step.code)

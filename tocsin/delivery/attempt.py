@@ -12,8 +12,15 @@ message goes on, and what the call said of the account. `tocsin.delivery.executo
 | Claimed | the profile is newer | return to gate |
 | Claimed | expired | expired |
 | Claimed | the hours of its channel are over | return to gate without using an attempt |
-| Claimed | cannot be rendered | dead |
+| Claimed | cannot be rendered, or an attachment cannot be had | dead |
+| Claimed | an attachment cannot be fetched for now | retry as after a failed call |
 | Claimed | free | call the provider |
+| Claimed | free, but it may have been sent, and the policy asks | ask the provider |
+| Asked | the provider has it | sent |
+| Asked | the provider does not have it | call the provider, or dead after the last attempt |
+| Asked | the provider cannot tell yet | ask again later, without using an attempt |
+| Asked | the provider cannot be asked for now | retry as after a failed call |
+| Asked | the provider cannot be asked at all | as the policy says: call the provider, or dead as `unknown` |
 | Answered | sent | sent |
 | Answered | about the recipient or message, for good | dead; the gate is told of a recipient who is gone |
 | Answered | another account may carry it | fail over within the attempt |
@@ -22,7 +29,7 @@ message goes on, and what the call said of the account. `tocsin.delivery.executo
 """
 
 from enum import Enum
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,10 +37,11 @@ from tocsin.delivery import records
 from tocsin.delivery.claim import Claim, ClaimResult, Output
 from tocsin.delivery.records import ProviderCall
 from tocsin.delivery.retry import Next, RetryPolicy, after_failure
-from tocsin.errors import About, DeliveryError
+from tocsin.errors import About, DeliveryError, Transient
 from tocsin.model.message import Message
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason, Status
+from tocsin.model.unanswered import ASKS, OnUnknown
 from tocsin.providers.base import Receipt
 
 _NO_NAMES: frozenset[str] = frozenset()
@@ -44,11 +52,16 @@ class AttemptPolicy(msgspec.Struct, frozen=True):
 
     Attributes:
         retry: the schedule.
-        on_unknown: a send that may have happened: `resend` and say so, or `drop` it as dead.
+        on_unknown: what follows a send that may have happened.
     """
 
     retry: RetryPolicy = RetryPolicy()
-    on_unknown: Literal["resend", "drop"] = "resend"
+    on_unknown: OnUnknown = "resend"
+
+    @property
+    def asks(self) -> bool:
+        """Tell whether the provider is asked before a message is sent again."""
+        return self.on_unknown in ASKS
 
 
 class AttemptState(msgspec.Struct, frozen=True, gc=False):
@@ -91,6 +104,7 @@ class Claimed(NamedTuple):
         fault: reason and text of what keeps it from ever being sent.
         return_due_ms: set if it must return to the gate without a call; when it is due there.
         closed_ms: when the hours ended in which its channel may be used; 0 while it may be.
+        unfetched: what keeps an attachment from being fetched for now.
     """
 
     claim: Claim
@@ -99,6 +113,7 @@ class Claimed(NamedTuple):
     fault: tuple[Reason, str] | None = None
     return_due_ms: int | None = None
     closed_ms: int = 0
+    unfetched: DeliveryError | None = None
 
 
 class Answered(NamedTuple):
@@ -111,6 +126,7 @@ class Answered(NamedTuple):
         fallback: another account that was not tried is up.
         others: another account can carry the message.
         message_at_fault: the account took others' messages since it first refused this one.
+        awaits_receipt: the account reports deliveries, and another one may send it if no report comes.
     """
 
     answer: Receipt | DeliveryError
@@ -119,12 +135,32 @@ class Answered(NamedTuple):
     fallback: bool = False
     others: bool = False
     message_at_fault: bool = False
+    awaits_receipt: bool = False
+
+
+class Asked(NamedTuple):
+    """The accounts that may have the message were asked for it.
+
+    Attributes:
+        answer: the receipt of the account that has it; None if none has it; an error if that is not known.
+        call: which account answered, and when.
+        now_ms: wall time.
+        again_ms: if an account cannot tell yet, when it can.
+        awaits_receipt: as of `Answered`, where the account that has it is the one that was to be called.
+    """
+
+    answer: Receipt | DeliveryError | None
+    call: ProviderCall
+    now_ms: int
+    again_ms: int = 0
+    awaits_receipt: bool = False
 
 
 class Then(Enum):
     """Where the message goes next."""
 
     CALL = "call"
+    ASK = "ask"
     FINISHED = "finished"
     AGAIN = "again"
     PARK = "park"
@@ -171,10 +207,14 @@ class Transition(NamedTuple):
     retry_after_s: float | None = None
     code: str = ""
     """The provider's, unless it took the message."""
+    dead: Reason = Reason.NONE
+    """Why it was dead-lettered, if it was."""
 
 
-def transition(policy: AttemptPolicy, state: AttemptState, event: Claimed | Answered) -> Transition:
+def transition(policy: AttemptPolicy, state: AttemptState, event: Claimed | Answered | Asked) -> Transition:
     """Decide what follows an event."""
+    if isinstance(event, Asked):
+        return _asked(policy, state, event)
     if isinstance(event, Claimed):
         adopted, shown = _adopt(state, event.claim)
         step = _claimed(policy, adopted, event)
@@ -208,9 +248,35 @@ def _claimed(policy: AttemptPolicy, state: AttemptState, event: Claimed) -> Tran
         return _expired(state, ProviderCall(event.now_ms))
     if event.closed_ms:
         return _return_to_gate(state, Reason.SEND_WINDOW, event.closed_ms)
+    if event.fault is not None and event.fault[0] is Reason.ALREADY_SENT:
+        return _already_sent(state, ProviderCall(event.now_ms))
     if event.fault is not None:
         return _dead_letter(state, *event.fault, ProviderCall(event.now_ms))
-    return Transition(state, Then.CALL)
+    if event.unfetched is not None:
+        answered = Answered(event.unfetched, ProviderCall(event.now_ms), event.now_ms)
+        return _retry(policy, state, answered, event.unfetched, Health.UNTOUCHED)
+    return Transition(state, Then.ASK if state.unknown and policy.asks else Then.CALL)
+
+
+def _asked(policy: AttemptPolicy, state: AttemptState, event: Asked) -> Transition:
+    """Take the provider's word; without one go on as the policy says."""
+    answer, last = event.answer, state.attempt > policy.retry.attempts
+    if isinstance(answer, Receipt):
+        return _sent(state, Reason.FOUND_AFTER_UNKNOWN, event, Health.UNTOUCHED)
+    if event.again_ms:
+        return _go_on(state, (), event.again_ms)
+    if answer is None:
+        if not last:
+            return Transition(state, Then.CALL)
+        text = f"{policy.retry.attempts} attempts failed, and the provider does not have it"
+        return _dead_letter(state, Reason.OUT_OF_ATTEMPTS, text, event.call, certain=True)
+    if answer.about is About.MOMENT and not last:
+        failed = Transient(f"cannot be asked: {answer}", retry_after_s=answer.retry_after_s)
+        answered = Answered(failed, event.call, event.now_ms)
+        return _retry(policy, state, answered, failed, Health.UNTOUCHED)
+    if policy.on_unknown == "ask" and not last:
+        return Transition(state, Then.CALL)
+    return _dead_letter(state, Reason.UNKNOWN, f"nobody can tell whether it was sent: {answer}", event.call)
 
 
 def _already_sent(state: AttemptState, call: ProviderCall) -> Transition:
@@ -225,7 +291,8 @@ def _expired(state: AttemptState, call: ProviderCall) -> Transition:
 
 def _left_open(policy: AttemptPolicy, state: AttemptState, call: ProviderCall) -> Transition:
     """Make the attempt that a crash left open again under the next number, or end it, by policy."""
-    if policy.on_unknown == "drop" or state.attempt >= policy.retry.attempts:
+    gives_up = state.attempt >= policy.retry.attempts and not policy.asks
+    if policy.on_unknown == "drop" or gives_up:
         text = "a crash left the attempt open: it may have been sent"
         return _dead_letter(state, Reason.UNKNOWN, text, call)
     line = _outcome(state, Status.RETRYING, Reason.UNKNOWN, call)
@@ -244,7 +311,7 @@ def _answered(policy: AttemptPolicy, state: AttemptState, event: Answered) -> Tr
     error, call = event.answer, event.call
     if isinstance(error, Receipt):
         reason = Reason.RESENT_AFTER_UNKNOWN if state.unknown else Reason.NONE
-        return _end(state, _outcome(state, Status.SENT, reason, call), health=Health.TOOK)
+        return _sent(state, reason, event, Health.TOOK)
     if error.this_account_only:
         return _declined(state, event, error)
     state = _changed(
@@ -262,6 +329,15 @@ def _answered(policy: AttemptPolicy, state: AttemptState, event: Answered) -> Tr
     if error.failover and event.fallback:
         return _fail_over(_changed(state, used=True), error.reason, call, HEALTH[error.about])
     return _retry(policy, state, event, error, HEALTH[error.about])
+
+
+def _sent(state: AttemptState, reason: Reason, event: Answered | Asked, health: Health) -> Transition:
+    """End it as sent; if its receipt may take only so long, another account sends it after that."""
+    line, call = _outcome(state, Status.SENT, reason, event.call), event.call
+    if not event.awaits_receipt:
+        return _end(state, line, health=health)
+    due_ms = event.now_ms - state.ahead_ms + state.message.failover_ms
+    return _end(state, line, records.by_another(call.provider, due_ms), health=health)
 
 
 def _declined(state: AttemptState, event: Answered, error: DeliveryError) -> Transition:
@@ -312,7 +388,10 @@ def _retry(
     """Follow the schedule: wait in the operator, return to the gate, or give up."""
     call, message_id = event.call, state.message.message_id
     after = after_failure(policy.retry, message_id, state.attempt, event.now_ms, error.retry_after_s)
-    if after.next is Next.GIVE_UP:
+    if after.next is Next.GIVE_UP and state.unknown and policy.asks:
+        line = _outcome(state, Status.RETRYING, error.reason, call)
+        step = _go_on(_changed(state, attempt=state.attempt + 1), (line,), event.now_ms, health)
+    elif after.next is Next.GIVE_UP:
         text = f"{state.attempt} attempts failed, the last as {error.reason}: {error}"
         reason = error.reason if health is Health.UNTOUCHED else Reason.OUT_OF_ATTEMPTS
         step = _dead_letter(state, reason, text, call, health)
@@ -341,11 +420,20 @@ def _return_to_gate(
 
 
 def _dead_letter(
-    state: AttemptState, reason: Reason, text: str, call: ProviderCall, health: Health = Health.UNTOUCHED
+    state: AttemptState,
+    reason: Reason,
+    text: str,
+    call: ProviderCall,
+    health: Health = Health.UNTOUCHED,
+    *,
+    certain: bool = False,
 ) -> Transition:
+    """End it as dead; `certain` says that it was not sent, whatever was unknown before."""
     letter = records.dead(state.record, reason, text, attempts=state.attempt, at_ms=call.at_ms)
     line = _outcome(state, Status.DEAD, reason, call)
-    return _end(state, line, letter, *_failed(state, reason, call), health=health)
+    unsent = records.failed(state.message, reason, call) if certain else _failed(state, reason, call)
+    step = _end(state, line, letter, *unsent, health=health)
+    return step._replace(dead=reason)
 
 
 def _failed(state: AttemptState, reason: Reason, call: ProviderCall) -> tuple[Output, ...]:

@@ -1,6 +1,7 @@
 """Circuit breaker of one provider account: pure, time is passed in.
 
 closed ──failures of `threshold` different users without a success between──► open
+closed ──more than `share` of the last `window` calls failed, of `threshold` different users──► open
 open ──cooldown over──► half-open: one probe at a time
 half-open ──success──► closed;  ──failure──► open, with twice the cooldown up to a maximum
 
@@ -9,6 +10,7 @@ account that has taken no message since it opened is believed at its first `Misc
 must not be tried a thousand times. So is one that tells the same message so twice.
 """
 
+from collections import deque
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from typing import NamedTuple
@@ -21,11 +23,15 @@ class BreakerPolicy(msgspec.Struct, frozen=True):
 
     Attributes:
         threshold: different users whose calls failed without a success between them.
+        window: the last calls whose share of failures is watched.
+        share: more than this share of them failed: the account is down, although some calls succeed.
         cooldown_ms: how long the first pause is; it doubles with every failed probe.
         longest_ms: longest pause, also for a provider's Retry-After.
     """
 
     threshold: int = 5
+    window: int = 50
+    share: float = 0.5
     cooldown_ms: int = 1_000
     longest_ms: int = 30_000
 
@@ -84,6 +90,9 @@ class Breaker:
         self.condition = Condition(AccountState.OK)
         self._policy = policy
         self._failed_users: set[str] = set()
+        self._recent = 1  # the last calls, the newest as the lowest bit, 1 for a failure; a 1 before them
+        self._full = 1 << policy.window
+        self._recent_users: deque[str] = deque(maxlen=policy.window)
         self._proven = False  # it took a message since it was last believed to be misconfigured
         self._opened = 0
         self._until_ms = 0
@@ -104,6 +113,11 @@ class Breaker:
         """When the next probe may start; 0 while closed."""
         return self._until_ms if self._open else 0
 
+    @property
+    def is_probing(self) -> bool:
+        """Whether its probe is out."""
+        return self._open and self._probing
+
     def slots(self, now_ms: int, most: int) -> int:
         """Calls that may start now: `most` while closed, the free probe while half-open, else 0."""
         state = self.state(now_ms)
@@ -122,9 +136,12 @@ class Breaker:
         """A call was answered well (or refused for a reason that is not the account's)."""
         if self._failed_users:
             self._failed_users.clear()
+        self._remember(0)
         self._probing = False
         self._opened = 0
         if self._open:
+            self._recent = 1
+            self._recent_users.clear()
             self.condition = Condition(AccountState.OK)
 
     def took(self) -> None:
@@ -136,7 +153,10 @@ class Breaker:
     def failed(self, user: str, now_ms: int, retry_after_s: float | None = None, code: str = "") -> None:
         """A call failed for a reason that may be the provider's."""
         self._count(user)
-        if self._probing or len(self._failed_users) >= self._policy.threshold:
+        self._remember(1)
+        self._recent_users.append(user)
+        many = len(self._failed_users) >= self._policy.threshold
+        if self._probing or many or self._fails_often():
             self._trip(AccountState.SUSPECT, now_ms, retry_after_s, code)
 
     def misconfigured(self, user: str, now_ms: int, code: str = "", *, again: bool = False) -> None:
@@ -150,6 +170,19 @@ class Breaker:
     def abandoned(self) -> None:
         """The call was never made, or says nothing of the account: gives the probe back."""
         self._probing = False
+
+    def _remember(self, failed: int) -> None:
+        recent = self._recent << 1 | failed
+        self._recent = recent if recent < 2 * self._full else recent & (self._full - 1) | self._full
+
+    def _fails_often(self) -> bool:
+        """Tell whether too many of the last calls failed, and not those of a few users only."""
+        if self._recent < self._full:
+            return False
+        failed = self._recent.bit_count() - 1
+        if failed <= self._policy.share * self._policy.window:
+            return False
+        return len(set(list(self._recent_users)[-failed:])) >= self._policy.threshold
 
     def _count(self, user: str) -> None:
         if len(self._failed_users) < self._policy.threshold:  # no more are needed, and an outage may be long

@@ -6,29 +6,54 @@ tells what had been done.
 """
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, NamedTuple
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence, Set
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from tocsin.delivery.account import Account, AccountPolicy, Change
+from tocsin.delivery.asking import Asker
 from tocsin.delivery.attempt import AttemptPolicy, Health, Then
 from tocsin.delivery.breaker import BreakerPolicy, BreakerState, Condition
 from tocsin.delivery.call_window import WindowPolicy
 from tocsin.delivery.claim import SendLedger
-from tocsin.delivery.executor import AttemptResult, Delivery, Executor, MarkOf, OnUnknown, Render, Stats
+from tocsin.delivery.executor import (
+    AttemptResult,
+    Delivery,
+    Executor,
+    Fetch,
+    MarkOf,
+    OnUnknown,
+    Render,
+    Stats,
+)
 from tocsin.delivery.queue import DeliveryQueue, QueuePolicy
 from tocsin.delivery.ramp import RampPolicy
 from tocsin.delivery.records import expand
 from tocsin.delivery.runtime import Runtime
+from tocsin.delivery.shared_rate import Granted, SharedRate, Wanted
 from tocsin.errors import DecodeError
 from tocsin.formats.codec import dead_letter, decode_message
 from tocsin.model import topics
 from tocsin.model.message import Message
 from tocsin.model.raw import OutRecord, RawRecord
-from tocsin.model.statuses import Channel
+from tocsin.model.statuses import Reason
+from tocsin.model.unanswered import OnUnknown as UnknownPolicy
 from tocsin.providers.base import Provider
+
+
+class Buckets(Protocol):
+    """Where calls are leased from that all processes share."""
+
+    async def lease(self, wanted: Wanted) -> Granted:
+        """Ask once; does not raise."""
+        ...
+
+    def lost(self, wanted: Wanted) -> Granted:
+        """Return the answer that none came."""
+        ...
+
 
 ProvidersFor = Callable[[Message], Sequence[Provider]]
 Ack = tuple[str, int, int]
@@ -51,6 +76,7 @@ class ChannelPolicy(msgspec.Struct, frozen=True):
         second_look_ms: a message that was told that its account does not work waits this long before it asks
             again, if the breaker did not believe it.
         poll_ms: how often answers are fetched while calls are out.
+        probe_poll_ms: the same while only calls of accounts that are down are out: an outage lasts longer.
         busy_poll_ms: the same while every credit is in use: fewer, larger turns cost less CPU.
         least_share: records are taken in only if this part of the buffer is free, for the same reason.
         drain_ms: how long the end of input waits for calls that are out.
@@ -68,10 +94,25 @@ class ChannelPolicy(msgspec.Struct, frozen=True):
     return_ms: int = 30_000
     second_look_ms: int = 5_000
     poll_ms: int = 2
-    busy_poll_ms: int = 4
-    least_share: float = 1 / 32
+    probe_poll_ms: int = 50
+    busy_poll_ms: int = 8
+    least_share: float = 1 / 16
     drain_ms: int = 5_000
     stream_clock: bool = False
+
+
+class AccountQueue(NamedTuple):
+    """What an account has before it.
+
+    Attributes:
+        out: messages at it now.
+        waiting: messages in the operator that wait for an account and have this one as their first choice.
+        oldest_s: age of the oldest of them, since it was written to the channel's topic.
+    """
+
+    out: int = 0
+    waiting: int = 0
+    oldest_s: float = 0.0
 
 
 class Gauges(NamedTuple):
@@ -83,7 +124,9 @@ class Gauges(NamedTuple):
         oldest_s: age of the oldest of them, since it was written to the channel's topic.
         providers: whether each account may be called.
         accounts: the condition of each account.
-        limits: calls a second that each account may get while it recovers; 0 for no limit.
+        limits: calls a second that each account may get while it recovers (from this process) or answers 429
+            (from all processes); 0 for no limit.
+        queues: what each account has before it.
     """
 
     active: int
@@ -92,6 +135,7 @@ class Gauges(NamedTuple):
     providers: dict[str, BreakerState]
     accounts: dict[str, Condition]
     limits: dict[str, float]
+    queues: dict[str, AccountQueue]
 
 
 class ChannelDelivery:
@@ -109,6 +153,9 @@ class ChannelDelivery:
         known_providers: Iterable[Provider] = (),
         mark_of: MarkOf | None = None,
         on_unknown: OnUnknown | None = None,
+        reporting: Set[str] = frozenset(),
+        buckets: Buckets | None = None,
+        fetch: Fetch | None = None,
     ) -> None:
         """Set a channel up.
 
@@ -124,20 +171,29 @@ class ChannelDelivery:
                 the channel before another tenant's was ever used.
             mark_of: makes the mark that providers give back with their reports.
             on_unknown: what a message's category says of a send that may have happened.
+            reporting: accounts that report deliveries: without a report, another account may send a message.
+            buckets: the rates of accounts that all processes share; None if each keeps them by itself.
+            fetch: fetches the attachments of mails.
         """
+        self._reporting = reporting
         self.policy = policy
         self._runtime = runtime
         self._ledger = ledger
         self._providers_for = providers_for
-        executor = Executor(policy.attempt, runtime, ledger, render, stats, mark_of, on_unknown)
+        asker = Asker(runtime, providers_for)
+        executor = Executor(policy.attempt, runtime, ledger, render, stats, mark_of, on_unknown, asker, fetch)
         self._tasks = runtime.tasks(executor.run, executor.failed)
         self._queues = DeliveryQueue[Delivery](policy.queue)
         self._accounts: dict[str, Account] = {}
+        self._shared: dict[str, SharedRate] = {}
+        self._leases = None if buckets is None else runtime.tasks(buckets.lease, buckets.lost)
         for provider in known_providers:
             self._account(provider)
         self._served: dict[str, int] = {}
         self._starts = 0
         self._away_ms = 0  # since when the ledger is away
+        self.dead_letters: Counter[Reason] = Counter()
+        """Dead letters of this process, by reason."""
         self._bulk = topics.messages(policy.channel, bulk=True)
         self._out: list[OutRecord] = []
         self._acks: list[Ack] = []
@@ -149,6 +205,7 @@ class ChannelDelivery:
                 job = self._job(record)
             except DecodeError as error:
                 self._out.append(dead_letter(record, "deliver", error.reason, str(error)))
+                self.dead_letters[error.reason] += 1
                 self._acks.append((record.topic, record.partition, record.offset))
                 continue
             urgent = job.message.priority == "critical"
@@ -172,9 +229,21 @@ class ChannelDelivery:
         self._look(now_ms)
         if self._ledger.away:
             return  # a message that starts now would wait for Redis, and go out with all others at its return
+        self._take_leases(now_ms)
         self._queues.wake(now_ms)
         self._unpark(now_ms)
         self._tasks.submit(self._start(now_ms))
+        self._ask_for_leases(now_ms)
+
+    def _take_leases(self, now_ms: int) -> None:
+        if self._leases is not None and self._leases.pending:
+            for answer in self._leases.drain():
+                self._accounts[answer.account].granted(answer, now_ms)
+
+    def _ask_for_leases(self, now_ms: int) -> None:
+        if self._leases is not None and self._shared:
+            asked = (rate.ask(now_ms) for rate in self._shared.values())
+            self._leases.submit(wanted for wanted in asked if wanted is not None)
 
     def take_output(self) -> tuple[list[OutRecord], list[Ack]]:
         """Take what may be published, and the records that are finished with it."""
@@ -193,16 +262,22 @@ class ChannelDelivery:
         """When to call `advance` again; None if only a new record can change anything."""
         now_ms = self._runtime.now_ms()
         soon_ms = now_ms + self._poll_ms()
-        if self._tasks.pending or self._out or self._acks:
+        leases = 0 if self._leases is None else self._leases.pending
+        if self._tasks.pending > self._out_at_down() or leases or self._out or self._acks:
             return soon_ms
-        dues = [self._queues.next_due()]
+        dues = [self._queues.next_due(), now_ms + self.policy.probe_poll_ms if self._tasks.pending else None]
         dues += [
             self._accounts[name].due_ms(now_ms, self._late_ms(mark))
             for _, mark, *names in self._queues.parked_groups
             for name in names
+            if not self._accounts[name].breaker.is_probing
         ]
         times = [due for due in dues if due is not None]
         return max(min(times), soon_ms) if times else None
+
+    def _out_at_down(self) -> int:
+        """Count the calls that are out at accounts which are down."""
+        return sum(account.window.out for account in self._accounts.values() if not account.works)
 
     def _poll_ms(self) -> int:
         busy = self._queues.active >= self.policy.queue.credits
@@ -225,16 +300,29 @@ class ChannelDelivery:
         """Return the room, but none until a whole portion fits."""
         return room if room >= int(most * self.policy.least_share) else 0
 
+    def conditions(self) -> dict[str, Condition]:
+        """Return the condition of each account; from any thread."""
+        return {name: account.condition for name, account in list(self._accounts.items())}
+
     def gauges(self) -> Gauges:
         """What the channel holds now, for metrics."""
         now_ms = self._runtime.now_ms()
         accounts = list(self._accounts.items())
         states = {name: account.breaker.state(now_ms) for name, account in accounts}
         conditions = {name: account.condition for name, account in accounts}
-        limits = {name: account.ramp.per_s for name, account in accounts}
-        oldest_ms = self._queues.oldest(lambda job: job.record.timestamp_ms)
-        age_s = 0.0 if oldest_ms is None else max(0.0, (now_ms - oldest_ms) / 1_000)
-        return Gauges(self._queues.active, self._queues.total, age_s, states, conditions, limits)
+        limits = {name: account.learned_per_s for name, account in accounts}
+        oldest_ms = self._queues.oldest(_written_ms)
+        age_s = 0.0 if oldest_ms is None else _age_s(oldest_ms, now_ms)
+        queues = self._account_queues(now_ms)
+        return Gauges(self._queues.active, self._queues.total, age_s, states, conditions, limits, queues)
+
+    def _account_queues(self, now_ms: int) -> dict[str, AccountQueue]:
+        found = {name: AccountQueue(account.window.out) for name, account in list(self._accounts.items())}
+        for (_, _, *names), (count, oldest_ms) in self._queues.waiting_in(_written_ms).items():
+            before = found.get(names[0], AccountQueue())
+            oldest_s = max(before.oldest_s, _age_s(oldest_ms, now_ms))
+            found[names[0]] = AccountQueue(before.out, before.waiting + count, oldest_s)
+        return found
 
     def _take_in(self) -> None:
         for result in self._tasks.drain():
@@ -244,6 +332,8 @@ class ChannelDelivery:
     def _apply(self, result: AttemptResult) -> None:
         job, step = result
         self._out += expand(job.record, job.message, step.outputs)
+        if step.dead:
+            self.dead_letters[step.dead] += 1
         if step.then is Then.FINISHED:
             self._acks.append((job.record.topic, job.record.partition, job.record.offset))
             self._queues.finish(job.user_key)
@@ -301,28 +391,38 @@ class ChannelDelivery:
                 self._park(job)
         return started
 
-    def _providers(self, job: Delivery) -> list[Provider]:
+    def _providers(self, job: Delivery) -> Sequence[Provider]:
         named = self._providers_for(job.message)
         for provider in named:
             self._account(provider)
-        return [provider for provider in named if provider.name not in job.state.declined]
+        declined, sent_by = job.state.declined, job.message.sent_by
+        if not declined and not sent_by:
+            return named
+        return [each for each in named if each.name not in declined and each.name not in sent_by]
 
     def _pick(self, job: Delivery, providers: Sequence[Provider], now_ms: int) -> bool:
         """Give the job the first account that is up, best one that it has not tried in this attempt."""
-        untried = [provider for provider in providers if provider.name not in job.state.tried]
-        for provider in (*untried, *providers):
+        tried = job.state.tried
+        untried = [one for one in providers if one.name not in tried] if tried else providers
+        for provider in (*untried, *providers) if tried else providers:
             account = self._accounts[provider.name]
             if not account.up(now_ms):
                 continue
             if not account.free(now_ms, 1):
-                account.ramp.waits()
+                account.waits(urgent=job.message.priority == "critical")
                 return False  # it works, so its messages wait for their turn
             self._begin(job, provider, now_ms)
             job.others = len(providers) > 1
-            others = [other for other in untried if other.name != provider.name]
-            job.fallback = any(self._accounts[other.name].up(now_ms) for other in others)
+            if job.message.failover_ms:
+                job.awaits_receipt = job.others and provider.name in self._reporting
+            job.fallback = job.others and self._fallback(provider, untried, now_ms)
             return True
         return False
+
+    def _fallback(self, provider: Provider, untried: Sequence[Provider], now_ms: int) -> bool:
+        """Tell whether another account that was not tried is up."""
+        others = [other for other in untried if other.name != provider.name]
+        return any(self._accounts[other.name].up(now_ms) for other in others)
 
     def _begin(self, job: Delivery, provider: Provider, now_ms: int) -> None:
         account, taken = self._accounts[provider.name], job.accused.get(provider.name)
@@ -336,7 +436,10 @@ class ChannelDelivery:
         if account is None:
             limits, policy = provider.limits, self.policy
             bounds = AccountPolicy(policy.breaker, policy.ramp, policy.window)
-            account = Account(bounds, limits.rate_per_s, limits.timeout_s)
+            shared = None
+            if self._leases is not None:
+                shared = self._shared[provider.name] = SharedRate(provider.name, limits.rate_per_s)
+            account = Account(bounds, limits.rate_per_s, limits.timeout_s, shared)
             self._accounts[provider.name] = account
         return account
 
@@ -374,7 +477,7 @@ class ChannelDelivery:
                 spent[max(slots, key=slots.__getitem__)] += len(freed)
             left = self._queues.parked(group)
             if left:
-                self._note_waits(names)
+                self._note_waits(names, urgent=self._queues.urgent(group))
             if full and left and self._others_free(names, now_ms):
                 self._make_room(group, now_ms)
 
@@ -385,10 +488,10 @@ class ChannelDelivery:
             return account.breaker.slots(now_ms - late_ms, most)
         return account.free(now_ms, most)
 
-    def _note_waits(self, names: Sequence[str]) -> None:
+    def _note_waits(self, names: Sequence[str], *, urgent: bool) -> None:
         for name in names:
             if self._accounts[name].works:
-                self._accounts[name].ramp.waits()
+                self._accounts[name].waits(urgent=urgent)
 
     def _make_room(self, group: tuple[str, ...], now_ms: int) -> None:
         """Return a group's messages to the gate: they keep room from an account that works.
@@ -418,7 +521,7 @@ class ChannelDelivery:
 
 
 def channel_policy(
-    channel: Channel, *, in_flight: int = 512, on_unknown: Literal["resend", "drop"] = "resend"
+    channel: str, *, in_flight: int = 512, on_unknown: UnknownPolicy = "resend"
 ) -> ChannelPolicy:
     """Build a channel's policy from what is set; it buffers sixteen messages a credit."""
     return ChannelPolicy(
@@ -426,3 +529,11 @@ def channel_policy(
         queue=QueuePolicy(credits=in_flight, buffered=16 * in_flight),
         attempt=AttemptPolicy(on_unknown=on_unknown),
     )
+
+
+def _written_ms(job: Delivery) -> int:
+    return job.record.timestamp_ms
+
+
+def _age_s(since_ms: int, now_ms: int) -> float:
+    return max(0.0, (now_ms - since_ms) / 1_000)

@@ -4,13 +4,16 @@ Nothing is emitted before the ledger has it; nothing is sent before the ledger h
 decided in `tocsin.delivery.attempt`.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple, Protocol
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol, get_args
 
 import msgspec
 
+from tocsin.delivery.asking import Asker
 from tocsin.delivery.attempt import (
     Answered,
+    Asked,
     AttemptPolicy,
     AttemptState,
     Claimed,
@@ -20,21 +23,26 @@ from tocsin.delivery.attempt import (
     transition,
 )
 from tocsin.delivery.call_window import Call
+from tocsin.delivery.calls import Calls
 from tocsin.delivery.claim import Output, SendLedger
-from tocsin.delivery.deadlines import Deadlines
 from tocsin.delivery.records import ProviderCall
 from tocsin.delivery.runtime import Runtime
-from tocsin.errors import DeliveryError, RenderError, Unknown
-from tocsin.model.content import Content, Outgoing
+from tocsin.errors import DeliveryError, Misconfigured, RenderError
+from tocsin.model.content import Attachment, AttachmentRef, Content, EmailContent, Outgoing
 from tocsin.model.message import Message
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason, Status
+from tocsin.model.unanswered import OnUnknown as UnknownPolicy
 from tocsin.providers.base import Provider, Receipt
 
 Render = Callable[[Message], Content]
-OnUnknown = Callable[[Message], Literal["resend", "drop"] | None]
+OnUnknown = Callable[[Message], UnknownPolicy | None]
 """What a message's category says of a send that may have happened; None leaves it to the policy."""
 MarkOf = Callable[[Message], str]
+Fetch = Callable[[Sequence[AttachmentRef]], Awaitable[tuple[Attachment, ...]]]
+"""Fetches attachments, or raises a `DeliveryError` about the message."""
+WITH_ATTACHMENTS = 16
+"""Mails with attachments that a channel holds at once: each may be tens of megabytes."""
 
 
 class Delivery:
@@ -42,6 +50,7 @@ class Delivery:
 
     __slots__ = (
         "accused",
+        "awaits_receipt",
         "call",
         "closed_ms",
         "content",
@@ -73,6 +82,7 @@ class Delivery:
         self.fallback = False
         self.others = False
         self.message_at_fault = False
+        self.awaits_receipt = False
         # Accounts that it was told do not work, with the number of messages they had taken by then.
         self.accused: Mapping[str, int] = {}
         # Set to the due time when the message must return to the gate without another call.
@@ -103,6 +113,17 @@ class AttemptResult(NamedTuple):
     step: Transition
 
 
+class _Fetched(NamedTuple):
+    """The attachments of a message; or a fault for good, or an error for now."""
+
+    attachments: tuple[Attachment, ...] = ()
+    fault: tuple[Reason, str] | None = None
+    error: DeliveryError | None = None
+
+
+_NOTHING = _Fetched()
+
+
 class Stats(Protocol):
     """Where provider calls are counted; called on the runtime's thread."""
 
@@ -123,35 +144,79 @@ class Executor:
         stats: Stats,
         mark_of: MarkOf | None = None,
         on_unknown: OnUnknown | None = None,
+        asker: Asker | None = None,
+        fetch: Fetch | None = None,
     ) -> None:
+        self._fetch = fetch
+        self._attaching = asyncio.Semaphore(WITH_ATTACHMENTS)
         self._policy = policy
         self._policies = {
-            word: msgspec.structs.replace(policy, on_unknown=word) for word in ("resend", "drop")
+            word: msgspec.structs.replace(policy, on_unknown=word) for word in get_args(UnknownPolicy)
         }
+        self._asker = asker
         self._on_unknown = on_unknown or (lambda _: None)
         self._stats = stats
         self._runtime = runtime
         self._ledger = ledger
         self._render = render
         self._mark_of = mark_of
-        self._deadlines = Deadlines()
+        self._calls = Calls()
 
     async def run(self, job: Delivery) -> AttemptResult:
         """Take one message one step further: at most one provider call."""
-        now_ms = self._runtime.now_ms()
         fault = self._fault(job)
-        job.look(now_ms)
+        job.look(self._runtime.now_ms())
         only_look = job.expired or job.closed_ms > 0 or fault is not None or job.return_due_ms is not None
+        content = job.content
+        if only_look or not isinstance(content, EmailContent) or not content.attachments:
+            return await self._step(job, fault, only_look=only_look)
+        async with self._attaching:
+            found = await self._attach(content.attachments)
+            job.look(self._runtime.now_ms())
+            only_look = job.expired or job.closed_ms > 0 or found.attachments == ()
+            return await self._step(job, found.fault, found, only_look=only_look)
+
+    async def _attach(self, refs: Sequence[AttachmentRef]) -> _Fetched:
+        """Fetch before the claim: a crash meanwhile leaves nothing unknown."""
+        if self._fetch is None:
+            return _Fetched(fault=(Reason.ATTACHMENT, "this process fetches no attachments"))
+        try:
+            return _Fetched(await self._fetch(refs))
+        except DeliveryError as error:
+            if error.permanent:
+                return _Fetched(fault=(Reason.ATTACHMENT, str(error)))
+            return _Fetched(error=error)
+
+    async def _step(
+        self,
+        job: Delivery,
+        fault: tuple[Reason, str] | None,
+        fetched: _Fetched = _NOTHING,
+        *,
+        only_look: bool,
+    ) -> AttemptResult:
         claim = await self._ledger.claim(job.message, only_look=only_look)
-        event = Claimed(claim, self._runtime.now_ms(), job.expired, fault, job.return_due_ms, job.closed_ms)
+        now_ms = self._runtime.now_ms()
+        event = Claimed(claim, now_ms, job.expired, fault, job.return_due_ms, job.closed_ms, fetched.error)
         chosen = self._on_unknown(job.message)
         policy = self._policies[chosen] if chosen else self._policy
         step = transition(policy, job.state, event)
+        shown: tuple[Output, ...] = ()
+        if step.then is Then.ASK:
+            step, shown = transition(policy, step.state, await self._ask(job, step.state)), step.outputs
         if step.then is Then.CALL:
-            job.state, shown = step.state, step.outputs
-            step = transition(policy, job.state, await self._call(job))
-            return await self._apply(job, step, shown)
-        return await self._apply(job, step)
+            job.state, shown = step.state, shown + step.outputs
+            step = transition(policy, job.state, await self._call(job, fetched.attachments))
+        return await self._apply(job, step, shown)
+
+    async def _ask(self, job: Delivery, state: AttemptState) -> Asked:
+        assert job.content is not None, "rendered before the claim"
+        if self._asker is None:
+            now_ms = self._runtime.now_ms()
+            return Asked(Misconfigured("no account can be asked"), ProviderCall(now_ms), now_ms)
+        asked = await self._asker.ask(state, Outgoing(job.message, job.content, self._mark_of))
+        same = job.provider is not None and asked.call.provider == job.provider.name
+        return asked._replace(awaits_receipt=same and job.awaits_receipt)
 
     def failed(self, job: Delivery) -> AttemptResult:
         """Say what follows when `run` raised: the same again, a little later."""
@@ -161,6 +226,8 @@ class Executor:
         """Render once; say what keeps this message from ever being sent."""
         if job.return_due_ms is not None:
             return None
+        if job.provider is None and job.message.sent_by:
+            return Reason.ALREADY_SENT, "no account is left that has not sent it"
         if job.provider is None:
             return Reason.MISCONFIGURED, "no provider account can carry it: add one and replay"
         if job.content is not None:
@@ -173,13 +240,14 @@ class Executor:
             return Reason.RENDER_ERROR, f"the renderer failed ({type(error).__name__})"
         return None
 
-    async def _call(self, job: Delivery) -> Answered:
+    async def _call(self, job: Delivery, attachments: tuple[Attachment, ...] = ()) -> Answered:
         assert job.provider is not None, "the channel picks a provider before it submits"
         assert job.call is not None, "and begins the call"
         assert job.content is not None, "rendered before the claim"
         at_ms, started = self._runtime.now_ms(), self._runtime.monotonic_ms()
         job.call.started_ms = at_ms
-        answer = await self._send(job.provider, Outgoing(job.message, job.content, self._mark_of))
+        outgoing = Outgoing(job.message, job.content, self._mark_of, attachments)
+        answer = await self._calls.send(job.provider, outgoing)
         call = ProviderCall(
             at_ms=at_ms,
             provider=job.provider.name,
@@ -191,17 +259,9 @@ class Executor:
         result = Status.SENT if isinstance(answer, Receipt) else answer.reason
         self._stats.call(job.message.channel, call.provider, result, call.provider_ms)
         now_ms = self._runtime.now_ms()
-        return Answered(answer, call, now_ms, job.fallback, job.others, job.message_at_fault)
-
-    async def _send(self, provider: Provider, outgoing: Outgoing) -> Receipt | DeliveryError:
-        try:
-            return await self._deadlines.within(provider.limits.timeout_s, provider.send(outgoing))
-        except DeliveryError as error:
-            return error
-        except TimeoutError:
-            return Unknown("no answer within the deadline", code="timeout")
-        except Exception as error:  # the flow's edge: a fault of an adapter leaves the outcome unknown
-            return Unknown("the adapter failed", code=type(error).__name__)
+        return Answered(
+            answer, call, now_ms, job.fallback, job.others, job.message_at_fault, job.awaits_receipt
+        )
 
     async def _apply(self, job: Delivery, step: Transition, shown: tuple[Output, ...] = ()) -> AttemptResult:
         """Write what the step says, then take over its state."""

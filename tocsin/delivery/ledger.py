@@ -124,7 +124,7 @@ class LedgerPolicy(msgspec.Struct, frozen=True):
     ttl_s: int = 3 * 86_400
     without_redis: Literal["wait", "send"] = "wait"
     linger_ms: float = 1.0
-    busy_linger_ms: float = 4.0
+    busy_linger_ms: float = 8.0
     timeout_s: float = 2.0
     catch_up: int = 100_000
 
@@ -320,6 +320,20 @@ def _pass_of(message: Message) -> str:
     A stale message that the gate admits again may have the same name: a stale answer writes nothing.
     """
     return f"{min(message.attempt, 0xFFFF):04x}{message.decided_ms:016x}"
+
+
+def ledger_key(prefix: str, message_id: str) -> str:
+    """Key under which a message stands."""
+    return f"{prefix}ledger:{message_id}"
+
+
+def outcomes_of(value: bytes) -> list[bytes]:
+    """Return the outcomes that a message's entry holds, each as its record's value."""
+    try:
+        outputs = _bodies.decode(value[_HEADER:]).outputs
+    except msgspec.MsgspecError:
+        return []
+    return [written for kind, written, _ in outputs if kind == "o"]
 
 
 def version_key(prefix: str, user_key: str) -> str:

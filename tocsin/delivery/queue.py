@@ -160,6 +160,11 @@ class DeliveryQueue(Generic[J]):
         """Count the heads that are parked in a group."""
         return len(self._parked.get(group, ()))
 
+    def urgent(self, group: tuple[str, ...]) -> bool:
+        """Tell whether a head with something urgent is parked in a group."""
+        parked = self._parked.get(group)
+        return parked is not None and parked.urgent
+
     def wake(self, now_ms: int) -> None:
         """Make the waiting and parked heads due by now ready."""
         while self._timed and self._timed[0][0] <= now_ms:
@@ -188,6 +193,24 @@ class DeliveryQueue(Generic[J]):
         queues: Iterable[_Queue[J]] = list(self._queues.values())
         jobs = [list(queue.jobs)[:1] for queue in queues]
         return min((time_of(job) for first in jobs for job in first), default=None)
+
+    def waiting_in(self, time_of: Callable[[J], int]) -> dict[tuple[str, ...], tuple[int, int]]:
+        """Count the messages of users whose head is parked, and find their oldest; from any thread.
+
+        Args:
+            time_of: gives the time of a job.
+
+        Returns:
+            By group, how many messages wait and the smallest time of a first one.
+        """
+        found: dict[tuple[str, ...], tuple[int, int]] = {}
+        queues: Iterable[_Queue[J]] = list(self._queues.values())
+        for queue in queues:
+            jobs, group = list(queue.jobs), queue.group
+            if jobs and queue.head is _Head.PARKED:
+                count, oldest = found.get(group, (0, time_of(jobs[0])))
+                found[group] = (count + len(jobs), min(oldest, time_of(jobs[0])))
+        return found
 
     @property
     def parked_groups(self) -> list[tuple[str, ...]]:

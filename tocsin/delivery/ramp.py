@@ -1,8 +1,9 @@
 """How fast an account is called after an outage: from the rate before it, upwards. Pure, time is passed in.
 
 Each process limits its own calls. Partitions are fixed to shards, so the rate that a process had before the
-outage is its share, and the shares of all processes add up to the rate of the account. Redis is not asked: a
-lost Redis stops no send, and no retried command counts a call twice.
+outage is its share, and the shares of all processes add up to the rate of the account. Redis is not asked:
+the rate that an account has by its contract is shared there (`shared_rate`). So is the one that it shows by
+429: where Redis has learned it, the limit of a process holds only until the second ends.
 """
 
 from collections import deque
@@ -114,7 +115,10 @@ class Ramp:
         self._hold_until_ms = 0
         self._safe = 0.0  # what the account took when it showed its own limit; 0: not shown
         self._calm = 0
+        self._by_429 = False  # whether the limit in force began with 429
         self._start_step(0)
+        self.shared = False
+        """Whether all processes together keep a limit that the account has shown."""
         self.per_s = 0.0
         """The limit; 0 while none is in force."""
 
@@ -133,6 +137,7 @@ class Ramp:
         left_ms = max(0, self._hold_until_ms - (now_ms - outage_ms))
         self._hold_until_ms = now_ms + min(2 * outage_ms + left_ms, self._policy.longest_hold_ms)
         self._safe = 0.0
+        self._by_429 = False
         self._rate = Rate(0)
         self._limit(max(usual or self._policy.unknown_per_s, self._policy.least_per_s), now_ms)
         self._rate.take(out)
@@ -203,12 +208,15 @@ class Ramp:
             self._grow(now_ms)
         elif self.per_s:
             self._rest(now_ms, passed_ms)
+        if self.shared and self._by_429:
+            self.per_s = 0.0
         self._start_step(now_ms)
 
     def _fall(self, now_ms: int, least_per_s: float) -> None:
         """Go down to what it took, and creep from there; to half if it took nothing."""
         if not self.per_s:
             self._usual_per_s, self._bound = self._usual.per_s(now_ms), 0.0
+            self._by_429 = True
         passed_ms = (self._stopped_ms or now_ms) - self._step_ms
         took_per_s = self._good * 1_000 / max(passed_ms, self._policy.step_ms // 10)
         self._safe = took_per_s or self._safe

@@ -8,7 +8,7 @@ _BURST_S = 0.1
 
 
 class Rate:
-    """Limits calls to `per_s` a second, after a burst of a tenth of a second's calls (at least one).
+    """Limits calls to `per_s` a second, after a burst of `burst_s` seconds' calls (at least one).
 
     >>> rate = Rate(10)
     >>> rate.free(now_ms=0), rate.take(), rate.free(now_ms=99), rate.due_ms(now_ms=99), rate.free(now_ms=100)
@@ -16,11 +16,13 @@ class Rate:
 
     Args:
         per_s: calls a second; 0 for no limit.
+        burst_s: seconds whose calls may come at once.
     """
 
-    def __init__(self, per_s: float) -> None:
+    def __init__(self, per_s: float, burst_s: float = _BURST_S) -> None:
         self._per_ms = per_s / 1000
-        self._burst = max(1.0, per_s * _BURST_S)
+        self._burst_s = burst_s
+        self._burst = max(1.0, per_s * burst_s)
         self._tokens = self._burst
         self._at_ms = 0
 
@@ -42,7 +44,7 @@ class Rate:
         """Go on with another rate; what is owed at the old one is still owed."""
         self.free(now_ms)
         self._per_ms = per_s / 1000
-        self._burst = max(1.0, per_s * _BURST_S)
+        self._burst = max(1.0, per_s * self._burst_s)
         self._tokens = min(self._tokens, self._burst)
         self._at_ms = now_ms
 

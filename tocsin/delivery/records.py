@@ -5,12 +5,14 @@ both are put together again from the record that is read, byte for byte the same
 """
 
 import msgspec
+from msgspec.structs import replace
 
 from tocsin.delivery.claim import Output
 from tocsin.formats.codec import dead_letter
 from tocsin.model import ids, topics
 from tocsin.model.message import Message, Retry, Slots
-from tocsin.model.outcome import Outcome, ReceiptEvent
+from tocsin.model.outcome import ReceiptEvent
+from tocsin.model.outcomes import outcome_of
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.statuses import Reason, Status
 
@@ -25,14 +27,24 @@ class _RetryNote(msgspec.Struct, array_like=True, frozen=True):
     provider: str
     first_failed_ms: int
     maybe_sent: bool = False
+    sent_by: str = ""
 
 
 class _Id(msgspec.Struct, frozen=True):
     outcome_id: str
 
 
+class Unanswered(msgspec.Struct, frozen=True):
+    """A call without an answer, as its outcome has it; a call that a crash cut off names no provider."""
+
+    at_ms: int
+    reason: str = ""
+    provider: str = ""
+
+
 _notes = msgspec.json.Decoder(_RetryNote)
 _ids = msgspec.json.Decoder(_Id)
+_calls = msgspec.json.Decoder(Unanswered)
 
 
 class ProviderCall(msgspec.Struct, frozen=True, gc=False):
@@ -64,39 +76,18 @@ def outcome(
     subject = message.message_id
     if failed_over:
         subject += f"/{call.provider}/{message.decided_ms}/{message.profile_version}"
-    line = Outcome(
-        outcome_id=ids.outcome_id(subject, status, attempt),
-        status=status,
-        tenant=message.tenant,
-        user=message.user,
-        notification_id=message.notification_id,
-        message_id=message.message_id,
-        event_id=message.event_id,
-        event_source=message.event_source,
-        event_type=message.event_type,
-        event_time_ms=message.event_time_ms,
-        origin=str(message.origin),
-        notification=message.notification,
-        category=message.category,
-        channel=message.channel,
-        target=ids.target_id(message.target.address),
-        platform=message.target.platform,
+    line = replace(
+        outcome_of(message, ids.outcome_id(subject, status, attempt), status),
         reason=reason,
-        priority=message.priority,
         catalog_version=message.catalog_version,
-        variant=message.variant,
         locale=message.locale,
         provider=call.provider,
         provider_message_id=call.provider_message_id,
         code=call.code,
         attempt=attempt,
-        generation=message.generation,
         at_ms=call.at_ms - ahead_ms,
-        received_ms=message.received_ms,
         latency_ms=max(0, call.at_ms - message.received_ms),
         provider_ms=call.provider_ms,
-        replay=message.replay,
-        replay_of=message.replay_of,
     )
     return _OUTCOME, _encode(line), ()
 
@@ -105,6 +96,12 @@ def repeats(line: Output, outputs: tuple[Output, ...]) -> bool:
     """Whether an outcome with this one's id is among the outputs."""
     name = _ids.decode(line[1])
     return any(kind == _OUTCOME and _ids.decode(value) == name for kind, value, _ in outputs)
+
+
+def unanswered(outputs: tuple[Output, ...]) -> list[Unanswered]:
+    """List the calls among the outputs that got no answer."""
+    calls = [_calls.decode(value) for kind, value, _ in outputs if kind == _OUTCOME]
+    return [call for call in calls if call.reason == Reason.UNKNOWN]
 
 
 def receipt(
@@ -126,7 +123,7 @@ def receipt(
         message_id=message.message_id,
         notification_id=message.notification_id,
         channel=message.channel,
-        target=ids.target_id(message.target.address),
+        target=ids.target_id(message.target.address, message.channel),
         at_ms=since_ms or call.at_ms,
         provider=call.provider,
         code=call.code,
@@ -163,6 +160,11 @@ def return_to_gate(
     return _RETRY, _encode(_RetryNote(attempt, reason, due_ms, provider, first_failed_ms, maybe_sent)), ()
 
 
+def by_another(account: str, due_ms: int) -> Output:
+    """Write that another account sends the message at `due_ms`, unless a receipt of it comes before."""
+    return _RETRY, _encode(_RetryNote(1, Reason.AWAITING_RECEIPT, due_ms, account, 0, False, account)), ()
+
+
 def dead(record: RawRecord, reason: Reason, text: str, *, attempts: int, at_ms: int) -> Output:
     """Write a dead letter; its origin is the record of the channel's topic, so that replaying is copying."""
     letter = dead_letter(record, "deliver", reason, text, attempts=attempts, last_ms=at_ms)
@@ -184,10 +186,11 @@ def _expand(record: RawRecord, message: Message, output: Output) -> OutRecord:
     if kind == _DEAD:
         return OutRecord(topics.DEAD, partition, record.key, record.value, headers)
     note = _notes.decode(value)
+    again = msgspec.structs.replace(
+        message, attempt=note.attempt, slots=None if note.maybe_sent else message.slots
+    )
     retry = Retry(
-        message=msgspec.structs.replace(
-            message, attempt=note.attempt, slots=None if note.maybe_sent else message.slots
-        ),
+        message=message.by_another(note.sent_by) if note.sent_by else again,
         reason=note.reason,
         due_ms=note.due_ms,
         provider=note.provider,

@@ -16,6 +16,8 @@ from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
+from tocsin.errors import kind_and_place
+
 J = TypeVar("J")
 R = TypeVar("R")
 T = TypeVar("T")
@@ -155,11 +157,7 @@ class Tasks(Generic[J, R]):
         try:
             result = await self._work(job)
         except Exception as error:  # the flow's edge: a fault of ours must not lose the job
-            where = error.__traceback__
-            while where is not None and where.tb_next is not None:
-                where = where.tb_next
-            line = where.tb_lineno if where else 0
-            _log.error("a delivery step failed: %s at line %d", type(error).__name__, line)
+            _log.error("a delivery step failed: %s", kind_and_place(error))
             result = self._failed(job)
         finally:
             del self._running[number]  # a done callback would cost another turn of the loop

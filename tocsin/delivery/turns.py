@@ -45,6 +45,11 @@ class Turns(Generic[T]):
     def __len__(self) -> int:
         return len(self._urgent) + len(self._waiting) + len(self._served)
 
+    @property
+    def urgent(self) -> bool:
+        """Whether somebody with something urgent waits."""
+        return bool(self._urgent)
+
     def add(self, user: str, item: T, place: Place) -> None:
         """Let a user wait who does not yet."""
         if place is Place.URGENT:

@@ -88,7 +88,7 @@ class VersionWriter:
     def _take(self, notes: list[VersionNote]) -> None:
         for note in notes:
             self._newest[note.user_key] = self._newest.get(note.user_key, _NOTHING).after(note)
-            if note.version < 0:
+            if note.version < 0 and not note.keeps_user:
                 self._erased.add(note.user_key)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.get_running_loop().create_task(self._write())

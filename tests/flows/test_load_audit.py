@@ -5,15 +5,15 @@ from pathlib import Path
 
 import msgspec
 
-from flows.catalog_audit import CatalogAudit
 from flows.content import CatalogInForce
+from flows.load_audit import LoadAudit
 from tocsin.app.examples import example_catalog
 from tocsin.decision.policy import GatePolicy
 from tocsin.model.audit import AuditRecord
 from tocsin.model.raw import OutRecord
 
 
-def entered(audit: CatalogAudit) -> list[AuditRecord]:
+def entered(audit: LoadAudit) -> list[AuditRecord]:
     records = [record for routed in audit.take() for record in routed.bundle if isinstance(record, OutRecord)]
     assert {(record.topic, record.partition) for record in records} <= {("audit", 3)}
     return [msgspec.json.decode(record.value or b"", type=AuditRecord) for record in records]
@@ -22,7 +22,7 @@ def entered(audit: CatalogAudit) -> list[AuditRecord]:
 def test_a_load_a_refusal_and_the_next_load_are_entered_once_each(tmp_path: Path) -> None:
     folder = tmp_path / "catalog"
     shutil.copytree(example_catalog(), folder)
-    audit = CatalogAudit("gate-3", 3, lambda: 77)
+    audit = LoadAudit("gate-3", 3, lambda: 77)
     content = CatalogInForce(folder, GatePolicy(), b"secret-secret-secret", note=audit.note)
     first = content.catalog.version
     (load,) = entered(audit)
