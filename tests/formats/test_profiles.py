@@ -290,3 +290,47 @@ def test_one_channel_of_a_notification_may_be_off() -> None:
     assert found.profile is not None
     assert found.profile.preferences.notifications == {"n": {"sms": False, "email": False}, "m": True}
     assert found.faults[0].startswith("preferences.notifications.n.email: not true or false, counts as off")
+
+
+def test_contacts_are_kept_and_numbers_become_text() -> None:
+    whole = read({"contacts": {"telegram": "@ann", "slack": "U1", "whatsapp": "+4915112345678"}})
+    assert whole.faults == ()
+    assert whole.profile is not None
+    assert whole.profile.contacts == {"telegram": "@ann", "slack": "U1", "whatsapp": "+4915112345678"}
+    found = read({"contacts": {"telegram": 123456789, "slack": None}})
+    assert (found.profile, found.faults) == (Profile(contacts={"telegram": "123456789"}), ())
+
+
+@pytest.mark.parametrize(
+    ("contacts", "place"),
+    [
+        ({"email": "ann@mail.example"}, "contacts.email: no address of this channel"),
+        ({"whatsapp": "12"}, "contacts.whatsapp: no address of this channel"),
+        ({"telegram": "a\nb"}, "contacts.telegram: no address of this channel"),
+        ({"telegram": ["1"]}, "contacts.telegram: no address of this channel"),
+        ({"Tele gram": "1"}, "contacts.(odd name): no address of this channel"),
+        (["telegram"], "contacts: not an object, left out"),
+        ({f"c{number}": "1" for number in range(33)}, "contacts: more than 32, the others left out"),
+    ],
+)
+def test_a_bad_contact_is_named_and_the_rest_is_kept(contacts: object, place: str) -> None:
+    found = read({"contacts": contacts, "email": "ann@mail.example"})
+    assert found.profile is not None
+    assert found.profile.email == "ann@mail.example"
+    assert [fault.partition(";")[0].startswith(place) for fault in found.faults] == [True]
+    assert "fields of their own" in found.faults[0]
+
+
+def test_a_subscription_is_taken_as_a_browser_gives_it() -> None:
+    given = {
+        "endpoint": "https://push.example/1",
+        "expirationTime": None,
+        "keys": {"p256dh": "k", "auth": "a"},
+    }
+    found = read({"devices": [{"platform": "web", "subscription": given}]})
+    assert found.faults == ()
+    assert found.profile is not None
+    flat = {"endpoint": "https://push.example/1", "p256dh": "k", "auth": "a"}
+    assert found.profile.devices[0].subscription == flat
+    for wrong in ({**given, "endpoint": None}, {**given, "keys": {"p256dh": 1}}):
+        assert len(read({"devices": [{"platform": "web", "subscription": wrong}]}).faults) == 1

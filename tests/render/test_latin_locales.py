@@ -10,7 +10,8 @@ from babel.core import get_global
 from babel.numbers import get_territory_currencies
 
 from tests.render.render_world import message
-from tocsin.catalog.spec import Senders, SmsSettings
+from tocsin.catalog.sms import SmsSettings
+from tocsin.catalog.spec import Senders
 from tocsin.render.content import ContentContext, sms_content
 from tocsin.render.currency_codes import SIGNS, WORDS
 from tocsin.render.formats import knows_locale

@@ -10,6 +10,7 @@ import msgspec
 from tocsin.errors import DecodeError
 from tocsin.formats.shapes import MAX_TEXT, has_control
 from tocsin.model.broadcast import ORDER_HEADER, REPORT, Order, Report, decode_order, decode_report
+from tocsin.model.broadcast_list import CHUNKS, MEMBERS, SLICES, Members, decode_members
 from tocsin.model.event import Broadcast, Event
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason
@@ -27,8 +28,9 @@ CURES: Final = {
 
 
 class Action(StrEnum):
-    """What an event of type `tocsin.broadcast` asks for."""
+    """What an event of type `tocsin.broadcast` asks for. Only a broadcast to a list is started."""
 
+    START = "start"
     PAUSE = "pause"
     RESUME = "resume"
     CANCEL = "cancel"
@@ -83,8 +85,8 @@ def _local_ms(given: str | None) -> int:
     return max(1, int(moment.replace(tzinfo=UTC).timestamp() * 1000))
 
 
-def broadcast_record(raw: RawRecord) -> Order | Report | FanOutReport | None:
-    """Read an order or a report of a broadcast, or a report of a fan-out; None if a record is none.
+def broadcast_record(raw: RawRecord) -> Order | Report | Members | FanOutReport | None:
+    """Read an order, a report or a list of a broadcast, or a report of a fan-out; None if a record is none.
 
     Raises:
         DecodeError: somebody else wrote the header.
@@ -99,8 +101,29 @@ def broadcast_record(raw: RawRecord) -> Order | Report | FanOutReport | None:
         raise DecodeError(Reason.BAD_FIELD, text) from None
 
 
-_READERS: Final[Mapping[bytes, Callable[[bytes], Order | Report | FanOutReport]]] = {
+def _read_members(value: bytes) -> Members:
+    """Read users of a list; raises `MsgspecError` or `DecodeError`."""
+    members = decode_members(value)
+    if not (0 <= members.chunk < CHUNKS and 0 <= members.slice < SLICES):
+        text = f"chunk, slice: not from 0 to {CHUNKS - 1} and {SLICES - 1}; upload fewer and larger chunks"
+        raise DecodeError(Reason.BAD_FIELD, text)
+    if any(map(user_fault, members.users)):
+        raise DecodeError(Reason.BAD_FIELD, "users: one is empty, too long or has control characters")
+    return members
+
+
+def user_fault(user: str) -> str:
+    """Say what is wrong with the id of a user; empty if nothing is."""
+    if not user:
+        return "is empty"
+    if len(user) > MAX_TEXT:
+        return f"has more than {MAX_TEXT} characters"
+    return "has control characters" if not user.isprintable() and has_control(user) else ""
+
+
+_READERS: Final[Mapping[bytes, Callable[[bytes], Order | Report | Members | FanOutReport]]] = {
     REPORT: decode_report,
+    MEMBERS: _read_members,
     FAN_OUT: decode_fan_out_report,
 }
 
@@ -118,6 +141,6 @@ def control_of(event: Event) -> Control:
     try:
         data = _decode_control(event.data)
     except msgspec.MsgspecError:
-        cure = 'send {"id": <id of its event>, "action": "pause", "resume" or "cancel"}'
+        cure = 'send {"id": <id of its event>, "action": "start", "pause", "resume" or "cancel"}'
         raise DecodeError(Reason.BAD_FIELD, f"data: names no broadcast or no action; {cure}") from None
     return Control(data.id, data.action)

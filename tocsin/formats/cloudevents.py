@@ -13,9 +13,9 @@ import msgspec
 from msgspec.structs import replace
 
 from tocsin.errors import DecodeError
-from tocsin.formats import broadcasts
+from tocsin.formats import asked, broadcasts
 from tocsin.formats.replays import read_replay
-from tocsin.formats.shapes import MAX_TEXT, has_control, is_email, is_phone
+from tocsin.formats.shapes import MAX_TEXT, are_contacts, has_control, is_email, is_phone
 from tocsin.model import topics
 from tocsin.model.event import Event, Origin, Recipient
 from tocsin.model.ids import digest
@@ -57,6 +57,7 @@ class GivenRecipient(msgspec.Struct, frozen=True, gc=False):
     phone: str | None = None
     locale: str | None = None
     timezone: str | None = None
+    contacts: dict[str, str] | None = None
 
 
 class Envelope(msgspec.Struct, gc=False):
@@ -81,6 +82,9 @@ class Envelope(msgspec.Struct, gc=False):
     tocsinrate: str | int | None = None
     tocsinlocaltime: str | None = None
     tocsinmissed: str | None = None
+    tocsinnotification: _Text | None = None
+    tocsinchannels: list[str] | str | None = None
+    tocsincancelkey: str | int | None = None
 
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
@@ -105,6 +109,7 @@ _CURES = {
     "datacontenttype": "send the data as application/json",
     "data_base64": "send base64 of one JSON object, or the object itself in `data`",
     **broadcasts.CURES,
+    **asked.CURES,
 }
 
 
@@ -330,6 +335,10 @@ def _event(raw: RawRecord, envelope: Envelope, limits: EventLimits, default_tena
         topic or "",
         fanned_out or "",
     )
+    notification, channels = envelope.tocsinnotification, envelope.tocsinchannels
+    if notification is not None or channels is not None or envelope.tocsincancelkey is not None:
+        given = asked.read_asked(notification, channels, envelope.tocsincancelkey)
+        event = replace(event, asked=given)
     return event if envelope.tocsinsegment is None else _broadcast(event, envelope, envelope.tocsinsegment)
 
 
@@ -389,7 +398,7 @@ def _time(field: str, text: str) -> int:
     if time_ms < 0:
         raise DecodeError(Reason.TIME_OUT_OF_RANGE, f"{field}: before 1970; {TIME_CURE}")
     # The largest time of many languages, which means never.
-    return min(time_ms, LATEST_MS)
+    return time_ms if time_ms < LATEST_MS else LATEST_MS
 
 
 def check_time(time_ms: int, received_ms: int, limits: EventLimits) -> None:
@@ -416,11 +425,14 @@ def _other_user(envelope: Envelope) -> str:
 def contact_user(recipient: Recipient) -> str:
     """Derive the user id of someone without a profile: a hash, so that no address becomes an id.
 
-    Empty if the recipient has neither an email nor a phone.
+    Empty if the recipient has no contact.
     """
     if recipient.email:
         return "contact-" + digest("contact", "email", recipient.email.lower())
-    return "contact-" + digest("contact", "phone", recipient.phone) if recipient.phone else ""
+    if recipient.phone:
+        return "contact-" + digest("contact", "phone", recipient.phone)
+    first = min(recipient.contacts.items(), default=None)
+    return "contact-" + digest("contact", *first) if first else ""
 
 
 def read_recipient(given: GivenRecipient | str) -> Recipient:
@@ -433,9 +445,16 @@ def read_recipient(given: GivenRecipient | str) -> Recipient:
         text = getattr(found, name)
         if text and not is_fine(text):
             _refuse("recipient", f"{name} has the wrong form")
+    contacts = found.contacts or {}
+    if not are_contacts(contacts):
+        _refuse("recipient", "contacts has an address that no channel of its own takes")
     locale, zone = found.locale or "", found.timezone or ""
     return Recipient(
-        found.email or "", found.phone or "", resolve_locale(locale) or locale, resolve_zone(zone) or zone
+        found.email or "",
+        found.phone or "",
+        resolve_locale(locale) or locale,
+        resolve_zone(zone) or zone,
+        contacts,
     )
 
 

@@ -51,7 +51,7 @@ def dead_letter(
 
     Args:
         raw: the record as it was read.
-        stage: `decode`, `gate` or `deliver`.
+        stage: `decode`, `gate`, `deliver`, or `callback` for a vendor's event that never was in a topic.
         reason: one of `Reason`.
         error: a sentence with field and cure, free of addresses; cut at 1,000 characters.
         attempts: how often delivery was tried.

@@ -29,10 +29,11 @@ RECEIVED_HEADER: Final = "tocsin-received"
 CONTENT_TYPE: Final = ("content-type", STRUCTURED.encode())
 _encode = msgspec.json.Encoder().encode
 _NOBODY: Final = "\0"
+_NO_BROADCAST: Final = (None, 0, None, None)
 _WHOLE_SECONDS = len("1970-01-01T00:00:00")
 
 
-class _Document(msgspec.Struct, omit_defaults=True, gc=False):
+class Document(msgspec.Struct, omit_defaults=True, gc=False):
     """A CloudEvent in structured mode, without what an event does not have."""
 
     specversion: str
@@ -52,6 +53,9 @@ class _Document(msgspec.Struct, omit_defaults=True, gc=False):
     tocsinrate: int = 0
     tocsinlocaltime: str | None = None
     tocsinmissed: str | None = None
+    tocsinnotification: str = ""
+    tocsinchannels: str = ""
+    tocsincancelkey: str = ""
 
 
 MOVED_HEADER: Final = "tocsin-moved"
@@ -116,9 +120,10 @@ def rewritten(event: Event) -> RawRecord:
 
     What a broadcast is for one user reads as an event of that user.
     """
-    broadcast = () if event.broadcast is None or event.user else _extensions(event.broadcast)
+    broadcast = _NO_BROADCAST if event.broadcast is None or event.user else _extensions(event.broadcast)
+    asked = event.asked
     value = _encode(
-        _Document(
+        Document(
             "1.0",
             event.id,
             event.source,
@@ -133,6 +138,7 @@ def rewritten(event: Event) -> RawRecord:
             event.topic,
             event.fanned_out,
             *broadcast,
+            *(() if asked is None else (asked.notification, ",".join(asked.channels), asked.cancel_key)),
         )
     )
     topic, partition, offset = event.origin.topic, event.origin.partition, event.origin.offset

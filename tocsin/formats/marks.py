@@ -18,7 +18,9 @@ MARK_HEADER = "X-Tocsin-Mark"
 """Name of the mark in a mail's header, which bounces and complaint reports quote."""
 
 
-class _Marked(msgspec.Struct, frozen=True, array_like=True):
+class Marked(msgspec.Struct, frozen=True, array_like=True):
+    """What a mark names: a message, its user and its contact point."""
+
     tenant: str
     user: str
     message_id: str
@@ -31,7 +33,22 @@ class _Marked(msgspec.Struct, frozen=True, array_like=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Marked).decode
+_decode = msgspec.msgpack.Decoder(Marked).decode
+
+
+def marked_of(message: Message) -> Marked:
+    """Return what the mark of a message names."""
+    return Marked(
+        message.tenant,
+        message.user,
+        message.message_id,
+        message.notification_id,
+        message.channel,
+        target_id(message.target.address, message.channel),
+        message.notification,
+        message.category,
+        str(message.origin),
+    )
 
 
 class Marks:
@@ -46,22 +63,14 @@ class Marks:
 
     def of(self, message: Message) -> str:
         """Return the mark of a message: some 250 letters, digits, `-` and `_`, the same for each attempt."""
-        marked = _Marked(
-            message.tenant,
-            message.user,
-            message.message_id,
-            message.notification_id,
-            message.channel,
-            target_id(message.target.address),
-            message.notification,
-            message.category,
-            str(message.origin),
-        )
-        return self._seal.close(_encode(marked))
+        return self._seal.close(_encode(marked_of(message)))
 
     def read(self, receipt: ReceiptEvent) -> ReceiptEvent | None:
         """Return a receipt with the fields that its mark names; None if the mark is not one of ours."""
-        plain = self._seal.open(receipt.mark)
-        if plain is None:
-            return None
-        return msgspec.structs.replace(receipt, mark="", **msgspec.structs.asdict(_decode(plain)))
+        named = self.open(receipt.mark)
+        return msgspec.structs.replace(receipt, mark="", **msgspec.structs.asdict(named)) if named else None
+
+    def open(self, mark: str) -> Marked | None:
+        """Return what a mark names; None if it is not one of ours."""
+        plain = self._seal.open(mark)
+        return None if plain is None else _decode(plain)

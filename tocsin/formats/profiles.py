@@ -14,7 +14,16 @@ import msgspec
 
 from tocsin.errors import DecodeError
 from tocsin.formats.cloudevents import decode_error, framed
-from tocsin.formats.shapes import MAX_TEXT, has_control, is_clock, is_email, is_phone
+from tocsin.formats.shapes import (
+    MAX_CONTACTS,
+    MAX_TEXT,
+    are_contacts,
+    has_control,
+    is_clock,
+    is_contact,
+    is_email,
+    is_phone,
+)
 from tocsin.model.locales import resolve as resolve_locale
 from tocsin.model.profile import Device, Preferences, Profile, QuietHours, Suppressed
 from tocsin.model.raw import RawRecord
@@ -39,6 +48,8 @@ CURES: Final[Mapping[str, str]] = {
     "version": "send a number below 2^53 that grows with every change",
     "attributes": "send one object of few fields, those that conditions read",
     "suppressed": "send a list of objects, each with an address; times with an offset",
+    "contacts": 'send one address a channel, like {"telegram": "123456789"}; e-mail, phone and devices have'
+    " fields of their own",
 }
 
 
@@ -163,6 +174,8 @@ def _wrong(profile: Profile) -> Any:
         yield "version"
     if len(attributes_json(profile.attributes)) > MAX_ATTRIBUTES:
         yield "attributes"
+    if profile.contacts and not are_contacts(profile.contacts):
+        yield "contacts"
 
 
 def attributes_json(attributes: dict[str, Any]) -> bytes:
@@ -248,7 +261,7 @@ class _FieldReader:
 
     def _device(self, at: int, value: object) -> Device | None:
         try:
-            device = msgspec.convert(_with_moment(value), Device)
+            device = msgspec.convert(_readable(value), Device)
         except msgspec.ValidationError:
             device = None
         if device is None or not _is_device(device):
@@ -287,6 +300,22 @@ class _FieldReader:
         else:
             return value
         return {}
+
+    def contacts(self, value: object) -> dict[str, str]:
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self.fault("contacts", "not an object, left out")
+            return {}
+        given = {name: _as_address(each) for name, each in value.items() if each is not None}
+        found = {
+            name: each for name, each in given.items() if isinstance(each, str) and is_contact(name, each)
+        }
+        for name in given.keys() - found.keys():
+            self.fault(_in("contacts", name), "no address of this channel, left out")
+        if len(found) > MAX_CONTACTS:
+            self.fault("contacts", f"more than {MAX_CONTACTS}, the others left out")
+        return dict(list(found.items())[:MAX_CONTACTS])
 
     def version(self, value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _VERSIONS:
@@ -339,6 +368,11 @@ class _FieldReader:
             return None
 
 
+def _as_address(value: object) -> object:
+    """Read a number as its text: ids of chats are numbers in many databases."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _read_moment(value: object) -> object:
     """Read a time as those of events are read; what is none stays as it is."""
     try:
@@ -347,10 +381,15 @@ def _read_moment(value: object) -> object:
         return value
 
 
-def _with_moment(device: object) -> object:
-    if not isinstance(device, dict) or "registered_at" not in device:
+def _readable(device: object) -> object:
+    """Read a time as those of events are read, and a subscription as browsers give it."""
+    if not isinstance(device, dict):
         return device
-    return {**device, "registered_at": _read_moment(device["registered_at"])}
+    read = {name: _read_moment(each) if name == "registered_at" else each for name, each in device.items()}
+    given = device.get("subscription")
+    if isinstance(given, dict) and isinstance(keys := given.get("keys"), dict):
+        read["subscription"] = {"endpoint": given.get("endpoint"), **keys}
+    return read
 
 
 def _without_seconds(hours: object) -> object:
@@ -378,4 +417,5 @@ _READ: Final[Mapping[str, Callable[[_FieldReader, object], Any]]] = {
     "version": _FieldReader.version,
     "attributes": _FieldReader.attributes,
     "suppressed": _FieldReader.suppressed,
+    "contacts": _FieldReader.contacts,
 }

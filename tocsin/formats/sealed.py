@@ -32,7 +32,18 @@ class Seal:
 
     def close(self, plain: bytes) -> str:
         """Seal bytes that are not empty."""
-        return urlsafe_b64encode(self._cipher.encrypt(plain, None)).rstrip(b"=").decode()
+        return urlsafe_b64encode(self.close_bytes(plain)).rstrip(b"=").decode()
+
+    def close_bytes(self, plain: bytes) -> bytes:
+        """Seal bytes that are not empty; 16 more come out, for a spelling other than that of `close`."""
+        return self._cipher.encrypt(plain, None)
+
+    def open_bytes(self, sealed: bytes) -> bytes | None:
+        """Open sealed bytes; None if they are not ours."""
+        try:
+            return self._cipher.decrypt(sealed, None)
+        except (InvalidTag, ValueError):
+            return None
 
     def open(self, text: str, most: int = MAX_CHARS) -> bytes | None:
         """Open a sealed text; None if it is not one of ours, or longer than `most` characters."""
@@ -40,6 +51,6 @@ class Seal:
             return None  # `+` and `/` are base64's other spelling of `-` and `_`, and the decoder takes both
         try:
             sealed = b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
-            return self._cipher.decrypt(sealed, None)
-        except (binascii.Error, InvalidTag, ValueError):
+        except (binascii.Error, ValueError):
             return None
+        return self.open_bytes(sealed)

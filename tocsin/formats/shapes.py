@@ -1,8 +1,15 @@
 """Checks the form of contact fields, so that an impossible address is refused when it is read."""
 
 import re
+from collections.abc import Mapping
+
+from tocsin.model.channels import CHANNELS, LENT, ContactKind, is_channel_name
 
 MAX_TEXT = 512
+MAX_CONTACTS = 32
+"""Contacts of one profile that have no field of their own: each is kept in the user's record."""
+MAX_CONTACT = 2_048
+"""Characters of one of them: a URL is the longest."""
 _NOT_IN_ADDRESS = r"\s\x00-\x1f\x7f@<>()\[\],;:\\\""
 _QUOTED = r'(?=.{3,64}@)"(?:[^"\\\r\n\x00-\x1f\x7f]|\\[ -~])+"'
 _EMAIL = re.compile(
@@ -31,6 +38,27 @@ def is_phone(text: str) -> bool:
 def is_clock(text: str) -> bool:
     """Tell whether `text` is a time of day, `HH:MM`."""
     return _CLOCK.fullmatch(text) is not None
+
+
+def is_contact(channel: str, address: object) -> bool:
+    """Tell whether a channel may have its address in `contacts`, and this one.
+
+    >>> is_contact("telegram", "123456789"), is_contact("whatsapp", "+4915112345678")
+    (True, True)
+    >>> is_contact("email", "ada@example.org")  # it has a field of its own
+    False
+    """
+    spec = CHANNELS.get(channel)
+    if not isinstance(address, str) or not 0 < len(address) <= MAX_CONTACT or not address.isprintable():
+        return False
+    if spec is None or spec.contacts is ContactKind.NAMED:
+        return is_channel_name(channel)
+    return channel in LENT and is_phone(address)
+
+
+def are_contacts(contacts: Mapping[str, object]) -> bool:
+    """Tell whether all of `contacts` are fit, and not too many."""
+    return len(contacts) <= MAX_CONTACTS and all(is_contact(*each) for each in contacts.items())
 
 
 def has_control(text: str) -> bool:

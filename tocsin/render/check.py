@@ -9,17 +9,18 @@ from typing import Any
 import jinja2
 import msgspec
 
+from tocsin.catalog.attachments import attachments_of
 from tocsin.catalog.compile import CompiledNotification, CompiledTenant
 from tocsin.catalog.loader import load
 from tocsin.errors import CatalogError, RenderError
-from tocsin.model.event import Origin
+from tocsin.model.channels import spec_of
 from tocsin.model.locales import family, resolve
-from tocsin.model.message import Message
 from tocsin.render.names import Samples, holds, name_problems, optional_fields, place
 from tocsin.render.renderer import Renderer
+from tocsin.render.sample_message import sample_message
 from tocsin.render.sandbox import sandbox
 from tocsin.render.sets import TemplateSets, read_sets
-from tocsin.render.templates import LAST_LOCALE, REQUIRED_PARTS, find_parts
+from tocsin.render.templates import LAST_LOCALE, find_parts, locales_of, written
 from tocsin.render.uses import Use, by_template, odd_digests, uses_of
 
 _SECRET = b"only for samples"
@@ -113,7 +114,7 @@ def _used(tenant: CompiledTenant) -> set[Use]:
 
 def _syntax(templates: Mapping[str, str], among: Iterable[str]) -> Iterator[str]:
     environment = sandbox(templates)
-    for name in among:
+    for name in set(written(templates)).intersection(among):
         try:
             environment.compile(templates[name], name, raw=True)
         except jinja2.TemplateSyntaxError as error:
@@ -146,7 +147,7 @@ def _missing_parts(sets: TemplateSets, tenant: CompiledTenant) -> Iterator[str]:
     """Find languages that lack a part, where there is a folder for them or nothing else to fall back to."""
     templates = sets.of(tenant.name)
     for _, channel, (name, _) in _written(tenant):
-        folders = _locales(templates, name)
+        folders = locales_of(templates, name)
         last = {tenant.spec.locale, LAST_LOCALE}
         complete = {tag for tag in folders | last if find_parts(templates, name, channel, tag)}
         wanted = folders if complete & last else folders | last
@@ -157,7 +158,7 @@ def _missing_parts(sets: TemplateSets, tenant: CompiledTenant) -> Iterator[str]:
 
 def _misnamed(templates: Mapping[str, str], used: set[str]) -> Iterator[str]:
     for template in used:
-        for locale in _locales(templates, template):
+        for locale in locales_of(templates, template):
             right = resolve(locale)
             if locale not in family(locale):
                 cure = f"rename it `{right}`" if right else "name it like de or de-AT"
@@ -166,13 +167,8 @@ def _misnamed(templates: Mapping[str, str], used: set[str]) -> Iterator[str]:
 
 def _lacking(templates: Mapping[str, str], name: str, channel: str, locale: str) -> str:
     folders = [f"{name}/{tag}" for tag in family(locale)] + [name]
-    parts = REQUIRED_PARTS[channel]
+    parts = spec_of(channel).parts
     return ", ".join([p for p in parts if not any(f"{folder}/{p}" in templates for folder in folders)])
-
-
-def _locales(templates: Mapping[str, str], name: str) -> set[str]:
-    paths = [path.split("/") for path in templates if path.startswith(f"{name}/")]
-    return {steps[1] for steps in paths if len(steps) > 2}
 
 
 def _written(tenant: CompiledTenant) -> Iterator[tuple[CompiledNotification, str, Use]]:
@@ -188,7 +184,7 @@ def _unrendered(
     samples: Mapping[str, Mapping[Use, Samples]],
 ) -> Iterator[str]:
     specs = {name: tenant.spec for name, tenant in tenants.items()}
-    renderer = Renderer(sets.shared, specs, _SECRET, sets.apart)
+    renderer = Renderer(sets.shared, specs, _SECRET, sets.apart, attachments_of(tenants))
     optional = {name: optional_fields(sets.of(name)) for name in sets.apart}
     shared = optional_fields(sets.shared)
     for tenant in tenants.values():
@@ -211,9 +207,9 @@ def _failing(
     name = use.template
     tried = _tried(samples, sorted(optional.get(name, ())))
     home = sets.home(tenant.name, name)
-    for locale, (what, sample) in product(sorted(_locales(sets.of(tenant.name), name)), tried):
+    for locale, (what, sample) in product(sorted(locales_of(sets.of(tenant.name), name)), tried):
         try:
-            renderer.render(_message(tenant, notification, channel, locale, sample, use))
+            renderer.render(sample_message(tenant, notification, channel, locale, sample, use))
         except RenderError as error:
             yield f"{home}/{use.sample}:1: {what}, {channel}, {locale}: {error}"
 
@@ -233,30 +229,3 @@ def _with_null(sample: Any, path: tuple[str, ...]) -> Any:
     if not isinstance(sample, dict):
         return sample  # a method of a text or list, which has no fields
     return {**sample, path[0]: _with_null(sample.get(path[0]), path[1:])}
-
-
-def _message(
-    tenant: CompiledTenant,
-    notification: CompiledNotification,
-    channel: str,
-    locale: str,
-    sample: Any,
-    use: Use,
-) -> Message:
-    """Build a message as the gate would, with a sample for its data."""
-    return msgspec.structs.replace(
-        notification.message,
-        message_id="0" * 32,
-        notification_id="0" * 32,
-        user="sample",
-        channel=channel,
-        template=use.template,
-        digest=use.digest,
-        data=msgspec.Raw(msgspec.json.encode(sample)),
-        locale=locale,
-        timezone=tenant.spec.timezone,
-        event_id="sample",
-        event_source="/sample",
-        event_type="sample",
-        origin=Origin("events", 0, 0),
-    )

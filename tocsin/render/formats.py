@@ -61,6 +61,7 @@ def _moment(value: Moment, zone: str) -> datetime:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(find_zone(zone) or UTC)
 
 
+@lru_cache(MEMO)
 def _time(value: Moment, style: str, zone: str, locale: str) -> str:
     moment = _moment(value, zone)
     if style == "short":
@@ -73,6 +74,7 @@ def _short_time(hour: int, minute: int, locale: str) -> str:
     return format_time(time(hour, minute), "short", locale=_locale(locale))
 
 
+@lru_cache(MEMO)
 def _date(value: Moment, style: str, zone: str, locale: str) -> str:
     """Write a date; a plain `2013-02-09` is that day everywhere."""
     if isinstance(value, str) and len(value) == len("2013-02-09"):

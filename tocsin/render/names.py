@@ -6,10 +6,12 @@ from typing import Any
 import jinja2
 from jinja2 import meta, nodes
 
+from tocsin.model.channels import CHANNELS, OPEN
+from tocsin.render.mjml import MJML
 from tocsin.render.sandbox import CONTEXT_NAMES, sandbox
-from tocsin.render.templates import LAYOUT, OPTIONAL_PARTS, REQUIRED_PARTS, SUFFIX
+from tocsin.render.templates import LAYOUT, SUFFIX, written
 
-_PARTS = {part for parts in (*REQUIRED_PARTS.values(), *OPTIONAL_PARTS.values()) for part in parts}
+_PARTS = {part for spec in (*CHANNELS.values(), OPEN) for part in (*spec.parts, *spec.optional_parts)}
 _REFERENCES = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
 
 _DEFAULTS = {"default", "d"}
@@ -34,7 +36,8 @@ def name_problems(
         among: the templates to look at; all unless given.
     """
     environment = sandbox(templates)
-    names = templates.keys() if among is None else among
+    by_hand = written(templates)
+    names = by_hand if among is None else [name for name in by_hand if name in among]
     trees = {name: environment.parse(templates[name], name) for name in names}
     referenced = {name for tree in trees.values() for name in meta.find_referenced_templates(tree)}
     problems: list[str] = []
@@ -59,7 +62,7 @@ def optional_fields(templates: Mapping[str, str]) -> dict[str, set[tuple[str, ..
         fields = found.setdefault(name.split("/")[0], set())
         for node in environment.parse(source, name).find_all((nodes.Filter, nodes.Test)):
             asks = node.name in (_DEFAULTS if isinstance(node, nodes.Filter) else _TESTS)
-            path = _path(node.node) if asks and node.node is not None else ()
+            path = data_path(node.node) if asks and node.node is not None else ()
             fields |= {path} if path else set()
     return found
 
@@ -80,18 +83,18 @@ def _unknown_templates(templates: Mapping[str, str], name: str, tree: nodes.Temp
 
 def _unknown_fields(name: str, tree: nodes.Template, samples: Samples) -> Iterator[str]:
     for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
-        path = _path(node)
+        path = data_path(node)
         if path and not any(holds(sample, path) for sample in samples):
             yield f"{place(name, node.lineno)}: no sample has `data.{'.'.join(path)}`"
 
 
 def _unknown_part(name: str) -> Iterator[str]:
-    part = name.split("/")[-1]
+    part = name.split("/")[-1].removesuffix(MJML)
     if part not in _PARTS:
         yield f"{place(name)}: no part is called `{part}`, use one of {', '.join(sorted(_PARTS))}"
 
 
-def _path(node: nodes.Node) -> tuple[str, ...]:
+def data_path(node: nodes.Node) -> tuple[str, ...]:
     """Give the fields of `data.a.b` or `data["a"].b`; empty if it starts elsewhere or has a computed step."""
     steps: list[str] = []
     while isinstance(node, nodes.Getattr | nodes.Getitem):

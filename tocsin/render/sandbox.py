@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import jinja2
@@ -9,11 +10,12 @@ import jinja2
 from tocsin.catalog.sandbox import FAILURES, Sandbox, short_range
 from tocsin.errors import RenderError
 from tocsin.render.formats import FILTERS
+from tocsin.render.quick import QuickTemplate, quick
 from tocsin.render.templates import SUFFIX
 
 CONTEXT_NAMES = frozenset(
     {"data", "digest", "event", "user", "notification", "category", "required"}
-    | {"brand", "locale", "timezone", "unsubscribe_url"}
+    | {"brand", "locale", "timezone", "unsubscribe_url", "preferences_url"}
 )
 
 _NULL = "(computed)"
@@ -60,7 +62,7 @@ def _not_none(value: Any) -> Any:
 
 def is_html(name: str | None) -> bool:
     """Tell whether a template's output is HTML, where values must be escaped."""
-    return name is not None and name.split("/")[-1] == "html"
+    return name is not None and name.split("/")[-1] in ("html", "html.mjml")
 
 
 def sandbox(templates: Mapping[str, str]) -> jinja2.Environment:
@@ -100,16 +102,40 @@ def compiled(environment: jinja2.Environment, name: str) -> jinja2.Template:
         raise RenderError(msg) from None
 
 
-def rendered(template: jinja2.Template, context: dict[str, Any]) -> str:
+def compiled_text(environment: jinja2.Environment, source: str, what: str) -> jinja2.Template:
+    """Compile a short template that stands in the catalog itself, not in a file.
+
+    Raises:
+        RenderError: its syntax is wrong, or it uses an unknown filter; the text calls it `what`.
+    """
+    try:
+        template = environment.from_string(source)
+    except jinja2.TemplateSyntaxError as error:
+        msg = f"{what}: {error.message}"
+        raise RenderError(msg) from None
+    template.name = what
+    return template
+
+
+def shorter_way(template: jinja2.Template) -> QuickTemplate | None:
+    """Compile the shorter way of a template, if it has one: it writes the same text, or fails."""
+    return quick(template)
+
+
+def rendered(template: jinja2.Template, context: dict[str, Any], shorter: QuickTemplate | None = None) -> str:
     """Run a template.
 
     Args:
         template: from `compiled`.
         context: every variable it may use, the globals of its environment included; it is not changed.
+        shorter: the template's shorter way, which is tried first.
 
     Raises:
         RenderError: it does not fit the data; the text names template and missing variable, never a value.
     """
+    if shorter is not None:
+        with suppress(*FAILURES):
+            return shorter.run(context)
     environment = template.environment
     try:
         # What `template.render` does, without copying the context for each part of a message.

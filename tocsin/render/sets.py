@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tocsin.errors import CatalogError
+from tocsin.render.mjml import MJML
 from tocsin.render.templates import load_templates, own_templates
 
 
@@ -47,5 +48,7 @@ def read_sets(catalog: Path, tenants: Iterable[str]) -> TemplateSets:
             found.faults[tenant] = [str(error)]
             continue
         if own:
-            found.apart[tenant], found.own[tenant] = {**found.shared, **own}, frozenset(own)
+            # A part of the tenant's own in HTML replaces a shared one that was written in MJML, too.
+            shared = {name: text for name, text in found.shared.items() if name.removesuffix(MJML) not in own}
+            found.apart[tenant], found.own[tenant] = {**shared, **own}, frozenset(own)
     return found

@@ -81,6 +81,32 @@ def analyse(text: str) -> SmsSize:
     return SmsSize(encoding, segments)
 
 
+class SmsFill(NamedTuple):
+    """How full a text makes its segments.
+
+    Attributes:
+        units: septets or UTF-16 units of the text.
+        room: units that as many segments hold.
+        costly: the characters, each once, that are outside of GSM-7 and make the whole text UCS-2.
+    """
+
+    units: int
+    room: int
+    costly: str
+
+
+def fill(text: str) -> SmsFill:
+    """Say how much room a text takes and has.
+
+    >>> fill("Gate B12 closes at 14:05"), fill("Ворота B12").costly
+    (SmsFill(units=24, room=160, costly=''), 'Ворта')
+    """
+    encoding, segments = analyse(text)
+    room = ONE[encoding] if segments == 1 else segments * MANY[encoding]
+    units = len(text) + _doubles(text, encoding)
+    return SmsFill(units, room, "".join(dict.fromkeys(_NOT_GSM.findall(text))))
+
+
 def smart(text: str, *, currency_codes: bool = True) -> str:
     """Replace typographic characters where that makes the whole text GSM-7; else leave it as it is.
 
