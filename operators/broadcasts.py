@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from operators.broadcast_lists import UserLists, key_of
 from sources.partitioner import partition_of
 from tocsin.catalog.expressions import ExpressionError
 from tocsin.decision import broadcast_parts as parts
@@ -21,10 +22,12 @@ from tocsin.decision.gate import Gate
 from tocsin.decision.recipient import for_known
 from tocsin.decision.subjects import WholeEvent
 from tocsin.decision.user_state import HoldRef, UserRecord, Waiting
+from tocsin.formats.codec import dead_letter as letter_of
 from tocsin.formats.codec import encode
 from tocsin.formats.forwarded import ORIGIN_HEADER, place_of, rewritten
 from tocsin.model import topics
 from tocsin.model.broadcast import ORDER, ORDER_HEADER, REPORT, Ending, Order, Report, decode_order, owner_key
+from tocsin.model.broadcast_list import Members
 from tocsin.model.event import Event
 from tocsin.model.raw import OutRecord, RawRecord, VersionNote
 from tocsin.model.statuses import Reason
@@ -32,8 +35,8 @@ from tocsin.store.key_group import KeyGroup
 from tocsin.store.timers import Timer
 
 Out = list[OutRecord | VersionNote]
-BroadcastItem = BroadcastEvent | Order | Report
-BROADCAST_ITEMS = frozenset({BroadcastEvent, Order, Report})
+BroadcastItem = BroadcastEvent | Order | Report | Members
+BROADCAST_ITEMS = frozenset({BroadcastEvent, Order, Report, Members})
 
 
 class Applier(Protocol):
@@ -73,11 +76,15 @@ class Broadcasts:
         self._gate = gate
         self._applier = applier
         self._orders: dict[str, Order] = {}
+        self._lists = UserLists(key_group)
 
     def take(self, user_key: str, item: BroadcastItem, raw: RawRecord, now_ms: int, out: Out) -> None:
-        """Apply an input: an event or a report for the owner, or an order for this key group's part."""
+        """Apply an input: an event or a report for the owner; for this key group, an order or a list."""
         if isinstance(item, Order):
             self._obey(item, now_ms, out)
+            return
+        if isinstance(item, Members):
+            self._enlist(item, raw, now_ms, out)
             return
         gate, record = self._gate(), self._key_group.get(user_key)
         if isinstance(item, Report):
@@ -116,18 +123,52 @@ class Broadcasts:
                 index, timer_id, Turn(self._order(order.tenant, timer_id), part, now_ms, out), "cancelled"
             )
             return
-        due_ms = ref.due_ms
-        if order.act == "pause" and not _is_paused(ref):
-            due_ms = self._paused_until(order, timer_id)
-        elif order.act == "resume" and _is_paused(ref):
-            due_ms = max(now_ms, self._order(order.tenant, timer_id).start_ms)
-        ref = msgspec.structs.replace(ref, reason=Reason.PAUSED.value if order.act == "pause" else "")
+        due_ms, wants_pause = ref.due_ms, order.act == "pause"
+        if wants_pause != _is_paused(ref) and not part.ending:
+            due_ms = self._due(self._order(order.tenant, timer_id), now_ms, is_paused=wants_pause)
+        ref = msgspec.structs.replace(ref, reason=Reason.PAUSED.value if wants_pause else "")
         self._hold(index, key, timer_id, ref, part, due_ms)
 
-    def _paused_until(self, order: Order, timer_id: str) -> int:
-        """Return when a part ends that is paused and stays so."""
-        event = self._order(order.tenant, timer_id).event
-        return event.expires_ms + 1 if event is not None and event.expires_ms else NEVER_MS
+    def _due(self, order: Order, now_ms: int, *, is_paused: bool) -> int:
+        """Return when a part goes on, or ends if nothing lets it go on."""
+        if is_paused or self._awaits_list(order):
+            return parts.waits_until(order, is_paused=is_paused)
+        return max(now_ms, order.start_ms)
+
+    def _awaits_list(self, order: Order) -> bool:
+        key = parts.list_of(order)
+        return bool(key) and self._lists.awaited(key)
+
+    def _enlist(self, members: Members, raw: RawRecord, now_ms: int, out: Out) -> None:
+        """Keep users of a list. Its end lets the part begin."""
+        if not self._lists.take(members, now_ms):
+            if members.users:
+                error = "users: the list was closed before; send a broadcast of its own to them"
+                letter = letter_of(raw, "gate", Reason.BAD_FIELD, error, last_ms=now_ms)
+                out.append(msgspec.structs.replace(letter, partition=raw.partition))
+            return
+        if not members.closes:
+            return
+        key, members_key = index_key(members.tenant), key_of(members)
+        index = self._key_group.get(key) or UserRecord()
+        for timer_id, ref in list(index.holds.items()):
+            order = self._order(members.tenant, timer_id)
+            if parts.list_of(order) == members_key and not _is_paused(ref):
+                self._move(index, key, timer_id, ref, self._due(order, now_ms, is_paused=False))
+
+    def _move(self, index: UserRecord, key: str, timer_id: str, ref: HoldRef, due_ms: int) -> None:
+        """Let the next turn of a part be due at another time."""
+        payload = self._key_group.pop(key, timer_id, ref.due_ms)
+        assert payload is not None, "what the index lists has a timer"
+        part = parts.decode_part(payload)
+        self._hold(index, key, timer_id, ref, part, ref.due_ms if part.ending else due_ms)
+
+    def forget_list(self, timer: Timer) -> None:
+        """Forget a list that no broadcast goes to, some time after its last record."""
+        tenant = timer.user.partition("/")[0]
+        index = self._key_group.get(index_key(tenant)) or UserRecord()
+        used = {parts.list_of(self._order(tenant, timer_id)) for timer_id in index.holds}
+        self._lists.forget(timer, in_use=timer.user in used)
 
     def _start(self, index: UserRecord, order: Order, timer_id: str, now_ms: int) -> None:
         event = order.event
@@ -136,6 +177,8 @@ class Broadcasts:
         self._key_group.put(body_key(order.tenant, order.broadcast), body)
         ref = HoldRef(0, order.broadcast, "", "", event.id, str(event.origin))
         due_ms = parts.first_turn(order, self._key_group.key, now_ms, self._gate().policy)
+        if self._awaits_list(order):
+            due_ms = parts.waits_until(order, is_paused=False)
         self._hold(index, index_key(order.tenant), timer_id, ref, Part(), due_ms)
 
     def _is_known(self, order: Order) -> bool:
@@ -162,10 +205,13 @@ class Broadcasts:
         index = self._key_group.get(timer.user)
         assert index is not None, "a part that has a timer is in the index"
         turn = Turn(self._order(tenant, timer.timer_id), parts.decode_part(timer.payload), now_ms, out)
-        running = sum(not _is_paused(ref) for ref in index.holds.values())
+        running = sum(self._is_running(tenant, one, ref, now_ms) for one, ref in index.holds.items())
         pace = parts.pace(turn.order.rate, running, policy)
         event = turn.order.event
-        if event is not None and event.expires_ms and now_ms > event.expires_ms:
+        is_over = event is not None and event.expires_ms and now_ms > event.expires_ms
+        if turn.part.ending:
+            self._end(index, timer.timer_id, turn, turn.part.ending)
+        elif is_over or self._awaits_list(turn.order):
             self._end(index, timer.timer_id, turn, "expired")
         elif self._walk(tenant, turn, pace.users):
             due_ms = parts.next_turn(timer.due_ms, until_ms, pace.every_ms, policy)
@@ -173,6 +219,13 @@ class Broadcasts:
             self._hold(index, timer.user, timer.timer_id, ref, turn.part, due_ms)
         else:
             self._end(index, timer.timer_id, turn, "finished")
+
+    def _is_running(self, tenant: str, timer_id: str, ref: HoldRef, now_ms: int) -> bool:
+        """Tell whether a part takes of the rate now; one that waits for its time or list does not."""
+        if _is_paused(ref):
+            return False
+        order = self._order(tenant, timer_id)
+        return order.start_ms <= now_ms and not self._awaits_list(order)
 
     def postpone(self, timer: Timer, due_ms: int) -> None:
         """Set the timer of a turn anew, untouched: there is no time for it now."""
@@ -183,6 +236,8 @@ class Broadcasts:
 
     def _walk(self, tenant: str, turn: Turn, users: int) -> bool:
         """Decide the next users; return whether there may be more."""
+        if key := parts.list_of(turn.order):
+            return self._walk_list(key, turn, users)
         after = turn.part.cursor or parts.first_key(tenant)
         found = self._key_group.scan(f"{after}\0", parts.last_key(tenant), users)
         for user_key, record in found:
@@ -191,6 +246,17 @@ class Broadcasts:
                 turn.part.counts.users += 1
                 self._decide(user_key, record, turn)
         return len(found) == users
+
+    def _walk_list(self, key: str, turn: Turn, most: int) -> bool:
+        """Decide the next users of a list, with or without a profile; return whether there may be more."""
+        part, tenant = turn.part, turn.order.tenant
+        users, at = self._lists.next_users(key, int(part.cursor or 0), most)
+        part.cursor = str(at)
+        for user in users:
+            user_key = f"{tenant}/{user}"
+            part.counts.users += 1
+            self._decide(user_key, self._key_group.get(user_key) or UserRecord(), turn)
+        return len(users) == most
 
     def _decide(self, user_key: str, record: UserRecord, turn: Turn) -> None:
         order, counts, now_ms = turn.order, turn.part.counts, turn.now_ms
@@ -221,8 +287,16 @@ class Broadcasts:
         self._applier.write(user_key, decision, turn.now_ms, turn.out)
 
     def _end(self, index: UserRecord, timer_id: str, turn: Turn, ending: Ending) -> None:
-        """End the part: its outcome, and the report to the owner. A short note of it stays."""
+        """End the part: its outcome, and the report to the owner. A short note of it stays.
+
+        What is left of its list goes first, in turns of their own.
+        """
         order, gate, key_group = turn.order, self._gate(), self._key_group
+        if (users := parts.list_of(order)) and not self._lists.end(users):
+            turn.part.ending = ending
+            ref = index.holds[timer_id]
+            self._hold(index, index_key(order.tenant), timer_id, ref, turn.part, turn.now_ms + 1)
+            return
         del index.holds[timer_id]
         key_group.put(index_key(order.tenant), index if index.holds else None)
         key_group.put(body_key(order.tenant, order.broadcast), parts.note(order, turn.now_ms, gate.policy))

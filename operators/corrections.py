@@ -73,7 +73,7 @@ class Corrections:
         return found.decision, [self._record(user_key, ERASED)] if found.erase else []
 
     def _known(self, user_key: str) -> ProfileText | None:
-        row = self._key_group.first_kept(user_key, _ROW)
+        row = self._key_group.kept(user_key, _ROW, 0)
         return None if row is None else _decode(row)
 
     def _keep(self, user_key: str, text: ProfileText) -> None:

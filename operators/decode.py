@@ -38,6 +38,7 @@ from tocsin.formats.marks import Marks
 from tocsin.formats.subscriptions import decode_subscription, is_copy
 from tocsin.model import topics
 from tocsin.model.broadcast import Order, owner_key
+from tocsin.model.broadcast_list import Members
 from tocsin.model.event import Event
 from tocsin.model.outcome import ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord
@@ -54,6 +55,14 @@ _DIGITS = 15
 
 class _Moved(Split):
     """The record belongs to another partition; `records` hold what goes there."""
+
+
+class _Steps(dict[str, str]):
+    """Names the step of each topic that is read: its channel, or `track`."""
+
+    def __missing__(self, topic: str) -> str:
+        step = self[topic] = topics.channel_of(topic) or "track"
+        return step
 
 
 class _ForTopic(Exception):
@@ -122,8 +131,7 @@ class Decoder:
         self.forwarded: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
         # Steps that keep no state by user take all their records of a batch in one bundle.
-        self._steps = {name: name.split(".")[1] for name in topics.MESSAGES}
-        self._steps |= dict.fromkeys(topics.TRACKED, "track")
+        self._steps = _Steps()
 
     def __call__(self, records: list[RawRecord]) -> list[Routed]:
         """Decode and group a batch."""
@@ -232,8 +240,19 @@ class Decoder:
             for name in self._homes.names[raw.partition]:
                 gate.setdefault(name, []).append(GateInput(now_ms, key, item, raw))
             return
+        if isinstance(item, Members):
+            self._spread_members(raw, item, gate)
+            return
         assert isinstance(item, ReceiptEvent), "all others have a user"
         self._spread_receipt(raw, item, gate, out)
+
+    def _spread_members(self, raw: RawRecord, members: Members, gate: Bundles) -> None:
+        """Give each key group its users of a list, also where it has none: a slice may replace another."""
+        found = self._homes.split(members.tenant, members.users, raw.partition)
+        now_ms = self._clocks.advance(raw.partition, self._time(raw, members))
+        for name, users in zip(self._homes.names[raw.partition], found, strict=True):
+            own = replace(members, users=users)
+            gate.setdefault(name, []).append(GateInput(now_ms, index_key(members.tenant), own, raw))
 
     def _spread_receipt(
         self, raw: RawRecord, receipt: ReceiptEvent, gate: Bundles, out: list[OutRecord]
@@ -271,7 +290,8 @@ class Decoder:
         if raw.headers and (found := broadcast_record(raw)):
             if isinstance(found, FanOutReport):
                 raise _ForTopic(found)
-            return "" if isinstance(found, Order) else owner_key(found.tenant, found.event_id), found
+            is_for_all = isinstance(found, Order | Members)
+            return "" if is_for_all else owner_key(found.tenant, found.event_id), found
         event = codec.decode_event(raw, self._policy.limits)
         if raw.headers:
             event = as_first_read(event, dict(raw.headers), self._policy.partitions)

@@ -190,7 +190,7 @@ class FanOutLogic(StatefulBatchLogic[GroupBatch, list[OutRecord], Stored]):
     def _decide(self, event: Event, raw: RawRecord, now_ms: int, out: list[OutRecord]) -> None:
         """Hold an event where it was read, and copy it to all partitions; or end it."""
         context = self._parts.gate().context
-        candidates = context.catalog.candidates(event.tenant, event.type)
+        candidates = context.catalog.answering(event)
         whole = WholeEvent(event, now_ms, context.version_of(event.tenant))
         if candidates is None:
             reason, error = without_catalog(context.catalog, event.tenant)
@@ -201,7 +201,7 @@ class FanOutLogic(StatefulBatchLogic[GroupBatch, list[OutRecord], Stored]):
         elif first := self._fan_out.duplicate(event, now_ms):
             self._log(whole.outcome(Status.SUPPRESSED, Reason.DUPLICATE, {"original": first}), out)
         elif not candidates.notifications and event.type != CANCEL:
-            self._log(whole.outcome(Status.SUPPRESSED, candidates.none), out)
+            self._log(whole.outcome(Status.SUPPRESSED, candidates.none, candidates.detail), out)
         else:
             self._fan_out.own(event)
             self._log(whole.outcome(Status.HELD, Reason.FAN_OUT, {"topic": event.topic}), out)

@@ -7,7 +7,9 @@ far timers may fire.
 Nothing is emitted between the end of an epoch and its durability (docs/engine.md, fact 11).
 """
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import cache
 
 import bytewax.operators as op
 import msgspec
@@ -22,6 +24,7 @@ from operators.recurring import Recurring
 from operators.suppressions import Suppressions
 from operators.sweep import Sweep
 from tocsin.decision import corrections
+from tocsin.decision.broadcast_lists import TIMER as LIST_TIMER
 from tocsin.decision.broadcast_parts import TIMER as BROADCAST_TIMER
 from tocsin.decision.corrections import SUPPRESSED
 from tocsin.decision.effects import Decision
@@ -38,7 +41,7 @@ from tocsin.model.event import Event
 from tocsin.model.message import Retry
 from tocsin.model.outcome import ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord, VersionNote
-from tocsin.model.statuses import CHANNELS, Reason
+from tocsin.model.statuses import Reason
 from tocsin.store.deltas import Delta
 from tocsin.store.key_group import KeyGroup
 from tocsin.store.timers import Timer
@@ -154,6 +157,8 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         """Return what this epoch changed; the rest is in the base."""
         key_group = self._key_group
         assert key_group is not None, "Bytewax builds a logic only for an item or a stored row"
+        self._pace.end_epoch()
+        self._broadcast_pace.end_epoch()
         return self._key, key_group.snapshot()
 
     def _fire_before(
@@ -184,6 +189,10 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         kind = timer.timer_id[0]
         if kind == BROADCAST_TIMER:
             self._take_turn(timer, until_ms, out)
+            return
+        if kind == LIST_TIMER:
+            assert self._broadcasts is not None, "the key group is open"
+            self._broadcasts.forget_list(timer)
             return
         if kind == SCHEDULE_TIMER:
             assert self._recurring is not None, "the key group is open"
@@ -307,44 +316,55 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         """Apply a decision as a whole: state and timers to the store, records to the outbox."""
         if decision.touched:
             key_group.put(user_key, decision.record)
-        for cancelled in decision.cancelled_timers:
-            key_group.release(user_key, cancelled.timer_id, cancelled.due_ms)
-            if _keeps(cancelled.timer_id):
-                key_group.take_kept(user_key, cancelled.timer_id)
-        for moved in decision.moved_timers:
-            payload = key_group.pop(user_key, moved.timer_id, moved.due_ms)
-            assert payload is not None, "what the user's record holds has a timer"
-            key_group.hold(user_key, moved.timer_id, moved.new_ms, payload)
-        for timer in decision.set_timers:
-            key_group.hold(user_key, timer.timer_id, timer.due_ms, timer.payload, is_new=timer.is_new)
-        for kept in decision.kept:
-            key_group.keep(user_key, kept.timer_id, kept.number, kept.payload)
+        if decision.set_timers or decision.cancelled_timers or decision.moved_timers or decision.kept:
+            _apply_timers(key_group, user_key, decision)
         if decision.profile_text is not None or decision.correction is not None:
             assert self._corrections is not None, "the key group is open"
             out += self._corrections.apply(user_key, decision)
-        key = user_key.encode()
-        partition = self._partition
+        key, partition, add = user_key.encode(), self._partition, out.append
         for message in decision.messages:
-            topic = _TOPICS[message.channel, message.priority == "low"]
-            out.append(OutRecord(topic, partition, key, encode(message)))
+            topic = _topic(message.channel, message.priority == "low")
+            add(OutRecord(topic, partition, key, encode(message)))
+        tally = self._tally
         for outcome in decision.outcomes:
-            self._tally[outcome.status, outcome.channel, outcome.reason] += 1
-            out.append(OutRecord(topics.OUTCOMES, partition, key, encode(outcome)))
-        for dead in decision.dead_letters:
-            if dead.reason is Reason.OUTDATED and decision.record and not decision.record.version:
-                # Otherwise compaction keeps this copy as the latest profile of a user who was erased.
-                out.append(tombstone(dead.raw, partition))
-            letter = dead_letter(dead.raw, "gate", dead.reason, dead.error, last_ms=now_ms)
-            out.append(replace(letter, partition=partition))
+            tally[outcome.status, outcome.channel, outcome.reason] += 1
+            add(OutRecord(topics.OUTCOMES, partition, key, encode(outcome)))
+        if decision.dead_letters:
+            out += _dead_letters(decision, partition, now_ms)
         if decision.profile_version is not None:
-            out.append(VersionNote(user_key, decision.profile_version))
+            add(VersionNote(user_key, decision.profile_version, decision.keeps_user))
         if decision.audit is not None:
-            out.append(OutRecord(topics.AUDIT, partition, key, encode(decision.audit)))
+            add(OutRecord(topics.AUDIT, partition, key, encode(decision.audit)))
 
 
-_TOPICS: dict[tuple[str, bool], str] = {
-    (channel, bulk): topics.messages(channel, bulk=bulk) for channel in CHANNELS for bulk in (False, True)
-}
+def _apply_timers(key_group: KeyGroup[UserRecord], user_key: str, decision: Decision) -> None:
+    """Cancel, move and set timers, and keep what belongs beside them."""
+    for cancelled in decision.cancelled_timers:
+        key_group.release(user_key, cancelled.timer_id, cancelled.due_ms)
+        if _keeps(cancelled.timer_id):
+            key_group.take_kept(user_key, cancelled.timer_id)
+    for moved in decision.moved_timers:
+        payload = key_group.pop(user_key, moved.timer_id, moved.due_ms)
+        assert payload is not None, "what the user's record holds has a timer"
+        key_group.hold(user_key, moved.timer_id, moved.new_ms, payload)
+    for timer in decision.set_timers:
+        key_group.hold(user_key, timer.timer_id, timer.due_ms, timer.payload, is_new=timer.is_new)
+    for kept in decision.kept:
+        key_group.keep(user_key, kept.timer_id, kept.number, kept.payload)
+
+
+def _dead_letters(decision: Decision, partition: int, now_ms: int) -> Iterator[OutRecord]:
+    for dead in decision.dead_letters:
+        if dead.reason is Reason.OUTDATED and decision.record and not decision.record.version:
+            # Otherwise compaction keeps this copy as the latest profile of a user who was erased.
+            yield tombstone(dead.raw, partition)
+        letter = dead_letter(dead.raw, "gate", dead.reason, dead.error, last_ms=now_ms)
+        yield replace(letter, partition=partition)
+
+
+@cache
+def _topic(channel: str, bulk: bool) -> str:  # a keyword costs time for each message
+    return topics.messages(channel, bulk=bulk)
 
 
 def _decided(gate: Gate, record: UserRecord | None, entry: GateInput, now_ms: int) -> Decision:

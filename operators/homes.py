@@ -1,8 +1,12 @@
 """Homes: the partition and the key group in which a user lives."""
 
+from collections.abc import Sequence
 from typing import Final
+from zlib import crc32
 
 from sources.partitioner import key_group_of, partition_of
+from tocsin.errors import DecodeError
+from tocsin.model.statuses import Reason
 from tocsin.store.keys import rows_key
 
 REMEMBERED: Final = 1 << 16
@@ -23,6 +27,22 @@ class Homes:
     def of(self, user_key: str) -> tuple[int, str]:
         """Return the partition of `tenant/user` and the name of its key group."""
         return self._found.get(user_key) or self._find(user_key)
+
+    def split(self, tenant: str, users: Sequence[str], partition: int) -> list[list[str]]:
+        """Sort users of one partition by their key group; those are not remembered.
+
+        Raises:
+            DecodeError: the first or the last of them belongs to another partition.
+        """
+        groups, start = self._key_groups, crc32(f"{tenant}/".encode())
+        for user in {*users[:1], *users[-1:]}:
+            if partition_of(f"{tenant}/{user}".encode(), self._partitions) != partition:
+                text = "users: not of this partition; is TOCSIN_PARTITIONS the same for gateway and shards?"
+                raise DecodeError(Reason.FORWARD_LOOP, text)
+        found: list[list[str]] = [[] for _ in range(groups)]
+        for user in users:  # the crc of a text goes on from that of its beginning
+            found[crc32(user.encode(), start) % groups].append(user)
+        return found
 
     def _find(self, user_key: str) -> tuple[int, str]:
         key = user_key.encode()

@@ -2,7 +2,8 @@
 
 Very many timers may be due at one moment, such as the end of a night's quiet hours. All key groups of a shard
 share one worker, and each of them would fire some before it lets the next one work. An event would wait for
-all of them, and an epoch would last as long.
+all of them, and an epoch would last as long. What all of them have changed in an epoch is stored at its end,
+while nobody works, so an epoch has a bound, too.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,10 @@ _BURST_S = 0.02
 """Timers may fire for so long at once: less than half of an epoch."""
 _REFILL = 2.0
 """So many seconds of firing for each second of other work: two thirds of the worker's time."""
+_EPOCH_S = 1.0
+"""Timers may fire for so long in an epoch. Its end takes a tenth of that, for 4 µs a record that changed."""
+_SPENT_REST_S = 0.02
+"""Where an epoch has had enough, a key group asks again after so long."""
 
 
 class Pace(Protocol):
@@ -27,6 +32,10 @@ class Pace(Protocol):
 
     def rest_s(self) -> float:
         """Tell for how long it is of no use to ask again."""
+        ...
+
+    def end_epoch(self) -> None:
+        """Learn that an epoch ends; called by each key group."""
         ...
 
 
@@ -45,12 +54,17 @@ class Unpaced:
         """Rest never."""
         return 0.0
 
+    def end_epoch(self) -> None:
+        """Keep no account of epochs."""
+
 
 UNPACED = Unpaced()
 
 
 class TimerPace:
     """Gives timers two thirds of a worker's time, at most 20 ms at once; all key groups share it.
+
+    An epoch has a second of it at most, however long it lasts.
 
     Which timers fire in which turn changes no decision: each is decided at its own time, and those of a
     record's own user always fire before the record is decided.
@@ -64,27 +78,40 @@ class TimerPace:
     """
 
     def __init__(
-        self, monotonic_s: Callable[[], float], burst_s: float = _BURST_S, refill: float = _REFILL
+        self,
+        monotonic_s: Callable[[], float],
+        burst_s: float = _BURST_S,
+        refill: float = _REFILL,
+        epoch_s: float = _EPOCH_S,
     ) -> None:
         self._monotonic_s = monotonic_s
         self._burst_s = burst_s
         self._refill = refill
         self._at_s = 0.0
         self._left_s = burst_s
+        self._epoch_s = self._epoch_left_s = epoch_s
 
     def begins(self) -> bool:
         """Count the time since the last timer as other work."""
         self._left_s = min(self._burst_s, self._left_s + self._refill * self._passed_s())
-        return self._left_s > 0
+        return self._left_s > 0 and self._epoch_left_s > 0
 
     def goes_on(self) -> bool:
         """Count the time since the last question as firing."""
-        self._left_s -= self._passed_s()
-        return self._left_s > 0
+        passed_s = self._passed_s()
+        self._left_s -= passed_s
+        self._epoch_left_s -= passed_s
+        return self._left_s > 0 and self._epoch_left_s > 0
 
     def rest_s(self) -> float:
         """Rest until half of a burst is there, as far as is known since the last question."""
+        if self._epoch_left_s <= 0:
+            return _SPENT_REST_S
         return max(0.0, (self._burst_s / 2 - self._left_s) / self._refill)
+
+    def end_epoch(self) -> None:
+        """Let the next epoch have its whole time."""
+        self._epoch_left_s = self._epoch_s
 
     def _passed_s(self) -> float:
         before_s, self._at_s = self._at_s, self._monotonic_s()

@@ -73,8 +73,8 @@ def test_a_notification_without_these_words_is_not_tracked(tmp_path: Path) -> No
             "5: `sms` has gone out before, and each channel goes out once: name another one",
         ),
         (
-            "escalate: [{after: 1m, unless: read, channels: [webpush]}]",
-            "5: `webpush` has no provider, so it would never be sent: use email, sms, push, inapp",
+            "escalate: [{after: 1m, unless: read, channels: [smss]}]",
+            "5: `smss` is no channel, did you mean `sms`?",
         ),
         (
             "escalate:\n    - {after: 2m, unless: read, channels: [sms]}\n"

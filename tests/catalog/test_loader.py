@@ -163,7 +163,7 @@ def test_load_names_every_mistake_at_once(tmp_path: Path) -> None:
         catalog.load(path)
     lines = str(raised.value).splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith("notifications/all.yaml:4: `channel` is not allowed here")
+    assert lines[0].startswith("notifications/all.yaml:4: `fax` is no channel, use email")
     assert lines[1].startswith("tenants/default.yaml:4: `timezone` is wrong: not an IANA time zone")
 
 
@@ -259,7 +259,7 @@ def test_a_mistake_of_a_notification(tmp_path: Path, line: str, number: int, tex
         ("category: news", "category: gone", 3, "tenant `default` has no category `gone`"),
         ("[email]", "[]", 4, "`channels` is wrong"),
         ("[email]", "[email, sms, email]", 4, "`email` appears twice, remove one"),
-        ("[email]", "[email, webpush]", 4, "`webpush` has no provider, so it would never be sent: use email"),
+        ("[email]", "[email, emial]", 4, "`emial` is no channel, did you mean `email`?"),
         ("[email]", "\n    - email\n    - {channel: sms, when: '1 +'}", 6, "`when` is wrong"),
         ("hello:", "hel lo:", 1, "`hel lo` is no name"),
     ],
@@ -276,7 +276,7 @@ def test_a_mistake_in_what_every_notification_has(
     [
         ("preferences: {categories: {gone: false}}", 4, "no category `gone`, add it under categories"),
         ("preferences: {notifications: {helo: false}}", 4, "the tenant has no notification `helo`, correct"),
-        ("preferences: {channels: {fax: false}}", 4, "`fax` is not allowed here, write one of"),
+        ("preferences: {channels: {fax: false}}", 4, "`fax` is no channel, use email, sms"),
         ("providers: {email: smtp}", 4, "`email` is wrong"),
         ("quiet_hours: {start: '22:00'}", 4, "`end` is missing, add it"),
         (
@@ -381,8 +381,8 @@ def test_specs_are_frozen() -> None:
 
 def test_a_folder_that_is_not_there_is_named_with_its_cure(tmp_path: Path) -> None:
     problems = catalog.check(tmp_path / "nowhere")
-    said = f"{tmp_path}/nowhere: there is no such folder; set TOCSIN_CATALOG to the folder of the catalog"
-    assert [str(problem) for problem in problems] == [said]
+    cure = "name the catalog's folder by TOCSIN_CATALOG or --catalog"
+    assert [str(problem) for problem in problems] == [f"{tmp_path}/nowhere: there is no such folder; {cure}"]
 
 
 LIMIT = "limits: [{max: 1, per: 1d, overflow: digest}]"

@@ -81,7 +81,7 @@ def test_a_tenant_may_use_a_template_of_its_own(tmp_path: Path) -> None:
             "no shared notification `gone`, correct",
         ),
         ("more", OTHER.replace("news", "none"), "notifications/more.yaml:3", "has no category `none`"),
-        ("more", OTHER.replace("[sms]", "[fax]"), "notifications/more.yaml:4", "`channel` is not allowed"),
+        ("more", OTHER.replace("[sms]", "[fax]"), "notifications/more.yaml:4", "`fax` is no channel"),
         ("more", "bye: [\n", "notifications/more.yaml:2", "not YAML"),
         ("more", "", "notifications/more.yaml:1", "no notifications, write"),
     ],

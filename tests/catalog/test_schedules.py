@@ -117,6 +117,7 @@ GOOD = 'cron: "0 9 * * *"\n  type: newsletter\n  for: everyone\n  tenants: [defa
             4,
             "tenant `default` has no segment `nobody`, add it",
         ),
+        (GOOD.replace("everyone", "{segmnt: all}"), 4, "unknown field `segmnt`, did you mean `segment`?"),
         (GOOD.replace("everyone", "{}"), 4, "it needs one audience, write {segment: NAME}"),
         (
             GOOD.replace("newsletter", "unheard.of"),

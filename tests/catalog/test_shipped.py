@@ -21,8 +21,9 @@ from tocsin.render.templates import load_templates
 CATALOG = Path(__file__).parents[2] / "examples" / "flights"
 LOCALES = ("en-US", "en-GB", "de-DE", "de-AT", "es-ES", "es-MX", "es-US")
 CHANNELS = {
+    "airport_report": ("push", "inapp"),
     "flight_cancelled": ("push", "email", "sms"),
-    "flight_delayed": ("push", "inapp", "email"),
+    "flight_delayed": ("push", "webpush", "inapp", "email"),
     "flight_departed": ("inapp",),
     "flight_landed": ("inapp",),
     "offer": ("email", "push"),
@@ -39,7 +40,12 @@ def catalog() -> Catalog:
 @lru_cache(1)
 def renderer() -> Renderer:
     tenants = {name: tenant.spec for name, tenant in catalog().tenants.items()}
-    return Renderer(load_templates(CATALOG / "templates"), tenants, b"only for these tests")
+    return Renderer(
+        load_templates(CATALOG / "templates"), tenants, b"only for these tests", gateway_url=GATEWAY
+    )
+
+
+GATEWAY = "https://notify.skylark.example"
 
 
 def samples(name: str) -> list[dict[str, object]]:
@@ -71,6 +77,7 @@ def render(name: str, channel: str, locale: str, sample: dict[str, object]) -> C
         event_time_ms=0,
         received_ms=0,
         decided_ms=0,
+        profile_version=1,
         origin=Origin("events", 0, 0),
         digest=name in DIGESTS,
     )
@@ -161,8 +168,10 @@ def test_only_what_may_be_stopped_can_be_unsubscribed() -> None:
         assert isinstance(content, EmailContent)
         stoppable = name != "flight_cancelled"
         assert ("List-Unsubscribe" in content.headers) is stoppable
-        assert ("https://skylark.example/unsubscribe/" in content.html) is stoppable
-        assert ("https://skylark.example/unsubscribe/" in content.text) is stoppable
+        assert (f"{GATEWAY}/unsubscribe/" in content.html) is stoppable
+        assert (f"{GATEWAY}/unsubscribe/" in content.text) is stoppable
+        assert f"{GATEWAY}/preferences/" in content.html
+        assert f"{GATEWAY}/preferences/" in content.text
 
 
 def test_text_messages_are_gsm_7_and_short() -> None:

@@ -12,7 +12,7 @@ from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.delivery import records
 from tocsin.delivery.records import ProviderCall
 from tocsin.formats.forwarded import rewritten
-from tocsin.model.event import Event, Origin, Recipient, Replay
+from tocsin.model.event import Asked, Event, Origin, Recipient, Replay
 from tocsin.model.message import Message, Retry
 from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.profile import Device, Preferences, Profile
@@ -83,6 +83,7 @@ class World:
         bulk: bool = False,
         origin: Origin | None = None,
         replay: Replay | None = None,
+        asked: Asked | None = None,
     ) -> Decision:
         """Decide an event at `at`; its own time is the same unless given."""
         self.advance(at)
@@ -102,6 +103,7 @@ class World:
             expires_ms=None if expires is None else NOON + expires,
             bulk=bulk,
             replay=replay,
+            asked=asked,
         )
         return self.apply(user, self.gate.on_event(self.record(user), event, NOON + at, rewritten(event)))
 

@@ -9,8 +9,10 @@ from tests.decision.test_replacing import ended, meeting
 from tests.decision.test_schedule import left, world
 from tocsin.decision.effects import Decision
 from tocsin.decision.user_state import expire
-from tocsin.model.event import Recipient
+from tocsin.formats.profiles import ProfileChange
+from tocsin.model.event import Origin, Recipient
 from tocsin.model.message import Message
+from tocsin.model.raw import RawRecord
 
 APPLIED = ("suppressed", "cancel_applied", "*")
 NOTHING = [("suppressed", "nothing_to_cancel", "*")]
@@ -213,14 +215,78 @@ def test_a_notification_of_another_name_is_not_called_back() -> None:
     assert said(stale(found, found.messages[-1], 4 * MINUTE))[0][:2] == ("cancelled", "cancelled_by_event")
 
 
-def test_a_guest_s_message_is_cancelled_when_it_fails() -> None:
-    """There is no profile, so no version says that it is to return."""
+def test_the_order_within_a_millisecond_is_the_gate_s_whatever_the_topics() -> None:
+    """Offsets of two topics say nothing about which record the gate took first."""
+    found = world()
+    soon: dict[str, Any] = {"data": meeting(0.1), "origin": Origin("bulk", 3, 900)}
+    before = found.event("reminder", **soon, event_id="a").messages[0]
+    cancel(found, 0, cancel_key=7)
+    between = found.event("reminder", **soon | {"origin": Origin("bulk", 3, 0)}, event_id="b").messages[0]
+    cancel(found, 0, cancel_key=7)
+    after = found.event("reminder", **soon | {"origin": Origin("bulk", 3, 1)}, event_id="c").messages[0]
+    cancelled = [("cancelled", "cancelled_by_event", "email")]
+    assert said(stale(found, before, 1)) == cancelled
+    assert said(stale(found, between, 1)) == cancelled
+    assert len(stale(found, after, 1).messages) == 1
+
+
+def test_a_slot_comes_back_of_what_was_admitted_behind_a_cancel_event() -> None:
+    found = world()
+    cancel(found, 0, cancel_key=7)
+    message = found.event("turns", data={"key": 8}).messages[0]
+    assert message.decided_ms == NOON + 1
+    found.failed(message)
+    assert said(found.event("turns", at=1, data={"key": 9})) == [("admitted", "", "email")]
+
+
+# The same for inline recipients, whom no profile version calls back
+
+
+def guest_world() -> tuple[World, Message, Message]:
+    """A guest, and two messages to her that queue."""
     found = World("texts", catalog=world().gate.catalog)
-    guest = Recipient(email="a@mail.example")
-    message = found.event("reminder", data=meeting(0.1), recipient=guest).messages[0]
+    to = Recipient(email="a@mail.example")
+    first = found.event("reminder", data=meeting(0.1), recipient=to).messages[0]
+    return found, first, found.event("reminder", data=meeting(0.1, number=8), recipient=to).messages[0]
+
+
+def test_a_guest_s_message_is_cancelled_when_it_fails() -> None:
+    found, message, _ = guest_world()
     assert cancel(found, cancel_key=7) == NOTHING
-    assert found.notes == []
     assert said(found.retry(message, at=2 * MINUTE)) == [("cancelled", "cancelled_by_event", "email")]
+
+
+def test_what_queues_for_a_guest_is_called_back() -> None:
+    found, message, other = guest_world()
+    cancel(found, 0, cancel_key=7)
+    assert (found.notes, found.steps[-1].keeps_user) == ([-(NOON + 1)], True)
+    assert said(stale(found, message, 0)) == [("cancelled", "cancelled_by_event", "email")]
+    (again,) = stale(found, other, 0).messages
+    assert again.target == other.target, "another meeting"
+    assert again.decided_ms > NOON, "or the ledger would return it for ever"
+
+
+def test_a_guest_who_was_erased_before_gets_nothing_back() -> None:
+    found, message, other = guest_world()
+    erase(found, at=1)
+    cancel(found, 2, cancel_key=7)
+    for queued in (message, other):
+        assert said(stale(found, queued, 3)) == [("suppressed", "erased", "email")]
+
+
+def test_a_guest_who_is_erased_afterwards_gets_nothing_back() -> None:
+    found, message, other = guest_world()
+    cancel(found, 1, cancel_key=7)
+    erase(found, at=2)
+    for queued in (message, other):
+        assert said(stale(found, queued, 3)) == [("suppressed", "erased", "email")]
+
+
+def erase(found: World, at: int) -> None:
+    """Read a tombstone of the profile."""
+    change = ProfileChange("texts", "ann", None)
+    raw = RawRecord("profiles", 3, 1, NOON + at, b"texts/ann", None, ())
+    found.apply("ann", found.gate.on_profile_change(found.record(), change, NOON + at, raw))
 
 
 def test_a_retry_ends_by_the_cancel_key_and_gives_its_slot_back() -> None:

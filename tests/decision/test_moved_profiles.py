@@ -64,7 +64,7 @@ def test_a_mark_that_is_no_time_counts_as_now(mark: bytes) -> None:
     world = World()
     read(world, profile(), at=0)
     read(world, None, at=HOUR, mark=mark)
-    assert world.record() == UserRecord(profile_ms=NOON + HOUR)
+    assert world.record() == UserRecord(profile_ms=NOON + HOUR, erased_ms=NOON + HOUR)
 
 
 def test_what_is_newer_is_applied_although_forwarded() -> None:
@@ -94,7 +94,7 @@ def test_of_somebody_erased_only_the_time_stays_and_not_for_long() -> None:
     read(world, profile(), at=0)
     read(world, None, at=HOUR)
     record = world.record()
-    assert record == UserRecord(profile_ms=NOON + HOUR)
+    assert record == UserRecord(profile_ms=NOON + HOUR, erased_ms=NOON + HOUR)
     assert not expire(record, NOON + HOUR + ERASURES_KEPT_MS)
     assert expire(record, NOON + HOUR + ERASURES_KEPT_MS + 1)
     assert record.is_empty()

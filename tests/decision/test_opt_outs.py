@@ -2,11 +2,14 @@
 
 import pytest
 
-from tests.decision.gate_world import HOUR, MINUTE, SECOND, World, profile, said, sent
+from tests.decision.gate_world import HOUR, MINUTE, NOON, SECOND, World, profile, said, sent
 from tocsin.decision.opt_outs import MOST
 from tocsin.decision.user_state import expire
+from tocsin.formats.gateway_profiles import revision_header
+from tocsin.formats.profiles import ProfileChange
 from tocsin.model.event import Recipient
 from tocsin.model.profile import Suppressed
+from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Status
 
 GUEST = Recipient(email="guest@mail.example")
@@ -108,3 +111,54 @@ def test_what_a_profile_lists_is_blocked_unless_that_was_lifted_later(ann: World
     ann.receipt("unblocked", at=HOUR, address="+12125550100")
     ann.profile(profile(suppressed=listed[1:], locale="de"), at=HOUR + MINUTE)
     assert sent(ann.event("flight.cancelled", at=2 * HOUR)) == ["push", "sms", "email"]
+
+
+def test_a_user_who_wants_a_category_again_gets_it(ann: World) -> None:
+    ann.receipt("unsubscribed", category="updates")
+    ann.receipt("unsubscribed", at=SECOND, category="offers")
+    step = ann.receipt("resubscribed", at=MINUTE, category="updates")
+    assert (said(step), step.dead_letters) == ([("resubscribed", "", "*")], [])
+    assert sent(ann.event("flight.landed", at=HOUR)), "the other category stays off"
+    assert said(ann.event("offer.x", at=2 * HOUR)) == [("suppressed", "category_off", "*")]
+    assert not ann.receipt("resubscribed", at=3 * HOUR, category="updates").touched
+
+
+def test_a_user_who_wants_everything_again_gets_it(ann: World) -> None:
+    ann.receipt("unsubscribed")
+    ann.receipt("resubscribed", at=MINUTE, category="updates")
+    assert said(ann.event("flight.landed", at=HOUR)) == [("suppressed", "opted_out", "*")]
+    ann.receipt("resubscribed", at=2 * HOUR, category="*")
+    assert sent(ann.event("flight.landed", at=3 * HOUR))
+
+
+@pytest.mark.parametrize("order", [("updates", ""), ("", "updates")])
+def test_wanting_everything_again_is_not_wanting_a_category_that_was_switched_off_alone(
+    ann: World, order: tuple[str, str]
+) -> None:
+    for number, category in enumerate(order):
+        ann.receipt("unsubscribed", at=number * SECOND, category=category)
+    ann.receipt("resubscribed", at=MINUTE, category="*")
+    assert said(ann.event("flight.landed", at=HOUR)) == [("suppressed", "category_off", "*")]
+    assert sent(ann.event("offer.x", at=2 * HOUR)), "the others are on"
+
+
+def test_wanting_a_category_lifts_no_block_and_a_start_ends_no_opt_out(ann: World) -> None:
+    ann.receipt("opted_out", channel="sms")
+    ann.receipt("unsubscribed", at=SECOND, category="updates")
+    ann.receipt("resubscribed", at=MINUTE, category="updates")
+    assert "sms" not in sent(ann.event("offer.x", at=HOUR))
+    ann.receipt("unsubscribed", at=2 * HOUR, category="updates")
+    ann.receipt("resubscribed", at=3 * HOUR, channel="sms", category="updates")
+    assert said(ann.event("flight.landed", at=4 * HOUR)) == [("suppressed", "category_off", "*")]
+
+
+@pytest.mark.parametrize(("headers", "ended"), [((), True), ((revision_header(2),), False)])
+def test_what_the_gateway_writes_for_a_person_is_no_word_of_the_owner(
+    ann: World, headers: tuple[tuple[str, bytes], ...], ended: bool
+) -> None:
+    """A profile without a version: that of its owner ends opt-outs, a device that registers does not."""
+    ann.receipt("unsubscribed", category="updates")
+    change = ProfileChange(ann.tenant, "ann", profile(version=0, locale="de"))
+    raw = RawRecord("profiles", 3, 9, NOON + MINUTE, b"quiet/ann", b"{}", headers)
+    ann.apply("ann", ann.gate.on_profile_change(ann.record("ann"), change, NOON + MINUTE, raw))
+    assert bool(sent(ann.event("flight.landed", at=HOUR))) == ended

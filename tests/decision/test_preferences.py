@@ -18,7 +18,8 @@ from tocsin.decision.evaluation import Evaluation, Stage
 from tocsin.decision.rules.preferences import channel_preferences, notification_preferences
 from tocsin.decision.user_state import RecordCodec
 from tocsin.model.profile import Preferences
-from tocsin.model.statuses import CHANNELS, Reason
+from tocsin.model.statuses import FIRST_CHANNELS as CHANNELS
+from tocsin.model.statuses import Reason
 from tocsin.model.switches import DIGEST_BYTES, digest, holds, packed
 
 USED = ("email", "sms", "push")

@@ -144,6 +144,14 @@ def test_an_erased_user_gets_nothing(ann: World) -> None:
     assert (step.touched, step.record) == (False, None)
 
 
+def test_a_copy_of_a_retry_that_an_erasure_ended_gets_the_same_outcome(ann: World) -> None:
+    message = first(ann)
+    ann.retry(message, due=HOUR)
+    (ended,) = ann.profile(None, at=1).outcomes
+    (again,) = ann.retry(message, at=1, due=HOUR).outcomes
+    assert again == ended
+
+
 def test_a_retry_beyond_its_expiry_is_expired_and_not_held(ann: World) -> None:
     message = first(ann)
     assert said(ann.retry(message, at=1, due=6 * HOUR + 1)) == [("expired", "too_late", "email")]

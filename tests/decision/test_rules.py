@@ -67,7 +67,8 @@ def test_a_rule_that_objects_is_asked_where_its_facts_hold(cause: Cause, stage: 
     facts += QUIET * (to.quiet_hours is not None)
     rules = bind(found.notification)[stage]
     targets = rules.target if to.blocked or point is None else rules.unblocked
-    assert cause.rule in (*rules.given[facts], *rules.channel, *targets)
+    of_channel = rules.channel if found.channel is None else rules.of.get(found.channel.name, rules.channel)
+    assert cause.rule in (*rules.given[facts], *of_channel, *targets)
 
 
 def test_rules_that_keep_times_are_not_asked_where_there_are_none() -> None:
@@ -77,6 +78,7 @@ def test_rules_that_keep_times_are_not_asked_where_there_are_none() -> None:
     assert bound.given[0] == (notification_preferences, notification_limits)
     assert bound.given[ALL_FACTS] == bound.whole
     assert (bound.target, bound.unblocked) == ((usable,), ())
+    assert bound.of == {"email": (channel_preferences,), "sms": (channel_preferences, channel_limits)}
 
 
 def test_every_rule_of_the_registry_is_in_the_table() -> None:

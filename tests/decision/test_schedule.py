@@ -169,7 +169,7 @@ def test_types_of_control_events_are_taken(tmp_path: Path) -> None:
     ("line", "said_of_it"),
     [
         ("windows: {sms: {start: 08:00, end: 08:00}}", "start equals end"),
-        ("windows: {fax: {start: 08:00, end: 21:00}}", "is not allowed here, write one of"),
+        ("windows: {fax: {start: 08:00, end: 21:00}}", "`fax` is no channel, use email, sms"),
         ("windows: {sms: {start: 08:00, end: 21:00, critical: never}}", "`critical` is not allowed here"),
         ("snooze: maybe", "`snooze` is not allowed here, write one of 'hold' or 'drop'"),
     ],

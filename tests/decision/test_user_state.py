@@ -81,12 +81,11 @@ def test_a_golden_record_of_version_1_still_loads() -> None:
     # digest, its places in limits, its keys, reason, arm and replay. A record names declared topics. At its
     # end it says when its profile was read, what receipts have come and switched off, at which version,
     # whether a text is kept, the version of the owner, what was not sent, what the user turned on (older
-    # records do not tell), the attributes, and what was cancelled.
+    # records do not tell), the attributes, what was cancelled, and when the user was erased.
     now = GOLDEN.replace("639b09", "63dc001709")
     now = now.replace("0a475736572", "0a475736572c200c00000c0c400c400a0a0a0a0")
-    assert (
-        CODEC.encode(golden()).hex() == now.replace("019e", "01dc0019", 1) + "9000c4009000c200c400c0c400c400"
-    )
+    now = now.replace("019e", "01dc001a", 1) + "9000c4009000c200c400c0c400c40000"
+    assert CODEC.encode(golden()).hex() == now
 
 
 def golden() -> UserRecord:

@@ -1,4 +1,6 @@
-"""A delivery process to be killed: `python -m tests.operators.deliver_process FOLDER REDIS_URL INCARNATION`.
+"""A delivery process to be killed: `python -m tests.operators.deliver_process FOLDER REDIS_URL NAME POLICY`.
+
+NAME is that of this start, 16 characters; POLICY is what follows a call without an answer.
 
 Reads `FOLDER/input` (one JSON message a line; the line's number is its offset), sends through a provider
 whose send log is `FOLDER/calls`, writes what it puts out to `FOLDER/out`. Ends when all is acknowledged.
@@ -12,7 +14,7 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
@@ -24,7 +26,8 @@ from bytewax.run import cli_main
 from flows.housekeeping import every
 from sinks.channels import channel_sink
 from sources.acks import AckTracker
-from tests.operators.delivery import NoStats, plain, policy
+from tests.operators.delivery import QUICK, NoStats, plain, policy
+from tocsin.delivery.attempt import AttemptPolicy
 from tocsin.delivery.channel import ChannelDelivery
 from tocsin.delivery.ledger import Ledger, LedgerPolicy
 from tocsin.delivery.queue import QueuePolicy
@@ -33,6 +36,7 @@ from tocsin.errors import Rejected, Transient
 from tocsin.model.content import Outgoing
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.statuses import Channel
+from tocsin.model.unanswered import OnUnknown
 from tocsin.providers.base import Limits, Receipt
 
 TOPIC = "messages.email.now"
@@ -51,8 +55,10 @@ class LoggingProvider:
     name = "logging"
     channel = Channel.EMAIL
     limits = Limits(timeout_s=5)
+    ask_after_s = 0.0
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._log = appending(path)
         self._failed: set[str] = set()
 
@@ -71,6 +77,11 @@ class LoggingProvider:
         os.write(self._log, f"{message.user} {number} {message.message_id}\n".encode())
         await asyncio.sleep(number % 3 / 200)
         return Receipt(f"id-{number}")
+
+    async def find(self, outgoing: Outgoing, since_ms: int) -> Receipt | None:
+        number = outgoing.message.origin.offset
+        found = f" {outgoing.message.message_id}\n".encode() in self._path.read_bytes()
+        return Receipt(f"id-{number}") if found else None
 
     async def close(self) -> None:
         """Nothing to give back."""
@@ -167,12 +178,15 @@ def ending_with(parent: int) -> Callable[[], None]:
     return look
 
 
-def main(folder: Path, redis_url: str, incarnation: str) -> None:
+def main(folder: Path, redis_url: str, incarnation: str, on_unknown: OnUnknown) -> None:
     runtime = Runtime()
     runtime.start()
     provider = LoggingProvider(folder / "calls")
     channel = ChannelDelivery(
-        policy(queue=QueuePolicy(credits=24, buffered=100)),
+        policy(
+            queue=QueuePolicy(credits=24, buffered=100),
+            attempt=AttemptPolicy(retry=QUICK, on_unknown=on_unknown),
+        ),
         runtime=runtime,
         ledger=Ledger(LedgerPolicy(url=redis_url, prefix="t:"), incarnation),
         render=plain,
@@ -193,4 +207,4 @@ def main(folder: Path, redis_url: str, incarnation: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], cast("OnUnknown", sys.argv[4]))

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Any
 
 import msgspec
@@ -12,9 +12,9 @@ from tests.delivery.memory_ledger import MemoryLedger, MemoryStore
 from tests.waiting import PATIENCE_S
 from tocsin.delivery.attempt import AttemptPolicy
 from tocsin.delivery.breaker import BreakerPolicy, BreakerState
-from tocsin.delivery.channel import ChannelDelivery, ChannelPolicy
+from tocsin.delivery.channel import Buckets, ChannelDelivery, ChannelPolicy
 from tocsin.delivery.claim import SendLedger
-from tocsin.delivery.executor import OnUnknown
+from tocsin.delivery.executor import Fetch, OnUnknown
 from tocsin.delivery.queue import QueuePolicy
 from tocsin.delivery.ramp import RampPolicy
 from tocsin.delivery.retry import RetryPolicy
@@ -131,6 +131,9 @@ class Rig:
         render: Callable[[Message], Content] = plain,
         ledger: SendLedger | None = None,
         on_unknown: OnUnknown | None = None,
+        reporting: Set[str] = frozenset(),
+        buckets: Buckets | None = None,
+        fetch: Fetch | None = None,
     ) -> None:
         self.runtime = runtime
         self.stats = NoStats()
@@ -143,6 +146,9 @@ class Rig:
             stats=self.stats,
             on_unknown=on_unknown,
             mark_of=MARKS.of,
+            reporting=reporting,
+            buckets=buckets,
+            fetch=fetch,
         )
         self.out: list[OutRecord] = []
         self.acks: list[tuple[str, int, int]] = []

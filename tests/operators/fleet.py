@@ -24,6 +24,7 @@ from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.formats.cloudevents import EventLimits
+from tocsin.formats.user_lists import ListPart, closing_records, slice_records
 from tocsin.model import topics
 from tocsin.model.outcome import Outcome
 from tocsin.model.raw import OutRecord, RawRecord, VersionNote, packed, unpacked, unpacked_1
@@ -192,6 +193,16 @@ class Member:
         """Publish the last epoch again, as a process does that died before it knew that it was published."""
         self._fleet.topics.publish(self._publisher.last)
 
+    def rows_of_lists(self) -> int:
+        """Count records of lists, and rows beside them."""
+        found = 0
+        for key in self._groups:
+            group = self._shard.key_group(key)
+            lists = [name for name, _ in group.scan("default/\x04", "default/\x05", 100)]
+            kept = (group.kept(name, "l", number) for name in lists for number in range(100))
+            found += len(lists) + sum(one is not None for one in kept)
+        return found
+
     def stop(self) -> None:
         """Close the store."""
         self._shard.close()
@@ -251,6 +262,31 @@ class Fleet:
         """Write an event that controls a broadcast."""
         name = event_id or f"{action}-{broadcast}"
         self.event("tocsin.broadcast", name, topics.EVENTS, data={"id": broadcast, "action": action})
+
+    def users(
+        self,
+        broadcast: str,
+        users: list[str],
+        number: int = 0,
+        *,
+        last: bool = True,
+        source: str = "/s",
+    ) -> None:
+        """Upload a slice of the list of a broadcast."""
+        for record in slice_records(
+            ListPart("default", source, broadcast, 0, number, last), users, PARTITIONS, partition_of
+        ):
+            self.topics.append(record)
+
+    def close_list(self, broadcast: str, source: str = "/s") -> None:
+        """Write that the list of a broadcast is complete, and start it, as the gateway does."""
+        for record in closing_records(ListPart("default", source, broadcast), PARTITIONS):
+            self.topics.append(record)
+        self.control(broadcast, "start")
+
+    def rows_of_lists(self) -> int:
+        """Count what the key groups keep of lists of broadcasts."""
+        return sum(member.rows_of_lists() for member in self.members)
 
     def step(self, ms: int = 50) -> bool:
         """Let every shard read, wake and end an epoch; then time passes. Return whether anything happened."""

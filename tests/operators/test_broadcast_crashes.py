@@ -6,6 +6,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.operators.broadcast_acts import BroadcastActs
 from tests.operators.fleet import Fleet
 from tests.operators.test_broadcasts import audit, parts, whole
 from tocsin.model import topics
@@ -14,35 +15,15 @@ USERS = [f"user-{number:02}" for number in range(24)]
 ACT = st.sampled_from(["step", "step", "step", "lost", "stored", "copied", "pause", "resume"])
 
 
-class Story:
+class Story(BroadcastActs):
     """A broadcast, and what happens to its shards."""
 
     def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
-        self._number = 0
+        super().__init__(fleet)
         for user in USERS:
             fleet.profile(user)
         fleet.run(2)
         fleet.broadcast("b1", tocsinrate=60)
-
-    def act(self, what: str, member: int) -> None:
-        """Let one thing happen; `member` is the shard that dies."""
-        fleet, shard = self.fleet, self.fleet.members[member % self.fleet.shards]
-        if what in {"pause", "resume"}:
-            self._number += 1
-            fleet.control("b1", what, f"control-{self._number}")
-        elif what == "lost":
-            shard.read()
-            shard.notify()
-            shard.kill()
-        elif what == "stored":
-            shard.read()
-            shard.notify()
-            shard.close_epoch()
-            shard.kill()
-        elif what == "copied":
-            shard.copy_last()
-        fleet.step()
 
     def check(self) -> None:
         """Let it end, and count."""

@@ -154,7 +154,12 @@ def test_a_dead_provider_pauses_its_channel_and_nobody_elses(rig: Build) -> None
     calls = len(mail.calls)
     email.run_for(0.3)
     assert len(mail.calls) - calls <= 6, "only probes"
-    assert email.channel.gauges().providers["mail"] is not BreakerState.CLOSED
+    gauges = email.channel.gauges()
+    assert gauges.providers["mail"] is not BreakerState.CLOSED
+    queue = gauges.queues["mail"]
+    assert queue.waiting + queue.out <= gauges.held == 40
+    assert queue.waiting >= 30, "they wait for the account that is their first choice"
+    assert queue.oldest_s >= 0.3
     mail.always = None
     email.until_acked(40)
     ends = [line.attempt for line in email.outcomes() if line.status == "sent"]

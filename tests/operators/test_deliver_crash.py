@@ -26,8 +26,9 @@ MESSAGES, USERS, KILLS = 3_000, 150, 6
 ROOT = Path(__file__).parents[2]
 
 
-def start(folder: Path, redis_url: str, number: int) -> subprocess.Popen[bytes]:
-    argv = [sys.executable, "-m", "tests.operators.deliver_process", str(folder), redis_url, f"{number:016d}"]
+def start(folder: Path, redis_url: str, number: int, on_unknown: str) -> subprocess.Popen[bytes]:
+    module = "tests.operators.deliver_process"
+    argv = [sys.executable, "-m", module, str(folder), redis_url, f"{number:016d}", on_unknown]
     return subprocess.Popen(argv, cwd=ROOT)
 
 
@@ -65,8 +66,14 @@ def test_half_a_line_that_a_kill_left_is_no_record(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def crashed(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> tuple[Path, set[str], int]:
     """Run to the end through kills; give the folder, the claims seen open, and the kills that hit."""
-    folder, chance = tmp_path_factory.mktemp("deliver"), random.Random()
-    letters = [message(f"u{i * 7 % USERS}", i) for i in range(MESSAGES)]
+    return run_through(KILLS, MESSAGES, tmp_path_factory.mktemp("deliver"), redis_url, "resend")
+
+
+def run_through(
+    times: int, messages: int, folder: Path, redis_url: str, on_unknown: str
+) -> tuple[Path, set[str], int]:
+    chance = random.Random()
+    letters = [message(f"u{i * 7 % USERS}", i) for i in range(messages)]
     (folder / "input").write_bytes(b"\n".join(encode(letter) for letter in letters))
     (folder / "store").mkdir()
     init_db_dir(folder / "store", 1)
@@ -74,15 +81,15 @@ def crashed(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> tuple[P
         client.flushdb()
     claimed: set[str] = set()
     kills = 0
-    for number in range(KILLS):
-        process = start(folder, redis_url, number)
+    for number in range(times):
+        process = start(folder, redis_url, number, on_unknown)
         await_calls(folder, process)
         time.sleep(chance.uniform(0, 0.3))
         kills += process.poll() is None
         process.kill()
         process.wait()
         claimed |= open_claims(redis_url)
-    assert start(folder, redis_url, KILLS).wait(60) == 0
+    assert start(folder, redis_url, times, on_unknown).wait(60) == 0
     return folder, claimed, kills
 
 
@@ -95,6 +102,17 @@ def await_calls(folder: Path, process: subprocess.Popen[bytes]) -> None:
             return
         time.sleep(0.01)
     pytest.fail("the process made no call")
+
+
+def test_no_kill_doubles_what_the_provider_can_be_asked_for(tmp_path: Path, redis_url: str) -> None:
+    folder, claimed, kills = run_through(2, 400, tmp_path, redis_url, "ask")
+    assert kills >= 1
+    assert claimed, "no kill hit a call: the test proves nothing"
+    calls = [name for _, _, name in read_calls(folder)]
+    assert len(calls) == len(set(calls))
+    lines = decoded([r for r in read_out(folder) if r.topic == "outcomes"], Outcome)
+    sent = {line.message_id for line in lines if line.status == "sent"}
+    assert sent == set(calls), "what was taken is known as sent"
 
 
 def test_it_was_killed_while_it_worked(crashed: tuple[Path, set[str], int]) -> None:

@@ -31,6 +31,19 @@ def some(count: int, first: int = 0, name: str = "u", **fields: str) -> list[Raw
     return [record(message(f"{name}{i}", i, **fields), i) for i in range(first, first + count)]
 
 
+def test_while_only_a_probe_is_out_the_worker_is_woken_seldom(rig: Build) -> None:
+    """An outage is long, and each look costs the channels that work."""
+    provider, seldom = ScriptedProvider(), policy(poll_ms=1, probe_poll_ms=600_000)
+    provider.limits = Limits(timeout_s=600)
+    provider.always = Transient("busy")
+    made = rig([provider], settings=seldom).feed(*some(150)).until_down()
+    provider.always = 500.0
+    calls = len(provider.calls)
+    made.until(lambda: len(provider.calls) > calls).run_for(0.05)
+    assert made.channel.gauges().active == 1, "the probe"
+    assert (made.channel.wake_at_ms() or 0) - made.runtime.now_ms() > 60_000
+
+
 def test_a_provider_that_is_back_is_not_run_over(rig: Build) -> None:
     provider = ScriptedProvider()
     provider.always = Transient("busy")

@@ -26,6 +26,7 @@ from tocsin.model.outcome import Outcome
 from tocsin.model.profile import Preferences
 from tocsin.model.raw import OutRecord, RawRecord, VersionNote, packed, unpacked, unpacked_1
 from tocsin.store import Identity, Shard
+from tocsin.store.deltas import changes_of
 from tocsin.store.outbox import Form
 
 KEY_GROUP, USER = "0.0", "quiet/ann"
@@ -220,6 +221,37 @@ def test_timers_that_take_long_let_events_pass_and_wait_for_their_share_of_time(
         assert len(outcomes(published)) <= 20
         said += [(one.user, one.at_ms) for one in outcomes(published)]
     assert sorted(said) == sorted([(user, morning) for user in users] + [("zoe00", NOON + 21 * HOUR)])
+
+
+def test_the_end_of_an_epoch_stores_no_more_than_its_share_of_time_has_fired(tmp_path: Path) -> None:
+    """Without a bound, what all turns of a long epoch have fired is stored at once, while nobody works."""
+    now_s, a_timer_s = [0.0], 2**-10  # of such numbers sums are exact
+
+    def one_timer_later() -> float:
+        now_s[0] += a_timer_s
+        return now_s[0]
+
+    process = Process(tmp_path / "shard", {}, pace=TimerPace(one_timer_later, epoch_s=30 * a_timer_s))
+    users = [f"u{number:04}" for number in range(100)]
+    for user in users:
+        wanted = ProfileChange("quiet", user, profile(version=1))
+        process.give(GateInput(NOON, f"quiet/{user}", wanted, RAW))
+        process.give(of_user(event(9 * HOUR, kind="daytime"), user))
+    process.epoch()
+    process.epoch()
+    process.clock.until_ms = NOON + 20 * HOUR
+    said: list[str] = []
+    epochs = []
+    while len(said) < len(users):
+        for _ in range(50):
+            now_s[0] += 0.125  # other work, so that only the bound of the epoch holds
+            said += [one.user for one in outcomes(process.notify())]
+        process.epoch()
+        row = process.stored["key_group"][1]
+        changes = changes_of(row, row[1])
+        epochs.append((len(changes.records), len(changes.timers)))
+    assert epochs == [(30, 30)] * 3 + [(10, 10)]
+    assert sorted(said) == users
 
 
 def test_between_records_timers_fire_as_far_as_time_is_allowed(process: Process) -> None:

@@ -41,6 +41,24 @@ def test_timers_take_two_thirds_of_the_time_and_20_ms_at_once(timer_s: float, ot
     assert firing_s > 0
 
 
+@settings(max_examples=30)
+@given(st.floats(1e-4, 0.05), st.floats(1e-4, 0.1), st.lists(st.integers(1, 60), max_size=5))
+def test_an_epoch_fires_for_no_longer_than_it_may(timer_s: float, other_s: float, epochs: list[int]) -> None:
+    clock = Clock()
+    pace = TimerPace(clock, epoch_s=0.03)
+    for turns_of_epoch in epochs:
+        firing_s = 0.0
+        for _ in range(turns_of_epoch):
+            clock.now_s += other_s
+            goes_on = pace.begins()
+            while goes_on:
+                clock.now_s, firing_s = clock.now_s + timer_s, firing_s + timer_s
+                goes_on = pace.goes_on()
+        assert 0 < firing_s <= 0.03 + timer_s + 1e-6, "each epoch has its own time"
+        assert pace.rest_s() < 0.1, "one that has spent it asks again"
+        pace.end_epoch()
+
+
 def test_all_that_is_allowed_is_used() -> None:
     firing_s, working_s, _ = turns(timer_s=0.0001, other_s=0.004, count=100)
     assert 1.8 * working_s < firing_s < 2.2 * working_s

@@ -71,6 +71,17 @@ def changes(rig: Rig, key_group: str) -> Changes:
     return changes_of(pickle.loads(rig.store.rows[key_group]), rig.base.meta.lineage)
 
 
+def test_only_large_rows_are_compressed_and_both_come_back() -> None:
+    """A small row does not pay back what compressing it takes."""
+    small = Changes("lineage", 7, (("t/u", b"x" * 1_000),), held=1, floor_ms=5)
+    large = Changes("lineage", 7, tuple((f"t/{n}", b"x" * 1_000) for n in range(40)))
+    plain, packed = row_of(small), row_of(large)
+    assert (plain[0], packed[0]) == (3, 4)
+    assert len(plain[3]) > 1_000
+    assert len(packed[3]) < 10_000
+    assert [changes_of(row, "lineage") for row in (plain, packed)] == [small, large]
+
+
 def test_a_row_of_the_first_release_is_read() -> None:
     records, timers = (("t/a", b"record"), ("t/b", None)), ((b"wait", b"held"), (b"gone", None))
     today = Changes("lineage", 4, records, timers, 1, 9)

@@ -151,7 +151,7 @@ def test_near_timers_hold_all_up_to_their_horizon(timers: list[tuple[int, int]])
     model: dict[bytes, bytes] = {}
     for number, due in timers:
         identity = timer_identity("t/u", str(number))
-        near.add(due_bytes(due) + identity)
+        near.add(due_bytes(due), identity)
         model[identity] = due_bytes(due)
         assert len(near) <= 8
     entries = sorted(due + identity for identity, due in model.items())

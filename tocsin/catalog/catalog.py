@@ -7,7 +7,8 @@ from tocsin.catalog.compile import CompiledNotification, CompiledTenant
 from tocsin.catalog.matching import Match, fixed
 from tocsin.catalog.sources import SourceSpec
 from tocsin.catalog.spec import TenantSpec
-from tocsin.model.event import CONTROL
+from tocsin.model.event import CONTROL, Event
+from tocsin.model.outcome import Scalar
 from tocsin.model.statuses import Reason
 
 _TYPES_CACHED = 4_096
@@ -17,13 +18,14 @@ class Candidates(NamedTuple):
     """The notifications of one tenant and event type.
 
     `needs` is what their expressions read; `fixed` are all of them, ready, if they have no expression.
-    `none` is why an event ends where there are none, or where no condition holds.
+    `none` is why an event ends where there are none, or where no condition holds; `detail` goes with it.
     """
 
     notifications: tuple[CompiledNotification, ...]
     needs: frozenset[str]
     fixed: tuple[Match, ...]
     none: Reason = Reason.NO_MATCH
+    detail: dict[str, Scalar] | None = None
 
 
 class Catalog:
@@ -58,12 +60,31 @@ class Catalog:
         found = self._tenants.get(name)
         return found.spec if found else None
 
+    def answering(self, event: Event) -> Candidates | None:
+        """Return the notifications that may answer an event; None for an unknown tenant."""
+        asked = event.asked
+        if asked is None or not asked.notification or event.type.startswith(CONTROL):
+            return self.candidates(event.tenant, event.type)
+        return self.named(event.tenant, asked.notification)
+
     def candidates(self, tenant: str, event_type: str) -> Candidates | None:
         """Return notifications that ask for a type, in the catalog's order; None for an unknown tenant."""
         try:
             return self._candidates[tenant, event_type]
         except KeyError:
             return self._find(tenant, event_type)
+
+    def named(self, tenant: str, notification: str) -> Candidates | None:
+        """Return the one notification that an event asks for; None for an unknown tenant."""
+        found = self._tenants.get(tenant)
+        if found is None:
+            return None
+        if found.spec.status == "inactive":
+            return Candidates((), frozenset(), (), Reason.TENANT_INACTIVE)
+        one = found.notifications.get(notification)
+        if one is None:
+            return Candidates((), frozenset(), (), Reason.UNKNOWN_NOTIFICATION, {"asked": notification})
+        return Candidates((one,), one.needs, ())
 
     def notification(self, tenant: str, notification: str) -> CompiledNotification | None:
         """Return one notification of a tenant."""

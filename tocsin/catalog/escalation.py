@@ -7,13 +7,13 @@
 `sequence: {every: 5m, until: opened}` sends the notification's own channels one after another.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
 from tocsin.catalog.scalars import STRICT, ChannelName, Duration
-from tocsin.model.channels import DELIVERED
+from tocsin.model.channels import unknown_channel
 from tocsin.model.engagement import LEVELS
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def escalation_mistakes(
     steps: Sequence[EscalationStep],
     sequence: ChannelSequence | None,
     expires_ms: int | None,
+    known: Collection[str],
 ) -> Iterator[Mistake]:
     """List the mistakes in the later steps of one notification.
 
@@ -61,6 +62,7 @@ def escalation_mistakes(
         steps: its `escalate`.
         sequence: its `sequence`.
         expires_ms: its `expires`.
+        known: channels that there are for it.
     """
     if sequence is not None:
         yield from _sequence_mistakes(channels, steps, sequence, expires_ms)
@@ -73,7 +75,7 @@ def escalation_mistakes(
             text = "it has expired by then, so this step is never sent: shorten it or raise `expires`"
             yield Mistake(("escalate", at, "after"), text)
         for place, channel in enumerate(step.channels):
-            if text := _channel_mistake(channel, before):
+            if text := _channel_mistake(channel, before, known):
                 yield Mistake(("escalate", at, "channels", place), text)
             before.append(channel)
         last_ms = max(last_ms, step.after_ms)
@@ -96,9 +98,9 @@ def _sequence_mistakes(
         yield Mistake(("sequence", "every"), text)
 
 
-def _channel_mistake(channel: str, before: Sequence[str]) -> str:
-    if channel not in DELIVERED:
-        return f"`{channel}` has no provider, so it would never be sent: use {', '.join(DELIVERED)}"
+def _channel_mistake(channel: str, before: Sequence[str], known: Collection[str]) -> str:
+    if channel not in known:
+        return unknown_channel(channel, known)
     if channel in before:
         return f"`{channel}` has gone out before, and each channel goes out once: name another one"
     return ""

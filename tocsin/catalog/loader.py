@@ -14,9 +14,10 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 import pydantic
 
-from tocsin.catalog import sources
+from tocsin.catalog import attachments, sources
 from tocsin.catalog import spec as models
 from tocsin.catalog.catalog import Candidates, Catalog
+from tocsin.catalog.channels import channel_problems, channels_for, without_channel
 from tocsin.catalog.compile import compile_tenant
 from tocsin.catalog.defaults import default_problems
 from tocsin.catalog.digests import digest_problems
@@ -26,13 +27,16 @@ from tocsin.catalog.files import Document, Problem, Where, read
 from tocsin.catalog.limit_check import idle_overflow, limit_problems, own_limit_problems
 from tocsin.catalog.overlays import Overlay, entry_problems, folder_problems, overlay_folders
 from tocsin.catalog.schedule import time_problems
-from tocsin.catalog.schedules import Schedules, ScheduleSpec, compile_schedules, schedule_problems
+from tocsin.catalog.schedules import Audience, Schedules, ScheduleSpec, compile_schedules, schedule_problems
 from tocsin.catalog.segments import segment_problems
+from tocsin.catalog.sms import sms_problems
 from tocsin.catalog.sources import SourceSpec, source_problems
 from tocsin.catalog.spec import NotificationSpec, TenantSpec
+from tocsin.catalog.tracking import tracking_problems
 from tocsin.catalog.variants import variant_mistakes
+from tocsin.catalog.webhooks import webhook_problems
 from tocsin.errors import CatalogError
-from tocsin.model.channels import DELIVERED
+from tocsin.model.channels import unknown_channel
 from tocsin.model.event import CONTROL
 from tocsin.model.zones import ZONE_DATA
 
@@ -42,7 +46,7 @@ _SUFFIXES = (".yaml", ".yml", ".j2")
 _FIELDS = sorted(
     {
         info.alias or name
-        for model in (*vars(models).values(), SourceSpec, ScheduleSpec)
+        for model in (*vars(models).values(), SourceSpec, ScheduleSpec, Audience)
         if isinstance(model, type) and issubclass(model, pydantic.BaseModel)
         for name, info in model.model_fields.items()
     }
@@ -127,7 +131,7 @@ class _Reading:
         self._unread: set[str] = set()
         self._templates = {item.name for item in (path / "templates").glob("*") if item.is_dir()}
         if not path.is_dir():
-            cure = "there is no such folder; set TOCSIN_CATALOG to the folder of the catalog"
+            cure = "there is no such folder; name the catalog's folder by TOCSIN_CATALOG or --catalog"
             self.problems.append(Problem(str(path), 0, cure))
             return
         for document in self._documents("tenants"):
@@ -141,9 +145,11 @@ class _Reading:
         for name, notice in self.notifications.items():
             self.problems += own_limit_problems(self._places[name], name, notice)
             self.problems += _notification_problems(self._places[name], name, notice, self)
+            self.problems += self._of_attachments(self._places[name], name, notice, "")
         for tenant, spec in self.tenants.items():
             known = self._all_of(tenant)
             self.problems += default_problems(self._tenant_files[tenant], spec, known)
+            self.problems += webhook_problems(self._tenant_files[tenant], spec.webhooks, known)
         complete = "schedules" not in self._unread
         self.problems += schedule_problems(
             self.schedules, self.tenants, self.tenant_names, self._all_of, complete=complete
@@ -204,6 +210,17 @@ class _Reading:
             self.problems += entry_problems(document, name, spec, shared)
             if spec is not None:
                 self.problems += _notification_problems(document, name, spec, known)
+                self.problems += self._of_attachments(document, name, spec, f"tenants/{tenant}/")
+
+    def _of_attachments(
+        self, document: Document, name: str, notice: NotificationSpec, home: str
+    ) -> Iterator[Problem]:
+        template, channels = notice.template or name, {use.channel for use in notice.channels}
+        channels |= {channel for step in notice.escalate for channel in step.channels}
+        places = [self._path / home / "templates" / template, self._path / "templates" / template]
+        return attachments.attachment_problems(
+            document, name, notice.attachments, channels, self._path, places
+        )
 
     def _documents(self, kind: str, *, optional: bool = False) -> Iterator[Document]:
         files = [file for file in catalog_files(self._path / kind) if file.suffix != ".j2"]
@@ -231,6 +248,7 @@ class _Reading:
             self.tenants[name], self._tenant_files[name] = spec, document
             self.problems += _tenant_problems(document, spec)
             self.problems += limit_problems(document, ("limits",), spec.limits or ())
+            self.problems += channel_problems(document, spec)
 
     def _notifications_of(self, document: Document) -> None:
         found: dict[str, NotificationSpec | None] = dict(self.notifications)
@@ -376,6 +394,9 @@ def _tenant_problems(document: Document, spec: TenantSpec) -> Iterator[Problem]:
             text = f"category `{name}` is required and marketing, choose one"
             yield document.problem(("categories", name), text)
     yield from segment_problems(document, spec.segments)
+    marketing = {name: category.marketing for name, category in spec.categories.items()}
+    yield from sms_problems(document, spec.sms, marketing, spec.locale)
+    yield from tracking_problems(document, spec.tracking, spec.categories)
 
 
 def _notification_problems(
@@ -394,13 +415,17 @@ def _notification_problems(
         text = f"no template `{template}`, add templates/{template}/<locale>/ or name another"
         yield document.problem((name, "template"), text)
     channels = [use.channel for use in notice.channels]
+    users = _users(name, notice, known)
+    there = channels_for(users.values())
     for index, channel in enumerate(channels):
-        if channel not in DELIVERED:
-            text = f"`{channel}` has no provider, so it would never be sent: use {', '.join(DELIVERED)}"
-            yield document.problem((name, "channels", index), text)
+        if channel not in there:
+            yield document.problem((name, "channels", index), unknown_channel(channel, there))
+        for tenant in sorted(without_channel(channel, there, users)):
+            text = f"tenant `{tenant}` has no channel `{channel}`, add it there or set `tenants`"
+            yield document.problem((name, "channels", index), text)._replace(tenant=tenant)
         if channel in channels[:index]:
             yield document.problem((name, "channels", index), f"`{channel}` appears twice, remove one")
-    for mistake in escalation_mistakes(channels, notice.escalate, notice.sequence, notice.expires_ms):
+    for mistake in escalation_mistakes(channels, notice.escalate, notice.sequence, notice.expires_ms, there):
         yield document.problem((name, *mistake.where), mistake.text)
     used = {*channels, *(channel for step in notice.escalate for channel in step.channels)}
     for at, limit in enumerate(notice.limits):
@@ -411,7 +436,7 @@ def _notification_problems(
         yield document.problem((name, "variants", *place), text)
     yield from time_problems(document, name, notice)
     yield from digest_problems(document, name, notice.digest, notice.priority, known.templates)
-    yield from idle_overflow(document, name, notice, _users(name, notice, known))
+    yield from idle_overflow(document, name, notice, users)
     yield from _expression_problems(document, name, notice)
 
 

@@ -3,15 +3,15 @@
 If one fails, the whole event is dead-lettered; nothing of it was sent, so it can be replayed.
 """
 
-from typing import NamedTuple
+import msgspec
 
 from tocsin.catalog.compile import CompiledChannel, CompiledNotification
-from tocsin.catalog.digests import CompiledDigest
 from tocsin.catalog.expressions import Scope
+from tocsin.model.event import Asked
 from tocsin.model.moments import Moment
 
 
-class Match(NamedTuple):
+class Match(msgspec.Struct, frozen=True, gc=False):
     """A notification that an event means, with the channels, keys and time that its expressions gave.
 
     `digest_item` is JSON, what the template of a digest gets of it; empty where it is not collected.
@@ -36,37 +36,35 @@ def fixed(notification: CompiledNotification) -> Match | None:
     return Match(notification, notification.channels) if not any(expressions) else None
 
 
-def choose(notification: CompiledNotification, scope: Scope) -> Match | None:
+def choose(notification: CompiledNotification, scope: Scope, asked: Asked | None = None) -> Match | None:
     """Evaluate a notification's expressions; None if its condition does not hold.
+
+    Args:
+        notification: may answer the event.
+        scope: what its expressions read.
+        asked: what the event asks for. One that is named has no condition to meet.
 
     Raises:
         ExpressionError: one of them failed on this event.
     """
-    if notification.when is not None and not notification.when.test(scope):
+    is_named = asked is not None and asked.notification != ""
+    if notification.when is not None and not is_named and not notification.when.test(scope):
         return None
     at, channels = notification.at, notification.channels
     if notification.has_conditional_channels:
         channels = tuple([one for one in channels if one.when is None or one.when.test(scope)])
-    match = Match(
-        notification,
-        channels,
-        notification.dedup_key.text(scope) if notification.dedup_key else "",
-        notification.collapse_key.text(scope) if notification.collapse_key else "",
-        notification.cancel_key.text(scope) if notification.cancel_key else "",
-        at.expression.moment(scope) if at is not None and at.expression is not None else None,
-    )
-    return match if notification.digest is None else _collected(match, notification.digest, scope)
-
-
-def _collected(match: Match, digest: CompiledDigest, scope: Scope) -> Match:
-    """Add the key of the digest, and what it takes over of the event."""
-    return Match(
-        match.notification,
-        match.channels,
-        match.dedup_key,
-        match.collapse_key,
-        match.cancel_key,
-        match.at,
-        digest.key.text(scope) if digest.key else "",
-        digest.items.json(scope),
-    )
+    dedup, collapse, cancel = notification.dedup_key, notification.collapse_key, notification.cancel_key
+    dedup_key = dedup.text(scope) if dedup is not None else ""
+    collapse_key, cancel_key, moment = "", "", None
+    if collapse is not None:  # keys that are written alike are one expression
+        collapse_key = dedup_key if collapse is dedup else collapse.text(scope)
+    if asked is not None and asked.cancel_key:
+        cancel_key = asked.cancel_key
+    elif cancel is not None:
+        cancel_key = dedup_key if cancel is dedup else cancel.text(scope)
+    if at is not None and at.expression is not None:
+        moment = at.expression.moment(scope)
+    if (digest := notification.digest) is None:
+        return Match(notification, channels, dedup_key, collapse_key, cancel_key, moment)
+    key, item = digest.key.text(scope) if digest.key else "", digest.items.json(scope)
+    return Match(notification, channels, dedup_key, collapse_key, cancel_key, moment, key, item)

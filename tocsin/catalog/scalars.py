@@ -1,11 +1,11 @@
 """Defines the kinds of values that fields of the catalog share: durations, times of day, zones, names."""
 
 import re
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict
 
-from tocsin.model.statuses import CHANNELS
+from tocsin.model.channels import is_channel_name
 from tocsin.model.zones import zone
 
 _DURATION = re.compile(r"^(\d{1,9})(ms|s|m|h|d)$")
@@ -66,6 +66,13 @@ def _zone_of_schedule(value: str) -> str:
     return value
 
 
+def _channel(value: str) -> str:
+    if not is_channel_name(value):
+        msg = "no name of a channel: use a-z, digits, dash and underscore, at most 32, and no word of ours"
+        raise ValueError(msg)
+    return value
+
+
 Duration = Annotated[int, BeforeValidator(_duration_ms)]
 """A duration in ms, written as a number and a unit."""
 DailyMinute = Annotated[int, BeforeValidator(daily_minute)]
@@ -76,10 +83,8 @@ Zone = Annotated[str, AfterValidator(_zone)]
 """A time zone of IANA."""
 ScheduleZone = Annotated[str, AfterValidator(_zone_of_schedule)]
 """`user`, `tenant`, or a time zone of IANA."""
-if TYPE_CHECKING:
-    ChannelName = str
-else:
-    ChannelName = Literal[tuple(channel.value for channel in CHANNELS)]
+ChannelName = Annotated[str, AfterValidator(_channel)]
+"""A channel that Tocsin knows, or that the tenant declares under `channels:`. The loader tells them apart."""
 Priority = Literal["critical", "high", "normal", "low"]
 STRICT: Final = ConfigDict(frozen=True, extra="forbid", validate_by_name=False)
 """The settings of every model of the catalog: fields that it does not know are refused."""

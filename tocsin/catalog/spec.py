@@ -28,6 +28,7 @@
         - {after: 10m, unless: opened, channels: [sms]}      # delivered | opened | clicked | read
       stop_when_seen: true                                   # opened on one channel: the others are dropped
       digest: {at: "08:00", key: data.airline}               # all words: tocsin/catalog/digests.py
+      attachments: [{url: "{{ data.bill }}", type: image/png}]  # all words: tocsin/catalog/attachments.py
       tenants: [default]                                     # default: every tenant
 
 A notification with `sequence: {every: 5m, until: opened}` sends its channels one after another.
@@ -39,7 +40,7 @@ A notification with `sequence: {every: 5m, until: opened}` sends its channels on
       travel_alerts: {required: true, title: Travel alerts}  # an opt-out does not stop it
       flight_updates: {}
       offers: {marketing: true}
-      codes: {on_unknown: drop}                              # no answer of the provider: do not send again
+      codes: {on_unknown: drop}                              # no answer: do not send again; or ask
     preferences:                                             # of users who have not chosen
       channels: {sms: true}
       categories: {offers: {push: false}}
@@ -54,11 +55,17 @@ A notification with `sequence: {every: 5m, until: opened}` sends its channels on
     timezone: America/New_York                               # of users without one
     locale: en
     providers: {email: [smtp, sendgrid], sms: [twilio], push: [fcm], inapp: [inapp]}
+    failover_after: {sms: 2m}                                # no receipt by then: another account sends, too
     senders: {email: hello@flights.example, email_name: Flights, sms: "+15005550006"}
-    sms: {currency_codes: true}                    # default: ₹ becomes INR where GSM-7 lacks only it
+    channels:                                                # further ones, and those that a team shares
+      telegram: {}                                           # to `contacts: {telegram: …}` of the profile
+      slack: {contact: account}                              # to the address in the account
+    sms: {max_segments: 2, too_long: truncate}     # all words: tocsin/catalog/sms.py
+    tracking: {opens: true, clicks: true}          # default: off. All words: tocsin/catalog/tracking.py
     segments: {german: "user.locale[:2] == 'de'"}            # whom broadcasts may be for
     broadcast_rate: 2000                                     # users a second of all its broadcasts
     correct_profiles: true                         # default: false. Receipts correct the owner's profiles
+    webhooks: {orders: {url: https://shop.example/hook, secret: env:X}}  # tocsin/catalog/webhooks.py
     branding: {name: Flights, color: "#0a5", logo: https://…, address: "1 Main St", url: https://…}
 
 `catalog/tenants/<tenant>/` has the notifications and templates of a tenant alone (`tocsin.catalog.overlays`).
@@ -74,12 +81,18 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
+from tocsin.catalog.attachments import AttachmentSpec
 from tocsin.catalog.digests import DigestSpec
 from tocsin.catalog.escalation import ChannelSequence, EscalationStep
 from tocsin.catalog.limit_spec import Limit
 from tocsin.catalog.scalars import STRICT, ChannelName, Duration, Priority, Zone
+from tocsin.catalog.sms import SmsSettings
 from tocsin.catalog.times import At, ChannelWindow, QuietHours, SendWindow, at_entry
+from tocsin.catalog.tracking import Tracking
 from tocsin.catalog.variants import Variant
+from tocsin.catalog.webhooks import WebhookSpec
+from tocsin.model.locales import family
+from tocsin.model.unanswered import OnUnknown
 
 
 def _channel_entry(value: object) -> object:
@@ -137,19 +150,40 @@ class NotificationSpec(_Strict):
     tenants: list[str] | None = None
     digest: DigestSpec | None = None
     variants: list[Variant] = []
+    attachments: list[AttachmentSpec] = []
+
+
+LocalText = str | dict[str, str]
+"""A text, or one a language: `{en: Offers, de: Angebote}`."""
+
+
+def in_language(text: LocalText, *locales: str) -> str:
+    """Return a text in the first of these languages that it has, else in any.
+
+    >>> in_language({"en": "Offers", "de": "Angebote"}, "de-AT")
+    'Angebote'
+    """
+    if isinstance(text, str):
+        return text
+    tags = [tag for locale in locales for tag in family(locale)]
+    return next((text[tag] for tag in tags if tag in text), next(iter(text.values()), ""))
 
 
 class Category(_Strict):
     """A kind of notification that users can switch. Only a required one passes an opt-out.
 
-    `on_unknown` says what follows a provider call without an answer: `resend` it and say so, or `drop` the
-    message as dead. Without it TOCSIN_ON_UNKNOWN decides.
+    `title` and `description` are what people see of it on the preference page.
+
+    `on_unknown` says what follows a provider call without an answer: `resend` it and say so, `drop` the
+    message as dead, or `ask` the provider first (`tocsin.model.unanswered`). Without it TOCSIN_ON_UNKNOWN
+    decides.
     """
 
     required: bool = False
     marketing: bool = False
-    title: str = ""
-    on_unknown: Literal["resend", "drop"] | None = None
+    title: LocalText = ""
+    description: LocalText = ""
+    on_unknown: OnUnknown | None = None
 
 
 class DefaultPreferences(_Strict):
@@ -167,18 +201,20 @@ class Senders(_Strict):
     email_name: str = ""
     reply_to: str = ""
     sms: str = ""
+    whatsapp: str = ""
+    voice: str = ""
     unsubscribe_url: str = Field(default="", pattern=r"^(https?://[^\s<>]+)?$")
     unsubscribe_email: str = Field(default="", pattern=r"^([^\s<>@?]+@[^\s<>@?]+)?$")
 
 
-class SmsSettings(_Strict):
-    """How text messages are written.
+class ChannelSettings(_Strict):
+    """A channel of the tenant: whose address it uses.
 
-    One character outside GSM-7 makes a text UCS-2: 70 characters a segment instead of 160. With
-    `currency_codes`, signs such as ₹ and zł become ISO 4217 codes in texts that are GSM-7 otherwise.
+    With `contact: account` it goes to the address in the provider account, such as a team's room. Otherwise
+    each recipient has one, under `contacts` of the profile.
     """
 
-    currency_codes: bool = True
+    contact: Literal["profile", "account"] = "profile"
 
 
 class Branding(_Strict):
@@ -209,9 +245,13 @@ class TenantSpec(_Strict):
     timezone: Zone = "UTC"
     locale: str = "en"
     providers: dict[ChannelName, list[str]] = {}
+    failover_after: dict[ChannelName, Duration] = {}
     senders: Senders = Senders()
     sms: SmsSettings = SmsSettings()
+    tracking: Tracking = Tracking()
     branding: Branding = Branding()
     segments: dict[str, str] = {}
     broadcast_rate: int = Field(default=2_000, ge=1, le=1_000_000)
     correct_profiles: bool = False
+    channels: dict[ChannelName, ChannelSettings] = {}
+    webhooks: dict[str, WebhookSpec] = {}

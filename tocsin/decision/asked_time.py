@@ -1,13 +1,13 @@
 """The time that `at` of the catalog asks for, for one event and recipient."""
 
-from typing import NamedTuple
+import msgspec
 
 from tocsin.catalog.schedule import CompiledAt
 from tocsin.decision.local_time import first_moment, next_clock_time
 from tocsin.model.moments import Moment
 
 
-class AskedTime(NamedTuple):
+class AskedTime(msgspec.Struct, frozen=True, gc=False):
     """When a notification is to leave, and after which time it is too late; 0 for never."""
 
     at_ms: int
@@ -15,8 +15,10 @@ class AskedTime(NamedTuple):
 
     def narrowed(self, not_before_ms: int, expires_ms: int) -> tuple[int, int]:
         """Return the later start and the earlier end of two; an end of 0 is none."""
-        ends = [end_ms for end_ms in (expires_ms, self.expires_ms) if end_ms]
-        return max(not_before_ms, self.at_ms), min(ends, default=0)
+        at_ms, own_ms = self.at_ms, self.expires_ms
+        if own_ms and (not expires_ms or own_ms < expires_ms):
+            expires_ms = own_ms
+        return at_ms if at_ms > not_before_ms else not_before_ms, expires_ms
 
 
 def asked_time(at: CompiledAt, found: Moment | None, event_ms: int, user_zone: str) -> AskedTime:

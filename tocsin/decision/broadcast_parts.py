@@ -6,13 +6,14 @@ So a crash neither loses nor repeats a user. The turns of all broadcasts of a te
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 from zlib import crc32
 
 import msgspec
 
 from tocsin.catalog.expressions import Expression, Scope
 from tocsin.decision import dedup
+from tocsin.decision.broadcast_lists import KEPT_MS, list_key
 from tocsin.decision.effects import Decision
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.recipient import Recipient
@@ -20,7 +21,8 @@ from tocsin.decision.scope import user_scope
 from tocsin.decision.subjects import WholeEvent
 from tocsin.decision.user_state import UserRecord
 from tocsin.decision.verdict import Detail
-from tocsin.model.broadcast import Counts, Order
+from tocsin.model.broadcast import Counts, Ending, Order
+from tocsin.model.broadcast_list import LIST, list_id
 from tocsin.model.event import Event
 from tocsin.model.ids import digest
 from tocsin.model.outcome import Outcome
@@ -43,10 +45,15 @@ _USER: Final = frozenset({"user"})
 
 
 class Part(msgspec.Struct, array_like=True, gc=False):
-    """The payload of a part's timer: the last user that was looked at, and what became of all so far."""
+    """The payload of a part's timer: the last user that was looked at, and what became of all so far.
+
+    In a list the cursor is the place behind that user in the list's first row. `ending` is set while a list
+    is dropped that the part does not need any more.
+    """
 
     cursor: str = ""
     counts: Counts = msgspec.field(default_factory=Counts)
+    ending: Ending | Literal[""] = ""
 
 
 encode_part = msgspec.msgpack.Encoder().encode
@@ -107,6 +114,21 @@ def next_turn(due_ms: int, until_ms: int, every_ms: int, policy: GatePolicy) -> 
     if policy.stream_clock:
         return planned_ms
     return until_ms + every_ms if planned_ms < until_ms - _LAG_MS else max(planned_ms, until_ms + 1)
+
+
+def list_of(order: Order) -> str:
+    """Return the key of the list that a broadcast goes to; empty for a segment or everyone."""
+    event = order.event
+    if event is None or event.broadcast is None or event.broadcast.segment != LIST:
+        return ""
+    return list_key(order.tenant, list_id(order.tenant, event.source, event.id))
+
+
+def waits_until(order: Order, *, is_paused: bool) -> int:
+    """Return when a part ends that stays paused, or whose list is never completed."""
+    event = order.event
+    expiry_ms = event.expires_ms + 1 if event is not None and event.expires_ms else NEVER_MS
+    return expiry_ms if is_paused else min(expiry_ms, order.start_ms + KEPT_MS)
 
 
 def is_in_segment(expression: str, user: str, recipient: Recipient) -> bool:
@@ -173,8 +195,8 @@ def note(order: Order, now_ms: int, policy: GatePolicy) -> UserRecord:
 
 
 def count(counts: Counts, decision: Decision) -> None:
-    """Count a user for whom the event was decided."""
-    counts.reached += 1
+    """Count a user for whom the event was decided; one whom a list names twice is decided once."""
+    counts.reached += bool(decision.touched or decision.outcomes)
     counts.admitted += bool(decision.messages)
     counts.held += bool(decision.set_timers)
 

@@ -19,7 +19,8 @@ from tocsin.decision.subjects import WholeEvent
 from tocsin.decision.user_state import UserRecord, Waiting
 from tocsin.decision.verdict import Detail, Suppress
 from tocsin.formats.broadcasts import Action, Control
-from tocsin.model.broadcast import Counts, Ending, Order, Report
+from tocsin.model.broadcast import Act, Counts, Ending, Order, Report
+from tocsin.model.broadcast_list import LIST
 from tocsin.model.event import Broadcast, Event
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason, Status
@@ -51,6 +52,7 @@ class Owned(msgspec.Struct, gc=False):
         counts: of these parts together.
         ending: how it ends: cancelled or expired if any part is.
         end_ms: when the last of these parts ended.
+        uploading: whether it waits for its list of users.
     """
 
     start: Order
@@ -59,8 +61,15 @@ class Owned(msgspec.Struct, gc=False):
     counts: Counts = msgspec.field(default_factory=Counts)
     ending: Ending = "finished"
     end_ms: int = 0
+    uploading: bool = False
 
 
+_ACTS: Final[dict[Action, Act]] = {
+    Action.START: "resume",
+    Action.PAUSE: "pause",
+    Action.RESUME: "resume",
+    Action.CANCEL: "cancel",
+}
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Owned).decode
 
@@ -113,8 +122,9 @@ def _start(
         record.seen = dedup.remember(
             record.seen, key, event.time_ms, keep_ms, now_ms, event.origin, policy.dedup_max
         )
-        _keep(record, Owned(order))
-        _say(decision, Owned(order), Reason.BROADCAST, whole)
+        owned = Owned(order, uploading=broadcast.segment == LIST)
+        _keep(record, owned)
+        _say(decision, owned, whole)
     return Ruling(settled(decision, record), () if order is None else (order,))
 
 
@@ -123,17 +133,17 @@ def _ordered(
 ) -> Order | None:
     """Build the order that starts a broadcast; None if it is not sound, and has its final outcome."""
     event = whole.event
-    spec, candidates = catalog.tenant(event.tenant), catalog.candidates(event.tenant, event.type)
+    spec, candidates = catalog.tenant(event.tenant), catalog.answering(event)
     if spec is None or candidates is None:
         reason, error = without_catalog(catalog, event.tenant)
         dead_letter(decision, whole, raw, event, reason, error)
         return None
-    if broadcast.segment != EVERYONE and broadcast.segment not in spec.segments:
+    if broadcast.segment not in {EVERYONE, LIST, *spec.segments}:
         error = "tocsinsegment: not in the catalog; add it to `segments` of the tenant, or send `*`"
         dead_letter(decision, whole, raw, event, Reason.BAD_FIELD, error)
         return None
     if not candidates.notifications:
-        finish(decision, whole, Suppress(candidates.none))
+        finish(decision, whole, Suppress(candidates.none, candidates.detail))
         return None
     return Order(
         act="start",
@@ -164,15 +174,19 @@ def _changed(
 ) -> Order:
     """Log a change of one broadcast, and return the order of it."""
     owned.asked += 1
+    if action is Action.START:
+        owned.uploading = False
     if action is not Action.CANCEL:
-        _say(decision, owned, Reason.PAUSED if action is Action.PAUSE else Reason.BROADCAST, whole)
+        _say(decision, owned, whole, is_paused=action is Action.PAUSE)
     _keep(record, owned)
     start = owned.start
-    return Order(act=action.value, tenant=start.tenant, broadcast=start.broadcast, event_id=start.event_id)
+    return Order(act=_ACTS[action], tenant=start.tenant, broadcast=start.broadcast, event_id=start.event_id)
 
 
-def _say(decision: Decision, owned: Owned, reason: Reason, at: WholeEvent) -> None:
+def _say(decision: Decision, owned: Owned, at: WholeEvent, *, is_paused: bool = False) -> None:
     """Log that the broadcast runs or waits."""
+    reason = Reason.UPLOADING if owned.uploading else Reason.BROADCAST
+    reason = Reason.PAUSED if is_paused else reason
     start = owned.start
     assert start.event is not None and start.event.broadcast is not None, "a start has its event"  # noqa: PT018
     detail: Detail = {"segment": start.event.broadcast.segment, "rate": start.rate, "due_ms": start.start_ms}

@@ -1,8 +1,14 @@
 """Messages that a cancel event calls back: they were admitted, and still queue for a provider.
 
-A newer profile version makes the send ledger return what queues. A user's record remembers for a while what
-cancel events have named, so that the gate drops these messages and sends the user's other ones again.
+The send ledger returns what queues: to a user with a profile by a newer version of it, to an inline recipient
+by the time of the cancel event. A user's record remembers for a while what cancel events have named, so that
+the gate drops these messages and sends the user's other ones again.
+
+Times tell what was admitted before a cancel event and what after it. In one millisecond they follow the order
+of the gate: what is admitted behind a cancel event is decided a millisecond later than it, and so on.
 """
+
+from msgspec.structs import replace
 
 from tocsin.decision import dedup
 from tocsin.decision.policy import GatePolicy
@@ -20,8 +26,8 @@ def remember(
     origin: Origin,
     now_ms: int,
     policy: GatePolicy,
-) -> None:
-    """Remember what a cancel event has named.
+) -> int:
+    """Remember what a cancel event has named, and return the time: it calls back what was admitted by then.
 
     Args:
         record: of the user.
@@ -33,10 +39,24 @@ def remember(
         policy: how long, and how many.
     """
     key = _of_id(notification_id) if notification_id else _of_key(cancel_key, notification)
-    names, keep_ms = record.naming(origin), policy.engaged_ms
+    names, keep_ms, at_ms = record.naming(origin), policy.engaged_ms, _after(record, now_ms)
     record.cancelled = dedup.remember(
-        record.cancelled, key, now_ms, keep_ms, now_ms, origin, policy.engaged_max, names
+        record.cancelled, key, at_ms, keep_ms, now_ms, origin, policy.engaged_max, names
     )
+    return at_ms
+
+
+def behind(record: UserRecord, message: Message) -> Message:
+    """Return a message that is admitted now, decided after all cancel events so far."""
+    decided_ms = _after(record, message.decided_ms)
+    if decided_ms == message.decided_ms:
+        return message
+    slots = None if message.slots is None else message.slots.at(message.decided_ms)
+    return replace(message, decided_ms=decided_ms, slots=slots)
+
+
+def _after(record: UserRecord, now_ms: int) -> int:
+    return max(now_ms, dedup.last_time(record.cancelled) + 1) if record.cancelled else now_ms
 
 
 def cancelled_by(record: UserRecord, message: Message) -> str:
@@ -47,7 +67,7 @@ def cancelled_by(record: UserRecord, message: Message) -> str:
         keys += [_of_key(key, ""), _of_key(key, message.notification)]
     for key in keys:
         for at_ms, origin in dedup.found(record.cancelled, key, record.declared):
-            if (message.decided_ms, message.origin.offset) < (at_ms, int(origin.rpartition("/")[2])):
+            if message.decided_ms <= at_ms:
                 return origin
     return ""
 

@@ -196,11 +196,13 @@ def _call_back(
     whole: WholeEvent,
     request: CancelRequest,
 ) -> None:
-    """Let what queues for a provider return; without a profile only what fails returns."""
+    """Let what queues for a provider return. An inline recipient has no version: there the time tells."""
     about = (request.notification_id, request.cancel_key, request.notification)
-    called_back.remember(record, *about, whole.event.origin, whole.now_ms, context.policy)
+    at_ms = called_back.remember(record, *about, whole.event.origin, whole.now_ms, context.policy)
     if record.version:
         decision.profile_version = record.version = record.version + 1
+    else:
+        decision.profile_version, decision.keeps_user = -(at_ms + 1), True
 
 
 def _is_named(request: CancelRequest, ref: HoldRef) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from tocsin.catalog.compile import CompiledNotification
+from tocsin.catalog.compile import CompiledNotification, CompiledTenant
 from tocsin.catalog.expressions import Scope
 from tocsin.catalog.loader import Catalog
 from tocsin.decision.evaluation import Stage
@@ -15,6 +15,10 @@ NO_DEFAULTS: Final = TenantDefaults("", "", None)
 """Of a tenant that is not in the catalog."""
 EMPTY_SCOPE: Final = Scope({})
 """What expressions read that read nothing."""
+
+
+def _defaults(tenant: CompiledTenant) -> TenantDefaults:
+    return defaults_of(tenant.spec, tenant.channels)
 
 
 class DecisionContext:
@@ -37,8 +41,9 @@ class DecisionContext:
         self.catalog = catalog
         self.policy = policy
         self.version = catalog.version
+        self._versions = {name: tenant.version for name, tenant in catalog.tenants.items()}
         self.faulty = catalog.faults.keys() - catalog.tenants.keys()
-        self.defaults = {name: defaults_of(tenant.spec) for name, tenant in catalog.tenants.items()}
+        self.defaults = {name: _defaults(tenant) for name, tenant in catalog.tenants.items()}
         self.correcting = frozenset(
             name for name, tenant in catalog.tenants.items() if tenant.spec.correct_profiles
         )
@@ -54,5 +59,4 @@ class DecisionContext:
 
     def version_of(self, tenant: str) -> str:
         """Return the version of the catalog that decides for a tenant: outcomes carry it."""
-        found = self.catalog.tenants.get(tenant)
-        return found.version if found else self.version
+        return self._versions.get(tenant, self.version)

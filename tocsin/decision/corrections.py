@@ -31,7 +31,7 @@ def block_listed(record: UserRecord, listed: Collection[Suppressed], now_ms: int
     before = dict(record.blocked)
     for one in listed:
         at_ms = int(one.at.timestamp() * 1000) if one.at else now_ms
-        receipts.block(record, target_id(one.address), min(at_ms, now_ms), policy.blocked_max)
+        receipts.block(record, target_id(one.address, one.channel), min(at_ms, now_ms), policy.blocked_max)
     if record.blocked == before:
         return False
     record.version += 1
@@ -104,5 +104,7 @@ def on_own_correction(
 def _still_blocked(record: UserRecord, entries: tuple[Suppressed, ...]) -> tuple[Suppressed, ...]:
     named = {point.address for point in record.contact_points}
     return tuple(
-        one for one in entries if one.address in named and record.blocked.get(target_id(one.address), 0) > 0
+        one
+        for one in entries
+        if one.address in named and record.blocked.get(target_id(one.address, one.channel), 0) > 0
     )

@@ -8,8 +8,18 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from tocsin.catalog.compile import CompiledChannel
-from tocsin.decision import dedup, digests, escalation, limit_queue, limits, replacing, slots
+from tocsin.catalog.compile import CompiledChannel, CompiledStep
+from tocsin.decision import (
+    asking,
+    called_back,
+    dedup,
+    digests,
+    escalation,
+    limit_queue,
+    limits,
+    replacing,
+    slots,
+)
 from tocsin.decision.effects import Decision, SetTimer
 from tocsin.decision.endings import dead_letter, finish
 from tocsin.decision.evaluation import Evaluation, Stage
@@ -25,7 +35,7 @@ from tocsin.model.message import Slots
 from tocsin.model.statuses import Reason, Status
 
 # Members of an enum are looked up by Python code in 3.11: hot ones are looked up once.
-_EVENT, _PART, _HELD = Stage.EVENT, Stage.PART, Status.HELD
+_EVENT, _PART, _HELD, _ESCALATION = Stage.EVENT, Stage.PART, Status.HELD, Reason.ESCALATION
 _NO_SLOTS: Final[Mapping[str, Slots]] = {}
 
 __all__ = ["dead_letter", "decide", "finish"]
@@ -65,12 +75,20 @@ def _route(
 
     A channel that a rule holds waits as a part. The notification is counted now all the same.
     """
-    notification, channels = evaluation.notification, subject.match.channels
+    notification = evaluation.notification
+    channels: Sequence[CompiledChannel] = subject.match.channels
     if evaluation.stage is _PART:
         _send(decision, evaluation, subject, channels, rules, policy)
         return
-    send = _escalate if notification.tracked else _send
-    if send(decision, evaluation, subject, channels, rules, policy):
+    asked = subject.event.asked
+    names = asked.channels if asked is not None else ()
+    if notification.tracked:
+        channels, later = escalation.plan(notification, channels, names)
+        reached = _escalate(decision, evaluation, subject, channels, later, rules, policy)
+    else:
+        channels = asking.narrowed(channels, names)
+        reached = _send(decision, evaluation, subject, channels, rules, policy)
+    if reached:
         if notification.counters:
             counts, zone = evaluation.state.counts, evaluation.recipient.timezone
             limits.count(counts, notification.counters, evaluation.now_ms, zone)
@@ -92,13 +110,13 @@ def _send(
     `later` channels are steps of the notification that take part in its slot.
     """
     admitted: CompiledChannel | None = None
-    unheld = list[CompiledChannel]()
+    unheld: list[CompiledChannel] = []  # a call of `list[...]` takes 2 µs
     reached = 0
     counts, now_ms, zone = evaluation.state.counts, evaluation.now_ms, evaluation.recipient.timezone
     found = routes(evaluation, channels, rules)
     taken = slots.taken(found, subject.slots, later) if evaluation.notification.is_limited else _NO_SLOTS
     for channel, point, verdict, rule in found:
-        if isinstance(verdict, Hold):
+        if verdict is not None and isinstance(verdict, Hold):
             evaluation.rule, evaluation.channel = rule, channel
             if _hold_part(decision, evaluation, subject, verdict, taken, policy):
                 reached += 1
@@ -109,11 +127,14 @@ def _send(
             finish(decision, subject, verdict, channel, point, rule)
             continue
         assert point is not None, "a target passes only where there is one"
+        send_by_ms = 0 if channel.window is None else closes_at(channel, zone, now_ms)
         message, outcome = subject.admitted(
-            evaluation.recipient, evaluation.expires_ms, channel, point, taken.get(channel.name)
+            evaluation.recipient, evaluation.expires_ms, channel, point, taken.get(channel.name), send_by_ms
         )
-        if channel.window is not None:
-            message = replace(message, send_by_ms=closes_at(channel, zone, now_ms))
+        if channel.failover_ms:
+            message = replace(message, failover_ms=channel.failover_ms)
+        if evaluation.state.cancelled:
+            message = called_back.behind(evaluation.state, message)
         decision.messages.append(message)
         decision.outcomes.append(outcome)
         if channel is not admitted:
@@ -134,12 +155,12 @@ def _escalate(
     decision: Decision,
     evaluation: Evaluation,
     subject: EventSubject,
-    channels: Sequence[CompiledChannel],
+    first: Sequence[CompiledChannel],
+    later: Sequence[CompiledStep],
     rules: Rules,
     policy: GatePolicy,
 ) -> int:
     """Send on the first channels, and hold the later steps; nothing waits for channels that reach nobody."""
-    first, later = escalation.plan(evaluation.notification, channels)
     reached = _send(decision, evaluation, subject, first, rules, policy, len(later))
     skipped_ms = 0
     while first and later and not reached:
@@ -151,11 +172,11 @@ def _escalate(
     now_ms, last_ms, evaluation.rule = evaluation.now_ms, evaluation.now_ms, ""
     limited = evaluation.notification.is_limited
     own = Slots(0, reached + len(later), counted_ms=now_ms) if limited else None
-    unheld = list[CompiledChannel]()
+    unheld: list[CompiledChannel] = []
     for step in later:
         last_ms = now_ms - skipped_ms + step.after_ms
         part = subject.as_part(step.channel.name, step.unless, own)
-        if not _hold(decision, evaluation, part, Hold(last_ms, Reason.ESCALATION), policy):
+        if not _hold(decision, evaluation, part, Hold(last_ms, _ESCALATION), policy):
             unheld.append(step.channel)
     if own is not None:
         _give_back(evaluation, subject, unheld, {one.name: own for one in unheld}, policy)
@@ -174,12 +195,15 @@ def _readmit(decision: Decision, evaluation: Evaluation, subject: MessageSubject
     assert point is not None, "a target passes only where there is one"
     assert channel is not None, "a returned message has one"
     retry, version = subject.retry, recipient.version
-    if retry.reason == Reason.STALE_PROFILE and retry.message.profile_version >= version:
+    if version and retry.reason == Reason.STALE_PROFILE and retry.message.profile_version >= version:
         decision.profile_version = version
     send_by_ms = closes_at(channel, recipient.timezone, subject.now_ms)
     if retry.reason == Reason.REPLAYED:
         decision.outcomes.append(subject.outcome(Status.ADMITTED, Reason.NONE))
-    decision.messages.append(subject.readmitted(recipient, point, send_by_ms))
+    elif retry.reason == Reason.AWAITING_RECEIPT:
+        decision.outcomes.append(subject.outcome(Status.ADMITTED, Reason.NO_RECEIPT))
+    message = subject.readmitted(recipient, point, send_by_ms)
+    decision.messages.append(called_back.behind(evaluation.state, message))
 
 
 def _hold(
@@ -197,14 +221,17 @@ def _hold(
         Whether it is held.
     """
     state, rule, expires_ms = evaluation.state, evaluation.rule, evaluation.expires_ms
-    place = replacing.place_of(evaluation, subject, verdict) if state.holds else replacing.NO_PLACE
-    if place.newer:
-        finish(decision, subject, Collapse(place.newer), rule=replacing.COLLAPSE_RULE)
-        return False
+    holds, place = state.holds, replacing.NO_PLACE
+    if holds and evaluation.notification.collapse_key is not None:
+        place = replacing.place_of(evaluation, subject, verdict)
+        if place.newer:
+            finish(decision, subject, Collapse(place.newer), rule=replacing.COLLAPSE_RULE)
+            return False
+    older = place.older
     queues = verdict.counter and not place.slot
     lesser = _less_important(evaluation, subject, verdict) if queues else []
     due_ms = lesser[0].due_ms if lesser else place.due_ms
-    due_ms = due_ms or queued_behind(state.holds, verdict.until_ms, subject.queue, place.older)
+    due_ms = due_ms or queued_behind(holds, verdict.until_ms, subject.queue, older)
     spare = 0 < expires_ms < due_ms
     if spare and not 0 < verdict.free_ms <= expires_ms:
         detail: Detail = {"held_for": verdict.reason.value, "until_ms": due_ms, "expires_ms": expires_ms}
@@ -214,19 +241,21 @@ def _hold(
     if spare:
         due_ms = expires_ms
     timer_id = subject.timer_id
-    is_new = timer_id not in state.holds
-    if is_new and len(state.holds) - len(place.older) >= policy.holds_max:
-        detail = {"counter": "held", "limit": policy.holds_max, "count": len(state.holds)}
+    is_new = timer_id not in holds
+    if is_new and len(holds) - len(older) >= policy.holds_max:
+        detail = {"counter": "held", "limit": policy.holds_max, "count": len(holds)}
         finish(decision, subject, Suppress(Reason.LIMIT, detail), rule=rule)
         return False
-    if place.older:
-        replacing.collapse(decision, evaluation, place.older, subject.notification_id, policy, place.slot)
-    state.holds[timer_id] = subject.hold_ref(due_ms, verdict, expires_ms, spare=spare)
+    if older:
+        replacing.collapse(decision, evaluation, older, subject.notification_id, policy, place.slot)
+    holds[timer_id] = subject.hold_ref(due_ms, verdict, expires_ms, spare=spare)
     if lesser and not spare:
         _make_way(decision, evaluation, subject, lesser)
     decision.touched = True
     decision.set_timers.append(SetTimer(timer_id, due_ms, subject.payload(), is_new))
-    numbers = {"due_ms": due_ms} | (verdict.detail or {})
+    numbers: Detail = {"due_ms": due_ms}
+    if verdict.detail:
+        numbers |= verdict.detail
     decision.outcomes.append(subject.outcome(_HELD, verdict.reason, numbers, rule=rule))
     return True
 
@@ -311,9 +340,10 @@ def _remember_key(evaluation: Evaluation, verdict: Verdict, policy: GatePolicy) 
 
     One that has expired takes none.
     """
-    if isinstance(verdict, Suppress) and verdict.reason is Reason.DUPLICATE_KEY:
-        return
-    if isinstance(verdict, Expire):
+    if verdict is not None and (
+        isinstance(verdict, Expire)
+        or (isinstance(verdict, Suppress) and verdict.reason is Reason.DUPLICATE_KEY)
+    ):
         return
     subject, state = evaluation.subject, evaluation.state
     assert isinstance(subject, EventSubject), "only the notification of an event has a dedup key"

@@ -24,7 +24,8 @@ _until_of = Struct("<q").unpack_from
 _UNTIL_AT = 16
 # A copy of an empty hasher costs a third less than a new one.
 _fresh = blake2b(digest_size=8).copy
-_TOPICS = topics.ALL
+# Entries hold places in this tuple, so it stays as it is.
+_TOPICS = (*topics.GATE_INPUTS, *topics.MESSAGES, topics.OUTCOMES, topics.DEAD, topics.AUDIT)
 _TOPIC_NUMBER = {name: number for number, name in enumerate(_TOPICS)}
 OWN_TOPICS = frozenset(_TOPICS)
 """Topics that have a number of their own: entries of an origin in them need no name."""
@@ -143,6 +144,12 @@ def found(seen: bytes, key: bytes, declared: tuple[str, ...] = ()) -> Iterator[t
     for known, time_ms, _, topic, partition, offset in _ENTRY.iter_unpack(seen):
         if known == key:
             yield time_ms, f"{_topic_name(topic, declared)}/{partition}/{offset}"
+
+
+def last_time(seen: bytes) -> int:
+    """Return the time of the entry that was added last; there must be one."""
+    time_ms: int = _ENTRY.unpack_from(seen, len(seen) - _SIZE)[1]
+    return time_ms
 
 
 def has_origin(seen: bytes, origin: str, declared: tuple[str, ...] = ()) -> bool:

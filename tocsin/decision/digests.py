@@ -29,6 +29,8 @@ from tocsin.model.statuses import Reason, Status
 MAX_ITEMS = 25
 """Items shown where the catalog says nothing of digests."""
 _NEW = frozenset({Stage.EVENT, Stage.TIMER})
+# Members of an enum are looked up by Python code in 3.11: hot ones are looked up once.
+_KIND, _HELD, _DIGEST = TimerKind.DIGEST.value, Status.HELD, Reason.DIGEST
 _parse = msgspec.json.Decoder().decode
 
 
@@ -82,7 +84,7 @@ def collect(
     Returns:
         What becomes of the item.
     """
-    holds, timer_id = evaluation.state.holds, f"{TimerKind.DIGEST.value}{merge.group}"
+    holds, timer_id = evaluation.state.holds, f"{_KIND}{merge.group}"
     ref = holds.get(timer_id)
     if ref is None:
         refusal = _refusal(evaluation.state, policy)
@@ -99,7 +101,7 @@ def collect(
         ref, due_ms=merge.due_ms, digest=_counted(ref.digest, subject.match, merge, item, left_out)
     )
     decision.touched = True
-    return replace(merge, left_out=left_out)
+    return replace(merge, left_out=left_out) if left_out else merge
 
 
 def due_ms_of(terms: CompiledDigest | None, zone: str, now_ms: int, room_ms: int) -> tuple[int, int]:
@@ -119,7 +121,7 @@ def due_ms_of(terms: CompiledDigest | None, zone: str, now_ms: int, room_ms: int
 
 def _open(state: UserRecord, subject: EventSubject, now_ms: int) -> HoldRef | None:
     """Find the open digest of a notification and key. One that is full is due, and takes no more."""
-    name, key = subject.match.notification.name, _key_of(subject.match)
+    name, key = subject.match.notification.name, _key_of(subject)
     for ref in state.holds.values():
         digest = ref.digest
         if digest is not None and digest.key == key and ref.notification == name and ref.due_ms > now_ms:
@@ -127,8 +129,13 @@ def _open(state: UserRecord, subject: EventSubject, now_ms: int) -> HoldRef | No
     return None
 
 
-def _key_of(match: Match) -> bytes:
-    return dedup.key_of(match.notification.name, match.digest_key)
+def _key_of(subject: EventSubject) -> bytes:
+    """Hash what the items of a digest have in common, such as the channels that their events ask for."""
+    match, asked = subject.match, subject.event.asked
+    if asked is None or not asked.channels:
+        return dedup.key_of(match.notification.name, match.digest_key)
+    name = f"{match.notification.name}\0{','.join(sorted(asked.channels))}"
+    return dedup.key_of(name, match.digest_key)
 
 
 def _new(evaluation: Evaluation, subject: EventSubject, terms: CompiledDigest | None, room_ms: int) -> Merge:
@@ -178,10 +185,10 @@ def _opened(
     if merge.latest_ms != merge.due_ms:
         detail["latest_ms"] = merge.latest_ms
     decision.outcomes.append(
-        opened.outcome(Status.HELD, Reason.DIGEST, detail, rule=evaluation.rule),
+        opened.outcome(_HELD, _DIGEST, detail, rule=evaluation.rule),
     )
-    ref = opened.hold_ref(merge.due_ms, Hold(merge.due_ms, Reason.DIGEST), 0)
-    return replace(ref, digest=DigestRef(_key_of(subject.match)))
+    ref = opened.hold_ref(merge.due_ms, Hold(merge.due_ms, _DIGEST), 0)
+    return replace(ref, digest=DigestRef(_key_of(subject)))
 
 
 def _item(evaluation: Evaluation, match: Match, ref: HoldRef, policy: GatePolicy) -> tuple[bytes, str]:
@@ -192,7 +199,10 @@ def _item(evaluation: Evaluation, match: Match, ref: HoldRef, policy: GatePolicy
     if ref.digest.kept >= (terms.max_items if terms else MAX_ITEMS):
         return b"", "max_items"
     item = match.digest_item or _whole(evaluation.subject.event)
-    kept = sum(each.digest.size for each in evaluation.state.holds.values() if each.digest is not None)
+    kept = 0
+    for each in evaluation.state.holds.values():
+        if each.digest is not None:
+            kept += each.digest.size
     if kept + len(item) > policy.digest_bytes:
         return b"", "digest_bytes"
     return (item, "") if item else (b"", "not_json")
@@ -209,12 +219,15 @@ def _whole(event: Event) -> bytes:
 
 
 def _counted(digest: DigestRef, match: Match, merge: Merge, item: bytes, left_out: str) -> DigestRef:
-    conditional = [channel.name for channel in match.channels if channel.when is not None]
+    channels = digest.channels
+    if match.notification.has_conditional_channels:
+        conditional = [channel.name for channel in match.channels if channel.when is not None]
+        channels = tuple(dict.fromkeys((*channels, *conditional)))
     return DigestRef(
         digest.key,
         merge.latest_ms,
         digest.count + 1,
         digest.kept + (not left_out),
         digest.size + len(item),
-        tuple(dict.fromkeys((*digest.channels, *conditional))),
+        channels,
     )

@@ -71,7 +71,7 @@ class Decision(msgspec.Struct, gc=False):
         kept: what to keep beside timers.
         dead_letters: records that nothing can be done with.
         profile_version: what to note for the ledger (law 3): the profile's version, or minus the time (ms) of
-            an erasure; None for no note.
+            an erasure; None for no note. With `keeps_user` that time only calls back what is queued.
         profile_text: the text of the profile to keep for corrections, or `NO_TEXT`; None for no change.
         correction: what to change in the profile for its owner; None for nothing.
         audit: what to enter into the audit log; None for nothing.
@@ -90,6 +90,7 @@ class Decision(msgspec.Struct, gc=False):
     profile_text: ProfileText | None = None
     correction: Correction | None = None
     audit: AuditRecord | None = None
+    keeps_user: bool = False
 
 
 def cancel_timer(decision: Decision, timer_id: str, due_ms: int) -> None:

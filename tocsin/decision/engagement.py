@@ -14,6 +14,7 @@ from tocsin.model.engagement import Level
 # key, level and flag, remembered until
 _ENTRY = Struct("<8sBq")
 _SIZE = _ENTRY.size
+_pack = _ENTRY.pack
 _STOPS = 8
 
 
@@ -42,12 +43,15 @@ def note(
     >>> find(note(entries, "n1", Level.OPENED, stops=True, until_ms=9, most=4), "n1").level.label
     'read'
     """
-    at = _place(entries, notification_id)
+    key = key_of(notification_id, "")
+    at = _place_of(entries, key)
     if at < 0:
-        kept = entries[max(0, len(entries) - (most - 1) * _SIZE) :]
-        return kept + _ENTRY.pack(key_of(notification_id, ""), _flags(level, stops), until_ms)
+        surplus = len(entries) - (most - 1) * _SIZE
+        kept = entries[surplus:] if surplus > 0 else entries
+        return kept + _pack(key, level | (_STOPS if stops else 0), until_ms)
     key, flags, known_ms = _ENTRY.unpack_from(entries, at)
-    changed = _ENTRY.pack(key, _flags(max(level, Level(flags & ~_STOPS)), stops), max(known_ms, until_ms))
+    highest = max(level, Level(flags & ~_STOPS)) | (_STOPS if stops else 0)
+    changed = _pack(key, highest, max(known_ms, until_ms))
     return entries[:at] + changed + entries[at + _SIZE :]
 
 
@@ -65,15 +69,12 @@ def pruned(entries: bytes, now_ms: int) -> bytes:
     return b"".join([entry for entry in found if _ENTRY.unpack(entry)[2] > now_ms])
 
 
-def _flags(level: Level, stops: bool) -> int:
-    return level | (_STOPS if stops else 0)
-
-
 def _place(entries: bytes, notification_id: str) -> int:
     """Return the place of an entry; -1 if there is none."""
-    if not entries:
-        return -1
-    key = key_of(notification_id, "")
+    return _place_of(entries, key_of(notification_id, "")) if entries else -1
+
+
+def _place_of(entries: bytes, key: bytes) -> int:
     at = entries.find(key)
     while at >= 0 and at % _SIZE:
         at = entries.find(key, at + 1)

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
-from tocsin.model.event import Event, Origin
+from tocsin.model.event import Asked, Event, Origin
 from tocsin.model.ids import digest
 from tocsin.model.subscription import FanOutReport, SubscriptionChange
 from tocsin.store.timers import Timer
@@ -130,6 +130,7 @@ class _Open(msgspec.Struct, array_like=True):
     expires_ms: int | None
     bulk: bool
     topic: str
+    asked: Asked | None = None
 
 
 def _opened(event: Event) -> bytes:

@@ -22,7 +22,9 @@ _pack, _unpack_from = _TIME.pack, _TIME.unpack_from
 _pack_two = Struct("<qq").pack
 # Of a calendar counter: minus its end, its start, the number. A rolling one begins with its window.
 _PERIOD = Struct("<qqI")
+_pack_period, _unpack_period = _PERIOD.pack, _PERIOD.unpack
 _MOST = (1 << 32) - 1
+_NO_PERIOD = (1 << 62, 0, 0)
 _number_of, _NUMBER_AT = Struct("<I").unpack_from, 2 * _SIZE
 _SPARE_TIMES = 64
 
@@ -106,9 +108,14 @@ def window(counts: dict[str, bytes], cap: Cap, now_ms: int) -> Window:
 def count(counts: dict[str, bytes], counters: Iterable[Counter], now_ms: int, zone: str) -> None:
     """Note one admission on each of some counters."""
     for counter in counters:
-        name, times = counter.name, counts.get(counter.name)
+        name = counter.name
+        times = counts.get(name)
         if counter.period:
-            counts[name] = _counted(times, counter.period, now_ms, zone)
+            end_ms, start_ms, number = _unpack_period(times) if times is not None else _NO_PERIOD
+            if -end_ms <= now_ms:  # over, or the first one
+                start_ms, end_ms = period(counter.period, zone, now_ms)
+                end_ms, number = -end_ms, 0
+            counts[name] = _pack_period(end_ms, start_ms, number + 1 if number < _MOST else _MOST)
         elif times is None:
             counts[name] = _pack_two(counter.window_ms, now_ms)
         else:
@@ -117,7 +124,8 @@ def count(counts: dict[str, bytes], counters: Iterable[Counter], now_ms: int, zo
 
 def _with(times: bytes, counter: Counter, now_ms: int) -> bytes:
     """Add a time to a rolling counter. It never runs backwards, which keeps the list sorted."""
-    size, start, horizon = len(times), _SIZE, now_ms - counter.window_ms
+    size, start, window_ms = len(times), _SIZE, counter.window_ms
+    horizon = now_ms - window_ms
     while start < size and _unpack_from(times, start)[0] <= horizon:
         start += _SIZE
     most = (counter.keep + _SPARE_TIMES - 1) * _SIZE
@@ -125,17 +133,9 @@ def _with(times: bytes, counter: Counter, now_ms: int) -> bytes:
         start = size - most
     if start < size and (last := _unpack_from(times, size - _SIZE)[0]) > now_ms:
         now_ms = last
-    return _pack(counter.window_ms) + times[start:] + _pack(now_ms)
-
-
-def _counted(stored: bytes | None, unit: str, now_ms: int, zone: str) -> bytes:
-    """Count one in the period that is open, or open the one around `now_ms`."""
-    if stored is not None:
-        end_ms, start_ms, number = _PERIOD.unpack(stored)
-        if -end_ms > now_ms:
-            return _PERIOD.pack(end_ms, start_ms, min(number + 1, _MOST))
-    start_ms, end_ms = period(unit, zone, now_ms)
-    return _PERIOD.pack(-end_ms, start_ms, 1)
+    if start == _SIZE and _unpack_from(times)[0] == window_ms:
+        return times + _pack(now_ms)
+    return _pack(window_ms) + times[start:] + _pack(now_ms)
 
 
 def give_back(counts: dict[str, bytes], counter: Counter, counted_ms: int) -> bool:

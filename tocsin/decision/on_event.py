@@ -9,7 +9,7 @@ from typing import TypeAlias
 from tocsin.catalog.expressions import ExpressionError
 from tocsin.catalog.loader import Candidates
 from tocsin.catalog.matching import Match, choose
-from tocsin.decision import cancelling, dedup, replaying, waiting
+from tocsin.decision import asking, cancelling, dedup, replaying, waiting
 from tocsin.decision.asked_time import asked_time
 from tocsin.decision.context import EMPTY_SCOPE, DecisionContext
 from tocsin.decision.decider import dead_letter, decide, finish
@@ -46,7 +46,11 @@ def on_event(
         now_ms: the time of the decision.
         raw: the record of the event as it was read: what is held keeps it, and a dead letter is it.
     """
-    candidates = context.catalog.candidates(event.tenant, event.type)
+    catalog = context.catalog
+    if event.asked is None:
+        candidates = catalog.candidates(event.tenant, event.type)
+    else:
+        candidates = catalog.answering(event)
     if candidates is None:
         return _unknown_tenant(context, record, event, now_ms, raw)
     policy, window_ms = context.policy, context.policy.dedup_window_ms
@@ -66,7 +70,7 @@ def on_event(
     recipient = for_known(record, defaults) if record.version else for_event(record, event, defaults)
     accepted = True
     if not candidates.notifications:
-        accepted = _unasked(context, decision, record, event, now_ms, raw, candidates.none)
+        accepted = _unasked(context, decision, record, event, now_ms, raw, candidates)
     elif recipient is None:
         accepted = waiting.wait(decision, record, _whole(context, event, now_ms), raw, policy)
     else:
@@ -102,7 +106,7 @@ def decide_waiting(
 ) -> None:
     """Decide an event whose profile has come; `cancelled` tells whether a later event has cancelled it."""
     event, raw = waited.event, waited.held.raw
-    candidates = context.catalog.candidates(event.tenant, event.type)
+    candidates = context.catalog.answering(event)
     recipient = for_event(record, event, context.defaults_for(event.tenant))
     assert recipient is not None, "the profile has come"
     whole = _whole(context, event, now_ms)
@@ -137,6 +141,8 @@ def decide_notification(
         waited_for: the counter of the limit that it was held for until now; empty for none.
     """
     event, notification = subject.event, subject.match.notification
+    if event.asked is not None and (verdict := asking.refusal(event.asked, notification)) is not None:
+        return finish(decision, subject, verdict)
     delay_ms, own_ms = notification.delay_ms, event.expires_ms or 0
     expires_ms = notification.expires_ms
     if expires_ms:
@@ -166,12 +172,13 @@ def decide_notification(
         "",
         facts + BLOCKED if recipient.blocked else facts,
     )
-    if notification.cancel_key is not None and stage is _EVENT and record.holds:
+    if subject.match.cancel_key and stage is _EVENT and record.holds:
         cancelling.reschedule(context, decision, evaluation)
     decide(decision, evaluation, context.rules[notification][stage], context.policy)
     if evaluation.freed:
         zone, freed = recipient.timezone, evaluation.freed
         move_up(context, decision, record, event.tenant, freed, zone, subject.now_ms)
+    return None
 
 
 def _decide_all(
@@ -187,13 +194,14 @@ def _decide_all(
 ) -> bool:
     """Decide every notification an event means; False if an expression failed and the event is dead."""
     try:
-        matches = candidates.fixed or _matches(candidates, event, recipient, now_ms)
+        matches: Sequence[Match] = candidates.fixed if event.asked is None else ()
+        matches = matches or _matches(candidates, event, recipient, now_ms)
     except ExpressionError as error:
         whole = _whole(context, event, now_ms)
         dead_letter(decision, whole, raw, event, Reason.BAD_EXPRESSION, str(error))
         return False
     if not matches:
-        finish(decision, _whole(context, event, now_ms), Suppress(candidates.none))
+        finish(decision, _whole(context, event, now_ms), Suppress(candidates.none, candidates.detail))
     for match in matches:
         subject = EventSubject(event, raw, match, now_ms, faults=recipient.faults)
         held = record.holds.get(subject.timer_id) if record.holds else None
@@ -214,21 +222,25 @@ def _unasked(
     event: Event,
     now_ms: int,
     raw: RawRecord,
-    reason: Reason,
+    candidates: Candidates,
 ) -> bool:
-    """Decide an event that no notification asks for, for a reason; False if it is a dead letter."""
+    """Decide an event that no notification answers; False if it is a dead letter."""
     whole = _whole(context, event, now_ms)
     if event.type == CANCEL:
         return cancelling.on_cancel(context, decision, record, whole, raw)
-    finish(decision, whole, Suppress(reason))
+    finish(decision, whole, Suppress(candidates.none, candidates.detail))
     return True
 
 
 def _matches(candidates: Candidates, event: Event, recipient: Recipient, now_ms: int) -> Sequence[Match]:
     """Evaluate the expressions of all candidates; raises `ExpressionError`."""
     scope = scope_of(event, recipient, candidates.needs, now_ms) if candidates.needs else EMPTY_SCOPE
-    found = [choose(notification, scope) for notification in candidates.notifications]
-    return [match for match in found if match is not None]
+    asked, found = event.asked, []
+    for notification in candidates.notifications:
+        match = choose(notification, scope, asked)
+        if match is not None:
+            found.append(match)
+    return found
 
 
 def _unknown_tenant(
@@ -246,6 +258,7 @@ def _whole(context: DecisionContext, event: Event, now_ms: int) -> WholeEvent:
 
 def _duplicate(context: DecisionContext, decision: Decision, event: Event, now_ms: int, first: str) -> None:
     """Suppress a duplicate; a copy of the very same record has its outcomes already."""
-    if first != str(event.origin):
+    origin = event.origin
+    if first != f"{origin.topic}/{origin.partition}/{origin.offset}":
         whole = _whole(context, event, now_ms)
         finish(decision, whole, Suppress(Reason.DUPLICATE, {"original": first}))

@@ -13,6 +13,7 @@ from tocsin.decision.subjects import HeldSubject, WholeEvent
 from tocsin.decision.user_state import PROFILE_TIMER, UserRecord
 from tocsin.decision.verdict import Suppress
 from tocsin.formats.forwarded import first_read_ms, is_forwarded
+from tocsin.formats.gateway_profiles import revision_of
 from tocsin.formats.profile_corrections import NO_TEXT, text_of
 from tocsin.formats.profiles import ProfileChange
 from tocsin.model.profile import Profile
@@ -45,7 +46,9 @@ def on_profile_change(
         error = "tenant: not in the catalog; add tenants/<tenant>.yaml or correct the key, then replay"
         return Decision(record, dead_letters=[DeadLetter(raw, Reason.BAD_FIELD, error)])
     had_text = record is not None and record.has_text
-    decision = on_profile(context, record, tenant, change.user, change.profile, now_ms, read_ms)
+    decision = on_profile(
+        context, record, tenant, change.user, change.profile, now_ms, read_ms, is_owners=not revision_of(raw)
+    )
     _keep_text(context, decision, change, raw, had_text=had_text)
     if change.faults:
         error = f"{' | '.join(change.faults)} (the rest of the profile is applied)"
@@ -61,6 +64,8 @@ def on_profile(
     profile: Profile | None,
     now_ms: int,
     read_ms: int = 0,
+    *,
+    is_owners: bool = True,
 ) -> Decision:
     """Take a profile over, and decide what waited for it; None erases the user and all that is held.
 
@@ -72,6 +77,7 @@ def on_profile(
         profile: what the user's profile is now.
         now_ms: the time of the decision.
         read_ms: Kafka's time of the profile; 0 if no older one can come.
+        is_owners: whether the owner of the profile wrote it, and not the gateway for a person.
     """
     if profile is None:
         return _erase(context, record, tenant, user, now_ms, read_ms)
@@ -84,12 +90,12 @@ def on_profile(
     changed = profiles.adopt(found, user, profile)
     decision.touched = changed or noted != (found.written_version, found.attributes)
     if changed:
-        found.profile_ms = max(read_ms, found.profile_ms)
+        found.profile_ms, found.erased_ms = max(read_ms, found.profile_ms), 0
         receipts.name_again(found, before, now_ms, context.policy.blocked_max)
         end_snooze_early(decision, found, snoozed_ms, now_ms)
         if found.holds and hours != _hours(found):
             follow_hours(context, decision, found, tenant, now_ms)
-    if found.opt_outs and opt_outs.end(found, profile.version, changed=changed):
+    if found.opt_outs and opt_outs.end(found, profile.version, changed=changed and is_owners):
         decision.touched = True
     if profile.suppressed and corrections.block_listed(found, profile.suppressed, now_ms, context.policy):
         changed = decision.touched = True
@@ -148,7 +154,7 @@ def _erase(
     Only the time of the erasure stays for a while, against forwarded copies of the profile.
     """
     nobody = record is None or record.is_nobody()
-    left = UserRecord(profile_ms=read_ms) if read_ms else record if nobody else None
+    left = UserRecord(profile_ms=read_ms, erased_ms=now_ms) if read_ms else record if nobody else None
     decision = Decision(left, bool(read_ms))
     decision.audit = profile_audit.erased(tenant, user, now_ms)
     if record is None or nobody:

@@ -1,12 +1,12 @@
 """Decides a receipt: it is logged, blocks or lifts, opts out, and makes what waits needless."""
 
-from tocsin.decision import corrections, receipts
+from tocsin.decision import corrections, failover, receipts
 from tocsin.decision.context import DecisionContext
 from tocsin.decision.effects import DeadLetter, Decision
 from tocsin.decision.endings import Ending
 from tocsin.decision.needless import note_level
 from tocsin.decision.on_unsent import end_unsent, on_unsent
-from tocsin.decision.opt_outs import opt_out
+from tocsin.decision.opt_outs import opt_in, opt_out
 from tocsin.decision.slots import Unsent
 from tocsin.decision.suppressions import AddressReport
 from tocsin.decision.user_state import UserRecord
@@ -29,7 +29,9 @@ def on_receipt(
     if kind.frees:
         return _on_failed(context, decision, record, receipt, now_ms, raw)
     targets = receipts.targets_of(record, receipt)
-    if kind.lifts or receipts.blocks(receipt, kind):
+    if receipts.opts_in(receipt, kind):
+        decision.touched = record is not None and opt_in(record, receipt.category)
+    elif kind.lifts or receipts.blocks(receipt, kind):
         record = _block(context, decision, record, receipt, kind, targets, now_ms)
         if not targets:
             decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, receipts.NO_TARGET))
@@ -41,6 +43,8 @@ def on_receipt(
     level = receipts.level_of(receipt, kind)
     if level and receipt.notification_id and record is not None and not record.is_nobody():
         note_level(context, decision, record, receipt, level, now_ms)
+        if receipt.message_id:
+            failover.on_receipt(context, decision, record, receipt, level, now_ms)
     for timer_id in receipts.cancelled(record, receipt, kind) if record else ():
         assert record is not None, "only a record has timers"
         _cancel(context, decision, record, receipt, timer_id, now_ms)

@@ -6,7 +6,7 @@ Each goes through the same rules as a new notification, at stage `RETURNED`. It 
 no limit is asked and no dedup key is looked up; preferences, blocks and quiet hours are those of now.
 """
 
-from tocsin.decision import dedup
+from tocsin.decision import dedup, failover
 from tocsin.decision.context import DecisionContext
 from tocsin.decision.decider import decide, finish
 from tocsin.decision.effects import Decision, settled
@@ -36,6 +36,10 @@ def on_retry(context: DecisionContext, record: UserRecord | None, retry: Retry, 
         decision = Decision(record)
     elif _is_first(found, retry, now_ms, context.policy):
         decision = Decision(found, True)
+        if failover.is_answered(found, retry):
+            subject = MessageSubject(retry, now_ms, context.version_of(retry.message.tenant))
+            finish(decision, subject, failover.ANSWERED)
+            return decision
     else:
         return Decision(record)
     _decide(context, decision, found, recipient, HeldMessage(retry), now_ms)
@@ -75,7 +79,7 @@ def _decide(
     retry, message = held.retry, held.retry.message
     subject = MessageSubject(retry, now_ms, context.version_of(message.tenant), held.round)
     if recipient is None:
-        return finish(decision, subject, Suppress(Reason.ERASED))
+        return finish(decision, subject.gone(), Suppress(Reason.ERASED))
     if message.unless_sent and f"{TimerKind.MESSAGE.value}{message.unless_sent}" in record.holds:
         return finish(decision, subject, Suppress(Reason.ALREADY_SENT, {"original": message.unless_sent}))
     if message.tenant in context.faulty:

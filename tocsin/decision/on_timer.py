@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from msgspec.structs import replace
+
 from tocsin.catalog.compile import CompiledNotification
 from tocsin.catalog.expressions import ExpressionError
 from tocsin.catalog.matching import Match, choose
@@ -180,7 +182,7 @@ def _match(
         return match
     later = (step.channel for step in notification.steps)
     channels = tuple(channel for channel in (*match.channels, *later) if channel.name == held.part)
-    return match._replace(channels=channels) if channels else None
+    return replace(match, channels=channels) if channels else None
 
 
 def _choose(
@@ -195,7 +197,7 @@ def _choose(
         channels = [one for one in notification.channels if one.when is None or one.name in digest.channels]
         return Match(notification, tuple(channels))
     scope = scope_of(event, recipient, notification.needs, now_ms) if notification.needs else EMPTY_SCOPE
-    return choose(notification, scope)
+    return choose(notification, scope, event.asked)
 
 
 def _ref(due: DueTimer, held: HeldEvent) -> HoldRef:

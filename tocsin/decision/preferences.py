@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from tocsin.catalog.defaults import DefaultOff
 from tocsin.model.profile import Preferences
-from tocsin.model.statuses import CHANNELS, Reason
+from tocsin.model.statuses import FIRST_CHANNELS, Reason
 from tocsin.model.switches import ALL_OFF, category_key, channel_key, holds, notification_key, packed
 
 Switch = bool | Mapping[str, bool]
@@ -37,10 +37,10 @@ def _switches(chosen: Preferences) -> Iterator[tuple[str, bool]]:
 
 
 def _spread(switch: Switch, key: Callable[[str, str], str], name: str) -> Iterator[tuple[str, bool]]:
-    """Yield a switch, or its values by channel; off on every channel is off as a whole."""
+    """Yield a switch, or its values by channel; off on all the first channels is off as a whole."""
     if isinstance(switch, bool):
         yield key(name, ""), switch
-    elif all(switch.get(channel) is False for channel in CHANNELS):
+    elif all(switch.get(channel) is False for channel in FIRST_CHANNELS) and not any(switch.values()):
         yield key(name, ""), False
     else:
         yield from ((key(name, channel), on) for channel, on in switch.items())

@@ -4,9 +4,10 @@ A receipt is logged. It may block a contact point or lift its block, and cancel 
 One of kind `failed` is not logged: delivery writes it of a message that it could not send, and has logged
 that. The slots of the message in limits come back.
 
-A block is lifted by a receipt of kind `unblocked` or `resubscribed`, by a device that is registered after
-it, and by a profile that names the address again after it had not (`name_again`). A lift is remembered: a
-late receipt that is older than the lift blocks nothing.
+A block is lifted by a receipt of kind `unblocked` or `resubscribed`, by a device that is registered after it,
+and by a profile that names the address again after it had not (`name_again`). A lift is remembered: a late
+receipt that is older than the lift blocks nothing. One of kind `resubscribed` that names a category and no
+contact point ends the user's opt-out of it.
 """
 
 from collections.abc import Mapping
@@ -14,10 +15,12 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from tocsin.decision.recipient import lent
 from tocsin.decision.timers import TimerKind
 from tocsin.decision.user_state import ContactPoint, UserRecord
 from tocsin.formats.addresses import spellings
 from tocsin.formats.forwarded import place_of
+from tocsin.model.channels import ContactKind, spec_of
 from tocsin.model.engagement import MACHINE, Level
 from tocsin.model.ids import digest, message_id, outcome_id, target_id
 from tocsin.model.outcome import Outcome, ReceiptEvent
@@ -153,6 +156,12 @@ def blocks(receipt: ReceiptEvent, kind: ReceiptKind) -> bool:
     )
 
 
+def opts_in(receipt: ReceiptEvent, kind: ReceiptKind) -> bool:
+    """Return whether a receipt is about a category that its user wants again, and about no contact point."""
+    named = receipt.target or receipt.address or receipt.message_id or receipt.channel
+    return kind.status is Status.RESUBSCRIBED and bool(receipt.category) and not named
+
+
 def level_of(receipt: ReceiptEvent, kind: ReceiptKind) -> Level:
     """Return how far the receipt's notification has got; software that opens or clicks proves a delivery."""
     return min(kind.level, Level.DELIVERED) if receipt.reason.lower() == MACHINE else kind.level
@@ -166,12 +175,19 @@ def targets_of(record: UserRecord | None, receipt: ReceiptEvent) -> tuple[str, .
     """
     if receipt.target:
         return (receipt.target,)
-    points = record.contact_points if record else ()
+    points = (*record.contact_points, *lent(record.contact_points)) if record else ()
     if receipt.address:
-        keys = [target_id(spelling) for spelling in spellings(receipt.address)]
+        keys = address_keys(receipt)
         known = {point.key for point in points}
         return (next((key for key in keys if key in known), keys[-1]),)
     return tuple(dict.fromkeys(point.key for point in points if _is_about(receipt, point)))
+
+
+def address_keys(receipt: ReceiptEvent) -> list[str]:
+    """Return the keys of the address of a receipt: of all its spellings, where it is an address or number."""
+    is_named = receipt.channel and spec_of(receipt.channel).contacts is ContactKind.NAMED
+    given = (receipt.address,) if is_named else spellings(receipt.address)
+    return [target_id(spelling, receipt.channel) for spelling in given]
 
 
 def _is_about(receipt: ReceiptEvent, point: ContactPoint) -> bool:

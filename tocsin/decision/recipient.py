@@ -4,7 +4,7 @@ This is the only module that knows that there are inline recipients, defaults of
 that a user leaves open. Rules and routing see a `Recipient` in which all of that is settled.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -13,40 +13,46 @@ import msgspec
 from tocsin.catalog.spec import TenantSpec
 from tocsin.decision.user_state import ContactPoint, UserRecord
 from tocsin.formats.profiles import CURES
-from tocsin.model.channels import CHANNELS, ContactKind
+from tocsin.model.channels import HOMES, LENT, ContactKind
 from tocsin.model.event import Event
 from tocsin.model.event import Recipient as InlineContact
 from tocsin.model.ids import target_id
 from tocsin.model.locales import resolve as resolve_locale
-from tocsin.model.message import Message, Retry, Target
+from tocsin.model.message import ACCOUNT, Message, Retry, Target
 from tocsin.model.profile import Device, Profile
 from tocsin.model.statuses import Reason
 from tocsin.model.zones import resolve as resolve_zone
 
-_CHANNELS_OF: Mapping[ContactKind, tuple[str, ...]] = {
-    kind: tuple(name.value for name, spec in CHANNELS.items() if spec.contacts is kind)
-    for kind in ContactKind
-}
+_PHONE = HOMES[ContactKind.PHONE]
 
 _NO_LOCALE = f"recipient.locale: no language tag, left out: the tenant's applies; {CURES['locale']}"
 _NO_ZONE = f"recipient.timezone: no zone of IANA, left out: the tenant's applies; {CURES['timezone']}"
 
 
 class TenantDefaults(NamedTuple):
-    """What holds for the recipients of a tenant who have not chosen otherwise. Preferences are compiled."""
+    """What holds for the recipients of a tenant who have not chosen otherwise. Preferences are compiled.
+
+    `by_phone` are the channels in use that reach the phone number beside SMS. `by_account` are the contact
+    points of channels whose address is the account's own: all recipients share them.
+    """
 
     locale: str
     timezone: str
     quiet_hours: tuple[int, int] | None
+    by_phone: tuple[str, ...] = ()
+    by_account: tuple[ContactPoint, ...] = ()
 
 
-def defaults_of(tenant: TenantSpec) -> TenantDefaults:
-    """Compile the defaults of a tenant."""
+def defaults_of(tenant: TenantSpec, used: Collection[str] = ()) -> TenantDefaults:
+    """Compile the defaults of a tenant whose notifications use these channels."""
     hours = tenant.quiet_hours
+    shared = [name for name, settings in tenant.channels.items() if settings.contact == "account"]
     return TenantDefaults(
         tenant.locale,
         tenant.timezone,
         (hours.start_min, hours.end_min) if hours else None,
+        tuple(name for name in LENT if name in used),
+        tuple(ContactPoint(name, target_id(ACCOUNT, name), ACCOUNT, ACCOUNT) for name in sorted(shared)),
     )
 
 
@@ -98,9 +104,14 @@ def for_returned(state: UserRecord, retry: Retry, defaults: TenantDefaults) -> R
     message = retry.message
     if state.version:
         return for_known(state, defaults)
-    if message.profile_version or retry.reason == Reason.STALE_PROFILE:
+    if message.profile_version or (retry.reason == Reason.STALE_PROFILE and _is_erased(state, message)):
         return None
     return _inline(state, (_contact_point(message),), message.locale, message.timezone, defaults)
+
+
+def _is_erased(state: UserRecord, message: Message) -> bool:
+    """Tell whether an inline recipient was erased since; otherwise a cancel event let a message return."""
+    return not state.cancelled or message.decided_ms < (state.erased_ms or state.profile_ms)
 
 
 def for_known(state: UserRecord, defaults: TenantDefaults) -> Recipient:
@@ -109,7 +120,7 @@ def for_known(state: UserRecord, defaults: TenantDefaults) -> Recipient:
     timezone = resolve_zone(state.timezone)  # older stores hold names that are none
     return Recipient(
         state.version,
-        state.contact_points,
+        _reachable(state.contact_points, defaults),
         state.locale,
         timezone,
         state.locale or defaults.locale,
@@ -138,7 +149,7 @@ def _inline(
     ]
     return Recipient(
         0,
-        contact_points,
+        _reachable(contact_points, defaults),
         tag,
         zone,
         tag or defaults.locale,
@@ -151,6 +162,25 @@ def _inline(
     )
 
 
+def _reachable(points: tuple[ContactPoint, ...], defaults: TenantDefaults) -> tuple[ContactPoint, ...]:
+    """Add the contact points that a record does not keep: of channels by phone, and of whole teams."""
+    if not defaults.by_phone and not defaults.by_account:
+        return points
+    return (*points, *lent(points, defaults.by_phone), *defaults.by_account)
+
+
+def lent(points: Sequence[ContactPoint], channels: Sequence[str] = LENT) -> list[ContactPoint]:
+    """Return the contact points of channels that use the phone number, where they have no own contact."""
+    own = {point.channel for point in points}
+    phones = [point.address for point in points if point.channel == _PHONE]
+    return [
+        ContactPoint(channel, target_id(phone, channel), phone)
+        for channel in channels
+        if channel not in own
+        for phone in phones
+    ]
+
+
 def contact_point(recipient: Recipient, channel: str, key: str) -> ContactPoint | None:
     """Find a contact point by its key."""
     for point in recipient.contact_points:
@@ -160,16 +190,19 @@ def contact_point(recipient: Recipient, channel: str, key: str) -> ContactPoint 
 
 
 def profile_contact_points(user: str, profile: Profile) -> tuple[ContactPoint, ...]:
-    """Return the contact points of a profile, each once: e-mail, phone, devices in order, always in-app."""
+    """Return the contact points of a profile, each once: e-mail, phone, devices in order, always in-app.
+
+    Behind them are its `contacts`, in the order of their channels' names.
+    """
     found = [*_contacts(profile.email, profile.phone)]
     found += [point for device in profile.devices for point in _device(device)]
-    found += [ContactPoint(channel, target_id(user)) for channel in _CHANNELS_OF[ContactKind.USER]]
+    found += [ContactPoint(HOMES[ContactKind.USER], target_id(user)), *_named(profile.contacts)]
     return tuple({(point.channel, point.key): point for point in found}.values())
 
 
 def inline_contact_points(contact: InlineContact) -> tuple[ContactPoint, ...]:
     """Return the contact points of an inline recipient: there is no device, and no inbox."""
-    return tuple(_contacts(contact.email, contact.phone))
+    return (*_contacts(contact.email, contact.phone), *_named(contact.contacts))
 
 
 def target(point: ContactPoint, user: str) -> Target:
@@ -179,7 +212,7 @@ def target(point: ContactPoint, user: str) -> Target:
 
 def _contact_point(message: Message) -> ContactPoint:
     to = message.target
-    key = target_id(to.address)
+    key = target_id(to.address, message.channel)
     return ContactPoint(
         message.channel, key, to.address, to.platform, to.app, to.registered_ms, to.subscription
     )
@@ -187,12 +220,12 @@ def _contact_point(message: Message) -> ContactPoint:
 
 def _contacts(email: str, phone: str) -> list[ContactPoint]:
     given = [(ContactKind.EMAIL, email), (ContactKind.PHONE, phone)]
-    return [
-        ContactPoint(channel, target_id(address), address)
-        for kind, address in given
-        if address
-        for channel in _CHANNELS_OF[kind]
-    ]
+    return [ContactPoint(HOMES[kind], target_id(address), address) for kind, address in given if address]
+
+
+def _named(contacts: Mapping[str, str]) -> list[ContactPoint]:
+    given = sorted(contacts.items()) if contacts else ()
+    return [ContactPoint(channel, target_id(address, channel), address) for channel, address in given]
 
 
 def _device(device: Device) -> list[ContactPoint]:
@@ -202,7 +235,7 @@ def _device(device: Device) -> list[ContactPoint]:
         return []
     return [
         ContactPoint(
-            channel=channel,
+            channel=HOMES[ContactKind.BROWSER if web else ContactKind.APP],
             key=target_id(address),
             address=address,
             platform=device.platform,
@@ -210,7 +243,6 @@ def _device(device: Device) -> list[ContactPoint]:
             registered_ms=_ms(device.registered_at),
             subscription=device.subscription if web else None,
         )
-        for channel in _CHANNELS_OF[ContactKind.BROWSER if web else ContactKind.APP]
     ]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from tocsin.catalog.compile import CompiledChannel
-from tocsin.decision.evaluation import BLOCKED, Evaluation
+from tocsin.decision.evaluation import BLOCKED, Evaluation, Rule
 from tocsin.decision.evaluator import evaluate
 from tocsin.decision.rules import Rules
 from tocsin.decision.user_state import ContactPoint
@@ -23,19 +23,26 @@ def routes(evaluation: Evaluation, channels: Sequence[CompiledChannel], rules: R
     A channel without a contact point is asked once, so that there is an outcome for it.
     """
     found: list[Route] = []
-    everywhere, of_channel = evaluation.recipient.contact_points, rules.channel
+    everywhere, of = evaluation.recipient.contact_points, rules.of
     of_target = rules.target if evaluation.facts & BLOCKED else rules.unblocked
     for channel in channels:
         evaluation.channel, evaluation.contact_point = channel, None
-        if of_channel and (verdict := evaluate(of_channel, evaluation)) is not None:
+        name, before = channel.name, len(found)
+        if (asked := of[name]) and (verdict := evaluate(asked, evaluation)) is not None:
             found.append((channel, None, verdict, evaluation.rule))
             continue
-        name, before = channel.name, len(found)
         for point in everywhere:
             if point.channel == name:
-                evaluation.contact_point = point
-                verdict = evaluate(of_target, evaluation) if of_target else None
-                found.append((channel, point, verdict, evaluation.rule if verdict else ""))
+                route = _route(evaluation, point, of_target) if of_target else (channel, point, None, "")
+                found.append(route)
         if len(found) == before:
             found.append((channel, None, evaluate(rules.target, evaluation), evaluation.rule))
     return found
+
+
+def _route(evaluation: Evaluation, point: ContactPoint, rules: Sequence[Rule]) -> Route:
+    """Ask the rules about one contact point of the channel that is decided."""
+    assert evaluation.channel is not None, "a channel is decided"
+    evaluation.contact_point = point
+    verdict = evaluate(rules, evaluation)
+    return evaluation.channel, point, verdict, evaluation.rule if verdict else ""

@@ -22,10 +22,11 @@ from tocsin.decision.user_state import ContactPoint, HoldRef
 from tocsin.decision.verdict import Detail, Hold
 from tocsin.model.event import Event, Replay
 from tocsin.model.ids import hash_of, message_id, notification_id, outcome_id, target_id
-from tocsin.model.message import Message, Retry, Slots
+from tocsin.model.message import Message, Retry, Slots, Target
 from tocsin.model.outcome import Outcome
+from tocsin.model.outcomes import outcome_of
 from tocsin.model.raw import RawRecord
-from tocsin.model.statuses import Reason, Status
+from tocsin.model.statuses import TEXTS, Reason, Status
 
 _HELD = Status.HELD
 _OF_EVENTS = (TimerKind.NOTIFICATION.value, TimerKind.PART.value)
@@ -98,10 +99,12 @@ class WholeEvent(msgspec.Struct, gc=False):
         rule: str = "",
     ) -> Outcome:
         """Write an outcome about the event."""
-        event, origin, nid = self.event, str(self.event.origin), self.notification_id
+        event, said, place = self.event, TEXTS[status], self.event.origin
+        origin = f"{place.topic}/{place.partition}/{place.offset}"
+        nid = "" if event.broadcast is None else self.notification_id
         written = replace(
-            _whole(event.tenant, self.version, str(status), str(reason)),
-            outcome_id=outcome_id(nid or origin, str(status), self.attempt),
+            _whole(event.tenant, self.version, said, TEXTS[reason]),
+            outcome_id=outcome_id(nid or origin, said, self.attempt),
             user=event.user,
             notification_id=nid,
             attempt=self.attempt,
@@ -149,8 +152,8 @@ class HeldSubject(msgspec.Struct, gc=False):
         if ref.channel != "*" and not ref.message_id:
             subject = message_id(ref.notification_id, ref.channel, "")
         return Outcome(
-            outcome_id=outcome_id(subject, str(status), ref.attempt),
-            status=str(status),
+            outcome_id=outcome_id(subject, TEXTS[status], ref.attempt),
+            status=TEXTS[status],
             tenant=self.tenant,
             user=self.user,
             notification_id=ref.notification_id,
@@ -161,7 +164,7 @@ class HeldSubject(msgspec.Struct, gc=False):
             category=ref.category,
             channel=ref.channel,
             target=ref.target,
-            reason=str(reason),
+            reason=TEXTS[reason],
             rule=rule,
             detail=detail or {},
             catalog_version=self.version,
@@ -280,21 +283,24 @@ class EventSubject(msgspec.Struct, gc=False):
         name, key, platform, about = "*", "", "", ""
         if channel is not None or self.part:
             name = channel.name if channel is not None else self.part
-            subject = message_id(nid, name, "")
-        if point is not None:
-            key, platform = point.key, point.platform
-            subject = about = message_id(nid, name, key)
+            if point is None:
+                subject = hash_of(f"1:m32:{nid}{len(name)}:{name}0:1:0")  # `message_id`, spelled out
+            else:
+                key, platform = point.key, point.platform
+                subject = about = message_id(nid, name, key)
+        said, count = TEXTS[status], self.hold_count
+        number = f"{len(str(count))}:{count}" if count else "1:0"
         return replace(
             self._outcome or self._common_outcome(),
-            outcome_id=outcome_id(subject, str(status), self.hold_count),
-            status=str(status),
+            outcome_id=hash_of(f"1:o32:{subject}{len(said)}:{said}{number}"),
+            status=said,
             message_id=about,
             channel=name,
             target=key,
             platform=platform,
-            reason=str(reason),
+            reason=TEXTS[reason],
             rule=rule,
-            detail=self._detail(detail or {}),
+            detail=self._detail(detail or {}) if self.faults else detail or {},
         )
 
     def admitted(
@@ -304,20 +310,28 @@ class EventSubject(msgspec.Struct, gc=False):
         channel: CompiledChannel,
         point: ContactPoint,
         slots: Slots | None = None,
+        send_by_ms: int = 0,
     ) -> tuple[Message, Outcome]:
-        """Write the message to a contact point, and its outcome.
+        """Write the message to a contact point, and its outcome. The channel may be used until `send_by_ms`.
 
         Its ids are those of `tocsin.model.ids`, spelled out here: they are half of the cost.
         """
-        key, name, count = point.key, channel.name, str(self.hold_count)
+        key, name = point.key, channel.name
         mid = hash_of(f"1:m32:{self.notification_id}{channel.spelled}{len(key)}:{key}1:0")
-        oid = hash_of(f"1:o32:{mid}8:admitted{len(count)}:{count}")
+        oid = hash_of(f"1:o32:{mid}8:admitted1:0" if not self.hold_count else self._spelled_admission(mid))
         message = replace(
             self._message or self._common_message(to, expires_ms),
             message_id=mid,
             channel=name,
-            target=recipients.target(point, self.event.user),
+            target=Target(
+                point.address or self.event.user,
+                point.platform,
+                point.app,
+                point.registered_ms,
+                point.subscription,
+            ),
             slots=slots,
+            send_by_ms=send_by_ms,
         )
         if (replay := self.event.replay) is not None:
             alone = self.digest is None or self.digest.plain
@@ -330,6 +344,10 @@ class EventSubject(msgspec.Struct, gc=False):
             target=key,
             platform=point.platform,
         )
+
+    def _spelled_admission(self, mid: str) -> str:
+        count = str(self.hold_count)
+        return f"1:o32:{mid}8:admitted{len(count)}:{count}"
 
     def hold_ref(self, due_ms: int, verdict: Hold, expires_ms: int, *, spare: bool = False) -> HoldRef:
         """Describe it for the user's record."""
@@ -352,9 +370,9 @@ class EventSubject(msgspec.Struct, gc=False):
             _RANKS[self.priority],
             expires_ms,
             self.slots,
-            self.cancel_id if notification.cancel_key is not None else b"",
+            self.cancel_id if self.match.cancel_key else b"",
             self.collapse_id if notification.collapse_key is not None else b"",
-            str(verdict.reason),
+            TEXTS[verdict.reason],
             self.variant.name if self.variant is not None else "",
             replay.id if replay is not None else "",
             str(replay.origin) if replay is not None else "",
@@ -465,7 +483,8 @@ class MessageSubject(msgspec.Struct, gc=False):
     @property
     def target_key(self) -> str:
         """Return the key of its contact point."""
-        return target_id(self.retry.message.target.address)
+        message = self.retry.message
+        return target_id(message.target.address, message.channel)
 
     def outcome(
         self,
@@ -481,38 +500,14 @@ class MessageSubject(msgspec.Struct, gc=False):
         if status is _HELD:
             # An attempt may be held again, for quiet hours or because no provider is up.
             subject = f"{message.message_id}/{message.decided_ms}/{self.hold_count}"
-        common = Outcome(
-            outcome_id=outcome_id(subject, str(status), message.attempt),
-            status=str(status),
-            tenant=message.tenant,
-            user=message.user,
-            notification_id=message.notification_id,
-            message_id=message.message_id,
-            event_id=message.event_id,
-            event_source=message.event_source,
-            event_type=message.event_type,
-            event_time_ms=message.event_time_ms,
-            origin=str(message.origin),
-            at_ms=self.now_ms,
-            received_ms=message.received_ms,
-        )
         return replace(
-            common,
-            notification=message.notification,
-            category=message.category,
-            channel=message.channel,
-            target=self.target_key,
-            platform=message.target.platform,
-            reason=str(reason),
+            outcome_of(message, outcome_id(subject, TEXTS[status], message.attempt), TEXTS[status]),
+            reason=TEXTS[reason],
             rule=rule,
-            variant=message.variant,
             detail=detail or {},
-            priority=message.priority,
             catalog_version=self.version,
             attempt=message.attempt,
-            generation=message.generation,
-            replay=message.replay,
-            replay_of=message.replay_of,
+            at_ms=self.now_ms,
         )
 
     def readmitted(self, to: Recipient, point: ContactPoint, send_by_ms: int = 0) -> Message:
@@ -556,6 +551,16 @@ class MessageSubject(msgspec.Struct, gc=False):
             replay=message.replay,
             replay_of=message.replay_of,
         )
+
+    def gone(self) -> HeldSubject:
+        """Return what tells that its user was erased.
+
+        An erasure ends what is held from its reference alone. A copy of the record, as a crash may leave one,
+        comes after that to a user of whom nothing is known: its outcome must be the same, byte for byte.
+        """
+        message = self.retry.message
+        reference = self.hold_ref(0, Hold(0, Reason.ERASED), message.expires_ms)
+        return HeldSubject(reference, message.tenant, message.user, self.now_ms, self.version)
 
     def payload(self) -> bytes:
         """Encode it for the store."""

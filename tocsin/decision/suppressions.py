@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from tocsin.decision import receipts
-from tocsin.decision.recipient import inline_contact_points, profile_contact_points
+from tocsin.decision.recipient import inline_contact_points, lent, profile_contact_points
 from tocsin.decision.timers import HeldEvent, HeldMessage, decode_payload, event_of
 from tocsin.decision.user_state import ContactPoint, UserRecord
 from tocsin.errors import DecodeError
-from tocsin.formats.addresses import spellings
 from tocsin.formats.profiles import ProfileChange
 from tocsin.model.event import Event
 from tocsin.model.ids import target_id
@@ -49,7 +48,7 @@ def record_key(tenant: str, target: str) -> str:
 
 def targets_of(receipt: ReceiptEvent) -> list[str]:
     """Return the keys of all spellings of the address of a receipt without a user."""
-    named = [target_id(spelling) for spelling in spellings(receipt.address)] if receipt.address else []
+    named = receipts.address_keys(receipt) if receipt.address else []
     return [receipt.target] if receipt.target else named
 
 
@@ -80,7 +79,7 @@ def adopt(
 def keys_of(record: UserRecord | None, item: object) -> list[str]:
     """Return the keys of the contact points that a decision about an input may use."""
     points = [*(record.contact_points if record else ()), *_points_of(item)]
-    return list(dict.fromkeys(point.key for point in points if point.address))
+    return list(dict.fromkeys(point.key for point in (*points, *lent(points)) if point.address))
 
 
 def keys_of_due(record: UserRecord | None, payload: bytes) -> list[str]:
@@ -101,4 +100,5 @@ def _points_of(item: object) -> Iterator[ContactPoint]:
         yield from profile_contact_points(item.user, item.profile)
     elif isinstance(item, Retry) and not item.message.profile_version:
         to = item.message.target
-        yield ContactPoint(item.message.channel, target_id(to.address), to.address)
+        channel = item.message.channel
+        yield ContactPoint(channel, target_id(to.address, channel), to.address)

@@ -109,13 +109,11 @@ def queued_behind(
     """
     if not holds:
         return due_ms
-    last_ms = due_ms + QUEUE_MS
-    same = [
-        ref.due_ms
-        for timer_id, ref in holds.items()
-        if due_ms <= ref.due_ms < last_ms and timer_id.startswith(kinds) and timer_id not in but
-    ]
-    return max(same) + 1 if same else due_ms
+    last_ms, behind_ms = due_ms + QUEUE_MS, due_ms
+    for timer_id, ref in holds.items():
+        if behind_ms <= ref.due_ms < last_ms and timer_id.startswith(kinds) and timer_id not in but:
+            behind_ms = ref.due_ms + 1
+    return behind_ms
 
 
 class Waiting(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -154,6 +152,7 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
             tenant's defaults of that time are merged into `switched_off`.
         attributes: free fields of the profile, as JSON; empty for none.
         cancelled: what cancel events have named lately (`tocsin.decision.called_back`).
+        erased_ms: the time of the decision to erase the user; 0 where a profile has come since.
     """
 
     version: int = 0
@@ -181,6 +180,7 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     switched_on: bytes | None = None
     attributes: bytes = b""
     cancelled: bytes = b""
+    erased_ms: int = 0
 
     def naming(self, origin: Origin) -> tuple[str, ...]:
         """Return the names of declared topics, the origin's among them if it is one and there is room."""
@@ -238,7 +238,7 @@ def expire(record: UserRecord, now_ms: int) -> bool:
     if not seen and not keys and not record.cancelled:
         record.declared = ()
     if record.profile_ms and not record.version and record.profile_ms < now_ms - ERASURES_KEPT_MS:
-        record.profile_ms, shrunk = 0, True
+        record.profile_ms, record.erased_ms, shrunk = 0, 0, True
     lifted = [key for key, at_ms in record.blocked.items() if at_ms < 0 and -at_ms < now_ms - LIFTS_KEPT_MS]
     for key in lifted:
         del record.blocked[key]

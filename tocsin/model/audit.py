@@ -12,15 +12,28 @@ class Action(StrEnum):
 
     CATALOG_LOADED = "catalog_loaded"
     CATALOG_REFUSED = "catalog_refused"
+    PROVIDERS_LOADED = "providers_loaded"
     PREFERENCES_CHANGED = "preferences_changed"
     USER_ERASED = "user_erased"
+    USER_CHANGED = "user_changed"
+    ERASURE_ASKED = "erasure_asked"
     UNBLOCK_ASKED = "unblock_asked"
+    BROADCAST_ASKED = "broadcast_asked"
+    BROADCAST_START_ASKED = "broadcast_start_asked"
     BROADCAST_PAUSE_ASKED = "broadcast_pause_asked"
     BROADCAST_RESUME_ASKED = "broadcast_resume_asked"
     BROADCAST_CANCEL_ASKED = "broadcast_cancel_asked"
+    KEY_CREATED = "key_created"
+    KEY_ROTATED = "key_rotated"
+    KEY_REVOKED = "key_revoked"
     SCHEMA_MIGRATED = "schema_migrated"
     SCHEMA_ROLLED_BACK = "schema_rolled_back"
     RETENTION_SET = "retention_set"
+    WEBHOOK_SET = "webhook_set"
+    WEBHOOK_REMOVED = "webhook_removed"
+    WEBHOOK_SWITCHED_ON = "webhook_switched_on"
+    WEBHOOK_SWITCHED_OFF = "webhook_switched_off"
+    WEBHOOK_REPORT_DROPPED = "webhook_report_dropped"
     REPLAY_STARTED = "replay_started"
     REPLAY_RESUMED = "replay_resumed"
 
@@ -36,7 +49,7 @@ class AuditRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True,
             since its producer is not known.
         tenant: whose it is; empty where it is about all.
         user: whose preferences; ClickHouse keeps no user of an erasure.
-        subject: what it is about: a catalog version, a broadcast, a replay, a migration.
+        subject: what it is about: a version of a catalog or of accounts, a broadcast, a replay, a migration.
         detail: facts, by name.
     """
 

@@ -13,7 +13,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         value: the bytes as they were read (None for a null value).
         key: the key as it was read.
         origin_topic: topic without the prefix; partition and offset beside it.
-        stage: `decode`, `gate` or `deliver`.
+        stage: `decode`, `gate`, `deliver`, or `callback` for a vendor's event that never was in a topic.
         reason: one of `tocsin.model.statuses.Reason`.
         error: a sentence naming field and cure; no addresses.
         headers: the original headers, kept under `tocsin-original-<name>`.

@@ -5,10 +5,13 @@ domain with another owner.
 """
 
 import re
+from urllib.parse import urlsplit
 
 import idna
 
 _HOST = re.compile(r"(?i)^((?:https?|rediss?)://(?:[^/?#@]*@)?)([^/?#@:\[\]]+)")
+
+_PORTS = {"http": 80, "https": 443}
 
 
 def ascii_host(domain: str) -> str:
@@ -42,6 +45,16 @@ def ascii_url(url: str) -> str:
     'https://ada@xn--strae-oqa.example:8443/weiß?ß'
     """
     return _HOST.sub(lambda found: found[1] + ascii_host(found[2]), url, count=1)
+
+
+def url_host(url: str) -> str:
+    """Write the `Host` of an ASCII URL: lower case, without a port that is its scheme's own.
+
+    >>> url_host("https://Mail.example:443/v2"), url_host("http://127.0.0.1:8080/")
+    ('mail.example', '127.0.0.1:8080')
+    """
+    parts = urlsplit(url)
+    return parts.netloc.lower().removesuffix(f":{_PORTS.get(parts.scheme, '')}")
 
 
 def dns_host(domain: str) -> str:

@@ -9,6 +9,9 @@ CONTROL: Final = "tocsin."
 CANCEL: Final = "tocsin.cancel"
 """Type of an event that cancels what is held for its user."""
 
+NAMED: Final = "notification.requested"
+"""Type of an event that asks for a notification by name and has no type of its own."""
+
 
 class Origin(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where a record was first read: topic (without prefix), partition, offset."""
@@ -28,6 +31,7 @@ class Recipient(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     phone: str = ""
     locale: str = ""
     timezone: str = ""
+    contacts: dict[str, str] = {}
 
 
 class Broadcast(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -45,6 +49,20 @@ class Broadcast(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rate: int = 0
     local_ms: int = 0
     skip_late: bool = False
+
+
+class Asked(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What an event asks for beyond its type. Preferences, limits and the like hold all the same.
+
+    Attributes:
+        notification: only this notification of the tenant's catalog answers it; empty: its type decides.
+        channels: only these channels of a notification are used; empty for all of them.
+        cancel_key: stands in for the `cancel_key` of the catalog; empty for none.
+    """
+
+    notification: str = ""
+    channels: tuple[str, ...] = ()
+    cancel_key: str = ""
 
 
 class Replay(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -89,3 +107,4 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     fanned_out: str = ""
     broadcast: Broadcast | None = None
     replay: Replay | None = None
+    asked: Asked | None = None

@@ -39,6 +39,7 @@ NUMBERED: Final[Mapping[Reason, tuple[str, ...]]] = {
     Reason.SCHEDULED: ("It is held until {due_ms}, the time asked for.",),
     Reason.AWAITING_PROFILE: ("The user is not known yet; it waits for the profile until {due_ms}.",),
     Reason.RETRY_LATER: ("A provider failed for now; the next attempt is at {due_ms}.",),
+    Reason.AWAITING_RECEIPT: ("It was sent; without a receipt by {due_ms} another account sends it, too.",),
     Reason.ESCALATION: ("It is a later step: it goes out at {due_ms}, unless a receipt makes it needless.",),
     Reason.DIGEST: ("It collects items until {due_ms}.",),
     Reason.BAD_CATALOG: (
@@ -50,6 +51,12 @@ NUMBERED: Final[Mapping[Reason, tuple[str, ...]]] = {
     ),
     Reason.DUPLICATE: ("The same source and id came before, as {original}.",),
     Reason.DUPLICATE_KEY: ("The catalog's dedup key came before, as {original}.",),
+    Reason.UNKNOWN_NOTIFICATION: (
+        "The event asks for the notification {asked}, which the tenant's catalog does not have.",
+    ),
+    Reason.NO_ASKED_CHANNEL: (
+        "The notification uses none of the channels that the event asks for: {asked}.",
+    ),
     Reason.SEEN: (
         "The user has seen it: a receipt {receipt} came from {channel}.",
         "The user has seen it: a receipt {receipt} came.",
@@ -86,10 +93,10 @@ def fields(text: str) -> set[str]:
 
 def _filled(text: str, detail: Mapping[str, Scalar]) -> str:
     clock = str(detail.get("zone", "UTC"))
-    return text.format_map({name: _told(name, value, clock) for name, value in detail.items()})
+    return text.format_map({name: _written(name, value, clock) for name, value in detail.items()})
 
 
-def _told(name: str, value: Any, clock: str) -> str:
+def _written(name: str, value: Any, clock: str) -> str:
     if name.endswith("_ms") and isinstance(value, int):
         return moment(value, clock)
     return _duration(value) if name == "window_s" and isinstance(value, int | float) else str(value)

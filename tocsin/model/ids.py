@@ -7,9 +7,12 @@ out in one format, which takes a third of its time: they are the largest cost of
 
 from hashlib import blake2b
 
+from tocsin.model.statuses import FIRST_CHANNELS
+
 # A copy of an empty hasher costs a third less than a new one.
 _fresh = blake2b(digest_size=16).copy
 _fresh_target = blake2b(digest_size=8).copy
+_PLAIN = frozenset(FIRST_CHANNELS)
 
 
 def digest(*fields: str) -> str:
@@ -43,6 +46,17 @@ def notification_id(
 
     The origin (`topic/partition/offset`) belongs to the name. An event that comes again when its first record
     is forgotten is decided anew, and must not vanish behind the ids of the first (law 1).
+
+    Args:
+        tenant: of the event.
+        source: of the event.
+        event_id: of the event, unique within its source.
+        user: who is notified; empty for none.
+        notification: its name in the catalog.
+        origin: `topic/partition/offset` where the event was first read.
+
+    Returns:
+        32 lower-case hex digits, as every id but that of a target.
     """
     return hash_of(
         f"1:n{len(tenant)}:{tenant}{len(source)}:{source}{len(event_id)}:{event_id}{len(user)}:{user}"
@@ -51,7 +65,14 @@ def notification_id(
 
 
 def message_id(notification: str, channel: str, target: str, generation: int = 0) -> str:
-    """Name one message: one notification to one target (an address, a device) on one channel."""
+    """Name one message: one notification to one target (an address, a device) on one channel.
+
+    Args:
+        notification: the notification's id.
+        channel: its name.
+        target: the target's id, see `target_id`.
+        generation: 0; a forced replay has another one, so that it is a message of its own.
+    """
     number = str(generation)
     return hash_of(
         f"1:m{len(notification)}:{notification}{len(channel)}:{channel}{len(target)}:{target}"
@@ -65,15 +86,18 @@ def outcome_id(subject: str, status: str, attempt: int = 0) -> str:
     return hash_of(f"1:o{len(subject)}:{subject}{len(status)}:{status}{len(number)}:{number}")
 
 
-def target_id(address: str) -> str:
+def target_id(address: str, channel: str = "") -> str:
     """Name an address or device without saying it: 16 hex digits, fit for outcomes and log lines.
 
     Mail addresses are one and the same however they are capitalised: a complaint blocks all spellings.
+    Channels other than the first ones have names of their own: who stops WhatsApp does not stop SMS.
 
     >>> target_id("Ann@Mail.example") == target_id("ann@mail.example")
     True
     """
     named = address.lower() if "@" in address else address
+    if channel and channel not in _PLAIN:
+        named = f"{channel}:{named}"
     hasher = _fresh_target()
     hasher.update(named.encode())
     return hasher.hexdigest()

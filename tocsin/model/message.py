@@ -1,8 +1,14 @@
 """Messages: what the gate admitted, one a target, on its way to a channel (`tocsin.messages.<channel>.*`)."""
 
+from typing import Final
+
 import msgspec
 
 from tocsin.model.event import Origin
+from tocsin.model.ids import digest
+
+ACCOUNT: Final = "account"
+"""Address and platform of a target whose address is that of the provider account: a team shares it."""
 
 
 class Target(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -58,6 +64,9 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
         replay: id of the replay that it is part of; empty the first time.
         replay_of: what was replayed: the origin of the event's first record, or the id of the first message.
         unless_sent: id of the message that must not have been sent; empty where it is sent in any case.
+        failover_ms: how long after it was sent its receipt may take; then another account sends it, too. 0
+            for any time.
+        sent_by: accounts that have sent it before, as messages of their own; they do not send this one.
     """
 
     message_id: str
@@ -94,13 +103,39 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
     replay_of: str = ""
     unless_sent: str = ""
     cancel_key: str = ""
+    failover_ms: int = 0
+    sent_by: tuple[str, ...] = ()
+
+    @property
+    def failover_id(self) -> str:
+        """Return the id of the message by which another account sends it, if no receipt comes in time."""
+        return digest("failover", self.message_id)
+
+    def by_another(self, account: str) -> "Message":
+        """Return what another account sends, since this one has sent it and no receipt has come."""
+        return msgspec.structs.replace(
+            self,
+            message_id=self.failover_id,
+            attempt=1,
+            generation=self.generation + 1,
+            slots=None,
+            replay=FAILOVER,
+            replay_of=self.message_id,
+            unless_sent="",
+            sent_by=(*self.sent_by, account),
+        )
+
+
+FAILOVER = "failover"
+"""What stands for the id of a replay in messages that another account sends for want of a receipt."""
 
 
 class Retry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A message returned to the gate (`tocsin.retries`), to be decided again at `due_ms`.
 
-    `reason` is `stale_profile` or `replayed` (decide again now), `send_window` (its `send_by_ms` is over), or
-    that of the failed attempt. `message.attempt` is already the number of the attempt to come.
+    `reason` is `stale_profile` or `replayed` (decide again now), `send_window` (its `send_by_ms` is over),
+    `awaiting_receipt` (another account sends it at `due_ms`, unless a receipt comes), or that of the failed
+    attempt. `message.attempt` is already the number of the attempt to come.
     """
 
     message: Message

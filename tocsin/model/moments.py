@@ -33,6 +33,8 @@ def moment_of(value: object) -> Moment:
     >>> moment_of("2026-01-31 09:30").local
     True
     """
+    if type(value) is int and EARLIEST_MS <= value <= LATEST_MS:  # most are
+        return Moment(value)
     if isinstance(value, str):
         return _bounded(_of_text(value.strip()))
     if isinstance(value, int | float) and not isinstance(value, bool):

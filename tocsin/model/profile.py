@@ -54,6 +54,8 @@ class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
     `suppressed` lists addresses and devices that are blocked; Tocsin adds to it where a tenant asks for that.
     `attributes` are free fields that conditions and segments of the catalog may read: 4,096 bytes of JSON at
     most.
+    `contacts` has the user's address on channels that have no field of their own, by the channel's name:
+    `{"telegram": "123456789"}`. On `whatsapp` and `voice` it takes the place of `phone`.
     """
 
     email: str = ""
@@ -66,3 +68,4 @@ class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
     version: int = 0
     attributes: dict[str, Any] = {}
     suppressed: tuple[Suppressed, ...] = ()
+    contacts: dict[str, str] = {}

@@ -35,11 +35,13 @@ class OutRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class VersionNote(NamedTuple):
     """A profile change the ledger must know (law 3): `user_key` is `tenant/user`.
 
-    `version` is that of the profile, or for an erasure minus its time (ms since 1970).
+    `version` is that of the profile, or for an erasure minus its time (ms since 1970): what was decided
+    before returns to the gate. With `keeps_user` it returns, but nobody is erased.
     """
 
     user_key: str
     version: int
+    keeps_user: bool = False
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -6,21 +6,23 @@ ciso8601, but accepts week dates, commas and times without an offset.
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import lru_cache
 
 from ciso8601 import parse_rfc3339
 
 LATEST_MS = 253_402_128_000_000
 """30 December 9999 UTC: the last day that exists on the clocks of all time zones."""
 CURE = "write RFC 3339 with an offset, like 2026-01-31T09:30:00Z"
+_DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
 _MINUTE = r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d"
 _OTHERS = re.compile(
     rf"({_MINUTE})(?::(\d\d(?:\.\d+)?))?([Zz]|[+-]\d\d)(?::?(\d\d))?(?:\[[\w/+=-]+\])*", re.ASCII
 )
 
 
+@lru_cache(4_096)  # events that come at once have few times: 0.1 µs in place of 1
 def rfc3339_ms(text: str) -> int:
     """Return milliseconds since 1970 UTC; ValueError if `text` is no RFC 3339 time with an offset.
 
@@ -37,9 +39,11 @@ def rfc3339_ms(text: str) -> int:
     1000
     """
     try:
-        return (parse_rfc3339(text) - _EPOCH) // _MS
+        passed = parse_rfc3339(text) - _EPOCH
     except ValueError:
         return _unusual_ms(text)
+    # Division by a timedelta takes four times as long.
+    return passed.days * _DAY_MS + passed.seconds * 1_000 + passed.microseconds // 1_000
 
 
 def _unusual_ms(text: str) -> int:
@@ -55,6 +59,7 @@ def _unusual_ms(text: str) -> int:
 
 def _strict_ms(text: str) -> int:
     try:
-        return (parse_rfc3339(text) - _EPOCH) // _MS
+        passed = parse_rfc3339(text) - _EPOCH
     except ValueError as error:
         raise ValueError(CURE) from error
+    return passed.days * _DAY_MS + passed.seconds * 1_000 + passed.microseconds // 1_000

@@ -1,6 +1,8 @@
 """The statuses and reasons of outcomes: one vocabulary for the gate, delivery, receipts and dashboards."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 
 class Status(StrEnum):
@@ -41,17 +43,25 @@ FINAL = frozenset(
 
 
 class Channel(StrEnum):
-    """A way to reach a person. `ANY` stands in outcomes that were decided before routing."""
+    """A channel that Tocsin's own code names; `tocsin.model.channels` knows all of them, and open ones.
+
+    `ANY` stands in outcomes that were decided before routing.
+    """
 
     EMAIL = "email"
     SMS = "sms"
     PUSH = "push"
     WEBPUSH = "webpush"
     INAPP = "inapp"
+    WHATSAPP = "whatsapp"
+    VOICE = "voice"
+    SLACK = "slack"
+    WEBHOOK = "webhook"
     ANY = "*"
 
 
-CHANNELS = tuple(channel for channel in Channel if channel is not Channel.ANY)
+FIRST_CHANNELS = (Channel.EMAIL, Channel.SMS, Channel.PUSH, Channel.WEBPUSH, Channel.INAPP)
+"""The channels of the first release. Profiles name their contacts by fields, and records keep these first."""
 
 
 class Reason(StrEnum):
@@ -78,6 +88,8 @@ class Reason(StrEnum):
     CANCEL_APPLIED = "cancel_applied"
     NOTHING_TO_CANCEL = "nothing_to_cancel"
     ALREADY_SENT = "already_sent"
+    UNKNOWN_NOTIFICATION = "unknown_notification"
+    NO_ASKED_CHANNEL = "no_asked_channel"
     # merged
     COLLAPSED = "collapsed"
     # held
@@ -87,9 +99,11 @@ class Reason(StrEnum):
     AWAITING_PROFILE = "awaiting_profile"
     LIMIT_HOLD = "limit_hold"
     RETRY_LATER = "retry_later"
+    AWAITING_RECEIPT = "awaiting_receipt"
     FAN_OUT = "fan_out"
     BROADCAST = "broadcast"
     PAUSED = "paused"
+    UPLOADING = "uploading"
     ESCALATION = "escalation"
     # cancelled
     ANSWERED = "answered"
@@ -112,6 +126,7 @@ class Reason(StrEnum):
     OUTDATED = "outdated"
     # dead or retrying: delivery
     RENDER_ERROR = "render_error"
+    ATTACHMENT = "attachment"
     THROTTLED = "throttled"
     TRANSIENT = "transient"
     UNKNOWN = "unknown"
@@ -124,8 +139,13 @@ class Reason(StrEnum):
     REPLAYED = "replayed"
     # sent
     RESENT_AFTER_UNKNOWN = "resent_after_unknown"
+    FOUND_AFTER_UNKNOWN = "found_after_unknown"
+    # admitted
+    NO_RECEIPT = "no_receipt"
 
 
+TEXTS: Final[Mapping[str, str]] = {one: one.value for kind in (Status, Reason) for one in kind}
+"""The plain text of each status and reason. `str` of a member copies it, which takes five times as long."""
 SENTENCES: dict[Reason, str] = {
     Reason.NO_MATCH: "No notification of the catalog asks for this event.",
     Reason.DUPLICATE: "The same source and id came before, within the dedup window.",
@@ -143,6 +163,8 @@ SENTENCES: dict[Reason, str] = {
     Reason.CANCEL_APPLIED: "The event cancelled what was held; the detail says how many notifications.",
     Reason.NOTHING_TO_CANCEL: "The event names nothing that is held.",
     Reason.ALREADY_SENT: "A replay found that it was sent before, or is on its way.",
+    Reason.UNKNOWN_NOTIFICATION: "The event asks for a notification that the tenant's catalog does not have.",
+    Reason.NO_ASKED_CHANNEL: "The notification uses none of the channels that the event asks for.",
     Reason.SEEN: "The user has seen it on another channel; the detail names the receipt.",
     Reason.HOLDOUT: "The user is in the control group of an experiment; the variant names it.",
     Reason.TENANT_INACTIVE: "The tenant is inactive: nothing is sent for it.",
@@ -152,9 +174,11 @@ SENTENCES: dict[Reason, str] = {
     Reason.AWAITING_PROFILE: "The user is not known yet; it is held a short while for the profile.",
     Reason.LIMIT_HOLD: "A limit was reached; it is held until the window has room.",
     Reason.RETRY_LATER: "A provider failed for now; it is held until the next attempt.",
+    Reason.AWAITING_RECEIPT: "It was sent; unless a receipt comes in time, another account sends it, too.",
     Reason.FAN_OUT: "It is being handed to the subscribers of its topic, in turns.",
     Reason.BROADCAST: "The broadcast is under way; its users are decided in turns.",
     Reason.PAUSED: "The broadcast is paused; an event resumes it.",
+    Reason.UPLOADING: "The broadcast waits for the list of its users; it begins when the list is complete.",
     Reason.ESCALATION: "It is a later step; it is held, and goes out unless a receipt makes it needless.",
     Reason.ANSWERED: "A receipt came before this later step was due; the detail names it.",
     Reason.DIGEST: "It collects items until the digest is due.",
@@ -174,6 +198,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.FORWARD_LOOP: "The record was forwarded to this partition and does not belong here either.",
     Reason.OUTDATED: "A newer profile or an erasure of this user was read before.",
     Reason.RENDER_ERROR: "The template could not be rendered with this event's data.",
+    Reason.ATTACHMENT: "An attachment cannot be had: its file or address is wrong, or it is too large.",
     Reason.THROTTLED: "The provider asked to slow down.",
     Reason.TRANSIENT: "The provider failed for now.",
     Reason.UNKNOWN: "The answer never came: it may have been sent.",
@@ -185,4 +210,6 @@ SENTENCES: dict[Reason, str] = {
     Reason.STALE_PROFILE: "The user's profile changed while it waited; the gate decides again.",
     Reason.REPLAYED: "A replay returned it; the gate decides again.",
     Reason.RESENT_AFTER_UNKNOWN: "An earlier attempt got no answer; it was sent again, perhaps twice.",
+    Reason.NO_RECEIPT: "No receipt of the first one came in time; another account sends it.",
+    Reason.FOUND_AFTER_UNKNOWN: "An attempt got no answer; asked later, the provider said that it has it.",
 }

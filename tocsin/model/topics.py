@@ -4,7 +4,9 @@ Declared topics (`sources.yaml`) belong to other software. Their names begin wit
 Kafka does, and stand for the topic without any prefix.
 """
 
-from tocsin.model.statuses import CHANNELS, Channel
+from collections.abc import Collection
+
+from tocsin.model.statuses import FIRST_CHANNELS
 
 EVENTS = "events"
 BULK = "bulk"
@@ -17,20 +19,45 @@ SUBSCRIPTIONS = "subscriptions"
 AUDIT = "audit"
 
 
-def messages(channel: Channel | str, *, bulk: bool = False) -> str:
+_MESSAGES = "messages."
+
+
+def messages(channel: str, *, bulk: bool = False) -> str:
     """Topic of a channel's messages: `messages.email.now` or `messages.email.bulk`."""
-    return f"messages.{channel}.{'bulk' if bulk else 'now'}"
+    return f"{_MESSAGES}{channel}.{'bulk' if bulk else 'now'}"
 
 
-MESSAGES = tuple(messages(channel, bulk=bulk) for channel in CHANNELS for bulk in (False, True))
+def messages_of(channels: Collection[str]) -> tuple[str, ...]:
+    """List the topics of the messages of channels."""
+    return tuple(messages(channel, bulk=bulk) for channel in channels for bulk in (False, True))
+
+
+def channel_of(name: str) -> str:
+    """Return the channel whose messages a topic holds; empty for any other topic.
+
+    >>> channel_of("messages.email.now"), channel_of("events")
+    ('email', '')
+    """
+    return name.split(".")[1] if name.startswith(_MESSAGES) else ""
+
+
+MESSAGES = messages_of(FIRST_CHANNELS)
+"""Those of the first channels. Other channels have the same two topics each."""
 # The places of EVENTS and BULK in ALL are stored (`tocsin.decision.dedup`): add behind them.
 GATE_INPUTS = (PROFILES, RECEIPTS, RETRIES, EVENTS, BULK, SUBSCRIPTIONS)
 READ_FIRST = (PROFILES, SUBSCRIPTIONS)
 """Compacted topics: a first start reads them to their end before the first event."""
 KEYED = (*GATE_INPUTS, *MESSAGES, OUTCOMES)
+"""Topics with the same number of partitions, as have the messages of other channels."""
 TRACKED = (OUTCOMES, DEAD, AUDIT)
 """What the track flow stores in ClickHouse."""
 ALL = (*KEYED, DEAD, AUDIT)
+
+
+def needed(channels: Collection[str]) -> tuple[str, ...]:
+    """List the topics of an installation that uses these channels."""
+    return (*GATE_INPUTS, *messages_of(channels), OUTCOMES, DEAD, AUDIT)
+
 
 PURPOSE = {
     EVENTS: "domain events, CloudEvents 1.0",
@@ -42,7 +69,12 @@ PURPOSE = {
     OUTCOMES: "the notification log",
     DEAD: "dead letters: original bytes, reason and origin in headers",
     AUDIT: "who changed what: catalogs, preferences, erasures, commands",
-} | dict.fromkeys(MESSAGES, "admitted messages of one channel")
+}
+
+
+def purpose(name: str) -> str:
+    """Say what a topic is for."""
+    return "admitted messages of one channel" if channel_of(name) else PURPOSE[name]
 
 
 _DECLARED = "source:"

@@ -11,8 +11,13 @@ from tocsin.store.compression import compressed, expanded
 FORMAT: Final = 1
 """Format of the base. A change needs a migration and new golden stores."""
 ROW_FORMAT: Final = 4
-"""Format of the rows of key groups. Format 1 held tuples of changes, format 3 plain packed bytes."""
-_READABLE: Final = (1, 3, ROW_FORMAT)
+"""Format of large rows of key groups. Format 1 held tuples of changes."""
+PLAIN_FORMAT: Final = 3
+"""Format of small rows: packed bytes, as they are."""
+_READABLE: Final = (1, PLAIN_FORMAT, ROW_FORMAT)
+_LARGE: Final = 32_768
+"""Bytes from which a row is compressed. Records repeat little: LZ4 leaves half, and takes as long as SQLite
+for the other half. Each call clears a table of 16 KB first, which small rows do not pay back."""
 
 Row: TypeAlias = tuple[Any, ...]
 """A stored row: plain tuples, ints, strs and bytes, so that unpickling needs no code of ours."""
@@ -79,8 +84,10 @@ _unpack = msgspec.msgpack.Decoder(_Packed).decode
 
 def row_of(changes: Changes) -> Delta:
     """Build the row of a key group. Packed bytes are pickled in no time, and two tuples a user are not."""
-    packed = (changes.records, changes.timers, changes.held, changes.floor_ms)
-    return (ROW_FORMAT, changes.lineage, changes.epoch, compressed(_pack(packed)))
+    packed = _pack((changes.records, changes.timers, changes.held, changes.floor_ms))
+    if len(packed) < _LARGE:
+        return (PLAIN_FORMAT, changes.lineage, changes.epoch, packed)
+    return (ROW_FORMAT, changes.lineage, changes.epoch, compressed(packed))
 
 
 def changes_of(delta: Delta, lineage: str) -> Changes:
@@ -165,8 +172,17 @@ class UnappliedTimers(Unapplied[bytes]):
         self._unqueued: set[bytes] = set()
         self._snapshotted_unqueued: set[bytes] = set()
 
-    def note_unqueued(self, identity: bytes) -> None:
-        """Note that the base has no row of a timer in order of due times, nor any change on its way there."""
+    def set_new(self, identity: bytes, value: bytes) -> bool:
+        """Note a timer that the base does not have; False if there is a change of it on its way there."""
+        if identity in self._touched or identity in self._snapshotted or identity in self._in_flight:
+            return False
+        self._touched[identity] = value
+        self._unqueued.add(identity)
+        return True
+
+    def set_unqueued(self, identity: bytes, value: bytes | None) -> None:
+        """Note the newest value of what has no row in order of due times, in the base or on its way there."""
+        self._touched[identity] = value
         self._unqueued.add(identity)
 
     def snapshot(self) -> tuple[tuple[bytes, bytes | None], ...]:

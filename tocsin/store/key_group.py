@@ -147,9 +147,13 @@ class KeyGroup(Generic[R]):
         """Hand out what is kept beside a timer, in order, and drop it."""
         return self._timers.take_kept(user, timer_id)
 
-    def first_kept(self, user: str, timer_id: str) -> bytes | None:
-        """Read number 0 of what is kept beside a timer; it stays. The timer need not be there."""
-        return self._timers.first_kept(user, timer_id)
+    def kept(self, user: str, timer_id: str, number: int) -> bytes | None:
+        """Read one thing that is kept beside a timer; it stays. The timer need not be there."""
+        return self._timers.kept(user, timer_id, number)
+
+    def drop_kept(self, user: str, timer_id: str, number: int) -> None:
+        """Drop one thing that is kept beside a timer; the numbers of the others stay."""
+        self._timers.drop_kept(user, timer_id, number)
 
     def next_due(self) -> int | None:
         """Tell when the earliest timer is due (ms), or None."""

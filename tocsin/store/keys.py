@@ -85,7 +85,9 @@ def split_identity(identity: bytes) -> tuple[str, str]:
 
 def due_bytes(due_ms: int) -> bytes:
     """Encode a due time; what is out of range counts as the nearest that is in."""
-    return min(max(due_ms, 0), _LATEST_MS).to_bytes(DUE_BYTES, "big")
+    if not 0 <= due_ms <= _LATEST_MS:
+        due_ms = 0 if due_ms < 0 else _LATEST_MS
+    return due_ms.to_bytes(DUE_BYTES, "big")
 
 
 def held_value(due_ms: int, payload: bytes) -> bytes:

@@ -9,10 +9,10 @@ from tocsin.store.deltas import Missing, UnappliedTimers
 from tocsin.store.keys import (
     DUE_BYTES,
     NEVER,
+    VERSION,
     GroupKeys,
     due_bytes,
     due_of,
-    held_value,
     kept_identity,
     kept_value,
     opened,
@@ -53,12 +53,13 @@ class NearTimers:
         """Count the entries in memory, cancelled ones included."""
         return len(self._heap)
 
-    def add(self, entry: bytes) -> None:
+    def add(self, due: bytes, identity: bytes) -> None:
         """Take a timer, unless it is behind the horizon."""
+        entry = due + identity
         if entry > self.horizon:
-            self.discard(entry[DUE_BYTES:])
+            self._due.pop(identity, None)
             return
-        self._due[entry[DUE_BYTES:]] = entry[:DUE_BYTES]
+        self._due[identity] = due
         heapq.heappush(self._heap, entry)
         if len(self._heap) > 2 * self._size:
             self._trim()
@@ -116,14 +117,14 @@ class GroupTimers:
         Where the caller knows that there is none (`is_new`), the base is not read: a read takes 4 µs.
         """
         identity = timer_identity(user, timer_id)
-        if is_new and isinstance(self.changes.get(identity), Missing):
+        due = due_bytes(due_ms)
+        value = VERSION + due + payload
+        if is_new and self.changes.set_new(identity, value):
             self.held += 1
-            self.changes.note_unqueued(identity)
         else:
             self.held += self._value(identity) is None
-        value = held_value(due_ms, payload)
-        self.changes.set(identity, value)
-        self._near.add(value[1 : DUE_BYTES + 1] + identity)
+            self.changes.set(identity, value)
+        self._near.add(due, identity)
 
     def release(self, user: str, timer_id: str, due_ms: int) -> None:
         """Cancel the timer that is due at `due_ms`; one moved elsewhere meanwhile stays."""
@@ -159,23 +160,24 @@ class GroupTimers:
 
     def keep(self, user: str, timer_id: str, number: int, payload: bytes) -> None:
         """Keep something beside a timer. It is no timer: it is not counted, and never due."""
-        identity = kept_identity(user, timer_id, number)
-        self.changes.set(identity, kept_value(payload))
-        self.changes.note_unqueued(identity)
+        self.changes.set_unqueued(kept_identity(user, timer_id, number), kept_value(payload))
 
     def take_kept(self, user: str, timer_id: str) -> list[bytes]:
         """Hand out what is kept beside a timer, in order from number 0 on, and drop it."""
         taken: list[bytes] = []
         while (value := self._value(identity := kept_identity(user, timer_id, len(taken)))) is not None:
-            self.changes.set(identity, None)
-            self.changes.note_unqueued(identity)
+            self.changes.set_unqueued(identity, None)
             taken.append(opened(value)[DUE_BYTES:])
         return taken
 
-    def first_kept(self, user: str, timer_id: str) -> bytes | None:
-        """Read number 0 of what is kept beside a timer; it stays."""
-        value = self._value(kept_identity(user, timer_id, 0))
+    def kept(self, user: str, timer_id: str, number: int) -> bytes | None:
+        """Read one thing that is kept beside a timer; it stays."""
+        value = self._value(kept_identity(user, timer_id, number))
         return None if value is None else opened(value)[DUE_BYTES:]
+
+    def drop_kept(self, user: str, timer_id: str, number: int) -> None:
+        """Drop one thing that is kept beside a timer."""
+        self.changes.set_unqueued(kept_identity(user, timer_id, number), None)
 
     def next_due(self) -> int | None:
         """Tell when the earliest timer is due."""
@@ -209,8 +211,8 @@ class GroupTimers:
         changed = self.changes.newest()
         for entry in found:
             if entry[DUE_BYTES:] not in changed:
-                near.add(entry)
+                near.add(entry[:DUE_BYTES], entry[DUE_BYTES:])
         for identity, value in changed.items():
-            if value is not None and (due := due_of(value)) != NEVER and (entry := due + identity) > start:
-                near.add(entry)
+            if value is not None and (due := due_of(value)) != NEVER and due + identity > start:
+                near.add(due, identity)
         self._near = near

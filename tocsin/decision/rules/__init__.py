@@ -8,9 +8,10 @@ its rules in one go, in the order of the table: a message that nobody wants does
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from tocsin.catalog.compile import CompiledNotification
+from tocsin.catalog.compile import CompiledChannel, CompiledNotification
 from tocsin.decision.evaluation import ALL_FACTS, BLOCKED, QUIET, TIMED, Rule, Stage
 from tocsin.decision.rules.active_tenant import active_tenant
 from tocsin.decision.rules.backoff import backoff
@@ -54,6 +55,10 @@ def _whatever(notification: CompiledNotification) -> int:
     return 0
 
 
+def _everywhere(channel: CompiledChannel) -> bool:
+    return True
+
+
 class Entry(NamedTuple):
     """One rule in the order.
 
@@ -66,6 +71,8 @@ class Entry(NamedTuple):
         given: the facts (`tocsin.decision.evaluation`) of which one must hold, so that it can say anything
             but pass about a notification of an event, or about a contact point; 0 for none. It is asked once
             a catalog.
+        on: whether it can say anything but pass about a channel, for a rule of a channel. It is asked once a
+            catalog.
     """
 
     rule: Rule
@@ -73,6 +80,7 @@ class Entry(NamedTuple):
     stages: frozenset[Stage] = ALL
     applies: Callable[[CompiledNotification], bool] = _always
     given: Callable[[CompiledNotification], int] = _whatever
+    on: Callable[[CompiledChannel], bool] = _everywhere
 
 
 ORDER: Final[tuple[Entry, ...]] = (
@@ -92,10 +100,21 @@ ORDER: Final[tuple[Entry, ...]] = (
     ),
     Entry(notification_limits, Level.NOTIFICATION, WHOLE, lambda n: bool(n.caps)),
     Entry(channel_preferences, Level.CHANNEL, applies=lambda n: not n.required),
-    Entry(channel_limits, Level.CHANNEL, BEFORE_ADMISSION, lambda n: any(one.caps for one in n.all_channels)),
+    Entry(
+        channel_limits,
+        Level.CHANNEL,
+        BEFORE_ADMISSION,
+        lambda n: any(one.caps for one in n.all_channels),
+        on=lambda channel: bool(channel.caps),
+    ),
     Entry(usable, Level.TARGET, given=lambda _: BLOCKED),
     Entry(backoff, Level.NOTIFICATION, frozenset({RETURNED})),
-    Entry(channel_window, Level.CHANNEL, applies=lambda n: any(one.window for one in n.all_channels)),
+    Entry(
+        channel_window,
+        Level.CHANNEL,
+        applies=lambda n: any(one.window for one in n.all_channels),
+        on=lambda channel: channel.window is not None,
+    ),
     Entry(
         snooze, Level.NOTIFICATION, applies=lambda n: not n.critical and not n.required, given=lambda _: TIMED
     ),
@@ -121,6 +140,7 @@ class Rules(NamedTuple):
         given: those of `whole` that can object where certain facts hold, by the number of these facts. A call
             that says nothing takes 0.1 µs, and most notifications have no time to keep to.
         unblocked: those of `target` that can object about a contact point where nothing is blocked.
+        of: those of `channel` that can object on each channel, by its name.
     """
 
     whole: tuple[Rule, ...]
@@ -128,6 +148,7 @@ class Rules(NamedTuple):
     target: tuple[Rule, ...] = ()
     given: tuple[tuple[Rule, ...], ...] = ()
     unblocked: tuple[Rule, ...] = ()
+    of: Mapping[str, tuple[Rule, ...]] = MappingProxyType({})
 
 
 def bind(notification: CompiledNotification, order: tuple[Entry, ...] = ORDER) -> Mapping[Stage, Rules]:
@@ -138,10 +159,15 @@ def bind(notification: CompiledNotification, order: tuple[Entry, ...] = ORDER) -
         asked = [entry for entry, given in able if stage in entry.stages and (not given or given & facts)]
         return tuple(entry.rule for entry in asked if entry.level in levels)
 
+    def on(channel: CompiledChannel, stage: Stage) -> tuple[Rule, ...]:
+        asked = [entry for entry, _ in able if stage in entry.stages and entry.level is Level.CHANNEL]
+        return tuple(entry.rule for entry in asked if entry.on(channel))
+
     def by_level(stage: Stage) -> Rules:
         whole, channel, target = (at(stage, level) for level in Level)
         given = tuple(at(stage, Level.NOTIFICATION, facts=facts) for facts in range(ALL_FACTS + 1))
-        return Rules(whole, channel, target, given, at(stage, Level.TARGET, facts=0))
+        of = {one.name: on(one, stage) for one in notification.all_channels}
+        return Rules(whole, channel, target, given, at(stage, Level.TARGET, facts=0), of)
 
     returned = at(RETURNED, *Level)
     return {

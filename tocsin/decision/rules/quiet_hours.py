@@ -16,7 +16,8 @@ def quiet_hours(evaluation: Evaluation) -> Verdict:
     quiet, window = recipient.quiet_hours, notification.send_window
     zone, until_ms = recipient.timezone, 0
     if quiet is not None and not notification.critical:
-        until_ms = ends_at(zone, *quiet, now_ms)
+        starts, ends = quiet
+        until_ms = ends_at(zone, starts, ends, now_ms)
     if window is not None:
         opens, closes = window
         opens_ms = ends_at(zone, closes, opens, now_ms)

@@ -4,6 +4,9 @@ from tocsin.decision.evaluation import Evaluation
 from tocsin.decision.verdict import PASS, Detail, Hold, Verdict
 from tocsin.model.statuses import Reason
 
+# Members of an enum are looked up by Python code in 3.11: hot ones are looked up once.
+_SCHEDULED = Reason.SCHEDULED
+
 
 def schedule(evaluation: Evaluation) -> Verdict:
     """Hold a notification until the time that was asked for."""
@@ -12,4 +15,4 @@ def schedule(evaluation: Evaluation) -> Verdict:
         return PASS
     at = evaluation.notification.at
     detail: Detail = {} if at is None else {"zone": at.zone or evaluation.recipient.timezone}
-    return Hold(due_ms, Reason.SCHEDULED, detail=detail or None)
+    return Hold(due_ms, _SCHEDULED, detail=detail or None)
