@@ -1,0 +1,1 @@
+"""Previews of notifications: a page to try templates and data out, and the requests behind it."""

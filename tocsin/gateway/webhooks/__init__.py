@@ -1,0 +1,1 @@
+"""Where delivery reports go: the endpoints of the caller's tenant."""
