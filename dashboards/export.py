@@ -122,7 +122,17 @@ def count(client: Client, selection: Selection) -> int:
 
 
 def export(client: Client, selection: Selection, form: Form, file: IO[bytes], progress: Progress) -> int:
-    """Write a selection to an open file; give the number of rows.
+    """Write a selection to an open file.
+
+    Args:
+        client: of ClickHouse.
+        selection: the rows, as SQL and its parameters.
+        form: Parquet or CSV, and how it is compressed.
+        file: stays open.
+        progress: called with the rows and bytes so far.
+
+    Returns:
+        the number of rows.
 
     Raises:
         ExportError: the answer ended before its end; what was written is of no use.
@@ -160,7 +170,7 @@ def _stream(client: Client, selection: Selection, form: str) -> Iterator[bytes]:
         for chunk in response.stream(_CHUNK_BYTES):
             window = before + chunk
             if tag and tag in window:
-                raise ExportError(_told(window, tag))
+                raise ExportError(_error_in(window, tag))
             before = chunk[-_LONGEST_ERROR:]
             yield chunk
     except HTTPError as error:
@@ -170,7 +180,7 @@ def _stream(client: Client, selection: Selection, form: str) -> Iterator[bytes]:
         response.close()
 
 
-def _told(window: bytes, tag: bytes) -> str:
+def _error_in(window: bytes, tag: bytes) -> str:
     """Read the error that ClickHouse writes into an answer that it has begun."""
     text = window.partition(tag)[2].strip().decode(errors="replace").partition("\n")[0]
     return f"ClickHouse broke off its answer: {text[:400]}"

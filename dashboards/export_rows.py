@@ -65,7 +65,11 @@ class CsvRows:
         self._is_quoted = not self._is_quoted
 
     def rows(self) -> int:
-        """Give the number of rows."""
+        """Return the number of rows.
+
+        Raises:
+            ExportError: the answer was cut off.
+        """
         if self._is_quoted or not self._lines:
             msg = "the answer of ClickHouse is cut off"
             raise ExportError(msg)
@@ -92,7 +96,11 @@ class ParquetRows:
             self._held -= len(self._tail.popleft())
 
     def rows(self) -> int:
-        """Give the number of rows."""
+        """Return the number of rows.
+
+        Raises:
+            ExportError: the answer was cut off.
+        """
         tail = b"".join(self._tail)
         end = len(tail) - len(_MAGIC) - _LENGTH_BYTES
         length = int.from_bytes(tail[end : end + _LENGTH_BYTES], "little")

@@ -63,7 +63,17 @@ def migrate(url: str, to: int | None = None, *, wait_s: float = WAIT_S, step: St
 def rollback(
     url: str, to: int, *, lose_data: bool = False, wait_s: float = WAIT_S, step: Step = str
 ) -> list[str]:
-    """Take back every migration after number `to`, the newest first; returns their titles.
+    """Take back every migration after number `to`, the newest first.
+
+    Args:
+        url: the ClickHouse, as `TOCSIN_CLICKHOUSE` has it.
+        to: number of the newest migration that stays; 0 for none.
+        lose_data: whether rows may be lost.
+        wait_s: how long another process that migrates is waited for.
+        step: is told the title of each migration before it is taken back.
+
+    Returns:
+        Titles of the migrations that were taken back, in order.
 
     Raises:
         SettingsError: there is no such migration; a newer Tocsin applied one; one loses rows and `lose_data`

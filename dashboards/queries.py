@@ -30,7 +30,8 @@ _FOLDER = Path(__file__).parent / "queries"
 def queries() -> tuple[Query, ...]:
     """Read all named queries, in the order of the boards and the places on them."""
     order = (*BOARDS, DETAIL)
-    found = [parse(path.stem, path.read_text()) for path in _FOLDER.glob("*.sql")]
+    clauses = {path.stem: path.read_text() for path in (_FOLDER / "with").glob("*.sql")}
+    found = [parse(path.stem, path.read_text(), clauses) for path in _FOLDER.glob("*.sql")]
     return tuple(sorted(found, key=lambda one: (order.index(one.board), one.place, one.name)))
 
 
@@ -51,6 +52,11 @@ def step_for(from_ms: int, to_ms: int) -> int:
     """Choose the step of a time chart: the smallest that cuts the range into `MOST_STEPS` or fewer."""
     seconds = (to_ms - from_ms) / 1000
     return next((step for step in STEPS_S if seconds <= step * MOST_STEPS), STEPS_S[-1])
+
+
+def has_kafka_times(query: Query) -> bool:
+    """Tell whether the rows have Kafka's time, which lies after the clock of a stream that is played."""
+    return "FROM dead_letters" in query.sql
 
 
 class Rollup(NamedTuple):

@@ -4,14 +4,17 @@
     -- board: overview 3
     -- chart: bars(status, messages)
     -- drill: rows(status, channel, reason='limit')
+    -- with: outcomes
 
 `board` names the page and the place on it. `chart` says how to draw the rows. `drill` may be absent. It names
 the query that lists what a row counts, and the parameters that narrow it to this row: `channel` passes the
 column `channel` as the parameter `channel`, `status=stage` passes the column `stage` as `status`, and `'...'`
-is a constant.
+is a constant. An empty value of a column is passed as `(none)`, since an empty parameter means all.
 
 Columns are named by what they hold: `*_ms` are milliseconds, `*_ratio` lie between 0 and 1, `time` is the
 start of a step, all other numbers are counts.
+
+`with` may be absent. It names a file of `queries/with`, a WITH clause that several queries begin with.
 """
 
 import re
@@ -41,7 +44,8 @@ FILTERS = (
     "user",
     "notification_id",
 )
-"""Parameters that are texts. An empty one means all."""
+"""Parameters that are texts. An empty one means all; `NONE` those without a value."""
+NONE = "(none)"
 TYPES: Mapping[str, str] = MappingProxyType(
     dict.fromkeys(("tenant", *FILTERS), "String")
     | {"from_ms": "Int64", "to_ms": "Int64", "step_s": "UInt32", "rows": "UInt32"}
@@ -89,7 +93,7 @@ class Drill:
 
     def filters(self, row: Mapping[str, Any]) -> dict[str, str]:
         """Give the parameters that narrow the query to what this row counts."""
-        chosen = {parameter: str(row[column]) for parameter, column in self.columns.items()}
+        chosen = {parameter: str(row[column]) or NONE for parameter, column in self.columns.items()}
         return {**self.constants, **chosen}
 
 
@@ -112,8 +116,13 @@ class Query:
         return frozenset(found[1] for found in _PARAMETER.finditer(self.sql))
 
 
-def parse(name: str, text: str) -> Query:
+def parse(name: str, text: str, clauses: Mapping[str, str] = MappingProxyType({})) -> Query:
     """Read a query's file.
+
+    Args:
+        name: of the query.
+        text: of its file.
+        clauses: the WITH clauses that it may name.
 
     Raises:
         SettingsError: a header line is missing or wrong, or a parameter is unknown; the text says which.
@@ -123,10 +132,13 @@ def parse(name: str, text: str) -> Query:
     if not title[:1].isupper():
         raise _wrong(name, "needs a title: its first line must be `-- Title: one sentence.`")
     headers = dict(_pair(name, line) for line in comments[1:])
-    _known(name, "header", headers, ("board", "chart", "drill"))
+    _known(name, "header", headers, ("board", "chart", "drill", "with"))
     board, place = _board(name, headers.get("board", ""))
     drill = _drill(name, headers["drill"]) if "drill" in headers else None
     chart = _chart(name, headers.get("chart", ""))
+    if clause := headers.get("with"):
+        _known(name, "WITH clause", [clause], clauses)
+        sql = f"{_split(clauses[clause])[1]}\n{sql}"
     for parameter, kind in _PARAMETER.findall(sql):
         _known(name, "parameter", [f"{parameter}:{kind}"], [":".join(one) for one in TYPES.items()])
     return Query(name, title, sentence, board, place, chart, drill, sql)

@@ -1,13 +1,18 @@
-"""The rollups of the analytical store: `outcomes_minute`, `outcomes_hour`, `outcomes_day`, `engagement_hour`.
+"""The rollups of the analytical store, named in `TABLES`.
 
-ClickHouse refreshes them by itself, the last every minute, the others every ten seconds, as far as rows were
+ClickHouse refreshes those of outcomes every ten seconds and the others every minute, as far as rows were
 stored since. Who cannot wait (a test, a bulk load) asks for it here.
 """
 
 from clickhouse_connect.driver.client import Client
 
 STEPS = ("minute", "hour", "day")
-TABLES = (*(f"outcomes_{step}" for step in STEPS), "engagement_hour")
+_WAVES = (
+    ("outcomes_minute", "outcomes_hour", "engagement_hour"),
+    ("outcomes_day", "limits_hour", "arms_day", "engagement_day"),
+)
+"""Rollups that read rows, then those that read the ones before."""
+TABLES = tuple(table for wave in _WAVES for table in wave)
 
 
 def refresh(client: Client) -> None:
@@ -16,7 +21,7 @@ def refresh(client: Client) -> None:
     Raises:
         clickhouse_connect.driver.exceptions.DatabaseError: a refresh failed; the text has the cause.
     """
-    for table in TABLES:
-        client.command(f"SYSTEM WAIT VIEW {table}_writer")  # one under way began before these rows
-        client.command(f"SYSTEM REFRESH VIEW {table}_writer")
-        client.command(f"SYSTEM WAIT VIEW {table}_writer")
+    for wave in _WAVES:
+        for verb in ("WAIT", "REFRESH", "WAIT"):  # one under way began before these rows
+            for table in wave:
+                client.command(f"SYSTEM {verb} VIEW {table}_writer")

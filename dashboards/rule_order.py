@@ -55,10 +55,10 @@ ORDER: Final[tuple[Entry, ...]] = (
 _LEVELS: Final = ("notification", "channel", "target")
 
 
-def asked(cause: Cause) -> list[str]:
+def rules_of(cause: Cause) -> list[str]:
     """Name the rules that are asked for a cause, in the order in which they are asked.
 
-    >>> asked(Cause.EVENT)[:3]
+    >>> rules_of(Cause.EVENT)[:3]
     ['active_tenant', 'duplicate_key', 'expiry']
     """
     able = [entry for entry in ORDER if cause in entry.causes]
@@ -67,11 +67,11 @@ def asked(cause: Cause) -> list[str]:
     return [entry.rule for level in _LEVELS for entry in able if entry.level == level]
 
 
-def asked_before(rule: str, cause: Cause) -> list[str]:
+def rules_before(rule: str, cause: Cause) -> list[str]:
     """Name the rules that were asked before one that objected; none if it is no rule of the order.
 
-    >>> asked_before("expiry", Cause.TIMER)
+    >>> rules_before("expiry", Cause.TIMER)
     ['active_tenant']
     """
-    order = asked(cause)
+    order = rules_of(cause)
     return order[: order.index(rule)] if rule in order else []

@@ -129,7 +129,14 @@ def receipt(row: Row) -> str:
 
 
 def heading(named: Row, rows: Sequence[Row], waits: Sequence[Any], clock: str) -> str:
-    """Say in one sentence what it is, whose it is, and what became of it."""
+    """Write the heading of a story: the notification, its user, and its state on each channel.
+
+    Args:
+        named: names of the event and the notification.
+        rows: its outcomes, the oldest first.
+        waits: what it waits for, each with a sentence.
+        clock: the time zone to write times in.
+    """
     what = named["notification"] or named["event_type"] or ("record" if named["origin"] else "receipts")
     whom = f" for {named['user']}" if named["user"] else ""
     return f"{what}{whom}: {became(rows, [one.sentence for one in waits], clock)}"
@@ -178,7 +185,15 @@ _RELATIONS: Final[Mapping[str, str]] = {
 
 
 def link(relation: str, subject: str, rows: Sequence[Row], detail: Mapping[str, Scalar], clock: str) -> str:
-    """Say what another story is to this one, and what became of it."""
+    """Write how another story is related to this one, and its state.
+
+    Args:
+        relation: a key of the table above.
+        subject: names the other story.
+        rows: its outcomes, the oldest first; empty if they are not known.
+        detail: the numbers of the outcome that names it.
+        clock: the time zone to write times in.
+    """
     number = f" as item {detail['item']}" if relation == "digest" and "item" in detail else ""
     text = f"{_RELATIONS[relation].format(subject=subject, replay=detail.get('replay', ''))}{number}"
     return f"{text}: {_state(rows, clock)}." if rows else f"{text}."

@@ -2,7 +2,8 @@
 
 import ipaddress
 import re
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
@@ -33,7 +34,7 @@ def address(url: str) -> Address:
     """Read `http(s)://user:password@host:port/database`.
 
     Raises:
-        SettingsError: no host, a port that is no number, or a scheme other than http and https.
+        SettingsError: no host, a port that is no number or 0, or a scheme other than http and https.
     """
     wrong = "TOCSIN_CLICKHOUSE: must be http(s)://user:password@host:port/database"
     try:
@@ -41,7 +42,7 @@ def address(url: str) -> Address:
         port = parts.port
     except ValueError:
         raise SettingsError(wrong) from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         raise SettingsError(wrong)
     secure = parts.scheme == "https"
     return Address(
@@ -92,7 +93,7 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {first[:400]}"
 
 
-def told(error: Exception) -> str:
+def explain_failure(error: Exception) -> str:
     """Say what one of `AWAY` means, and the cure: a refusal has a code, no answer has none."""
     code = getattr(error, "code", None)
     if code in NO_SCHEMA_CODES:
@@ -104,15 +105,14 @@ def told(error: Exception) -> str:
     return f"no answer from a server ({reason(error)}); `tocsin check` tells which"
 
 
+def ask(client: Client, text: str, bound: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Run a question and name the columns of each row of its answer."""
+    result = client.query(text, parameters=dict(bound))
+    return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+
+
 def _is_here(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def migrate(url: str) -> list[str]:
-    """Bring the schema up to date; see `dashboards.migrate`."""
-    from dashboards import migrate as schema
-
-    return schema.migrate(url)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from dashboards import sentences
-from dashboards.rule_order import Cause, asked, asked_before
+from dashboards.rule_order import Cause, rules_before, rules_of
 from dashboards.story_parts import Attempt, DeadRecord, Link, Receipt, Step, Story, Wait
 from dashboards.waits import Failing, due_of, open_rows, waits_for
 from tocsin.model.outcome import Scalar
@@ -29,6 +29,8 @@ RECEIPTS: Final = frozenset(
         Status.UNBLOCKED,
     }
 )
+_SKEW_MS: Final = 60_000
+"""By which the clocks of Kafka and of a process may differ."""
 _TRIES: Final = frozenset({Status.SENT, Status.RETRYING})
 _ENGAGED: Final = (Status.READ, Status.CLICKED, Status.OPENED, Status.DELIVERED)
 
@@ -62,7 +64,7 @@ def tell(
         state=state_of(found, waiting=bool(waits)),
         tenant=first["tenant"],
         zone=clock,
-        first_ms=first["received_ms"] or first["at_ms"],
+        first_ms=_came_ms(named) or first["at_ms"],
         last_ms=found[-1]["at_ms"],
         steps=steps if named["origin"] else steps[1:],
         attempts=tuple(_attempt(row, clock) for row in found if sentences.is_attempt(row)),
@@ -100,6 +102,7 @@ def _named(rows: Sequence[Row]) -> dict[str, Any]:
     named = {name: next((row[name] for row in rows if row[name]), "") for name in _TEXTS}
     for name in ("received_ms", "event_time_ms"):
         named[name] = next((row[name] for row in rows if row[name]), 0)
+    named["first_ms"] = rows[0]["at_ms"]
     return named
 
 
@@ -148,12 +151,24 @@ def passed(row: Row, before: Sequence[Row]) -> tuple[str, ...]:
     if cause is None or not row["notification"]:
         return ()
     if row["status"] == Status.ADMITTED:
-        return tuple(asked(cause))
-    return tuple(asked_before(row["rule"], cause)) if row["rule"] else ()
+        return tuple(rules_of(cause))
+    return tuple(rules_before(row["rule"], cause)) if row["rule"] else ()
+
+
+def _came_ms(named: Mapping[str, Any]) -> int:
+    """Return when the event came in; of a stream that is played when it happened, as its outcomes have it.
+
+    No decision is made before its event came in. One that seems to be is in the time of the stream.
+    """
+    received_ms: int = named["received_ms"]
+    played = received_ms > named["first_ms"] + _SKEW_MS
+    return (
+        int(named["event_time_ms"] or named["first_ms"]) if played else received_ms or named["event_time_ms"]
+    )
 
 
 def _event_step(named: Mapping[str, Any], clock: str) -> Step:
-    at_ms = named["received_ms"] or named["event_time_ms"]
+    at_ms = _came_ms(named)
     return Step(
         at_ms=at_ms,
         at=sentences.moment(at_ms, clock) if at_ms else "",

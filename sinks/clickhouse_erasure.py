@@ -27,9 +27,13 @@ class _Table(NamedTuple):
     by_notification: bool
 
 
+# The counter that was full stays: `limits_hour` counts by it, and it names nobody.
+_LIMIT = """toJSONString(CAST((JSONExtractString(detail, 'counter'), JSONExtractInt(detail, 'limit')),
+'Tuple(counter String, `limit` Int64)'))"""
 _TABLES: Mapping[str, _Table] = {
     "outcomes": _Table(
-        "user = '', target = '', platform = '', event_id = '', provider_message_id = '', detail = '{}'",
+        "user = '', target = '', platform = '', event_id = '', provider_message_id = '',"
+        f" detail = if(reason IN ('limit', 'limit_hold'), {_LIMIT}, '{{}}')",
         "if(received_ms > 0, least(at_ms, received_ms), at_ms)",
         True,
     ),

@@ -16,8 +16,8 @@ from tocsin.model.raw import RawRecord
 
 TABLES: Mapping[str, str] = MappingProxyType({topics.DEAD: "dead_letters", topics.AUDIT: "audit_log"})
 """The table of each topic."""
-_BY_USER = frozenset({topics.PROFILES, topics.RETRIES, topics.OUTCOMES, *topics.MESSAGES})
-"""Topics whose key is `tenant/user` because Tocsin, or its contract, makes it so."""
+_BY_USER = frozenset({topics.PROFILES, topics.RETRIES, topics.OUTCOMES})
+"""Topics whose key is `tenant/user` because Tocsin, or its contract, makes it so; so have messages."""
 _UNKNOWN_TENANT = "default"
 
 
@@ -129,7 +129,7 @@ def _letter(record: RawRecord, _erased: list[Erased]) -> bytes:
 
 def _owner_of(letter: DeadLetter) -> tuple[str, str]:
     """Tell whose a dead letter is, as far as it says so; a key that a producer chose is not taken for it."""
-    if letter.origin_topic in _BY_USER:
+    if letter.origin_topic in _BY_USER or topics.channel_of(letter.origin_topic):
         tenant, _, user = (letter.key or b"").decode("utf-8", "replace").partition("/")
         return tenant or _UNKNOWN_TENANT, user
     headers = {name.lower(): data.decode("utf-8", "replace") for name, data in letter.headers}

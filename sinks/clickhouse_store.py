@@ -58,7 +58,11 @@ class ClickHouseLines:
                 self.insert(portion, table)
 
     def erase(self, users: Sequence[Erased]) -> None:
-        """Make the rows of users anonymous."""
+        """Make the rows of users anonymous.
+
+        Raises:
+            SinkError: ClickHouse refuses.
+        """
         try:
             self._serve(lambda client: erase(client, users))
         except DatabaseError as error:

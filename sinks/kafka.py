@@ -195,7 +195,7 @@ def _ended(record: OutRecord) -> list[OutRecord]:
 
     Its time is that of the decision: a copy after a crash is equal byte for byte.
     """
-    if record.topic not in topics.MESSAGES:
+    if not topics.channel_of(record.topic):
         return []
     raw = RawRecord(record.topic, record.partition, -1, 0, record.key, record.value, record.headers)
     message = decode_message(raw)

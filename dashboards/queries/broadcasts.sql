@@ -7,14 +7,14 @@ started AS
 (
     SELECT tenant, notification_id
     FROM outcomes
-    PREWHERE reason = 'broadcast'
+    PREWHERE reason IN ('broadcast', 'uploading')
     WHERE ({tenant:String} = '' OR tenant = {tenant:String}) AND user = ''
         AND at_ms >= {from_ms:Int64} AND at_ms < {to_ms:Int64}
 ),
 broadcasts AS
 (
     SELECT tenant, notification_id, any(event_source) AS source, any(event_id) AS event, min(at_ms) AS started_ms,
-        argMax(if(status = 'held', if(reason = 'paused', 'paused', 'running'), status), (attempt, status != 'held')) AS state,
+        argMax(if(status = 'held', if(reason IN ('paused', 'uploading'), reason, 'running'), status), (attempt, status != 'held')) AS state,
         maxIf(at_ms, status != 'held') AS ended_ms,
         anyIf(JSONExtractString(detail, 'segment'), status = 'held') AS segment
     FROM outcomes

@@ -2,24 +2,20 @@
 -- board: engagement 2
 -- chart: table
 -- drill: rows(notification, channel)
+-- with: engagement
 SELECT
     notification, channel,
-    sum(e.sent) AS messages,
-    uniqCombined64Merge(e.users) AS users,
-    uniqCombined64Merge(e.opened_users) AS opened_users,
-    sum(delivered) / messages AS delivered_ratio,
-    sum(opened) / messages AS opened_ratio,
-    sum(clicked) / messages AS clicked_ratio,
-    sum(read) / messages AS read_ratio,
-    sum(bounced) / messages AS bounced_ratio,
-    sum(complained) / messages AS complained_ratio,
-    sum(unsubscribed) / messages AS unsubscribed_ratio
-FROM engagement_hour AS e FINAL
-WHERE ({tenant:String} = '' OR tenant = {tenant:String})
-    AND hour >= toDateTime(greatest(0, intDiv({from_ms:Int64}, 1000) - 3600 + 1), 'UTC')
-    AND hour < toDateTime(least(4294967295, intDiv({to_ms:Int64} + 999, 1000)), 'UTC')
-    AND ({notification:String} = '' OR notification = {notification:String})
-    AND ({channel:String} = '' OR channel = {channel:String})
+    sum(part.sent) AS messages,
+    uniqCombined64Merge(part.users) AS users,
+    uniqCombined64Merge(part.opened_users) AS opened_users,
+    sum(part.delivered) / messages AS delivered_ratio,
+    sum(part.opened) / messages AS opened_ratio,
+    sum(part.clicked) / messages AS clicked_ratio,
+    sum(part.read) / messages AS read_ratio,
+    sum(part.bounced) / messages AS bounced_ratio,
+    sum(part.complained) / messages AS complained_ratio,
+    sum(part.unsubscribed) / messages AS unsubscribed_ratio
+FROM part
 GROUP BY notification, channel
 ORDER BY messages DESC, notification, channel
 LIMIT 200

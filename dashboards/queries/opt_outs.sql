@@ -1,4 +1,4 @@
--- Opt-outs by category: unsubscribes beside what was sent, and what preferences kept back.
+-- Opt-outs by category: unsubscribes beside what was sent, complaints, and what preferences kept back.
 -- board: decisions 4
 -- chart: table
 -- drill: rows(category, status='unsubscribed')

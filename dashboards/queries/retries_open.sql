@@ -1,7 +1,7 @@
 -- Open retries: messages whose last attempt failed and that will be tried again.
 -- board: health 5
 -- chart: table
--- drill: rows(channel, reason, status)
+-- drill: waiting_rows(channel, reason, status, code)
 WITH
     maybe AS
     (

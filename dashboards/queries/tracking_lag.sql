@@ -1,4 +1,4 @@
--- Lag of tracking: from the outcome to its row in ClickHouse.
+-- Lag of tracking: from the outcome to its row in ClickHouse, where the outcome tells when its record came in.
 -- board: health 3
 -- chart: lines(time, ms, quantile)
 SELECT time, quantile, ms
@@ -11,6 +11,7 @@ FROM
     WHERE ({tenant:String} = '' OR tenant = {tenant:String}) AND at_ms >= {from_ms:Int64} AND at_ms < {to_ms:Int64}
         AND ({notification:String} = '' OR notification = {notification:String})
     AND ({channel:String} = '' OR channel = {channel:String})
+    AND received_ms > 0
     GROUP BY time
 )
 ARRAY JOIN ['p50', 'p99'] AS quantile, [found[1], found[2]] AS ms

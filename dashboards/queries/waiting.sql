@@ -1,20 +1,31 @@
 -- Waiting now: what has no final outcome yet, by what it waits for.
 -- board: overview 4
 -- chart: table
--- drill: rows(status, reason, channel)
+-- drill: waiting_rows(status, reason, channel)
 WITH
-    -- A hold before routing is over when the notification has messages, or its channels are decided one by one.
-    parts AS
+    -- Notifications of which a hold may be open: most holds are over, and these are found by numbers alone.
+    held AS
     (
-        SELECT id, channel, max(h.hold) AS hold, max(h.message) AS message, max(h.decided) AS decided
-        FROM hold_parts AS h
+        SELECT id
+        FROM hold_parts
         PREWHERE id IN
         (
             SELECT id
             FROM hold_parts
+            PREWHERE NOT decided AND NOT message
             WHERE hold != '' AND ({tenant:String} = '' OR tenant = {tenant:String})
                 AND ({notification:String} = '' OR notification = {notification:String})
         )
+        GROUP BY id
+        HAVING NOT max(channel != '*' OR decided OR message)
+            OR max(channel != '*' AND NOT decided AND NOT message AND hold != '')
+    ),
+    -- A hold before routing, of the channel `*`, is over when the notification has outcomes of its channels.
+    parts AS
+    (
+        SELECT id, channel, max(h.hold) AS hold, hold != '' AND max(h.decided) = 0 AND max(h.message) = 0 AS is_open
+        FROM hold_parts AS h
+        PREWHERE id IN (SELECT id FROM held)
         GROUP BY id, channel
     ),
     -- States of messages that may be open; older ones of what has ended are among them until ClickHouse merges them.
@@ -38,10 +49,7 @@ WITH
         SELECT 'held' AS status, substring(one.2, 17) AS reason, one.1 AS channel, toInt64OrZero(substring(one.2, 1, 15)) AS since_ms
         FROM
         (
-            SELECT
-                groupArray((toString(channel), hold, message, decided)) AS all,
-                arrayFilter(p -> p.2 != '' AND p.4 = 0 AND NOT arrayExists(
-                    o -> if(p.1 = '*', o.1 != '*', o.1 = p.1 AND o.3 = 1), all), all) AS left
+            SELECT arrayFilter(p -> p.1 != '*' OR countIf(channel != '*') = 0, groupArrayIf((toString(channel), hold), is_open)) AS left
             FROM parts
             GROUP BY id
         )

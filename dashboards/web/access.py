@@ -107,9 +107,10 @@ def local_path(text: str) -> str:
 class Guard:
     """Middleware: refuses whoever may not read, and gives every answer the headers that protect it."""
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, access: Access, headers: Mapping[str, str] = HEADERS) -> None:
         self._app = app
         self._access = access
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -123,15 +124,15 @@ class Guard:
             app = self._access.refusal(path, scope["query_string"].decode("latin-1"))
         # Figures are never kept. Files are: the browser asks whether they have changed.
         kept = "no-cache" if path.startswith("/static/") else "no-store"
-        await app(scope, receive, _protected(send, kept))
+        await app(scope, receive, _protected(send, self._headers, kept))
 
 
-def _protected(send: Send, kept: str) -> Send:
+def _protected(send: Send, protecting: Mapping[str, str], kept: str) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
-                headers[name] = value
+            for name, value in protecting.items():
+                headers.setdefault(name, value)
             headers.setdefault("cache-control", kept)
         await send(message)
 

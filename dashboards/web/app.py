@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -20,7 +19,8 @@ from starlette.staticfiles import StaticFiles
 from dashboards import queries as named
 from dashboards.query_file import BOARDS, FILTERS, Query
 from dashboards.web import boards, story_page
-from dashboards.web.access import COOKIE, Access, Guard, local_path
+from dashboards.web.access import Access, Guard
+from dashboards.web.login import Login
 from dashboards.web.pool import SHARED_S, Asker, Pool
 from dashboards.web.problem import TITLES, Problem
 from dashboards.web.results import result
@@ -29,8 +29,6 @@ from tocsin.errors import SettingsError
 
 _HERE = Path(__file__).parent
 _ROUNDED_MS = 2_000
-_COOKIE_S = 7 * 86_400
-_FORM_BYTES = 4_096
 _encode = msgspec.json.Encoder().encode
 
 
@@ -78,7 +76,7 @@ class Dashboard:
         routes = [
             Route("/", self._first),
             Route("/healthz", _healthz),
-            Route("/login", self._login, methods=["GET", "POST"]),
+            Route("/login", Login(self._access).answer, methods=["GET", "POST"]),
             Route("/api/query/{name}", self._query),
             Route("/api/choices", self._choices),
             Route("/api/story/{subject:path}", self._story_json),
@@ -127,6 +125,8 @@ class Dashboard:
         view = read_view(request.query_params.multi_items(), _filters(query))
         parameters = whole(view, named.bind(bound(view, *await self._now(view)), self._clock_ms()))
         asked = {name: parameters[name] for name in query.parameters}
+        if view.span and named.has_kafka_times(query):
+            asked["to_ms"] = max(asked["to_ms"], self._wall_ms())
         rows = await self._asker.ask((query.name, asked), lambda client: named.run(client, query.name, asked))
         return Response(_encode(result(query, rows, view, parameters)), media_type="application/json")
 
@@ -180,9 +180,13 @@ class Dashboard:
             address=story_page.address,
         )
 
+    def _wall_ms(self) -> int:
+        """Read the clock, rounded so that viewers share answers."""
+        return self._clock_ms() // _ROUNDED_MS * _ROUNDED_MS
+
     async def _now(self, view: View) -> tuple[int, Extent]:
         """Read the present moment, and the tenant's extent where the view or the clock depends on it."""
-        now_ms = self._clock_ms() // _ROUNDED_MS * _ROUNDED_MS
+        now_ms = self._wall_ms()
         if not self._stream_clock and view.span != "all":
             return now_ms, Extent()
         tenants = await self._ask("tenants", {"tenant": view.tenant})
@@ -193,29 +197,6 @@ class Dashboard:
 
     async def _ask(self, name: str, parameters: Mapping[str, Any]) -> list[named.Row]:
         return await self._asker.ask((name, parameters), lambda client: named.run(client, name, parameters))
-
-    async def _login(self, request: Request) -> Response:
-        """Show the form for the token; a right one becomes a cookie, and leads back."""
-        target = local_path(request.query_params.get("next", "/"))
-        if request.method == "GET":
-            return self._form(target)
-        form = await _form(request)
-        if not self._access.token or not self._access.knows(form.get("token", "")):
-            return self._form(target, wrong=True)
-        answer = RedirectResponse(target, 303)
-        answer.set_cookie(
-            COOKIE,
-            self._access.cookie(),
-            max_age=_COOKIE_S,
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
-        return answer
-
-    def _form(self, target: str, *, wrong: bool = False) -> Response:
-        page = self._pages.get_template("login.html").render(target=target, wrong=wrong)
-        return HTMLResponse(page, 401 if wrong else 200)
 
     def _page(self, template: str, board: str, view: View, status: int = 200, **more: Any) -> Response:
         """Render a page; what it shows of ClickHouse comes afterwards, panel by panel."""
@@ -256,13 +237,3 @@ def _filters(query: Query) -> set[str]:
 
 async def _healthz(_request: Request) -> Response:
     return JSONResponse({"status": "ok"})
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """Read the form; one that is too large is read as empty."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _FORM_BYTES:
-            return {}
-    return dict(parse_qsl(body.decode("latin-1"), encoding="utf-8", errors="replace"))

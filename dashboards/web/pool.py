@@ -114,4 +114,4 @@ class Asker:
             return Problem(
                 504, f"ClickHouse needed more than {limit_s} s: choose a shorter time or more filters"
             )
-        return Problem(503, store.told(error))
+        return Problem(503, store.explain_failure(error))

@@ -50,7 +50,14 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def result(query: Query, rows: Sequence[Row], view: View, bound: Mapping[str, Any]) -> Result:
-    """Build the answer of a query."""
+    """Build the answer of a query.
+
+    Args:
+        query: says what is drawn, and where a row leads.
+        rows: of ClickHouse, by column.
+        view: the range and filters of the page.
+        bound: the parameters that the query ran with.
+    """
     step_s = step_of(rows, bound["step_s"])
     columns = [column(name, rows) for name in _shown(query, rows)]
     return Result(
@@ -91,9 +98,16 @@ def _shown(query: Query, rows: Sequence[Row]) -> list[str]:
 
 
 def link(query: Query, row: Row, view: View, step_s: int) -> str:
-    """Give the address of the rows that a row counts; a row of a time chart leads to the rows of its step."""
+    """Return the address of the rows that a row counts; a row of a time chart leads to the rows of its step.
+
+    Args:
+        query: with a `drill`.
+        row: of its answer.
+        view: the range and filters of the page, which the address keeps.
+        step_s: seconds from one row of a time chart to the next.
+    """
     assert query.drill is not None
-    narrowed = {name: value for name, value in query.drill.filters(row).items() if value}
+    narrowed = query.drill.filters(row)
     if query.chart.x == "time" and isinstance(row.get("time"), datetime):
         start = _ms(row["time"])
         view = msgspec.structs.replace(view, span="", from_ms=start, to_ms=start + step_s * 1000)

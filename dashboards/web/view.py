@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from dashboards.queries import DEFAULT_ROWS
+from dashboards.queries import DEFAULT_ROWS, FOREVER
 from dashboards.query_file import FILTERS
 from dashboards.web.problem import Problem
-from tocsin.model.rfc3339 import CURE, LATEST_MS, rfc3339_ms
+from tocsin.model.rfc3339 import CURE, rfc3339_ms
 
 RANGES: Mapping[str, tuple[str, int]] = MappingProxyType(
     {
@@ -48,7 +48,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         tenant: whose outcomes; empty for those of all.
         span: a name of `RANGES`; empty where `from_ms` and `to_ms` are given.
-        from_ms: first moment, ms since 1970 UTC.
+        from_ms: first moment, ms since 1970 UTC. It and `to_ms` are at most what ClickHouse's DateTime has.
         to_ms: the moment after the last one.
         filters: further parameters of queries, none of them empty.
         rows: how many rows a list has at most.
@@ -177,9 +177,9 @@ def _moment(named: Mapping[str, str], field: str) -> int:
         found = rfc3339_ms(text)
     except ValueError:
         raise Problem(400, f"must be a time: {CURE}", field) from None
-    if not 0 <= found <= LATEST_MS:
-        raise Problem(400, "must lie between the years 1970 and 9999", field)
-    return found
+    if found < 0:
+        raise Problem(400, "must not lie before 1970", field)
+    return min(found, FOREVER["to_ms"])
 
 
 def _tenant(text: str) -> str:

@@ -161,6 +161,33 @@ def test_each_row_leads_to_what_it_counts(week: Client, query: Query) -> None:
         assert led or not any(counted), (row, query.drill.filters(row))
 
 
+@pytest.mark.parametrize("name", ["waiting", "retries_open"])
+def test_what_waits_leads_to_exactly_what_waits(week: Client, name: str) -> None:
+    """Other rows are held for the same reason, and some of these were held before on another channel."""
+    query = queries.find(name)
+    assert query.drill is not None
+    for row in ask(week, name):
+        led = ask(week, query.drill.name, **query.drill.filters(row))
+        assert len(led) == row.get("waiting", row.get("messages")), row
+        assert pairs(led, "status", "reason", "channel") == pairs([row], "status", "reason", "channel")
+    assert len(ask(week, "waiting_rows")) == 6
+    assert pairs(ask(week, "waiting_rows", channel="sms"), "notification_id", "status") == {
+        ("parted", "held")
+    }
+
+
+def test_a_figure_of_what_has_no_value_leads_to_the_rows_without_one(week: Client) -> None:
+    query = queries.find("balance")
+    (sent,) = [row for row in ask(week, "balance") if row["status"] == "sent"]
+    assert (sent["reason"], query.drill and query.drill.filters(sent)["reason"]) == ("", "(none)")
+    assert len(ask(week, "rows", rows=1000, status="sent", reason="(none)")) == sent["outcomes"]
+    without = ask(week, "rows", rows=1000, provider="(none)")
+    assert {row["provider"] for row in without} == {""}
+    assert len(without) + len(ask(week, "rows", rows=1000, provider="twilio")) < len(
+        ask(week, "rows", rows=1000)
+    )
+
+
 def test_the_lag_of_a_replayed_stream_is_told_from_its_arrival(week: Client) -> None:
     """Its outcomes have the times of long ago; their records came now."""
     at_ms, now_ms = 1_360_195_200_000, int(time.time() * 1000)
@@ -169,3 +196,29 @@ def test_the_lag_of_a_replayed_stream_is_told_from_its_arrival(week: Client) -> 
     rows = queries.run(week, "tracking_lag", {"tenant": "flights", "from_ms": at_ms, "to_ms": at_ms + 1})
     assert len(rows) == 2
     assert all(0 <= row["ms"] < 60_000 for row in rows)
+
+
+def test_outcomes_that_do_not_tell_their_arrival_have_no_lag(week: Client) -> None:
+    """Those of receipts are of the stream's time, of which nobody knows how long ago it was played."""
+    at_ms = 1_360_281_600_000
+    one = Outcome(outcome_id="read", status="read", tenant="flights", at_ms=at_ms)
+    ClickHouseLines(lambda: week).insert(msgspec.json.encode(one))
+    asked = {"tenant": "flights", "from_ms": at_ms, "to_ms": at_ms + 1}
+    assert queries.run(week, "tracking_lag", asked) == []
+
+
+def test_what_a_newer_one_replaced_is_no_item_of_a_digest(week: Client) -> None:
+    at_ms = 1_360_368_000_000
+    fields: dict[str, Any] = {"status": "merged", "tenant": "flights", "at_ms": at_ms}
+    merged = [
+        Outcome(
+            outcome_id="replaced", notification="delay", reason="collapsed", rule="collapse_key", **fields
+        ),
+        Outcome(outcome_id="item", notification="news", rule="digest", **fields),
+    ]
+    ClickHouseLines(lambda: week).insert(b"\n".join(map(msgspec.json.encode, merged)))
+    refresh(week)
+    asked = {"tenant": "flights", "from_ms": at_ms, "to_ms": at_ms + 3_600_000}
+    assert [(row["notification"], row["items"]) for row in queries.run(week, "digests", asked)] == [
+        ("news", 1)
+    ]

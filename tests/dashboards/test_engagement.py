@@ -1,7 +1,7 @@
 """Engagement: receipts join the message that they are about, in whatever order and number they arrive."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -50,6 +50,11 @@ class Sent(msgspec.Struct):
         """Every user gets two messages."""
         return f"u{self.number // 2}"
 
+    @property
+    def sent_ms(self) -> int:
+        """Messages are sent on the first day at midnight and at 20, and on the second day at 16."""
+        return START_MS + self.number % 3 * 20 * HOUR_MS
+
     def outcomes(self) -> Iterator[Outcome]:
         """Give the rows: decision, sending, and receipts, which know neither arm nor locale."""
         ids: dict[str, Any] = {
@@ -58,7 +63,7 @@ class Sent(msgspec.Struct):
             "message_id": f"m{self.number}",
             "notification_id": f"n{self.number}",
         }
-        at_ms = START_MS + self.number % 3 * HOUR_MS
+        at_ms = self.sent_ms
         whole = {**ids, **self.dims}
         yield Outcome(outcome_id=f"a{self.number}", status="admitted", at_ms=at_ms, **whole)
         yield Outcome(outcome_id=f"s{self.number}", status="sent", at_ms=at_ms + 500, **whole)
@@ -105,9 +110,19 @@ BY = {
 }
 
 
-def found(client: Client, name: str, by: tuple[str, ...]) -> dict[tuple[str, ...], dict[str, float]]:
+RANGES = {
+    "all": queries.FOREVER,
+    "a day": {"from_ms": START_MS, "to_ms": START_MS + 24 * HOUR_MS},
+    "a day and parts": {"from_ms": START_MS - 5 * HOUR_MS, "to_ms": START_MS + 41 * HOUR_MS},
+    "parts of days": {"from_ms": START_MS + 20 * HOUR_MS, "to_ms": START_MS + 41 * HOUR_MS},
+}
+
+
+def found(
+    client: Client, name: str, by: tuple[str, ...], span: Mapping[str, int]
+) -> dict[tuple[str, ...], dict[str, float]]:
     shown: dict[tuple[str, ...], dict[str, float]] = {}
-    for row in queries.run(client, name, {}):
+    for row in queries.run(client, name, span):
         shown[tuple(row.pop(key) for key in by)] = row
     return shown
 
@@ -126,10 +141,12 @@ def test_order_delay_and_copies_change_no_figure(clickhouse_db: str, seed: int) 
             lines = b"\n".join(map(msgspec.json.encode, batch))
             ClickHouseLines(lambda: store.connect(clickhouse_db)).insert(lines)
             refresh(client)
-        for name, by in BY.items():
-            assert found(client, name, by) == expected(messages, by), name
-        arms = {key: row for key, row in expected(messages, ("notification", "variant")).items() if key[1]}
-        assert found(client, "engagement_by_arm", ("notification", "variant")) == arms
+        for span in RANGES.values():
+            sent = [one for one in messages if span["from_ms"] <= one.sent_ms < span["to_ms"]]
+            for name, by in BY.items():
+                assert found(client, name, by, span) == expected(sent, by), (name, span)
+            arms = {key: row for key, row in expected(sent, ("notification", "variant")).items() if key[1]}
+            assert found(client, "engagement_by_arm", ("notification", "variant"), span) == arms
 
 
 def test_a_receipt_counts_for_the_hour_its_message_was_sent_in(

@@ -48,6 +48,8 @@ def test_outcomes_outlive_the_way_up_and_down_and_up_again(clickhouse_db: str) -
         assert stored(client) == STORED
         assert client.command("SELECT count() FROM latest FINAL WHERE status = 'opened'") == 1
         assert client.command("SELECT count() FROM receipts FINAL") == 1
+        of_user = "SELECT DISTINCT story FROM outcome_hours WHERE id = cityHash64('ann')"
+        assert client.query(of_user).result_rows == [("n1",)]
         back = migrate.rollback(clickhouse_db, BEFORE)
         assert back == titles(first=BEFORE + 1)[::-1]
         assert stored(client) == STORED

@@ -40,6 +40,15 @@ def test_a_drill_takes_columns_and_constants_of_the_row() -> None:
     assert drill.filters(row) == {"status": "sent", "channel": "sms", "category": "alerts"}
 
 
+def test_a_query_begins_with_the_clause_that_it_names() -> None:
+    clause = "-- What it is.\nWITH\n    part AS (SELECT {tenant:String} AS tenant)\n"
+    query = parse("sent", TEXT.replace("SELECT", "-- with: parts\nSELECT", 1), {"parts": clause})
+    assert query.sql.startswith("WITH\n    part AS (SELECT {tenant:String} AS tenant)\nSELECT")
+    assert "tenant" in query.parameters
+    with pytest.raises(SettingsError, match="unknown WITH clause parts; there are: other"):
+        parse("sent", TEXT.replace("SELECT", "-- with: parts\nSELECT", 1), {"other": clause})
+
+
 @pytest.mark.parametrize(
     ("chart", "x", "y", "series"),
     [

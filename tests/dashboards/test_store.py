@@ -321,14 +321,14 @@ def test_another_tenant_is_not_shown(url: str) -> None:
 def test_a_refusal_is_told_as_one(url: str, question: str, told: str) -> None:
     with store.connect(url) as client, pytest.raises(ClickHouseError) as refused:
         client.query(question)
-    assert re.search(told, store.told(refused.value))
-    assert "not answer" not in store.told(refused.value)
+    assert re.search(told, store.explain_failure(refused.value))
+    assert "not answer" not in store.explain_failure(refused.value)
 
 
 def test_nobody_there_is_told_as_no_answer() -> None:
     with pytest.raises(store.AWAY) as away:
         store.connect("http://127.0.0.1:9/x")
-    assert store.told(away.value).startswith("ClickHouse does not answer (Connection refused): is")
+    assert store.explain_failure(away.value).startswith("ClickHouse does not answer (Connection refused): is")
 
 
 def test_an_unknown_query_names_those_there_are() -> None:

@@ -42,6 +42,33 @@ def life(number: int) -> list[Outcome]:
     return [admitted, outcome(number, "sent", at=900, message=True, provider="twilio"), delivered]
 
 
+def busy() -> list[Outcome]:
+    """Twelve notifications of one hour."""
+    start = NOW - NOW % HOUR
+    return [outcome(100 + n, "suppressed", user="bob", at_ms=start + n * 1_000) for n in range(12)]
+
+
+def held_long() -> list[Outcome]:
+    """Events that waited for a profile before they were notifications; the newest first in waited longest."""
+    early: dict[str, Any] = {"notification_id": "", "notification": "", "reason": "awaiting_profile"}
+    waited = [outcome(200, "held", at=-90 * HOUR, user="cat", **early)]
+    waited += [outcome(200 + n, "held", at=-HOUR, user="cat", **early) for n in range(1, 8)]
+    return waited + [outcome(200 + n, "suppressed", user="cat") for n in range(8)]
+
+
+def digested() -> list[Outcome]:
+    """A digest and the items of it, hours apart."""
+    into = {"into": ids.digest("n", "300")}
+    items = [outcome(300 + n, "merged", user="dan", detail=into) for n in (1, 3, 5)]
+    return [outcome(300, "admitted", user="dan", message=True), *items]
+
+
+def nameless() -> Outcome:
+    """A receipt that lets a user be reached again; it is of no notification and no event."""
+    fields: dict[str, Any] = {"notification_id": "", "notification": "", "event_id": "", "origin": ""}
+    return outcome(400, "unblocked", user="eve", **fields)
+
+
 @pytest.fixture(scope="module")
 def url(clickhouse_module_db: str) -> str:
     migrate.migrate(clickhouse_module_db)
@@ -55,6 +82,7 @@ def url(clickhouse_module_db: str) -> str:
         "event_id": "",
         "reason": "bad_json",
     }
+    rows += [*busy(), *held_long(), *digested(), nameless()]
     rows.append(outcome(80, "dead", detail={"error": "value: not JSON"}, **broken))
     ClickHouseLines(lambda: store.connect(clickhouse_module_db)).insert(b"\n".join(map(encode, rows)))
     columns = ("letter_id", "tenant", "origin", "stage", "bytes", "dead_partition", "dead_offset", "last_ms")
@@ -87,6 +115,34 @@ def test_a_user_s_newest_stories_come_first_and_all_if_asked_for(client: Client)
     newest = [story.event_id for story in find(client, "ann", limit=3)]
     assert newest == ["order-0", "order-1", "order-2"]
     assert len(find(client, "ann", limit=100)) == 60, "behind the newest hours, too"
+
+
+def test_of_a_busy_hour_the_newest_stories_are_told(client: Client) -> None:
+    for limit in (1, 2, 3):
+        told = [story.event_id for story in find(client, "bob", limit=limit)]
+        assert told == [f"order-{111 - n}" for n in range(limit)]
+
+
+def test_what_an_event_waited_for_long_before_is_told_with_its_notification(client: Client) -> None:
+    (newest,) = find(client, "cat", limit=1)
+    assert [step.status for step in newest.steps] == ["", "held", "suppressed"]
+    assert (newest.event_id, newest.steps[1].at_ms) == ("order-200", NOW - 290 * HOUR)
+    assert [len(story.steps) for story in find(client, "cat")] == [3] * 8, (
+        "no event is a story beside its own"
+    )
+
+
+def test_a_digest_of_a_user_names_items_of_other_hours(client: Client) -> None:
+    (story,) = find(client, "dan", limit=1)
+    assert sorted(link.subject for link in story.links) == sorted(
+        ids.digest("n", str(n)) for n in (301, 303, 305)
+    )
+    assert find(client, story.subject, kind="user") == [], "its items are stories of dan"
+
+
+def test_what_is_about_no_event_is_a_story_of_its_user(client: Client) -> None:
+    (story,) = find(client, "eve")
+    assert (story.subject, story.state) == ("eve", "unblocked")
 
 
 def test_a_user_of_the_same_name_as_an_event_is_asked_for_by_kind(client: Client) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.rule_order import ORDER, Cause, asked
+from dashboards.rule_order import ORDER, Cause, rules_of
 from dashboards.story_parts import Story
 from dashboards.telling import cause_of, tell
 from tests.cli.test_explanations import lives
@@ -58,7 +58,7 @@ def test_rules_are_named_in_the_order_in_which_the_gate_asks_them(stage: Stage) 
     assert notification is not None
     bound = rules.bind(notification, entries)[stage]
     asked_by_the_gate = [rule.__name__ for level in bound[:3] for rule in level]
-    assert asked(Cause(stage.value)) == asked_by_the_gate
+    assert rules_of(Cause(stage.value)) == asked_by_the_gate
 
 
 def test_a_story_has_its_event_its_decision_its_attempts_and_its_receipts_in_order() -> None:
@@ -94,6 +94,15 @@ def test_a_story_has_its_event_its_decision_its_attempts_and_its_receipts_in_ord
     assert story.heading.startswith(
         "delayed for ann: sent by sms at 2023-11-15 07:13:20 Asia/Tokyo; delivered"
     )
+
+
+def test_the_event_of_a_stream_that_is_played_came_in_by_the_clock_of_the_stream() -> None:
+    """It is of 2023; Kafka got it today. In a stream that is not played, Kafka's time is told."""
+    today = NOW + 3 * 365 * 24 * HOUR
+    played = tell([message("sent", 3), message("admitted", received_ms=today, event_time_ms=NOW - 60)])
+    assert (played.steps[0].at_ms, played.first_ms) == (NOW - 60, NOW - 60)
+    live = tell([message("admitted", received_ms=NOW + 20, event_time_ms=NOW - 60)])
+    assert (live.steps[0].at_ms, live.first_ms) == (NOW + 20, NOW + 20)
 
 
 def test_rules_before_the_one_that_objects_passed_and_no_others() -> None:

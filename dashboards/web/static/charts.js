@@ -1,6 +1,6 @@
 /** Charts by Chart.js on a canvas; each stands above a table of the same figures. */
 import { h } from "./dom.js";
-import { brief, minuteTime, stepLabel, write } from "./words.js";
+import { brief, durationStep, durationTick, minuteTime, stepLabel, write } from "./words.js";
 
 const MOST_SERIES = 8;
 const MOST_BARS = 15;
@@ -118,6 +118,8 @@ export class ChartView {
   update(data, arranged) {
     this.arranged = arranged;
     this.chart.data.labels = data.labels;
+    const { scales, indexAxis } = this.chart.options;
+    scales[indexAxis === "y" ? "x" : "y"].ticks.stepSize = stepOf(arranged);
     data.datasets.forEach((set, at) => Object.assign(this.chart.data.datasets[at], set));
     this.chart.update("none");
   }
@@ -126,7 +128,7 @@ export class ChartView {
     this.chart?.destroy();
     this.shape = shape;
     this.arranged = arranged;
-    const values = { beginAtZero: true, stacked: arranged.stacked, grid: { color: style("--grid") }, border: { display: false }, ticks: { color: style("--ink-3"), maxTicksLimit: 6, callback: (value) => axis(value, arranged.kind) }, ...(arranged.kind === "ratio" ? { suggestedMax: 0.01 } : arranged.kind === "number" ? { suggestedMax: 4 } : {}) };
+    const values = { beginAtZero: true, stacked: arranged.stacked, grid: { color: style("--grid") }, border: { display: false }, ticks: { color: style("--ink-3"), maxTicksLimit: 6, stepSize: stepOf(arranged), callback: (value) => axis(value, this.arranged) }, ...(arranged.kind === "ratio" ? { suggestedMax: 0.01 } : arranged.kind === "number" ? { suggestedMax: 4 } : {}) };
     const names = { stacked: arranged.stacked, grid: { display: false }, border: { color: style("--line") }, ticks: { color: style("--ink-3"), maxRotation: 0, autoSkip: !across, autoSkipPadding: 18, callback(value) { return cropped(this.getLabelForValue(value), across ? 28 : 40); } } };
     this.chart = new Chart(this.canvas, {
       type: result.chart.kind === "lines" ? "line" : "bar",
@@ -175,5 +177,14 @@ function alone({ dataIndex, dataset }) {
   return gap(dataIndex - 1) && gap(dataIndex + 1) ? 3 : 0;
 }
 
-const axis = (value, kind) => (kind === "number" ? (Number.isInteger(value) ? brief(value) : "") : write(value, kind));
+/** Tell the distance of the ticks of durations: Chart.js chooses round numbers, which no clock has. */
+function stepOf({ kind, sets }) {
+  return kind === "ms" ? durationStep(Math.max(1, ...sets.flatMap((set) => set.values).filter((value) => value !== null))) : undefined;
+}
+
+function axis(value, arranged) {
+  if (arranged.kind === "ms") return durationTick(value, stepOf(arranged));
+  return arranged.kind === "number" ? (Number.isInteger(value) ? brief(value) : "") : write(value, arranged.kind);
+}
+
 const cropped = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);

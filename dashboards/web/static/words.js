@@ -26,6 +26,20 @@ export function duration(ms) {
   return `${decimals.format(ms / 3_600_000)} h`;
 }
 
+const STEPS_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, ...[1, 2, 5, 10, 15, 30].map((s) => s * 1000), ...[1, 2, 5, 10, 15, 30].map((min) => min * 60_000), ...[1, 2, 3, 6, 12, 24, 48, 96, 168, 720, 2160, 8760].map((h) => h * 3_600_000)];
+const UNITS = [[3_600_000, "h"], [60_000, "min"], [1000, "s"], [1, "ms"]];
+const MOST_TICKS = 5;
+
+/** Choose the distance of an axis's ticks of durations: the first that needs few of them. */
+export const durationStep = (highest) => STEPS_MS.find((step) => highest <= step * MOST_TICKS) ?? STEPS_MS.at(-1);
+
+/** Write a tick of durations, all of one axis in one unit: `0`, `30 s`, `60 s`, `90 s`. */
+export function durationTick(ms, step) {
+  if (!ms) return "0";
+  const [size, unit] = UNITS.find(([each]) => step >= each);
+  return `${decimals.format(ms / size)} ${unit}`;
+}
+
 const FORMATS = { number, ratio: percent, ms: duration, time: fullTime };
 
 /** Write a value of a column's kind. */

@@ -12,10 +12,15 @@ import pytest_asyncio
 from dashboards import migrate, rollups, store
 from dashboards.queries import queries
 from dashboards.query_file import BOARDS
+from flows.simulation.page import page as simulation_page
+from flows.simulation.simulation import simulate
 from tests import browser
 from tests.dashboards.web.crowd import LONG, MARKUP, TALE, fill
 from tests.dashboards.web.served import served
+from tests.decision.gate_world import HOUR
 from tests.dropping_proxy import DroppingProxy
+from tests.simulation.recorded import changed, request
+from tests.simulation.test_small_histories import LANDED, SETTINGS, Script, recorded
 
 CHROMIUM = browser.find()
 pytestmark = [
@@ -70,11 +75,13 @@ async def page(chromium: browser.Page, site: str) -> AsyncIterator[browser.Page]
 async def violations(page: browser.Page, *rules: str) -> list[str]:
     """Let axe judge the page, by these rules or by all; names each violated rule and the elements.
 
-    Of a table the first two rows are judged: the others are drawn alike.
+    Of a table the first two rows are judged: the others are drawn alike. Frames hold no axe and are
+    not asked: a message to one that is just replaced would be an error of the console.
     """
     if not await page.js("'axe' in window"):
         await page.js(axe_source() + ";0")
-    options = json.dumps({"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {}))
+    chosen = {"runOnly": rules} if rules else {}
+    options = json.dumps({"resultTypes": ["violations"], "iframes": False} | chosen)
     passes, broken = await page.js(
         f"axe.run({{ exclude: ['tbody tr:nth-child(n+3)'] }}, {options})"
         ".then((found) => [found.passes.length, found.violations"
@@ -106,6 +113,22 @@ async def test_each_board_shows_its_figures_accessibly(page: browser.Page, site:
 async def test_rows_and_stories_are_accessible(page: browser.Page, site: str, path: str) -> None:
     await page.open(site + path, STILL)
     await judge(page)
+
+
+async def test_the_report_of_a_simulation_is_accessible(page: browser.Page, tmp_path: Path) -> None:
+    """It is one file; nothing is fetched for it."""
+    script = Script()
+    for hour in (1, 5):
+        script.event("flight.landed", hour * HOUR)
+    script.event("nothing", 20 * HOUR)
+    new = changed(tmp_path / "new", LANDED, LANDED.replace("inapp, email", "inapp, sms"))
+    report = simulate(request(recorded(tmp_path / "history", script), SETTINGS, new))
+    file = tmp_path / "report.html"
+    file.write_text(simulation_page(report))
+    await page.open(file.as_uri(), "document.querySelectorAll('svg').length")
+    await judge(page)
+    assert page.requested == [file.as_uri()]
+    page.requested.clear()
 
 
 async def test_what_nobody_knows_is_said(page: browser.Page, site: str) -> None:
@@ -285,6 +308,32 @@ async def test_a_token_opens_the_pages_in_the_browser(
         await page.until(f"location.pathname + location.search === '/health?channel=sms' && {DRAWN}")
     page.errors[:] = [each for each in page.errors if "401" not in each]
     page.requested[:] = [each for each in page.requested if not each.startswith(address)]
+
+
+async def test_an_axis_of_durations_has_ticks_of_a_clock(page: browser.Page, site: str) -> None:
+    """Of 140 seconds Chart.js would make 20,000 ms steps: `20 s`, then `2 min`, then `2.3 min`."""
+    await page.open(f"{site}/delivery", DRAWN)
+    ticks = """import('/static/words.js').then(({ durationStep, durationTick }) =>
+        [4, 70, 900, 140_000, 4e6, 3e8].map((highest) => {
+            const step = durationStep(highest);
+            const ticks = [...Array(Math.ceil(highest / step) + 1).keys()];
+            return ticks.map((at) => durationTick(at * step, step)); }))"""
+    assert await page.js(ticks) == [
+        ["0", "1 ms", "2 ms", "3 ms", "4 ms"],
+        ["0", "20 ms", "40 ms", "60 ms", "80 ms"],
+        ["0", "200 ms", "400 ms", "600 ms", "800 ms", "1,000 ms"],
+        ["0", "30 s", "60 s", "90 s", "120 s", "150 s"],
+        ["0", "15 min", "30 min", "45 min", "60 min", "75 min"],
+        ["0", "24 h", "48 h", "72 h", "96 h"],
+    ]
+    shown = (
+        "Object.values(Chart.instances).flatMap((chart) => Object.values(chart.scales))"
+        ".flatMap((scale) => scale.ticks.map((tick) => tick.label))"
+        ".filter((label) => / (ms|s|min|h)$/.test(label))"
+    )
+    labels = await page.js(shown)
+    assert labels
+    assert [label for label in labels if "." in label] == [], "no fractions of a unit"
 
 
 async def test_a_chart_has_its_figures_as_a_table(page: browser.Page, site: str) -> None:

@@ -69,6 +69,11 @@ def test_a_row_leads_to_what_it_counts_with_the_filters_of_the_page() -> None:
     assert found.links == ["/rows/rows?tenant=acme&range=7d&status=sent&channel=email"]
 
 
+def test_a_row_without_a_value_leads_to_the_rows_without_one() -> None:
+    found = result(QUERY, [{"channel": "", "sent": 3}], VIEW, BOUND)
+    assert found.links == ["/rows/rows?tenant=acme&range=7d&status=sent&channel=%28none%29"]
+
+
 def test_a_step_of_a_chart_leads_to_the_rows_of_that_step() -> None:
     start = datetime(2026, 11, 1, 12, tzinfo=UTC)
     found = result(TIMED, [{"time": start, "sent": 3}], VIEW, {**BOUND, "step_s": 3_600})

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.queries import MOST_STEPS, bind
+from dashboards.queries import FOREVER, MOST_STEPS, bind
 from dashboards.query_file import FILTERS
 from dashboards.web.problem import Problem
 from dashboards.web.view import COMMON, MOST_ROWS, RANGES, Extent, View, bound, iso, read_view, whole
@@ -44,6 +44,15 @@ def test_a_wrong_parameter_is_named_with_its_cure(
     with pytest.raises(Problem, match=cure) as refused:
         read_view(given)
     assert (refused.value.status, refused.value.field) == (400, field)
+
+
+def test_an_end_far_off_is_the_last_moment_of_clickhouse() -> None:
+    """People write 9999 for a range that does not end."""
+    view = read_view([("from", "2026-01-01T00:00:00Z"), ("to", "9999-12-31T23:59:59Z")])
+    assert view.to_ms == FOREVER["to_ms"]
+    assert read_view(view.parameters().items()) == view
+    with pytest.raises(Problem, match="later than `from`"):
+        read_view([("from", "9998-01-01T00:00:00Z"), ("to", "9999-01-01T00:00:00Z")])
 
 
 def test_every_tenant_is_a_star_in_the_address_and_no_filter_in_the_query() -> None:
