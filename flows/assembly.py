@@ -8,13 +8,15 @@ from typing import NamedTuple
 
 from dashboards import store
 from flows import wiring
-from flows.catalog_audit import CatalogAudit
-from flows.content import CatalogInForce
+from flows.alerting import start_alerts
+from flows.channels import channels_of_accounts, check_topics, delivered_channels, of_catalog
+from flows.content import CatalogInForce, no_note
 from flows.decoding import decoder, emitter
 from flows.delivery import ledger_policy, open_channels, open_ledger
 from flows.health import shard_checks
 from flows.housekeeping import every
 from flows.kept_catalog import KeptCatalog, kept_folder
+from flows.load_audit import LoadAudit
 from flows.plan import ShardPlan
 from flows.timing import FlowTiming
 from operators.fan_out import FanOutParts, Pace
@@ -93,14 +95,22 @@ class Assembly:
         self._stack = stack
         kept = KeptCatalog(kept_folder(settings.state_dir, plan.name))
         self.runtime = Runtime()
-        self._catalogs = CatalogAudit(plan.name, plan.number, self.runtime.now_ms)
+        self._loads = LoadAudit(plan.name, plan.number, self.runtime.now_ms)
+        note = self._loads.note if plan.has_gate else no_note
+        admin = TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options)
         self.content = CatalogInForce(
-            settings.catalog, gate_policy(settings), settings.secret_bytes(), kept, self._catalogs.note
+            settings.catalog,
+            gate_policy(settings),
+            settings.secret_bytes(),
+            kept,
+            note,
+            check_topics(admin) if plan.has_gate else None,
+            settings.gateway_url,
         )
         self.runtime.start()
         stack.callback(self.runtime.stop)
-        admin = TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options)
-        admin.check(settings.partitions)
+        plan = self._plan = self._planned(admin)
+        admin.check(settings.partitions, topics.needed(plan.own_channels))
         # Read once: a process subscribes to its topics when it starts.
         sources = self.content.catalog.sources if plan.has_gate else {}
         self._declared = admin.declared([topics.declared(topic) for topic in sources])
@@ -116,6 +126,7 @@ class Assembly:
             content=self.content,
             meters=self.meters,
             stack=stack,
+            note=self._loads.note,
         )
         self.writer = open_writer(settings, stack) if plan.has_tracker else None
         self.consumer = self._open_consumer()
@@ -128,15 +139,22 @@ class Assembly:
         self.parts = self._parts(signals.stop)
         self._serve()
 
+    def _planned(self, admin: TopicAdmin) -> ShardPlan:
+        """Say which channels there are to deliver: those in use, and those that have messages."""
+        accounts = channels_of_accounts(self._settings.providers)
+        used = {*of_catalog(self.content.catalog), *accounts.values()}
+        return self._plan._replace(there=delivered_channels(used, admin.partitions()))
+
     def _open_shard(self, cluster: str, topic_ids: dict[str, str]) -> Shard[UserRecord]:
         settings, plan = self._settings, self._plan
+        number, shards = plan.state_share
         identity = Identity(
             cluster=cluster,
             topics=topic_ids,
             partitions=settings.partitions,
             key_groups=settings.key_groups,
-            shard=plan.number,
-            shards=plan.shards,
+            shard=number,
+            shards=shards,
         )
         kafka = KafkaPublisher(PublisherPolicy(settings.kafka, settings.topic_prefix, settings.kafka_options))
         inboxes = inbox_policies(settings.providers, environment())
@@ -170,7 +188,7 @@ class Assembly:
         """Return how many records of a topic its step can take now."""
         if topic in topics.TRACKED and self.writer is not None:
             return self.writer.room()
-        channel = self.channels.get(topic.split(".")[1]) if topic.startswith("messages.") else None
+        channel = self.channels.get(topics.channel_of(topic))
         return channel.allowance(topic) if channel else unlimited(topic)
 
     def _parts(self, stop: threading.Event) -> wiring.FlowParts:
@@ -186,7 +204,7 @@ class Assembly:
             stop=stop,
             wake=key_groups if plan.has_gate else None,
             accept_bad=settings.accept_bad,
-            emit=emitter(self.decoder, self._catalogs.take if plan.has_gate else list),
+            emit=emitter(self.decoder, self._loads.take),
         )
         pace = TimerPace(time.monotonic)
         gate = GateParts(
@@ -228,6 +246,8 @@ class Assembly:
         self._stack.callback(server.close)
         self._stack.enter_context(every(_HOUSEKEEPING_S, self._keep_house))
         self._stack.enter_context(every(_TOPIC_WATCH_S, self._watch.look))
+        if self.channels:
+            start_alerts(settings, self.channels, self.runtime, self.meters, self._stack)
         if plan.has_tracker and plan.number == 0:
             self._stack.enter_context(
                 every(_SWEEP_S, LateRows(lambda: store.connect(settings.clickhouse)).sweep)

@@ -60,7 +60,7 @@ def _channel(name: str, record: TopicRecord) -> Node:
     policy = {"cleanup.policy": [config["cleanup.policy"]]}
     return {
         "address": f"{{prefix}}{name}",
-        "description": topics.PURPOSE[name],
+        "description": topics.purpose(name),
         "parameters": {"prefix": {"default": _PREFIX, "description": "TOCSIN_TOPIC_PREFIX"}},
         "messages": {kind: {"$ref": f"#/components/messages/{kind}"} for kind in _kinds(name, record)},
         "bindings": {

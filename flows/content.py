@@ -7,19 +7,22 @@ others get the new one. A process that starts takes that version from disk (`flo
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from flows.kept_catalog import KeptCatalog
+from tocsin.catalog.attachments import attachments_of
 from tocsin.catalog.loader import Catalog, load_apart
 from tocsin.catalog.watch import CatalogWatcher, Reload
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
 from tocsin.delivery.executor import OnUnknown
-from tocsin.errors import CatalogError
+from tocsin.errors import CatalogError, kind_and_place
 from tocsin.model.audit import Action, Fact
 from tocsin.model.content import Content
 from tocsin.model.message import Message
+from tocsin.model.unanswered import OnUnknown as UnknownPolicy
 from tocsin.providers.base import Provider
+from tocsin.providers.choice import Choice
 from tocsin.render.check import sound_templates
 from tocsin.render.renderer import Renderer
 from tocsin.render.sets import TemplateSets
@@ -27,6 +30,10 @@ from tocsin.render.sets import TemplateSets
 Note = Callable[[Action, str, dict[str, Fact]], None]
 
 _log = logging.getLogger("tocsin.catalog")
+_UNFORESEEN = (
+    "the new one cannot be put in force, by a fault of Tocsin itself: report it with this line; "
+    "`tocsin check` may tell more; the next change of a file is tried again"
+)
 
 
 class CatalogContent(NamedTuple):
@@ -60,7 +67,7 @@ def over(new: CatalogContent, before: Mapping[str, CatalogContent]) -> CatalogCo
     return CatalogContent(merged, sets._replace(apart=apart))
 
 
-def _no_note(action: Action, version: str, _detail: dict[str, Fact]) -> None:
+def no_note(action: Action, version: str, _detail: dict[str, Fact]) -> None:
     """Enter nothing: a tool that reads a catalog puts none in force."""
     _log.debug("%s %s", action, version)
 
@@ -78,6 +85,8 @@ class CatalogInForce:
         secret: signs unsubscribe links.
         kept: what was good before this process started; None for nothing.
         note: enters loads and refusals into the audit log.
+        accept: raises `CatalogError` for a catalog that cannot be put in force here; None takes all.
+        gateway_url: public address of the gateway, for links in messages.
 
     Raises:
         CatalogError: the catalog at the start has a mistake in what tenants share, or in every tenant; the
@@ -90,13 +99,17 @@ class CatalogInForce:
         policy: GatePolicy,
         secret: bytes,
         kept: KeptCatalog | None = None,
-        note: Note = _no_note,
+        note: Note = no_note,
+        accept: Callable[[Catalog], None] | None = None,
+        gateway_url: str = "",
     ) -> None:
         self._path = path
         self._note = note
         self._kept = kept
+        self._accept = accept
         self._policy = policy
         self._secret = secret
+        self._gateway_url = gateway_url
         self.problem = self.tenant_problem = ""
         self._content: CatalogContent | None = None
         self._adopt(load_apart(path))
@@ -111,11 +124,14 @@ class CatalogInForce:
         )
 
     def _adopt(self, catalog: Catalog) -> None:
+        if self._accept is not None:
+            self._accept(catalog)
         found = read(self._path, catalog)
         content = over(found, self._before(found.catalog.faults))
         catalog, sets = content
         tenants = {name: plan.spec for name, plan in catalog.tenants.items()}
-        renderer = Renderer(sets.shared, tenants, self._secret, sets.apart)
+        brought = attachments_of(catalog.tenants)
+        renderer = Renderer(sets.shared, tenants, self._secret, sets.apart, brought, self._gateway_url)
         gate = Gate(catalog, self._policy)
         self._content, self.catalog, self._gate, self._render = content, catalog, gate, renderer.render
         if self._kept is not None:
@@ -154,7 +170,7 @@ class CatalogInForce:
         try:
             return self._watcher.poll(now_ms)
         except Exception as error:  # the flow's edge: whatever is wrong with a new catalog, the old one stays
-            return Reload(problem=f"the new one cannot be put in force: {type(error).__name__}")
+            return Reload(problem=f"{_UNFORESEEN} ({kind_and_place(error)})")
 
     def poll(self, now_ms: int) -> None:
         """Reload the catalog if its files changed and pass all checks."""
@@ -187,7 +203,7 @@ def _read_kept(kept: KeptCatalog | None, tenant: str) -> CatalogContent | None:
 def on_unknown_of(catalog: Callable[[], Catalog]) -> OnUnknown:
     """Say what a message's category wants after a provider call without an answer; None if it does not."""
 
-    def of(message: Message) -> Literal["resend", "drop"] | None:
+    def of(message: Message) -> UnknownPolicy | None:
         tenant = catalog().tenant(message.tenant)
         category = tenant.categories.get(message.category) if tenant else None
         return category.on_unknown if category else None
@@ -196,12 +212,14 @@ def on_unknown_of(catalog: Callable[[], Catalog]) -> OnUnknown:
 
 
 def provider_order(
-    catalog: Callable[[], Catalog], providers: Mapping[str, Provider]
+    catalog: Callable[[], Catalog], providers: Mapping[str, Provider], choice: Choice | None = None
 ) -> Callable[[Message], Sequence[Provider]]:
     """Give a message's providers: those its tenant names for the channel, in that order, that accept it.
 
-    A tenant that names none gets every account of the channel, in the order of the accounts file.
+    A tenant that names none gets every account of the channel, in the order of the accounts file. `choice`
+    applies the accounts' conditions and weights.
     """
+    order_of = choice.order if choice is not None else _as_given
     everyone: dict[str, tuple[str, ...]] = {}
     for name, provider in providers.items():
         everyone[provider.channel] = (*everyone.get(provider.channel, ()), name)
@@ -211,6 +229,10 @@ def provider_order(
         chosen: Mapping[Any, Sequence[str]] = spec.providers if spec else {}
         names = chosen.get(message.channel) or everyone.get(message.channel, ())
         found = [providers[name] for name in names if name in providers]
-        return [provider for provider in found if provider.accepts(message)]
+        return order_of(message, [provider for provider in found if provider.accepts(message)])
 
     return order
+
+
+def _as_given(_: Message, providers: Sequence[Provider]) -> Sequence[Provider]:
+    return providers

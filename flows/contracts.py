@@ -25,7 +25,7 @@ from tocsin.model.audit import Action, AuditRecord
 from tocsin.model.message import Message, Retry
 from tocsin.model.outcome import Outcome, ReceiptEvent
 from tocsin.model.profile import Profile
-from tocsin.model.statuses import CHANNELS, Reason, Status
+from tocsin.model.statuses import Reason, Status
 from tocsin.model.subscription import Subscription
 
 Schema = dict[str, Any]
@@ -47,7 +47,6 @@ _RECORDS: Mapping[str, type] = {
 _VALUES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("ReceiptEvent", "kind"): tuple(sorted(KINDS)),
     ("Retry", "reason"): tuple(reason.value for reason in Reason if reason),
-    ("Message", "channel"): tuple(CHANNELS),
     ("Message", "priority"): get_args(Priority),
     ("Outcome", "status"): tuple(Status),
     ("AuditRecord", "action"): tuple(Action),
@@ -76,6 +75,9 @@ _EVENT_FIELDS = {
     "tocsinsegment": "extension: broadcast to this segment of the catalog, or `*` for everyone; no subject",
     "tocsinrate": "extension of a broadcast: users a second; left out, the tenant's rate applies",
     "tocsinlocaltime": "extension of a broadcast: send at this time of each user's clock; no offset",
+    "tocsinnotification": "extension: only this notification of the catalog answers, whatever its `on` says",
+    "tocsinchannels": "extension: only these channels of a notification, like push,email",
+    "tocsincancelkey": "extension: stands in for the `cancel_key` of the catalog",
     "tocsinmissed": "extension of a broadcast: `skip` leaves out users whose local time is over",
 }
 

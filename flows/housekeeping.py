@@ -3,10 +3,10 @@
 import logging
 import os
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+
+from tocsin.errors import kind_and_place
 
 _log = logging.getLogger("tocsin")
 
@@ -25,9 +25,7 @@ def every(seconds: float, task: Callable[[], None]) -> Iterator[None]:
             try:
                 task()
             except Exception as error:  # the flow's edge: nobody else polls catalog, Kafka and parent
-                place = traceback.extract_tb(error.__traceback__)[-1]
-                name = type(error).__name__
-                _log.error("housekeeping: %s at %s:%s", name, Path(place.filename).name, place.lineno)
+                _log.error("housekeeping: %s", kind_and_place(error))
 
     thread = threading.Thread(target=loop, name="housekeeping", daemon=True)
     thread.start()

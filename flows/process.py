@@ -21,8 +21,9 @@ from confluent_kafka import KafkaException
 from flows import wiring
 from flows.assembly import Assembly, Signals
 from flows.housekeeping import every, parent_watch
-from flows.memory import collect_seldom, keep_freed_memory
-from flows.plan import ShardPlan
+from flows.memory import COLLECT_S, collect_seldom, collect_young, keep_freed_memory
+from flows.plan import REPORTS, ShardPlan
+from flows.reports.process import run_reports
 from flows.supervisor import REFUSED
 from tocsin.app.settings import Settings
 from tocsin.errors import CatalogError, SettingsError, StateError, TocsinError
@@ -45,14 +46,18 @@ def run_shard(
         The exit code: 0 after an orderly end, `REFUSED` if it must not start, 1 after another error.
     """
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {plan.name} %(name)s: %(message)s")
-    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # its errors are told in our words
+    for library in ("clickhouse_connect", "urllib3"):  # their errors are told in our words, once an outage
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     try:
         with ExitStack() as stack:
             stack.enter_context(every(_PARENT_WATCH_S, parent_watch(parent or os.getppid(), stop)))
-            _run(settings, plan, Signals(stop, ready), stack)
+            if plan.flow == REPORTS:
+                run_reports(settings, plan, stop, ready)
+            else:
+                _run(settings, plan, Signals(stop, ready), stack)
     except (StateError, SettingsError, CatalogError) as error:
         return _refuse(error)
     except TocsinError as error:
@@ -85,6 +90,7 @@ def _run(settings: Settings, plan: ShardPlan, signals: Signals, stack: ExitStack
     flow = wiring.build(assembly.parts)
     collect_seldom()
     keep_freed_memory()
+    stack.enter_context(every(COLLECT_S, collect_young))
     recovery = RecoveryConfig(str(assembly.shard.recovery_dir), timedelta(0))
     epoch = timedelta(milliseconds=settings.epoch_ms)
     bytewax.run.cli_main(flow, epoch_interval=epoch, recovery_config=recovery)

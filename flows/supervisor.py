@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -55,7 +55,15 @@ class ShardProcess:
         process: the running process; None while a restart waits.
     """
 
-    def __init__(self, number: int, command: list[str], env: Mapping[str, str], log: Path | None) -> None:
+    def __init__(
+        self,
+        number: int,
+        command: list[str],
+        env: Mapping[str, str],
+        log: Path | None,
+        fds: Sequence[int] = (),
+    ) -> None:
+        self._fds = fds
         self.number = number
         self.restarts = 0
         self._command = command
@@ -77,7 +85,7 @@ class ShardProcess:
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
-                pass_fds=[self._pipe.write_fd],
+                pass_fds=[self._pipe.write_fd, *self._fds],
             )
             self._pipe.started()
 
@@ -138,7 +146,16 @@ class ShardProcess:
 
 
 class Supervisor:
-    """Keeps N shards running until stopped."""
+    """Keeps N shards running until stopped.
+
+    Args:
+        shards: how many.
+        command: starts the shard of a number.
+        env: their environment.
+        logs: folder of their logs; None for the output of this process.
+        stop_s: how long a shard may take to stop before it is killed.
+        fds: descriptors that they inherit.
+    """
 
     def __init__(
         self,
@@ -147,10 +164,11 @@ class Supervisor:
         env: Mapping[str, str],
         logs: Path | None = None,
         stop_s: float = STOP_S,
+        fds: Sequence[int] = (),
     ) -> None:
         self._stop_s = stop_s
         self.shards = [
-            ShardProcess(number, command(number), env, logs / f"shard-{number}.log" if logs else None)
+            ShardProcess(number, command(number), env, logs / f"shard-{number}.log" if logs else None, fds)
             for number in range(shards)
         ]
         self._stopping = False

@@ -21,7 +21,7 @@ class TopicRecord(NamedTuple):
 
 _USER_KEY = "tenant/user"
 _RECEIPT_KEY = "tenant/user; any with a mark, or without a user"
-_GATE, _DELIVER, _TRACK = "decide", "deliver", "track"
+_GATE, _DELIVER, _TRACK, _REPORTS = "decide", "deliver", "track", "reports"
 _EVENT = TopicRecord(
     EVENT,
     "tenant/user; another key costs one forwarding to the user's partition; tenant/topic for a topic",
@@ -37,18 +37,18 @@ PAYLOADS: Mapping[str, TopicRecord] = {
     ),
     topics.RECEIPTS: TopicRecord("receipt", _RECEIPT_KEY, f"producers, {_DELIVER}", _GATE),
     topics.RETRIES: TopicRecord("retry", _USER_KEY, _DELIVER, _GATE),
-    **{
-        name: TopicRecord("message", _USER_KEY, _GATE, "" if ".webpush." in name else _DELIVER)
-        for name in topics.MESSAGES
-    },
+    **{name: TopicRecord("message", _USER_KEY, _GATE, _DELIVER) for name in topics.MESSAGES},
     topics.OUTCOMES: TopicRecord(
-        "outcome", "tenant/user; of an undecodable record its own", f"{_GATE}, {_DELIVER}", _TRACK
+        "outcome",
+        "tenant/user; of an undecodable record its own",
+        f"{_GATE}, {_DELIVER}",
+        f"{_TRACK}, {_REPORTS}",
     ),
     topics.DEAD: TopicRecord(
         "", "as it was read", f"{_GATE}, {_DELIVER}, {_TRACK}", f"{_TRACK}; people, who replay"
     ),
     topics.AUDIT: TopicRecord(
-        "audit", "tenant/user; of what is about no user, any", f"{_GATE}, commands", _TRACK
+        "audit", "tenant/user; of what is about no user, any", f"{_GATE}, {_REPORTS}, commands", _TRACK
     ),
 }
 DEAD_HEADERS: Mapping[str, str] = {
@@ -78,7 +78,7 @@ def topics_table() -> str:
         record = f"[{one.payload}](contracts/{one.payload}.schema.json)" if one.payload else "original bytes"
         cells = (
             f"`{name}`",
-            topics.PURPOSE[name],
+            topics.purpose(name),
             record,
             one.key,
             one.written_by,

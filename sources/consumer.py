@@ -175,6 +175,11 @@ class KafkaConsumer:
             return 0
         return self._allowance(topic)
 
+    @property
+    def held_back(self) -> bool:
+        """Whether records are buffered. After an empty `take` the flow has no room for any of them."""
+        return len(self.queues) > 0
+
     def take(self) -> list[RawRecord]:
         """Fetch what has come and hand out the next batch; never blocks.
 

@@ -33,6 +33,30 @@ def is_spare(topic: str) -> bool:
     return topic == topics.BULK or (topic.endswith(".bulk") and not topics.is_declared(topic))
 
 
+_ORDER = (
+    topics.PROFILES,
+    topics.SUBSCRIPTIONS,
+    topics.RECEIPTS,
+    topics.RETRIES,
+    topics.EVENTS,
+    "messages.now",
+    topics.OUTCOMES,
+    topics.BULK,
+    "messages.bulk",
+)
+_RANKS = {name: number for number, name in enumerate(_ORDER)}
+
+
+def rank(topic: str) -> int:
+    """Return the place of a topic in the order of service; topics of one rank keep the order they are in.
+
+    >>> rank("events") < rank("messages.sms.now") < rank("bulk") < rank("messages.sms.bulk")
+    True
+    """
+    parts = topic.split(".")
+    return _RANKS.get(f"messages.{parts[2]}" if topics.channel_of(topic) else topic, len(_RANKS))
+
+
 class _Queue:
     __slots__ = ("held_back", "records", "topic")
 
@@ -43,7 +67,7 @@ class _Queue:
 
 
 class Queues:
-    """Buffers records in one queue per topic, served in the order of `ORDER`. Partitions keep their order.
+    """Buffers records in one queue per topic, served by `rank`. Partitions keep their order.
 
     Memory is bounded in two ways. If topics that are served at once fall behind, fetching stops for all
     topics; nothing that was fetched is thrown away. A topic that is held back (no credits, or spare time
@@ -58,23 +82,10 @@ class Queues:
         puts: by topic, the function that appends a record.
     """
 
-    ORDER = (
-        topics.PROFILES,
-        topics.SUBSCRIPTIONS,
-        topics.RECEIPTS,
-        topics.RETRIES,
-        topics.EVENTS,
-        *(name for name in topics.MESSAGES if not is_spare(name)),
-        topics.OUTCOMES,
-        topics.BULK,
-        *(name for name in topics.MESSAGES if is_spare(name)),
-    )
-
     def __init__(self, names: Sequence[str], allowance: Allowance, limits: BatchLimits) -> None:
         self._limits = limits
         self._allowance = allowance
-        ranked = [name for name in self.ORDER if name in names]
-        ranked += [name for name in names if name not in self.ORDER]
+        ranked = sorted(names, key=rank)
         self._queues = {name: _Queue(name) for name in ranked}
         self._urgent = [queue for name, queue in self._queues.items() if not is_spare(name)]
         self._spare = deque(queue for name, queue in self._queues.items() if is_spare(name))

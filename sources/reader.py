@@ -57,6 +57,10 @@ class TopicReader:
         self._names[full] = topic
         return full
 
+    def names(self) -> list[str]:
+        """List the topics that there are, without their prefix."""
+        return own_names(self._consumer, self._prefix)
+
     def partitions(self, topic: str) -> list[int]:
         """List the partitions of a topic; empty if it does not exist."""
         name = self._full(topic)
@@ -211,6 +215,13 @@ class TopicReader:
             message.value(),
             headers,
         )
+
+
+def own_names(consumer: Any, prefix: str) -> list[str]:
+    """List the topics with a prefix, without it."""
+    found = _ask(lambda: consumer.list_topics(timeout=10)).topics
+    there = [name for name, topic in found.items() if name.startswith(prefix) and topic.error is None]
+    return sorted(name.removeprefix(prefix) for name in there)
 
 
 def _ask(ask: Callable[[], T]) -> T:

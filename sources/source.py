@@ -23,6 +23,10 @@ PAUSE = timedelta(milliseconds=2)
 """How long an empty source sleeps. Bytewax asks again after 1 ms by itself: a thousand times a second the
 worker then takes the interpreter lock from the thread that calls providers, only to find nothing.
 """
+FULL_PAUSE = timedelta(milliseconds=6)
+"""How long a source sleeps that has records for full channels only. A send takes some 50 ms, and larger turns
+cost a tenth less CPU (docs/performance.md).
+"""
 
 
 class Epochs(Protocol):
@@ -99,8 +103,11 @@ class ShardSourcePartition(StatefulSourcePartition[object, Stored]):
             wake, self._wake = self._wake, None
             return self._emit(wake)
         batch = self._consumer.take()
-        self._awake = None if batch else datetime.now(UTC) + PAUSE
-        return self._emit(batch) if batch else []
+        if batch:
+            self._awake = None
+            return self._emit(batch)
+        self._awake = datetime.now(UTC) + (FULL_PAUSE if self._consumer.held_back else PAUSE)
+        return []
 
     def next_awake(self) -> datetime | None:
         """Ask Bytewax for the next call at once after a batch, and after a pause without one."""

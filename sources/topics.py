@@ -155,7 +155,8 @@ class TopicAdmin:
 
     def _fault(self, full: str, there: Collection[str]) -> str:
         """Say why a topic cannot be declared; empty if it can."""
-        if full in {self._prefix + name for name in topics.ALL}:
+        name = self._short(full) if full.startswith(self._prefix) else ""
+        if name in topics.ALL or topics.channel_of(name):
             return f"sources.yaml: {full} is Tocsin's own topic and holds CloudEvents; remove it there"
         return (
             "" if full in there else f"sources.yaml: there is no topic {full}; create it, or remove it there"

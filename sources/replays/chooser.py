@@ -12,11 +12,13 @@ class Chooser:
     Args:
         selection: what is asked for.
         index: what the outcomes say; None if they are not read.
+        forgotten_ms: what was sent before this time the send ledger may have forgotten.
     """
 
-    def __init__(self, selection: Selection, index: Index | None) -> None:
+    def __init__(self, selection: Selection, index: Index | None, forgotten_ms: int = 0) -> None:
         self._asked = selection
         self._index = index
+        self._forgotten_ms = forgotten_ms
         self._tenants = frozenset(selection.tenants)
         self._users = frozenset(selection.users)
         self._channels = frozenset(selection.channels)
@@ -86,6 +88,14 @@ class Chooser:
             and facts.letter.stage == "decode"
         ):
             return "of a declared topic: its owner must write them again"
-        if self._asked.force or self._index is None:
+        if self._asked.force:
             return ""
+        if self._index is None:
+            return self._too_old(facts)
         return self._index.objection(facts)
+
+    def _too_old(self, facts: Facts) -> str:
+        """Leave out what neither outcomes nor the ledger can tell of; a dead letter was not sent."""
+        if self._asked.what == "dead" or facts.at_ms >= self._forgotten_ms:
+            return ""
+        return "older than the send ledger remembers (TOCSIN_LEDGER_TTL_S): leave --no-outcomes away"

@@ -15,7 +15,6 @@ from tocsin.model.message import Message
 from tocsin.model.raw import RawRecord
 
 _ANY = EventLimits(max_bytes=1 << 62, max_past_s=0, max_future_s=0, check_time=False)
-_CHANNELS = {name: name.split(".")[1] for name in topics.MESSAGES}
 _EVENTS = frozenset({topics.EVENTS, topics.BULK})
 
 
@@ -77,7 +76,7 @@ class Facts:
     @cached_property
     def message(self) -> Message | None:
         """Return the message that the value holds; None if it holds none."""
-        return _message(self.raw) if self.raw.topic in _CHANNELS else None
+        return _message(self.raw) if topics.channel_of(self.raw.topic) else None
 
     @property
     def own(self) -> bool:
@@ -92,7 +91,7 @@ class Facts:
     @property
     def channel(self) -> str:
         """Return the channel; empty before routing."""
-        return _CHANNELS.get(self.raw.topic, "")
+        return topics.channel_of(self.raw.topic)
 
     @property
     def notification(self) -> str:

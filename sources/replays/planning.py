@@ -12,7 +12,7 @@ from sources.replays.facts import Facts
 from sources.replays.outcomes import Index
 from sources.replays.replay import Candidate, Scan, read_index
 from sources.replays.rewriting import Rewriter
-from sources.replays.selection import TOPICS, Selection
+from sources.replays.selection import Selection, topics_of
 from sources.replays.spans import Span, SpanReader
 from sources.replays.state import ReplayState, key_of
 from sources.replays.superseded import Superseded
@@ -82,7 +82,7 @@ def new_id(at_ms: int) -> str:
 
 def spans_of(reader: SpanReader, selection: Selection, given: list[Span]) -> tuple[list[Span], list[Span]]:
     """Find what is to be read: records, and outcomes."""
-    whole = [span for topic in TOPICS[selection.what] for span in reader.whole(topic)]
+    whole = [span for topic in topics_of(selection.what, reader.names()) for span in reader.whole(topic)]
     if given:
         bounds = {(s.topic, s.partition): s for s in given}
         whole = [
@@ -125,7 +125,7 @@ def plan(
         samples: how many records of each reason to show.
         seen: is told how many records were read.
     """
-    found, scan = Plan(), Scan(reader, state.selection, index, Superseded(beside))
+    found, scan = Plan(), Scan(reader, state.selection, index, Superseded(beside), state.forgotten_ms)
     counts = _Counts(found, Rewriter(state.id, state.selection.force, state.created_ms, state.partitions))
     began_s, limit = time.perf_counter(), state.selection.limit
     for _, candidate in scan.run(state.spans, seen):

@@ -51,18 +51,30 @@ def read_index(
 class Scan:
     """Reads ranges and yields what a selection asks for, in the order of each partition.
 
+    Args:
+        reader: reads the ranges.
+        selection: what is asked for.
+        index: what the outcomes say; None if they are not read.
+        superseded: knows records of which there is a newer one.
+        forgotten_ms: what was sent before this time the send ledger may have forgotten.
+
     Attributes:
         read: records read.
         chooser: knows which ids of a list were found.
     """
 
     def __init__(
-        self, reader: SpanReader, selection: Selection, index: Index | None, superseded: Superseded
+        self,
+        reader: SpanReader,
+        selection: Selection,
+        index: Index | None,
+        superseded: Superseded,
+        forgotten_ms: int = 0,
     ) -> None:
         self._reader = reader
         self._superseded = superseded
         self._until_ms = selection.until_ms
-        self.chooser = Chooser(selection, index)
+        self.chooser = Chooser(selection, index, forgotten_ms)
         self.read = 0
 
     def run(

@@ -1,5 +1,6 @@
 """What a replay asks for."""
 
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
@@ -8,11 +9,13 @@ from tocsin.model import topics
 
 What = Literal["dead", "events", "messages"]
 Policy = Literal["again", "force"]
-TOPICS: dict[What, tuple[str, ...]] = {
-    "dead": (topics.DEAD,),
-    "events": (topics.EVENTS, topics.BULK),
-    "messages": topics.MESSAGES,
-}
+_TOPICS: dict[What, tuple[str, ...]] = {"dead": (topics.DEAD,), "events": (topics.EVENTS, topics.BULK)}
+WHAT: tuple[What, ...] = ("dead", "events", "messages")
+
+
+def topics_of(what: What, there: Collection[str]) -> tuple[str, ...]:
+    """List the topics that are read for a replay; of messages those of all channels that are there."""
+    return _TOPICS.get(what) or tuple(sorted(name for name in there if topics.channel_of(name)))
 
 
 class Selection(msgspec.Struct, frozen=True):

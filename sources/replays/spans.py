@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from sources.errors import describe
 from sources.offsets import offset_ranges
-from sources.reader import away, silent_logger
+from sources.reader import away, own_names, silent_logger
 from sources.startup import ask_until_ready
 from tocsin.errors import SourceError
 from tocsin.model.raw import RawRecord
@@ -75,6 +75,10 @@ class SpanReader:
         }
         self._consumer = Consumer(self._config, logger=silent_logger())
 
+    def names(self) -> list[str]:
+        """List the topics that there are, without their prefix."""
+        return own_names(self._consumer, self._prefix)
+
     def close(self) -> None:
         """Close the connection."""
         self._consumer.close()
@@ -97,6 +101,10 @@ class SpanReader:
         name = full_name(self._prefix, topic)
         found = self._ask(lambda: self._consumer.list_topics(name, timeout=_TIMEOUT_S)).topics[name]
         return [] if found.error is not None else sorted(found.partitions)
+
+    def cluster(self) -> str:
+        """Return the cluster's id, empty if it has none."""
+        return self._ask(lambda: self._consumer.list_topics(timeout=_TIMEOUT_S)).cluster_id or ""
 
     def since(self, spans: Sequence[Span], since_ms: int) -> list[Span]:
         """Cut ranges down to where records of a time may begin; 0 for no bound.

@@ -1,6 +1,10 @@
 """The state file of a replay: what it was asked for, and how far it has come."""
 
+import fcntl
 import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +33,7 @@ class ReplayState(msgspec.Struct, kw_only=True):
         positions: the next offset to read of each `topic/partition`; all before are done.
         marks: the offset of each `topic/partition` behind which this replay may have written records that the
             state does not know of. After a kill they are found there, and not written twice.
+        cluster: id of the Kafka cluster; empty where the cluster has none, or an older release began.
     """
 
     version: int = VERSION
@@ -47,6 +52,7 @@ class ReplayState(msgspec.Struct, kw_only=True):
     positions: dict[str, int] = {}
     marks: dict[str, int] = {}
     status: Status = "running"
+    cluster: str = ""
 
     def left(self) -> list[Span]:
         """Return the ranges that are not read yet."""
@@ -95,9 +101,37 @@ class StateFolder:
             msg = f"{path}: not the state of a replay ({error}); start the replay anew"
             raise SettingsError(msg) from error
 
+    @contextmanager
+    def held(self, replay_id: str) -> Iterator[None]:
+        """Hold a replay, so that no other process carries it out; the kernel lets go when this one ends.
+
+        Raises:
+            SettingsError: another process holds it; the text names that process.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self.path(replay_id).with_suffix(".lock")
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _take(handle, replay_id)
+            yield
+        finally:
+            os.close(handle)
+
     def names(self) -> list[str]:
         """List the ids of all replays, the oldest first."""
         return sorted(path.stem for path in self._folder.glob("*.json"))
+
+
+def _take(handle: int, replay_id: str) -> None:
+    """Lock a file and write into it who holds it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(handle, 200, 0).decode("utf-8", "replace") or "another process"
+        msg = f"replay {replay_id} is carried out by {holder} now; wait for its end, or stop it by Ctrl-C"
+        raise SettingsError(msg) from None
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
 
 
 _decode = msgspec.json.Decoder(ReplayState).decode

@@ -6,6 +6,7 @@ that lost its state is a new one that reads from the beginning.
 
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -30,8 +31,13 @@ def profile(partition: int, value: bytes | None, key: bytes = KEY) -> OutRecord:
     return OutRecord(topics.PROFILES, partition, key, value)
 
 
+def midday() -> str:
+    """Name a time zone in which it is midday now: brokers write the time, and the tenant has quiet hours."""
+    return f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"
+
+
 def mail(name: str, version: int = 1) -> bytes:
-    return msgspec.json.encode({"email": f"{name}@mail.example", "version": version})
+    return msgspec.json.encode({"email": f"{name}@mail.example", "version": version, "timezone": midday()})
 
 
 class Shard:
@@ -117,7 +123,8 @@ def test_an_erased_user_does_not_rise_when_state_is_lost(
 def test_a_newer_profile_stands_when_state_is_lost(world: World, tmp_path: Path) -> None:
     world.send([profile(AWAY, mail("old"))])
     shard = Shard(world, tmp_path / "first").settle()
-    world.send([profile(HOME, msgspec.json.encode({"version": 2, "preferences": {"enabled": False}}))])
+    newer = {"version": 2, "preferences": {"enabled": False}, "timezone": midday()}
+    world.send([profile(HOME, msgspec.json.encode(newer))])
     shard.settle()
     assert Shard(world, tmp_path / "second").settle().decided(1) == {"suppressed"}, "opted out"
 

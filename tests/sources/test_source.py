@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sources.consumer import KafkaConsumer
-from sources.source import PAUSE, ShardSource, ShardSourcePartition, as_it_is, wake_all
+from sources.source import FULL_PAUSE, PAUSE, ShardSource, ShardSourcePartition, as_it_is, wake_all
 from sources.state import SourceState, read_stored
 from tests.sources.copy_flow import KEY_GROUPS
 from tests.sources.rig import PARTITIONS, World, read, settle, wait_for
@@ -186,6 +186,20 @@ class TestProtocol:
             waits.add(awake - datetime.now(UTC) <= PAUSE)
         assert part.next_awake() is None
         assert waits == {True}
+        part.close()
+
+    def test_it_sleeps_longer_while_the_flow_has_no_room_for_what_it_has(self, world: World) -> None:
+        room = 0
+        consumer = world.consumer(allowance=lambda _topic: room)
+        world.write(topics.EVENTS, 1)
+        part = self.part(consumer, Diary())
+        part.next_batch()
+        wait_for(lambda: part.next_batch() == [] and consumer.held_back)
+        awake = part.next_awake()
+        assert awake is not None
+        assert PAUSE < awake - datetime.now(UTC) <= FULL_PAUSE
+        room = 10
+        assert len(part.next_batch()) == 1
         part.close()
 
     def test_the_stop_flag_ends_the_flow_after_settling_the_epoch(self, world: World) -> None:

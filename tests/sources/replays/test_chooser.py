@@ -7,7 +7,7 @@ import pytest
 from sources.replays.chooser import Chooser
 from sources.replays.facts import Facts
 from sources.replays.outcomes import Index
-from sources.replays.selection import Selection
+from sources.replays.selection import Policy, Selection, What
 from tests.sources.replays.records import NOW_MS, event, letter, message_record, outcome, sent_message
 from tocsin.formats.replays import replay_header
 from tocsin.model.event import Origin, Replay
@@ -134,6 +134,26 @@ def test_again_leaves_out_what_was_sent_in_part_when_the_ledger_may_have_forgott
     told = [of_event("sent", at_ms=NOW_MS - 2_000), of_event("dead")]
     (found,) = chosen(Selection(what="events"), [event(1)], *told)
     assert found.startswith("0: sent in part, which the send ledger may have forgotten")
+
+
+@pytest.mark.parametrize(
+    ("what", "policy", "is_taken"),
+    [
+        ("events", "again", False),
+        ("messages", "again", False),
+        ("events", "force", True),
+        ("dead", "again", True),
+    ],
+)
+def test_without_outcomes_again_takes_nothing_that_the_ledger_may_have_forgotten(
+    what: What, policy: Policy, is_taken: bool
+) -> None:
+    raw = {"events": event(1), "messages": MESSAGE, "dead": letter(event(1))}[what]
+    asked = Selection(what=what, policy=policy, outcomes=False)
+    assert Chooser(asked, None, NOW_MS).left_out(Facts(raw)) == "", "the ledger knows it"
+    found = Chooser(asked, None, NOW_MS + 1).left_out(Facts(raw))
+    assert (found == "") is is_taken
+    assert is_taken or found.startswith("older than the send ledger remembers")
 
 
 @pytest.mark.parametrize(

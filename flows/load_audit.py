@@ -1,4 +1,4 @@
-"""Enters loads and refusals of catalogs into the audit log; the gate's flow publishes them."""
+"""Enters loads of catalogs and provider accounts into the audit log; the shard's own flow publishes them."""
 
 import socket
 from collections import deque
@@ -12,8 +12,8 @@ from tocsin.model.ids import digest
 from tocsin.model.raw import OutRecord
 
 
-class CatalogAudit:
-    """Collects audit records of one shard until its flow takes them; a restart loads the catalog anew.
+class LoadAudit:
+    """Collects audit records of one shard until its flow takes them; a restart loads everything anew.
 
     Args:
         shard: name of the shard.
@@ -28,7 +28,7 @@ class CatalogAudit:
         self._waiting: deque[AuditRecord] = deque()
 
     def note(self, action: Action, version: str, detail: dict[str, Fact]) -> None:
-        """Enter what happened to a catalog version; any thread may call it."""
+        """Enter what happened to a version of a catalog or of the accounts; any thread may call it."""
         at_ms = self._now_ms()
         record = AuditRecord(
             audit_id=digest("audit", action, version, self._actor, str(at_ms)),
@@ -45,5 +45,5 @@ class CatalogAudit:
         records = []
         while self._waiting:
             value = encode(self._waiting.popleft())
-            records.append(OutRecord(topics.AUDIT, self._partition, b"catalog", value))
+            records.append(OutRecord(topics.AUDIT, self._partition, b"loads", value))
         return [Routed("outbox", "outbox", records)] if records else []
