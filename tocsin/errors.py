@@ -4,11 +4,13 @@ TocsinError
 ├── DecodeError                 a record that is not what its topic holds
 ├── CatalogError                content that does not hold together: file, line, cure
 ├── RenderError                 a template that does not fit the data
+├── PreviewError                a preview was asked for of what is not there: which word, and what there is
 ├── StateError                  a state directory that must not be used: what is wrong and the cure
 ├── SinkError                   something was not acknowledged
 ├── SourceError                 Kafka cannot be read: what is wrong and the cure
 ├── SettingsError               a setting that is missing or wrong
 ├── ExportError                 an export that did not come to its end; there is no file
+├── ReportError                 a vendor's webhook that is not believed, or cannot be read
 └── DeliveryError               one attempt at a provider failed
     ├── Throttled               slow down (retry_after_s)
     │   └── LimitReached        this account has sent all it may for now: another may carry it
@@ -21,10 +23,22 @@ TocsinError
     └── Misconfigured           this provider account does not work
 """
 
+import traceback
 from enum import Enum
+from pathlib import Path
 from typing import ClassVar
 
 from tocsin.model.statuses import Reason
+
+
+def kind_and_place(error: BaseException) -> str:
+    """Name what nobody foresaw, for a log: its kind and where it was raised, without its text.
+
+    The text may hold personal data. An example: `KeyError at loader.py:120`.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return type(error).__name__ + where
 
 
 class About(Enum):
@@ -56,8 +70,34 @@ class CatalogError(TocsinError):
     """A mistake in the catalog; the text starts with `file:line`."""
 
 
+class ReportError(TocsinError):
+    """A webhook of a vendor that is not believed or cannot be read; the text holds nothing of it.
+
+    Attributes:
+        why: `forged`, `stale`, `unreadable` or `unconfigured`.
+    """
+
+    def __init__(self, text: str, why: str) -> None:
+        super().__init__(text)
+        self.why = why
+
+
 class RenderError(TocsinError):
     """A template cannot be rendered; the text names template, part and variable, never its value."""
+
+
+class PreviewError(TocsinError):
+    """A preview was asked for of what is not there.
+
+    Attributes:
+        field: the word of the request that is wrong, like `channel`.
+        cure: what to write there; it repeats nothing of the request.
+    """
+
+    def __init__(self, text: str, field: str, cure: str = "") -> None:
+        super().__init__(text)
+        self.field = field
+        self.cure = cure or text
 
 
 class StateError(TocsinError):

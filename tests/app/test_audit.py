@@ -250,3 +250,9 @@ def test_what_was_sent_again_after_an_unknown_outcome_is_counted_and_named_and_n
         "1 sent again after an unknown outcome, so perhaps received twice: m",
     ]
     assert audited(word(Status.ADMITTED, n="n", m="m"), tried, sent).reconcile().notices() == []
+
+
+def test_an_audit_of_no_event_says_that_it_judged_none() -> None:
+    (said,) = audited(events=0).reconcile().notices()
+    assert "no event was judged" in said
+    assert "--since" in said

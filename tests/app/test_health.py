@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from tests.waiting import PATIENCE_S
 from tocsin.app.health import Fact, HealthChecks, HealthServer, Severity
 from tocsin.errors import SettingsError
 
@@ -31,7 +32,9 @@ class Served:
 
     def get(self, path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.server.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.server.port}{path}", timeout=PATIENCE_S
+            ) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -133,10 +136,10 @@ def test_the_port_of_a_killed_process_is_free_at_once_although_connections_to_it
     with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         port = int(process.stdout.readline())
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
             connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
             assert connection.recv(8) == b"HTTP/1.0"
-            with socket.create_connection(("127.0.0.1", port), timeout=5):
+            with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S):
                 process.kill()
                 process.wait()
                 again = HealthServer("127.0.0.1", port, CollectorRegistry(), HealthChecks())

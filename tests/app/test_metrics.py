@@ -1,5 +1,6 @@
 """Metrics: what a process serves is what the definitions say."""
 
+import math
 from collections import Counter
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from tocsin.app.health import Fact, HealthChecks
 from tocsin.app.metric_defs import METRICS
 from tocsin.app.metrics import Meters, TimedEpochs, registry
 from tocsin.delivery.breaker import BreakerState
+from tocsin.delivery.channel import AccountQueue
 
 
 class Process:
@@ -20,6 +22,7 @@ class Process:
         self.meters = Meters()
         self.meters.decisions["admitted", "sms", ""] += 3
         self.meters.call("sms", "twilio", "sent", 120)
+        self.meters.alerts["sent",] += 1
         self.epochs: Any = SimpleNamespace(took_ms=[5.0, 7.0])
         self.decoder: Any = SimpleNamespace(
             read=Counter({"events": 4}), forwarded=Counter({"events": 1}), skipped=Counter({"source:a": 2})
@@ -28,21 +31,34 @@ class Process:
             paused={("events", 1): "paused"}, monitor=SimpleNamespace(lags=lambda: {("events", 0): 9})
         )
         gauges = SimpleNamespace(
-            active=2, held=6, oldest_s=7.5, providers={"twilio": BreakerState.CLOSED}, limits={"twilio": 60.0}
+            active=2,
+            held=6,
+            oldest_s=7.5,
+            providers={"twilio": BreakerState.CLOSED},
+            limits={"twilio": 60.0},
+            queues={"twilio": AccountQueue(out=2, waiting=4, oldest_s=7.5)},
         )
-        self.channels: Any = {"sms": SimpleNamespace(gauges=lambda: gauges)}
+        self.channels: Any = {
+            "sms": SimpleNamespace(gauges=lambda: gauges, dead_letters=Counter({"rejected": 2}))
+        }
         self.writer: Any = SimpleNamespace(rows=8, waiting=1)
         self.checks = HealthChecks()
         self.checks.register("kafka", lambda: [Fact("events/1 is paused")])
 
+        self.now_s = 100.0
+        self.registry = registry(self, lambda: self.now_s)
+
     def served(self) -> dict[str, Any]:
-        text = generate_latest(registry(self)).decode()
+        text = generate_latest(self.registry).decode()
         families = text_string_to_metric_families(text)
         return {family.name: family for family in families if not family.name.endswith("_created")}
 
 
 def test_every_metric_that_is_defined_is_served_as_defined_and_no_other() -> None:
-    found = Process().served()
+    process = Process()
+    process.served()
+    process.now_s += 10
+    found = process.served()
     assert set(found) == {name.removesuffix("_total") for name in METRICS}
     for name, defined in METRICS.items():
         family = found[name.removesuffix("_total")]
@@ -64,7 +80,26 @@ def test_values_are_those_of_the_process() -> None:
     assert samples["tocsin_forwarded_total", "events"] == 1
     assert samples["tocsin_tombstones_total", "source:a"] == 2
     assert samples["tocsin_epoch_close_ms", "0.99"] == 7
+    assert samples["tocsin_dead_letters_total", "rejected", "sms"] == 2
+    assert samples["tocsin_account_in_flight", "twilio"] == 2
+    assert samples["tocsin_account_waiting", "twilio"] == 4
+    assert samples["tocsin_account_oldest_seconds", "twilio"] == 7.5
     assert samples["tocsin_healthy",] == 0
+
+
+def test_drain_times_are_those_of_the_rates_between_two_looks() -> None:
+    process = Process()
+    lags = {("messages.sms.now", 0): 40, ("messages.sms.now", 1): 60, ("events", 0): 7}
+    process.consumer.monitor = SimpleNamespace(lags=lambda: lags)
+    assert not process.served()["tocsin_drain_seconds"].samples, "nothing is known yet"
+    process.now_s += 10
+    lags["messages.sms.now", 1] = 10
+    process.meters.calls["sms", "twilio", "sent"] += 20
+    process.meters.calls["sms", "twilio", "throttled"] += 80
+    found = process.served()
+    drains = {each.labels["topic"]: each.value for each in found["tocsin_drain_seconds"].samples}
+    assert drains == {"messages.sms.now": 10.0, "events": math.inf}
+    assert [each.value for each in found["tocsin_account_drain_seconds"].samples] == [2.0]
 
 
 def test_an_epoch_is_timed_from_its_end_to_its_durability() -> None:

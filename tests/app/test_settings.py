@@ -99,3 +99,22 @@ def test_the_old_name_of_a_setting_is_refused_and_names_the_new_one(monkeypatch:
     (problem,) = wrong.value.errors()
     assert problem["loc"] == ("key_groups",)
     assert "was TOCSIN_LANES before: rename that variable" in problem["msg"]
+
+
+@pytest.mark.parametrize(
+    "value", ["notify.example.com", "ftp://x", "https://x/?a=1", "https://a@x", "https://"]
+)
+def test_links_begin_with_an_absolute_address(value: str) -> None:
+    with pytest.raises(ValidationError, match="must be an absolute http"):
+        Settings(gateway_url=value)
+
+
+def test_the_gateways_address_ends_without_a_slash() -> None:
+    assert Settings(gateway_url="https://notify.example.com/t/").gateway_url == "https://notify.example.com/t"
+
+
+def test_origins_are_listed_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOCSIN_GATEWAY_ORIGINS", "https://shop.example.com, http://127.0.0.1:8000")
+    assert Settings().gateway_origins == ("https://shop.example.com", "http://127.0.0.1:8000")
+    with pytest.raises(ValidationError, match="entry 2 must be an origin"):
+        Settings(gateway_origins="https://a.example, https://b.example/path")

@@ -9,71 +9,11 @@ Topics lose their oldest records at different times, so deleted outcomes may exp
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
 
-import msgspec
-
+from tocsin.app.audit import Unexplained
+from tocsin.app.audit_result import Reconciliation
 from tocsin.model.outcome import Outcome
 from tocsin.model.statuses import FINAL, Reason, Status
-
-
-class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of an audit.
-
-    Attributes:
-        events: events in the topics that were read for the first time (forwarded copies are not counted).
-        settled: events all of whose notifications and messages have their final outcome.
-        held: events with a notification that the gate holds.
-        in_flight: events with a message that is on its way or waits for a retry.
-        unread: events that their shard has not read yet, as far as is durable.
-        missing: origins of events that were read and have no outcome.
-        doubled: notifications, messages or origins with more than one final outcome.
-        unsent: message ids with an `admitted` outcome that are in no message topic and were never tried.
-        unannounced: message ids in a message topic without an `admitted` outcome.
-        waiting: outcomes that were not tracked yet; ClickHouse may not have them.
-        untracked: outcomes that were tracked and are not in ClickHouse; -1 if it was not asked.
-        recalled: outcomes that only ClickHouse still has, entered to explain events and messages.
-        unjudged: events and messages that deleted outcomes may explain, while ClickHouse was not asked.
-        resent: ids of messages that were sent again although an earlier attempt may have arrived; no fault,
-            since the policy for unknown outcomes asks for it.
-        undecodable: records of message and outcome topics that cannot be decoded; no fault.
-        orphaned: notification ids that items were merged into and that have no outcome.
-        statuses: outcomes by status.
-        reasons: outcomes by reason.
-    """
-
-    events: int
-    settled: int
-    held: int
-    in_flight: int
-    unread: int
-    missing: list[str]
-    doubled: list[str]
-    unsent: list[str]
-    unannounced: list[str]
-    waiting: int
-    untracked: int
-    recalled: int
-    unjudged: int
-    resent: list[str]
-    undecodable: int
-    statuses: dict[str, int]
-    reasons: dict[str, int]
-    orphaned: list[str] = []
-
-
-class Unexplained(NamedTuple):
-    """Events and messages without outcomes.
-
-    Attributes:
-        origins: events that were read and have no outcome.
-        messages: ids of messages in a message topic without an `admitted` or a final outcome.
-        digests: ids of notifications that items were merged into, without an outcome.
-    """
-
-    origins: set[str]
-    messages: set[str]
-    digests: set[str]
 
 
 class Audit:

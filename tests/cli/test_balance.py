@@ -263,6 +263,8 @@ def test_a_range_judges_its_own_events_whenever_their_outcomes_come(
     assert days == [(first_ms + n * DAY_MS, 2, settled, n == 0) for n, settled in enumerate((1, 1, 2))]
     assert report["missing"] == ["events/0/1"]
     assert report["oldest_ms"] == first_ms + 5
+    assert ask(log, monkeypatch, *second, "--window", "1d") == 0
+    assert "Events by window" in capsys.readouterr().out, "one window is a table, too"
 
 
 def test_the_watch_serves_each_audit_and_survives_a_server_that_is_away(log: Log) -> None:

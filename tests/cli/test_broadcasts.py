@@ -50,6 +50,9 @@ def history(folder: Path, url: str) -> None:
     fleet.broadcast("morning", "german", tocsinlocaltime="2026-05-29T07:00")
     fleet.profile("user-3", locale="de")
     fleet.settle()
+    fleet.broadcast("listed", "@list")
+    fleet.users("listed", ["user-1", "user-2"])
+    fleet.settle()
     migrate.migrate(url)
     lines = b"\n".join(encode(one) for one in fleet.outcomes())
     ClickHouseLines(lambda: store.connect(url)).insert(lines)
@@ -74,6 +77,7 @@ def test_progress_and_what_is_held_come_from_the_outcomes(
         "stopped": ("cancelled", "*", 4),
         "running": ("paused", "*", 0),
         "morning": ("finished", "german", 4),
+        "listed": ("uploading", "@list", 0),
     }
     assert (rows["done"]["reached"], rows["done"]["admitted"]) == (8, 8)
     assert 0 < rows["running"]["reached"] < 8

@@ -51,7 +51,7 @@ def test_the_example_of_accounts_passes_and_says_which_channels_wait(
     report = json.loads(said)
     assert (code, report["catalog"], report["catalog_version"]) == (0, [], content_version(place / "catalog"))
     assert [note.split(":")[0] for note in report["notes"]] == [
-        f"no account sends {channel}" for channel in ("email", "push", "sms")
+        f"no account sends {channel}" for channel in ("email", "push", "sms", "webpush")
     ]
 
 
@@ -74,11 +74,13 @@ def test_a_tenant_s_typing_error_is_a_fault_with_its_place(
 ) -> None:
     (place / "providers.yaml").write_text(MAIL)
     tenant = place / "catalog/tenants/default.yaml"
-    tenant.write_text(tenant.read_text().replace("email: [smtp, sendgrid]", "email: [smpt, sendgrid]"))
+    before, order, after = tenant.read_text().partition("email: [smtp, sendgrid]")
+    tenant.write_text(before + order.replace("smtp", "smpt") + after)
+    line = before.count("\n") + 1
     code, said = check(monkeypatch, capfd)
     assert code == 1
     assert "✗ accounts" in said
-    assert "tenants/default.yaml:16: no email account is called `smpt`, did you mean `smtp`?" in said
+    assert f"tenants/default.yaml:{line}: no email account is called `smpt`, did you mean `smtp`?" in said
 
 
 def test_a_catalog_with_mistakes_is_said_once(
@@ -132,3 +134,72 @@ def test_a_broken_tenant_s_note_says_with_which_catalog_a_process_starts(
     assert notes[0].startswith(
         "tenant acme: no process here has kept an older catalog: one that starts makes"
     )
+
+
+CHOICES = """
+accounts:
+  inapp: {vendor: inapp}
+  smtp: {vendor: smtp, host: 127.0.0.1, security: plain, weight: 3}
+  sendgrid: {vendor: sendgrid, api_key: SG.x, weight: 1, only: {tenants: [default]}}
+"""
+
+
+def test_conditions_and_weights_are_explained_with_their_line(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (place / "providers.yaml").write_text(CHOICES)
+    code, said = check(monkeypatch, capfd)
+    assert code == 0, said
+    assert "providers.yaml:4: email goes by smtp 75 % and sendgrid 25 % (only tenants default)" in said
+
+
+@pytest.mark.parametrize(
+    ("only", "told"),
+    [
+        (
+            "tenants: [defualt]",
+            "yaml:5: accounts.sendgrid.only.tenants: the catalog has no `defualt`; did you mean `default`?",
+        ),
+        ("categories: [codes]", "accounts.sendgrid.only.categories: the catalog has no `codes`"),
+        ("countries: ['+44']", "accounts.sendgrid.only.countries: does not fit the addresses of email"),
+    ],
+)
+def test_a_condition_that_nothing_fits_is_a_mistake(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], only: str, told: str
+) -> None:
+    (place / "providers.yaml").write_text(CHOICES.replace("tenants: [default]", only))
+    code, said = check(monkeypatch, capfd)
+    assert code == 1
+    assert told in said
+
+
+def test_a_channel_that_has_conditions_on_every_account_is_noted(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    only = "weight: 3, only: {priorities: [critical]}"
+    (place / "providers.yaml").write_text(CHOICES.replace("weight: 3", only))
+    code, said = check(monkeypatch, capfd)
+    assert (code, "every account of email has `only`" in said) == (0, True), said
+
+
+@pytest.mark.parametrize(
+    ("accounts", "told"),
+    [
+        ("  smtp: {vendor: smtp, host: h}\n", "has no effect with fewer than two accounts"),
+        (CHOICES.partition("inapp}\n")[2], "smtp reports no deliveries: what they send is sent by no other"),
+    ],
+)
+def test_failover_that_has_no_effect_is_noted(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], accounts: str, told: str
+) -> None:
+    (place / "providers.yaml").write_text(f"accounts:\n  inapp: {{vendor: inapp}}\n{accounts}")
+    tenant = place / "catalog/tenants/default.yaml"
+    named = tenant.read_text()
+    if "sendgrid" not in accounts:
+        named = named.replace("[smtp, sendgrid]", "[smtp]")
+    text = f"{named}failover_after: {{email: 2m}}\n"
+    tenant.write_text(text)
+    code, said = check(monkeypatch, capfd)
+    line = text.splitlines().index("failover_after: {email: 2m}") + 1
+    assert code == 0, said
+    assert f"tenants/default.yaml:{line}: failover_after.email: {told}" in said

@@ -12,6 +12,7 @@ import pytest
 import typer
 from pydantic import SecretStr
 
+from tests.waiting import PATIENCE_S
 from tocsin.cli.dashboard import address_of, check_access, listen, read_token
 
 TOKEN = "sixteen-letters!"
@@ -58,7 +59,8 @@ def test_a_port_in_use_is_an_error_if_it_was_asked_for(capsys: pytest.CaptureFix
         port = other.getsockname()[1]
         with pytest.raises(typer.Exit):
             listen("127.0.0.1", port)
-        assert f"--port {port}" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert f"--port {port}: Address already in use; name another port" in said.replace("\n", " ")
 
 
 @pytest.mark.integration
@@ -80,12 +82,16 @@ def test_the_address_is_one_that_a_browser_here_opens(host: str, shown: str) -> 
 def test_it_prints_its_address_serves_and_ends_on_a_signal() -> None:
     command = [sys.executable, "-m", "tocsin.cli.main", "dashboard", "--port", "0", "--json"]
     env = os.environ | {"TOCSIN_CLICKHOUSE": "http://127.0.0.1:9/tocsin"}
+    env.pop("PYTHONUNBUFFERED", None)  # of images of containers: it would hide output that is not flushed
     with subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
-        assert running.stdout is not None
-        address = msgspec.json.decode(running.stdout.readline())["address"]
-        with urlopen(f"{address}healthz", timeout=30) as answer:
-            assert answer.read() == b'{"status":"ok"}'
-        running.send_signal(signal.SIGTERM)
-        assert running.wait(20) in (0, -signal.SIGTERM)
+        try:
+            assert running.stdout is not None
+            address = msgspec.json.decode(running.stdout.readline())["address"]
+            with urlopen(f"{address}healthz", timeout=30) as answer:
+                assert answer.read() == b'{"status":"ok"}'
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(PATIENCE_S) in (0, -signal.SIGTERM)
+        finally:
+            running.kill()

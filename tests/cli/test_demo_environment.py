@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from tocsin.cli.demo_environment import DemoEnvironment, refuse_foreign, sends, settings_from
+from tocsin.cli.demo_environment import DemoEnvironment, refuse_foreign, sends, settings_from, write_accounts
+from tocsin.providers.clear_secrets import clear_secrets
 
 # Loading a client of ClickHouse asks the machine whether it speaks IPv6.
 pytestmark = pytest.mark.loopback
@@ -48,3 +49,10 @@ def test_nothing_was_sent_before_the_first_line(tmp_path: Path) -> None:
 
 def test_settings_of_a_mapping_are_read_as_those_of_the_environment() -> None:
     assert settings_from({"TOCSIN_KAFKA_OPTIONS": "{}", "HOME": "/"}).kafka_options == {}
+
+
+def test_accounts_of_the_demo_have_no_secret_in_clear(tmp_path: Path) -> None:
+    write_accounts(tmp_path, "http://127.0.0.1:1", "127.0.0.1:25")
+    written = (tmp_path / "providers.yaml").read_text()
+    assert ("api_key_file" in written, "auth_token_file" in written) == (True, True)
+    assert clear_secrets(tmp_path / "providers.yaml") == []

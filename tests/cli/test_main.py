@@ -1,5 +1,6 @@
 """The table of commands: what it says of them is what they say, and nothing is loaded that was not named."""
 
+import ast
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ from tocsin.cli.main import COMMANDS, build, load
 
 # Loading a client of ClickHouse asks the machine whether it speaks IPv6.
 pytestmark = pytest.mark.loopback
-HEAVY = ("bytewax", "chdb", "clickhouse_connect", "confluent_kafka", "pydantic", "redis")
+HEAVY = ("bytewax", "chdb", "clickhouse_connect", "confluent_kafka", "pydantic", "pydantic_settings", "redis")
 
 
 def said_by(found: object) -> str:
@@ -29,6 +30,23 @@ def test_only_what_is_named_is_loaded() -> None:
     code = f"import sys, tocsin.cli.main; tocsin.cli.main.build(['--help']); print({loaded})"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [(["--help"], set()), (["why", "--help"], {"clickhouse_connect"})],
+)
+def test_a_command_ends_without_loading_more(words: list[str], needed: set[str]) -> None:
+    loaded = f"[name for name in {HEAVY} if name in sys.modules]"
+    code = f"""import sys, tocsin.cli.main
+sys.argv = ["tocsin", *{words}]
+try:
+    tocsin.cli.main.main()
+finally:
+    print({loaded})"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    by_typer = {"pydantic"}
+    assert set(ast.literal_eval(found.stdout.splitlines()[-1])) <= needed | by_typer, found.stderr
 
 
 def test_a_named_command_is_the_real_one() -> None:

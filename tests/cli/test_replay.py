@@ -3,16 +3,24 @@
 import io
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sources.replays.selection import Selection
+from sources.replays.state import StateFolder
 from tests.sources.mock_kafka import MockCluster
 from tests.sources.replays.records import PARTITIONS, PREFIX, Broker, event, letter, message_record
 from tocsin.cli.main import build
 from tocsin.errors import SettingsError
 from tocsin.model.statuses import Reason
+
+_ROOT = Path(__file__).parents[2]
 
 
 def run(*words: str) -> object:
@@ -29,7 +37,7 @@ def run(*words: str) -> object:
         (["dead", "--all", "--policy", "maybe"], "--policy maybe: there are again and force"),
         (["dead", "--reason", "sunspots"], "there is no reason sunspots; there are: no_match"),
         (["dead", "--stage", "sink"], "there are: decode, gate, deliver"),
-        (["messages", "--channel", "pigeon"], "there are: email, sms"),
+        (["messages", "--channel", "pigeon"], "`pigeon` is no channel, use email, sms"),
         (["events", "--status", "lost"], "there is no status lost"),
         (["events", "--all", "--stage", "gate"], "--stage: only dead letters have one"),
         (
@@ -74,8 +82,8 @@ def test_a_list_with_garbage_names_the_line(
     assert cure in capsys.readouterr().err
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
+@contextmanager
+def filled() -> Iterator[Broker]:
     with MockCluster() as cluster:
         made = Broker(cluster)
         made.write(*[letter(event(number)) for number in range(6)])
@@ -83,13 +91,30 @@ def broker() -> Iterator[Broker]:
         yield made
 
 
-@pytest.fixture
-def here(broker: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Broker:
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    with filled() as made:
+        yield made
+
+
+def settle(broker: Broker, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Broker:
     monkeypatch.setenv("TOCSIN_KAFKA", broker.bootstrap)
     monkeypatch.setenv("TOCSIN_PARTITIONS", str(PARTITIONS))
     monkeypatch.setenv("TOCSIN_TOPIC_PREFIX", PREFIX)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(folder)
     return broker
+
+
+@pytest.fixture
+def here(broker: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Broker:
+    return settle(broker, monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Broker]:
+    """Give a broker that no other test writes to."""
+    with filled() as made:
+        yield settle(made, monkeypatch, tmp_path)
 
 
 @pytest.mark.loopback
@@ -168,3 +193,52 @@ def test_ids_from_stdin_are_replayed_and_those_that_are_not_there_told(
     assert "e1" not in str(entered)
     run("list")
     assert report["id"] in capsys.readouterr().out
+
+
+def _stopped_state(own: Broker, **fields: Any) -> StateFolder:
+    """Write the state of a replay that was stopped before its first record."""
+    folder = StateFolder(Path(".tocsin/replays"))
+    state = own.state(Selection(what="dead", outcomes=False), **fields)
+    state.status = "stopped"
+    own.plan(state)
+    folder.save(state)
+    return folder
+
+
+@pytest.mark.loopback
+def test_a_replay_that_another_process_carries_out_names_it_and_writes_nothing(own: Broker) -> None:
+    """The other process is killed: then the lock is free, and the replay goes on."""
+    folder = _stopped_state(own)
+    holds = (
+        "import sys, time; from pathlib import Path; from sources.replays.state import StateFolder\n"
+        "with StateFolder(Path(sys.argv[1])).held('r1'): print('held', flush=True); time.sleep(60)"
+    )
+    before = len(own.read("events", "retries"))
+    command = [sys.executable, "-c", holds, str(Path(".tocsin/replays").resolve())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=_ROOT) as other:
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == b"held\n"
+            with pytest.raises(SettingsError, match=rf"r1 is carried out by process {other.pid} on \S+ now"):
+                run("--resume", "r1")
+            assert len(own.read("events", "retries")) == before
+        finally:
+            other.kill()
+    run("--resume", "r1", "--rate", "0")
+    assert folder.load("r1").status == "done"
+    assert len(own.read("events", "retries")) == before + 7
+
+
+@pytest.mark.loopback
+def test_a_replay_is_not_resumed_on_another_cluster(own: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its offsets mean other records town; nothing is written, and both clusters are named."""
+    with own.reader() as reader:
+        cluster = reader.cluster()
+    assert cluster
+    _stopped_state(own, cluster="another")
+    before = own.read("events", "retries")
+    with pytest.raises(SettingsError, match=f"cluster another .*TOCSIN_KAFKA leads to the cluster {cluster}"):
+        run("--resume", "r1")
+    assert own.read("events", "retries") == before
+    _stopped_state(own, cluster=cluster)
+    run("--resume", "r1", "--rate", "0")

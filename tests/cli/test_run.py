@@ -13,11 +13,12 @@ pytestmark = pytest.mark.loopback
     [
         (
             ["run", "--flow", "nosuch"],
-            "✗ --flow: there is no flow nosuch; there are: pipeline, decide, deliver, track\n",
+            "✗ --flow: there is no flow nosuch; there are: pipeline, decide, deliver, track, reports\n",
         ),
         (
             ["run", "--channel", "fax", "--channel", "sms"],
-            "✗ --channel: there is no channel fax; there are: email, sms, push, webpush, inapp\n",
+            "✗ --channel: `fax` is no channel, use email, sms, push, webpush, inapp, whatsapp, voice, slack,"
+            " webhook, or declare it under `channels:` of the tenant\n",
         ),
         (
             ["demo", "--broker", "rabbit"],

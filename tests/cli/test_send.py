@@ -40,6 +40,29 @@ def test_an_event_for_a_topic_names_it_and_no_user(
     assert record.key == b"default/flight/UA 1545"
 
 
+def test_a_notification_by_name_on_some_channels_needs_no_type(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with MockCluster() as cluster:
+        cluster.create("tocsin.events", 1)
+        monkeypatch.setenv("TOCSIN_KAFKA", cluster.bootstrap)
+        monkeypatch.setenv("TOCSIN_PARTITIONS", "1")
+        channels = ["--channel", "push", "--channel", "sms"]
+        words = ["send", "--notification", "welcome", *channels, "--user", "ann"]
+        build(words)(words, standalone_mode=False)
+        with TopicReader(cluster.bootstrap, "tocsin.") as reader:
+            (record,) = reader.read("events")
+    event = json.loads(record.value or b"")
+    assert (event["tocsinnotification"], event["tocsinchannels"]) == ("welcome", "push,sms")
+    assert event["type"] == "notification.requested"
+
+
+def test_an_event_has_a_type_or_a_notification(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["send", "--user", "ann"]
+    assert build(words)(words, standalone_mode=False) == 2
+    assert "a notification by --notification" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("whom", [[], ["--user", "ann", "--topic", "t"]])
 def test_an_event_is_for_one_user_or_one_topic(whom: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     words = ["send", "x", *whom]

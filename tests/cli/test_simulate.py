@@ -52,6 +52,15 @@ def test_the_same_catalog_differs_in_nothing(folder: Path, capsys: pytest.Captur
     assert "Reading began" in out
 
 
+def test_a_folder_that_is_not_there_is_named_with_the_option(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--catalog", "/no/such", "--from", str(folder), *SINCE) == 2
+    said = capsys.readouterr().err
+    assert "--catalog /no/such: there is no such folder" in said
+    assert "TOCSIN_CATALOG" not in said
+
+
 def test_another_catalog_is_told_in_a_table_examples_and_a_page(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,7 +73,17 @@ def test_another_catalog_is_told_in_a_table_examples_and_a_page(
     assert ["landed", "sms", "admitted", "0", "2", "+2"] in rows
     assert ["landed", "email", "admitted", "2", "0", "-2"] in rows
     assert "landed email for ann" in out
+    assert "Users most affected" not in out, "ann gets as many as before"
     assert html.read_text().startswith("<!doctype html>")
+
+
+def test_the_users_most_affected_are_named(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    none = changed(tmp_path / "new", LANDED, LANDED.replace("flight.landed", "flight.arrived"))
+    assert run("--catalog", str(none), "--from", str(folder), *SINCE) == 0
+    lines = capsys.readouterr().out.partition("Users most affected")[2].splitlines()
+    assert ["quiet/ann", "2", "0", "-2"] in [line.replace("│", " ").split() for line in lines]
 
 
 def test_the_report_is_one_json_object(

@@ -45,7 +45,7 @@ def test_the_user_is_reached_again(
     [
         ((), "name what to unblock: --address, --target, or --channel of a --user"),
         (("--channel", "sms", "--user", ""), "name what to unblock"),
-        (("--channel", "pager"), "--channel: not a channel; name one of email"),
+        (("--channel", "pager"), "--channel: `pager` is no channel, use email, sms"),
         (("--channel", "sms", "--tenant", "a/b"), "tenant: holds '/'"),
     ],
 )

@@ -131,7 +131,15 @@ Fact: TypeAlias = OutcomeFact | MessageFact | StoredFact | EventFact | StateFact
 def fact_of(
     outcome: Outcome, *, tracked: bool = True, recalled: bool = False, place: str = "", ms: int = 0
 ) -> OutcomeFact:
-    """Keep what an audit needs of an outcome."""
+    """Keep what an audit needs of an outcome.
+
+    Args:
+        outcome: as its topic or ClickHouse has it.
+        tracked: whether the tracker has committed its offset, so that ClickHouse must have it.
+        recalled: whether only ClickHouse still has it.
+        place: `topic/partition/offset` of its record; empty if ClickHouse told it.
+        ms: Kafka's time of that record.
+    """
     into = str(outcome.detail["into"]) if outcome.status == Status.MERGED and "into" in outcome.detail else ""
     return OutcomeFact(
         outcome.outcome_id,
@@ -150,5 +158,12 @@ def fact_of(
 
 
 def message_fact(message: Message, place: str, ms: int, *, late: bool = False) -> MessageFact:
-    """Keep what an audit needs of a message."""
+    """Keep what an audit needs of a message.
+
+    Args:
+        message: as its topic has it.
+        place: `topic/partition/offset` of its record.
+        ms: Kafka's time of that record.
+        late: whether it was read after the outcomes, which may not name it yet.
+    """
     return MessageFact(message.message_id, message.notification_id, str(message.origin), late, place, ms)

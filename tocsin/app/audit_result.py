@@ -18,6 +18,7 @@ FAULTS: Final[Mapping[str, str]] = {
     "unstored": "outcomes were tracked and are not in ClickHouse",
 }
 """Kinds of faults, and what each says about its items."""
+_NOTHING: Final = "no event was judged: the topics have none whose time in Kafka is from --since to --until"
 
 
 class Fault(msgspec.Struct, frozen=True, gc=False):
@@ -159,11 +160,13 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     def notices(self) -> list[str]:
-        """Describe what is no fault and may have reached people twice, with examples."""
-        if not self.resent:
-            return []
-        ids = ", ".join(self.resent[:_SHOWN])
-        return [f"{len(self.resent)} sent again after an unknown outcome, so perhaps received twice: {ids}"]
+        """Describe what is no fault: that nothing was judged, and what may have reached people twice."""
+        said = [] if self.events else [_NOTHING]
+        if self.resent:
+            ids = ", ".join(self.resent[:_SHOWN])
+            count = len(self.resent)
+            said.append(f"{count} sent again after an unknown outcome, so perhaps received twice: {ids}")
+        return said
 
 
 def result(totals: Totals, *, undecodable: int, asked: bool) -> Reconciliation:

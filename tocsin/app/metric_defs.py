@@ -56,6 +56,15 @@ METRICS: Mapping[str, MetricDef] = {
     "tocsin_provider_calls_total": MetricDef(
         "counter", "", ("channel", "provider", "result"), "provider calls"
     ),
+    "tocsin_dead_letters_total": MetricDef(
+        "counter", "", ("channel", "reason"), "messages that delivery ended as dead"
+    ),
+    "tocsin_alerts_total": MetricDef(
+        "counter",
+        "",
+        ("result",),
+        "alerts to operators: sent, failed, skipped because the account is down, told by another process",
+    ),
     "tocsin_provider_seconds": MetricDef(
         "histogram", "s", ("channel", "provider"), "duration of provider calls"
     ),
@@ -66,6 +75,13 @@ METRICS: Mapping[str, MetricDef] = {
         "offsets to the end of a topic; where producers use transactions, their markers and aborted records"
         " count until they are passed, and open transactions until they end",
     ),
+    "tocsin_drain_seconds": MetricDef(
+        "gauge",
+        "s",
+        ("topic",),
+        "time until nothing of the topic's partitions of this process waits, at the rates of the last minute;"
+        " `+Inf` while it does not shrink, and missing at the first look",
+    ),
     "tocsin_paused_partitions": MetricDef("gauge", "", (), "partitions that decode errors paused"),
     "tocsin_in_flight": MetricDef("gauge", "messages", ("channel",), "messages at a provider now"),
     "tocsin_buffered": MetricDef(
@@ -74,8 +90,28 @@ METRICS: Mapping[str, MetricDef] = {
     "tocsin_oldest_waiting_seconds": MetricDef(
         "gauge", "s", ("channel",), "age of the oldest message in the operator since the gate admitted it"
     ),
+    "tocsin_account_in_flight": MetricDef("gauge", "messages", ("provider",), "messages at an account now"),
+    "tocsin_account_waiting": MetricDef(
+        "gauge",
+        "messages",
+        ("provider",),
+        "messages in the operator that wait for an account and have this one as their first choice",
+    ),
+    "tocsin_account_oldest_seconds": MetricDef(
+        "gauge", "s", ("provider",), "age of the oldest of them since the gate admitted it; 0 without one"
+    ),
+    "tocsin_account_drain_seconds": MetricDef(
+        "gauge",
+        "s",
+        ("provider",),
+        "time until the account has taken what waits for it now, at the rate of the last minute; `+Inf` while"
+        " it takes nothing",
+    ),
     "tocsin_recovery_limit_per_s": MetricDef(
-        "gauge", "calls/s", ("provider",), "limit of an account that recovers or answers 429; 0 for none"
+        "gauge",
+        "calls/s",
+        ("provider",),
+        "limit of an account that recovers (of this process) or answers 429 (of all); 0 for none",
     ),
     "tocsin_breaker_open": MetricDef("gauge", "0 or 1", ("provider",), "whether a provider counts as down"),
     "tocsin_clickhouse_rows_total": MetricDef("counter", "", (), "outcomes inserted into ClickHouse"),
@@ -106,10 +142,77 @@ AUDIT_METRICS: Mapping[str, MetricDef] = {
 """What `tocsin balance --watch` serves."""
 
 
+BOUNCE_METRICS: Mapping[str, MetricDef] = {
+    "tocsin_bounces_total": MetricDef("counter", "", ("result",), "mails that came back and were read"),
+    "tocsin_bounces_waiting": MetricDef(
+        "gauge", "mails", (), "mails that came back and are not read yet, of a Maildir or IMAP folder"
+    ),
+}
+"""What `tocsin bounces` serves."""
+
+
+GATEWAY_METRICS: Mapping[str, MetricDef] = {
+    "tocsin_gateway_requests_total": MetricDef(
+        "counter",
+        "",
+        ("endpoint", "status"),
+        "requests answered; the endpoint is `other` for pages and files",
+    ),
+    "tocsin_gateway_request_seconds": MetricDef(
+        "histogram", "s", ("endpoint",), "head of a request until its answer is ready"
+    ),
+    "tocsin_gateway_shed_total": MetricDef(
+        "counter",
+        "",
+        ("reason",),
+        "what was refused before it cost: connections (too many), slow, head (too large), no_http, or bodies"
+        " (of all requests together)",
+    ),
+    "tocsin_gateway_records_total": MetricDef(
+        "counter", "", ("result",), "records that Kafka acknowledged (written), or did not (failed)"
+    ),
+    "tocsin_gateway_producers_replaced_total": MetricDef(
+        "counter", "", (), "producers that librdkafka ended for good, and that were replaced"
+    ),
+    "tocsin_gateway_reports_total": MetricDef(
+        "counter",
+        "",
+        ("vendor", "result"),
+        "events of providers, by what became of them: `receipt`, `ignored`, `foreign`, `forged` and others",
+    ),
+    "tocsin_gateway_engagement_total": MetricDef(
+        "counter",
+        "",
+        ("kind", "result"),
+        "openings and clicks, by who did them: `person`, `machine`; or `lost`",
+    ),
+    "tocsin_gateway_keys": MetricDef("gauge", "", (), "API keys in the local copy, revoked ones too"),
+    "tocsin_gateway_keys_age_seconds": MetricDef(
+        "gauge", "s", (), "time since the local copy was known to be that of Redis; -1 if it never was"
+    ),
+    "tocsin_gateway_healthy": MetricDef("gauge", "", (), "1 while Kafka takes records"),
+}
+"""What `tocsin gateway` serves."""
+
+
+REPORT_METRICS: Mapping[str, MetricDef] = {
+    "tocsin_reports_total": MetricDef(
+        "counter", "", ("result",), "posts of delivery reports: `taken`, `failed`, or `dropped` for good"
+    ),
+    "tocsin_report_endpoints_behind": MetricDef(
+        "gauge", "endpoints", (), "endpoints that do not keep up with the reports of their tenant"
+    ),
+}
+"""What `tocsin run --flow reports` serves, beside `tocsin_alerts_total`."""
+
+_SERVED = (METRICS, AUDIT_METRICS, BOUNCE_METRICS, GATEWAY_METRICS, REPORT_METRICS)
+ALL_METRICS: Mapping[str, MetricDef] = {name: each for some in _SERVED for name, each in some.items()}
+
+
 def metrics_table() -> str:
     """Build the table of metrics of `docs/operations.md`."""
     rows = ["| metric | type | labels | what |", "|---|---|---|---|"]
-    for name, each in {**METRICS, **AUDIT_METRICS}.items():
+    for name, each in ALL_METRICS.items():
         kind = f"{each.kind}, {each.unit}" if each.unit else each.kind
         labels = ", ".join(f"`{label}`" for label in each.labels)
         rows.append(f"| `{name}` | {kind} | {labels} | {each.meaning} |")

@@ -1,7 +1,8 @@
 """Metrics of one process: counted where things happen, read when `/metrics` is asked."""
 
+import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -11,10 +12,12 @@ from prometheus_client.registry import Collector
 
 from operators.fan_out import FanOutTally
 from sources.source import Epochs
+from tocsin.app.drain_times import DrainTimes
 from tocsin.app.health import HealthChecks
 from tocsin.app.metric_defs import METRICS
 from tocsin.delivery.breaker import BreakerState
 
+_SENT = "sent"
 _LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -24,6 +27,7 @@ class Meters:
     def __init__(self) -> None:
         self.decisions: Counter[tuple[str, str, str]] = Counter()
         self.calls: Counter[tuple[str, str, str]] = Counter()
+        self.alerts: Counter[tuple[str]] = Counter()
         self.fan_out = FanOutTally()
         self.provider_seconds = Histogram(
             "tocsin_provider_seconds",
@@ -111,14 +115,17 @@ class Watched(Protocol):
 class _ProcessCollector(Collector):
     """Reads all values when asked, so that the hot path keeps none of them up to date."""
 
-    def __init__(self, watched: Watched) -> None:
+    def __init__(self, watched: Watched, monotonic_s: Callable[[], float]) -> None:
         self._watched = watched
+        self._monotonic_s = monotonic_s
+        self._drains = DrainTimes()
 
     def collect(self) -> Iterable[Metric]:
         """Read all metrics now."""
         watched = self._watched
         yield _family("tocsin_decisions_total", watched.meters.decisions)
         yield _family("tocsin_provider_calls_total", watched.meters.calls)
+        yield _family("tocsin_alerts_total", watched.meters.alerts)
         decoder = watched.decoder
         yield _family("tocsin_records_total", _by_topic(decoder.read))
         yield _family("tocsin_forwarded_total", _by_topic(decoder.forwarded))
@@ -144,6 +151,7 @@ class _ProcessCollector(Collector):
         consumer = self._watched.consumer
         lags = {(topic, str(partition)): lag for (topic, partition), lag in consumer.monitor.lags().items()}
         yield _family("tocsin_lag_records", lags)
+        yield _family("tocsin_drain_seconds", self._drained(lags))
         yield _family("tocsin_paused_partitions", {(): len(consumer.paused)})
 
     def _delivery(self) -> Iterable[Metric]:
@@ -153,10 +161,42 @@ class _ProcessCollector(Collector):
         yield _family("tocsin_buffered", {(name,): each.held for name, each in gauges.items()})
         ages = {(name,): each.oldest_s for name, each in gauges.items()}
         yield _family("tocsin_oldest_waiting_seconds", ages)
+        dead = {
+            (name, reason): count
+            for name, channel in self._watched.channels.items()
+            for reason, count in list(channel.dead_letters.items())
+        }
+        yield _family("tocsin_dead_letters_total", dead)
+        queues = {(name,): queue for each in gauges.values() for name, queue in each.queues.items()}
+        yield _family("tocsin_account_in_flight", {at: queue.out for at, queue in queues.items()})
+        yield _family("tocsin_account_waiting", {at: queue.waiting for at, queue in queues.items()})
+        yield _family("tocsin_account_oldest_seconds", {at: queue.oldest_s for at, queue in queues.items()})
+        waiting = {name: queue.waiting for (name,), queue in queues.items()}
+        yield _family("tocsin_account_drain_seconds", self._accounts_drained(waiting))
         limits = {(name,): limit for each in gauges.values() for name, limit in each.limits.items()}
         yield _family("tocsin_recovery_limit_per_s", limits)
         opened = {name: float(state is not BreakerState.CLOSED) for name, state in states.items()}
         yield _family("tocsin_breaker_open", opened)
+
+    def _drained(self, lags: Mapping[tuple[str, str], int]) -> dict[tuple[str], float]:
+        """Estimate when nothing of each topic waits; a topic of which that is not known yet is left out."""
+        waiting = Counter[str]()
+        for (topic, _), lag in lags.items():
+            waiting[topic] += lag
+        now_s = self._monotonic_s()
+        found = {topic: self._drains.by_shrinking(topic, lag, now_s) for topic, lag in waiting.items()}
+        return _known(found)
+
+    def _accounts_drained(self, waiting: Mapping[str, int]) -> dict[tuple[str], float]:
+        sent = Counter[str]()
+        for (_, provider, result), calls in list(self._watched.meters.calls.items()):
+            sent[provider] += calls if result == _SENT else 0
+        drains, now_s = self._drains, self._monotonic_s()
+        return _known({at: drains.by_finishing(at, n, sent[at], now_s) for at, n in waiting.items()})
+
+
+def _known(found: Mapping[str, float | None]) -> dict[tuple[str], float]:
+    return {(name,): value for name, value in found.items() if value is not None}
 
 
 def _by_topic(counts: Counter[str]) -> dict[tuple[str], int]:
@@ -181,9 +221,9 @@ def _family(name: str, values: Any) -> Metric:
     return family
 
 
-def registry(watched: Watched) -> CollectorRegistry:
-    """Make the registry of one process."""
+def registry(watched: Watched, monotonic_s: Callable[[], float] = time.monotonic) -> CollectorRegistry:
+    """Make the registry of one process; drain times need a clock."""
     made = CollectorRegistry()
     made.register(watched.meters.provider_seconds)
-    made.register(_ProcessCollector(watched))
+    made.register(_ProcessCollector(watched, monotonic_s))
     return made

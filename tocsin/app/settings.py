@@ -1,4 +1,4 @@
-"""Settings, resolved once at the edge. The only module that reads the environment.
+"""Settings, resolved once at the edge. Only this module and `tocsin.app.addresses` read the environment.
 
 Every field is the environment variable `TOCSIN_<NAME>`. `python -m tocsin.app.settings` prints the table in
 the README.
@@ -6,21 +6,22 @@ the README.
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from sources.reader import silent_logger
+from tocsin.app import addresses
 from tocsin.errors import SettingsError
 from tocsin.model.domains import ascii_host, ascii_url
+from tocsin.model.unanswered import OnUnknown
 
 _SECRET_BYTES = 16
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?")
 _URLS = {
     "redis": (("redis://", "rediss://", "unix://"), "redis://user:password@host:port/number"),
     "clickhouse": (("http://", "https://"), "http(s)://user:password@host:port/database"),
@@ -47,9 +48,7 @@ class Settings(BaseSettings):
     redis: str = Field(
         "redis://127.0.0.1:6379/0", description="Redis URL (AOF on, maxmemory-policy noeviction)"
     )
-    clickhouse: str = Field(
-        "http://default:@127.0.0.1:8123/tocsin", description="ClickHouse HTTP URL with user and database"
-    )
+    clickhouse: str = Field(addresses.CLICKHOUSE, description="ClickHouse HTTP URL with user and database")
     catalog: Path = Field(Path("catalog"), description="folder of notifications, tenants and templates")
     schema_registry: str = Field(
         "", description="URL of the schema registry, for topics declared with `format: registry`"
@@ -107,16 +106,53 @@ class Settings(BaseSettings):
     )
     in_flight: int = Field(256, ge=1, description="provider calls in flight, a channel and process")
     ledger_ttl_s: int = Field(3 * 86_400, description="how long the send ledger remembers a message")
-    on_unknown: Literal["resend", "drop"] = Field(
-        "resend", description="a send left open by a crash: send again and say so, or end it as dead"
+    on_unknown: OnUnknown = Field(
+        "resend",
+        description="a call without an answer: `resend` and say so, `drop` as dead, `ask` the provider first,"
+        " or `ask_or_drop`",
     )
     without_redis: Literal["wait", "send"] = Field(
         "wait", description="Redis away: hold messages, or send without the ledger"
+    )
+    attachment_hosts: str = Field(
+        "",
+        description="hosts of your own network, with commas between them, that attachments of mails may be"
+        " fetched from, also by plain HTTP; all others must be public and speak HTTPS",
     )
     accept_bad: bool = Field(False, description="start partitions again that too many bad records had paused")
     dashboard_token: SecretStr = Field(
         SecretStr(""),
         description="16 characters or more: whoever shows it may read the pages of `tocsin dashboard`",
+    )
+    gateway_url: str = Field(
+        "",
+        description="public base URL of `tocsin gateway`, which begins every link to it:"
+        " https://notify.example.com",
+    )
+    gateway_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="origins whose pages may call the gateway (CORS), separated by commas:"
+        " https://shop.example.com; none by default",
+    )
+    gateway_example: bool = Field(
+        False,
+        description="serve `/inbox/example`, where anybody sees any inbox: for demos and development only",
+    )
+    gateway_per_s: float = Field(
+        1_000, ge=0, description="requests a second of an API key that has no rate of its own; 0: no limit"
+    )
+    gateway_connections: int = Field(
+        4_096, ge=1, description="connections of a gateway process at once; one more gets 503"
+    )
+    gateway_body_bytes: int = Field(
+        268_435_456,
+        ge=16_777_216,
+        description="bytes of bodies over 64 KiB that a gateway process holds at once; more get 503",
+    )
+    webhooks_private: bool = Field(
+        False,
+        description="post delivery reports to http:// URLs and private addresses, too: only where every"
+        " tenant may reach them",
     )
     http_host: str = Field("127.0.0.1", description="address of /healthz and /metrics")
     http_port: int = Field(
@@ -125,6 +161,11 @@ class Settings(BaseSettings):
         le=65_535,
         description="first port of /healthz and /metrics (shard i takes port + i); 0 for a free one",
     )
+
+    def attachment_host_names(self) -> frozenset[str]:
+        """Return the hosts of the own network that attachments may be fetched from."""
+        names = [each.strip().lower() for each in self.attachment_hosts.split(",")]
+        return frozenset(filter(None, names))
 
     def secret_bytes(self) -> bytes:
         """Return the secret.
@@ -155,6 +196,25 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return value
 
+    @field_validator("gateway_url")
+    @classmethod
+    def _base(cls, value: str) -> str:
+        """Take an absolute address without query, and end it without a slash: paths are appended."""
+        if value and not is_base_url(value):
+            msg = "must be an absolute http(s) URL without query, such as https://notify.example.com"
+            raise ValueError(msg)
+        return ascii_url(value).rstrip("/") if value else ""
+
+    @field_validator("gateway_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: Any) -> Any:
+        found = [each.strip() for each in value.split(",")] if isinstance(value, str) else list(value)
+        found = [each for each in found if each]
+        if wrong := [each for each in found if not _ORIGIN.fullmatch(each)]:
+            msg = f"entry {found.index(wrong[0]) + 1} must be an origin, such as https://shop.example.com"
+            raise ValueError(msg)
+        return tuple(found)
+
     @field_validator("kafka_options", "schema_registry_options", mode="before")
     @classmethod
     def _parsed(cls, value: Any) -> Any:
@@ -170,13 +230,9 @@ class Settings(BaseSettings):
     @field_validator("kafka_options")
     @classmethod
     def _known(cls, value: dict[str, str]) -> dict[str, str]:
-        """Ask librdkafka, which alone knows its options, with a client that has no server to connect to."""
-        try:
-            if value:
-                AdminClient({**value, "bootstrap.servers": ""}, logger=silent_logger())
-        except KafkaException as failure:
-            msg = f"{failure.args[0].str()}; correct or remove that option"
-            raise ValueError(msg) from None
+        """Ask librdkafka, which alone knows its options; it is loaded only if there are any."""
+        if value:
+            _check_options(value)
         return value
 
     @field_validator("redis", "clickhouse")
@@ -203,6 +259,38 @@ class Settings(BaseSettings):
     def _brokers(cls, value: str) -> str:
         """Write brokers' names as DNS does: librdkafka sends them as they are."""
         return ",".join([ascii_broker(each) for each in value.split(",")])
+
+
+def _check_options(options: Mapping[str, str]) -> None:
+    """Give options to a client of Kafka that has no server to connect to.
+
+    Raises:
+        ValueError: it does not take one of them.
+    """
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    from sources.reader import silent_logger
+
+    try:
+        AdminClient({**options, "bootstrap.servers": ""}, logger=silent_logger())
+    except KafkaException as failure:
+        msg = f"{failure.args[0].str()}; correct or remove that option"
+        raise ValueError(msg) from None
+
+
+def is_base_url(text: str) -> bool:
+    """Tell whether paths can be appended to an address.
+
+    >>> is_base_url("https://notify.example.com/t"), is_base_url("notify.example.com")
+    (True, False)
+    """
+    try:
+        parts = urlsplit(text)
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return fits and not parts.query and not parts.fragment and "@" not in parts.netloc
 
 
 def ascii_broker(server: str) -> str:

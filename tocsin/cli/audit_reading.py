@@ -23,9 +23,11 @@ from tocsin.formats.body import is_tombstone
 from tocsin.formats.codec import decode_message, decode_outcome
 from tocsin.formats.forwarded import ORIGIN_HEADER
 from tocsin.model import topics
+from tocsin.model.broadcast import ORDER_HEADER
 from tocsin.model.outcome import Outcome
 from tocsin.model.raw import RawRecord
 
+_OF_TOCSIN: Final = frozenset({ORIGIN_HEADER, ORDER_HEADER})
 Starts = dict[tuple[str, int], int]
 Say = Callable[[str, int], None]
 """Called with what is read, and how many records were read since the last call."""
@@ -99,6 +101,10 @@ def draw(
 class Topics(Protocol):
     """What an audit asks of the topics (`sources.reader.TopicReader`)."""
 
+    def names(self) -> list[str]:
+        """List the topics that there are, without their prefix."""
+        ...
+
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """Return the first offset and the end of each partition of a topic."""
         ...
@@ -133,6 +139,7 @@ class Reading:
         self._windows = windows
         self._say = say
         self._inputs = (topics.EVENTS, topics.BULK, *declared)
+        self._messages = tuple(name for name in reader.names() if topics.channel_of(name))
         self._starts = self._starts_of(windows)
         self.whole = self._is_whole()
         self.oldest_ms = NEVER
@@ -141,7 +148,7 @@ class Reading:
         self.audit = Audit(folder / "facts", parts_for(2 * self.records), windows)
 
     def _topics(self) -> tuple[str, ...]:
-        return (*self._inputs, *topics.MESSAGES, topics.OUTCOMES)
+        return (*self._inputs, *self._messages, topics.OUTCOMES)
 
     def _starts_of(self, windows: Windows) -> Starts:
         """Say from which offsets the range may begin; none if it has no start."""
@@ -177,18 +184,18 @@ class Reading:
         """
         durable = {name: self._reader.committed(group, name) for name in self._inputs}
         tracked = self._reader.committed(group, topics.OUTCOMES)
-        for record in self._told("events", self._inputs, self._starts):
+        for record in self._read_with_progress("events", self._inputs, self._starts):
             self._event(record, durable)
         read_on = dict(self._starts)
-        for record in self._told("messages", topics.MESSAGES, self._starts):
+        for record in self._read_with_progress("messages", self._messages, self._starts):
             read_on[record.topic, record.partition] = record.offset + 1
             self._message(record, late=False)
-        for record in self._told("outcomes", (topics.OUTCOMES,), self._starts):
+        for record in self._read_with_progress("outcomes", (topics.OUTCOMES,), self._starts):
             self._outcome(record, tracked=record.offset < tracked.get(record.partition, 0))
-        for record in self._told("messages that came meanwhile", topics.MESSAGES, read_on):
+        for record in self._read_with_progress("messages that came meanwhile", self._messages, read_on):
             self._message(record, late=True)
 
-    def _told(
+    def _read_with_progress(
         self, what: str, names: Iterable[str], starts: Mapping[tuple[str, int], int]
     ) -> Iterator[RawRecord]:
         """Read topics, and say how far that is."""
@@ -242,12 +249,12 @@ def _place(record: RawRecord) -> str:
 
 
 def _is_first_read(record: RawRecord) -> bool:
-    """Tell whether a record is an event: no forwarded copy, and no batch that was taken apart."""
+    """Tell whether a record is an event: no copy, no batch taken apart, no list of users."""
     if topics.is_declared(record.topic):
         return not is_tombstone(record)
     if is_split(record):
         return False
-    return not any(header == ORIGIN_HEADER for header, _ in record.headers)
+    return not any(header in _OF_TOCSIN for header, _ in record.headers)
 
 
 def recall(audit: Audit, client: Client, since_ms: int) -> None:

@@ -70,7 +70,7 @@ def balance(
     if json:
         print_json({**msgspec.to_builtins(drawn), "balance_error": drawn.error})
     else:
-        show(drawn)
+        show(drawn, by_window=bool(window))
     if drawn.error:
         raise typer.Exit(FAULT)
 
@@ -115,10 +115,10 @@ _LABELS: Final = {"settled": "finished", "in_flight": "in flight"}
 _STATES: Final = ("events", "settled", "held", "in_flight", "unread")
 
 
-def show(drawn: Reconciliation) -> None:
-    """Print the audit for a person."""
+def show(drawn: Reconciliation, *, by_window: bool = False) -> None:
+    """Print the audit for a person; with `by_window` its windows too, be it one."""
     console.print(_counts(drawn))
-    if len(drawn.windows) > 1:
+    if by_window:
         print_table(_windows(drawn))
     if drawn.unjudged:
         console.print(

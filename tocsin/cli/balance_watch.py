@@ -99,7 +99,7 @@ def run(
             drawn = audit_reading.draw(settings, plan._replace(windows=windows))
         except (TocsinError, *store.AWAY) as error:
             metrics.failed.inc()
-            complain(f"no audit: {store.told(error) if isinstance(error, store.AWAY) else error}")
+            complain(f"no audit: {store.explain_failure(error) if isinstance(error, store.AWAY) else error}")
         else:
             metrics.update(drawn, began_s, time.time())
             for sentence in drawn.sentences():

@@ -9,14 +9,17 @@ import typer
 from rich.markup import escape
 
 from dashboards import store
+from flows.channels import channels_of_accounts, used_channels
 from flows.decoding import open_registry
 from flows.kept_catalog import kept_versions
 from sources.topics import TopicAdmin
 from tocsin.app.settings import Settings, environment
 from tocsin.catalog.accounts import channels_without_account, check_accounts
 from tocsin.catalog.loader import check as check_catalog
-from tocsin.catalog.loader import content_version, declared_topics, load
+from tocsin.catalog.loader import content_version, declared_topics, load, load_apart
 from tocsin.catalog.silent_steps import silent_steps
+from tocsin.cli.check_choice import choice_mistakes, choice_notes, failover_notes
+from tocsin.cli.check_provider import check_provider
 from tocsin.cli.output import FAULT, console, print_json
 from tocsin.delivery.redis_check import Right, rights
 from tocsin.delivery.redis_check import check as check_redis
@@ -24,7 +27,8 @@ from tocsin.errors import SettingsError, SinkError, TocsinError
 from tocsin.model import topics
 from tocsin.model.engagement import Level
 from tocsin.model.zones import ZONE_DATA
-from tocsin.providers.accounts import load_accounts
+from tocsin.providers.accounts import Accounts, load_accounts
+from tocsin.providers.clear_secrets import clear_secrets
 from tocsin.providers.inapp import inbox_policies
 from tocsin.providers.registry import vendors
 from tocsin.render.check import check_templates
@@ -44,9 +48,15 @@ def check(
     catalog: Annotated[
         Path | None, typer.Option(help="check this catalog folder instead of the one set")
     ] = None,
+    provider: Annotated[
+        str, typer.Option(metavar="NAME", help="prove the credentials of this account only, without sending")
+    ] = "",
 ) -> None:
     """Check the settings, the catalog and its templates, the provider accounts and the servers."""
     settings = Settings() if catalog is None else Settings(catalog=catalog)
+    if provider:
+        check_provider(settings, provider, json=json)
+        return
     findings = [Finding(what, _problems(look)) for what, look in _looks(settings, servers=servers).items()]
     if json:
         found: dict[str, Any] = {finding.what: finding.problems for finding in findings}
@@ -114,34 +124,64 @@ def _catalog_version(settings: Settings) -> str:
 def _accounts(settings: Settings) -> list[str]:
     accounts = _channels_of_accounts(settings)
     whole = not check_catalog(settings.catalog)  # else its own mistakes come first
-    return [str(problem) for problem in check_accounts(settings.catalog, accounts)] if whole else []
+    if not whole:
+        return []
+    found = [str(problem) for problem in check_accounts(settings.catalog, accounts)]
+    return found + choice_mistakes(settings)
 
 
 def _channels_of_accounts(settings: Settings) -> Mapping[str, str]:
-    found = load_accounts(settings.providers, environment()).accounts
-    known = vendors()
-    return {name: known[account.vendor].channel for name, account in found.items()}
+    load_accounts(settings.providers, environment())  # here it is a mistake if there is no file
+    return channels_of_accounts(settings.providers)
 
 
 def _kafka(settings: Settings) -> list[str]:
     admin = TopicAdmin(settings.kafka, settings.topic_prefix, settings.kafka_options)
-    admin.check(settings.partitions)
+    admin.check(settings.partitions, topics.needed(_used(settings)))
     admin.declared([topics.declared(topic) for topic in declared_topics(settings.catalog)])
     return []
 
 
+def _used(settings: Settings) -> tuple[str, ...]:
+    """Return the channels in use; none while catalog or accounts have mistakes, which are told elsewhere."""
+    try:
+        return used_channels(settings)
+    except (TocsinError, OSError):
+        return ()
+
+
 def _redis(settings: Settings) -> list[str]:
-    return check_redis(settings.redis, _rights(settings))
+    return check_redis(settings.redis, redis_rights(settings))
 
 
-def _rights(settings: Settings) -> list[Right]:
+def redis_rights(settings: Settings) -> list[Right]:
     """List the rights that the accounts need; mistakes in their file are told under `accounts`."""
     try:
         inboxes = inbox_policies(settings.providers, environment())
         shares_tokens = "apns" in _vendors(settings)
+        alerts = settings.providers.exists() and _load(settings).alerts is not None
     except (TocsinError, OSError):
-        inboxes, shares_tokens = [], False
-    return rights(settings.topic_prefix, inboxes, shares_tokens=shares_tokens)
+        inboxes, shares_tokens, alerts = [], False, False
+    return rights(
+        settings.topic_prefix,
+        inboxes,
+        shares_tokens=shares_tokens,
+        alerts=alerts,
+        webhooks=_has_webhooks(settings),
+        gateway=bool(settings.gateway_url),
+    )
+
+
+def _has_webhooks(settings: Settings) -> bool:
+    """Tell whether a tenant's file has endpoints; mistakes in the catalog are told under `catalog`."""
+    try:
+        return any(tenant.spec.webhooks for tenant in load_apart(settings.catalog).tenants.values())
+    except TocsinError:
+        return False
+
+
+def _load(settings: Settings) -> Accounts:
+    return load_accounts(settings.providers, environment())
 
 
 def _vendors(settings: Settings) -> set[str]:
@@ -194,6 +234,9 @@ def _notes(settings: Settings, findings: list[Finding]) -> Iterator[str]:
     for channel in channels_without_account(settings.catalog, _channels_of_accounts(settings)):
         text = f"no account sends {channel}: its messages end as dead `misconfigured`"
         yield f"{text} until {settings.providers} has one"
+    yield from clear_secrets(settings.providers)
+    yield from choice_notes(settings)
+    yield from map(str, failover_notes(settings))
     for step in silent_steps(settings.catalog, _reports(settings)):
         yield str(step)
 
@@ -212,7 +255,8 @@ def _kept(settings: Settings) -> Iterator[str]:
 def _reports(settings: Settings) -> Mapping[str, Set[Level]]:
     """Return the levels of receipts that the accounts of each channel can report."""
     found: dict[str, Set[Level]] = {}
-    for name in _vendors(settings):
-        vendor = vendors()[name]
-        found[vendor.channel] = found.get(vendor.channel, frozenset()) | vendor.reports
+    for account in load_accounts(settings.providers, environment()).accounts.values():
+        vendor = vendors()[account.vendor]
+        channel = vendor.channel_of(account)
+        found[channel] = found.get(channel, frozenset()) | vendor.reports
     return found

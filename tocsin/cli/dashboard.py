@@ -1,5 +1,6 @@
 """`tocsin dashboard`: the built-in pages over ClickHouse, in the browser."""
 
+import os
 import socket
 import webbrowser
 from typing import Annotated
@@ -76,23 +77,28 @@ def check_access(host: str, token: str) -> None:
         )
 
 
-def listen(host: str, port: int | None) -> socket.socket:
+def listen(host: str, port: int | None, usual: int = _USUAL_PORT) -> socket.socket:
     """Open the port: the one asked for, else the usual one, else a free one."""
     try:
-        return _bound(host, _USUAL_PORT if port is None else port)
+        return _bound(host, usual if port is None else port)
     except OSError as error:
         if port is None:
             return _bound_or_end(host, 0)
-        fail(
-            f"--host {host} --port {port}: {error.strerror or error}; name another port, or 0 for a free one"
-        )
+        fail(f"--host {host} --port {port}: {_reason(error)}; name another port, or 0 for a free one")
 
 
 def _bound_or_end(host: str, port: int) -> socket.socket:
     try:
         return _bound(host, port)
     except OSError as error:
-        fail(f"--host {host}: {error.strerror or error}; name an address of this machine")
+        fail(f"--host {host}: {_reason(error)}; name an address of this machine")
+
+
+def _reason(error: OSError) -> str:
+    """Say why without the address: Python writes it behind the reason of a port that cannot be had."""
+    if isinstance(error, socket.gaierror) or error.errno is None:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -29,7 +29,7 @@ def migrate(
 ) -> None:
     """Create or update the ClickHouse schema; rows that are there stay. Safe to run again."""
     with console.status("") as progress:
-        show = _shown(progress, "applying", json=json)
+        show = _show_step(progress, "applying", json=json)
         applied = schema.migrate(Settings().clickhouse, to, wait_s=wait_s, step=show)
     _report("applied", applied, "the schema is up to date", json=json)
 
@@ -44,7 +44,7 @@ def rollback(
 ) -> None:
     """Take migrations back, the newest first; outcomes stay unless you roll back to 0."""
     with console.status("") as progress:
-        show = _shown(progress, "rolling back", json=json)
+        show = _show_step(progress, "rolling back", json=json)
         undone = schema.rollback(Settings().clickhouse, to, lose_data=lose_data, wait_s=wait_s, step=show)
     _report("rolled back", undone, "nothing to roll back", json=json)
 
@@ -103,7 +103,7 @@ def set_retention(
     console.print(f"[green]✓[/green] {tenant} {status}: {f'{days} days' if days else 'for ever'}")
 
 
-def _shown(progress: Status, word: str, *, json: bool) -> schema.Step:
+def _show_step(progress: Status, word: str, *, json: bool) -> schema.Step:
     """Show each migration as it begins; to a program, nothing."""
     return str if json else lambda title: progress.update(f"{word} {title}")
 

@@ -19,8 +19,9 @@ from tocsin.app.audit import Reconciliation
 from tocsin.cli import balance
 from tocsin.cli.demo_environment import DemoEnvironment, sends
 from tocsin.cli.demo_player import Player
+from tocsin.cli.demo_recipients import Recipients
 from tocsin.cli.demo_stats import DemoStats, percentile
-from tocsin.cli.demo_view import DemoView, render
+from tocsin.cli.demo_view import Announcement, DemoView, render
 from tocsin.cli.demo_watch import Watch
 from tocsin.cli.output import FAULT, check_names, complain, console, fail, print_json
 from tocsin.cli.run import command
@@ -100,7 +101,8 @@ def demo(
             dashboard=not headless,
         ) as environment,
     ):
-        report, drawn = Show(environment, plan, stop, began).run(live=not headless)
+        tells = not json and (headless or not console.is_terminal)
+        report, drawn = Show(environment, plan, stop, began, tells=tells).run(live=not headless)
     conclude(report, drawn, json=json)
     if report["balance_error"] or report["doubled_beyond_claims"]:
         raise typer.Exit(FAULT)
@@ -148,17 +150,23 @@ def _stopping() -> Iterator[threading.Event]:
 
 
 class Show:
-    """Runs the demo once, from the first shard's start to the audit."""
+    """Runs the demo once, from the first shard's start to the audit; `tells` prints the addresses early."""
 
     def __init__(
-        self, environment: DemoEnvironment, plan: DemoPlan, stop: threading.Event, began: float
+        self,
+        environment: DemoEnvironment,
+        plan: DemoPlan,
+        stop: threading.Event,
+        began: float,
+        *,
+        tells: bool = False,
     ) -> None:
         self._environment = environment
         self._plan = plan
         self._stop = stop
         self._began = began
         days = chosen_days(plan.days)
-        self._data = DemoData(days, plan.passengers, plan.seed)
+        self._data = DemoData(days, plan.passengers, plan.seed, environment.push_service, reports=True)
         self._player = Player(environment.settings, self._data, plan.speed, _span_ms(days))
         logs = environment.folder / "logs"
         logs.mkdir(exist_ok=True)
@@ -166,7 +174,9 @@ class Show:
             plan.shards, lambda number: command(number, plan.shards), environment.env, logs
         )
         self._stats = DemoStats()
+        self._recipients = Recipients(environment.settings, self._stats)
         self._view = DemoView(shards=plan.shards, addresses=environment.addresses)
+        self._announcement = Announcement(environment.addresses, environment.answers, wanted=tells)
         self._claims: set[str] = set()
         self._killer = Killer(plan.kill_every_s, self._supervisor, self._note_claims)
         settings = environment.settings
@@ -179,14 +189,18 @@ class Show:
         """Play, wait until everything is delivered (or Ctrl-C), stop in order, audit."""
         self._environment.introduce(self._data.passengers)
         self._player.publish_profiles()
+        subscribed = self._data.subscriptions()
+        self._player.subscribe(subscribed.topic, subscribed.users)
         self._supervisor.start()
         try:
             self._await_shards()
+            self._environment.start_gateway()
             self._player.start()
             with Watch(self._environment.settings) as watch, self._screen(live=live) as refresh:
                 self._follow(watch, refresh, stay=live)
         finally:
             self._player.stop()
+            self._recipients.close()
             self._supervisor.stop()
         drawn = balance.draw(self._environment.settings)
         return self._report(drawn), drawn
@@ -233,14 +247,16 @@ class Show:
     def _drained(self, watch: Watch) -> bool:
         """All events are read, nothing lags, the log is quiet: for long if something is still in flight."""
         quiet_s = _QUIET_S if self._stats.in_flight == 0 else 15 * _QUIET_S
-        return watch.events_read >= self._player.events and watch.quiet_s >= quiet_s
+        written = self._player.events + self._data.published.addressed
+        return watch.events_read >= written and watch.quiet_s >= quiet_s
 
     def _tick(self, watch: Watch) -> None:
         self._watch_over()
         if self._player.problem:
             fail(self._player.problem)
         self._killer.tick(played=self._player.done)
-        watch.read(self._stats, _TICK_S)
+        self._announcement.tick()
+        watch.read(self._recipients, _TICK_S)
         self._describe(watch)
 
     def _describe(self, watch: Watch) -> None:

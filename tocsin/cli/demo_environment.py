@@ -1,37 +1,50 @@
 """Builds the demo's environment: embedded servers, settings, topics, schema, accounts."""
 
+import asyncio
 import os
 import shlex
 import shutil
 import socket
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
 import yaml
 
 from dashboards import migrate
+from flows.channels import used_channels
 from sources.topics import TopicAdmin, TopicPlan
 from tocsin.app.examples import example_catalog
 from tocsin.app.settings import Settings, environment
 from tocsin.cli.output import fail
+from tocsin.delivery.redis_client import open_client
 from tocsin.devkit.passengers import TENANT, Passenger
 from tocsin.devkit.probes import http_answers
 from tocsin.devkit.processes import Service, free_ports
 from tocsin.devkit.redis_server import Fsync
 from tocsin.devkit.sandbox.people import Person
 from tocsin.devkit.servers import CLICKHOUSE, KAFKA, REDIS, SANDBOX, Servers
+from tocsin.gateway.key_admin import KeyAdmin
+from tocsin.gateway.key_store import KeyStore
+from tocsin.model import topics
+from tocsin.model.profile import Device
 
 _SHARDS_MAX = 8
 _SANDBOX_SID = "AC" + "0" * 32
 _PEOPLE_A_CALL = 5_000
 DASHBOARD = "dashboard"
+GATEWAY = "gateway"
+KEY = "TOCSIN_KEY"
+"""Variable with the API key of the demo's gateway, in the file `env`."""
+_USER = "passenger-000042"
 _MARK = "servers/lock"  # the first file of every demo
 
 
@@ -45,7 +58,7 @@ class DemoEnvironment:
         servers: the embedded servers.
         settings: resolved, for this process.
         env: the same as environment, for the shards.
-        addresses: where people look, by name; the dashboard among them if it was asked for.
+        addresses: where people look, by name; dashboard and gateway among them if they were asked for.
     """
 
     def __init__(
@@ -88,7 +101,7 @@ class DemoEnvironment:
     def _prepare(self) -> None:
         found = self.servers.addresses
         clickhouse = self.servers.settings["TOCSIN_CLICKHOUSE"].rsplit("/", 1)[0] + "/tocsin"
-        self._write_accounts(found["sandbox"], found["smtp"])
+        write_accounts(self.folder, found["sandbox"], found["smtp"])
         self.env = {
             **environment(),
             **self.servers.settings,
@@ -103,19 +116,45 @@ class DemoEnvironment:
             "TOCSIN_IN_FLIGHT": "64",  # one sandbox on the same cores answers all channels
             "TOCSIN_HTTP_PORT": str(free_row(_SHARDS_MAX)),
         }
+        if self._dashboard:
+            (port,) = free_ports(1)
+            self.env |= {
+                "TOCSIN_GATEWAY_URL": f"http://127.0.0.1:{port}",
+                "TOCSIN_GATEWAY_EXAMPLE": "true",
+            }
         self.settings = settings_from(self.env)
         plan = TopicPlan(self._partitions)
-        TopicAdmin(self.settings.kafka, self.settings.topic_prefix).create(plan)
+        wanted = topics.needed(used_channels(self.settings))
+        TopicAdmin(self.settings.kafka, self.settings.topic_prefix).create(plan, wanted)
         migrate.migrate(clickhouse)
-        self._write_env()
+        key = demo_key(self.settings) if self._dashboard else ""
+        self._write_env(key)
         if self._dashboard:
             self.servers.add(dashboard_service(self.env))
         self.addresses = {
-            **({DASHBOARD: self.servers.addresses[DASHBOARD]} if self._dashboard else {}),
+            **(self._pages() if self._dashboard else {}),
             "viewer": found["sandbox"],
-            "ClickHouse": clickhouse,
-            "ask": f"source {os.path.relpath(self.folder / 'env')}; tocsin why --user passenger-000042",
+            "ask": f"source {os.path.relpath(self.folder / 'env')}; tocsin why --user {_USER}",
         }
+
+    def _pages(self) -> dict[str, str]:
+        gateway = self.settings.gateway_url
+        return {
+            DASHBOARD: self.servers.addresses[DASHBOARD],
+            GATEWAY: f"{gateway}/openapi.json",
+            "inbox": f"{gateway}/inbox/example",
+            "preferences": f"{gateway}/example/preferences?user={_USER}",
+        }
+
+    def start_gateway(self) -> None:
+        """Start the gateway, and do not wait for it: what plays needs it not."""
+        if self._dashboard:
+            self.servers.launch(gateway_service(self.env))
+
+    def answers(self) -> bool:
+        """Return whether all addresses answer: the gateway starts beside what is played."""
+        port = urlsplit(self.settings.gateway_url).port or 0
+        return not self._dashboard or http_answers(port, "/livez")
 
     def introduce(self, passengers: Iterable[Passenger]) -> None:
         """Tell the sandbox who is who, so that its viewer shows people instead of addresses and tokens."""
@@ -124,33 +163,17 @@ class DemoEnvironment:
             while people := list(map(_person, islice(rest, _PEOPLE_A_CALL))):
                 sandbox.put("/people", content=msgspec.json.encode(people)).raise_for_status()
 
-    def _write_env(self) -> None:
+    @property
+    def push_service(self) -> str:
+        """Return the address of the sandbox's push service, where passengers have browsers."""
+        return f"{self.addresses['viewer']}/webpush"
+
+    def _write_env(self, key: str) -> None:
         """Write the settings for another terminal: `source .tocsin/demo/env`."""
         mine = {name: value for name, value in sorted(self.env.items()) if name.startswith("TOCSIN_")}
+        mine |= {KEY: key} if key else {}
         lines = [f"export {name}={shlex.quote(value)}\n" for name, value in mine.items()]
         (self.folder / "env").write_text("".join(lines))
-
-    def _write_accounts(self, sandbox: str, smtp: str) -> None:
-        host, _, port = smtp.rpartition(":")
-        accounts = {
-            "smtp": {"vendor": "smtp", "host": host, "port": int(port), "security": "plain"},
-            "sendgrid": {"vendor": "sendgrid", "api_key": "SG.demo", "base_url": f"{sandbox}/sendgrid"},
-            "twilio": {
-                "vendor": "twilio",
-                "account_sid": _SANDBOX_SID,
-                "auth_token": "demo",
-                "base_url": f"{sandbox}/twilio",
-                "status_callback": f"{sandbox}/callback",
-            },
-            "fcm": {
-                "vendor": "fcm",
-                "credentials_file": str(self.folder / "servers/sandbox/fcm-service-account.json"),
-                "base_url": f"{sandbox}/fcm",
-                "token_url": f"{sandbox}/fcm/token",
-            },
-            "inapp": {"vendor": "inapp"},
-        }
-        (self.folder / "providers.yaml").write_text(yaml.safe_dump({"accounts": accounts}))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -158,6 +181,46 @@ class DemoEnvironment:
         self.servers.stop()
         if not self._keep:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def write_accounts(folder: Path, sandbox: str, smtp: str) -> None:
+    """Write `providers.yaml` of the accounts at the sandbox; their secrets are files beside it."""
+    host, _, port = smtp.rpartition(":")
+    accounts = {
+        "smtp": {"vendor": "smtp", "host": host, "port": int(port), "security": "plain"},
+        "sendgrid": {
+            "vendor": "sendgrid",
+            "api_key_file": _secret(folder / "sendgrid.key", "SG.demo"),
+            "base_url": f"{sandbox}/sendgrid",
+        },
+        "twilio": {
+            "vendor": "twilio",
+            "account_sid": _SANDBOX_SID,
+            "auth_token_file": _secret(folder / "twilio.token", "demo"),
+            "base_url": f"{sandbox}/twilio",
+            "status_callback": f"{sandbox}/callback",
+        },
+        "fcm": {
+            "vendor": "fcm",
+            "credentials_file": str(folder / "servers/sandbox/fcm-service-account.json"),
+            "base_url": f"{sandbox}/fcm",
+            "token_url": f"{sandbox}/fcm/token",
+        },
+        "browsers": {
+            "vendor": "webpush",
+            "key_file": str(folder / "servers/sandbox/vapid.pem"),
+            "subject": "mailto:push@skylark.example",
+            "hosts": ["127.0.0.1"],
+            "allow_private": True,
+        },
+        "inapp": {"vendor": "inapp"},
+    }
+    (folder / "providers.yaml").write_text(yaml.safe_dump({"accounts": accounts}))
+
+
+def _secret(file: Path, value: str) -> str:
+    file.write_text(value)
+    return file.name
 
 
 def dashboard_service(env: Mapping[str, str]) -> Service:
@@ -172,6 +235,33 @@ def dashboard_service(env: Mapping[str, str]) -> Service:
     )
 
 
+def gateway_service(env: Mapping[str, str]) -> Service:
+    """Describe the gateway over the demo's servers."""
+    port = urlsplit(env["TOCSIN_GATEWAY_URL"]).port or 0
+    return Service(
+        name=GATEWAY,
+        argv=(sys.executable, "-m", "tocsin.cli.main", GATEWAY, f"--port={port}"),
+        ready=lambda: http_answers(port, "/livez"),
+        addresses={GATEWAY: env["TOCSIN_GATEWAY_URL"]},
+        env={**env, "TOCSIN_HTTP_PORT": "0"},  # the shards have the others
+    )
+
+
+def demo_key(settings: Settings) -> str:
+    """Make an API key of the demo's tenant, with all scopes."""
+
+    async def make() -> str:
+        client = open_client(settings.redis)
+        try:
+            admin = KeyAdmin(KeyStore(client, settings.topic_prefix), settings.secret_bytes())
+            now_ms = time.time_ns() // 1_000_000
+            return (await admin.create(TENANT, (), now_ms, name="demo")).secret
+        finally:
+            await client.aclose()
+
+    return asyncio.run(make())
+
+
 def refuse_foreign(folder: Path) -> None:
     """End (exit code 2) if a folder is neither empty nor a demo's: the demo removes and overwrites in it."""
     if folder.is_dir() and any(folder.iterdir()) and not (folder / _MARK).is_file():
@@ -180,12 +270,17 @@ def refuse_foreign(folder: Path) -> None:
 
 def _person(passenger: Passenger) -> Person:
     profile = passenger.profile
-    addresses = (profile.email, profile.phone, *[device.token for device in profile.devices])
+    devices = [device.token or _browser(device) for device in profile.devices]
+    addresses = (profile.email, profile.phone, *devices)
     return Person(
         user=f"{TENANT}/{passenger.user}",
         name=f"{passenger.first_name} {passenger.last_name}",
         addresses=tuple(filter(None, addresses)),
     )
+
+
+def _browser(device: Device) -> str:
+    return (device.subscription or {}).get("endpoint", "").rpartition("/")[2]
 
 
 def free_row(length: int) -> int:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaException, Producer
@@ -11,6 +11,8 @@ from sources.partitioner import partition_of
 from sources.reader import silent_logger
 from tocsin.app.settings import Settings
 from tocsin.devkit.demo_data import DemoRecord
+from tocsin.devkit.passengers import TENANT
+from tocsin.formats.subscriptions import subscription_key
 from tocsin.model import topics
 
 _SLICE_S = 0.05
@@ -98,6 +100,13 @@ class Player:
         for record in self._data.profiles():
             self._send(topics.PROFILES, record)
             self.profiles += 1
+        self._producer.flush(60)
+
+    def subscribe(self, topic: str, users: Iterable[str]) -> None:
+        """Subscribe users to a topic; a person may then write to all of them by `tocsin send --topic`."""
+        for user in users:
+            key = subscription_key(TENANT, topic, user)
+            self._send(topics.SUBSCRIPTIONS, DemoRecord(0, key, b"{}", ()))
         self._producer.flush(60)
 
     def _run(self) -> None:

@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 
 from tocsin.model.outcome import Outcome
-from tocsin.model.statuses import CHANNELS, FINAL, Reason, Status
+from tocsin.model.statuses import FINAL, Channel, Reason, Status
 
 _RECENT = 5_000  # latencies the live percentiles look at
 
@@ -39,7 +39,7 @@ class DemoStats:
         self.outcomes = 0
         self.statuses: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
-        self.channels = {str(name): ChannelCount() for name in CHANNELS}
+        self.channels: dict[str, ChannelCount] = {}
         self.latencies: list[int] = []
         self.stream_ms = 0
         self.unknown: set[str] = set()
@@ -61,8 +61,8 @@ class DemoStats:
             self.reasons[outcome.reason] += 1
         self.stream_ms = max(self.stream_ms, outcome.event_time_ms)
         self._note_held(outcome)
-        if outcome.channel in self.channels:
-            self._count(self.channels[outcome.channel], outcome)
+        if outcome.channel != Channel.ANY:
+            self._count(self.channels.setdefault(outcome.channel, ChannelCount()), outcome)
 
     def _count(self, channel: ChannelCount, outcome: Outcome) -> None:
         channel.words[outcome.status] += 1

@@ -1,5 +1,6 @@
 """Draws the demo's live view: 80 columns, 24 lines, readable without colour."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -9,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tocsin.cli.demo_stats import ChannelCount, DemoStats, percentile
+from tocsin.cli.output import console
 
 _NAMES = {"email": "e-mail", "sms": "SMS", "push": "push", "webpush": "web push", "inapp": "in-app"}
 
@@ -72,7 +74,7 @@ def _figures(view: DemoView, stats: DemoStats) -> Table:
     grid.add_row(
         f"events/s {view.events_per_s:7,.0f}",
         f"outcomes/s {view.outcomes_per_s:7,.0f}",
-        f"lag {view.lag:8,}",
+        f"lag {max(view.lag, 0):8,}",
         f"p50 {percentile(recent, 0.5):5,} ms",
     )
     grid.add_row(
@@ -108,5 +110,30 @@ def _reasons(stats: DemoStats) -> Text:
 
 
 def _addresses(view: DemoView) -> Text:
-    lines = [f"{name:11} {address}" for name, address in view.addresses.items()]
-    return Text("\n" + "\n".join([*lines, "Ctrl-C ends it in order and prints the audit"]), style="dim")
+    return Text("\n" + _places(view.addresses), style="dim")
+
+
+def _places(addresses: Mapping[str, str]) -> str:
+    lines = [f"{name:11} {address}" for name, address in addresses.items()]
+    return "\n".join([*lines, "Ctrl-C ends it in order and prints the audit"])
+
+
+class Announcement:
+    """Prints the addresses once, as soon as all of them answer. For a demo that no live view shows.
+
+    Args:
+        addresses: by name.
+        answers: tells whether all of them answer.
+        wanted: whether anything is printed at all.
+    """
+
+    def __init__(self, addresses: Mapping[str, str], answers: Callable[[], bool], *, wanted: bool) -> None:
+        self._addresses = addresses
+        self._answers = answers
+        self._is_due = wanted
+
+    def tick(self) -> None:
+        """Print the addresses if they answer now and did not before."""
+        if self._is_due and self._answers():
+            self._is_due = False
+            console.print(_places(self._addresses), soft_wrap=True, markup=False)

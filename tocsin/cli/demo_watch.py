@@ -3,13 +3,12 @@
 import threading
 import time
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import msgspec
 
 from sources.reader import TopicReader
 from tocsin.app.settings import Settings
-from tocsin.cli.demo_stats import DemoStats
 from tocsin.errors import SinkError
 from tocsin.model import topics
 from tocsin.model.outcome import Outcome
@@ -40,6 +39,14 @@ class Calm:
     def seconds(self) -> float:
         """Return the time from the first to the last of the latest looks that all found nothing."""
         return 0.0 if self._lags else self._last_s - self._first_s
+
+
+class Counts(Protocol):
+    """Takes outcomes one by one."""
+
+    def add(self, outcome: Outcome) -> None:
+        """Take one."""
+        ...
 
 
 class Watch:
@@ -74,8 +81,8 @@ class Watch:
         self._thread.join(10)
         self._reader.close()
 
-    def read(self, stats: DemoStats, wait_s: float) -> None:
-        """Count the outcomes that came; waits up to `wait_s` for the first."""
+    def read(self, stats: Counts, wait_s: float) -> None:
+        """Hand on the outcomes that came; waits up to `wait_s` for the first."""
         records = self._reader.poll(wait_s)
         for record in records:
             stats.add(_outcome(record.value or b""))
@@ -90,10 +97,11 @@ class Watch:
     def _measure(self) -> None:
         settings = self._settings
         with TopicReader(settings.kafka, settings.topic_prefix, settings.kafka_options) as reader:
+            keyed = [name for name in reader.names() if name in topics.KEYED or topics.channel_of(name)]
             while not self._stop.wait(_LAG_EVERY_S):
                 began_s = time.monotonic()
                 try:
-                    self.lag = reader.lag(self._group, topics.KEYED)
+                    self.lag = reader.lag(self._group, keyed)
                     self.events_read = sum(reader.committed(self._group, topics.EVENTS).values())
                 except SinkError:
                     self.lag = max(self.lag, 1)

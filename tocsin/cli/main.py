@@ -40,7 +40,18 @@ COMMANDS = {
         "tocsin.cli.check:check",
         "Check the settings, the catalog and its templates, the provider accounts and the servers.",
     ),
-    "send": Command("tocsin.cli.send:send", "Write one event to Kafka and say where it went."),
+    "preview": Command(
+        "tocsin.cli.preview:preview",
+        "Show a notification as its recipients see it, in each channel and language, before it is in force.",
+    ),
+    "send": Command(
+        "tocsin.cli.send:send",
+        "Write one event to Kafka and say where it went; with --notification it needs no type.",
+    ),
+    "send-test": Command(
+        "tocsin.cli.send_test:send_test",
+        "Send one message through one provider account, and say what the vendor answers.",
+    ),
     "subscribe": Command(
         "tocsin.cli.subscriptions:subscribe", "Subscribe users to a topic: they get the events that name it."
     ),
@@ -55,6 +66,14 @@ COMMANDS = {
     "unblock": Command(
         "tocsin.cli.unblock:unblock",
         "Let users be reached again at an address or device that a receipt blocked.",
+    ),
+    "bounces": Command(
+        "tocsin.cli.bounces:bounces",
+        "Read mail that came back, and write bounces and complaints as receipts.",
+    ),
+    "status": Command(
+        "tocsin.cli.status:status",
+        "Show what waits in each topic and for each provider account, since when, and when it will be done.",
     ),
     "tail": Command("tocsin.cli.tail:tail", "Print a topic's records as they arrive."),
     "balance": Command(
@@ -78,12 +97,22 @@ COMMANDS = {
         "tocsin.cli.dashboard:dashboard",
         "Show the figures, the rows behind them and the story of each notification, until Ctrl-C.",
     ),
+    "gateway": Command("tocsin.cli.gateway:gateway", "Serve the HTTP gateway, until SIGTERM or Ctrl-C."),
+    "keys": Command("tocsin.cli.keys:app", "API keys of the gateway: create, rotate, revoke and list them."),
+    "mcp": Command(
+        "tocsin.cli.mcp:mcp",
+        "Serve tools that only read to an agent: why, failures, balance, status, search of the catalog.",
+    ),
     "simulate": Command(
         "tocsin.cli.simulate:simulate_history",
         "Decide history again by another catalog, without side effects, and compare.",
     ),
     "broadcasts": Command(
         "tocsin.cli.broadcasts:app", "Show how far broadcasts are; pause, resume or cancel one."
+    ),
+    "webhooks": Command(
+        "tocsin.cli.webhooks:app",
+        "Delivery reports: list the endpoints of tenants, switch one on or off, replay.",
     ),
     "schedules": Command(
         "tocsin.cli.schedules:schedules", "List what is planned, held and cancelled, with times."
@@ -150,6 +179,8 @@ def main() -> None:
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # its errors come as exceptions too
     try:
         build(sys.argv[1:])()
+    except SystemExit:
+        raise  # the ordinary end; what follows would load clients only to see that it is none of their errors
     except SettingsError as error:
         _end(str(error), REFUSED)
     except TocsinError as error:
@@ -161,9 +192,9 @@ def main() -> None:
             complain(sentence)
         sys.exit(REFUSED)
     except _away() as error:
-        from dashboards.store import told
+        from dashboards.store import explain_failure
 
-        _end(told(error))
+        _end(explain_failure(error))
 
 
 def _end(text: str, code: int = 1) -> NoReturn:

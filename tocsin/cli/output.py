@@ -18,8 +18,8 @@ _UNBOUNDED = 10_000  # columns: more than any table has
 
 
 def print_json(value: Mapping[str, Any] | list[Any]) -> None:
-    """Print one JSON value on one line."""
-    print(json.dumps(value, ensure_ascii=False, default=str))
+    """Print one JSON value on one line, at once: a program at the other end of a pipe may wait for it."""
+    print(json.dumps(value, ensure_ascii=False, default=str), flush=True)
 
 
 def print_table(table: Table) -> None:
@@ -45,7 +45,15 @@ def complain(text: str) -> None:
 
 
 def fail(text: str, code: int = FAULT) -> NoReturn:
-    """Say what is wrong on stderr and end."""
+    """Say what is wrong on stderr and end.
+
+    Args:
+        text: one sentence: the field or place, what is wrong, and the cure.
+        code: exit code; 2 if the command itself is wrong.
+
+    Raises:
+        typer.Exit: always.
+    """
     complain(text)
     raise typer.Exit(code)
 

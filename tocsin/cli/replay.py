@@ -22,6 +22,7 @@ from tocsin.app.settings import Settings
 from tocsin.cli.entering import enter
 from tocsin.cli.output import FAULT, complain, fail, print_json
 from tocsin.cli.replay_options import (
+    check_cluster,
     check_layout,
     check_places,
     check_texts,
@@ -173,13 +174,19 @@ class Session:
                 return
             if ask and sys.stdin.isatty():
                 typer.confirm(f"Replay {found.chosen:,} records ({asked.policy})?", abort=True, err=True)
-            self._folder.save(state)
-            self._enter(Action.REPLAY_STARTED, state)
-            self._run(reader, beside, state, index, found)
+            with self._folder.held(state.id):
+                self._folder.save(state)
+                self._enter(Action.REPLAY_STARTED, state)
+                self._run(reader, beside, state, index, found)
 
     def resume(self, replay_id: str, rate: float | None) -> None:
         """Go on with a replay, at its own pace unless another one is given."""
-        state, settings = self._folder.load(replay_id), self._settings
+        self._folder.load(replay_id)  # says what there is, before a lock is made
+        with self._folder.held(replay_id):
+            self._resume(self._folder.load(replay_id), rate)
+
+    def _resume(self, state: ReplayState, rate: float | None) -> None:
+        replay_id, settings = state.id, self._settings
         if (state.prefix, state.partitions) != (settings.topic_prefix, settings.partitions):
             text = (
                 f"replay {replay_id} is of the topics {state.prefix}* with {state.partitions} partitions: set"
@@ -190,6 +197,7 @@ class Session:
             fail(f"replay {replay_id} is done: {state.written:,} records were written", code=2)
         state.rate = state.rate if rate is None else rate
         with calm_collector(), self._reader() as reader, self._reader() as beside:
+            check_cluster(reader, state)
             self._enter(Action.REPLAY_RESUMED, state)
             self._run(reader, beside, state, self._index(reader, state), Plan(chosen=state.total))
 
@@ -226,6 +234,7 @@ class Session:
             id=new_id(now_ms),
             created_ms=now_ms,
             kafka=settings.kafka,
+            cluster=reader.cluster(),
             prefix=settings.topic_prefix,
             partitions=settings.partitions,
             selection=asked,
@@ -244,7 +253,7 @@ class Session:
     ) -> None:
         settings, done = self._settings, state.written
         writer = ReplayWriter(settings.kafka, settings.topic_prefix, settings.kafka_options)
-        scan = Scan(reader, state.selection, index, Superseded(beside))
+        scan = Scan(reader, state.selection, index, Superseded(beside), state.forgotten_ms)
         work = Replaying(scan, beside, writer, self._folder, state, lambda: self._stopping)
         with progress("replaying", state.total) as wrote, self._stoppable():
             wrote(done)

@@ -4,14 +4,16 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sources.replays.selection import TOPICS, What
+from sources.replays.selection import WHAT, What, topics_of
 from sources.replays.spans import Span, SpanReader
+from sources.replays.state import ReplayState
+from tocsin.cli.channels import check_channels
 from tocsin.cli.output import check_names, fail
 from tocsin.cli.times import time_range
 from tocsin.errors import SettingsError
 from tocsin.formats.shapes import MAX_TEXT
 from tocsin.model import topics
-from tocsin.model.statuses import CHANNELS, Reason, Status
+from tocsin.model.statuses import Reason, Status
 
 STAGES = ("decode", "gate", "deliver", "track", "publish")
 _LAST = (1 << 63) - 1
@@ -20,7 +22,7 @@ _FORM = "write topic/partition/offset to begin there, or topic/partition/first-l
 
 def read_what(word: str) -> What:
     """Read what is replayed."""
-    what = next((one for one in TOPICS if one == word), None)
+    what = next((one for one in WHAT if one == word), None)
     if what is None:
         fail(f"replay {word!r}: there is dead (dead letters), events, messages and list", code=2)
     return what
@@ -33,7 +35,7 @@ def check_words(
     check_names("reason", reasons, [one.value for one in Reason if one])
     check_names("status", statuses, [one.value for one in Status])
     check_names("stage", stages, STAGES)
-    check_names("channel", channels, [one.value for one in CHANNELS])
+    check_channels("channel", channels)
 
 
 def check_texts(**options: Iterable[str] | None) -> None:
@@ -101,8 +103,8 @@ def _read_place(text: str, what: What) -> Span:
     numbers = [partition, first, *([last] if dash else [])]
     if not all(one.isascii() and one.isdigit() and len(one) < 19 for one in numbers):
         fail(f"--from {text}: {_FORM}", code=2)
-    if topic not in TOPICS[what]:
-        there = ", ".join(TOPICS[what])
+    if topic not in topics_of(what, [topic]):
+        there = ", ".join(topics_of(what, topics.MESSAGES))
         fail(f"--from {text}: `replay {what}` does not read {topic!r}; it reads {there}", code=2)
     end = int(last) + 1 if dash else _LAST
     if int(first) >= end:
@@ -123,6 +125,21 @@ def check_layout(reader: SpanReader, prefix: str, partitions: int) -> None:
         raise SettingsError(msg)
     if count != partitions:
         msg = f"the topics have {count} partitions, not {partitions}: set TOCSIN_PARTITIONS={count}"
+        raise SettingsError(msg)
+
+
+def check_cluster(reader: SpanReader, state: ReplayState) -> None:
+    """End if a replay is of another Kafka cluster: its offsets mean nothing here.
+
+    Raises:
+        SettingsError: names both clusters and the cure.
+    """
+    cluster = reader.cluster()
+    if state.cluster and cluster and cluster != state.cluster:
+        msg = (
+            f"replay {state.id} is of the Kafka cluster {state.cluster} ({state.kafka}),"
+            f" and TOCSIN_KAFKA leads to the cluster {cluster}: set TOCSIN_KAFKA as then, or start it anew"
+        )
         raise SettingsError(msg)
 
 

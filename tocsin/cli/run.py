@@ -1,5 +1,6 @@
 """`tocsin run`: the shards, supervised."""
 
+import logging
 import os
 import re
 import sys
@@ -7,12 +8,13 @@ from typing import Annotated
 
 import typer
 
+from flows.elastic import ElasticDelivery
 from flows.plan import FLOWS, ShardPlan
 from flows.process import run_shard
 from flows.supervisor import Supervisor
 from tocsin.app.settings import Settings
+from tocsin.cli.channels import check_channels
 from tocsin.cli.output import check_names, fail
-from tocsin.model.statuses import CHANNELS
 
 _OF = re.compile(r"^(\d+)/(\d+)$")
 
@@ -24,13 +26,20 @@ def run(
     ] = 1,
     shard: Annotated[str, typer.Option(help="run only shard i of N here, as one of a fleet: i/N")] = "",
     flow: Annotated[str, typer.Option(help=f"flow to run: {', '.join(FLOWS)}")] = "pipeline",
-    channel: Annotated[list[str] | None, typer.Option(help="deliver only these channels")] = None,
+    elastic: Annotated[
+        bool,
+        typer.Option("--elastic", help="with --flow deliver: share partitions with all others that run so"),
+    ] = False,
+    channel: Annotated[
+        list[str] | None, typer.Option(help="deliver only these channels, each by name")
+    ] = None,
 ) -> None:
     """Run the flow against the servers named in the settings, until SIGTERM."""
-    channels = tuple(channel or CHANNELS)
     check_names("flow", [flow], FLOWS)
-    check_names("channel", channels, CHANNELS)
-    settings = Settings()
+    settings, channels = Settings(), tuple(channel or ())
+    check_channels("channel", channels, settings)
+    if elastic:
+        raise typer.Exit(_elastic(settings, flow, shard, shards, channels))
     if shard:
         number, count = _share(shard, settings.partitions)
         raise typer.Exit(run_shard(settings, ShardPlan(number, count, flow, channels)))
@@ -43,6 +52,14 @@ def run(
     raise typer.Exit(supervisor.run())
 
 
+def _elastic(settings: Settings, flow: str, shard: str, shards: int, channels: tuple[str, ...]) -> int:
+    if flow != "deliver" or shard or shards > 1:
+        text = "--elastic: only for --flow deliver, without --shard and --shards: the group gives the share"
+        fail(text, code=2)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    return ElasticDelivery(settings, channels, os.environ).run()
+
+
 def _share(text: str, partitions: int) -> tuple[int, int]:
     match = _OF.match(text)
     number, count = (int(match[1]), int(match[2])) if match else (0, 0)
@@ -51,8 +68,6 @@ def _share(text: str, partitions: int) -> tuple[int, int]:
     return number, count
 
 
-def command(
-    number: int, count: int, flow: str = "pipeline", channels: tuple[str, ...] = tuple(CHANNELS)
-) -> list[str]:
-    """Build the command line of one shard's process."""
+def command(number: int, count: int, flow: str = "pipeline", channels: tuple[str, ...] = ()) -> list[str]:
+    """Build the command line of one shard's process; without channels it delivers all."""
     return [sys.executable, "-m", "flows", f"{number}/{count}", flow, *channels]

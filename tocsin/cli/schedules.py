@@ -17,36 +17,73 @@ from tocsin.decision.recurring import first_after
 from tocsin.model.explanations import moment
 
 Row = dict[str, Any]
-# A hold of the whole notification is over once the notification has an outcome of another status.
-_HELD = """
-WITH decided AS
+# Open holds are found as in the query `waiting_rows`: by parts of notifications, and by messages whose state
+# is held. Then only rows of these holds are read. A hold of the whole notification is over once it has an
+# outcome of another status, or is held channel by channel.
+_HELD = r"""
+WITH parts AS
 (
-    SELECT notification_id FROM outcomes
-    WHERE ({tenant:String} = '' OR tenant = {tenant:String}) AND status != 'held' AND notification_id != ''
+    SELECT tenant, id, channel, max(h.hold) AS hold,
+        hold != '' AND max(h.decided) = 0 AND max(h.message) = 0 AS is_open
+    FROM hold_parts AS h
+    PREWHERE id IN
+    (
+        SELECT id FROM hold_parts
+        WHERE hold != '' AND ({tenant:String} = '' OR tenant = {tenant:String})
+    )
+    WHERE ({tenant:String} = '' OR tenant = {tenant:String})
+    GROUP BY tenant, id, channel
 ),
-held AS
+maybe AS
 (
-    SELECT tenant, user, notification_id, message_id, channel,
-        argMax((status, reason, detail, notification, event_id), (at_ms, attempt, status != 'held')) AS last
-    FROM outcomes
-    WHERE ({tenant:String} = '' OR tenant = {tenant:String}) AND ({user:String} = '' OR user = {user:String})
-        AND notification_id != '' AND user != ''
-    GROUP BY tenant, user, notification_id, message_id, channel
-    HAVING last.1 = 'held'
+    SELECT tenant, subject
+    FROM latest
+    PREWHERE message_stage = 1
+    WHERE ({tenant:String} = '' OR tenant = {tenant:String})
+),
+open AS
+(
+    SELECT tenant, id AS key, one.1 AS channel, toInt64OrZero(substring(one.2, 1, 15)) AS at_ms
+    FROM
+    (
+        SELECT
+            tenant, id,
+            arrayFilter(
+                p -> p.1 != '*' OR countIf(channel != '*') = 0,
+                groupArrayIf((toString(channel), hold), is_open)
+            ) AS left
+        FROM parts
+        GROUP BY tenant, id
+    )
+    ARRAY JOIN left AS one
+    UNION ALL
+    SELECT tenant, cityHash64(subject) AS key, toString(max(l.channel)) AS channel,
+        toInt64OrZero(substring(max(l.state), 2, 15)) AS at_ms
+    FROM latest AS l
+    WHERE (tenant, subject) IN (SELECT tenant, subject FROM maybe)
+    GROUP BY tenant, subject
+    HAVING startsWith(max(l.state), '1') AND splitByChar('\t', max(l.state))[2] = 'held'
 )
-SELECT tenant, user, last.4 AS notification, channel, last.5 AS event, last.2 AS reason,
-    JSONExtractInt(last.3, 'due_ms') AS due_ms
-FROM held
-WHERE channel != '*' OR message_id != '' OR notification_id NOT IN decided
+SELECT
+    tenant, user, notification, channel, event_id AS event, reason,
+    JSONExtractInt(detail, 'due_ms') AS due_ms
+FROM outcomes
+PREWHERE status = 'held'
+WHERE (tenant, cityHash64(if(message_id != '', message_id, notification_id)), channel, at_ms) IN
+        (SELECT tenant, key, channel, at_ms FROM open)
+    AND ({user:String} = '' OR user = {user:String}) AND notification_id != '' AND user != ''
 ORDER BY due_ms, tenant, user
+LIMIT 1 BY tenant, if(message_id != '', message_id, notification_id), channel
 LIMIT {limit:UInt32}
 """
 _CANCELLED = """
 SELECT tenant, user, notification, channel, event_id AS event, reason, at_ms
-FROM outcomes FINAL
+FROM outcomes
+PREWHERE status = 'cancelled'
 WHERE ({tenant:String} = '' OR tenant = {tenant:String}) AND ({user:String} = '' OR user = {user:String})
-    AND status = 'cancelled' AND NOT JSONHas(detail, 'key_group')
+    AND NOT JSONHas(detail, 'key_group')
 ORDER BY at_ms DESC, tenant, user
+LIMIT 1 BY outcome_id
 LIMIT {limit:UInt32}
 """
 

@@ -14,10 +14,11 @@ from sources.partitioner import partition_of
 from tocsin.app.settings import Settings
 from tocsin.cli.output import console, fail, print_json
 from tocsin.model import topics
+from tocsin.model.event import NAMED
 
 
 def send(
-    kind: Annotated[str, typer.Argument(metavar="TYPE", help="event type, such as flight.cancelled")],
+    kind: Annotated[str, typer.Argument(metavar="TYPE", help="event type, such as flight.cancelled")] = "",
     *,
     user: Annotated[str, typer.Option(help="id of the user")] = "",
     to: Annotated[str, typer.Option("--topic", help="instead of a user: all subscribers of a topic")] = "",
@@ -28,10 +29,14 @@ def send(
     source: Annotated[str, typer.Option(help="source of the event")] = "/tocsin/send",
     at: Annotated[str, typer.Option("--time", help="event time, RFC 3339; by default now")] = "",
     send_at: Annotated[str, typer.Option(help="hold until this time, RFC 3339")] = "",
+    notification: Annotated[str, typer.Option(help="only this notification answers, by its name")] = "",
+    channel: Annotated[list[str] | None, typer.Option(help="only this channel of it; repeatable")] = None,
     bulk: Annotated[bool, typer.Option(help="write to the topic `bulk`, for broadcasts")] = False,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Write one event to Kafka and say where it went."""
+    """Write one event to Kafka and say where it went; with --notification it needs no type."""
+    if not kind and not notification:
+        fail("name the event's type, such as flight.cancelled, or a notification by --notification", code=2)
     if sum(map(bool, (user, to, segment))) != 1:
         cure = "name one user by --user, the subscribers of one topic by --topic, or one segment by --segment"
         fail(cure, code=2)
@@ -39,12 +44,13 @@ def send(
         "specversion": "1.0",
         "id": event_id or str(uuid.uuid4()),
         "source": source,
-        "type": kind,
+        "type": kind or NAMED,
         "time": at or datetime.now(UTC).isoformat(),
         "tenant": tenant,
         "data": _object(data),
     }
     more = {"subject": user, "tocsintopic": to, "tocsinsegment": segment, "tocsinsendat": send_at}
+    more |= {"tocsinnotification": notification, "tocsinchannels": ",".join(channel or ())}
     event |= {name: value for name, value in more.items() if value}
     topic = topics.BULK if bulk or segment else topics.EVENTS
     key = f"{tenant}/{user or to or event['id']}"

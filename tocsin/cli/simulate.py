@@ -16,7 +16,7 @@ from flows.assembly import gate_policy
 from flows.memory import collect_seldom
 from flows.simulation.machine import Bounds
 from flows.simulation.page import page
-from flows.simulation.report import Change, Percentiles, Report, chosen
+from flows.simulation.report import Change, Percentiles, Report, UserChange, chosen
 from flows.simulation.simulation import ENDLESS_MS, Place, Request, simulate
 from flows.simulation.warm_up import longest_ms
 from sources.history import FolderHistory, KafkaHistory, manifest_of, record
@@ -31,6 +31,7 @@ from tocsin.model import topics
 
 _BASELINES = ("actual", "replayed")
 _SHOWN = 15
+_SHOWN_USERS = 5
 _EXAMPLES = 5
 _STOPPED = 130
 _Note = Callable[[int], None]
@@ -102,6 +103,8 @@ def _stoppable() -> Iterator[None]:
 
 def _check(catalog: Path) -> None:
     """End with what `tocsin check` says of a catalog with mistakes; its templates are not rendered."""
+    if not catalog.is_dir():
+        fail(f"--catalog {catalog}: there is no such folder; name that of the new catalog", code=2)
     problems = [str(problem) for problem in check_catalog(catalog)]
     for problem in problems:
         complain(problem)
@@ -199,6 +202,8 @@ def show(report: Report) -> None:
         console.print(f"{report.compared:,} decisions compared with {compared}: {result.differing:,} differ")
         print_table(_changes(report.changes))
         print_table(_users(report))
+        if report.result.most_affected:
+            print_table(_most_affected(report.result.most_affected))
         _examples(report)
     for note in report.notes:
         console.print(Text.assemble(("!", "yellow"), f" {note}"), soft_wrap=True)
@@ -230,6 +235,18 @@ def _users(report: Report) -> Table:
         table.add_column(name, justify="right")
     for name, found in (("before", report.users_before), ("after", report.users_after)):
         table.add_row(name, *[f"{value:,}" for value in _figures(found)])
+    return table
+
+
+def _most_affected(users: list[UserChange]) -> Table:
+    table = Table(title="Users most affected", title_justify="left")
+    table.add_column("user")
+    for name in ("before", "after", "change"):
+        table.add_column(name, justify="right")
+    for each in users[:_SHOWN_USERS]:
+        table.add_row(
+            Text(each.user), f"{each.before:,}", f"{each.after:,}", f"{each.after - each.before:+,}"
+        )
     return table
 
 

@@ -7,6 +7,7 @@ import typer
 from rich.text import Text
 
 from tocsin.app.settings import Settings
+from tocsin.cli.channels import check_channels
 from tocsin.cli.entering import enter
 from tocsin.cli.output import console, fail, print_json
 from tocsin.cli.send import write
@@ -15,7 +16,6 @@ from tocsin.model import topics
 from tocsin.model.audit import Action
 from tocsin.model.outcome import ReceiptEvent
 from tocsin.model.raw import RawRecord
-from tocsin.model.statuses import CHANNELS
 
 
 def unblock(
@@ -30,8 +30,7 @@ def unblock(
     """Let users be reached again at an address or device that a receipt blocked."""
     if not (address or target or (channel and user)):
         fail("name what to unblock: --address, --target, or --channel of a --user", code=2)
-    if channel and channel not in CHANNELS:
-        fail(f"--channel: not a channel; name one of {', '.join(CHANNELS)}", code=2)
+    check_channels("channel", [channel] if channel else [])
     receipt = ReceiptEvent(
         tenant=tenant,
         user=user,

@@ -11,7 +11,7 @@ from rich.text import Text
 from dashboards import store
 from dashboards.story import LIMIT, Story, find, tenants_of
 from dashboards.story_parts import Step
-from tocsin.app.settings import Settings
+from tocsin.app import addresses
 from tocsin.cli.output import FAULT, console, fail, print_json, print_table
 from tocsin.model.explanations import moment
 from tocsin.model.zones import resolve
@@ -56,7 +56,7 @@ def why(
         fail(_NEITHER, code=2)
     if zone and not resolve(zone):
         fail(f"--zone: there is no time zone {zone}; name one of IANA, like Europe/Vienna", code=2)
-    with store.connect(Settings().clickhouse) as client:
+    with store.connect(addresses.clickhouse()) as client:
         kind = "user" if user else ""
         stories = find(client, user or subject, tenant, kind=kind, limit=limit, zone=resolve(zone))
         elsewhere = [] if stories else tenants_of(client, user or subject)

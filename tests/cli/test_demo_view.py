@@ -1,0 +1,34 @@
+"""Without a live view, a visitor reads where to look while the demo runs, and once."""
+
+import pytest
+
+from tocsin.cli.demo_stats import DemoStats
+from tocsin.cli.demo_view import Announcement, DemoView, render
+from tocsin.cli.output import console
+
+ADDRESSES = {"gateway": "http://127.0.0.1:1/openapi.json", "inbox": "http://127.0.0.1:1/inbox/example"}
+
+
+def test_addresses_are_printed_once_they_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    looks = [False, False, True]
+    announcement = Announcement(ADDRESSES, lambda: looks.pop(0), wanted=True)
+    for _ in range(2):
+        announcement.tick()
+        assert capsys.readouterr().out == "", "a link that does not answer yet is of no use"
+    announcement.tick()
+    said = capsys.readouterr().out
+    assert all(f"{name} " in said and address in said for name, address in ADDRESSES.items())
+    announcement.tick()
+    assert capsys.readouterr().out == ""
+
+
+def test_nothing_is_printed_where_a_program_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    Announcement(ADDRESSES, lambda: True, wanted=False).tick()
+    assert capsys.readouterr().out == ""
+
+
+def test_lag_that_was_not_measured_yet_is_no_negative_number(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print(render(DemoView(lag=-1), DemoStats()))
+    shown = capsys.readouterr().out
+    assert "lag " in shown
+    assert "-1" not in shown
