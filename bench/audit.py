@@ -48,6 +48,10 @@ class Records:
         self._events = events
         self._held_every = held_every
 
+    def names(self) -> list[str]:
+        """List the topics that there are."""
+        return sorted(_TOPICS)
+
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """Return the first offset and the end of each partition of a topic."""
         each = -(-self._events // _PARTITIONS) * _TOPICS.get(topic, 0)

@@ -1,21 +1,30 @@
-"""Broadcasts without Kafka: `python -m bench.broadcast [--users N] [--seconds S] [--json]`.
+"""Broadcasts without Kafka: `python -m bench.broadcast [--users N] [--seconds S] [--list-only] [--json]`.
 
 One shard in this process has N users. It decides one event for some of them, then the same event as a
-broadcast to all of them, unpaced: CPU microseconds an event and a target, and their ratio. Then events come
-at an even rate, in turns alone and beside a broadcast at the default rate: how long they wait for their
-decision. Each decision goes through the real decode step, gate, exact store and outbox, with epochs as
-`bench.stages` has them.
+broadcast to all of them, unpaced: CPU microseconds an event and a target, and their ratio. Then it takes the
+list of all of them as the gateway's upload writes it, and decides a broadcast to this list: CPU microseconds
+a user for the gateway (reading lines, writing records), for the shard (keeping the list), and for the
+decision. Then events come at an even rate, in turns alone and beside a broadcast at the default rate: how
+long they wait for their decision. Each decision goes through the real decode step, gate, exact store and
+outbox, with epochs as `bench.stages` has them.
+
+A million users take some three minutes of CPU, and some 1.5 GB of disk. `--list-only --users 10000000` leaves
+out the events and the broadcast to everyone.
 """
 
 import argparse
 import json
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import Progress
 
 from bench.reference import loop_ms
 from bench.stages import BATCH, CATALOG, GROUPS, PARTITIONS, Everyone, Machine, records
@@ -28,14 +37,19 @@ from tocsin.catalog.loader import load
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.user_state import ContactPoint, UserRecord
+from tocsin.formats.user_lists import SLICE_USERS, ListPart, closing_records, slice_records
+from tocsin.gateway.broadcasts.user_lines import TEXT, UserLines
 from tocsin.model import topics
 from tocsin.model.broadcast import ORDER_HEADER, REPORT, owner_key
+from tocsin.model.broadcast_list import LIST
 from tocsin.model.ids import target_id
 from tocsin.model.raw import OutRecord, RawRecord
 
 TENANT: Final = "shop"
 _EPOCH_TARGETS, _LOADED_AT_ONCE = 3_000, 50_000
 _UNPACED: Final = 1_000_000
+_PART_BYTES: Final = 65_536
+"""Bytes that a server hands over of a body at once."""
 _DEFAULT_RATE: Final = 2_000
 _EPOCH_S: Final = 0.05
 _KINDS = (("email", "a@shop.example"), ("push", "token"), ("inapp", "user"))
@@ -69,12 +83,16 @@ class Switch:
     def rest_s(self) -> float:
         return self.within.rest_s()
 
+    def end_epoch(self) -> None:
+        self.within.end_epoch()
+
 
 class Shop(Machine):
     """A shard that has users, and reads its own orders."""
 
-    def __init__(self, folder: Path, cache_users: int) -> None:
+    def __init__(self, folder: Path, cache_users: int, progress: Progress) -> None:
         super().__init__(folder, cache_users, Feedback())
+        self._progress = progress
         gate = Gate(load(CATALOG), GatePolicy(partitions=PARTITIONS, key_groups=GROUPS))
         timing = FlowTiming(self.shard, self.clocks, lambda _: True, lambda: datetime.now(UTC), stream=False)
         self.pace = Switch()
@@ -88,7 +106,7 @@ class Shop(Machine):
 
     def load(self, users: int) -> None:
         """Give every user a record as a profile with three contact points leaves it."""
-        for number in range(users):
+        for number in self._progress.track(range(users), description="loading users"):
             key = f"{TENANT}/u{number:07d}"
             partition, group = partition_of(key.encode(), PARTITIONS), key_group_of(key.encode(), GROUPS)
             record = UserRecord(version=1, contact_points=_POINTS, locale="en", timezone="UTC")
@@ -106,9 +124,10 @@ class Shop(Machine):
         now_ms = int(time.time() * 1000)
         self.read([RawRecord(topic, partition, self._offset, now_ms, key.encode(), value, ())])
 
-    def broadcast(self, name: str, rate: int) -> None:
-        """Read a broadcast to everyone, and the orders that follow from it."""
-        self.write(topics.BULK, owner_key(TENANT, name), id=name, tocsinsegment="*", tocsinrate=rate)
+    def broadcast(self, name: str, rate: int, segment: str = "*") -> None:
+        """Read a broadcast, and the orders that follow from it."""
+        self._reports = 0
+        self.write(topics.BULK, owner_key(TENANT, name), id=name, tocsinsegment=segment, tocsinrate=rate)
         self.epoch()
         self.epoch()
 
@@ -124,8 +143,29 @@ class Shop(Machine):
             raw = RawRecord(one.topic, one.partition, self._offset, now_ms, one.key, one.value, one.headers)
             self.read([raw])
 
+    def take(self, found: Sequence[OutRecord]) -> None:
+        """Read records of a list."""
+        now_ms = int(time.time() * 1000)
+        for one in found:
+            self._offset += 1
+            raw = RawRecord(one.topic, one.partition, self._offset, now_ms, one.key, one.value, one.headers)
+            self.read([raw])
+
+    def walk(self, users: int, what: str) -> None:
+        """Let the newest broadcast walk to its end, as fast as it goes."""
+        task, decided, all_decided = self._progress.add_task(what, total=users), 0, 0
+        while self.is_walking():
+            woken = self.wake()
+            decided += woken
+            if not woken or decided >= 4 * _EPOCH_TARGETS:
+                all_decided += decided
+                self._progress.update(task, completed=all_decided / 4)
+                decided = 0
+                self.epoch()
+        self.epoch()
+
     def is_walking(self) -> bool:
-        """Return whether a part of the only broadcast so far has not ended."""
+        """Return whether a part of the newest broadcast has not ended."""
         return self._reports < PARTITIONS * GROUPS
 
     def wake(self) -> int:
@@ -140,31 +180,83 @@ class Shop(Machine):
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Compare the CPU of events and targets, then the wait of events."""
-    shop = Shop(folder, options.cache_users)
-    begin = time.perf_counter()
-    shop.load(options.users)
-    loaded_s = time.perf_counter() - begin
-    collect_seldom()  # as a shard does
-    keep_freed_memory()
+    """Compare the CPU of events and targets, then of a list, then the wait of events."""
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        shop = Shop(folder, options.cache_users, progress)
+        begin = time.perf_counter()
+        shop.load(options.users)
+        result: dict[str, Any] = {"users": options.users, "load_s": round(time.perf_counter() - begin, 1)}
+        collect_seldom()  # as a shard does
+        keep_freed_memory()
+        if not options.list_only:
+            result |= _of_everyone(shop, options)
+        result["list"] = _of_list(shop, options.users)
+        result["rss_mb_max"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        if not options.list_only:
+            result["wait_ms"] = _waits(shop, options)
+        shop.shard.close()
+    return result | {"reference_loop_ms": loop_ms()}
+
+
+def _of_everyone(shop: Shop, options: argparse.Namespace) -> dict[str, Any]:
+    """Decide events of single users, then one for everyone."""
     event_us, events_per_s = _of_events(shop, options.events, options.users)
     target_us, targets_per_s = _of_targets(shop, options.users)
-    rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    result = {
-        "users": options.users,
-        "load_s": round(loaded_s, 1),
+    return {
         "cpu_us_per_event": event_us,
         "cpu_us_per_target": target_us,
         "targets_to_events": round(event_us / target_us, 2),
         "events_per_s": events_per_s,
         "targets_per_s": targets_per_s,
         "epoch_close_ms_max": round(max(shop.close_ms), 1),
-        "rss_mb_max": rss_mb,
-        "wait_ms": _waits(shop, options),
-        "reference_loop_ms": loop_ms(),
     }
-    shop.shard.close()
-    return result
+
+
+def _of_list(shop: Shop, users: int) -> dict[str, Any]:
+    """Upload a list of all users, and decide a broadcast to it. Users lie in it in no order."""
+    shop.close_ms.clear()
+    shop.broadcast("listed", _UNPACED, LIST)
+    part, gateway_s, shard_s, octets = ListPart(TENANT, "/bench", "listed"), 0.0, 0.0, 0
+    for number, names in enumerate(_slices(users)):
+        begin = time.process_time()
+        found = slice_records(part._replace(slice=number), list(_read(names)), PARTITIONS, partition_of)
+        gateway_s += time.process_time() - begin
+        octets += sum(len(one.value or b"") for one in found)
+        begin = time.process_time()
+        shop.take(found)
+        shop.epoch()
+        shard_s += time.process_time() - begin
+    upload_ms = max(shop.close_ms)
+    shop.take(closing_records(part, PARTITIONS))
+    shop.epoch()
+    shop.close_ms.clear()
+    cpu_s, wall_s = time.process_time(), time.perf_counter()
+    shop.walk(users, "deciding a list")
+    target_us, targets_per_s = _rates(users, time.process_time() - cpu_s, time.perf_counter() - wall_s)
+    return {
+        "cpu_us_per_user_in_the_gateway": round(gateway_s / users * 1e6, 2),
+        "cpu_us_per_user_taken_by_the_shard": round(shard_s / users * 1e6, 2),
+        "bytes_per_user_in_kafka": round(octets / users, 1),
+        "cpu_us_per_target": target_us,
+        "targets_per_s": targets_per_s,
+        "epoch_close_ms_max": {"upload": round(upload_ms, 1), "walk": round(max(shop.close_ms), 1)},
+    }
+
+
+def _slices(users: int) -> Iterator[bytes]:
+    """Make the lines of an upload, slice after slice."""
+    for first in range(0, users, SLICE_USERS):
+        numbers = range(first, min(users, first + SLICE_USERS))
+        yield "".join(f"u{number * 7_919 % users:07d}\n" for number in numbers).encode()
+
+
+def _read(body: bytes) -> Iterator[str]:
+    """Read ids as the gateway does, in the parts of a body."""
+    lines = UserLines(TEXT, "")
+    for at in range(0, len(body), _PART_BYTES):
+        for found in lines.feed(body[at : at + _PART_BYTES]):
+            yield from found
+    yield from lines.end()
 
 
 def _of_events(shop: Shop, events: int, users: int) -> tuple[float, int]:
@@ -197,14 +289,7 @@ def _of_targets(shop: Shop, users: int) -> tuple[float, int]:
     shop.close_ms.clear()
     cpu_s, wall_s = time.process_time(), time.perf_counter()
     shop.broadcast("everyone", _UNPACED)
-    decided = 0
-    while shop.is_walking():
-        woken = shop.wake()
-        decided += woken
-        if not woken or decided >= 4 * _EPOCH_TARGETS:
-            decided = 0
-            shop.epoch()
-    shop.epoch()
+    shop.walk(users, "deciding for everyone")
     return _rates(users, time.process_time() - cpu_s, time.perf_counter() - wall_s)
 
 
@@ -262,6 +347,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each of the four turns of events")
     parser.add_argument("--rate", type=int, default=500, help="events a second of these turns")
     parser.add_argument("--cache-users", type=int, default=100_000)
+    parser.add_argument("--list-only", action="store_true", help="nothing but the list")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:

@@ -1,4 +1,4 @@
-"""A provider that cannot be the limit: answers Twilio and SendGrid calls after a delay, and checks nothing.
+"""A provider that cannot be the limit: answers Twilio, FCM and SendGrid after a delay, and checks nothing.
 
 `python -m bench.fast_provider --port P --delay-ms D [--record FILE] [--tls FOLDER] [--count]`, on 127.0.0.1,
 with asyncio protocols on uvloop. With `--record` each call whose text holds `bench-NUMBER-` adds a line to a
@@ -22,6 +22,9 @@ _SMS = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Lengt
     len(_TWILIO),
     _TWILIO,
 )
+_PUSH = b'{"name":"projects/tocsin-sandbox/messages/0:1700000000000000%0123456789abcdef"}'
+_TOKEN = b'{"access_token":"bench","expires_in":3600,"token_type":"Bearer"}'
+_JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=UTF-8\r\nContent-Length: %d\r\n\r\n%s"
 _NUMBER = re.compile(rb"bench-(\d+)-")
 _MAIL = b"HTTP/1.1 202 Accepted\r\nX-Message-Id: 0123456789abcdef\r\nContent-Length: 0\r\n\r\n"
 
@@ -48,7 +51,7 @@ class Answers(asyncio.Protocol):
         head = self._data[:end].lower()
         length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
         if len(self._data) >= end + 4 + length:
-            answer = _MAIL if b"/v3/mail/send" in head else _SMS
+            answer = _answer_to(head)
             if self._record and (number := _NUMBER.search(self._data)):
                 self._record.write(f"{number[1].decode()} {time.time() * 1000:.3f}\n")
             self._data = b""
@@ -57,6 +60,14 @@ class Answers(asyncio.Protocol):
     def _answer(self, answer: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.write(answer)
+
+
+def _answer_to(head: bytes) -> bytes:
+    if b"/v3/mail/send" in head:
+        return _MAIL
+    if b"/messages:send" in head:
+        return _JSON % (len(_PUSH), _PUSH)
+    return _JSON % (len(_TOKEN), _TOKEN) if b"/token" in head else _SMS
 
 
 async def serve(port: int, delay_s: float, record: TextIO | None, tls: ssl.SSLContext | None) -> None:

@@ -16,6 +16,7 @@ from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
 
 from sources.partitioner import partition_of
+from sources.reader import silent_logger
 from sources.topics import TopicAdmin, TopicPlan
 from tocsin.app.settings import Settings, environment
 from tocsin.cli.demo_environment import free_row, settings_from
@@ -98,9 +99,9 @@ def profiles(users: int) -> Iterator[Record]:
 
 
 class Feeder:
-    """Writes records to their users' partitions."""
+    """Writes records to their users' partitions; a `quiet` one says nothing while the broker is away."""
 
-    def __init__(self, settings: Settings, linger_ms: float) -> None:
+    def __init__(self, settings: Settings, linger_ms: float, *, quiet: bool = False) -> None:
         self._settings = settings
         self._producer = Producer(
             {
@@ -109,7 +110,8 @@ class Feeder:
                 "compression.type": "lz4",
                 "queue.buffering.max.messages": 1_000_000,
                 **settings.kafka_options,
-            }
+            },
+            **({"logger": silent_logger()} if quiet else {}),
         )
 
     def write(self, record: Record) -> None:

@@ -5,14 +5,20 @@ ClickHouse) on embedded servers, or on the broker in TOCSIN_KAFKA. Profiles of a
 events of different users are written at an even rate. Latency is what the outcomes say: from Kafka's
 timestamp, set when the event was written, to the moment the provider was called, and to the moment when the
 decision stood in Kafka. Nothing is held, no limit is met.
+
+With `--dead CHANNEL` each event goes to one of three channels, in turns, and the provider of that channel
+takes connections and never answers. The figures are then those of the other two, each by itself. `--alive`
+writes the same events, and all providers answer: that is what an outage is compared with. `cpu_us_an_event`
+tells what each part used. The embedded broker uses a core of its own at 1,000 events/s; `--apache` starts an
+Apache Kafka.
 """
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,28 +28,32 @@ import yaml
 from rich.console import Console
 from rich.progress import Progress
 
-from bench.deliver import percentiles
+from bench.cpu import cpu_by_part, us_an_item
+from bench.deliver import contenders
+from bench.deliver.worker import percentiles
 from bench.fleet import ROOT, Feeder, Record, Shards, prepare, profiles, write_catalog
 from bench.reference import Reference
 from dashboards import migrate
 from sources.reader import TopicReader
 from tocsin.app.settings import Settings
-from tocsin.devkit.processes import free_ports
-from tocsin.devkit.servers import CLICKHOUSE, REDIS
+from tocsin.devkit.servers import APACHE_KAFKA, CLICKHOUSE, REDIS
 from tocsin.formats.codec import decode_outcome
 from tocsin.model import topics
 from tocsin.model.statuses import Status
 
 _NOTIFICATION = """
-welcome:
-  on: {type: order.shipped}
+welcome_CHANNEL:
+  on: {type: order.shipped.CHANNEL}
   category: orders
   priority: normal
-  channels: [sms]
+  channels: [CHANNEL]
   template: welcome
 """
+ALL_CHANNELS = ("push", "sms", "email")
+_NEVER_MS = 3_600_000.0
 _DATA = json.loads((ROOT / "examples/flights/templates/flight_cancelled/sample.json").read_text())[0]
 _SLICE_S = 0.005
+_LAST_S = 5.0
 
 
 def main() -> None:
@@ -55,14 +65,17 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-bench-")))
         settings, env = _prepare(folder, options, stack)
-        shards = Shards(settings, env, options.shards, "pipeline", ("sms",))
+        shards = Shards(settings, env, options.shards, "pipeline", _channels(options))
         stack.callback(shards.stop)
         _load_profiles(settings, shards, options, console)
-        cpu_s, began_ms = shards.cpu_s(), round(time.time() * 1000)
+        cpu_s, began_ms, before = shards.cpu_s(), round(time.time() * 1000), cpu_by_part()
         with Reference() as reference:
             passed_s = _play(settings, options, console)
         _await_quiet(shards, options)
-        report = _figures(settings, began_ms + round(options.warm_up * 1000))
+        used = us_an_item(before, cpu_by_part(), round(options.rate * options.seconds))
+        from_ms = began_ms + round(options.warm_up * 1000)
+        report = _figures(settings, from_ms, several=_channels(options) != ("sms",))
+        report["cpu_us_an_event"] = used
         report["reference_loop_ms"] = reference.figures
         report |= _of_shards(shards, options, shards.cpu_s() - cpu_s, passed_s)
     print(json.dumps(report) if options.json else "\n".join(f"{k:24} {v}" for k, v in report.items()))
@@ -78,35 +91,30 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--partitions", type=int, default=2, help="of every topic, over all shards")
     parser.add_argument("--epoch-ms", type=int, default=50)
     parser.add_argument("--delay-ms", type=float, default=50, help="the provider's answer takes so long")
+    parser.add_argument("--dead", choices=ALL_CHANNELS, help="three channels, one without answers")
+    parser.add_argument("--alive", action="store_true", help="three channels, which all answer")
+    parser.add_argument("--apache", action="store_true", help="on Apache Kafka, which needs Java")
     parser.add_argument("--json", action="store_true")
     return parser
 
 
+def _channels(options: argparse.Namespace) -> tuple[str, ...]:
+    return ALL_CHANNELS if options.dead or options.alive else ("sms",)
+
+
 def _prepare(folder: Path, options: argparse.Namespace, stack: ExitStack) -> tuple[Settings, dict[str, str]]:
-    (port,) = free_ports(1)
-    argv = [
-        sys.executable,
-        "-m",
-        "bench.fast_provider",
-        "--port",
-        str(port),
-        "--delay-ms",
-        str(options.delay_ms),
-    ]
-    provider = subprocess.Popen(argv, cwd=ROOT)
-    stack.callback(provider.wait)
-    stack.callback(provider.terminate)
-    account = {
-        "vendor": "twilio",
-        "account_sid": "AC" + "0" * 32,
-        "auth_token": "bench",
-        "base_url": f"http://127.0.0.1:{port}",
-    }
-    (folder / "providers.yaml").write_text(yaml.safe_dump({"accounts": {"twilio": account}}))
-    catalog = write_catalog(folder / "catalog", _NOTIFICATION, "flight_cancelled", {"sms": ["twilio"]})
+    accounts = {}
+    for channel in _channels(options):
+        delay_ms = _NEVER_MS if channel == options.dead else options.delay_ms
+        server = contenders.provider(channel, folder, delay_ms, 1_024, tls=False)
+        accounts[channel] = stack.enter_context(server)
+    (folder / "providers.yaml").write_text(yaml.safe_dump({"accounts": accounts}))
+    notifications = "".join([_NOTIFICATION.replace("CHANNEL", channel) for channel in accounts])
+    names = {channel: [channel] for channel in accounts}
+    catalog = write_catalog(folder / "catalog", notifications, "flight_cancelled", names)
     settings, env = prepare(
         folder,
-        {REDIS, CLICKHOUSE},
+        {REDIS, CLICKHOUSE, *([APACHE_KAFKA] if options.apache else [])},
         stack,
         TOCSIN_CATALOG=str(catalog),
         TOCSIN_PROVIDERS=str(folder / "providers.yaml"),
@@ -141,7 +149,7 @@ def _play(settings: Settings, options: argparse.Namespace, console: Console) -> 
         while written < total:
             due = min(total, round((time.perf_counter() - began) * options.rate))
             for number in range(written, due):
-                feeder.write(_event(number, options.users, data))
+                feeder.write(_event(number, options.users, data, _channels(options)))
             written = due
             progress.update(task, completed=written)
             time.sleep(_SLICE_S)
@@ -149,26 +157,30 @@ def _play(settings: Settings, options: argparse.Namespace, console: Console) -> 
     return time.perf_counter() - began
 
 
-def _event(number: int, users: int, data: str) -> Record:
+def _event(number: int, users: int, data: str, channels: Sequence[str]) -> Record:
     user = f"u{number * 7_919 % users}"
     event = (
-        f'{{"specversion":"1.0","id":"{number}","source":"/shop/orders","type":"order.shipped",'
+        f'{{"specversion":"1.0","id":"{number}","source":"/shop/orders",'
+        f'"type":"order.shipped.{channels[number % len(channels)]}",'
         f'"subject":"{user}","time":"{datetime.now(UTC).isoformat(timespec="milliseconds")}","data":{data}}}'
     )
     return topics.EVENTS, f"default/{user}".encode(), event.encode()
 
 
 def _await_quiet(shards: Shards, options: argparse.Namespace) -> None:
+    """Wait until each event is admitted and, unless nobody answers, sent."""
     total, until = round(options.rate * options.seconds), time.monotonic() + 120
+    outcomes = total + (total * 2 // 3 if options.dead else total)
     while time.monotonic() < until:
-        if shards.metrics().get("tocsin_records_total|outcomes", 0.0) >= 2 * total:  # admitted and sent
+        if shards.metrics().get("tocsin_records_total|outcomes", 0.0) >= outcomes:
+            time.sleep(_LAST_S if len(_channels(options)) > 1 else 0)
             return
         time.sleep(0.5)
     sys.exit("\n".join(["not everything was delivered within 120 s", *shards.problems()]))
 
 
-def _figures(settings: Settings, from_ms: int) -> dict[str, Any]:
-    waits: list[int] = []
+def _figures(settings: Settings, from_ms: int, *, several: bool) -> dict[str, Any]:
+    waits: dict[str, list[int]] = {}
     shown: list[int] = []
     statuses: dict[str, int] = {}
     with TopicReader(settings.kafka, settings.topic_prefix, settings.kafka_options) as reader:
@@ -178,13 +190,14 @@ def _figures(settings: Settings, from_ms: int) -> dict[str, Any]:
             if outcome.received_ms < from_ms:
                 continue
             if outcome.status == Status.SENT:
-                waits.append(outcome.latency_ms)
-            else:
+                waits.setdefault(outcome.channel, []).append(outcome.latency_ms)
+            elif outcome.status == Status.ADMITTED:
                 shown.append(record.timestamp_ms - outcome.received_ms)
+    by_channel = {channel: percentiles(each) | {"max": max(each)} for channel, each in sorted(waits.items())}
     return {
         "event_to_decision_ms": percentiles(shown),
-        "event_to_provider_ms": percentiles(waits) | {"max": max(waits)},
-        "counted": len(waits),
+        "event_to_provider_ms": by_channel if several else by_channel["sms"],
+        "counted": sum(map(len, waits.values())),
         **statuses,
     }
 

@@ -23,7 +23,7 @@ import yaml
 from rich.console import Console
 from rich.progress import Progress
 
-from bench.deliver import percentiles
+from bench.deliver.worker import percentiles
 from bench.fleet import ZONE, Feeder, Record, Shards, prepare, profiles, write_catalog
 from bench.reference import Reference
 from bench.targets import Target, told
@@ -57,6 +57,7 @@ _RESTART_S = 15.0
 _COUNTED_S = 15.0
 _PATIENCE_S = 900.0
 _SLICE_S = 0.005
+_STALL_S = 60.0
 
 
 class Morning:
@@ -203,12 +204,18 @@ class Morning:
 
     def _await(self, shards: Shards, topic: str, count: int) -> None:
         with Progress(console=self._console, transient=True) as progress:
-            task, read = progress.add_task(f"deciding {topic}", total=count), 0.0
+            task, read, moved_s = progress.add_task(f"deciding {topic}", total=count), 0.0, time.monotonic()
             while read < count:
                 time.sleep(0.5)
                 if problems := shards.problems():
                     sys.exit("\n".join(problems))
-                read = shards.metrics().get(f"tocsin_records_total|{topic}", 0.0)
+                before, read = read, shards.metrics().get(f"tocsin_records_total|{topic}", 0.0)
+                moved_s = time.monotonic() if read != before else moved_s
+                if time.monotonic() - moved_s > _STALL_S:
+                    cure = "the broker holds no more: fewer --holds, or --apache"
+                    sys.exit(
+                        f"{read:.0f} of {count} {topic} were read, and no more for {_STALL_S:.0f} s; {cure}"
+                    )
                 progress.update(task, completed=read)
 
 

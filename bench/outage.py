@@ -1,6 +1,6 @@
 """Requests a second around an outage: `python -m bench.outage [--json] [--rate R] [--outage S] [--kind K]`.
 
-Four channels get R messages a second each, one in fifty critical, for 15 s. Then the provider of each fails
+Five channels get R messages a second each, one in fifty critical, for 15 s. Then the provider of each fails
 for S seconds in its own way, and is watched for twice as long:
 
 | kind | during the outage | afterwards |
@@ -9,6 +9,10 @@ for S seconds in its own way, and is watched for twice as long:
 | dropped | closes the connection without an answer | as before |
 | slow | takes each message, and answers after 20 s | as before |
 | quota | answers 503 at once | answers 429 beyond twice the rate before |
+| steady | answers as before | as before |
+
+The last one has no outage: it is a channel beside the others. Its latency, from message to outcome, during
+the outage of the others is compared with that before.
 
 The channel, the ledger (an embedded Valkey) and the Twilio adapter are those of the product. The bench stands
 in for Kafka, and for the gate: what is returned comes again when it is due.
@@ -29,7 +33,10 @@ from typing import Any, NamedTuple, cast
 import msgspec
 import uvloop
 
-from bench.deliver import CallCounts, bodies_of, encode, percentiles, provider_of, renderer
+from bench.deliver.accounts import Server, account_of
+from bench.deliver.contenders import ROOT
+from bench.deliver.messages import bodies_of, encode
+from bench.deliver.worker import CallCounts, percentiles, provider_of, renderer
 from tocsin.delivery.channel import ChannelDelivery, channel_policy
 from tocsin.delivery.ledger import Ledger, LedgerPolicy
 from tocsin.delivery.runtime import Runtime
@@ -40,7 +47,7 @@ from tocsin.model.outcome import Outcome
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.statuses import Channel
 
-KINDS = ("503", "dropped", "slow", "quota")
+KINDS = ("503", "dropped", "slow", "quota", "steady")
 NOW = topics.messages("sms")
 _SET_UP_S, _BEFORE_S = 20, 15
 _SLOW_S, _DELAY_S, _TURN_S = 20.0, 0.05, 0.005
@@ -81,7 +88,7 @@ class Provider:
         at, now_s = self._schedule, time.monotonic()
         second = int(now_s - at.began_s)
         self.requests[second] += 1
-        down = at.down_s <= now_s < at.back_s
+        down = at.down_s <= now_s < at.back_s and at.kind != "steady"
         if down and at.kind in ("503", "quota"):
             return _DELAY_S, _http("503 Service Unavailable", b"{}")
         if down and at.kind == "dropped":
@@ -139,6 +146,7 @@ class ChannelRun:
         self.resent = 0
         self.drained_s = 0.0
         self.waits: dict[str, list[float]] = {"critical": [], "new": []}
+        self.latency: dict[str, list[float]] = {"before": [], "during": []}
         self._topic: deque[RawRecord] = deque()
         self._returned: list[tuple[int, int, RawRecord]] = []
         self._made: dict[str, tuple[float, bool]] = {}
@@ -199,6 +207,8 @@ class ChannelRun:
         made_s, critical = self._made.pop(line.message_id)
         self.resent += line.reason == "resent_after_unknown"
         ended_s = time.monotonic()
+        if self.at.began_s + 5 <= made_s < self.at.back_s:
+            self.latency["before" if ended_s < self.at.down_s else "during"].append(ended_s - made_s)
         if ended_s < self.at.back_s or self.drained_s:
             return
         if critical:
@@ -221,12 +231,13 @@ async def _serving(schedules: list[Schedule], pipe: Pipe) -> None:
 
 
 def _channel_run(schedule: Schedule, port: int, runtime: Runtime, redis_url: str) -> ChannelRun:
-    provider, counts = provider_of("sms", port, 512), CallCounts()
+    account = account_of("sms", Server(f"http://127.0.0.1:{port}"), Path(), 512)
+    provider, counts = provider_of(account), CallCounts()
     channel = ChannelDelivery(
         channel_policy(Channel.SMS, in_flight=256),
         runtime=runtime,
         ledger=Ledger(LedgerPolicy(url=redis_url, prefix=f"{schedule.kind}:"), "b" * 16),
-        render=renderer().render,
+        render=renderer(ROOT / "examples/flights").render,
         providers_for=lambda _: [provider],
         stats=counts,
     )
@@ -262,6 +273,8 @@ def _figures(each: ChannelRun, taken: int, requests: dict[int, int]) -> dict[str
     before, during = seconds[5:_BEFORE_S], seconds[_BEFORE_S : _BEFORE_S + outage_s]
     after = seconds[_BEFORE_S + outage_s :]
     usual = sum(before) / len(before)
+    if each.at.kind == "steady":
+        return _beside(each.latency)
     return {
         "kind": each.at.kind,
         "before_per_s": round(usual, 1),
@@ -277,6 +290,14 @@ def _figures(each: ChannelRun, taken: int, requests: dict[int, int]) -> dict[str
         "new_wait_s": percentiles(each.waits["new"] or [0.0]),
         "by_second_after": after[:: max(1, len(after) // 24)],
     }
+
+
+def _beside(latency: dict[str, list[float]]) -> dict[str, Any]:
+    """Compare the latency of a channel before and during the outage of others."""
+    found = {when: percentiles([wait * 1_000 for wait in waits] or [0.0]) for when, waits in latency.items()}
+    p99 = {when: sorted(waits)[len(waits) * 99 // 100] if waits else 0.0 for when, waits in latency.items()}
+    ratio = round(p99["during"] / p99["before"], 2) if p99["before"] else None
+    return {"kind": "steady", **{f"{when}_ms": each for when, each in found.items()}, "p99_ratio": ratio}
 
 
 def main() -> None:

@@ -79,7 +79,7 @@ def _tracked(
 
 def _environment(settings: Settings, url: str) -> dict[str, str]:
     """Give a process the settings of the run before, and the ClickHouse."""
-    given = settings.model_dump(exclude={"secret", "kafka_options", "clickhouse"})
+    given = settings.model_dump(exclude={"secret", "kafka_options", "clickhouse", "gateway_origins"})
     env = {f"TOCSIN_{name.upper()}": str(value) for name, value in given.items()}
     secret = settings.secret.get_secret_value()
     return {**environment(), **env, "TOCSIN_SECRET": secret, "TOCSIN_CLICKHOUSE": url}

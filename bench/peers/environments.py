@@ -14,7 +14,7 @@ from tocsin.devkit.processes import StartError
 ROOT = Path(__file__).resolve().parent.parent.parent
 BEFORE = "60a97b6"
 """The commit that ratios `…_vs_before` compare with."""
-_QUIX = ("quixstreams==3.28.1",)
+_QUIX = "quixstreams==3.28.1"
 _POM = f"""\
 <project>
   <modelVersion>4.0.0</modelVersion>
@@ -97,13 +97,22 @@ def quix_python() -> str:
     Raises:
         StartError: it could not be installed.
     """
-    folder = _cache() / _QUIX[0].replace("==", "-")
+    return python_with(_QUIX)
+
+
+def python_with(*packages: str) -> str:
+    """Give a Python of its own that has these packages; the first names its folder.
+
+    Raises:
+        StartError: they could not be installed.
+    """
+    folder = _cache() / packages[0].replace("==", "-")
     python, done = folder / "bin" / "python", folder / ".done"
     if not done.exists():
-        say(f"installing {_QUIX[0]}, once")
+        say(f"installing {' '.join(packages)}, once")
         shutil.rmtree(folder, ignore_errors=True)
         run([sys.executable, "-m", "venv", str(folder)], "venv")
-        run([str(python), "-m", "pip", "install", "--quiet", *_QUIX], f"pip install {_QUIX[0]}")
+        run([str(python), "-m", "pip", "install", "--quiet", *packages], f"pip install {packages[0]}")
         done.touch()
     return str(python)
 

@@ -1,0 +1,1 @@
+"""The gateway beside a plain FastAPI service on the same broker: `python -m bench.gateway`."""

@@ -1,0 +1,1 @@
+"""The soak: the whole pipeline for minutes, while all that it rests on fails in turn."""
