@@ -1,6 +1,7 @@
 """The commands as a person uses them, one after another, on one demo."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -9,16 +10,20 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import msgspec
 import pytest
 from confluent_kafka.admin import AdminClient
 
 from sources.reader import TopicReader
+from tests.e2e.producing import Producer, example
 from tests.waiting import until
 from tocsin.cli.demo_environment import DemoEnvironment
 from tocsin.cli.main import main
 from tocsin.cli.send import write
+from tocsin.devkit.probes import http_answers
 from tocsin.model import topics
 
 ROOT = Path(__file__).parent.parent.parent
@@ -51,8 +56,12 @@ gate_moved:
   category: service
   channels: [inapp, push]
   template: gate_moved
+boarding:
+  on: {type: boarding.started}
+  category: service
+  channels: [inapp]
 """
-"""Two notifications with a later step, and one with a template of its own, beside those of the example."""
+"""Notifications with a later step, and with a template of their own, beside those of the example."""
 # Servers of its own whatever is named: nothing for the second pass on Apache Kafka.
 pytestmark = [pytest.mark.loopback, pytest.mark.timeout(240)]
 
@@ -116,6 +125,7 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
         catalog = two_tenants(tmp_path_factory.mktemp("catalog") / "flights")
         (catalog / "notifications" / "later.yaml").write_text(LATER)
         write_template(catalog, "{{ data.gate }}")
+        shutil.copytree(catalog / "templates/gate_moved", catalog / "templates/boarding")
         yield Terminal(demo, catalog)
 
 
@@ -158,8 +168,22 @@ def running(terminal: Terminal) -> Iterator["subprocess.Popen[str]"]:
     process = terminal.start("run", "--shards", "2")
     yield process
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
-    assert process.returncode == 0
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+
+
+@pytest.fixture(scope="module")
+def producer(terminal: Terminal, running: object) -> Iterator[Producer]:
+    write(terminal.settings, topics.PROFILES, "default/ada", json.dumps(PROFILE).encode())
+    code, made, err = terminal.tocsin("keys", "create", "--json")
+    assert code == 0, err
+    process = terminal.start("gateway", "--port", "0", "--json", TOCSIN_HTTP_PORT="0")
+    assert process.stdout is not None
+    address = json.loads(process.stdout.readline())["address"].rstrip("/")
+    yield Producer(address, json.loads(made)["key"])
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
 
 
 def test_check_finds_nothing_wrong(terminal: Terminal) -> None:
@@ -182,6 +206,31 @@ def test_one_event_by_hand_is_sent_and_told(terminal: Terminal, running: object)
     rows = terminal.why(json.loads(out)["id"], "sent")
     assert {row["status"] for row in rows} >= {"admitted", "sent"}
     assert {row["channel"] for row in rows if row["status"] == "sent"} == {"inapp"}
+
+
+def test_a_producer_in_a_few_lines_of_python(producer: Producer) -> None:
+    names: dict[str, Any] = {"httpx2": httpx2, "GATEWAY": producer.address, "KEY": producer.key}
+    exec(example("python"), names)
+    sent, later = names["sent"], names["later"]
+    names["api"].close()
+    steps = producer.until(sent["event_id"], "sent")
+    assert {step["channel"] for step in steps if step["status"] == "sent"} == {"inapp"}
+    told = producer.until(later["notification_id"], "cancelled")
+    assert [step["reason"] for step in told if step["status"] in {"held", "cancelled"}] == [
+        "scheduled", "cancelled_by_event"
+    ]  # fmt: skip
+
+
+def test_a_producer_in_four_lines_of_curl(producer: Producer) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("no curl")
+    env = {"GATEWAY": producer.address, "KEY": producer.key, "PATH": os.environ["PATH"]}
+    script = ["bash", "-ec", example("sh").replace("\n", "\necho\n")]
+    done = subprocess.run(script, env=env, capture_output=True, text=True, check=True)
+    sent, later, cancelled, _ = (json.loads(line) for line in done.stdout.split("\n") if line)
+    assert (later["event_id"], len(cancelled["notifications"])) == ("boarding-1", 1)
+    producer.until(sent["event_id"], "sent")
+    producer.until("boarding-1", "cancelled")
 
 
 def test_one_tenants_mistake_keeps_it_on_its_catalog_and_no_other(
@@ -315,6 +364,21 @@ def test_the_books_balance(terminal: Terminal, running: object) -> None:
     audit = json.loads(out)
     assert (code, audit["balance_error"]) == (0, 0), out + err
     assert audit["events"] == audit["settled"] + audit["held"] + audit["in_flight"] + audit["unread"]
+
+
+def test_status_says_what_waits_and_what_accounts_do(terminal: Terminal, running: object) -> None:
+    port = terminal.settings.http_port
+    until(lambda: all(http_answers(port + number, "/metrics") for number in (0, 1)), "the shards")
+    code, out, said = terminal.tocsin("status", "--over", "1s", "--json")
+    assert code == 0, said
+    found = json.loads(out)
+    parts = {each["topic"]: each["part"] for each in found["topics"]}
+    assert (
+        parts.items() >= {"events": "decide", "messages.sms.now": "deliver sms", "outcomes": "track"}.items()
+    )
+    assert all(each["drain_s"] is None or each["drain_s"] >= 0 for each in found["topics"])
+    assert found["processes"] == [f"http://127.0.0.1:{port + number}/metrics" for number in (0, 1)]
+    assert {each["down"] for each in found["accounts"]} == {0}
 
 
 def test_named_queries_answer(terminal: Terminal, running: object) -> None:

@@ -10,13 +10,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import msgspec
 import pytest
 
 from tocsin.cli.demo_environment import sends
+from tocsin.devkit.recipients import receipts_of
+from tocsin.model.outcome import Outcome
 
 ROOT = Path(__file__).parent.parent.parent
 NOBODY = "http://127.0.0.1:9"
@@ -54,12 +59,25 @@ def demo(folder: Path, *options: str) -> tuple[int, dict[str, Any], str]:
     return done.returncode, json.loads(lines[-1]), done.stderr + logs
 
 
+def expected_receipts(lines: Sequence[str]) -> Counter[str]:
+    """Count the receipts of what the sandbox was sent, by kind: the id of a message decides them."""
+    blank = Outcome(outcome_id="o", status="sent", tenant="default", at_ms=0)
+    sent = [
+        msgspec.structs.replace(blank, channel=message["channel"], message_id=message["message_id"])
+        for message in map(json.loads, lines)
+    ]
+    return Counter(receipt.kind for outcome in sent for receipt in receipts_of(outcome))
+
+
+@pytest.mark.exchanged
 def test_a_day_of_flights_balances_and_every_word_is_in_clickhouse(tmp_path: Path) -> None:
     code, report, said = demo(tmp_path / "demo", "--days", "1", "--passengers", "300")
     published = report["published"]
     records = sum(published["events"].values()) + published["duplicates"] + sum(published["broken"].values())
     assert code == 0, said
-    assert report["events"] == records
+    assert published["events"]["airport.report"] == 1
+    assert report["events"] == records + published["addressed"] > records + 10, "each subscriber got it"
+    assert report["reasons"]["fan_out"] == report["decisions"]["finished"] == 1
     assert report["balance_error"] == 0
     assert report["in_flight"] == 0
     assert report["clickhouse_rows"] == sum(report["decisions"].values())
@@ -71,11 +89,16 @@ def test_a_day_of_flights_balances_and_every_word_is_in_clickhouse(tmp_path: Pat
         "expired", 0
     )
     assert all(report["channels"][name]["sent"] for name in ("email", "sms", "push", "inapp"))
+    lines = (tmp_path / "demo/servers/sandbox/sent.jsonl").read_text().splitlines()
+    told = {name: report["decisions"].get(name, 0) for name in ("delivered", "bounced", "opened", "clicked")}
+    assert told == dict.fromkeys(told, 0) | expected_receipts(lines), "each receipt, of each message"
+    assert told["delivered"] > told["bounced"]
+    assert told["opened"] > told["clicked"] > 0
+    assert report["decisions"]["read"] > 0, "in the inbox, of which the sandbox knows nothing"
     recorded = sends(tmp_path / "demo/servers/sandbox")
     assert len(recorded) == sum(
         counts["sent"] for name, counts in report["channels"].items() if name != "inapp"
     )
-    lines = (tmp_path / "demo/servers/sandbox/sent.jsonl").read_text().splitlines()
     assert all(json.loads(line)["user"].startswith("default/passenger-") for line in lines)
 
 
@@ -104,19 +127,27 @@ def test_ctrl_c_ends_it_in_order_with_a_balance(tmp_path: Path) -> None:
         "--speed",
         "600",
     ]
-    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    output = tmp_path / "said"
+    with output.open("w") as file:
+        running = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
     sent = tmp_path / "demo/servers/sandbox/sent.jsonl"
     log = tmp_path / "demo/servers/dashboard.log"
     until = time.monotonic() + 120
     while not (sends(sent.parent) and _figures(log)["rows"]) and time.monotonic() < until:
         time.sleep(0.5)
-    figures = _figures(log)
+    figures, until = _figures(log), time.monotonic() + 120
+    while "/inbox/example" not in output.read_text() and time.monotonic() < until:
+        time.sleep(0.5)
+    inbox = re.search(r"inbox +(\S+)", output.read_text())
+    assert inbox, "without a terminal, too, the addresses are there while it runs"
+    with urlopen(inbox[1], timeout=60) as answer:
+        assert answer.status == 200
     running.send_signal(signal.SIGINT)
-    said, _ = running.communicate(timeout=120)
+    assert running.wait(120) == 0
+    said = output.read_text()
     assert figures["columns"][0]["name"] == "notification", "rows came while it ran"
     assert re.search(r"dashboard +http://127.0.0.1:\d+/", said)
     assert "balanced" in said
-    assert running.returncode == 0
     pids = list((tmp_path / "demo/servers").glob("*.pid"))
     assert pids == []
 

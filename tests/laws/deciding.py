@@ -23,7 +23,7 @@ from tocsin.model.outcome import Outcome
 from tocsin.model.raw import RawRecord
 
 DECIDED = (topics.OUTCOMES, *topics.MESSAGES, topics.DEAD)
-_PATIENCE_S = 120.0
+_PATIENCE_S = 400.0
 _outcome = msgspec.json.Decoder(Outcome).decode
 
 

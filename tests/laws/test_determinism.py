@@ -25,7 +25,7 @@ from tocsin.model import topics
 from tocsin.model.message import Message
 from tocsin.model.outcome import Outcome
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 NIGHT = datetime(
     2013, 2, 8, 4, 30, tzinfo=UTC
 )  # quiet hours in New York: much is held when preferences change

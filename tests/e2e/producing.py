@@ -1,0 +1,45 @@
+"""What a producer does over HTTP, with the examples of docs/gateway.md."""
+
+import re
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx2
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Producer(NamedTuple):
+    """A producer: the address of a gateway, and a key."""
+
+    address: str
+    key: str
+
+    def story(self, subject: str) -> list[dict[str, Any]]:
+        """Read the steps of a story; none while nothing is known."""
+        answer = httpx2.get(
+            f"{self.address}/v1/notifications/{subject}", headers={"authorization": f"Bearer {self.key}"}
+        )
+        found = answer.json()["stories"] if answer.status_code == 200 else []
+        assert answer.status_code in {200, 404}, answer.text
+        return [step for one in found for step in one["steps"]]
+
+    def until(self, subject: str, status: str, within_s: float = 60) -> list[dict[str, Any]]:
+        """Read a story until something of this status is in it."""
+        end_s = time.monotonic() + within_s
+        while time.monotonic() < end_s:
+            steps = self.story(subject)
+            if any(step["status"] == status for step in steps):
+                return steps
+            time.sleep(0.2)
+        pytest.fail(f"{subject} is not {status} within {within_s:.0f} s: {self.story(subject)}")
+
+
+def example(language: str) -> str:
+    """Return the example of notifications in a language, from the documentation."""
+    text = (ROOT / "docs/gateway.md").read_text().partition("### Notifications")[2]
+    found = re.search(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    assert found is not None
+    return found[1]
