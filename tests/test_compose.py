@@ -118,7 +118,7 @@ def test_volumes_are_declared_and_what_is_mounted_is_there() -> None:
 
 def test_published_ports_are_for_this_machine_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(ports) == 4
+    assert len(ports) == 6
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
@@ -137,7 +137,7 @@ def commands() -> Iterator[list[str]]:
 def test_our_services_run_commands_that_exist() -> None:
     known = set(COMMANDS)
     found = [command[0] for command in commands()]
-    assert set(found) == {"run", "topics", "migrate"}
+    assert set(found) == {"run", "topics", "migrate", "gateway"}
     assert set(found) <= known
 
 
@@ -156,7 +156,7 @@ def test_each_shard_is_published_and_asked_for_its_health() -> None:
 
 
 def test_our_containers_can_do_little() -> None:
-    assert set(OURS) == {"topics", "migrate", "shards"}
+    assert set(OURS) == {"topics", "migrate", "shards", "gateway"}
     for service in OURS.values():
         assert service["read_only"]
         assert service["cap_drop"] == ["ALL"]
@@ -216,10 +216,11 @@ def pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:
 EXAMPLE = ROOT / "examples" / "providers.example.yaml"
 _SAMPLES = {
     "TWILIO_SID": "AC" + "0" * 32,
-    **dict.fromkeys(
-        ["SMTP_USER", "SMTP_PASSWORD", "SENDGRID_KEY", "TWILIO_TOKEN", "APNS_KEY_ID", "APNS_TEAM_ID"], "x"
-    ),
+    "VONAGE_KEY": "abcd1234",
+    "AWS_ACCESS_KEY_ID": "AKID" + "0" * 16,
+    "HOOK_SECRET": "whsec_" + "A" * 32,
 }
+"""Variables whose form is checked; the others are just `x`."""
 
 
 def test_the_example_of_accounts_works_as_it_is() -> None:
@@ -228,7 +229,8 @@ def test_the_example_of_accounts_works_as_it_is() -> None:
 
 
 def test_every_account_of_the_example_is_one_we_take(tmp_path: Path) -> None:
-    (tmp_path / "AuthKey.p8").write_text(pem(ec.generate_private_key(ec.SECP256R1())))
+    for name in ("AuthKey.p8", "vapid.pem"):
+        (tmp_path / name).write_text(pem(ec.generate_private_key(ec.SECP256R1())))
     service = {
         "type": "service_account",
         "project_id": "p",
@@ -238,7 +240,8 @@ def test_every_account_of_the_example_is_one_we_take(tmp_path: Path) -> None:
     }
     (tmp_path / "firebase.json").write_text(json.dumps(service))
     whole = re.sub(r"^#  (\w)", r"  \1", EXAMPLE.read_text(), flags=re.MULTILINE)
-    accounts = parse_accounts(yaml.safe_load(whole), _SAMPLES, tmp_path / "providers.yaml")
+    variables = dict.fromkeys(re.findall(r"\$\{(\w+)\}", whole), "x") | _SAMPLES
+    accounts = parse_accounts(yaml.safe_load(whole), variables, tmp_path / "providers.yaml")
     assert {account.vendor for account in accounts.accounts.values()} == vendors().keys()
 
 

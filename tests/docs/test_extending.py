@@ -1,31 +1,43 @@
 """The worked examples of docs/extending.md are built from the page's own code blocks, and run."""
 
-import asyncio
-import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType, ModuleType
+from urllib.parse import parse_qsl
 
+import httpx2
 import pytest
 
 import tocsin.providers
-from tests.decision.gate_world import CATALOG, HOUR, World, profile, said, sent
+from flows.channels import used_channels
+from tests.decision.gate_world import CATALOG, HOUR, NOON, World, profile, said, sent
 from tests.docs.repository import ROOT
+from tests.gateway.conftest import gateway, gateway_topics
+from tests.gateway.running import Running, Written
 from tests.providers.samples import PHONE, SteppingClock, leaks, outgoing
 from tests.providers.scripted_http import ScriptedHttp, Step, json_answer
-from tocsin.catalog.loader import check
+from tocsin.app.settings import Settings
+from tocsin.catalog.loader import check, load
 from tocsin.decision import receipts, rules
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.rules.expiry import expiry
 from tocsin.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Unknown
+from tocsin.formats.cloudevents import EventLimits, decode_event
+from tocsin.gateway.app import PARTS, Application
+from tocsin.model.content import Outgoing
+from tocsin.model.event import Event
+from tocsin.model.raw import RawRecord
 from tocsin.providers import registry
 from tocsin.providers.accounts import build, parse_accounts
 from tocsin.providers.base import Receipt
 from tocsin.providers.registry import vendors
+from tocsin.render.check import check_templates
+from tocsin.render.renderer import Renderer
+from tocsin.render.templates import load_templates
 
+__all__ = ["gateway", "gateway_topics"]
 PAGE = (ROOT / "docs" / "extending.md").read_text()
 
 
@@ -172,68 +184,122 @@ async def test_the_provider_says_why_it_did_not_send(
     assert leaks(str(error)) == []
 
 
-def add(path: Path, before: str, line: str) -> None:
-    """Put a line of the page into a file, before a line of it."""
-    text = path.read_text()
-    assert text.count(before) == 1
-    path.write_text(text.replace(before, f"{line}\n{before}"))
+CATALOG_OF_PAGES = {
+    "notifications/gate.yaml": "moved: {on: {type: gate.moved}, category: travel, channels: [pager]}\n",
+    "templates/moved/en/chat.j2": "Your gate is {{ data.gate }}.\n",
+    "templates/moved/sample.json": '{"gate": "B12"}',
+}
 
 
-def with_voice(folder: Path) -> None:
-    """Copy the package and follow the section: the name, the file, the entry, a provider."""
-    shutil.copytree(ROOT / "tocsin", folder / "tocsin", ignore=shutil.ignore_patterns("__pycache__"))
-    model = folder / "tocsin/model"
-    add(model / "statuses.py", '    ANY = "*"', f"    {block('A channel').strip()}")
-    (folder / "tocsin/render/voice.py").write_text(block("A channel", 1))
-    entry = block("A channel", 2).strip().removeprefix("{").removesuffix("}")
-    add(model / "channels.py", "    Channel.WEBPUSH:", f"    {entry},")
-    vendor = block("A provider").replace("Channel.SMS", "Channel.VOICE").replace("SmsContent", "VoiceContent")
-    vendor = vendor.replace("Outgoing, VoiceContent", "Outgoing")
-    (folder / "tocsin/providers/textline.py").write_text(
-        vendor.replace("\n\nLIMITS", "\nfrom tocsin.render.voice import VoiceContent\n\nLIMITS", 1)
-    )
-
-
-def catalog_of_calls(folder: Path) -> Path:
-    """A catalog with one notification, on the new channel only."""
-    files = {
-        "tenants/default.yaml": "categories: {travel: {required: true}}\n",
-        "notifications/gate.yaml": "moved: {on: {type: gate.moved}, category: travel, channels: [voice]}\n",
-        "templates/moved/en/call.j2": "Your gate is {{ data.gate }}.\n",
-    }
-    for name, text in files.items():
+def catalog_of_pages(folder: Path, entry: str) -> Path:
+    """A catalog with one notification, on the new channel only, and a tenant with the page's entry."""
+    tenant = f"categories: {{travel: {{required: true}}}}\n{entry}"
+    for name, text in {**CATALOG_OF_PAGES, "tenants/default.yaml": tenant}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     return folder
 
 
-async def python(folder: Path, *words: str) -> tuple[int | None, str]:
-    """Run Python in a folder whose `tocsin` goes before the installed one."""
-    paths = os.pathsep.join((str(folder), str(ROOT)))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *words,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": paths},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
-    return process.returncode, said.decode()
+@pytest.fixture
+def beeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The page's file, in a folder that belongs to the package of providers, and its catalog entry."""
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/beeper.py").write_text(block("A channel"))
+    monkeypatch.setattr(registry, "VENDORS", dict(vendors()))
+    monkeypatch.setattr(tocsin.providers, "__path__", [*tocsin.providers.__path__, str(tmp_path / "more")])
+    section = PAGE.split("\n## A channel\n")[1]
+    yield catalog_of_pages(tmp_path / "catalog", section.split("```yaml\n")[1].split("```")[0])
+    sys.modules.pop("tocsin.providers.beeper", None)
+
+
+async def page(catalog: Path, step: Step) -> tuple[Receipt | DeliveryError, ScriptedHttp]:
+    """Decide an event for a user with a pager, render its message, and send it."""
+    world = World("default", catalog=load(catalog))
+    world.profile(profile(contacts={"pager": "4711"}))
+    [message] = world.event("gate.moved", data={"gate": "B12"}).messages
+    tenants = {name: tenant.spec for name, tenant in load(catalog).tenants.items()}
+    renderer = Renderer(load_templates(catalog / "templates"), tenants, b"0123456789abcdef")
+    async with ScriptedHttp(step) as server:
+        account = {"vendor": "beeper", "key": "t0ps3cret", "base_url": server.url}
+        accounts = parse_accounts({"accounts": {"on-call": account}}, {}, Path("providers.yaml"))
+        provider = build(accounts, clock=SteppingClock())["on-call"]
+        assert provider.accepts(message)
+        try:
+            return await provider.send(Outgoing(message, renderer.render(message))), server
+        except DeliveryError as error:
+            return error, server
+        finally:
+            await provider.close()
 
 
 @pytest.mark.loopback
-async def test_a_channel_is_a_name_a_file_and_an_entry(tmp_path: Path) -> None:
-    """An event becomes a call: checked, decided, rendered and sent by a copy that follows the page."""
-    with_voice(tmp_path)
-    catalog = catalog_of_calls(tmp_path / "catalog")
-    async with ScriptedHttp(QUEUED) as server:
-        ended = await python(tmp_path, "-m", "tests.docs.new_channel", str(catalog), server.url)
-    assert ended == (0, "voice +12125550100 tl-1\n")
-    assert [request.json()["text"] for request in server.requests] == ["Your gate is B12."]
+async def test_a_channel_is_one_file_and_one_catalog_entry(beeper: Path) -> None:
+    """An event becomes a page: checked, decided, rendered and sent."""
+    assert check(beeper) == []
+    assert check_templates(beeper) == []
+    receipt, server = await page(beeper, json_answer(200, {}, ("X-Page-Id", "p-1")))
+    assert receipt == Receipt("p-1", "200")
+    [request] = server.requests
+    assert dict(parse_qsl(request.body.decode())) == {"pager": "4711", "text": "Your gate is B12."}
 
 
-def test_the_channel_is_refused_where_nobody_added_it(tmp_path: Path) -> None:
-    [problem] = check(catalog_of_calls(tmp_path))
+@pytest.mark.loopback
+@pytest.mark.parametrize(
+    ("status", "kind"), [(401, Misconfigured), (410, RecipientGone), (422, Rejected), (502, Unknown)]
+)
+async def test_the_new_channel_says_why_it_did_not_send(
+    beeper: Path, status: int, kind: type[DeliveryError]
+) -> None:
+    error, _ = await page(beeper, json_answer(status, {}))
+    assert type(error) is kind
+
+
+def test_the_accounts_of_the_new_channel_count_as_its_own(beeper: Path) -> None:
+    accounts = beeper.parent / "providers.yaml"
+    accounts.write_text("accounts: {on-call: {vendor: beeper, key: k}}\n")
+    settings = Settings(catalog=beeper, providers=accounts)
+    assert used_channels(settings) == ("pager",)
+
+
+def test_the_channel_is_refused_where_nobody_declared_it(tmp_path: Path) -> None:
+    [problem] = check(catalog_of_pages(tmp_path, ""))
     assert "notifications/gate.yaml:1" in str(problem)
-    assert "'webpush' or 'inapp'" in str(problem)
+    assert "`pager` is no channel" in str(problem)
+
+
+@pytest.fixture
+def signups(tmp_path: Path, gateway: Running) -> httpx2.AsyncClient:
+    """The gateway with the module of the page among its parts."""
+    part = module("tocsin.gateway.signups", block("An endpoint of the gateway"), tmp_path)
+    application = Application(gateway.gateway, (*PARTS, part))
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=application), base_url="http://gateway.test")
+
+
+async def test_an_endpoint_is_one_file_and_one_row(signups: httpx2.AsyncClient, gateway: Running) -> None:
+    """What it accepts is an event of the caller's tenant in Kafka; what it refuses is nowhere."""
+    described = (await signups.get("/openapi.json")).json()["paths"]["/v1/signups"]["post"]
+    example = described["requestBody"]["content"]["application/json"]["example"]
+    mine, other = gateway.bearing("acme"), gateway.bearing("acme", "users:read")
+    refused: list[tuple[dict[str, str], dict[str, str], int, str]] = [
+        ({}, example, 401, ""),
+        (other, example, 403, ""),
+        (mine, {"user": "ada", "plan": "platinum"}, 422, "plan"),
+        (mine, {"user": "", "plan": "gold"}, 422, "user"),
+        (mine, {"user": "a\x00b", "plan": "gold"}, 422, "subject"),
+        (mine, {"user": "ada", "tenant": "default"}, 422, "tenant"),
+    ]
+    for headers, body, status, field in refused:
+        answer = await signups.post("/v1/signups", json=body, headers=headers)
+        named = [error["field"] for error in answer.json().get("errors", [])]
+        assert (answer.status_code, named) == (status, [field] if field else []), answer.text
+    answers = [await signups.post("/v1/signups", json=example, headers=mine) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    events = [as_event(record) for record in await gateway.records("events")]
+    assert {event.id for event in events} == {answer.json()["event"] for answer in answers}
+    (kind,) = {(event.tenant, event.user, event.type, bytes(event.data)) for event in events}
+    assert kind == ("acme", "ada", "user.signed_up", b'{"plan":"gold"}')
+
+
+def as_event(record: Written) -> Event:
+    raw = RawRecord("events", record.partition, 0, NOON, record.key, record.value, ())
+    return decode_event(raw, EventLimits(1 << 20, 0, 0, check_time=False))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dashboards import queries
-from tocsin.app.metric_defs import AUDIT_METRICS, METRICS
+from tocsin.app.metric_defs import ALL_METRICS, metrics_table
 from tocsin.app.settings import Settings
 from tocsin.cli.main import COMMANDS as TABLE
 from tocsin.cli.topics import app as topics_app
@@ -66,7 +66,7 @@ def test_commands_named_exist(name: str) -> None:
 
 def test_the_readme_lists_every_command() -> None:
     table = README.split("## Commands\n")[1].split("\n## ")[0]
-    assert set(re.findall(r"^\| `tocsin ([a-z]+)`", table, re.MULTILINE)) == COMMANDS
+    assert set(re.findall(r"^\| `tocsin ([a-z-]+)`", table, re.MULTILINE)) == COMMANDS
 
 
 def test_the_readme_shows_the_shipped_catalog() -> None:
@@ -83,8 +83,14 @@ def test_the_readme_takes_every_step_before_it_checks() -> None:
     assert set_before == {f"TOCSIN_{name}" for name in ("KAFKA", "REDIS", "CLICKHOUSE", "SECRET", "CATALOG")}
 
 
+def test_the_table_of_metrics_is_that_of_the_definitions() -> None:
+    """It is made by `python -c 'from tocsin.app.metric_defs import *; print(metrics_table())'`."""
+    between = OPERATIONS.partition("<!-- metrics -->\n")[2].partition("\n<!-- /metrics -->")[0]
+    assert between == metrics_table()
+
+
 def test_metrics_named_exist() -> None:
-    assert set(re.findall(r"tocsin_[a-z_]+", OPERATIONS)) <= METRICS.keys() | AUDIT_METRICS.keys()
+    assert set(re.findall(r"tocsin_[a-z_]+", OPERATIONS)) <= ALL_METRICS.keys()
 
 
 def test_reasons_named_exist() -> None:

@@ -1,6 +1,8 @@
 """The files of a project that people join: dependencies, license, hooks, CI, changelog."""
 
+import os
 import re
+import subprocess
 import tomllib
 from importlib.metadata import packages_distributions
 from typing import Any
@@ -11,7 +13,7 @@ import yaml
 from tests.docs.repository import ROOT, imported_modules, production_files, python_files
 
 # Nobody imports these: zoneinfo reads the first where the system has no time zones.
-NOT_IMPORTED = {"tzdata"}
+NOT_IMPORTED = {"twilio", "tzdata", "websockets"}
 
 
 def project() -> dict[str, Any]:
@@ -55,6 +57,17 @@ def test_the_workflow_runs_what_a_person_runs() -> None:
     assert {f"Programming Language :: Python :: {version}" for version in versions} == {
         name for name in project()["classifiers"] if re.search(r":: 3\.\d+$", name)
     }
+
+
+@pytest.mark.parametrize("name", ["PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"])
+def test_what_make_starts_has_no_variable_that_images_of_containers_set(name: str) -> None:
+    rule = f'seen: ; @echo "seen=$${name}"'
+    env = os.environ | {name: "1"}
+    done = subprocess.run(
+        ["make", "-s", "--eval", rule, "seen"], cwd=ROOT, env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "seen=\n"
+    assert f"\nunset {name}" in (ROOT / ".ci/run").read_text()
 
 
 def test_hooks_run_the_tools_of_the_environment() -> None:

@@ -3,14 +3,16 @@
 import re
 
 import pytest
+import yaml
 
 from tests.docs.repository import pages
 from tests.render.render_world import message, renderer
 from tocsin.catalog.spec import Branding, TenantSpec
-from tocsin.model.channels import DELIVERED
+from tocsin.model.channels import CHANNELS
 from tocsin.model.content import EmailContent
 from tocsin.render.formats import FILTERS
 from tocsin.render.sandbox import CONTEXT_NAMES
+from tocsin.render.sms_text import MAX_SMS_CHARS
 
 PAGE = pages()["docs/templates.md"]
 
@@ -30,7 +32,7 @@ def test_parts_are_those_of_the_channels() -> None:
     said = {
         code(channel)[0]: (code(needed), code(more)) for channel, needed, more in rows("Parts and languages")
     }
-    assert said == {str(name): ([*of.parts], [*of.optional_parts]) for name, of in DELIVERED.items()}
+    assert said == {str(name): ([*of.parts], [*of.optional_parts]) for name, of in CHANNELS.items()}
 
 
 def test_every_variable_is_named() -> None:
@@ -52,7 +54,8 @@ def test_an_example_writes_what_the_table_shows(example: str, shown: str) -> Non
     assert content.subject.replace("\u202f", " ") == shown
 
 
-def test_the_setting_of_text_messages_is_one_of_a_tenant() -> None:
-    assert "sms: {currency_codes: false}" in PAGE
-    spec = TenantSpec.model_validate({"categories": {"a": {}}, "sms": {"currency_codes": False}})
-    assert not spec.sms.currency_codes
+def test_the_settings_of_text_messages_are_those_of_a_tenant() -> None:
+    block = PAGE.split("## Text messages")[1].split("```yaml\n")[1].split("```")[0]
+    spec = TenantSpec.model_validate({"categories": {"offers": {}}, **yaml.safe_load(block)})
+    assert spec.sms.model_fields_set == spec.sms.__class__.model_fields.keys()
+    assert f"more than {MAX_SMS_CHARS:,} characters".lower() in PAGE.lower()

@@ -66,6 +66,7 @@ def write_catalog(text: str, folder: Path) -> bool:
         (folder / path).write_text(content)
         if "notifications/" in path:
             _write_templates(content, folder)
+            _write_attachments(content, folder)
     return bool(files)
 
 
@@ -77,6 +78,15 @@ def _write_templates(notifications: str, folder: Path) -> None:
             place = folder / "templates" / template
             if not place.exists():
                 shutil.copytree(SMALL / "templates" / "plain", place)
+
+
+def _write_attachments(notifications: str, folder: Path) -> None:
+    """Make the files that mails bring."""
+    (folder / "attachments").mkdir(exist_ok=True)
+    for notice in yaml.safe_load(notifications).values():
+        for attachment in (notice or {}).get("attachments", ()):
+            if "file" in attachment:
+                (folder / "attachments" / attachment["file"]).write_bytes(b"x")
 
 
 def timelines(text: str) -> list[str]:
