@@ -168,6 +168,30 @@ def test_a_single_429_of_many_limits_nothing() -> None:
     assert made.ramp.per_s == 0
 
 
+def test_a_single_429_of_few_limits_nothing() -> None:
+    """An account that is hardly used has no other answers: one device slowed it to a call a second."""
+    made = Simulation(1)
+    made.run(20, lambda second, _number: second != 10)
+    assert made.ramp.per_s == 0
+    made.run(1, lambda _second, _number: False)
+    made.per_s = 60
+    assert made.run(2)[-1] == 60
+
+
+def test_an_account_that_is_hardly_used_and_answers_nothing_but_429_is_limited() -> None:
+    """Else its breaker would never open: 429 closes an account only at its lowest rate."""
+    ramp = Ramp(RampPolicy())
+    for now_ms in (1_000, 31_000, 61_000):
+        ramp.bad(now_ms, throttled=True)
+    assert ramp.lowest
+
+
+def test_a_429_between_messages_that_an_account_takes_begins_no_limit() -> None:
+    made = Simulation(1)
+    made.run(60, lambda second, _number: second % 2 == 0)
+    assert made.ramp.per_s == 0
+
+
 def test_many_429_limit_an_account_that_had_no_outage() -> None:
     made = Simulation(60)
     made.run(20)

@@ -163,3 +163,26 @@ async def test_one_answer_of_429_in_a_second_limits_no_other_process(redis_db: s
         await one.lease(REPORT._replace(refused=2))
         await age(redis)
         assert (await other.lease(ASK)).limit_per_s == 1
+
+
+async def test_lone_answers_of_429_limit_all_if_the_account_takes_nothing_between(redis_db: str) -> None:
+    async with open_client(redis_db) as redis:
+        buckets = RateBuckets(redis, "t:", "a")
+        limits = list[float]()
+        for taken, refused in ((0, 1), (1, 1), (0, 1), (0, 1), (0, 0)):
+            limits.append((await buckets.lease(REPORT._replace(taken=taken, refused=refused))).limit_per_s)
+            await age(redis)
+        assert limits == [0, 0, 0, 0, 1], "it took a message with the second one"
+
+
+async def test_a_clock_of_redis_that_goes_back_keeps_nobodys_calls(redis_db: str) -> None:
+    """Who asked or came before the clock went back, and has ended since, must not be left a call for ever."""
+    keys = [f"{bucket_key('t:', A)}:{name}" for name in ("waiting", "asking")]
+    async with open_client(redis_db) as redis:
+        ahead_ms = (await redis.time())[0] * 1_000 + 3_600_000
+        for key in keys:
+            await redis.zadd(key, {f"ended-{number}": ahead_ms for number in range(20)})
+        await RateBuckets(redis, "t:", "a").lease(ASK._replace(per_s=100.0))
+        for key in keys:
+            assert await redis.zcount(key, 0, ahead_ms - 3_000_000) > 0
+            assert await redis.zcount(key, ahead_ms - 3_000_000, "+inf") == 0

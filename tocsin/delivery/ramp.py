@@ -21,6 +21,8 @@ class RampPolicy(msgspec.Struct, frozen=True):
         growth: factor of a step with good answers.
         creep: the same above the rate at which the account has shown its own limit.
         throttled_share: share of 429 in a step above which the limit falls, to what was taken.
+        lone: 429 in a step that begin no limit, whatever their share: they may be about a device. They count
+            in later steps, too, until the account takes a message.
         failed_share: the same for other failures; the limit then falls to the rate before the outage at most,
             since failures that do not depend on the rate would bring it down without end.
         peak: bound of the limit, as a multiple of the rate before the outage.
@@ -35,6 +37,7 @@ class RampPolicy(msgspec.Struct, frozen=True):
     growth: float = 2.0
     creep: float = 1.05
     throttled_share: float = 0.05
+    lone: int = 1
     failed_share: float = 0.2
     peak: float = 2.25
     longest_hold_ms: int = 600_000
@@ -200,7 +203,10 @@ class Ramp:
         if passed_ms < self._policy.step_ms:
             return
         calls = self._good + self._throttled + self._failed
-        if self._throttled > self._policy.throttled_share * calls:
+        refused = self._throttled + (0 if self._good else self._lone)
+        doubted = 0 if self.per_s else self._policy.lone
+        lone = refused if refused <= doubted and not self._good else 0
+        if refused > max(doubted, self._policy.throttled_share * calls):
             self._fall(now_ms, self._policy.least_per_s)
         elif self.per_s and self._failed > self._policy.failed_share * calls:
             self._fall(now_ms, self._usual_per_s)
@@ -210,7 +216,7 @@ class Ramp:
             self._rest(now_ms, passed_ms)
         if self.shared and self._by_429:
             self.per_s = 0.0
-        self._start_step(now_ms)
+        self._start_step(now_ms, lone)
 
     def _fall(self, now_ms: int, least_per_s: float) -> None:
         """Go down to what it took, and creep from there; to half if it took nothing."""
@@ -244,10 +250,12 @@ class Ramp:
         self.per_s = per_s
         self._rate.change(per_s, now_ms)
 
-    def _start_step(self, now_ms: int) -> None:
+    def _start_step(self, now_ms: int, lone: int = 0) -> None:
+        """Count anew; `lone` are 429 of the steps before, which began no limit."""
         self._step_ms = now_ms
         self._good = 0
         self._throttled = 0
+        self._lone = lone
         self._failed = 0
         self._row = 0
         self._waited = False

@@ -14,7 +14,11 @@ from tocsin.delivery.throttling import LONGEST_PAUSE_MS
 #
 # Beside the declared rate stands the limit that the account showed by answers of 429. Each process reports
 # what the account took and refused; each second decides as `tocsin.delivery.ramp` does for one process. One
-# answer of 429 begins no limit: it may be about a device.
+# answer of 429 begins no limit, since it may be about a device. It counts in later seconds, too, until the
+# account takes a message.
+#
+# The clock of Redis may go back, and a replica that takes over may be behind. So no time that is stored lies
+# in the future: a process that asked, or came, at a later time did so now.
 _LEASE = """
 local declared, burst_ms, asked = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local urgent = ARGV[4] == '1'
@@ -23,7 +27,7 @@ local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + time[2] / 1000
 local at_ms = string.format('%.3f', now_ms)
 
-local FIELDS = {'taken', 'refused', 'short', 'limit', 'safe', 'calm', 'step_ms', 'pause_ms'}
+local FIELDS = {'taken', 'refused', 'lone', 'short', 'limit', 'safe', 'calm', 'step_ms', 'pause_ms'}
 local seen, stored = {}, redis.call('HMGET', KEYS[1], unpack(FIELDS))
 for i, name in ipairs(FIELDS) do seen[name] = tonumber(stored[i]) or 0 end
 if seen.step_ms == 0 or seen.step_ms > now_ms then seen.step_ms = now_ms end  -- the clock went back
@@ -31,8 +35,10 @@ seen.pause_ms = math.min(seen.pause_ms, now_ms + ARGV[9])
 local step_ms = now_ms - seen.step_ms
 if step_ms >= 1000 then
   local took = seen.taken / math.min(step_ms, 2000)
-  local least = seen.limit > 0 and 0 or 1
-  if seen.refused > math.max(least, 0.05 * (seen.taken + seen.refused)) then
+  local refused = seen.refused + (seen.taken > 0 and 0 or seen.lone)
+  local doubted = seen.limit > 0 and 0 or 1
+  seen.lone = refused <= doubted and seen.taken == 0 and refused or 0
+  if refused > math.max(doubted, 0.05 * (seen.taken + refused)) then
     local lower = seen.limit > 0 and math.min(took, seen.limit) or took
     if lower == 0 then lower = seen.limit / 2 end
     seen.limit, seen.calm = math.max(lower, 0.001), 0
@@ -76,6 +82,11 @@ local burst = math.max(1, per_ms * burst_ms)
 local held = redis.call('HMGET', KEYS[1], 'tokens', 'at_ms')
 local passed_ms = math.max(0, now_ms - (held[2] or now_ms))
 local tokens = math.min(burst, (held[1] or burst) + passed_ms * per_ms)
+for _, key in ipairs({queue, lately}) do
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. at_ms, '+inf')) do
+    redis.call('ZADD', key, at_ms, name)
+  end
+end
 redis.call('ZADD', lately, at_ms, process)
 local lately_ms = 250 + 2 * redis.call('ZCARD', lately) / per_ms
 redis.call('ZREMRANGEBYSCORE', lately, '-inf', now_ms - lately_ms)
