@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from sources.client import DEFAULTS
+from sources.client import DEFAULTS, take
 from sources.errors import EOF, describe
 from sources.offsets import REQUEST_TIMEOUT_S, committed_offsets, offset_ranges
 from sources.reader import away, silent_logger
@@ -122,7 +122,7 @@ class BacklogReader:
         seen: set[Place] = set()
         until_s = time.monotonic() + REQUEST_TIMEOUT_S
         while len(seen) < len(waiting) and time.monotonic() < until_s:
-            for message in self._consumer.consume(1_000, 0.1):
+            for message in take(self._consumer, 1_000, 0.1):
                 place = (names[str(message.topic())], int(message.partition() or 0))
                 seen.add(place)
                 if (error := message.error()) is None:

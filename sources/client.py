@@ -1,6 +1,7 @@
 """Configures librdkafka's consumer."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING
@@ -29,6 +30,16 @@ DEFAULTS: dict[str, str | int | bool] = {
     "reconnect.backoff.max.ms": 1_000,
     "topic.metadata.refresh.interval.ms": 30_000,
     "allow.auto.create.topics": False,
+}
+
+# A reader learns that a partition has ended from a fetch that finds nothing, and librdkafka's own wait would
+# make it half a second late. Records do not wait for this: a broker answers when there are some.
+_READER: dict[str, str | int | bool] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "earliest",
+    "enable.partition.eof": True,
+    "fetch.wait.max.ms": 50,
 }
 
 
@@ -82,3 +93,23 @@ def consumer_config(policy: ConsumerPolicy) -> dict[str, object]:
     """
     ours: dict[str, object] = {"bootstrap.servers": policy.bootstrap, "group.id": policy.group_id}
     return {**DEFAULTS, **ours, **policy.options}
+
+
+def reader_config(bootstrap: str, group: str, options: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the configuration of a consumer outside the flow, which belongs to no group and commits nothing.
+
+    Args:
+        bootstrap: Kafka bootstrap servers.
+        group: group id of its requests.
+        options: further librdkafka options; they win over Tocsin's own.
+    """
+    return {**_READER, "bootstrap.servers": bootstrap, "group.id": group, **(options or {})}
+
+
+def take(consumer: Any, most: int, wait_s: float) -> list[Any]:
+    """Take what has come, up to `most` messages; wait up to `wait_s` for the first.
+
+    librdkafka itself would wait all that time, unless `most` messages come.
+    """
+    first: list[Any] = consumer.consume(1, wait_s)
+    return first + consumer.consume(most - 1, 0) if first else []

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from sources.client import reader_config, take
 from sources.reader import silent_logger
 from tocsin.errors import SinkError, SourceError
 from tocsin.model.raw import RawRecord
@@ -63,15 +64,8 @@ class KafkaHistory:
 
     def __init__(self, kafka: str, prefix: str, options: Mapping[str, str], topics: Iterable[str]) -> None:
         self._prefix = prefix
-        self._config: dict[str, Any] = {
-            "bootstrap.servers": kafka,
-            "group.id": f"{prefix}reader",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "enable.partition.eof": True,
-            "queued.max.messages.kbytes": 16_384,
-            **options,
-        }
+        queue = {"queued.max.messages.kbytes": "16384"}
+        self._config = reader_config(kafka, f"{prefix}reader", {**queue, **options})
         with closing(self._consumer()) as consumer:
             self.bounds: Bounds = {topic: _bounds(consumer, full_name(prefix, topic)) for topic in topics}
 
@@ -136,8 +130,7 @@ def _drained(consumer: Consumer, end: int) -> Iterator[list[Any]]:
     """Read on until the broker reports the end; some brokers report it a batch too low at first."""
     left = _EMPTY_POLLS
     while left:
-        got = consumer.consume(1, _POLL_S)
-        got += consumer.consume(_BATCH, 0) if got else []
+        got = take(consumer, _BATCH, _POLL_S)
         left = _EMPTY_POLLS if got else left - 1
         if good := [message for message in got if _is_good(message)]:
             yield good

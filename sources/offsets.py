@@ -7,7 +7,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from sources.client import DEFAULTS
+from sources.client import DEFAULTS, take
 from sources.errors import EOF, describe
 from sources.startup import ask_until_ready
 from tocsin.errors import SourceError
@@ -70,7 +70,7 @@ def offset_ranges(
         ends: dict[tuple[str, int], int] = {}
         deadline_s = time.monotonic() + timeout_s
         while len(ends) < len(known) and time.monotonic() < deadline_s:
-            ends |= _ends_among(consumer.consume(1_000, 0.1))
+            ends |= _ends_among(take(consumer, 1_000, 0.1))
     finally:
         consumer.close()
     if len(ends) < len(known):

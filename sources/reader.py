@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
+from sources.client import reader_config, take
 from sources.startup import ask_until_ready
 from tocsin.errors import SinkError
 from tocsin.model.raw import RawRecord
@@ -28,16 +29,8 @@ class TopicReader:
 
     def __init__(self, kafka: str, prefix: str, options: Mapping[str, str] | None = None) -> None:
         self._prefix = prefix
-        config: dict[str, Any] = {
-            "bootstrap.servers": kafka,
-            "group.id": f"{prefix}reader",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "enable.partition.eof": True,
-            **(options or {}),
-        }
-        self._config = config
-        self._consumer = Consumer(config, logger=silent_logger())
+        self._config = reader_config(kafka, f"{prefix}reader", options)
+        self._consumer = Consumer(self._config, logger=silent_logger())
         self._groups: dict[str, Any] = {}
         self._names: dict[str, str] = {}
 
@@ -157,7 +150,7 @@ class TopicReader:
     def _drain(self, ends: dict[tuple[str, int], int]) -> Iterator[RawRecord]:
         polls_left = _EMPTY_POLLS
         while polls_left:
-            got = self._consumer.consume(_BATCH, _POLL_S if ends else _QUIET_S)
+            got = take(self._consumer, _BATCH, _POLL_S if ends else _QUIET_S)
             if not got and not ends:
                 return
             polls_left = _EMPTY_POLLS if got else polls_left - 1
@@ -179,10 +172,7 @@ class TopicReader:
 
     def poll(self, wait_s: float) -> list[RawRecord]:
         """Return the records that came since the last call; waits up to `wait_s` for the first."""
-        got = self._consumer.consume(1, wait_s)
-        if got:
-            got += self._consumer.consume(_BATCH, 0)
-        return [self._record(message) for message in got if _good(message)]
+        return [self._record(message) for message in take(self._consumer, _BATCH, wait_s) if _good(message)]
 
     def lag(self, group: str, topics: Sequence[str]) -> int:
         """Count the records that a group has not committed, over all partitions of these topics."""
@@ -202,7 +192,7 @@ class TopicReader:
         ]
         self._consumer.assign(ends)
         while True:
-            yield from map(self._record, filter(_good, self._consumer.consume(_BATCH, _POLL_S)))
+            yield from map(self._record, filter(_good, take(self._consumer, _BATCH, _POLL_S)))
 
     def _record(self, message: Any) -> RawRecord:
         headers = tuple((name, value or b"") for name, value in message.headers() or ())

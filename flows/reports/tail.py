@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from sources.client import reader_config, take
 from tocsin.errors import DecodeError, SourceError
 from tocsin.formats.codec import decode_outcome
 from tocsin.model import topics
@@ -65,16 +66,8 @@ class Tail:
         self._policy = policy
         self._threads = threads
         self._topic = policy.prefix + topics.OUTCOMES
-        config: dict[str, Any] = {
-            "bootstrap.servers": policy.bootstrap,
-            "group.id": f"{policy.prefix}reports",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",
-            "enable.partition.eof": True,
-            "queued.max.messages.kbytes": 8_192,
-            **policy.options,
-        }
+        options = {"queued.max.messages.kbytes": "8192", **policy.options}
+        config = reader_config(policy.bootstrap, f"{policy.prefix}reports", options)
         self._consumer = Consumer(config, logger=_log)
 
     async def ends(self) -> dict[int, int]:
@@ -102,7 +95,7 @@ class Tail:
 
     async def read(self, wait_s: float) -> list[Line]:
         """Return the next records, and the ends of partitions that were reached."""
-        found = await self._ask(lambda: self._consumer.consume(_BATCH, wait_s))
+        found = await self._ask(lambda: take(self._consumer, _BATCH, wait_s))
         return list(_lines(found))
 
     async def close(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from sources.client import reader_config
 from sources.errors import describe
 from sources.offsets import offset_ranges
 from sources.reader import away, own_names, silent_logger
@@ -65,14 +66,7 @@ class SpanReader:
 
     def __init__(self, kafka: str, prefix: str, options: Mapping[str, str] | None = None) -> None:
         self._prefix = prefix
-        self._config: dict[str, Any] = {
-            "bootstrap.servers": kafka,
-            "group.id": f"{prefix}reader",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "enable.partition.eof": True,
-            **(options or {}),
-        }
+        self._config = reader_config(kafka, f"{prefix}reader", options)
         self._consumer = Consumer(self._config, logger=silent_logger())
 
     def names(self) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import httpx2
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
+from sources.client import reader_config, take
 from sources.errors import EOF
 from sources.topics import TopicAdmin, TopicPlan
 from tests.serving import serving
@@ -117,14 +118,7 @@ async def served(application: Application) -> AsyncIterator[str]:
 
 def read_all(settings: Settings, topic: str) -> list[Written]:
     """Read a topic from its beginning to its present end."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.kafka,
-            "group.id": "reader",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-        }
-    )
+    consumer = Consumer(reader_config(settings.kafka, "reader"))
     try:
         return _read(consumer, settings.topic_prefix + topic, settings.partitions)
     finally:
@@ -138,7 +132,7 @@ def _read(consumer: Consumer, topic: str, partitions: int) -> list[Written]:
     found: list[Written] = []
     until = time.monotonic() + PATIENCE_S
     while unread and time.monotonic() < until:
-        for message in consumer.consume(500, 0.2):
+        for message in take(consumer, 500, 0.2):
             if (error := message.error()) is None:
                 found.append(_written(message))
             elif error.code() == EOF:

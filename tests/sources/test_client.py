@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from sources.client import ConsumerPolicy, consumer_config
+from sources.client import ConsumerPolicy, consumer_config, reader_config, take
 from sources.errors import describe, is_out_of_range
 from sources.offsets import committed_offsets, offset_ranges
 from tests.sources.mock_kafka import OFFSET_FETCH, MockCluster
@@ -33,6 +33,15 @@ def test_options_of_the_operator_win() -> None:
     options = {"security.protocol": "ssl", "fetch.wait.max.ms": "99"}
     config = consumer_config(ConsumerPolicy("k:1", "t.", ("events",), (0,), options=options))
     assert (config["security.protocol"], config["fetch.wait.max.ms"]) == ("ssl", "99")
+
+
+def test_a_reader_commits_nothing_and_is_told_of_ends_at_once() -> None:
+    config = reader_config("k:1", "t.reader", {"security.protocol": "ssl"})
+    assert (config["bootstrap.servers"], config["group.id"]) == ("k:1", "t.reader")
+    assert (config["enable.auto.commit"], config["enable.partition.eof"]) == (False, True)
+    assert config["fetch.wait.max.ms"] <= 100, "librdkafka's own is half a second"
+    assert config["security.protocol"] == "ssl"
+    assert reader_config("k:1", "g", {"fetch.wait.max.ms": "500"})["fetch.wait.max.ms"] == "500"
 
 
 @pytest.mark.parametrize(
@@ -95,3 +104,25 @@ def test_a_coordinator_that_is_being_found_is_waited_for() -> None:
             assert committed_offsets(consumer, {"tocsin.events": "events"}, {"tocsin.events": (0, 1)}) == {}
         finally:
             consumer.close()
+
+
+class Full:
+    """A consumer in whose queue there is something, or nothing."""
+
+    def __init__(self, *there: str) -> None:
+        self.there = list(there)
+        self.waits: list[tuple[int, float]] = []
+
+    def consume(self, most: int, wait_s: float) -> list[str]:
+        self.waits.append((most, wait_s))
+        got, self.there = self.there[:most], self.there[most:]
+        return got
+
+
+def test_what_has_come_is_taken_without_waiting_for_more() -> None:
+    consumer = Full("a", "b", "c", "d")
+    assert take(consumer, 3, 0.5) == ["a", "b", "c"]
+    assert consumer.waits == [(1, 0.5), (2, 0)], (
+        "librdkafka waits the whole time for as many as it is asked for"
+    )
+    assert take(Full(), 3, 0.5) == []

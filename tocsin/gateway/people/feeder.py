@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from sources.client import reader_config, take
 from sources.reader import silent_logger
 from tocsin.app.settings import Settings
 from tocsin.gateway.people.changing import passed
@@ -81,14 +82,8 @@ class Feeder:
             await asyncio.to_thread(consumer.close)
 
     def _consumer(self) -> Any:
-        ours = {
-            "bootstrap.servers": self._settings.kafka,
-            "group.id": f"{self._settings.topic_prefix}gateway-view",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "enable.partition.eof": True,
-        }
-        return Consumer({**ours, **self._settings.kafka_options}, logger=silent_logger())
+        group, options = f"{self._settings.topic_prefix}gateway-view", self._settings.kafka_options
+        return Consumer(reader_config(self._settings.kafka, group, options), logger=silent_logger())
 
     async def _follow(self, consumer: Any) -> None:
         """Read from where the view is; say that it is complete once all partitions were read to their end."""
@@ -153,14 +148,12 @@ def _said(failure: Exception) -> str:
 
 
 def _poll(consumer: Any) -> list[Any]:
-    got = consumer.consume(1, _POLL_S)
-    if got:
-        got += consumer.consume(_BATCH, 0)
+    got = take(consumer, _BATCH, _POLL_S)
     for message in got:
         error = message.error()
         if error is not None and not _is_end(message) and not error.retriable():
             raise KafkaException(error)
-    return list(got)
+    return got
 
 
 def _is_end(message: Any) -> bool:
