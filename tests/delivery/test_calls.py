@@ -15,7 +15,7 @@ from tocsin.delivery.calls import Answer, Calls
 from tocsin.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient, Unknown
 from tocsin.model.content import Outgoing
 from tocsin.model.message import Message
-from tocsin.providers.base import Receipt
+from tocsin.providers.base import Limits, Receipt
 
 TEN = [f"u{n}" for n in range(10)]
 
@@ -104,7 +104,8 @@ async def test_after_an_answer_that_cannot_be_taken_apart_each_may_have_been_sen
 
 async def test_silence_ends_by_the_deadline_for_each() -> None:
     provider = BatchingProvider()
-    provider.script("u5", 60.0)
+    provider.limits = Limits(timeout_s=0.3)
+    provider.script("u5", 600.0)
     assert await sent(provider, letters_to(TEN)) == ["unknown"] * 10
 
 

@@ -44,9 +44,9 @@ class Channel:
 @pytest.fixture
 def http(runtime: Runtime) -> Iterator[ScriptedHttp]:
     made = ScriptedHttp(lambda _: Answer(202))
-    runtime.run(made.__aenter__(), 5)
+    runtime.run(made.__aenter__(), 60)
     yield made
-    runtime.run(made.__aexit__(), 5)
+    runtime.run(made.__aexit__(), 60)
 
 
 def test_operators_are_mailed_of_an_account_that_is_refused_and_of_its_return(

@@ -16,7 +16,7 @@ from flows.supervisor import Supervisor
 from sources.reader import TopicReader
 from sources.topics import TopicAdmin, TopicPlan
 from tests.providers.scripted_http import Answer, Request, ScriptedHttp
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 from tocsin.app.settings import Settings, environment
 from tocsin.cli.demo_environment import settings_from
 from tocsin.cli.run import command
@@ -47,11 +47,11 @@ def service() -> Iterator[tuple[str, list[Request]]]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     server = ScriptedHttp(Answer(200))
-    asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(60)
     try:
         yield server.url.removeprefix("http://"), server.requests
     finally:
-        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(10)
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
@@ -130,7 +130,7 @@ def test_an_open_channel_goes_the_whole_way(
         write(settings)
         flows = [started(settings, flow, tmp_path) for flow in ("decide", "deliver")]
         try:
-            end = time.monotonic() + 60
+            end = time.monotonic() + PATIENCE_S
             while len(requests) < 3:
                 assert all(flow.check() is None for flow in flows), logs(tmp_path)
                 assert time.monotonic() < end, logs(tmp_path)

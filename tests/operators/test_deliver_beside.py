@@ -17,7 +17,7 @@ from tocsin.delivery.runtime import Runtime, Tasks
 from tocsin.errors import Misconfigured, Transient, Unknown
 from tocsin.model.content import Outgoing
 from tocsin.model.statuses import Channel
-from tocsin.providers.base import Receipt
+from tocsin.providers.base import Limits, Receipt
 
 NOON_MS, TURN_S, SECONDS = 1_700_000_000_000, 0.005, 4
 
@@ -61,6 +61,7 @@ class Timed(ScriptedProvider):
 
     def __init__(self, loop: ManualLoop, channel: Channel) -> None:
         super().__init__(channel.value, channel, delay_s=0.02)
+        self.limits = Limits(timeout_s=0.3)
         self._loop = loop
         self.times: list[tuple[str, float, float]] = []
 

@@ -3,7 +3,6 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,13 +13,13 @@ from operators.deliver import DeliverLogic
 from tests.delivery.memory_ledger import MemoryLedger, MemoryStore
 from tests.operators.delivery import QUICK, Answer, Rig, ScriptedProvider, policy
 from tests.providers.messages import message, record
+from tests.waiting import until
 from tocsin.delivery.attempt import AttemptPolicy
 from tocsin.delivery.breaker import BreakerPolicy, BreakerState
 from tocsin.delivery.queue import QueuePolicy
 from tocsin.delivery.retry import RetryPolicy
 from tocsin.errors import Declined, Misconfigured, RecipientGone, Rejected, Throttled, Transient, Unknown
 from tocsin.model import topics
-from tocsin.model.ids import digest
 from tocsin.model.message import Message
 from tocsin.model.statuses import FINAL, Channel
 from tocsin.providers.base import Provider
@@ -40,7 +39,10 @@ def test_order_of_a_user_holds_through_quick_retries_while_others_flow(rig: Buil
     provider = ScriptedProvider()
     provider.script("ann", Transient("busy"), Transient("busy"))
     letters = [message("ann", i) for i in range(5)] + [message(f"u{i}", i) for i in range(20)]
-    rig([provider]).feed(*[record(m, i) for i, m in enumerate(letters)]).until_acked(25)
+    slow = policy(attempt=AttemptPolicy(retry=RetryPolicy(quick_s=(60.0, 60.0), jitter=0, hold_s=600)))
+    made = rig([provider], settings=slow).feed(*[record(m, i) for i, m in enumerate(letters)])
+    made.until_acked(20).until(lambda: len(made.outcomes()) == 21)
+    made.skip(61).until(lambda: len(made.outcomes()) == 22).skip(61).until_acked(25)
     sent = provider.sent()
     assert [number for user, number in sent if user == "ann"] == [0, 0, 0, 1, 2, 3, 4]
     assert sent.index(("ann", 1)) > max(i for i, (user, _) in enumerate(sent) if user != "ann")
@@ -58,7 +60,7 @@ def test_a_crowd_behind_a_waiting_head_hands_it_back_at_once(rig: Build) -> None
     provider = ScriptedProvider()
     provider.script("ann", Transient("busy"))
     slow = policy(
-        attempt=AttemptPolicy(retry=RetryPolicy(quick_s=(600.0,), jitter=0)),
+        attempt=AttemptPolicy(retry=RetryPolicy(quick_s=(600.0,), jitter=0, hold_s=600)),
         queue=QueuePolicy(credits=4, backlog_limit=3),
     )
     made = rig([provider], settings=slow).feed(record(message("ann", 0), 0))
@@ -185,8 +187,8 @@ def test_a_parked_message_still_expires_and_the_next_one_probes(rig: Build) -> N
     provider = ScriptedProvider()
     provider.always = Misconfigured("bad key")
     made = rig([provider])
-    soon = made.runtime.now_ms() + 100
-    made.feed(record(message(expires_ms=soon), 0)).until_acked(1)
+    soon = made.runtime.now_ms() + 50_000
+    made.feed(record(message(expires_ms=soon), 0)).until_down().skip(51).until_acked(1)
     assert made.outcomes()[-1].status == "expired", "a parked message still expires"
     assert made.channel.allowance(NOW) == 200, "what comes now is read: a critical one must be known"
     assert made.channel.allowance(BULK) == 0
@@ -199,7 +201,8 @@ def test_a_parked_message_returns_when_its_window_closes(rig: Build) -> None:
     provider = ScriptedProvider()
     provider.always = Misconfigured("bad key")
     made = rig([provider])
-    made.feed(record(message(send_by_ms=made.runtime.now_ms() + 100), 0)).until_acked(1)
+    made.feed(record(message(send_by_ms=made.runtime.now_ms() + 50_000), 0))
+    made.until_down().skip(51).until_acked(1)
     assert [(retry.reason, retry.message.attempt) for retry in made.retries()] == [("send_window", 1)]
 
 
@@ -259,6 +262,7 @@ def test_nothing_is_shown_or_acknowledged_between_an_epochs_end_and_its_durabili
     made = rig([provider])
     logic = DeliverLogic(made.channel, lambda *ack: acks.append(ack), lambda: gap[0])
     out = logic.on_batch([[record(message(), 0)]])[0]
+    until(lambda: out.extend(logic.on_notify()[0]) or provider.taken, "the call")
     for _ in range(100):
         out += logic.on_notify()[0]
         time.sleep(0.002)
@@ -266,7 +270,8 @@ def test_nothing_is_shown_or_acknowledged_between_an_epochs_end_and_its_durabili
     assert (out, acks) == ([], [])
     assert logic.notify_at() is not None, "it looks again"
     gap[0] = False
-    (shown,) = logic.on_notify()[0]
+    until(lambda: out.extend(logic.on_notify()[0]) or out, "the outcome")
+    (shown,) = out
     assert [r.topic for r in shown] == ["outcomes"]
     assert acks == [(NOW, 0, 0)]
     assert logic.notify_at() is None
@@ -323,7 +328,6 @@ ANSWERS: dict[str, Callable[[], Answer]] = {
 
 @settings(
     max_examples=30,
-    deadline=timedelta(seconds=20),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
@@ -342,9 +346,8 @@ def test_whatever_providers_answer(
         for user, name in zip(users * 40, answers, strict=False):
             provider.script(user, ANSWERS[name]())
     bounds = policy(queue=QueuePolicy(credits=credits_), breaker=BreakerPolicy(3, 5, 10))
-    made = rig(providers, settings=bounds)
-    example = str(time.monotonic_ns())
-    letters = [message(user, i, message_id=digest(example, str(i))) for i, user in enumerate(users)]
+    made = rig(providers, settings=bounds, ledger=MemoryLedger(MemoryStore(), "a" * 16))
+    letters = [message(user, i) for i, user in enumerate(users)]
     made.feed(*[record(letter, i) for i, letter in enumerate(letters)])
     made.until_acked(len(letters))
     assert sorted(ack[2] for ack in made.acks) == list(range(len(letters)))

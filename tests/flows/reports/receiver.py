@@ -61,7 +61,8 @@ async def receiver() -> AsyncIterator[Receiver]:
     found = Receiver()
     app = web.Application()
     app.router.add_post("/{name}", found.take)
-    runner = web.AppRunner(app, shutdown_timeout=0.05)
+    # Else a report whose reporter was gone before its answer would be taken late, beside its repetition.
+    runner = web.AppRunner(app, shutdown_timeout=0.05, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

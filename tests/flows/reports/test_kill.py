@@ -57,7 +57,7 @@ async def test_each_outcome_arrives_though_the_process_is_killed(world: World, t
         await world.server.until("orders", ids, 60)
         assert world.server.came("orders") == ids
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.wait(10)
