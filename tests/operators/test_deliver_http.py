@@ -1,6 +1,7 @@
 """Through a real adapter, over HTTP, to a server that misbehaves to order."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from pydantic import SecretStr
@@ -9,6 +10,7 @@ from tests.operators.delivery import QUICK, Rig, policy
 from tests.providers.messages import message, record
 from tests.providers.scripted_http import Answer, Fault, Request, ScriptedHttp, Step
 from tests.providers.test_adapters import TOKEN, adapter
+from tests.waiting import PATIENCE_S
 from tocsin.delivery.attempt import AttemptPolicy
 from tocsin.delivery.channel import channel_policy
 from tocsin.delivery.runtime import Runtime
@@ -37,23 +39,29 @@ class Server:
 @pytest.fixture
 def server(runtime: Runtime) -> Iterator[Server]:
     made = Server()
-    runtime.run(made.http.__aenter__(), 5)
+    runtime.run(made.http.__aenter__(), PATIENCE_S)
     yield made
-    runtime.run(made.http.__aexit__(), 5)
+    runtime.run(made.http.__aexit__(), PATIENCE_S)
 
 
-@pytest.fixture
-def sendgrid(runtime: Runtime, server: Server) -> Iterator[SendGrid]:
+@contextmanager
+def opened(runtime: Runtime, server: Server, timeout_s: float) -> Iterator[SendGrid]:
     account = SendGridAccount(
-        vendor="sendgrid", api_key=SecretStr("key"), base_url=server.http.url, timeout_s=0.5
+        vendor="sendgrid", api_key=SecretStr("key"), base_url=server.http.url, timeout_s=timeout_s
     )
 
     async def build() -> SendGrid:
         return SendGrid("mail", account, PyreqwestTransport(HttpPolicy()), lambda: 0.0)
 
-    made = runtime.run(build(), 5)
+    made = runtime.run(build(), PATIENCE_S)
     yield made
-    runtime.run(made.close(), 5)
+    runtime.run(made.close(), PATIENCE_S)
+
+
+@pytest.fixture
+def sendgrid(runtime: Runtime, server: Server) -> Iterator[SendGrid]:
+    with opened(runtime, server, PATIENCE_S) as made:
+        yield made
 
 
 def letter(_: Message) -> Content:
@@ -74,10 +82,11 @@ def test_faults_on_the_way_end_in_one_mail_and_say_what_happened(
     assert len(server.http.requests) == 3
 
 
-def test_silence_ends_by_the_deadline_as_unknown(rig: Build, server: Server, sendgrid: SendGrid) -> None:
+def test_silence_ends_by_the_deadline_as_unknown(rig: Build, server: Server, runtime: Runtime) -> None:
     server.steps = [Fault.SILENCE]
     drop = policy(attempt=AttemptPolicy(retry=QUICK, on_unknown="drop"))
-    made = rig([sendgrid], render=letter, settings=drop).feed(record(message(), 0)).until_acked(1)
+    with opened(runtime, server, 0.5) as sendgrid:
+        made = rig([sendgrid], render=letter, settings=drop).feed(record(message(), 0)).until_acked(1)
     assert made.words() == [("dead", "unknown", 1)]
 
 
@@ -103,10 +112,10 @@ def test_a_slow_push_has_the_time_its_adapter_declares(rig: Build, runtime: Runt
     async def build() -> Provider:
         return adapter("fcm", server.http.url)
 
-    firebase = runtime.run(build(), 5)
+    firebase = runtime.run(build(), PATIENCE_S)
     settings = channel_policy(Channel.PUSH)
     device = message(channel="push", target=Target(address="token", platform="android"))
     made = rig([firebase], render=lambda _: PushContent(title="Hi", body="x"), settings=settings)
     made.feed(record(device, 0)).until_acked(1)
-    runtime.run(firebase.close(), 5)
+    runtime.run(firebase.close(), PATIENCE_S)
     assert made.words() == [("sent", "", 1)]

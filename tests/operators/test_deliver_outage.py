@@ -50,8 +50,11 @@ def test_a_provider_that_is_back_is_not_run_over(rig: Build) -> None:
     made = rig([provider], settings=policy(ramp=SLOWLY)).feed(*some(150)).until_down()
     provider.always = None
     made.until(lambda: bool(provider.taken))
+    began_s = time.monotonic()
     made.run_for(1)
-    assert 5 <= len(provider.taken) <= 45, "20 a second, not all that wait"
+    most = 25 + 20 * (time.monotonic() - began_s)
+    assert len(provider.taken) <= most, "20 a second, not all that wait"
+    made.until(lambda: len(provider.taken) >= 5)
 
 
 def test_critical_messages_go_first_after_an_outage(rig: Build) -> None:
@@ -97,9 +100,10 @@ def test_when_the_ledger_returns_calls_start_at_the_rate_before(rig: Build, stor
     made.feed(*some(120, 2)).run_for(0.2)
     assert len(provider.calls) == 1, "nothing starts that would wait for the ledger"
     ledger.away = False
+    began_s = time.monotonic()
     made.until_acked(2)
     made.run_for(1)
-    assert len(provider.calls) <= 45
+    assert len(provider.calls) <= 25 + 20 * (time.monotonic() - began_s)
 
 
 def test_messages_over_a_rate_limit_return_once_to_when_their_turn_comes(rig: Build) -> None:
@@ -133,7 +137,8 @@ def test_what_waits_is_told_with_its_age(rig: Build) -> None:
     old = record(message("ann", 1), 1)._replace(timestamp_ms=now_ms - 90_000)
     new = record(message("bob", 2), 2)._replace(timestamp_ms=now_ms)
     made.feed(new, old).until_down()
-    assert made.channel.gauges().oldest_s == pytest.approx(90 + (time.time() * 1_000 - now_ms) / 1_000, abs=2)
+    oldest_s = made.channel.gauges().oldest_s
+    assert 90 <= oldest_s <= (made.runtime.now_ms() - now_ms) / 1_000 + 90
 
 
 def test_a_category_may_choose_not_to_send_again_what_got_no_answer(rig: Build) -> None:

@@ -6,6 +6,7 @@ import redis
 
 from tests.operators.delivery import Rig, ScriptedProvider, policy
 from tests.providers.messages import message, record
+from tests.waiting import PATIENCE_S
 from tocsin.delivery.ramp import RampPolicy
 from tocsin.delivery.rate_bucket import RateBuckets, bucket_key
 from tocsin.delivery.redis_client import open_client
@@ -38,23 +39,23 @@ def test_two_processes_stay_within_one_rate_and_both_send(
     for number, each in enumerate(made):
         each.feed(*[record(message(f"u{number}-{i}", 1_000 * number + i), i) for i in range(MESSAGES)])
     began_ms = runtime.monotonic_ms()
-    while runtime.monotonic_ms() - began_ms < SECONDS * 1_000:
+    while sum(len(each.acks) for each in made) < PER_S * SECONDS:
+        assert runtime.monotonic_ms() - began_ms < PATIENCE_S * 1_000
         for each in made:
             each.run_for(0.002)
     took_s = (runtime.monotonic_ms() - began_ms) / 1_000
     sent = [len(each.acks) for each in made]
     assert sum(sent) <= PER_S / 10 + PER_S * took_s + 1
-    assert sum(sent) >= 0.5 * PER_S * SECONDS, "a machine under load may be late"
     assert min(sent) >= 0.2 * max(sent)
     for client in clients:
-        runtime.run(client.aclose(), 5)
+        runtime.run(client.aclose(), 60)
 
 
 def test_a_redis_that_is_away_leaves_each_its_own_rate(rig: Build, runtime: Runtime) -> None:
     nobody = open_client("redis://127.0.0.1:9/0", timeout_s=0.2)
     made = rig([limited()], buckets=RateBuckets(nobody, "t:", "a"))
     made.feed(*[record(message(f"u{i}", i), i) for i in range(10)]).until_acked(10)
-    runtime.run(nobody.aclose(), 5)
+    runtime.run(nobody.aclose(), 60)
 
 
 def test_a_limit_that_one_process_learns_holds_for_the_other(
@@ -85,7 +86,7 @@ def test_a_limit_that_one_process_learns_holds_for_the_other(
     other.feed(*letters(10_000, 2_000)).run_for(0.3)
     assert len(taken.calls) - sent < 1_000, "messages wait for the limit of all"
     for client in clients:
-        runtime.run(client.aclose(), 5)
+        runtime.run(client.aclose(), 60)
 
 
 def test_a_pause_that_one_process_is_asked_for_holds_for_the_other(
@@ -104,4 +105,4 @@ def test_a_pause_that_one_process_is_asked_for_holds_for_the_other(
     other.feed(record(message("bob", 99), 99)).until_acked(1)
     assert taken.called_s[0] - refused.called_s[USERS - 1] >= 0.9
     for client in clients:
-        runtime.run(client.aclose(), 5)
+        runtime.run(client.aclose(), 60)

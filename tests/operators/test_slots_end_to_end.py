@@ -34,15 +34,15 @@ def letter(_: Message) -> Content:
 @pytest.fixture
 def sendgrid(runtime: Runtime, box: Box) -> Iterator[SendGrid]:
     account = SendGridAccount(
-        vendor="sendgrid", api_key=SecretStr("SG.test"), base_url=f"{box.url}/sendgrid", timeout_s=5
+        vendor="sendgrid", api_key=SecretStr("SG.test"), base_url=f"{box.url}/sendgrid", timeout_s=60
     )
 
     async def build() -> SendGrid:
         return SendGrid("mail", account, PyreqwestTransport(HttpPolicy()), lambda: 0.0)
 
-    made = runtime.run(build(), 5)
+    made = runtime.run(build(), 60)
     yield made
-    runtime.run(made.close(), 5)
+    runtime.run(made.close(), 60)
 
 
 def delivered(build: Build, sendgrid: SendGrid, sent: list[Message], process: Process) -> list[GateInput]:
