@@ -21,6 +21,7 @@ from tocsin.delivery.retry import RetryPolicy
 from tocsin.errors import Declined, Misconfigured, RecipientGone, Rejected, Throttled, Transient, Unknown
 from tocsin.model import topics
 from tocsin.model.message import Message
+from tocsin.model.raw import OutRecord
 from tocsin.model.statuses import FINAL, Channel
 from tocsin.providers.base import Provider
 
@@ -262,15 +263,20 @@ def test_nothing_is_shown_or_acknowledged_between_an_epochs_end_and_its_durabili
     made = rig([provider])
     logic = DeliverLogic(made.channel, lambda *ack: acks.append(ack), lambda: gap[0])
     out = logic.on_batch([[record(message(), 0)]])[0]
-    until(lambda: out.extend(logic.on_notify()[0]) or provider.taken, "the call")
+
+    def woken() -> list[list[OutRecord]]:
+        out.extend(logic.on_notify()[0])
+        return out
+
+    until(lambda: woken() or provider.taken, "the call")
     for _ in range(100):
-        out += logic.on_notify()[0]
+        woken()
         time.sleep(0.002)
     assert len(provider.calls) == 1
     assert (out, acks) == ([], [])
     assert logic.notify_at() is not None, "it looks again"
     gap[0] = False
-    until(lambda: out.extend(logic.on_notify()[0]) or out, "the outcome")
+    until(woken, "the outcome")
     (shown,) = out
     assert [r.topic for r in shown] == ["outcomes"]
     assert acks == [(NOW, 0, 0)]
