@@ -6,13 +6,16 @@ import threading
 from collections.abc import Coroutine
 from typing import Any
 
+from tocsin.devkit.processes import free_ports
+
 _CHUNK = 65_536
 
 
 class Link:
     """Listens on a port of its own and passes connections on to `host:port`.
 
-    While it is cut, its port refuses connections, and all that were open are closed.
+    While it is cut, its port refuses connections, and all that were open are closed. The port is none that
+    the kernel gives to a connection: a sender that looks for it would at times connect to itself.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -20,7 +23,7 @@ class Link:
         self._loop = asyncio.new_event_loop()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
-        self.port = 0
+        (self.port,) = free_ports(1)
         self._thread = threading.Thread(target=self._serve, name="link", daemon=True)
         self._thread.start()
         self._run(self._open())
@@ -49,7 +52,6 @@ class Link:
 
     async def _open(self) -> None:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
         if self._server is not None:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tocsin.devkit.guard import project_env
 from tocsin.devkit.identity import ProcessIdentity, end, identify
+from tocsin.devkit.ports import claims_of_this_user
 from tocsin.errors import TocsinError
 
 Probe = Callable[[], bool]
@@ -30,6 +31,7 @@ _POLL_S = 0.02
 _LOG_TAIL_LINES = 15
 _SERVER_PORTS = range(15_000, 32_000)  # Linux connects from 32,768 on, macOS from 49,152
 _DICE = random.SystemRandom()  # whatever seed a test has set, two processes look in different places
+_CLAIMS = claims_of_this_user()
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -182,10 +184,11 @@ def sweep(folder: Path, grace_s: float = 5.0) -> list[ProcessIdentity]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find distinct ports of 127.0.0.1 that nobody listens on.
+    """Find distinct ports of 127.0.0.1 that nobody listens on, and that no process was given before.
 
     They are not of those the kernel gives to outgoing connections: while a server is down, no connection that
-    looks for it or for another one takes its port.
+    looks for it or for another one takes its port. They are this process's until it ends: another process of
+    the same user that looks for ports finds others, although nobody listens on these yet.
     """
     candidates = iter(_DICE.sample(_SERVER_PORTS, len(_SERVER_PORTS)))
     found: list[int] = []
@@ -194,5 +197,6 @@ def free_ports(count: int) -> list[int]:
             each, port = stack.enter_context(socket.socket()), next(candidates)
             with contextlib.suppress(OSError):
                 each.bind(("127.0.0.1", port))
-                found.append(port)
+                if _CLAIMS.take(port):
+                    found.append(port)
     return found
