@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,8 @@ import httpx2
 import pytest
 
 from tests.sandbox.box import ACCOUNT, Box
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until
+from tocsin.devkit.sandbox.viewer import BEAT_S
 from tocsin.devkit.sandbox.wire import form_of
 
 GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -20,7 +22,7 @@ GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
 @pytest.fixture
 def wire(box: Box) -> Iterator[socket.socket]:
     host, _, port = box.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), 10) as connection:
+    with socket.create_connection((host, int(port)), PATIENCE_S) as connection:
         yield connection
 
 
@@ -160,6 +162,21 @@ async def test_what_comes_too_fast_is_counted_not_sent_along(box: Box) -> None:
 async def test_the_feed_tells_when_everything_is_forgotten(box: Box) -> None:
     events = await _events(box, 2, lambda: box.http.delete("/sent"))
     assert events[1] == ("cleared", {})
+
+
+async def test_what_was_forgotten_before_the_feed_told_of_it_is_never_told(box: Box) -> None:
+    """The feed gathers for a quarter of a second."""
+
+    def act() -> None:
+        box.twilio(Body="forgotten")
+        box.http.delete("/sent")
+        until(lambda: time.monotonic() > began + 2 * BEAT_S)
+        box.twilio(Body="kept")
+
+    began = time.monotonic()
+    _, cleared, sent = await _events(box, 3, act)
+    assert cleared[0] == "cleared"
+    assert [message["title"] for message in sent[1]["messages"]] == ["kept"]
 
 
 @pytest.mark.parametrize(

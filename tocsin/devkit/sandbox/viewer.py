@@ -56,13 +56,16 @@ class Feed:
 
     def _beat(self) -> None:
         self._due = False
+        if not self._new and not self._missed:
+            return
         messages = [self._handler.summary(entry) for entry in self._new]
         part = {"messages": messages, "missed": self._missed, **self._standing()}
         self._new, self._missed = [], 0
         self._notify(_event("sent", part))
 
     def cleared(self) -> None:
-        """Tell that everything was forgotten."""
+        """Tell that everything was forgotten, what was about to be shown included."""
+        self._new, self._missed = [], 0
         self._notify(_event("cleared", {}))
 
     def _notify(self, data: bytes) -> None:
