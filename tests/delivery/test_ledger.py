@@ -57,11 +57,14 @@ async def test_calls_are_gathered_into_few_commands(open_ledger: Open, redis_db:
     assert 1 <= sum(command.startswith("EVALSHA") for command in heard) <= 4
 
 
-async def test_calls_are_gathered_for_longer_while_many_come(open_ledger: Open, redis_db: str) -> None:
-    ledger = open_ledger(busy_linger_ms=1_000)
+async def test_calls_are_gathered_for_longer_while_many_come(
+    open_ledger: Open, own_valkey: OwnValkey
+) -> None:
+    """A pause is of the whole server: it would stop tests beside this one."""
+    ledger = open_ledger(url=own_valkey.url, busy_linger_ms=1_000, timeout_s=PATIENCE_S)
     await ledger.claim(message("warm"))
-    with redis.Redis.from_url(redis_db) as client:
-        client.client_pause(10_000, all=False)
+    with own_valkey.client() as client:
+        client.client_pause(60_000, all=False)
         many = asyncio.gather(*[ledger.claim(message(number=i)) for i in range(20)])
         await asyncio.sleep(0.05)
         one = asyncio.create_task(ledger.claim(message(number=20)))
@@ -89,10 +92,13 @@ def commands_until(monitor: Any, last: str) -> Iterator[dict[str, Any]]:
         yield said
 
 
-async def test_a_server_without_the_script_is_given_it_again(open_ledger: Open, redis_db: str) -> None:
-    ledger = open_ledger()
+async def test_a_server_without_the_script_is_given_it_again(
+    open_ledger: Open, own_valkey: OwnValkey
+) -> None:
+    """Scripts are of the whole server: tests beside this one count on theirs."""
+    ledger = open_ledger(url=own_valkey.url)
     await ledger.claim(message(number=1))
-    with redis.Redis.from_url(redis_db) as client:
+    with own_valkey.client() as client:
         client.script_flush()
     assert (await ledger.claim(message(number=2))).result is ClaimResult.FRESH
 

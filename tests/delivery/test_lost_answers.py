@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from tests.dropping_proxy import DroppingProxy
 from tests.providers.messages import message
 from tests.providers.samples import outgoing
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 from tocsin.delivery.claim import Claim, ClaimResult, Output
 from tocsin.delivery.ledger import Ledger, LedgerPolicy, version_key
 from tocsin.delivery.redis_client import open_client
@@ -93,7 +93,7 @@ def test_versions_and_erasures_stand_whatever_is_lost(
             until(lambda: proxy.to_drop == 0, "the lost answers")
             until(partial(_stands, client, stands), "the version")
         until(lambda: not client.exists("t:inbox:{acme/ann}:entries"), "the erasure")
-    runtime.run(writer.close(), 5)
+    runtime.run(writer.close(), PATIENCE_S)
 
 
 def _stands(client: redis.Redis, version: bytes) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from tocsin.delivery.redis_client import open_client
 
 TURNS = 40
@@ -31,9 +32,10 @@ async def test_a_task_that_is_cancelled_ends_whatever_its_command_is_at(redis_db
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
-        await asyncio.wait({task}, timeout=0.5)
+        await asyncio.wait({task}, timeout=PATIENCE_S)
         if not task.done():
             survivors.append(turns)
             task.cancel()
+            break
     await client.aclose()
     assert survivors == []

@@ -124,9 +124,9 @@ def test_run_waits_for_a_coroutine_and_gives_up_in_time(runtime: Runtime) -> Non
     async def answer() -> int:
         return 42
 
-    assert runtime.run(answer(), 1) == 42
+    assert runtime.run(answer(), PATIENCE_S) == 42
     with pytest.raises(TimeoutError):
-        runtime.run(asyncio.sleep(5), 0.05)
+        runtime.run(asyncio.sleep(600), 0.05)
 
 
 def test_the_worker_cannot_starve_the_loop(runtime: Runtime) -> None:
@@ -134,6 +134,7 @@ def test_the_worker_cannot_starve_the_loop(runtime: Runtime) -> None:
 
 
 def test_clocks_agree(runtime: Runtime) -> None:
-    assert abs(runtime.now_ms() - runtime.utc_now().timestamp() * 1000) < 1_000
+    earlier, now, later = runtime.now_ms(), runtime.utc_now(), runtime.now_ms()
+    assert earlier - 1 <= now.timestamp() * 1000 <= later + 1
     before = runtime.monotonic_ms()
     assert runtime.monotonic_ms() >= before

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.clock import ManualClock
+from tests.providers.valkey import OwnValkey
 from tocsin.delivery.rate_bucket import RateBuckets, bucket_key
 from tocsin.delivery.redis_client import open_client
 from tocsin.delivery.shared_rate import LEASE_MS, Granted, SharedRate, Wanted
@@ -184,12 +185,13 @@ async def test_two_processes_at_once_get_no_more_than_there_is(redis_db: str) ->
         assert sum([each.calls for each in await asyncio.gather(*asked)]) == 1
 
 
-async def test_a_redis_that_lost_its_scripts_or_is_away_stops_nothing(redis_db: str) -> None:
-    async with open_client(redis_db) as redis:
+async def test_a_redis_that_lost_its_scripts_or_is_away_stops_nothing(own_valkey: OwnValkey) -> None:
+    slow = Wanted(A, 0.001, 1, urgent=False)
+    async with open_client(own_valkey.url) as redis:
         buckets = RateBuckets(redis, "t:", "p")
-        await buckets.lease(Wanted(A, 1, 1, urgent=False))
+        await buckets.lease(slow)
         await redis.script_flush()
-        assert (await buckets.lease(Wanted(A, 1, 1, urgent=False))).calls == 0, "asked once more"
+        assert (await buckets.lease(slow)).calls == 0, "asked once more"
     async with open_client("redis://127.0.0.1:9/0", timeout_s=0.2) as nobody:
         away = await RateBuckets(nobody, "t:", "p").lease(Wanted(A, 1, 1, urgent=False))
         assert away == Granted(A, -1)

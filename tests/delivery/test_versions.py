@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from tests.providers.valkey import OwnValkey
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 from tocsin.delivery.ledger import LedgerPolicy, version_key
 from tocsin.delivery.runtime import Runtime
 from tocsin.delivery.versions import VersionWriter
@@ -19,7 +19,7 @@ from tocsin.providers.inbox import InboxPolicy
 def writer(runtime: Runtime, own_valkey: OwnValkey) -> Iterator[VersionWriter]:
     versions = VersionWriter(runtime, LedgerPolicy(url=own_valkey.url, prefix="t:", ttl_s=99, timeout_s=0.3))
     yield versions
-    runtime.run(versions.close(), 5)
+    runtime.run(versions.close(), PATIENCE_S)
 
 
 def await_version(client: redis.Redis, user_key: str, version: int | str) -> None:
@@ -68,7 +68,7 @@ def test_an_erasure_empties_the_inbox(runtime: Runtime, own_valkey: OwnValkey) -
         for key in ("a:inbox:{acme/ann}:entries", "b:inbox:{acme/ann}:entries", "a:inbox:{acme/bob}:entries"):
             client.hset(key, "m1", "{}")
         versions.publish([VersionNote("acme/bob", 3), VersionNote("acme/ann", -7_000)])
-        runtime.run(versions.close(), 5)
+        runtime.run(versions.close(), PATIENCE_S)
         assert client.keys("*:inbox:*") == [b"a:inbox:{acme/bob}:entries"]
 
 
@@ -80,7 +80,7 @@ def test_what_queues_for_an_inline_recipient_is_called_back_and_nobody_is_erased
     with own_valkey.client() as client:
         client.hset("a:inbox:{acme/ann}:entries", "m1", "{}")
         versions.publish([VersionNote("acme/ann", -7_000, keeps_user=True)])
-        runtime.run(versions.close(), 5)
+        runtime.run(versions.close(), PATIENCE_S)
         await_version(client, "acme/ann", "0/7000")
         assert client.exists("a:inbox:{acme/ann}:entries")
 
@@ -111,6 +111,6 @@ def test_many_users_at_once(writer: VersionWriter, own_valkey: OwnValkey) -> Non
 def test_close_writes_what_is_left(runtime: Runtime, own_valkey: OwnValkey) -> None:
     versions = VersionWriter(runtime, LedgerPolicy(url=own_valkey.url, prefix="t:"))
     versions.publish([VersionNote("acme/ann", 9)])
-    runtime.run(versions.close(), 5)
+    runtime.run(versions.close(), PATIENCE_S)
     with own_valkey.client() as client:
         assert client.get(version_key("t:", "acme/ann")) == b"9"

@@ -12,6 +12,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
+from tests.waiting import PATIENCE_S
 from tocsin.devkit.guard import project_env
 from tocsin.devkit.identity import identify, wait_gone
 from tocsin.devkit.kafka_jars import cache_folder, jars, java
@@ -82,11 +83,11 @@ def test_topics_survive_kill_9(tmp_path: Path) -> None:
     with Servers(tmp_path, {APACHE_KAFKA}) as servers:
         producer = Producer({"bootstrap.servers": servers.settings["TOCSIN_KAFKA"]})
         producer.produce("kept", b"value")
-        assert producer.flush(30) == 0
+        assert producer.flush(PATIENCE_S) == 0
         servers.kill(KAFKA)
         servers.restart(KAFKA)
         admin = AdminClient({"bootstrap.servers": servers.settings["TOCSIN_KAFKA"]})
-        assert "kept" in admin.list_topics(timeout=30).topics
+        assert "kept" in admin.list_topics(timeout=PATIENCE_S).topics
 
 
 @contextlib.contextmanager
@@ -94,21 +95,23 @@ def _command(folder: Path) -> Iterator["tuple[subprocess.Popen[str], str]"]:
     argv = [sys.executable, "-m", "tocsin.devkit.apache_kafka", "--dir", str(folder)]
     with subprocess.Popen(argv, env=project_env(), stdout=subprocess.PIPE, text=True) as command:
         assert command.stdout
-        yield command, command.stdout.readline().strip()
-        command.kill()
+        try:
+            yield command, command.stdout.readline().strip()
+        finally:
+            command.kill()
 
 
 @_FETCHED
 @pytest.mark.integration
 def test_the_command_serves_until_it_is_stopped(tmp_path: Path) -> None:
     with _command(tmp_path) as (command, bootstrap):
-        assert AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=30).brokers
+        assert AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=PATIENCE_S).brokers
         (listed,) = status(tmp_path)
         node = identify(listed.pid)
         assert node is not None
         command.terminate()
-        assert command.wait(30) == 0
-        assert wait_gone([node], 30)
+        assert command.wait(PATIENCE_S) == 0
+        assert wait_gone([node], PATIENCE_S)
     assert status(tmp_path) == []
 
 
@@ -118,4 +121,4 @@ def test_the_command_ends_when_the_node_does(tmp_path: Path) -> None:
     with _command(tmp_path) as (command, _):
         (listed,) = status(tmp_path)
         os.kill(listed.pid, signal.SIGKILL)
-        assert command.wait(30) == 1
+        assert command.wait(PATIENCE_S) == 1

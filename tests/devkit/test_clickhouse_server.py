@@ -16,6 +16,7 @@ import pyarrow.parquet
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from tests.waiting import PATIENCE_S
 from tocsin.devkit.guard import project_env
 from tocsin.devkit.servers import CLICKHOUSE, Servers
 
@@ -45,7 +46,7 @@ def _ask(
     **arguments: str,
 ) -> tuple[int, str, http.client.HTTPMessage]:
     where = urlsplit(servers.addresses[CLICKHOUSE])
-    connection = http.client.HTTPConnection(where.hostname or "", where.port or 0, timeout=20)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port or 0, timeout=PATIENCE_S)
     with contextlib.closing(connection):
         connection.request(method, f"/?{urlencode(arguments)}", body, headers or {})
         reply = connection.getresponse()

@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.waiting import PATIENCE_S
 from tocsin.devkit.identity import ProcessIdentity, end, identify, is_running, send, wait_gone
 
-_SLEEPER = "import time; time.sleep(60)"
+_SLEEPER = "import time; time.sleep(600)"
 _STUBBORN = """
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print('up', flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -58,7 +59,7 @@ def test_a_process_that_is_not_there() -> None:
 def test_a_zombie_is_gone(sleeper: "subprocess.Popen[str]") -> None:
     identity = _identity(sleeper)
     sleeper.kill()
-    assert wait_gone([identity], 5)  # it was not waited for: its pid is still taken
+    assert wait_gone([identity], PATIENCE_S)  # it was not waited for: its pid is still taken
     assert identify(sleeper.pid) is None
 
 
@@ -73,17 +74,20 @@ def test_a_stranger_under_the_same_pid_is_left_alone(sleeper: "subprocess.Popen[
 
 def test_end_is_gentle_first(sleeper: "subprocess.Popen[str]") -> None:
     identity = _identity(sleeper)
-    assert end([identity], 5) == [identity]
-    assert sleeper.wait(5) == -signal.SIGTERM
-    assert end([identity], 5) == []
+    assert end([identity], PATIENCE_S) == [identity]
+    assert sleeper.wait(PATIENCE_S) == -signal.SIGTERM
+    assert end([identity], PATIENCE_S) == []
 
 
 def test_end_kills_who_does_not_listen() -> None:
     with _start(_STUBBORN) as stubborn:
         assert stubborn.stdout
         assert stubborn.stdout.readline() == "up\n"
-        assert end([_identity(stubborn)], 0.2)
-        assert stubborn.wait(5) == -signal.SIGKILL
+        try:
+            assert end([_identity(stubborn)], 0.2)
+            assert stubborn.wait(PATIENCE_S) == -signal.SIGKILL
+        finally:
+            stubborn.kill()
 
 
 @given(st.builds(ProcessIdentity, st.integers(), st.text(), st.text()))

@@ -16,12 +16,12 @@ from tocsin.devkit.guard import Guard, project_env
 from tocsin.devkit.identity import ProcessIdentity, identify, is_running, wait_gone
 from tocsin.devkit.processes import Child, Service, StartError, free_ports, stop, sweep, wait_ready
 
-_SLEEP = (sys.executable, "-c", "import time; print('hello', flush=True); time.sleep(60)")
+_SLEEP = (sys.executable, "-c", "import time; print('hello', flush=True); time.sleep(600)")
 _DEAF = """
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print('up', flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 _STARTER = """
 import sys, threading, time
@@ -31,7 +31,7 @@ from tocsin.devkit.processes import Child, Service
 
 folder, guarded = Path(sys.argv[1]), sys.argv[2] == "guarded"
 def start():
-    sleep = (sys.executable, "-c", "import time; time.sleep(60)")
+    sleep = (sys.executable, "-c", "import time; time.sleep(600)")
     child = Child(Service("sleeper", sleep, lambda: True), folder)
     if guarded:
         guard = Guard()
@@ -45,7 +45,7 @@ if guarded:  # a thread that ends at once: the kernel's signal alone would end t
     thread.join()
 else:
     start()
-time.sleep(60)
+time.sleep(600)
 """
 
 

@@ -6,7 +6,6 @@ import signal
 import smtplib
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,7 +16,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until
 from tocsin.devkit.guard import project_env
 from tocsin.devkit.identity import ProcessIdentity, is_running, wait_gone
 from tocsin.devkit.probes import http_answers, kafka_answers, redis_answers
@@ -31,7 +30,7 @@ from urllib.parse import urlsplit
 from tocsin.devkit.servers import Servers
 servers = Servers(Path(sys.argv[1]), {"redis"}).start()
 print(servers.settings["TOCSIN_REDIS"], flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -47,8 +46,10 @@ def _holder(folder: Path) -> Iterator["tuple[subprocess.Popen[str], str]"]:
     argv = [sys.executable, "-c", _HOLDER, str(folder)]
     with subprocess.Popen(argv, env=project_env(), stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout
-        yield holder, holder.stdout.readline().strip()
-        holder.kill()
+        try:
+            yield holder, holder.stdout.readline().strip()
+        finally:
+            holder.kill()
 
 
 def test_all_are_up_and_named(servers: Servers) -> None:
@@ -63,14 +64,14 @@ def test_all_are_up_and_named(servers: Servers) -> None:
 def test_the_broker_keeps_partitions_keys_headers_and_times(servers: Servers) -> None:
     bootstrap: dict[str, str | int | float | bool] = {"bootstrap.servers": servers.settings["TOCSIN_KAFKA"]}
     admin = AdminClient(bootstrap)
-    admin.create_topics([NewTopic("t", num_partitions=4)])["t"].result(10)
+    admin.create_topics([NewTopic("t", num_partitions=4)])["t"].result(PATIENCE_S)
     producer = Producer(bootstrap)
     producer.produce("t", b"v", b"k", partition=3, timestamp=1_357_000_000_000, headers=[("h", b"1")])
-    assert producer.flush(10) == 0
+    assert producer.flush(PATIENCE_S) == 0
     consumer = Consumer({**bootstrap, "group.id": "g", "enable.auto.commit": False})
     with contextlib.closing(consumer):
         consumer.assign([TopicPartition("t", 3, 0)])
-        read = consumer.poll(10)
+        read = consumer.poll(PATIENCE_S)
         assert read is not None
         assert (read.key(), read.value(), read.partition(), read.offset()) == (b"k", b"v", 3, 0)
         assert (read.timestamp()[1], read.headers()) == (1_357_000_000_000, [("h", b"1")])
@@ -99,10 +100,7 @@ def test_a_relaunched_server_answers_again_where_it_was(tmp_path: Path) -> None:
         servers.kill(REDIS)
         assert not servers.answers(REDIS)
         servers.relaunch(REDIS)
-        end = time.monotonic() + 60
-        while not servers.answers(REDIS):
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        until(lambda: servers.answers(REDIS), "an answer")
         assert servers.settings["TOCSIN_REDIS"] == url
 
 
@@ -136,12 +134,13 @@ def test_ports_may_be_fixed(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     with Servers(tmp_path, {REDIS}, ports={REDIS: port}) as servers:
         assert servers.settings["TOCSIN_REDIS"] == f"redis://127.0.0.1:{port}/0"
-        assert redis_answers(port)
+        until(lambda: redis_answers(port), "an answer within a second")
 
 
 def test_the_sandbox_comes_with_http_and_smtp(tmp_path: Path) -> None:
     with Servers(tmp_path, {SANDBOX}) as servers:
-        assert http_answers(urlsplit(servers.addresses[SANDBOX]).port or 0, "/healthz")
+        http_port = urlsplit(servers.addresses[SANDBOX]).port or 0
+        until(lambda: http_answers(http_port, "/healthz"), "an answer within a second")
         host, _, port = servers.addresses["smtp"].rpartition(":")
         with smtplib.SMTP(host, int(port), timeout=PATIENCE_S) as mail:
             assert mail.noop()[0] == 250
@@ -194,7 +193,8 @@ def test_a_server_that_cannot_start_takes_the_others_with_it(tmp_path: Path) -> 
         Servers(tmp_path, {REDIS, KAFKA}).start()
     assert status(tmp_path) == []
     with Servers(tmp_path, {KAFKA}) as servers:
-        assert kafka_answers(int(servers.settings["TOCSIN_KAFKA"].rpartition(":")[2]))
+        kafka = int(servers.settings["TOCSIN_KAFKA"].rpartition(":")[2])
+        until(lambda: kafka_answers(kafka), "an answer within a second")
 
 
 def test_an_unknown_server_is_named(tmp_path: Path) -> None:
@@ -206,8 +206,8 @@ def test_probes_tell_servers_apart(servers: Servers) -> None:
     kafka = int(servers.addresses[KAFKA].rpartition(":")[2])
     clickhouse = urlsplit(servers.addresses[CLICKHOUSE]).port or 0
     (nobody,) = free_ports(1)
-    assert kafka_answers(kafka)
-    assert http_answers(clickhouse, "/ping")
+    until(lambda: kafka_answers(kafka), "an answer within a second")
+    until(lambda: http_answers(clickhouse, "/ping"), "an answer within a second")
     assert not kafka_answers(clickhouse)
     assert not redis_answers(clickhouse)
     assert not redis_answers(nobody)

@@ -12,7 +12,7 @@ def test_kafka_answers(kafka: str, topic_prefix: str) -> None:
     delivered: list[object] = []
     producer = Producer({"bootstrap.servers": kafka})
     producer.produce(f"{topic_prefix}x", b"value", on_delivery=lambda error, _m: delivered.append(error))
-    producer.flush(20)
+    producer.flush(PATIENCE_S)
     assert delivered == [None]
     assert (
         f"{topic_prefix}x" in AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=PATIENCE_S).topics

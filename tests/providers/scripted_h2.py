@@ -26,7 +26,7 @@ class H2Fault(Enum):
     SILENCE = "silence"
 
 
-Step = Answer | H2Fault | tuple[H2Fault, Answer]
+Step = Answer | H2Fault | tuple[H2Fault, Answer] | asyncio.Future[Answer]
 Script = Callable[[Request], Step]
 
 
@@ -101,6 +101,8 @@ class _Connection(asyncio.Protocol):
         step = self._server.script(request)
         if isinstance(step, Answer):
             asyncio.get_running_loop().call_later(step.delay_s, self._answer, stream_id, step)
+        elif isinstance(step, asyncio.Future):
+            step.add_done_callback(lambda given: self._answer(stream_id, given.result()))
         elif isinstance(step, tuple):
             self._answer(stream_id, step[1])
             self._misbehave(step[0], stream_id)

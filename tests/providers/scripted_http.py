@@ -11,6 +11,8 @@ from typing import NamedTuple, Self
 
 import msgspec
 
+from tocsin.devkit.processes import free_ports
+
 
 class Request(NamedTuple):
     """What a client sent, as it came."""
@@ -164,7 +166,7 @@ class Refusing:
 
     def __init__(self, *, full: bool) -> None:
         self._sockets = [socket.socket()]
-        self._sockets[0].bind(("127.0.0.1", 0))
+        self._sockets[0].bind(("127.0.0.1", free_ports(1)[0]))  # none that a connection is given meanwhile
         self._full = full
 
     def __enter__(self) -> str:

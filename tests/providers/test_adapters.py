@@ -13,6 +13,7 @@ import pytest
 from tests.providers.certificates import pem, rsa_key
 from tests.providers.samples import CONTENTS, EMAIL, SteppingClock, leaks, outgoing
 from tests.providers.scripted_http import Answer, Fault, Refusing, Request, ScriptedHttp, Step, json_answer
+from tests.waiting import PATIENCE_S, soon
 from tocsin.devkit.httpx_transport import HttpxTransport
 from tocsin.errors import DeliveryError, Misconfigured, Rejected, Throttled, Transient, Unknown
 from tocsin.model.content import Content, EmailContent, PushContent, SmsContent, VoiceContent, WhatsAppContent
@@ -327,9 +328,11 @@ async def test_not_connected_is_transient(vendor: str) -> None:
 @VENDORS
 @pytest.mark.parametrize("fault", [Fault.CLOSE, Fault.RESET, Fault.HALF_A_BODY, Fault.SILENCE])
 async def test_cut_off_after_writing_is_unknown(vendor: str, fault: Fault) -> None:
-    async with served(vendor, fault, timeout_s=0.3) as (server, provider):
+    timeout_s = 1 if fault is Fault.SILENCE else PATIENCE_S
+    async with served(vendor, fault, timeout_s=timeout_s) as (server, provider):
         with pytest.raises(Unknown):
             await provider.send(outgoing(CASES[vendor].channel))
+        await soon(lambda: sends(server), "the request")
         assert len(sends(server)) == 1, "an adapter never repeats a send by itself"
 
 

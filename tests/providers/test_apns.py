@@ -19,6 +19,7 @@ from tests.providers.certificates import p256_key, pem, server_tls
 from tests.providers.samples import IOS, NOW_S, SteppingClock, ios, leaks, outgoing
 from tests.providers.scripted_h2 import H2Fault, Script, ScriptedH2, Step
 from tests.providers.scripted_http import Answer, Refusing, Request, ScriptedHttp
+from tests.waiting import PATIENCE_S, soon
 from tocsin.errors import (
     About,
     Declined,
@@ -461,12 +462,15 @@ async def test_retry_after_is_honoured_where_it_comes() -> None:
 
 
 async def test_all_pushes_share_one_connection() -> None:
-    async with apple(OK._replace(delay_s=0.05)) as (server, apns):
+    given: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    async with apple(lambda _request: given if len(server.requests) > 1 else OK) as (server, apns):
         await apns.send(ios())
-        await asyncio.gather(*[apns.send(ios()) for _ in range(100)])
+        calls = asyncio.gather(*[apns.send(ios()) for _ in range(100)])
+        await soon(lambda: server.most_streams > 50, "many streams at once")
+        given.set_result(OK)
+        await calls
         assert len(server.requests) == 101
         assert len(server.connections) == 1
-        assert server.most_streams > 50
 
 
 async def test_respects_the_limit_of_streams() -> None:
@@ -505,19 +509,24 @@ async def test_a_refused_stream_was_not_processed() -> None:
 
 @pytest.mark.parametrize("fault", [H2Fault.RESET, H2Fault.CUT, H2Fault.SILENCE])
 async def test_a_stream_that_broke_is_unknown(fault: H2Fault) -> None:
-    async with apple(fault, timeout_s=0.3) as (server, apns):
+    async with apple(fault, timeout_s=1 if fault is H2Fault.SILENCE else PATIENCE_S) as (server, apns):
         with pytest.raises(Unknown):
             await apns.send(ios())
-        assert len(server.requests) == 1
+        await soon(lambda: len(server.requests) == 1, "the push")
 
 
 @pytest.mark.parametrize("reason", ["Shutdown", "UnrelatedKeyIdInToken", "IdleTimeout"])
 async def test_some_reasons_need_a_new_connection(reason: str) -> None:
-    answers = [refusal(503, reason)._replace(delay_s=0.05 * number) for number in range(5)]
+    given = [asyncio.get_running_loop().create_future() for _ in range(5)]
+    answers: list[Step] = [*given]
     async with apple(lambda _request: answers.pop() if answers else OK) as (server, apns):
         refused = [asyncio.ensure_future(apns.send(ios())) for _ in range(5)]
+        await soon(lambda: not answers, "five pushes at once")
+        given[0].set_result(refusal(503, reason))
         await asyncio.wait(refused, return_when=asyncio.FIRST_COMPLETED)
         await apns.send(ios())  # the first refusal is here, the others are still to come
+        for later in given[1:]:
+            later.set_result(refusal(503, reason))
         assert all(isinstance(each, DeliveryError) for each in await gathered(refused))
         await apns.send(ios())
         assert len(server.connections) == 2, "one new connection, not one for each refusal"

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-import time
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from tests.providers.samples import leaks, outgoing
 from tests.providers.scripted_http import Answer, ScriptedHttp, Step
 from tests.providers.sending import built, sent_once
+from tests.waiting import PATIENCE_S
 from tocsin.errors import (
     About,
     Declined,
@@ -156,6 +157,7 @@ async def test_calls_at_once_are_bounded_and_late_ones_classed() -> None:
     """Two threads: a third call waits for one of them; a slow one is unknown after its time."""
     at_once: list[int] = []
     running: list[int] = []
+    patience, pause_s = threading.Event(), 0.05
 
     class Slow:
         body_maxlen = 100
@@ -163,7 +165,7 @@ async def test_calls_at_once_are_bounded_and_late_ones_classed() -> None:
         def notify(self, **_: object) -> bool:
             running.append(1)
             at_once.append(len(running))
-            time.sleep(0.05)  # a service that takes its time
+            patience.wait(pause_s)
             running.pop()
             return True
 
@@ -172,9 +174,10 @@ async def test_calls_at_once_are_bounded_and_late_ones_classed() -> None:
     sends = [provider.send(outgoing("telegram", CONTENT, target=Target("1"))) for _ in range(6)]
     assert len(await asyncio.gather(*sends)) == 6
     assert max(at_once) == 2
-    provider.limits = type(provider.limits)(timeout_s=0.01)
+    provider.limits, pause_s = type(provider.limits)(timeout_s=0.01), PATIENCE_S
     with pytest.raises(Unknown):
         await provider.send(outgoing("telegram", CONTENT, target=Target("1")))
+    patience.set()
     await provider.close()
 
 

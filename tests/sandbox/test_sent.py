@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sandbox.box import Box, mail_document, start
+from tests.waiting import PATIENCE_S
 from tocsin.devkit.sandbox.sent import ACCEPTED, Call, Log, Sent
 
 
@@ -35,7 +36,7 @@ def test_a_killed_sandbox_keeps_its_send_log_and_goes_on_counting(tmp_path: Path
         for _ in range(5):
             first.twilio()
         first.process.send_signal(signal.SIGKILL)
-        first.process.wait(10)
+        first.process.wait(PATIENCE_S)
     with (tmp_path / "sent.jsonl").open("ab") as torn:
         torn.write(b'{"at_ms":1,"provider":"twi')
     with start(tmp_path) as again:

@@ -197,6 +197,5 @@ def free_ports(count: int) -> list[int]:
             each, port = stack.enter_context(socket.socket()), next(candidates)
             with contextlib.suppress(OSError):
                 each.bind(("127.0.0.1", port))
-                if _CLAIMS.take(port):
-                    found.append(port)
+                found += [port] if _CLAIMS.take(port) else []
     return found

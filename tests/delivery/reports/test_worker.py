@@ -274,5 +274,5 @@ async def test_whoever_is_cancelled_while_it_stops_a_worker_is_cancelled() -> No
     await asyncio.sleep(0)
     stopping.cancel()
     ending.set()
-    await asyncio.wait({stopping}, timeout=5)
+    await asyncio.wait({stopping}, timeout=PATIENCE_S)
     assert stopping.cancelled()
