@@ -80,9 +80,9 @@ class Page:
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Call a method of the protocol."""
         number = next(self._ids)
-        self._waiting[number] = asyncio.get_running_loop().create_future()
+        answered = self._waiting[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": params})
-        answer = await asyncio.wait_for(self._waiting[number], 60) if number in self._waiting else {}
+        answer = await asyncio.wait_for(answered, 60)
         assert "error" not in answer, answer
         result: dict[str, Any] = answer.get("result", {})
         return result
@@ -161,6 +161,17 @@ async def _port(profile: Path) -> str:
     return found.read_text().split("\n")[0]
 
 
+async def _tab(session: aiohttp.ClientSession, base: str) -> str:
+    """Wait for the one tab: Chromium answers before it has opened it. Return the address of its protocol."""
+    async with asyncio.timeout(90):
+        while True:
+            async with session.get(f"{base}/json/list") as answer:
+                tabs = [tab for tab in await answer.json() if tab["type"] == "page"]
+            if tabs:
+                return str(tabs[0]["webSocketDebuggerUrl"])
+            await asyncio.sleep(0.05)
+
+
 @contextlib.asynccontextmanager
 async def opened(program: str, profile: Path) -> AsyncIterator[Page]:
     """Run a Chromium with an empty profile, and give its one tab."""
@@ -170,13 +181,13 @@ async def opened(program: str, profile: Path) -> AsyncIterator[Page]:
     )
     try:
         base = f"http://127.0.0.1:{await _port(profile)}"
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"{base}/json/list") as answer:
-                tabs = [tab for tab in await answer.json() if tab["type"] == "page"]
-            async with session.ws_connect(tabs[0]["webSocketDebuggerUrl"], max_msg_size=0) as socket:
-                page = Page(socket)
-                yield page
-                await page.close()
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(await _tab(session, base), max_msg_size=0) as socket,
+        ):
+            page = Page(socket)
+            yield page
+            await page.close()
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)

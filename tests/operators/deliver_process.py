@@ -1,6 +1,7 @@
-"""A delivery process to be killed: `python -m tests.operators.deliver_process FOLDER REDIS_URL NAME POLICY`.
+"""A delivery process to be killed: `python -m tests.operators.deliver_process FOLDER URL NAME POLICY [N]`.
 
-NAME is that of this start, 16 characters; POLICY is what follows a call without an answer.
+NAME is that of this start, 16 characters; POLICY is what follows a call without an answer. With N it kills
+itself at a moment of its Nth call: a test that did it from outside would come too late now and then.
 
 Reads `FOLDER/input` (one JSON message a line; the line's number is its offset), sends through a provider
 whose send log is `FOLDER/calls`, writes what it puts out to `FOLDER/out`. Ends when all is acknowledged.
@@ -10,7 +11,9 @@ import asyncio
 import base64
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -57,8 +60,9 @@ class LoggingProvider:
     limits = Limits(timeout_s=5)
     ask_after_s = 0.0
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, calls: int = 0) -> None:
         self._path = path
+        self._calls_left = calls
         self._log = appending(path)
         self._failed: set[str] = set()
 
@@ -75,6 +79,10 @@ class LoggingProvider:
             self._failed.add(message.message_id)
             raise Transient("busy")
         os.write(self._log, f"{message.user} {number} {message.message_id}\n".encode())
+        self._calls_left -= 1
+        if not self._calls_left:
+            threading.Timer(number % 7 / 500, os.kill, (os.getpid(), signal.SIGKILL)).start()
+            await asyncio.sleep(60)
         await asyncio.sleep(number % 3 / 200)
         return Receipt(f"id-{number}")
 
@@ -178,10 +186,10 @@ def ending_with(parent: int) -> Callable[[], None]:
     return look
 
 
-def main(folder: Path, redis_url: str, incarnation: str, on_unknown: OnUnknown) -> None:
+def main(folder: Path, redis_url: str, incarnation: str, on_unknown: OnUnknown, calls: int = 0) -> None:
     runtime = Runtime()
     runtime.start()
-    provider = LoggingProvider(folder / "calls")
+    provider = LoggingProvider(folder / "calls", calls)
     channel = ChannelDelivery(
         policy(
             queue=QueuePolicy(credits=24, buffered=100),
@@ -207,4 +215,4 @@ def main(folder: Path, redis_url: str, incarnation: str, on_unknown: OnUnknown) 
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], cast("OnUnknown", sys.argv[4]))
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], cast("OnUnknown", sys.argv[4]), *map(int, sys.argv[5:]))

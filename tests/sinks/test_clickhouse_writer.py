@@ -79,8 +79,22 @@ def test_records_are_stored_in_one_batch_and_reported_done(store: Memory) -> Non
     writer.close()
 
 
+class Meeting(Memory):
+    """A store that takes its first lines only while the other one takes some, too."""
+
+    def __init__(self, both: threading.Barrier) -> None:
+        super().__init__()
+        self._both = both
+
+    def insert(self, lines: bytes, table: str = "outcomes") -> None:
+        if not self.inserts:
+            self._both.wait(PATIENCE_S)
+        super().insert(lines, table)
+
+
 def test_two_stores_share_the_records_and_store_each_once() -> None:
-    stores = Memory(), Memory()
+    both = threading.Barrier(2)
+    stores = Meeting(both), Meeting(both)
     writer = OutcomeWriter(*stores, capacity=100_000)
     writer.submit([record(n) for n in range(60_000)])
     done = collect(writer, 60_000)
@@ -92,12 +106,13 @@ def test_two_stores_share_the_records_and_store_each_once() -> None:
 
 
 def test_two_threads_do_not_halve_each_others_batches() -> None:
+    """Only a full batch ends the wait here: one that was halved would wait for a minute and more."""
     stores = Memory(), Memory()
-    writer = writer_over(*stores, linger_s=2)
+    writer = writer_over(*stores, capacity=100_000, linger_s=2 * PATIENCE_S)
     writer.submit([record(1)])
     time.sleep(0.1)
-    writer.submit([record(2)])
-    assert len(collect(writer, 2)) == 2
+    writer.submit([record(number) for number in range(2, 25_002)])
+    assert len(collect(writer, 25_000)) == 25_000
     assert sum(store.inserts for store in stores) == 1
     writer.close()
 

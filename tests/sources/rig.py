@@ -35,7 +35,7 @@ class World:
     def send(self, records: Sequence[OutRecord]) -> None:
         """Append records and wait until they are there."""
         self.publisher.publish(records)
-        self.publisher.confirm(20)
+        self.publisher.confirm(60)
 
     def policy(self, **changes: object) -> ConsumerPolicy:
         """Describe a consumer that reads all topics of this world."""

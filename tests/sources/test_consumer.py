@@ -135,13 +135,16 @@ def test_records_that_are_put_back_are_not_read_and_come_again(world: World, sta
     taken = [record for record in read(consumer, 7) if record.topic == topics.EVENTS]
     wait_for(lambda: not consumer.take() and consumer.caught_up(0))
 
+    before_s = time.monotonic()
     consumer.put_back(taken[2:], "its schema is not there")
 
     assert consumer.state(1).offsets[topics.EVENTS][0] == 2
-    assert consumer.take() == []
     assert consumer.caught_up(0), "timers go on"
     assert consumer.waiting.sentences == {topics.EVENTS: "events waits: its schema is not there"}
-    assert [record.offset for record in read(consumer, 4)] == [2, 3, 4, 5]
+    again = consumer.take()
+    assert again == [] or time.monotonic() - before_s >= 0.1
+    again += read(consumer, 4 - len(again))
+    assert [record.offset for record in again] == [2, 3, 4, 5]
     assert consumer.state(1).offsets[topics.EVENTS][0] == 6
     wait_for(lambda: not consumer.take() and not consumer.waiting.sentences)
 
@@ -376,7 +379,7 @@ def test_the_lag_of_a_topic_that_is_held_back_grows_with_it(full_world: World, s
         full_world.write(stuck, 1_000, start=start_at)
         full_world.write(untouched, 1_000, start=start_at)
         settle(consumer)
-    assert consumer.assignment.gates[stuck].closed >= {0}
+    wait_for(lambda: consumer.take() == [] and consumer.assignment.gates[stuck].closed >= {0})
 
     def looked() -> bool:
         consumer.take()

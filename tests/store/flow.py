@@ -1,4 +1,7 @@
-"""A whole dataflow over the exact store, to be killed: `python -m tests.store.flow DIR EVENTS`.
+"""A whole dataflow over the exact store, to be killed: `python -m tests.store.flow DIR EVENTS [BYTES DELAY]`.
+
+With BYTES it kills itself, DELAY seconds after it has published so much: a test that did it from outside
+would come too late now and then.
 
 Each decision names the process and moment that made it, so a decision that is made twice differs from
 itself. Time is the number of the event; the last event fires all timers.
@@ -6,7 +9,9 @@ itself. Time is the number of the event; the last event fires all timers.
 
 import json
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -171,7 +176,16 @@ def run(flow: Dataflow, store: Path, *, epoch_ms: int = 0) -> None:
     cli_main(flow, epoch_interval=timedelta(milliseconds=epoch_ms), recovery_config=recovery)
 
 
-def main(path: Path, events: int) -> None:
+def kill_after(published: Path, growth: int, delay_s: float) -> None:
+    """Kill this process after some progress: how much that is depends on no machine."""
+    enough = published.stat().st_size + growth
+    while published.stat().st_size < enough:
+        time.sleep(0.001)
+    time.sleep(delay_s)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(path: Path, events: int, *kill: str) -> None:
     shard = Shard.open(
         path / "shard",
         identity=IDENTITY,
@@ -180,12 +194,14 @@ def main(path: Path, events: int) -> None:
         publish=Lines(path / "published"),
         patience_s=10,
     )
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    if kill:
+        threading.Thread(
+            target=kill_after, args=(path / "published", int(kill[0]), float(kill[1])), daemon=True
+        ).start()
     run(dataflow(shard, events), shard.recovery_dir, epoch_ms=15)
     shard.finish()
     shard.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

@@ -179,7 +179,7 @@ def test_a_killed_command_goes_on_and_writes_nothing_twice(broker: Broker, tmp_p
     second, before = start("--resume", name), written()
     until(lambda: written() > before + 1, "it goes on")
     second.send_signal(signal.SIGINT)
-    out, err = second.communicate(timeout=20)
+    out, err = second.communicate(timeout=60)
     report = json.loads(out)
     assert (second.returncode, report["status"]) == (130, "stopped"), err
     assert report["resume"] == f"tocsin replay --resume {name} --state {tmp_path}"
