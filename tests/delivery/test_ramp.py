@@ -200,6 +200,15 @@ def test_many_429_limit_an_account_that_had_no_outage() -> None:
     assert sum(calls[5:]) / 55 < 90
 
 
+def test_an_account_that_refuses_at_random_for_seconds_is_called_at_its_old_rate_soon_after() -> None:
+    """It shows no limit of its own: from a call a second, five percent a second took two minutes."""
+    made = Simulation(60)
+    made.run(20)
+    made.run(10, lambda _second, number: number % 3 != 0)
+    assert made.ramp.per_s < 10
+    assert max(made.run(25)) > 120
+
+
 def test_the_usual_rate_is_that_of_the_best_window() -> None:
     usual = UsualRate()
     for now_ms in range(0, 30_000, 20):

@@ -104,7 +104,8 @@ async def test_the_limit_grows_while_messages_wait_and_is_lifted_when_none_do(re
         assert 20 <= first <= 40.1
         assert 2 <= fallen <= 5.1
         steps = [after / before for before, after in pairwise([fallen, *grown])]
-        assert steps == pytest.approx([1.05] * 5, abs=0.002), "it creeps from what was taken"
+        wanted = [1.05, 1.1, 1.2, 1.4, 1.8]
+        assert steps == pytest.approx(wanted, abs=0.002), "it creeps from what was taken, faster without 429"
         for _ in range(6):
             await age(redis)
             last = await buckets.lease(REPORT)

@@ -12,6 +12,8 @@ import msgspec
 
 from tocsin.delivery.rate import UNLIMITED, Rate
 
+_MOST_DOUBLINGS = 10
+
 
 class RampPolicy(msgspec.Struct, frozen=True):
     """How the limit moves.
@@ -19,7 +21,8 @@ class RampPolicy(msgspec.Struct, frozen=True):
     Attributes:
         step_ms: how often the limit changes.
         growth: factor of a step with good answers.
-        creep: the same above the rate at which the account has shown its own limit.
+        creep: the same above the rate at which the account has shown its own limit. What it adds doubles with
+            each step without 429: then the limit was not the account's own.
         throttled_share: share of 429 in a step above which the limit falls, to what was taken.
         lone: 429 in a step that begin no limit, whatever their share: they may be about a device. They count
             in later steps, too, until the account takes a message.
@@ -118,6 +121,7 @@ class Ramp:
         self._hold_until_ms = 0
         self._safe = 0.0  # what the account took when it showed its own limit; 0: not shown
         self._calm = 0
+        self._clean = 0  # steps above `_safe` without 429
         self._by_429 = False  # whether the limit in force began with 429
         self._start_step(0)
         self.shared = False
@@ -226,18 +230,28 @@ class Ramp:
         passed_ms = (self._stopped_ms or now_ms) - self._step_ms
         took_per_s = self._good * 1_000 / max(passed_ms, self._policy.step_ms // 10)
         self._safe = took_per_s or self._safe
+        self._clean = 0
         lower = min(took_per_s, self.per_s or took_per_s) or self.per_s / 2
         self._limit(max(lower, least_per_s, self._policy.least_per_s), now_ms)
 
     def _grow(self, now_ms: int) -> None:
         """Double up to the bound. After its time creep on: the load may be higher than it was."""
         limit = self.per_s * self._policy.growth
-        marks = [mark for mark in (self._safe, self._bound) if mark]
-        if marks and limit > min(marks):
-            limit = max(min(marks), self.per_s * self._policy.creep)
+        if self._safe and limit > self._safe:
+            limit = max(self._safe, self.per_s * self._creep())
+        if self._bound and limit > self._bound:
+            limit = max(self._bound, self.per_s * self._policy.creep)
         if self._bound and now_ms < self._hold_until_ms:
             limit = min(limit, max(self._bound, self.per_s))
         self._limit(limit, now_ms)
+
+    def _creep(self) -> float:
+        """Return the factor of a step above the limit that the account showed: it may have none any more."""
+        above = self.per_s >= self._safe and not self._throttled
+        doublings = self._clean if above else 0
+        self._clean = min(doublings + above, _MOST_DOUBLINGS)
+        more = (self._policy.creep - 1) * (1 << doublings)
+        return min(self._policy.growth, 1 + more)
 
     def _rest(self, now_ms: int, passed_ms: int) -> None:
         self._calm += max(1, passed_ms // self._policy.step_ms)

@@ -27,7 +27,7 @@ local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + time[2] / 1000
 local at_ms = string.format('%.3f', now_ms)
 
-local FIELDS = {'taken', 'refused', 'lone', 'short', 'limit', 'safe', 'calm', 'step_ms', 'pause_ms'}
+local FIELDS = {'taken', 'refused', 'lone', 'short', 'limit', 'safe', 'clean', 'calm', 'step_ms', 'pause_ms'}
 local seen, stored = {}, redis.call('HMGET', KEYS[1], unpack(FIELDS))
 for i, name in ipairs(FIELDS) do seen[name] = tonumber(stored[i]) or 0 end
 if seen.step_ms == 0 or seen.step_ms > now_ms then seen.step_ms = now_ms end  -- the clock went back
@@ -43,15 +43,21 @@ if step_ms >= 1000 then
     if lower == 0 then lower = seen.limit / 2 end
     seen.limit, seen.calm = math.max(lower, 0.001), 0
     if took > 0 then seen.safe = took end
+    seen.clean = 0
   elseif seen.limit > 0 and seen.short > 0 then
     local more = 2 * seen.limit
-    if seen.safe > 0 and more > seen.safe then more = math.max(seen.safe, 1.05 * seen.limit) end
+    if seen.safe > 0 and more > seen.safe then
+      local above = seen.refused == 0 and seen.limit >= seen.safe
+      local doublings = above and seen.clean or 0
+      more = math.max(seen.safe, math.min(2, 1 + 0.05 * 2 ^ doublings) * seen.limit)
+      seen.clean = above and math.min(doublings + 1, 10) or 0
+    end
     seen.limit, seen.calm = more, 0
   elseif seen.limit > 0 then
     seen.calm = seen.calm + math.floor(step_ms / 1000)
   end
   if seen.calm >= 5 or (declared > 0 and seen.limit >= declared) then
-    seen.limit, seen.safe, seen.calm = 0, 0, 0
+    seen.limit, seen.safe, seen.clean, seen.calm = 0, 0, 0, 0
   end
   seen.taken, seen.refused, seen.short, seen.step_ms = 0, 0, 0, now_ms
 end
