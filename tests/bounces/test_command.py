@@ -23,6 +23,21 @@ pytestmark = pytest.mark.loopback
 MANY = 450
 OLD = ("--token-days", "9999")
 """The messages are of 2023, and the files of today."""
+_STOPPING = """
+import sys
+from tocsin.bounces.maildir import Maildir
+from tocsin.cli.main import main
+
+moves, move = iter(range(int(sys.argv.pop(1)))), Maildir._move
+
+def stopping(*arguments):
+    if next(moves, None) is None:
+        sys.stdin.read()
+    move(*arguments)
+
+Maildir._move = stopping
+main()
+"""
 SPAM = b"From: a@b.example\nSubject: hi\n\nhello\n"
 
 
@@ -37,23 +52,26 @@ def written(cluster: MockCluster) -> list[ReceiptEvent]:
         return [decode_receipt(record) for record in reader.read(topics.RECEIPTS)]
 
 
-def started(cluster: MockCluster, folder: Path) -> subprocess.Popen[bytes]:
-    words = [sys.executable, "-m", "tocsin.cli.main", "bounces", "--maildir", str(folder), "--json", *OLD]
+def started(cluster: MockCluster, folder: Path, most_moves: int = MANY) -> subprocess.Popen[bytes]:
+    """Run the command; after so many moves it stands still."""
+    words = ["bounces", "--maildir", str(folder), "--json", *OLD]
     environment = os.environ | {"TOCSIN_KAFKA": cluster.bootstrap}
-    return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE)
+    pipe = subprocess.PIPE
+    argv = [sys.executable, "-c", _STOPPING, str(most_moves), *words]
+    return subprocess.Popen(argv, env=environment, stdin=pipe, stdout=pipe)
 
 
 def test_a_kill_in_the_middle_loses_and_doubles_nothing(tmp_path: Path) -> None:
     box(tmp_path, *map(bounce, range(MANY)))
     with MockCluster() as cluster:
         cluster.create("tocsin.receipts", 1)
-        first = started(cluster, tmp_path)
-        until(lambda: names(tmp_path / "cur"), "the first mail moved")
+        first = started(cluster, tmp_path, most_moves=250)
+        until(lambda: len(names(tmp_path / "cur")) == 250, "the moves before the kill")
         first.send_signal(signal.SIGKILL)
         first.communicate()
         left = len(names(tmp_path / "new"))
         before = written(cluster)
-        assert 0 < left < MANY
+        assert left == MANY - 250, "killed between the first mail of a batch and its last"
         assert len(before) >= MANY - left, "no mail has moved without its receipt"
         out, _ = started(cluster, tmp_path).communicate()
         receipts = written(cluster)

@@ -1,6 +1,7 @@
 """The repository as a reader sees it: its pages, and the Python files by who runs them."""
 
 import ast
+import os
 from functools import cache
 from pathlib import Path
 
@@ -12,8 +13,7 @@ _NOT_RUN_IN_PRODUCTION = ("tests/", "bench/", "findings/", "local/", "tocsin/dev
 @cache
 def python_files() -> dict[str, Path]:
     """Give every Python file by its path from the root."""
-    found = (path for path in sorted(ROOT.rglob("*.py")) if not _is_skipped(path))
-    return {path.relative_to(ROOT).as_posix(): path for path in found}
+    return _files(".py")
 
 
 @cache
@@ -40,10 +40,13 @@ def imported_modules(path: Path) -> set[str]:
 @cache
 def pages() -> dict[str, str]:
     """Give the text of every Markdown page by its path from the root."""
-    found = (path for path in sorted(ROOT.rglob("*.md")) if not _is_skipped(path))
-    return {path.relative_to(ROOT).as_posix(): path.read_text() for path in found}
+    return {name: path.read_text() for name, path in _files(".md").items()}
 
 
-def _is_skipped(path: Path) -> bool:
-    parts = path.relative_to(ROOT).parts
-    return any(part.startswith(".") or part in _SKIPPED for part in parts)
+def _files(ending: str) -> dict[str, Path]:
+    """Give files by their path from the root. Folders that other tests change meanwhile are not entered."""
+    found = []
+    for folder, inner, names in os.walk(ROOT):
+        inner[:] = [name for name in inner if not (name.startswith(".") or name in _SKIPPED)]
+        found += [Path(folder, name) for name in names if name.endswith(ending) and name[0] != "."]
+    return {path.relative_to(ROOT).as_posix(): path for path in sorted(found)}
