@@ -83,6 +83,13 @@ def prepare(
     return settings, env
 
 
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Give a process the settings of a run."""
+    given = settings.model_dump(exclude={"secret", "kafka_options", "clickhouse", "gateway_origins"})
+    env = {f"TOCSIN_{name.upper()}": str(value) for name, value in given.items()}
+    return {**environment(), **env, "TOCSIN_SECRET": settings.secret.get_secret_value()}
+
+
 def profiles(users: int) -> Iterator[Record]:
     """Make a profile a user, some with preferences."""
     for number in range(users):

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench import decide
-from bench.fleet import Shards
+from bench.fleet import Shards, environment_of
 from bench.reference import Reference
 from dashboards import migrate, store
 from tocsin.app.settings import Settings, environment
@@ -71,18 +71,10 @@ def _tracked(
         url = stack.enter_context(Servers(folder, {CLICKHOUSE})).settings["TOCSIN_CLICKHOUSE"]
     migrate.migrate(url)
     with Reference() as reference:
-        report = _measure(settings, _environment(settings, url), outcomes, options)
+        report = _measure(settings, {**environment_of(settings), "TOCSIN_CLICKHOUSE": url}, outcomes, options)
     with store.connect(url) as client:
         report["rows_in_clickhouse"] = int(str(client.command("SELECT uniqExact(outcome_id) FROM outcomes")))
     return report | {"reference_loop_ms": reference.figures}
-
-
-def _environment(settings: Settings, url: str) -> dict[str, str]:
-    """Give a process the settings of the run before, and the ClickHouse."""
-    given = settings.model_dump(exclude={"secret", "kafka_options", "clickhouse", "gateway_origins"})
-    env = {f"TOCSIN_{name.upper()}": str(value) for name, value in given.items()}
-    secret = settings.secret.get_secret_value()
-    return {**environment(), **env, "TOCSIN_SECRET": secret, "TOCSIN_CLICKHOUSE": url}
 
 
 def _measure(

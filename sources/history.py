@@ -8,9 +8,10 @@ Nothing is written to Kafka, no group is joined and no offset is committed.
 """
 
 import gzip
+import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -34,6 +35,8 @@ _TIMES_S = 10.0
 """How long a broker may take to answer."""
 _FORMAT = 1
 _encode = msgspec.json.encode
+_DAMAGED = OSError, EOFError, zlib.error, ValueError
+"""What a file raises that was cut off or changed; `msgspec` raises a `ValueError`."""
 
 
 class History(Protocol):
@@ -48,36 +51,66 @@ class History(Protocol):
         """Read a partition to its end, leaving out records that are older by Kafka's time."""
         ...
 
+    def close(self) -> None:
+        """Close what is open for reading."""
+        ...
+
 
 class KafkaHistory:
     """Reads topics up to where they ended when this was opened, or a little further.
+
+    What has read one partition reads another one afterwards: a new consumer must connect and ask first.
 
     Args:
         kafka: bootstrap servers.
         prefix: prefix of the topics.
         options: further librdkafka options.
         topics: topics without prefix; those that do not exist are left out.
+        bounds: of the topics, where another process has asked for them; asked for unless given.
 
     Raises (from every method):
         SinkError: the broker does not answer.
     """
 
-    def __init__(self, kafka: str, prefix: str, options: Mapping[str, str], topics: Iterable[str]) -> None:
+    def __init__(
+        self,
+        kafka: str,
+        prefix: str,
+        options: Mapping[str, str],
+        topics: Iterable[str],
+        bounds: Bounds | None = None,
+    ) -> None:
         self._prefix = prefix
+        self._idle: list[Consumer] = []
         queue = {"queued.max.messages.kbytes": "16384"}
         self._config = reader_config(kafka, f"{prefix}reader", {**queue, **options})
-        with closing(self._consumer()) as consumer:
-            self.bounds: Bounds = {topic: _bounds(consumer, full_name(prefix, topic)) for topic in topics}
+        self.bounds: Bounds = self._asked(topics) if bounds is None else bounds
 
-    def _consumer(self) -> Consumer:
-        return Consumer(self._config, logger=silent_logger())
+    def _asked(self, topics: Iterable[str]) -> Bounds:
+        with self._consumer() as consumer:
+            return {topic: _bounds(consumer, full_name(self._prefix, topic)) for topic in topics}
+
+    @contextmanager
+    def _consumer(self) -> Iterator[Consumer]:
+        """Lend a consumer, one that is connected if there is one."""
+        consumer = self._idle.pop() if self._idle else Consumer(self._config, logger=silent_logger())
+        try:
+            yield consumer
+        finally:
+            consumer.unassign()
+            self._idle.append(consumer)
+
+    def close(self) -> None:
+        """Close the consumers."""
+        while self._idle:
+            self._idle.pop().close()
 
     def read(self, topic: str, partition: int, since_ms: int = 0) -> Iterator[list[RawRecord]]:
         """Read a partition to its end, leaving out records that are older by Kafka's time."""
         first, end = self.bounds.get(topic, {}).get(partition, (0, 0))
         if first >= end:
             return
-        with closing(self._consumer()) as consumer:
+        with self._consumer() as consumer:
             place = TopicPartition(full_name(self._prefix, topic), partition, first)
             place.offset = _start(consumer, place, since_ms, end) if since_ms else first
             if place.offset < 0:
@@ -127,18 +160,26 @@ def _time_of(consumer: Consumer, place: TopicPartition, offset: int) -> int:
 
 
 def _drained(consumer: Consumer, end: int) -> Iterator[list[Any]]:
-    """Read on until the broker reports the end; some brokers report it a batch too low at first."""
+    """Read on to the last record, or until the broker reports the end.
+
+    Compaction may have removed the last record. Some brokers report the end a batch too low at first.
+    """
     left = _EMPTY_POLLS
     while left:
         got = take(consumer, _BATCH, _POLL_S)
         left = _EMPTY_POLLS if got else left - 1
         if good := [message for message in got if _is_good(message)]:
             yield good
-        last = got[-1] if got else None
-        if last is not None and last.error() is not None and (last.offset() or 0) >= end:
+        if got and _next_offset(got[-1]) >= end:
             return
     msg = "the broker stopped answering in the middle of a topic"
     raise SinkError(msg)
+
+
+def _next_offset(message: Any) -> int:
+    """Return the offset behind a record, or the one at which the broker reports the end."""
+    offset = message.offset() or 0
+    return int(offset) + (message.error() is None)
 
 
 def _is_good(message: Any) -> bool:
@@ -206,17 +247,28 @@ class FolderHistory:
         path = _file(self._folder, topic, partition)
         if not path.exists():
             return
-        with gzip.open(path) as lines:
-            batch: list[RawRecord] = []
-            for line in lines:
-                record = _from_line(topic, partition, line)
-                if record.timestamp_ms >= since_ms:
-                    batch.append(record)
-                if len(batch) == _BATCH:
-                    yield batch
-                    batch = []
-            if batch:
+        try:
+            yield from _batches(path, topic, partition, since_ms)
+        except _DAMAGED as error:
+            msg = f"--from {self._folder}: {path.name} cannot be read to its end ({error}); record it again"
+            raise SourceError(msg) from error
+
+    def close(self) -> None:
+        """Leave the files alone: each is closed when it is read."""
+
+
+def _batches(path: Path, topic: str, partition: int, since_ms: int) -> Iterator[list[RawRecord]]:
+    with gzip.open(path) as lines:
+        batch: list[RawRecord] = []
+        for line in lines:
+            record = _from_line(topic, partition, line)
+            if record.timestamp_ms >= since_ms:
+                batch.append(record)
+            if len(batch) == _BATCH:
                 yield batch
+                batch = []
+        if batch:
+            yield batch
 
 
 def record(history: History, folder: Path, manifest: Manifest, since_ms: int = 0) -> Iterator[int]:

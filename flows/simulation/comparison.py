@@ -15,7 +15,8 @@ from tocsin.model.statuses import Status
 
 MOST: Final = 200_000
 """Decisions of one side that wait for the other one."""
-_REMEMBERED: Final = 100_000
+_REMEMBERED: Final = 50_000
+"""Matched decisions whose copies are known at least; up to twice as many are."""
 _ADMITTED: Final = Status.ADMITTED.value
 
 Kind = tuple[str, str, str, str, str]
@@ -55,6 +56,13 @@ class Got:
             self.last[side] = notification_id
             self.count[side] += 1
 
+    def add_to_both(self, notification_id: str) -> None:
+        """Count a notification that both sides send."""
+        if self.last == [notification_id, notification_id]:
+            return
+        self.add(0, notification_id)
+        self.add(1, notification_id)
+
 
 class Comparison:
     """Compares the decisions of one partition.
@@ -66,7 +74,7 @@ class Comparison:
     Attributes:
         tallies: how often each side decided so, before and after.
         users: what each user got.
-        equal: decisions that are the same on both sides.
+        equal: decisions that are the same on both sides; like the tallies complete after `finish`.
         differences: those that are not, as far as they are remembered.
         forgotten: differences that were only counted.
         copies: outcomes that history has more than once: of a crash, or of a message that came back twice.
@@ -77,8 +85,10 @@ class Comparison:
         self._scope = scope
         self._most = most
         self._waiting: tuple[dict[str, Either], dict[str, Either]] = ({}, {})
-        self._recent: dict[str, None] = {}
-        self._sent: Counter[str] = Counter()
+        self._matched: set[str] = set()
+        self._matched_before: set[str] = set()
+        self._sent: dict[str, int] = {}
+        self._equal: dict[tuple[Kind, str], int] = {}
         self.tallies: tuple[Counter[Kind], Counter[Kind]] = (Counter(), Counter())
         self.users: dict[str, Got] = {}
         self.equal = 0
@@ -108,7 +118,7 @@ class Comparison:
         if self._scope.tenant and decided.tenant != self._scope.tenant:
             return
         outcome_id, own = decided.outcome_id, self._waiting[side]
-        if outcome_id in self._recent or outcome_id in own:
+        if outcome_id in self._matched or outcome_id in self._matched_before or outcome_id in own:
             self.copies += not side
             return
         if decided.status == _ADMITTED:
@@ -121,29 +131,28 @@ class Comparison:
             return
         self._remember(outcome_id)
         if side:
-            self._matched(other, decided)
+            self._compare(other, decided)
         else:
-            self._matched(decided, other)
+            self._compare(decided, other)
 
     def _note_sent(self, message_id: str, change: int) -> None:
-        left = self._sent[message_id] + change
+        sent = self._sent
+        left = sent.pop(message_id, 0) + change
         if left:
-            self._sent[message_id] = left
-        else:
-            del self._sent[message_id]
+            sent[message_id] = left
 
     def _remember(self, outcome_id: str) -> None:
-        self._recent[outcome_id] = None
-        if len(self._recent) > _REMEMBERED:
-            for oldest in list(islice(self._recent, _REMEMBERED // 10)):
-                del self._recent[oldest]
+        matched = self._matched
+        matched.add(outcome_id)
+        if len(matched) > _REMEMBERED:
+            self._matched_before, self._matched = matched, set()
 
-    def _matched(self, before: Either, after: Either) -> None:
-        if not self._scope.has(before):
+    def _compare(self, before: Either, after: Either) -> None:
+        scope = self._scope
+        if not scope.since_ms <= before.at_ms < scope.until_ms:
             return
         if same(before, after):
-            self.equal += 1
-            self._tally_equal(before)
+            self._count_equal(before)
             return
         self._tally(0, before)
         self._tally(1, after)
@@ -155,16 +164,23 @@ class Comparison:
         else:
             self.forgotten += 1
 
-    def _tally_equal(self, decided: Either) -> None:
-        kind = (decided.tenant, decided.notification, decided.channel, decided.status, decided.reason)
+    def _count_equal(self, decided: Either) -> None:
+        """Count a decision that both sides make: one count here, and one for each side in the end."""
+        status = decided.status
+        kind = (decided.tenant, decided.notification, decided.channel, status, decided.reason)
+        key = kind, decided.catalog_version
+        self._equal[key] = self._equal.get(key, 0) + 1
+        if status == _ADMITTED:
+            self._got(decided).add_to_both(decided.notification_id)
+
+    def _tally_equal(self) -> None:
         before, after = self.tallies
-        before[kind] += 1
-        after[kind] += 1
-        self.versions[decided.catalog_version] += 1
-        if decided.status == _ADMITTED:
-            got = self._got(decided)
-            got.add(0, decided.notification_id)
-            got.add(1, decided.notification_id)
+        for (kind, version), count in self._equal.items():
+            before[kind] += count
+            after[kind] += count
+            self.versions[version] += count
+            self.equal += count
+        self._equal.clear()
 
     def _tally(self, side: int, decided: Either) -> None:
         kind = (decided.tenant, decided.notification, decided.channel, decided.status, decided.reason)
@@ -195,6 +211,7 @@ class Comparison:
         Args:
             counts: tells whether history can have decided something by its end.
         """
+        self._tally_equal()
         before, after = (self._left(side, counts) for side in (0, 1))
         for difference in paired(before, after):
             one, other = difference

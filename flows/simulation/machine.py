@@ -191,14 +191,16 @@ class Machine:
     def _present(self) -> Gate:
         return self._gate
 
-    def play(self, key_group: str, entry: GateInput) -> list[Out]:
+    def play(self, key_group: str, entry: GateInput) -> Sequence[Out]:
         """Decide one input after the timers due by its time; give what the flow would write beside."""
         self._timing.now_ms = entry.now_ms
         lists, _ = self._logic(key_group).on_batch([GroupBatch(key_group, [entry])])
-        return list(lists[0]) if lists else []
+        return lists[0] if lists else []
 
     def decided(self) -> list[Outcome]:
         """Hand out the outcomes of the gate since the last call."""
+        if not self._decided:
+            return []
         found = self._decided[:]
         self._decided.clear()
         return found

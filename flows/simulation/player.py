@@ -15,21 +15,21 @@ Without recorded outcomes, and behind the last one, inputs are played in the ord
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-import msgspec
-
 from flows.simulation.comparison import Comparison
-from flows.simulation.decided import Decided, Either, decode, is_decision
+from flows.simulation.decided import Either, decode, is_decision
 from flows.simulation.event_times import EventTimes
 from flows.simulation.machine import Bounds, Machine
-from flows.simulation.pending import Entry, Pending, Queue, at, is_evented, keys_in
+from flows.simulation.pending import Entry, Pending, Queue, at, is_evented
+from flows.simulation.reading import Found, Named, Stream, decoded
 from operators.decode import Decoder
 from operators.gate import GateInput, GroupBatch, Out
 from operators.homes import Homes
 from tocsin.model import topics
+from tocsin.model.event import Event
 from tocsin.model.message import Retry
 from tocsin.model.outcome import ReceiptEvent
 from tocsin.model.raw import OutRecord, RawRecord
@@ -39,7 +39,8 @@ _CHUNK = 1_000
 _LOW, _HIGH = 4_000, 20_000
 """Inputs of a topic that are queued at least, while there are some, and at most."""
 _DECODED = 500
-_EPOCH = 5_000
+_EPOCH = 20_000
+"""Inputs between two writes to the store. A user's record is written once in between."""
 _EPOCHS = 2
 """Epochs between a decision and Kafka's time of its outcome, at most: one that ends, one that publishes."""
 
@@ -49,52 +50,6 @@ _SOON_MS = 1_000
 soon. Under the stream clock hours may pass in a second, so there it is as soon as epochs allow."""
 _SKEW_MS = 10_000
 """Clocks of producers may be so far apart."""
-
-Batches = Iterator[list[RawRecord]]
-
-
-class Found(NamedTuple):
-    """A recorded outcome with Kafka's time of it, and its keys."""
-
-    written_ms: int
-    decided: Decided
-    keys: tuple[str, str]
-
-
-class Named:
-    """When outcomes are written, by their keys, a little ahead; gathered only where somebody asks."""
-
-    def __init__(self, found: Sequence[Found]) -> None:
-        self._found = found
-        self._written_ms: dict[str, list[int]] | None = None
-
-    def between(self, key: str, first_ms: int, last_ms: int) -> bool:
-        """Tell whether an outcome with a key is written in a span of time."""
-        if self._written_ms is None:
-            self._written_ms = {}
-            for each in self._found:
-                for known in each.keys:
-                    self._written_ms.setdefault(known, []).append(each.written_ms)
-        return any(first_ms <= at_ms <= last_ms for at_ms in self._written_ms.get(key, ()))
-
-
-class Stream:
-    """Reads one topic of the partition in batches."""
-
-    def __init__(self, batches: Batches, stop_ms: int, note: Callable[[int], None]) -> None:
-        self._batches = batches
-        self._stop_ms = stop_ms
-        self._note = note
-        self.ended = False
-
-    def take(self) -> list[RawRecord]:
-        """Return the next records; none at the end, or once they are of a later time by Kafka."""
-        batch = next(self._batches, [])
-        self._note(len(batch))
-        if batch and batch[0].timestamp_ms >= self._stop_ms:
-            batch = []
-        self.ended = not batch
-        return batch
 
 
 class Side(NamedTuple):
@@ -137,11 +92,14 @@ class Player:
         self._homes = Homes(bounds.partitions, bounds.key_groups)
         self._clock: Counter[str] = Counter()
         self._played = 0
-        self._taken: Counter[str] = Counter()
         self._passed: Counter[str] = Counter()
         self._times = EventTimes()
         self._behind_ms = 0
+        # How long before Kafka's time of an outcome its decision was, at most, without a backlog.
+        self._unsure_ms = _EPOCHS * bounds.epoch_ms
         self._soon_ms = self._unsure_ms if bounds.stream_clock else _SOON_MS
+        # Unless a side decides as history did, the recorded outcomes are what is compared with.
+        self._is_baseline = not any(side.is_history for side in sides)
         self.ordered = self.timed = self.dropped = 0
         self.rewritten: Counter[str] = Counter()
         self.latest_ms = 0
@@ -157,49 +115,49 @@ class Player:
 
     def _follow(self, outcomes: Iterable[RawRecord]) -> None:
         """Play inputs in the order of their outcomes, some outcomes ahead."""
-        found = _decoded(outcomes)
+        found = decoded(outcomes)
         chunk = list(islice(found, _CHUNK))
         while chunk:
             ahead = list(islice(found, _CHUNK))
             named = Named([*chunk, *ahead])
-            self._fill(chunk[0].written_ms, chunk[-1].written_ms)
+            self._fill(chunk, ahead)
             for each in chunk:
-                if each.decided.is_decision or each.decided.is_receipt:
+                if each.is_decision or each.decided.is_receipt:
                     self._outcome(each, named)
             chunk = ahead
 
     def _outcome(self, found: Found, named: Named) -> None:
         decided = found.decided
-        if decided.is_decision and self._is_baseline:
+        if found.is_decision and self._is_baseline:
             self._comparison.before(decided)
         queue = self._queue(found)
         if queue is not None:
             self._play_until(queue, found, named)
-        elif decided.is_decision and decided.user and decided.at_ms < self._until_ms:
+        elif found.is_decision and decided.user and decided.at_ms < self._until_ms:
             self._advance(self._homes.of(f"{decided.tenant}/{decided.user}")[1], found, named)
 
     def _queue(self, found: Found) -> Queue | None:
         """Return the queue of the input that led to an outcome, if it is queued."""
         for key in found.keys:
             if key in self._passed:
-                self._passed[key] -= 1
-                self._passed += Counter()
+                self._forget_passed(key)
                 return None
             queue = self._pending.place(key)
             if queue is not None:
                 return queue if queue.entries[0].read_ms <= found.written_ms + _SKEW_MS else None
         return None
 
-    @property
-    def _is_baseline(self) -> bool:
-        """Tell whether the recorded outcomes are what the simulation is compared with."""
-        return not any(side.is_history for side in self._sides)
+    def _forget_passed(self, key: str) -> None:
+        self._passed[key] -= 1
+        if not self._passed[key]:
+            del self._passed[key]
 
     def _advance(self, key_group: str, found: Found, named: Named) -> None:
         """Let the time of a key group come to that of an outcome: its timers fire."""
         now_ms = found.decided.at_ms
         if now_ms > self._clock[key_group]:
-            self._play_unnamed(key_group, found, 0, named)
+            if self._pending.has_unnamed(key_group):
+                self._play_unnamed(key_group, found, 0, named)
             self._clock[key_group] = now_ms
             self.latest_ms = max(self.latest_ms, now_ms)
             for side in self._sides:
@@ -208,8 +166,9 @@ class Player:
     def _play_until(self, queue: Queue, found: Found, named: Named) -> None:
         """Play the input of an outcome, and what was decided before it."""
         first, second = found.keys
-        now_ms = found.decided.at_ms if found.decided.is_decision else 0
-        self._play_unnamed(queue.key_group, found, queue.entries[0].read_ms, named)
+        now_ms = found.decided.at_ms if found.is_decision else 0
+        if self._pending.has_unnamed(queue.key_group):
+            self._play_unnamed(queue.key_group, found, queue.entries[0].read_ms, named)
         while queue.entries:
             entry = self._pending.pop(queue)
             if first in entry.keys or second in entry.keys:
@@ -221,11 +180,6 @@ class Player:
             self.timed += 1
             self._play(queue.key_group, entry, 0, now_ms)
 
-    @property
-    def _unsure_ms(self) -> int:
-        """Return how long before Kafka's time of an outcome its decision was, at most, without a backlog."""
-        return _EPOCHS * self._bounds.epoch_ms
-
     def _play_unnamed(self, key_group: str, found: Found, read_ms: int, named: Named) -> None:
         """Play inputs that lead to no outcome and came before that of an outcome.
 
@@ -235,9 +189,7 @@ class Player:
             read_ms: when Kafka had its input; 0 for the outcome of a timer.
             named: outcomes that follow.
         """
-        if not self._pending.has_unnamed(key_group):
-            return
-        now_ms = found.decided.at_ms if found.decided.is_decision else 0
+        now_ms = found.decided.at_ms if found.is_decision else 0
         stream = self._bounds.stream_clock
         by_ms = max(read_ms, found.written_ms - self._unsure_ms if stream else self._clock[key_group])
         for queue in self._pending.queues_of(key_group):
@@ -293,11 +245,13 @@ class Player:
             now_ms = max(self._clock[key_group], min(own_ms, most_ms) if most_ms else own_ms)
         if own_ms >= self._until_ms or now_ms >= self._until_ms:
             return
-        self._clock[key_group] = max(self._clock[key_group], now_ms)
+        if now_ms > self._clock[key_group]:
+            self._clock[key_group] = now_ms
         self.latest_ms = max(self.latest_ms, now_ms)
         given = at(entry, now_ms, stream=self._bounds.stream_clock)
+        always = isinstance(given.item, Event)
         for side in self._sides:
-            if self._is_never(side, key_group, given):
+            if not always and self._is_never(side, key_group, given):
                 self.dropped += 1
             else:
                 self._report(side, side.machine.play(key_group, given))
@@ -341,28 +295,43 @@ class Player:
         elif record.topic in topics.GATE_INPUTS and not side.is_history:
             self.rewritten[record.topic] += 1
 
-    def _fill(self, first_ms: int, last_ms: int) -> None:
-        """Read on, so that what outcomes of a time may name is queued."""
+    def _fill(self, chunk: Sequence[Found], ahead: Sequence[Found]) -> None:
+        """Read on, so that the inputs that outcomes may name are queued."""
+        first_ms, last_ms = chunk[0].written_ms, chunk[-1].written_ms
         for topic, stream in self._streams.items():
-            while self._wants(topic, stream, last_ms):
-                self._read(topic, stream)
-            if self._pending.size[topic] >= _HIGH:
-                self._relieve(topic, first_ms)
+            self._read_until(topic, stream, last_ms)
+            while self._pending.size[topic] >= _HIGH and self._relieve(topic, first_ms, (*chunk, *ahead)):
+                self._read_until(topic, stream, last_ms)
+
+    def _read_until(self, topic: str, stream: Stream, last_ms: int) -> None:
+        while self._wants(topic, stream, last_ms):
+            self._read(topic, stream)
 
     def _wants(self, topic: str, stream: Stream, last_ms: int) -> bool:
         size = self._pending.size[topic]
         is_behind = self._pending.newest_ms[topic] <= last_ms and size < _HIGH
         return not stream.ended and (size < _LOW or is_behind)
 
-    def _relieve(self, topic: str, first_ms: int) -> None:
-        """Play inputs without an outcome from a full queue: old profiles, events whose outcomes are lost."""
-        stuck = is_evented(topic) and self._taken[topic] == self._played
-        self._taken[topic] = self._played
-        if is_evented(topic) and not stuck:
-            return
+    def _relieve(self, topic: str, first_ms: int, following: Iterable[Found]) -> bool:
+        """Play inputs without an outcome from a full queue: old profiles, events whose outcomes are lost.
+
+        A queue is also full where a shard came to a long backlog. Then the outcomes name its events.
+
+        Returns:
+            Whether any were played.
+        """
+        if is_evented(topic) and any(self._names_an_event(each) for each in following):
+            return False
+        played = self.timed
         for queue, entry in self._pending.older(topic, first_ms - 1):
             self.timed += 1
             self._play(queue.key_group, entry, 0)
+        return self.timed > played
+
+    def _names_an_event(self, found: Found) -> bool:
+        """Tell whether an outcome names an event that is queued."""
+        queue = self._pending.place(found.keys[0])
+        return queue is not None and queue.is_evented
 
     def _read(self, topic: str, stream: Stream) -> None:
         batch = stream.take()
@@ -407,13 +376,3 @@ class Player:
             now_ms = max(now_ms, min(entry.given.now_ms, self._until_ms))
             self.timed += 1
             self._play(key_group, entry, now_ms)
-
-
-def _decoded(outcomes: Iterable[RawRecord]) -> Iterator[Found]:
-    """Decode recorded outcomes; what is none has a dead letter and counts for nothing."""
-    for raw in outcomes:
-        try:
-            decided = decode(raw.value or b"")
-        except msgspec.MsgspecError:
-            continue
-        yield Found(raw.timestamp_ms, decided, keys_in(decided))

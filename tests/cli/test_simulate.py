@@ -1,6 +1,12 @@
 """`tocsin simulate` on a recorded folder. Sockets are refused to these tests: it needs no server."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,10 +14,12 @@ import pytest
 import typer
 
 from tests.decision.gate_world import HOUR, NOON, SMALL
-from tests.simulation.recorded import changed
+from tests.simulation.recorded import MemoryHistory, changed
 from tests.simulation.test_small_histories import LANDED, Script, recorded
 from tocsin.cli.main import build
 from tocsin.cli.simulate import _stoppable
+from tocsin.model import topics
+from tocsin.model.raw import RawRecord
 
 SINCE = ("--since", "2023-11-01")
 
@@ -134,6 +142,40 @@ def test_ctrl_c_ends_it_without_a_traceback(capsys: pytest.CaptureFixture[str]) 
         raise KeyboardInterrupt
     assert end.value.exit_code == 130
     assert "stopped: nothing was written" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_all_processes_and_leaves_nothing(tmp_path: Path) -> None:
+    """One partition's events come from a pipe that nobody writes, so its process waits for ever."""
+    place = MemoryHistory(_of_two_partitions()).write(tmp_path / "history", "wall", 2)
+    pipe = place / f"{topics.EVENTS}-1.jsonl.gz"
+    pipe.unlink()
+    os.mkfifo(pipe)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    words = ("--catalog", str(SMALL), "--from", str(place), "--workers", "2")
+    command = [sys.executable, "-m", "tocsin.cli.main", "simulate", *words]
+    env = {**os.environ, "TMPDIR": str(temporary), "TOCSIN_KEY_GROUPS": "2"}
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, start_new_session=True) as process:
+        _wait_for(lambda: [*temporary.glob("*/*/new/base")], process)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, said = process.communicate(timeout=60)  # ends when nobody holds the pipe of stderr any more
+    assert process.returncode == 130
+    assert said.decode().split() == ["✗", "stopped:", "nothing", "was", "written"]
+    assert not list(temporary.iterdir())
+
+
+def _of_two_partitions() -> list[RawRecord]:
+    event = b'{"specversion":"1.0","id":"1","source":"/t","type":"nothing","subject":"ann"}'
+    places = [(topic, number) for topic in (topics.PROFILES, topics.EVENTS) for number in (0, 1)]
+    return [RawRecord(*place, 0, NOON, b"quiet/ann", event, ()) for place in places]
+
+
+def _wait_for(condition: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
+    end_s = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, "it runs until it is stopped"
+        assert time.monotonic() < end_s, "the processes play"
+        time.sleep(0.05)
 
 
 def test_only_decisions_before_the_end_count(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from flows.simulation.machine import Bounds
-from flows.simulation.simulation import Place, Request
+from flows.simulation.request import Place, Request
 from sources.history import Bounds as Offsets
 from sources.history import manifest_of, record
 from tests.decision.gate_world import SMALL
@@ -42,6 +42,9 @@ class MemoryHistory:
         records = [each for each in self._records[topic, partition] if each.timestamp_ms >= since_ms]
         for first in range(0, len(records), 700):
             yield records[first : first + 700]
+
+    def close(self) -> None:
+        """Keep the records: there is nothing to close."""
 
     def write(self, folder: Path, clock: str, partitions: int) -> Path:
         """Write it as `tocsin simulate --record` does."""

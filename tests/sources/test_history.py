@@ -1,6 +1,7 @@
 """History read from Kafka: from a time on, to the end, without a trace in the cluster."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,34 @@ def test_a_topic_is_read_from_a_time_to_its_end_and_recorded_as_it_is(kafka: str
     with TopicReader(kafka, PREFIX) as reader:
         assert reader.bounds("events") == {0: (0, 3_000)}
         assert reader.committed(f"{PREFIX}reader", "events") == {}
+
+
+def test_one_history_reads_partition_after_partition_within_the_bounds_that_another_asked_for() -> None:
+    with MockCluster() as cluster:
+        cluster.create(f"{PREFIX}events", 3)
+        pen = Producer({"bootstrap.servers": cluster.bootstrap})
+        for partition in range(3):
+            for number in range(50):
+                pen.produce(
+                    f"{PREFIX}events", b"%d" % number, b"k", partition, timestamp=1_000 * (number + 1)
+                )
+        assert pen.flush(30) == 0
+        with closing(KafkaHistory(cluster.bootstrap, PREFIX, {}, ("events",))) as asked:
+            bounds = asked.bounds
+        with closing(KafkaHistory(cluster.bootstrap, PREFIX, {}, (), bounds)) as history:
+            assert history.bounds == bounds
+            for since_ms in (0, 40_000):
+                found = [list(map(_place, _partition(history, number, since_ms))) for number in range(3)]
+                assert found == [
+                    [(number, at) for at in range(since_ms // 1_000 - 1 if since_ms else 0, 50)]
+                    for number in range(3)
+                ]
+
+
+def _partition(history: KafkaHistory, number: int, since_ms: int) -> Iterator[RawRecord]:
+    for batch in history.read("events", number, since_ms):
+        yield from batch
+
+
+def _place(record: RawRecord) -> tuple[int, int]:
+    return record.partition, record.offset

@@ -1,8 +1,9 @@
 """`tocsin simulate`: what another catalog would have decided, compared with what happened."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +18,10 @@ from flows.memory import collect_seldom
 from flows.simulation.machine import Bounds
 from flows.simulation.page import page
 from flows.simulation.report import Change, Percentiles, Report, UserChange, chosen
-from flows.simulation.simulation import ENDLESS_MS, Place, Request, simulate
+from flows.simulation.request import ENDLESS_MS, Place, Request
+from flows.simulation.simulation import simulate
 from flows.simulation.warm_up import longest_ms
+from flows.simulation.workers import worthwhile
 from sources.history import FolderHistory, KafkaHistory, manifest_of, record
 from tocsin.app.settings import Settings
 from tocsin.catalog.loader import check as check_catalog
@@ -57,7 +60,14 @@ def simulate_history(
         typer.Option(help="how far before --since to read; the longest window of the catalogs unless given"),
     ] = "",
     html: Annotated[Path | None, typer.Option(help="write the report as one HTML file, with plots")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="processes that share the partitions")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="processes that share the partitions; unless given, one for each core, and only one for a"
+            " short history",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Decide history again by another catalog, without side effects, and compare."""
@@ -146,12 +156,18 @@ def _warm_up(request: Request, text: str) -> int:
     return longest_ms((load(request.catalog), load(request.present)), request.bounds.policy)
 
 
-def _simulated(request: Request, workers: int) -> Report:
-    history = request.place.open(request.names(load(request.present)))
-    total = sum(end - first for places in history.bounds.values() for first, end in places.values())
+def _simulated(request: Request, workers: int | None) -> Report:
+    with closing(request.place.open(request.names(load(request.present)))) as history:
+        total = sum(end - first for places in history.bounds.values() for first, end in places.values())
     collect_seldom()
     with _bar("simulating", total) as note:
-        return simulate(request, note, workers)
+        return simulate(request, note, workers or worthwhile(total, _cores()))
+
+
+def _cores() -> int:
+    """Count the cores that this process may use."""
+    own = getattr(os, "sched_getaffinity", None)  # only Linux has it
+    return len(own(0)) if own is not None else os.cpu_count() or 1
 
 
 @contextmanager
@@ -174,6 +190,11 @@ def _record(settings: Settings, folder: Path, since_ms: int) -> None:
     declared = [topics.declared(topic) for topic in declared_topics(settings.catalog)]
     names = (*topics.GATE_INPUTS, *declared, topics.OUTCOMES)
     history = KafkaHistory(settings.kafka, settings.topic_prefix, settings.kafka_options, names)
+    with closing(history):
+        _write(history, folder, since_ms, settings)
+
+
+def _write(history: KafkaHistory, folder: Path, since_ms: int, settings: Settings) -> None:
     total = sum(end - first for places in history.bounds.values() for first, end in places.values())
     if not history.bounds.get(topics.EVENTS):
         msg = f"{settings.topic_prefix}{topics.EVENTS}: no such topic; is TOCSIN_TOPIC_PREFIX right?"
