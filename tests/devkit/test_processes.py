@@ -99,6 +99,15 @@ def test_stop_asks_all_before_it_waits_and_kills_the_deaf(tmp_path: Path) -> Non
     assert not second.alive()
 
 
+@pytest.mark.timeout(60)
+def test_a_service_that_has_nothing_to_finish_is_not_waited_for(tmp_path: Path) -> None:
+    command = (sys.executable, "-c", _DEAF)
+    deaf = Child(Service("deaf", command, lambda: "up" in deaf.tail(), grace_s=0), tmp_path)
+    wait_ready([deaf], PATIENCE_S)
+    stop([deaf], grace_s=600)
+    assert not deaf.alive()
+
+
 def test_sweep_ends_left_overs_and_only_them(child: Child, tmp_path: Path) -> None:
     stranger = child.identity._replace(started="before the last boot")
     (tmp_path / "stranger.pid").write_text(stranger.to_json())

@@ -30,4 +30,5 @@ def service(port: int) -> Service:
         ready=lambda: kafka_answers(port),
         settings={"TOCSIN_KAFKA": address},
         addresses={"kafka": address},
+        grace_s=0,  # it has nothing to write, but would wait five seconds for its clients to hang up
     )

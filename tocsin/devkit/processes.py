@@ -7,6 +7,7 @@ the guard process. What a crash of the whole machine still leaves is found by pi
 
 import contextlib
 import ctypes
+import math
 import os
 import random
 import signal
@@ -50,6 +51,7 @@ class Service:
         settings: the `TOCSIN_*` settings that point at it.
         addresses: where people find it, by name.
         env: added to the environment.
+        grace_s: how long it may take to end, if less than its starter would wait.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Service:
     settings: Mapping[str, str] = field(default_factory=dict)
     addresses: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    grace_s: float = math.inf
 
 
 class Child:
@@ -103,7 +106,7 @@ class Child:
     def wait(self, grace_s: float) -> None:
         """Wait for its end; after `grace_s` it is killed."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(grace_s)
+            self._process.wait(min(grace_s, self.service.grace_s))
         self._process.kill()
         self._gone()
 
