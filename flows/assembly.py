@@ -132,7 +132,10 @@ class Assembly:
         self.consumer = self._open_consumer()
         self._watch = TopicWatch(admin, topic_ids, self.consumer.refuse)
         self.decoder = decoder(settings, self.consumer, sources, stack)
-        self.epochs = TimedEpochs(self.shard, self.runtime.monotonic_ms, signals.ready)
+        self._pace = TimerPace(time.monotonic)
+        self.epochs = TimedEpochs(
+            self.shard, self.runtime.monotonic_ms, signals.ready, on_end=self._pace.ended
+        )
         self.checks = shard_checks(
             self.consumer, self.content, self.writer, self.ledger, self.channels, self.epochs.still_s
         )
@@ -157,6 +160,7 @@ class Assembly:
             shards=shards,
         )
         kafka = KafkaPublisher(PublisherPolicy(settings.kafka, settings.topic_prefix, settings.kafka_options))
+        kafka.connect()
         inboxes = inbox_policies(settings.providers, environment())
         versions = VersionWriter(self.runtime, ledger_policy(settings), inboxes)
         self._stack.callback(lambda: self.runtime.run(versions.close(), _CLOSE_S))
@@ -206,13 +210,12 @@ class Assembly:
             accept_bad=settings.accept_bad,
             emit=emitter(self.decoder, self._loads.take),
         )
-        pace = TimerPace(time.monotonic)
         gate = GateParts(
             self.shard.key_group,
             self.content.gate,
             timing,
             self.meters.decisions,
-            pace,
+            self._pace,
             broadcast_pace(time.monotonic),
         )
         return wiring.FlowParts(

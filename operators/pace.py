@@ -3,7 +3,8 @@
 Very many timers may be due at one moment, such as the end of a night's quiet hours. All key groups of a shard
 share one worker, and each of them would fire some before it lets the next one work. An event would wait for
 all of them, and an epoch would last as long. What all of them have changed in an epoch is stored at its end,
-while nobody works, so an epoch has a bound, too.
+while nobody works, so an epoch has a bound, too. That bound falls where ends of epochs take long because of
+timers: the disk or Kafka takes their records more slowly than timers fire.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,10 @@ _EPOCH_S = 1.0
 """Timers may fire for so long in an epoch. Its end takes a tenth of that, for 4 µs a record that changed."""
 _SPENT_REST_S = 0.02
 """Where an epoch has had enough, a key group asks again after so long."""
+_LONG_END_S = 0.1
+"""An end of an epoch that takes longer is long, unless ends without timers take half as long, too."""
+_LEAST_S = 0.005
+"""Timers may fire for so long in each epoch, however long its end takes: some eighty are decided."""
 
 
 class Pace(Protocol):
@@ -61,10 +66,38 @@ class Unpaced:
 UNPACED = Unpaced()
 
 
+class EpochShare:
+    """Says for how long timers may fire in an epoch.
+
+    Halves where the end of an epoch is long in which timers fired, and grows by a quarter where it is not.
+    Ends that are long without timers are those of a slow disk, and it does not help to fire fewer.
+
+    Args:
+        most_s: the share of an epoch whose end is short.
+    """
+
+    def __init__(self, most_s: float) -> None:
+        self.seconds = self._most_s = most_s
+        self._usual_s = 0.0
+        self._fired_before = False
+
+    def ended(self, took_s: float, fired_s: float) -> None:
+        """Learn how long the end of an epoch took, and for how long timers fired in it."""
+        fired_before, self._fired_before = self._fired_before, fired_s > 0
+        if not fired_s:
+            if not fired_before:  # an end also waits until the epoch before is published
+                self._usual_s += (took_s - self._usual_s) / 8
+        elif took_s > max(_LONG_END_S, 2 * self._usual_s):
+            self.seconds = max(_LEAST_S, min(self.seconds, fired_s) / 2)
+        else:
+            self.seconds = min(self._most_s, self.seconds * 1.25)
+
+
 class TimerPace:
     """Gives timers two thirds of a worker's time, at most 20 ms at once; all key groups share it.
 
-    An epoch has a second of it at most, however long it lasts.
+    An epoch has a second of it at most, however long it lasts, and less where its end takes long
+    (`EpochShare`).
 
     Which timers fire in which turn changes no decision: each is decided at its own time, and those of a
     record's own user always fire before the record is decided.
@@ -89,7 +122,9 @@ class TimerPace:
         self._refill = refill
         self._at_s = 0.0
         self._left_s = burst_s
-        self._epoch_s = self._epoch_left_s = epoch_s
+        self._share = EpochShare(epoch_s)
+        self._epoch_left_s = epoch_s
+        self._fired_s = 0.0
 
     def begins(self) -> bool:
         """Count the time since the last timer as other work."""
@@ -101,6 +136,7 @@ class TimerPace:
         passed_s = self._passed_s()
         self._left_s -= passed_s
         self._epoch_left_s -= passed_s
+        self._fired_s += passed_s
         return self._left_s > 0 and self._epoch_left_s > 0
 
     def rest_s(self) -> float:
@@ -111,7 +147,12 @@ class TimerPace:
 
     def end_epoch(self) -> None:
         """Let the next epoch have its whole time."""
-        self._epoch_left_s = self._epoch_s
+        self._epoch_left_s = self._share.seconds
+
+    def ended(self, took_s: float) -> None:
+        """Learn that an epoch is durable, and how long its end took."""
+        self._share.ended(took_s, self._fired_s)
+        self._epoch_left_s, self._fired_s = self._share.seconds, 0.0
 
     def _passed_s(self) -> float:
         before_s, self._at_s = self._at_s, self._monotonic_s()

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,7 @@ _log = logging.getLogger("tocsin.kafka")
 # Full batches stay well under a topic's default limit of 1 MiB, so only a single record can be too large.
 _BATCH_BYTES = 500_000
 _FLUSH_S = 0.5
+_CONNECT_S = 5.0
 _QUEUE_FULL: int = KafkaError._QUEUE_FULL  # noqa: SLF001 -- librdkafka's name
 _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 
@@ -79,6 +81,15 @@ class KafkaPublisher:
         self._backlog: deque[list[OutRecord]] = deque()
         self._oversized: list[OutRecord] = []
         self._fault = ""
+
+    def connect(self) -> None:
+        """Connect to Kafka before the first epoch ends, so that the epoch after it waits for nothing.
+
+        An idempotent producer asks for its id once a broker answers. If none does when it is made, it asks
+        again after 0.5 s, and records wait for that. Where Kafka is away, `confirm` waits and tells.
+        """
+        with suppress(KafkaException):
+            self._producer.list_topics(self._prefix + topics.OUTCOMES, _CONNECT_S)
 
     def publish(self, records: Sequence[OutRecord]) -> None:
         """Start sending; what the producer's queue has no room for is sent by `confirm`."""

@@ -103,7 +103,7 @@ def test_drain_times_are_those_of_the_rates_between_two_looks() -> None:
 
 
 def test_an_epoch_is_timed_from_its_end_to_its_durability() -> None:
-    now_ms, durable = [100.0], list[float]()
+    now_ms, durable, ends_s = [100.0], list[float](), list[float]()
 
     class Store:
         def resume(self, epoch: int | None) -> None:
@@ -115,9 +115,9 @@ def test_an_epoch_is_timed_from_its_end_to_its_durability() -> None:
         def durable(self) -> None:
             durable.append(now_ms[0])
 
-    epochs = TimedEpochs(Store(), lambda: now_ms[0], lambda: durable.append(-1))
+    epochs = TimedEpochs(Store(), lambda: now_ms[0], lambda: durable.append(-1), on_end=ends_s.append)
     epochs.resume(None)
     assert epochs.closing() == 1
     now_ms[0] = 112.5
     epochs.durable()
-    assert (list(epochs.took_ms), durable) == ([12.5], [112.5, -1])
+    assert (list(epochs.took_ms), durable, ends_s) == ([12.5], [112.5, -1], [0.0125])

@@ -13,7 +13,8 @@ from sinks.kafka import KafkaPublisher, PublisherPolicy
 from sources.errors import EOF
 from sources.topics import TopicAdmin, TopicPlan
 from tests.providers.messages import encode, message
-from tests.sources.mock_kafka import PRODUCE, MockCluster
+from tests.sources.mock_kafka import INIT_PRODUCER_ID, METADATA, PRODUCE, MockCluster
+from tests.waiting import until
 from tocsin.errors import SinkError
 from tocsin.formats.codec import decode_outcome
 from tocsin.formats.dead_letters import read_dead_letter
@@ -136,6 +137,25 @@ class TestFailures:
             with pytest.raises(SinkError, match=r"10 records not acknowledged within 0\.5 s"):
                 publisher.confirm(0.5)
             assert time.monotonic() - before < 25, "the 30 s of the client held, not the 0.5 s asked for"
+
+    def test_it_has_connected_before_it_publishes(self) -> None:
+        with MockCluster() as cluster:
+            cluster.create("t.outcomes", PARTITIONS)
+            cluster.watch()
+            publisher = KafkaPublisher(PublisherPolicy(cluster.bootstrap, "t."))
+            publisher.connect()
+            assert METADATA in cluster.asked(), "a broker has answered"
+            until(lambda: INIT_PRODUCER_ID in cluster.asked(), "the producer asks for its id")
+            assert PRODUCE not in cluster.asked()
+
+    def test_a_broker_that_is_away_stops_no_start(self) -> None:
+        with MockCluster() as cluster:
+            cluster.down()
+            publisher = KafkaPublisher(
+                PublisherPolicy(cluster.bootstrap, "t.", {"socket.timeout.ms": "1000"})
+            )
+            publisher.connect()
+            publisher.publish([])
 
     def test_a_broker_that_comes_back_gets_everything_in_order(self) -> None:
         with MockCluster() as cluster:

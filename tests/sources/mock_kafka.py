@@ -7,7 +7,8 @@ from typing import Self
 import confluent_kafka
 from confluent_kafka import Producer  # the extension loads the library that is found below
 
-FETCH, PRODUCE, LIST_OFFSETS, OFFSET_COMMIT, OFFSET_FETCH = 1, 0, 2, 8, 9
+FETCH, PRODUCE, LIST_OFFSETS, METADATA, OFFSET_COMMIT, OFFSET_FETCH = 1, 0, 2, 3, 8, 9
+INIT_PRODUCER_ID = 22
 _PRODUCER = 0
 
 
@@ -39,6 +40,12 @@ class MockCluster:
         lib.rd_kafka_mock_topic_set_error.argtypes = (pointer, text, number)
         lib.rd_kafka_mock_broker_set_down.argtypes = (pointer, ctypes.c_int32)
         lib.rd_kafka_mock_broker_set_up.argtypes = (pointer, ctypes.c_int32)
+        lib.rd_kafka_mock_start_request_tracking.argtypes = (pointer,)
+        lib.rd_kafka_mock_get_requests.argtypes = (pointer, ctypes.POINTER(ctypes.c_size_t))
+        lib.rd_kafka_mock_get_requests.restype = ctypes.POINTER(pointer)
+        lib.rd_kafka_mock_request_api_key.argtypes = (pointer,)
+        lib.rd_kafka_mock_request_api_key.restype = ctypes.c_int16
+        lib.rd_kafka_mock_request_destroy_array.argtypes = (ctypes.POINTER(pointer), ctypes.c_size_t)
         lib.rd_kafka_mock_cluster_destroy.argtypes = (pointer,)
         lib.rd_kafka_destroy.argtypes = (pointer,)
         self._handle = lib.rd_kafka_new(_PRODUCER, lib.rd_kafka_conf_new(), None, 0)
@@ -58,6 +65,18 @@ class MockCluster:
             ctypes.c_size_t(len(codes)),
             *arguments,
         )
+
+    def watch(self) -> None:
+        """Remember each request from now on."""
+        self._lib.rd_kafka_mock_start_request_tracking(self._cluster)
+
+    def asked(self) -> set[int]:
+        """Return the kinds of requests that came since `watch`."""
+        count = ctypes.c_size_t()
+        found = self._lib.rd_kafka_mock_get_requests(self._cluster, ctypes.byref(count))
+        kinds = {self._lib.rd_kafka_mock_request_api_key(found[at]) for at in range(count.value)}
+        self._lib.rd_kafka_mock_request_destroy_array(found, count)
+        return kinds
 
     def break_topic(self, topic: str, code: int) -> None:
         """Answer everything about a topic with an error, 0 to fix it."""

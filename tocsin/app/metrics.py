@@ -63,6 +63,7 @@ class TimedEpochs:
         epochs: the store.
         monotonic_ms: a clock.
         on_durable: called after each epoch that became durable.
+        on_end: called with the seconds that the end of each epoch took.
         kept: how many measurements the quantiles look back.
     """
 
@@ -71,11 +72,13 @@ class TimedEpochs:
         epochs: Epochs,
         monotonic_ms: Callable[[], float],
         on_durable: Callable[[], None],
+        on_end: Callable[[float], None] = lambda _: None,
         kept: int = 2_000,
     ) -> None:
         self._epochs = epochs
         self._monotonic_ms = monotonic_ms
         self._on_durable = on_durable
+        self._on_end = on_end
         self._closing_ms = 0.0
         self._turned_ms = 0.0  # 0 until the first epoch: a start may read profiles for minutes
         self.took_ms: deque[float] = deque(maxlen=kept)
@@ -95,7 +98,9 @@ class TimedEpochs:
 
     def durable(self) -> None:
         """The epoch that ended is durable."""
-        self.took_ms.append(self._monotonic_ms() - self._closing_ms)
+        took_ms = self._monotonic_ms() - self._closing_ms
+        self.took_ms.append(took_ms)
+        self._on_end(took_ms / 1_000)
         self._epochs.durable()
         self._on_durable()
 
