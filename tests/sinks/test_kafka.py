@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from sinks.fan_out import FanOutPublisher
 from sinks.kafka import KafkaPublisher, PublisherPolicy
+from sources.client import reader_config
 from sources.errors import EOF
 from sources.topics import TopicAdmin, TopicPlan
 from tests.providers.messages import encode, message
@@ -42,8 +43,7 @@ class Shelf:
 
 def read_partition(policy: PublisherPolicy, topic: str, partition: int) -> list[RawRecord]:
     """Read one partition from its beginning to its end."""
-    options = {"enable.partition.eof": True, "auto.offset.reset": "earliest", "group.id": "test"}
-    consumer = Consumer({"bootstrap.servers": policy.bootstrap, **options})
+    consumer = Consumer(reader_config(policy.bootstrap, "test"))
     consumer.assign([TopicPartition(policy.prefix + topic, partition, 0)])
     records: list[RawRecord] = []
     deadline = time.monotonic() + 60
