@@ -7,7 +7,9 @@ from typing import Any
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from tests.gateway.raw_http import exchanged
 from tests.serving import serving
+from tests.waiting import PATIENCE_S
 from tocsin.gateway.body import Body
 from tocsin.gateway.body_budget import BodyBudget
 from tocsin.gateway.call import headers_of
@@ -17,7 +19,6 @@ from tocsin.gateway.endpoints import Answer
 from tocsin.gateway.problems import Problem
 from tocsin.gateway.replies import Reply
 
-_WAIT_S = 10
 POST = b"POST %b HTTP/1.1\r\nhost: gateway.test\r\ncontent-length: %d\r\n%b\r\n%b"
 LAST = b"connection: close\r\n"
 GET = b"GET /%b HTTP/1.1\r\nhost: gateway.test\r\n\r\n"
@@ -60,13 +61,7 @@ def server_of(app: Any, http: Any) -> uvicorn.Server:
 
 async def answer_of(port: int, parts: list[bytes]) -> bytes:
     """Send a request in parts, and read all that is answered."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for part in parts:
-        writer.write(part)
-        await writer.drain()
-        await asyncio.sleep(0.02)
-    found = await asyncio.wait_for(reader.read(), _WAIT_S)
-    writer.close()
+    found = await exchanged(port, parts, 0.02)
     return re.sub(rb"date: [^\r]*\r\n", b"", found)
 
 
@@ -94,6 +89,6 @@ async def test_a_plain_answer_goes_the_short_way() -> None:
     async with serving(server_of(look, guarded(10))) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(POST % (b"/", 2, b"", b"ab"))
-        answer = await asyncio.wait_for(reader.readuntil(b"ok"), _WAIT_S)
+        answer = await asyncio.wait_for(reader.readuntil(b"ok"), PATIENCE_S)
         writer.close()
     assert (seen, answer[:22]) == ([True], b"HTTP/1.1 202 Accepted\r")

@@ -16,6 +16,7 @@ import pytest
 import uvicorn
 
 from sources.topics import TopicAdmin, TopicPlan
+from tests.gateway.raw_http import exchanged
 from tests.gateway.running import read_all, settings_for
 from tests.serving import serving
 from tests.waiting import PATIENCE_S, until
@@ -41,16 +42,7 @@ async def listening(most: int = 100, head_s: float = 10) -> AsyncIterator[int]:
 
 async def sent(port: int, *parts: bytes) -> bytes:
     """Send parts one by one, and read what comes until the end."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    found = b""
-    with contextlib.suppress(ConnectionError):
-        for part in parts:
-            writer.write(part)
-            await writer.drain()
-            await asyncio.sleep(0.01)
-        found = await asyncio.wait_for(reader.read(), PATIENCE_S)
-    writer.close()
-    return found
+    return await exchanged(port, parts, 0.01)
 
 
 @pytest.mark.parametrize(

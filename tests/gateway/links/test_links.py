@@ -18,6 +18,7 @@ from tocsin.formats.link_tokens import LinkTokens, TrackedLink
 from tocsin.formats.marks import marked_of
 from tocsin.gateway import links
 from tocsin.gateway.gateway import Gateway, wall_ms
+from tocsin.gateway.links import judge
 from tocsin.gateway.links.judge import BURST, EARLY, EARLY_MS, PREFETCH, Bursts, software_behind
 from tocsin.gateway.links.owners import Owners
 from tocsin.gateway.links.recorder import Recorder
@@ -32,8 +33,11 @@ DAY_MS = 86_400_000
 
 
 @pytest.fixture
-async def tracking(kafka: str, topic_prefix: str, redis_db: str, tmp_path: Path) -> AsyncIterator[Running]:
+async def tracking(
+    kafka: str, topic_prefix: str, redis_db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Running]:
     """Run a gateway whose tenant `acme` tracks; `other` does not. Clicks are judged when it closes."""
+    monkeypatch.setattr(judge, "BURST_S", PATIENCE_S)
     catalog = tmp_path / "catalog"
     shutil.copytree(example_catalog(), catalog)
     tenant = yaml.safe_load((example_catalog() / "tenants/default.yaml").read_text())

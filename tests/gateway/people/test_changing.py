@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,10 +15,12 @@ from tests.gateway.running import Running
 from tocsin.gateway.people import texts
 from tocsin.gateway.people.changing import OPEN_MS, Changes, record_of
 from tocsin.gateway.people.entry import Change, Entry, changed
+from tocsin.gateway.people.feeding import Feeding
 from tocsin.gateway.people.people import changes_of
 from tocsin.gateway.people.view import ProfileView, Swap
 from tocsin.gateway.problems import Problem
 from tocsin.gateway.writer import Record
+from tocsin.model.raw import RawRecord
 
 POINTS = ("note_open", "swap", "write_all", "look", "swap again", "note_done")
 
@@ -100,7 +102,22 @@ async def is_settled(view: ProfileView, owner: str) -> bool:
     return (await view.look(owner))[0].entry.is_settled()
 
 
-async def test_whenever_a_process_dies_nothing_is_lost(people: Running) -> None:
+@pytest.fixture
+def unread(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Event]:
+    """Give an event that lets the view follow the topic; while it is cleared, it reads nothing."""
+    take, may_read = Feeding.take, asyncio.Event()
+    may_read.set()
+
+    async def held(feeding: Feeding, records: Sequence[RawRecord], now_ms: int) -> None:
+        await may_read.wait()
+        await take(feeding, records, now_ms)
+
+    monkeypatch.setattr(Feeding, "take", held)
+    yield may_read
+    may_read.set()
+
+
+async def test_whenever_a_process_dies_nothing_is_lost(people: Running, unread: asyncio.Event) -> None:
     api, clock_ms = Api(people), people.gateway.clock_ms
     view = changes_of(people.gateway).view
     cases = [(point, after) for point in POINTS for after in (False, True)]
@@ -108,10 +125,12 @@ async def test_whenever_a_process_dies_nothing_is_lost(people: Running) -> None:
         owner = f"default/u{number}"
         await api("PUT", f"users/u{number}", ADA)
         await until(partial(is_settled, view, owner))  # else the view may change between look and swap
+        unread.clear()  # else the view may have the change before the process dies
         dying = Dying(point, after)
         doomed = Changes(DyingView(people, dying), DyingWriter(people, dying), clock_ms)  # type: ignore[arg-type]  # doubles
         with pytest.raises(Killed):
             await doomed.change(owner, to_german)
+        unread.set()
     another = Changes(view, people.gateway.writer, lambda: clock_ms() + OPEN_MS + 1_000)
     while await another.finish():
         pass
@@ -130,16 +149,17 @@ async def test_whenever_a_process_dies_nothing_is_lost(people: Running) -> None:
 
 async def test_a_change_waits_for_the_one_before_and_helps_it_when_it_is_late(people: Running) -> None:
     await Api(people)("PUT", "users/ada", ADA)
-    changes, now_ms = changes_of(people.gateway), people.gateway.clock_ms()
-    await until(partial(is_settled, changes.view, "default/ada"))
-    seen, _ = await changes.view.look("default/ada")
+    view, now_ms = changes_of(people.gateway).view, people.gateway.clock_ms()
+    changes = Changes(view, people.gateway.writer, lambda: now_ms)
+    await until(partial(is_settled, view, "default/ada"))
+    seen, _ = await view.look("default/ada")
     text = texts.with_fields(seen.entry.text, {"locale": "fr"})
     stuck = changed(seen.entry, Change(text, ("locale",)), now_ms)
-    assert await changes.view.swap([Swap("default/ada", seen, stuck)]) == [True]
+    assert await view.swap([Swap("default/ada", seen, stuck)]) == [True]
     with pytest.raises(Problem) as refused:
         await changes.change("default/ada", lambda _: Change(b'{"phone":"+1"}', ("phone",)))
     assert (refused.value.status, "retry-after" in refused.value.headers) == (503, True)
-    later = Changes(changes.view, people.gateway.writer, lambda: now_ms + OPEN_MS + 1)
+    later = Changes(view, people.gateway.writer, lambda: now_ms + OPEN_MS + 1)
     await later.change(
         "default/ada", lambda entry: Change(texts.with_fields(entry.text, {"phone": None}), ("phone",))
     )

@@ -1,0 +1,42 @@
+"""A client of HTTP that sends bytes in parts, and loses nothing that was answered."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from tests.waiting import PATIENCE_S, soon
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class _Answers:
+    """Reads answers as they come: those before a reset are there, too."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self.found = b""
+
+    async def read(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            while part := await self._reader.read(1 << 16):
+                self.found += part
+
+
+async def exchanged(port: int, parts: Sequence[bytes], pause_s: float) -> bytes:
+    """Send parts one by one; return all that is answered until the end of the connection.
+
+    What follows a part that expects `100 Continue` is sent when that was answered.
+    """
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answers = _Answers(reader)
+    reading = asyncio.create_task(answers.read())
+    with contextlib.suppress(ConnectionError):
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(pause_s)
+            if b"100-continue" in part:
+                await soon(lambda: reading.done() or _CONTINUE in answers.found, "the interim answer")
+    await asyncio.wait_for(reading, PATIENCE_S)
+    writer.close()
+    return answers.found
