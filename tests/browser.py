@@ -31,6 +31,8 @@ FLAGS = (
     "--remote-debugging-port=0",
 )
 LIVE = "document.querySelector('.live.on') !== null"
+_BETWEEN_PAGES = ("context", "navigated")
+"""Words of the protocol's errors for what is asked while one page gives way to the next."""
 _KEYS = {
     "Escape": 27,
     "Enter": 13,
@@ -46,6 +48,10 @@ def find() -> str | None:
     """Find a Chromium: the one named in TOCSIN_TEST_CHROMIUM, else one on the path."""
     named = os.environ.get("TOCSIN_TEST_CHROMIUM")
     return named or next((found for name in CANDIDATES if (found := shutil.which(name))), None)
+
+
+class PageChangedError(AssertionError):
+    """One page gave way to the next while an expression was evaluated."""
 
 
 class Page:
@@ -83,6 +89,9 @@ class Page:
         answered = self._waiting[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": params})
         answer = await asyncio.wait_for(answered, 60)
+        said = str(answer.get("error", {}).get("message", ""))
+        if method == "Runtime.evaluate" and any(word in said for word in _BETWEEN_PAGES):
+            raise PageChangedError(said)
         assert "error" not in answer, answer
         result: dict[str, Any] = answer.get("result", {})
         return result
@@ -112,8 +121,15 @@ class Page:
     async def until(self, condition: str, timeout_s: float = 60) -> None:
         """Wait until an expression is true."""
         async with asyncio.timeout(timeout_s):
-            while not await self.js(f"Boolean({condition})"):
+            while not await self._holds(condition):
                 await asyncio.sleep(0.05)
+
+    async def _holds(self, condition: str) -> bool:
+        """Tell whether an expression is true; between two pages it is not."""
+        try:
+            return bool(await self.js(f"Boolean({condition})"))
+        except PageChangedError:
+            return False
 
     async def text(self, selector: str) -> str:
         """Read the text of the first element that matches."""
@@ -190,4 +206,4 @@ async def opened(program: str, profile: Path) -> AsyncIterator[Page]:
             await page.close()
     finally:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)

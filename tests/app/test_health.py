@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from tests.waiting import PATIENCE_S
 from tocsin.app.health import Fact, HealthChecks, HealthServer, Severity
+from tocsin.devkit.processes import free_ports
 from tocsin.errors import SettingsError
 
 pytestmark = pytest.mark.loopback
@@ -124,18 +125,20 @@ def test_a_shard_s_port_beyond_the_last_is_a_setting_to_mend() -> None:
 
 
 KILLED = """
-import signal
+import signal, sys
 from prometheus_client import CollectorRegistry
 from tocsin.app.health import Fact, HealthChecks, HealthServer, Severity
-print(HealthServer("127.0.0.1", 0, CollectorRegistry(), HealthChecks()).port, flush=True)
+print(HealthServer("127.0.0.1", int(sys.argv[1]), CollectorRegistry(), HealthChecks()).port, flush=True)
 signal.pause()
 """
 
 
 def test_the_port_of_a_killed_process_is_free_at_once_although_connections_to_it_are_open() -> None:
-    with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True) as process:
+    (port,) = free_ports(1)  # of those that no outgoing connection takes meanwhile
+    command = [sys.executable, "-c", KILLED, str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        port = int(process.stdout.readline())
+        assert int(process.stdout.readline()) == port
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
             connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
             assert connection.recv(8) == b"HTTP/1.0"

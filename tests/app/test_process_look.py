@@ -3,6 +3,8 @@
 import pytest
 
 from tests.app.test_metrics import Process
+from tests.waiting import PATIENCE_S
+from tocsin.app import process_look
 from tocsin.app.health import HealthServer
 from tocsin.app.metrics import registry
 from tocsin.app.process_look import AccountLoad, ProcessLook, account_loads, look_at
@@ -32,7 +34,8 @@ def test_a_process_that_started_between_the_looks_does_not_count_backwards() -> 
     assert load.drain_s is None, "no rate says when"
 
 
-def test_what_a_process_serves_is_read() -> None:
+def test_what_a_process_serves_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_look, "_TIMEOUT_S", PATIENCE_S)
     process = Process()
     server = HealthServer("127.0.0.1", 0, registry(process), process.checks)
     found = look_at(f"http://127.0.0.1:{server.port}/metrics")

@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from dashboards import migrate, store
 from sinks.clickhouse_store import ClickHouseLines
 from tests.sources.mock_kafka import MockCluster
+from tests.waiting import PATIENCE_S
 from tocsin.app.audit import Reconciliation
 from tocsin.app.audit_windows import Windows
 from tocsin.app.settings import Settings
@@ -46,7 +47,7 @@ class Log:
     def write(self, topic: str, *values: bytes, at_ms: int = 0) -> None:
         for value in values:
             self._pen.produce(PREFIX + topic, value=value, key=b"default/u", partition=0, timestamp=at_ms)
-        assert self._pen.flush(10) == 0
+        assert self._pen.flush(PATIENCE_S) == 0
 
     def read_by_the_shard(self, ends: Mapping[str, int]) -> None:
         """Commit positions."""

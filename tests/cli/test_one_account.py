@@ -145,7 +145,8 @@ def test_a_template_is_rendered_with_its_sample(run: Run, box: Box) -> None:
         assert told in said
 
 
-def test_an_account_does_not_carry_every_message(run: Run) -> None:
+def test_an_account_does_not_carry_every_message(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOCSIN_REDIS", "redis://127.0.0.1:9/0")
     code, said = run("send-test", "inapp", "--to", "ada")
     assert code == 1
     assert "Transient" in said, "there is no Redis"

@@ -1,5 +1,6 @@
 """Migrations on a real engine: forward and back with rows in it, twice, at once, and after a failure."""
 
+import re
 import threading
 from typing import Any
 
@@ -126,7 +127,8 @@ def test_a_lock_names_its_holder_and_how_to_remove_it(clickhouse_db: str) -> Non
     migrate.migrate(clickhouse_db, 1)
     with store.connect(clickhouse_db) as client, migration_lock.held(client, 0):
         with pytest.raises(
-            migration_lock.Locked, match=rf"{migration_lock.actor()} process \d+, for \d+ s.*db unlock"
+            migration_lock.Locked,
+            match=rf"{re.escape(migration_lock.actor())} process \d+, for \d+ s.*db unlock",
         ):
             migrate.migrate(clickhouse_db, wait_s=0)
         assert migrate.unlock(clickhouse_db).startswith(migration_lock.actor())

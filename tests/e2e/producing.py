@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
+from tests.waiting import PATIENCE_S
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -20,7 +22,9 @@ class Producer(NamedTuple):
     def story(self, subject: str) -> list[dict[str, Any]]:
         """Read the steps of a story; none while nothing is known."""
         answer = httpx2.get(
-            f"{self.address}/v1/notifications/{subject}", headers={"authorization": f"Bearer {self.key}"}
+            f"{self.address}/v1/notifications/{subject}",
+            headers={"authorization": f"Bearer {self.key}"},
+            timeout=PATIENCE_S,
         )
         found = answer.json()["stories"] if answer.status_code == 200 else []
         assert answer.status_code in {200, 404}, answer.text

@@ -78,7 +78,10 @@ def serving(port: int, *command: str) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        try:
+            process.communicate(timeout=START_S)
+        finally:
+            process.kill()
 
 
 def _await_port(port: int, process: subprocess.Popen[str]) -> None:

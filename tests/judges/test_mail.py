@@ -16,6 +16,7 @@ from tests.providers.samples import EMAIL, outgoing
 from tests.providers.sending import built
 from tests.providers.test_adapters import CASES
 from tests.providers.test_attached_mails import LOGO, PDF, attached
+from tests.waiting import PATIENCE_S
 from tocsin.devkit.processes import free_ports
 from tocsin.errors import DeliveryError, Rejected
 from tocsin.model.content import EmailContent, Outgoing
@@ -169,7 +170,7 @@ class Kept:
 async def test_aiosmtpd_takes_our_mails() -> None:
     kept = Kept()
     (port,) = free_ports(1)
-    server = Controller(kept, hostname="127.0.0.1", port=port)
+    server = Controller(kept, hostname="127.0.0.1", port=port, ready_timeout=PATIENCE_S)
     server.start()
     try:
         provider = built({"vendor": "smtp", "host": "127.0.0.1", "port": port, "security": "plain"})
