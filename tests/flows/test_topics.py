@@ -35,7 +35,7 @@ GONE = ["gone-1", "gone-2"]
 
 @pytest.fixture
 def settings(kafka: str, redis_db: str, topic_prefix: str, tmp_path: Path) -> Settings:
-    """So small a pace that the fan-out takes some 16 epochs."""
+    """So small a pace that the fan-out takes eight seconds: there must be time to kill within it."""
     settings = settings_from(
         {
             "TOCSIN_KAFKA": kafka,
@@ -45,7 +45,8 @@ def settings(kafka: str, redis_db: str, topic_prefix: str, tmp_path: Path) -> Se
             "TOCSIN_CATALOG": str(example_catalog()),
             "TOCSIN_SECRET": "tests-tests-tests-tests",
             "TOCSIN_PARTITIONS": str(PARTITIONS),
-            "TOCSIN_FAN_OUT_PER_EPOCH": "5",
+            "TOCSIN_FAN_OUT_PER_EPOCH": "1",
+            "TOCSIN_EPOCH_MS": "100",
         }
     )
     TopicAdmin(settings.kafka, settings.topic_prefix).create(TopicPlan(PARTITIONS))

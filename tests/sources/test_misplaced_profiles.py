@@ -44,7 +44,9 @@ class Shard:
     """One shard over all partitions of a world; `compacted` reads the profiles as compaction leaves them."""
 
     def __init__(self, world: World, folder: Path, *, compacted: bool = False) -> None:
-        settings = Settings(catalog="rules", stream_clock=False, partitions=PARTITIONS)
+        # An hour: `held` is what an event is that waits for its profile, however slow the broker is.
+        bounds = {"profile_wait_ms": 3_600_000}
+        settings = Settings(catalog="rules", stream_clock=False, partitions=PARTITIONS, bounds=bounds)
         self._world = world
         self._compacted = compacted
         self._machine = Machine(folder, settings, wall_ms=_now_ms())
