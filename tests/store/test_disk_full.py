@@ -26,6 +26,7 @@ def fill(path: Path) -> None:
             rig.epoch()
         except StateError as error:
             sys.stdout.write(f"{number} {error}")
+            rig.shard.close()  # an error of its own would hide the one that tells the cure
             break
     (path / "store").write_bytes(pickle.dumps(rig.store))
 

@@ -23,6 +23,7 @@ class Base:
     def __init__(self, path: Path, identity: Identity) -> None:
         with rocks_errors("opened"):
             self._db = Rdict(str(path), options())
+        self._is_refused = False
         try:
             self.meta = self._adopt(identity)
         except StateError:
@@ -83,12 +84,14 @@ class Base:
         Idempotent. Raises `StateError` (full disk and the like) with nothing written.
         """
         meta = msgspec.structs.replace(self.meta, applied=epoch, published=published)
+        self._is_refused = True
         with rocks_errors("written"):
             batch = WriteBatch(raw_mode=True)
             for key_group, delta in deltas:
                 self._add(batch, group_keys(key_group), delta)
             batch.put(META, encode_meta(meta))
             self._db.write(batch, self._synced)
+        self._is_refused = False
         self.meta = meta
 
     def _add(self, batch: WriteBatch, keys: GroupKeys, delta: Changes) -> None:
@@ -125,6 +128,9 @@ class Base:
         return int.from_bytes(value[:DUE_BYTES], "big"), int.from_bytes(value[DUE_BYTES:], "big")
 
     def close(self) -> None:
-        """Flush and give back the lock."""
-        with rocks_errors("closed"):
+        """Flush and give back the lock. After a refused write, that one's error is told, and none of this."""
+        try:
             self._db.close()
+        except Exception as error:  # what rocksdict raises
+            if not self._is_refused:
+                raise rocks_error(error, "closed") from error
