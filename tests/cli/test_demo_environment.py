@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 import typer
 
-from tocsin.cli.demo_environment import DemoEnvironment, refuse_foreign, sends, settings_from, write_accounts
+from tocsin.cli.demo_environment import (
+    DemoEnvironment,
+    refusals,
+    refuse_foreign,
+    sends,
+    settings_from,
+    write_accounts,
+)
 from tocsin.providers.clear_secrets import clear_secrets
 
 # Loading a client of ClickHouse asks the machine whether it speaks IPv6.
@@ -41,6 +48,13 @@ def test_sends_are_counted_by_message_and_a_torn_line_is_none(tmp_path: Path) ->
     whole = ['{"message_id":"a"}', '{"message_id":"b"}', '{"message_id":"a"}', '{"provider":"smtp"}']
     (tmp_path / "sent.jsonl").write_text("\n".join([*whole, '{"mess']))
     assert sends(tmp_path) == {"a": 2, "b": 1}
+
+
+def test_why_shards_gave_up_is_read_from_their_logs(tmp_path: Path) -> None:
+    (tmp_path / "gate-0.log").write_text("✗ an old end\nstarted\n✗ the disk is full: free space\n  a trace\n")
+    (tmp_path / "gate-1.log").write_text("all is well\n")
+    assert refusals(tmp_path) == ["  gate-0: the disk is full: free space"]
+    assert refusals(tmp_path / "nowhere") == []
 
 
 def test_nothing_was_sent_before_the_first_line(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from rich.live import Live
 from flows.supervisor import Supervisor
 from tocsin.app.audit import Reconciliation
 from tocsin.cli import balance
-from tocsin.cli.demo_environment import DemoEnvironment, sends
+from tocsin.cli.demo_environment import DemoEnvironment, refusals, sends
 from tocsin.cli.demo_player import Player
 from tocsin.cli.demo_recipients import Recipients
 from tocsin.cli.demo_stats import DemoStats, percentile
@@ -229,7 +229,8 @@ class Show:
     def _watch_over(self) -> None:
         code = self._supervisor.check()
         if code is not None:
-            fail(f"a shard refused to start; its log is in {self._environment.folder / 'logs'}", code)
+            logs = self._environment.folder / "logs"
+            fail("\n".join(["a shard gave up:", *refusals(logs), f"its log is in {logs}"]), code)
 
     def _follow(self, watch: Watch, refresh: Callable[[], None], *, stay: bool) -> None:
         """Watch until all is delivered; live, stay for the visitor until Ctrl-C."""

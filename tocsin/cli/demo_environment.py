@@ -45,6 +45,7 @@ GATEWAY = "gateway"
 KEY = "TOCSIN_KEY"
 """Variable with the API key of the demo's gateway, in the file `env`."""
 _USER = "passenger-000042"
+_GAVE_UP = "✗ "
 _MARK = "servers/lock"  # the first file of every demo
 
 
@@ -302,6 +303,13 @@ def _is_free(port: int) -> bool:
 
 class _Sent(msgspec.Struct):
     message_id: str = ""
+
+
+def refusals(logs: Path) -> list[str]:
+    """Tell in a line for each shard why it gave up last; none for one that did not."""
+    told = ((file.stem, file.read_text(errors="replace").splitlines()) for file in sorted(logs.glob("*.log")))
+    ends = ((shard, [line for line in lines if line.startswith(_GAVE_UP)]) for shard, lines in told)
+    return [f"  {shard}: {whys[-1].removeprefix(_GAVE_UP)}" for shard, whys in ends if whys]
 
 
 def sends(folder: Path) -> Counter[str]:
