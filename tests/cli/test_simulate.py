@@ -144,7 +144,8 @@ def test_ctrl_c_ends_it_without_a_traceback(capsys: pytest.CaptureFixture[str]) 
     assert "stopped: nothing was written" in capsys.readouterr().err
 
 
-def test_ctrl_c_ends_all_processes_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_all_processes_and_leaves_nothing(tmp_path: Path, stop: signal.Signals) -> None:
     """One partition's events come from a pipe that nobody writes, so its process waits for ever."""
     place = MemoryHistory(_of_two_partitions()).write(tmp_path / "history", "wall", 2)
     pipe = place / f"{topics.EVENTS}-1.jsonl.gz"
@@ -157,7 +158,8 @@ def test_ctrl_c_ends_all_processes_and_leaves_nothing(tmp_path: Path) -> None:
     env = {**os.environ, "TMPDIR": str(temporary), "TOCSIN_KEY_GROUPS": "2"}
     with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, start_new_session=True) as process:
         _wait_for(lambda: [*temporary.glob("*/*/new/base")], process)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        # Ctrl-C in a terminal reaches all processes, a supervisor's SIGTERM the first one.
+        (os.killpg if stop == signal.SIGINT else os.kill)(process.pid, stop)
         _, said = process.communicate(timeout=60)  # ends when nobody holds the pipe of stderr any more
     assert process.returncode == 130
     assert said.decode().split() == ["✗", "stopped:", "nothing", "was", "written"]

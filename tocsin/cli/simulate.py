@@ -1,6 +1,7 @@
 """`tocsin simulate`: what another catalog would have decided, compared with what happened."""
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -103,12 +104,15 @@ def simulate_history(
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """End without a traceback on Ctrl-C; temporary folders are removed on the way."""
+    """End without a traceback on Ctrl-C and SIGTERM; temporary folders are removed on the way."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
         complain("stopped: nothing was written")
         raise typer.Exit(_STOPPED) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _check(catalog: Path) -> None:
