@@ -23,9 +23,9 @@ PAUSE = timedelta(milliseconds=2)
 """How long an empty source sleeps. Bytewax asks again after 1 ms by itself: a thousand times a second the
 worker then takes the interpreter lock from the thread that calls providers, only to find nothing.
 """
-FULL_PAUSE = timedelta(milliseconds=6)
-"""How long a source sleeps that has records for full channels only. A send takes some 50 ms, and larger turns
-cost a tenth less CPU (docs/performance.md).
+FULL_PAUSE = timedelta(milliseconds=3)
+"""How long a source sleeps that has records for full channels only. A send takes some 50 ms. Shorter sleeps
+wake the worker for nothing, longer ones make sends wait (docs/performance.md).
 """
 
 

@@ -124,7 +124,7 @@ class LedgerPolicy(msgspec.Struct, frozen=True):
     ttl_s: int = 3 * 86_400
     without_redis: Literal["wait", "send"] = "wait"
     linger_ms: float = 1.0
-    busy_linger_ms: float = 8.0
+    busy_linger_ms: float = 4.0
     timeout_s: float = 2.0
     catch_up: int = 100_000
 
