@@ -140,7 +140,7 @@ def read_all(settings: Settings, topic: str) -> list[Written]:
 
 def _read(consumer: Consumer, topic: str, partitions: int) -> list[Written]:
     """Read until each partition has told its end: a high watermark may be too low."""
-    consumer.list_topics(topic, PATIENCE_S)  # else librdkafka looks for the beginnings only half a second later
+    consumer.list_topics(topic, PATIENCE_S)  # else it looks for the beginnings only half a second later
     consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in range(partitions)])
     unread = set(range(partitions))
     found: list[Written] = []
