@@ -140,11 +140,11 @@ class TopicReader:
             for partition, (low, high) in self.bounds(topic).items():
                 low = max(low, (starts or {}).get((topic, partition), low))
                 first = low if last is None else max(low, high - last)
-                ends[self._full(topic), partition] = high if first < high else 0
+                ends[self._full(topic), partition] = high
                 places.append(TopicPartition(self._full(topic), partition, first))
         if places:
             self._consumer.assign(places)
-            yield from self._drain({place: end for place, end in ends.items() if end})
+            yield from self._drain(ends)
             self._consumer.unassign()
 
     def _drain(self, ends: dict[tuple[str, int], int]) -> Iterator[RawRecord]:
@@ -157,7 +157,7 @@ class TopicReader:
             for message in got:
                 if _good(message):
                     yield self._record(message)
-                _forget_finished(ends, message)
+                _note_end(ends, message)
         msg = f"the broker stopped answering before the end of {sorted(ends)[:5]}"
         raise SinkError(msg)
 
@@ -221,11 +221,13 @@ def _ask(ask: Callable[[], T]) -> T:
         raise SinkError(away(error)) from error
 
 
-def _forget_finished(ends: dict[tuple[str, int], int], message: Any) -> None:
-    """Remove a partition if this is its last wanted record or reports its end (which may follow a hole)."""
-    place, at_end = (message.topic(), message.partition()), message.error() is not None
-    if place in ends and message.offset() + (not at_end) >= ends[place]:
-        del ends[place]
+def _note_end(ends: dict[tuple[str, int], int], message: Any) -> None:
+    """Remove a partition that tells its end, behind its last record; put it back if records follow."""
+    place, offset = (message.topic(), message.partition()), message.offset()
+    if message.error() is None:
+        ends[place] = max(ends.get(place, 0), offset + 1)
+    elif offset is not None and offset >= ends.get(place, 0):
+        ends.pop(place, None)
 
 
 def _good(message: Any) -> bool:

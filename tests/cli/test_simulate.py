@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -144,6 +144,15 @@ def test_ctrl_c_ends_it_without_a_traceback(capsys: pytest.CaptureFixture[str]) 
     assert "stopped: nothing was written" in capsys.readouterr().err
 
 
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """Let children end on Ctrl-C: what a script runs in its background ignores it, and so do its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_all_processes_and_leaves_nothing(tmp_path: Path, stop: signal.Signals) -> None:
     """One partition's events come from a pipe that nobody writes, so its process waits for ever."""
