@@ -23,6 +23,7 @@ from tocsin.model.outcome import Outcome
 from tocsin.model.raw import RawRecord
 
 DECIDED = (topics.OUTCOMES, *topics.MESSAGES, topics.DEAD)
+_QUIET_S = 4.0
 _PATIENCE_S = 400.0
 _outcome = msgspec.json.Decoder(Outcome).decode
 
@@ -67,6 +68,7 @@ def decide(
         try:
             for one in acts:
                 stamp_ms += _play(one, settings, supervisor, log, stamp_ms)
+            log.await_quiet()
         finally:
             supervisor.stop()
     return decisions(settings)
@@ -119,6 +121,13 @@ class Log:
             assert time.monotonic() < end, f"{missing} marks are not {status}"
             for record in self._reader.poll(0.05):
                 self._marks.add(_outcome(record.value or b""))
+
+    def await_quiet(self) -> None:
+        """Read on until nothing more comes: timers that are due take turns, behind the marks."""
+        last = time.monotonic()
+        while time.monotonic() < last + _QUIET_S:
+            if self._reader.poll(0.05):
+                last = time.monotonic()
 
 
 def decisions(settings: Settings) -> Decisions:
