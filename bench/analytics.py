@@ -30,7 +30,7 @@ from tocsin.devkit.servers import CLICKHOUSE, Servers
 _DAYS = 30
 _FIRST_MS = 1_785_542_400_000  # 2026-08-01
 _AGAIN = 3
-_SUBJECTS = 5
+_SUBJECTS = 20
 _SETTLE_S = 120
 _MANY = 100_000_000
 _DATABASE = "tocsin_bench_analytics"

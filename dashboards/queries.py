@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from clickhouse_connect.driver.client import Client
 
 from dashboards.query_file import BOARDS, DETAIL, FILTERS, Query, parse
+from dashboards.store import ask
 from tocsin.errors import SettingsError
 
 Row = dict[str, Any]
@@ -110,8 +111,7 @@ def run(client: Client, name: str, chosen: Mapping[str, Any]) -> list[Row]:
         SettingsError: there is no such query.
     """
     query = find(name)
-    result = client.query(query.sql, parameters=parameters(client, query, chosen))
-    return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+    return ask(client, query.sql, parameters(client, query, chosen))
 
 
 def after_newest_ms(client: Client) -> int | None:

@@ -105,10 +105,16 @@ def explain_failure(error: Exception) -> str:
     return f"no answer from a server ({reason(error)}); `tocsin check` tells which"
 
 
-def ask(client: Client, text: str, bound: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Run a question and name the columns of each row of its answer."""
-    result = client.query(text, parameters=dict(bound))
+def ask(client: Client, text: str, bound: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Run a question and name the columns of each row of its answer. Refreshes of rollups wait for it."""
+    result = client.query(text, parameters=dict(bound), settings=_first(client))
     return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+
+
+def _first(client: Client) -> dict[str, int]:
+    """Give a question precedence over queries that name a lower one. A read-only user may not ask for it."""
+    known = client.server_settings.get("priority")
+    return {} if known is None or known.readonly else {"priority": 1}
 
 
 def _is_here(host: str) -> bool:

@@ -68,7 +68,7 @@ LIMIT {rows:UInt32}
 
 def outcomes_of(client: Client, tenant: str, sought: Sought) -> list[Row]:
     """Read all outcomes of notifications, those of their events alone, and what was merged into them."""
-    rows = _of_stories(client, tenant, sought, sought.origins)
+    rows = [*_of_stories(client, tenant, sought, sought.origins)]
     late = {row["origin"] for row in rows if row["notification_id"]} & sought.other_origins
     if late:
         rows += _of_stories(client, tenant, sought._replace(notifications=frozenset()), late)
@@ -78,7 +78,7 @@ def outcomes_of(client: Client, tenant: str, sought: Sought) -> list[Row]:
     return rows
 
 
-def _of_stories(client: Client, tenant: str, sought: Sought, origins: Iterable[str]) -> list[Row]:
+def _of_stories(client: Client, tenant: str, sought: Sought, origins: Iterable[str]) -> Sequence[Row]:
     ids, known = sorted(sought.notifications), sorted(origins)
     bound = {"ids": ids, "origins": known, "names": [*ids, *known], "users": sorted(sought.users)}
     condition = f"{_OF_STORIES}{_OF_EVENTS if known else ''}"  # it reads two columns more
@@ -95,7 +95,7 @@ def others_of(client: Client, tenant: str, rows: Sequence[Row]) -> dict[str, lis
     return others
 
 
-def letters_of(client: Client, tenant: str, rows: Iterable[Row]) -> list[Row]:
+def letters_of(client: Client, tenant: str, rows: Iterable[Row]) -> Sequence[Row]:
     """Read the dead letters that these outcomes may be about."""
     dead = [row for row in rows if row["status"] == Status.DEAD]
     if not dead:
@@ -105,6 +105,6 @@ def letters_of(client: Client, tenant: str, rows: Iterable[Row]) -> list[Row]:
     return ask(client, _LETTERS, bound | {"times": times, "users": users})
 
 
-def _rows(client: Client, tenant: str, condition: str, bound: Mapping[str, Any]) -> list[Row]:
+def _rows(client: Client, tenant: str, condition: str, bound: Mapping[str, Any]) -> Sequence[Row]:
     text = _ROWS.replace(":condition", f"({condition})")
     return ask(client, text, {"tenant": tenant, "rows": _ROWS_MAX, **bound})

@@ -160,3 +160,22 @@ def test_a_receipt_counts_for_the_hour_its_message_was_sent_in(
     (row,) = queries.run(client, "engagement", first)
     assert (row["messages"], row["clicked_ratio"], row["delivered_ratio"]) == (1, 1, 1)
     assert queries.run(client, "engagement", {"from_ms": START_MS + 7 * HOUR_MS}) == []
+
+
+def test_a_refresh_reads_no_receipts_while_nothing_is_stored(clickhouse_db: str) -> None:
+    """The view tells what it read; a refresh that is dated later takes all rows for older than itself."""
+    migrate.migrate(clickhouse_db)
+    many = 3_000
+    rows = [row for number in range(many) for row in Sent(number, ["delivered"]).outcomes()]
+    ClickHouseLines(lambda: store.connect(clickhouse_db)).insert(b"\n".join(map(msgspec.json.encode, rows)))
+    with store.connect(clickhouse_db) as client:
+        refresh(client)
+        assert _read_rows(client) > many
+        client.command("INSERT INTO engagement_hour (tenant, refreshed_at) SELECT 'later', now('UTC') + 600")
+        refresh(client)
+        assert _read_rows(client) < many
+
+
+def _read_rows(client: Client) -> int:
+    asked = "SELECT read_rows FROM system.view_refreshes WHERE view = 'engagement_hour_writer'"
+    return int(client.query(f"{asked} AND database = currentDatabase()").result_rows[0][0])

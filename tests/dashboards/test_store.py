@@ -368,3 +368,13 @@ def test_a_refused_connection_is_named_by_its_cause() -> None:
     wrapped = OSError('Error pool(x): Max retries (Caused by E("x: [Errno 111] Connection refused")) 1')
     assert store.reason(wrapped) == "Connection refused"
     assert store.reason(OSError("Code: 60. no such table\nmore")) == "OSError: Code: 60. no such table"
+
+
+@pytest.mark.parametrize(("may_set", "priority"), [(True, 1), (False, 0)])
+def test_refreshes_wait_for_questions_unless_the_user_may_set_nothing(
+    url: str, *, may_set: bool, priority: int
+) -> None:
+    with store.connect(url) as client:
+        known = client.server_settings["priority"]
+        client.server_settings["priority"] = known._replace(readonly=int(not may_set))
+        assert store.ask(client, "SELECT getSetting('priority') AS own", {}) == [{"own": priority}]
