@@ -32,7 +32,7 @@ MAX_ATTACHMENT_BYTES: Final = 7_000_000
 MOST: Final = 10
 _CID: Final = re.compile(r"\bcid:([A-Za-z0-9._-]+)")
 _FILE: Final = r"^[A-Za-z0-9_-][A-Za-z0-9 ._-]*(/[A-Za-z0-9_-][A-Za-z0-9 ._-]*)*$"
-_TYPE: Final = r"^[a-z]+/[A-Za-z0-9][A-Za-z0-9.+_-]*$"
+MEDIA_TYPE: Final = r"^[a-z]+/[A-Za-z0-9][A-Za-z0-9.+_-]*$"
 
 
 class AttachmentSpec(BaseModel):
@@ -46,7 +46,7 @@ class AttachmentSpec(BaseModel):
     file: Annotated[str, StringConstraints(pattern=_FILE, max_length=200)] | None = None
     url: Annotated[str, StringConstraints(min_length=1, max_length=2_000)] | None = None
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)] = ""
-    type: Annotated[str, StringConstraints(pattern=_TYPE)] = ""
+    type: Annotated[str, StringConstraints(pattern=MEDIA_TYPE)] = ""
     cid: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = ""
 
     @model_validator(mode="after")

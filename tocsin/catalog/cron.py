@@ -5,6 +5,7 @@ is the first; a time that the clock leaps over is the moment of the leap. Expres
 hour follow real time: they come in both hours when one comes twice.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final
@@ -14,6 +15,9 @@ from cronsim import CronSim, CronSimError
 from tocsin.model.zones import zone as find_zone
 
 _FIELDS: Final = 5
+_UNITS: Final = ("minute", "hour", "day", "month", "weekday")
+_LONGEST: Final = (59, 23, 30, 11, 6)
+_STEP: Final = re.compile(r"/(\d+)")
 _ON_THE_WAY: Final = 3_000
 _DENSE_MS: Final = 2 * 86_400_000
 """An expression that comes so often that 3,000 of its times do not reach the present has several here."""
@@ -27,6 +31,9 @@ def cron_fault(cron: str) -> str:
         found = next(CronSim(cron, datetime(2024, 1, 1, tzinfo=UTC)), None)
     except CronSimError as error:
         return f"{str(error)[0].lower()}{str(error)[1:]}: write it as cron does, like 0 9 * * MON"
+    for unit, field, most in zip(_UNITS, cron.split(), _LONGEST, strict=True):
+        if any(int(step) > most for step in _STEP.findall(field)):
+            return f"a step that is longer than the {unit}s there are: write at most {most}"
     return "" if found else "a date that never comes: correct the day or the month"
 
 

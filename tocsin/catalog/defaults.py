@@ -125,7 +125,14 @@ def default_problems(
         if category not in spec.categories:
             text = f"no category `{category}`, add it under categories or remove this"
             yield document.problem(("preferences", "categories", category), text)
+        elif spec.categories[category].required and _switches_off(chosen.categories[category]):
+            text = f"category `{category}` is required, so nothing switches it off, remove this"
+            yield document.problem(("preferences", "categories", category), text)
     for name in chosen.notifications:
         if names is not None and name not in names:
             text = f"the tenant has no notification `{name}`, correct the name or remove this"
             yield document.problem(("preferences", "notifications", name), text)
+
+
+def _switches_off(switch: bool | Mapping[str, bool]) -> bool:
+    return not all(switch.values()) if isinstance(switch, Mapping) else not switch

@@ -16,6 +16,7 @@ from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 
+from tocsin.catalog.expression_words import word_mistake
 from tocsin.catalog.plain_expressions import compiled, path_of
 from tocsin.catalog.sandbox import FAILURES, Sandbox
 from tocsin.model.moments import Moment, moment_of
@@ -27,6 +28,10 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "now": ("date", "time", "weekday", "year", "month", "day", "hour", "minute", "ms"),
 }
 """The fields of each variable of which all are known; `tocsin.decision.scope` fills them."""
+
+
+_SIGNS: Final = {"unexpected `=`": "==", "char '&'": "and", "char '!'": "not", "got '|'": "or"}
+"""Signs that other languages have, as Jinja2 refuses them, and its own."""
 
 
 class ExpressionError(Exception):
@@ -100,6 +105,8 @@ class Expression:
         for variable, field in _fields(parsed):
             if field not in FIELDS[variable]:
                 raise ExpressionError(_no_field(variable, field))
+        if mistake := word_mistake(parsed):
+            raise ExpressionError(mistake)
 
     def test(self, scope: Scope) -> bool:
         """Evaluate as a condition; raises ExpressionError."""
@@ -215,12 +222,19 @@ def _parse(source: str) -> nodes.Expr:
         parser = Parser(_ENVIRONMENT, source, state="variable")
         parsed = parser.parse_expression()
     except jinja2.TemplateSyntaxError as error:
-        msg = f"not an expression ({error.message}): write it as in Jinja2, without braces"
+        cure = _cure(str(error.message), "write it as in Jinja2, without braces")
+        msg = f"not an expression ({error.message}): {cure}"
         raise ExpressionError(msg) from error
     if not parser.stream.eos:
-        msg = f"not an expression (unexpected `{parser.stream.current.value}`): write one, without braces"
+        value = f"unexpected `{parser.stream.current.value}`"
+        msg = f"not an expression ({value}): {_cure(value, 'write one, without braces')}"
         raise ExpressionError(msg)
     return parsed
+
+
+def _cure(told: str, else_cure: str) -> str:
+    """Name the sign of Jinja2 for one of other languages."""
+    return next((f"use `{sign}`" for other, sign in _SIGNS.items() if other in told), else_cure)
 
 
 def _compile(tree: nodes.Template) -> Any:

@@ -15,6 +15,17 @@ from typing import Any, NamedTuple
 import yaml
 
 _MAX_DEPTH = 32
+_MOST_VALUES = 100_000
+"""Of one file, with what its aliases repeat: beyond it a few lines could stand for billions of values."""
+_MERGE = "<<"
+_CURES = (
+    ("a tab", "'\\t'", "indent with spaces"),
+    ("a second document", "found another document", "use one file for each, or remove the line `---`"),
+    ("a name of an anchor is expected", "scanning an alias", "quote a text that begins with `*`"),
+    ("a name of an anchor is expected", "scanning an anchor", "quote a text that begins with `&`"),
+    ("a second `:` in a line", "mapping values are not allowed", "quote a text that has `: ` in it"),
+)
+"""What is wrong, how the parser's text shows it, and the cure."""
 Where = tuple[Hashable, ...]
 
 
@@ -88,7 +99,7 @@ def read(path: Path, name: str) -> tuple[Document, list[Problem]]:
         return Document(name, None, {}), [_at(name, 1, "not UTF-8, save the file as UTF-8")]
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        return Document(name, None, {}), [_at(name, line, f"not YAML ({error.problem}), fix the syntax")]
+        return Document(name, None, {}), [_at(name, line, _syntax(error))]
     except yaml.YAMLError:
         return Document(name, None, {}), [_at(name, 1, "not YAML, remove control characters")]
     reader = _Reader(name)
@@ -96,15 +107,29 @@ def read(path: Path, name: str) -> tuple[Document, list[Problem]]:
     return Document(name, data, reader.lines), reader.problems
 
 
+def _syntax(error: yaml.MarkedYAMLError) -> str:
+    told = f"{error.context} {error.problem}"
+    for what, sign, cure in _CURES:
+        if sign in told:
+            return f"not YAML ({what}), {cure}"
+    return f"not YAML ({error.problem}), fix the syntax"
+
+
 class _Reader:
     def __init__(self, name: str) -> None:
         self.lines: dict[Where, int] = {}
         self.problems: list[Problem] = []
         self._name = name
+        self._values = 0
 
     def plain(self, node: yaml.Node, where: Where) -> Any:
         """Turn a node into plain data and note its lines."""
         self.lines.setdefault(where, node.start_mark.line + 1)
+        self._values += 1
+        if self._values == _MOST_VALUES:
+            self._problem(node, f"the file stands for more than {_MOST_VALUES:,} values, use fewer aliases")
+        if self._values >= _MOST_VALUES:
+            return None
         if len(where) > _MAX_DEPTH:
             self._problem(node, "nested too deeply, flatten it")
             return None
@@ -125,6 +150,8 @@ class _Reader:
             if key is None:
                 self._problem(key_node, "a key is no text, write a name")
                 continue
+            if key == _MERGE:
+                self._problem(key_node, "`<<` is no part of YAML 1.2, write the fields out")
             if key in found:
                 self._problem(key_node, f"`{key}` appears twice, remove one")
             self.lines[(*where, key)] = key_node.start_mark.line + 1

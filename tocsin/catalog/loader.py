@@ -4,18 +4,16 @@
 folder, and for the categories that it lacks.
 """
 
-import difflib
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import pydantic
 
 from tocsin.catalog import attachments, sources
-from tocsin.catalog import spec as models
 from tocsin.catalog.catalog import Candidates, Catalog
 from tocsin.catalog.channels import channel_problems, channels_for, without_channel
 from tocsin.catalog.compile import compile_tenant
@@ -24,14 +22,17 @@ from tocsin.catalog.digests import digest_problems
 from tocsin.catalog.escalation import escalation_mistakes
 from tocsin.catalog.expressions import Expression, ExpressionError
 from tocsin.catalog.files import Document, Problem, Where, read
+from tocsin.catalog.hours import tenant_hours_problems, window_problems
 from tocsin.catalog.limit_check import idle_overflow, limit_problems, own_limit_problems
 from tocsin.catalog.overlays import Overlay, entry_problems, folder_problems, overlay_folders
 from tocsin.catalog.schedule import time_problems
-from tocsin.catalog.schedules import Audience, Schedules, ScheduleSpec, compile_schedules, schedule_problems
+from tocsin.catalog.schedules import Schedules, ScheduleSpec, compile_schedules, schedule_problems
 from tocsin.catalog.segments import segment_problems
+from tocsin.catalog.sentences import sentence
 from tocsin.catalog.sms import sms_problems
 from tocsin.catalog.sources import SourceSpec, source_problems
-from tocsin.catalog.spec import NotificationSpec, TenantSpec
+from tocsin.catalog.spec import NO_TENANT, NotificationSpec, TenantSpec
+from tocsin.catalog.stray_files import stray_problems
 from tocsin.catalog.tracking import tracking_problems
 from tocsin.catalog.variants import variant_mistakes
 from tocsin.catalog.webhooks import webhook_problems
@@ -43,14 +44,6 @@ from tocsin.model.zones import ZONE_DATA
 __all__ = ["Candidates", "Catalog", "check", "content_version", "declared_topics", "load", "load_apart"]
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 _SUFFIXES = (".yaml", ".yml", ".j2")
-_FIELDS = sorted(
-    {
-        info.alias or name
-        for model in (*vars(models).values(), SourceSpec, ScheduleSpec, Audience)
-        if isinstance(model, type) and issubclass(model, pydantic.BaseModel)
-        for name, info in model.model_fields.items()
-    }
-)
 _Model = TypeVar("_Model", bound=pydantic.BaseModel)
 
 
@@ -134,6 +127,7 @@ class _Reading:
             cure = "there is no such folder; name the catalog's folder by TOCSIN_CATALOG or --catalog"
             self.problems.append(Problem(str(path), 0, cure))
             return
+        self.problems += stray_problems(path)
         for document in self._documents("tenants"):
             self._tenant(document)
         for document in self._documents("notifications"):
@@ -249,6 +243,7 @@ class _Reading:
             self.problems += _tenant_problems(document, spec)
             self.problems += limit_problems(document, ("limits",), spec.limits or ())
             self.problems += channel_problems(document, spec)
+            self.problems += tenant_hours_problems(document, spec)
 
     def _notifications_of(self, document: Document) -> None:
         found: dict[str, NotificationSpec | None] = dict(self.notifications)
@@ -320,7 +315,7 @@ class _Reading:
         except pydantic.ValidationError as error:
             for fault in error.errors(include_url=False):
                 path = (*where, *fault["loc"])
-                self.problems.append(document.problem(path, _sentence(str(fault["type"]), path, fault)))
+                self.problems.append(document.problem(path, sentence(str(fault["type"]), path, fault)))
             return None
 
 
@@ -336,56 +331,7 @@ class _Known(NamedTuple):
         return ()
 
 
-_EXAMPLES: Final = "see the examples in docs/catalog.md"
-_BOUNDS: Final = {
-    "greater_than_equal": "of at least",
-    "greater_than": "above",
-    "less_than_equal": "of at most",
-    "less_than": "below",
-}
-_KINDS: Final = {
-    "list": f"not a list, write `{{field}}: [ … ]`, {_EXAMPLES}",
-    "tuple": f"not a list, write `{{field}}: [ … ]`, {_EXAMPLES}",
-    "model": f"not a group of fields, write `{{field}}: {{{{ … }}}}`, {_EXAMPLES}",
-    "dict": f"not a group of fields, write `{{field}}: {{{{ … }}}}`, {_EXAMPLES}",
-    "bool": "write true or false",
-    "int": "write a whole number",
-    "string": "write a text, in quotes if it looks like a number",
-}
-
 _NAME_CURE = "use letters, digits, dot, dash and underscore, at most 64"
-
-
-def _sentence(kind: str, path: Where, fault: Mapping[str, Any]) -> str:
-    """Say what is wrong and the cure."""
-    field = next((str(part) for part in reversed(path) if isinstance(part, str) and part != "[key]"), "")
-    if kind == "extra_forbidden":
-        return f"unknown field `{field}`, {_unknown_cure(field)}"
-    if kind == "missing":
-        return f"`{field}` is missing, add it"
-    if kind == "literal_error":
-        return f"`{field}` is not allowed here, write one of {fault['ctx']['expected']}"
-    if kind == "value_error":
-        what, _, cure = str(fault["ctx"]["error"]).partition(": ")
-        return f"`{field}` is wrong: {what}, {cure}"
-    return f"`{field}` is wrong: {_value_cure(kind, field, fault)}"
-
-
-def _value_cure(kind: str, field: str, fault: Mapping[str, Any]) -> str:
-    """Say which kind of value the field takes, without a word of the library that checks it."""
-    if kind in _BOUNDS:
-        return f"write a number {_BOUNDS[kind]} {next(iter(fault['ctx'].values()))}"
-    for known, cure in _KINDS.items():
-        if kind.startswith(known):
-            return cure.format(field=field)
-    return f"{fault['msg']}, {_EXAMPLES}"
-
-
-def _unknown_cure(field: str) -> str:
-    if field in _FIELDS:
-        return f"it belongs in another place: {_EXAMPLES}"
-    close = difflib.get_close_matches(field, _FIELDS, 1)
-    return f"did you mean `{close[0]}`?" if close else "remove it"
 
 
 def _tenant_problems(document: Document, spec: TenantSpec) -> Iterator[Problem]:
@@ -402,6 +348,8 @@ def _tenant_problems(document: Document, spec: TenantSpec) -> Iterator[Problem]:
 def _notification_problems(
     document: Document, name: str, notice: NotificationSpec, known: _Reading | _Known
 ) -> Iterator[Problem]:
+    if notice.tenants == []:
+        yield document.problem((name, "tenants"), NO_TENANT)
     for tenant in notice.tenants or ():
         if tenant not in known.tenant_names:
             text = f"no tenant `{tenant}`, add tenants/{tenant}.yaml or remove it here"
@@ -437,6 +385,7 @@ def _notification_problems(
     yield from time_problems(document, name, notice)
     yield from digest_problems(document, name, notice.digest, notice.priority, known.templates)
     yield from idle_overflow(document, name, notice, users)
+    yield from window_problems(document, name, notice, used, users)
     yield from _expression_problems(document, name, notice)
 
 

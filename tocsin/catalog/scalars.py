@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict
 
-from tocsin.model.channels import is_channel_name
+from tocsin.model.channels import CHANNELS, is_channel_name
 from tocsin.model.zones import zone
 
 _DURATION = re.compile(r"^(\d{1,9})(ms|s|m|h|d)$")
@@ -67,6 +67,9 @@ def _zone_of_schedule(value: str) -> str:
 
 
 def _channel(value: str) -> str:
+    if value.lower() in CHANNELS and value not in CHANNELS:
+        msg = f"`{value}` is no channel: did you mean `{value.lower()}`?"
+        raise ValueError(msg)
     if not is_channel_name(value):
         msg = "no name of a channel: use a-z, digits, dash and underscore, at most 32, and no word of ours"
         raise ValueError(msg)

@@ -25,11 +25,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_va
 from tocsin.catalog.cron import cron_fault, has_fixed_time
 from tocsin.catalog.files import Document, Problem
 from tocsin.catalog.scalars import STRICT
-from tocsin.catalog.spec import NotificationSpec, TenantSpec
+from tocsin.catalog.spec import NO_TENANT, NotificationSpec, TenantSpec
 from tocsin.model.zones import zone as find_zone
 
 EVERYONE = "*"
 USER_ZONE = "user"
+EVENT_TYPE = r"^[^*\s]+$"
+"""The pattern of a type of events."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -57,7 +59,13 @@ class Audience(BaseModel):
 
 
 def _audience(value: object) -> object:
-    return {"segment": EVERYONE} if value == "everyone" else value
+    if value == "everyone":
+        return {"segment": EVERYONE}
+    if isinstance(value, str):
+        name = value or "NAME"
+        msg = f"`{value}` is no audience: write everyone, {{segment: {name}}} or {{topic: {name}}}"
+        raise ValueError(msg)
+    return value
 
 
 def _cron(value: str) -> str:
@@ -89,7 +97,7 @@ class ScheduleSpec(BaseModel):
     model_config = STRICT
     cron: Annotated[str, AfterValidator(_cron)]
     zone: Annotated[str, AfterValidator(_zone)] = "UTC"
-    type: str = Field(min_length=1, pattern=r"^[^*\s]+$")
+    type: str = Field(min_length=1, pattern=EVENT_TYPE)
     data: Annotated[dict[str, Any], AfterValidator(_data)] = {}
     audience: Annotated[Audience, BeforeValidator(_audience)] = Field(alias="for")
     missed: Literal["run_late", "skip"] = "run_late"
@@ -212,6 +220,8 @@ def schedule_problems(
         complete: whether all shared schedules could be read.
     """
     for name, spec in schedules.shared.items():
+        if spec.tenants == []:
+            yield schedules.place("", name).problem((name, "tenants"), NO_TENANT)
         for tenant in spec.tenants or ():
             if tenant not in names:
                 text = f"no tenant `{tenant}`, add tenants/{tenant}.yaml or remove it here"

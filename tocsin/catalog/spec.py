@@ -77,7 +77,7 @@ subject, tenant, time_ms), `user` (id, known, locale, timezone, channels, platfo
 `tocsin.catalog.variants` has the words for experiments.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
@@ -94,6 +94,12 @@ from tocsin.catalog.webhooks import WebhookSpec
 from tocsin.model.locales import family
 from tocsin.model.unanswered import OnUnknown
 
+TYPES: Final = r"^[^*\s]*\*?$"
+"""The pattern of `on.type`: one type of events, or the beginning of some."""
+NO_TENANT: Final = "it is empty, so no tenant has this: name one, or leave `tenants` out for all"
+LINK: Final = r"^(https?://[^\s<>]+)?$"
+MAILBOX: Final = r"^([^\s<>@?]+@[^\s<>@?]+)?$"
+
 
 def _channel_entry(value: object) -> object:
     return {"channel": value} if isinstance(value, str) else value
@@ -106,7 +112,7 @@ class _Strict(BaseModel):
 class Trigger(_Strict):
     """Which events: a CloudEvents type (a trailing `*` matches any rest) and an optional condition."""
 
-    type: str = Field(min_length=1, pattern=r"^[^*\s]*\*?$")
+    type: str = Field(min_length=1, pattern=TYPES)
     when: str | None = None
 
 
@@ -203,8 +209,8 @@ class Senders(_Strict):
     sms: str = ""
     whatsapp: str = ""
     voice: str = ""
-    unsubscribe_url: str = Field(default="", pattern=r"^(https?://[^\s<>]+)?$")
-    unsubscribe_email: str = Field(default="", pattern=r"^([^\s<>@?]+@[^\s<>@?]+)?$")
+    unsubscribe_url: str = Field(default="", pattern=LINK)
+    unsubscribe_email: str = Field(default="", pattern=MAILBOX)
 
 
 class ChannelSettings(_Strict):
@@ -227,6 +233,13 @@ class Branding(_Strict):
     url: str = ""
 
 
+def _of_channels(value: object) -> object:
+    if isinstance(value, dict) and {"start", "end"} & value.keys():
+        msg = "these are the hours of no channel: name it, as in {sms: {start: …, end: …}}"
+        raise ValueError(msg)
+    return value
+
+
 class TenantSpec(_Strict):
     """One tenant: categories, defaults and limits of its users, providers, senders and branding.
 
@@ -241,7 +254,7 @@ class TenantSpec(_Strict):
     limits: list[Limit] | None = None
     quiet_hours: QuietHours | None = None
     snooze: Literal["hold", "drop"] = "hold"
-    windows: dict[ChannelName, ChannelWindow] = {}
+    windows: Annotated[dict[ChannelName, ChannelWindow], BeforeValidator(_of_channels)] = {}
     timezone: Zone = "UTC"
     locale: str = "en"
     providers: dict[ChannelName, list[str]] = {}

@@ -25,6 +25,8 @@ from tocsin.model.message import Message
 from tocsin.model.outcome import Outcome
 
 _POINTS: Final = float(1 << 64)
+NAMES: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""The pattern of the name of an arm."""
 
 
 class Variant(BaseModel):
@@ -32,7 +34,7 @@ class Variant(BaseModel):
 
     model_config = STRICT
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    name: str = Field(pattern=NAMES)
     weight: int = Field(ge=0, le=10_000)
     template: str = ""
     holdout: bool = False

@@ -1,0 +1,62 @@
+"""Finds words of an expression that can never be right: a value that a variable never has, a call of one."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from jinja2 import nodes
+
+from tocsin.catalog.plain_expressions import path_of
+
+_VALUES: Final[Mapping[tuple[Any, ...], tuple[str, ...]]] = {
+    ("now", "weekday"): ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
+    ("user", "platforms"): ("ios", "android", "web"),
+}
+"""The values of the fields that have few."""
+
+
+def word_mistake(parsed: nodes.Expr) -> str:
+    """Say what is wrong with the words of an expression, and the cure; empty if nothing is.
+
+    Args:
+        parsed: the expression.
+    """
+    return next(_mistakes(parsed), "")
+
+
+def _mistakes(parsed: nodes.Expr) -> Iterator[str]:
+    for call in _all(parsed, nodes.Call):
+        if isinstance(call.node, nodes.Name):
+            yield f"`{call.node.name}` is no function: use its fields, or a filter"
+    for comparison in _all(parsed, nodes.Compare):
+        yield from _never_equal([comparison.expr, *(operand.expr for operand in comparison.ops)])
+
+
+def _never_equal(sides: list[nodes.Expr]) -> Iterator[str]:
+    """Compare a field that has few values with the constants beside it."""
+    fields = {path for side in sides if (path := path_of(side)) in _VALUES and path is not None}
+    written = [value for side in sides for value in _constants(side)]
+    for field in fields:
+        for value in written:
+            if value not in _VALUES[field]:
+                yield _no_value(field, value)
+
+
+def _no_value(field: tuple[Any, ...], value: Any) -> str:
+    known = _VALUES[field]
+    close = difflib.get_close_matches(str(value).lower(), known, 1)
+    cure = f"did you mean `{close[0]}`?" if close else f"use {', '.join(known[:-1])} or {known[-1]}"
+    return f"`{'.'.join(field)}` is never `{value}`: {cure}"
+
+
+def _constants(side: nodes.Expr) -> Iterator[Any]:
+    """Give the constants that a side of a comparison is, or has in its list."""
+    for each in side.items if isinstance(side, nodes.List | nodes.Tuple) else [side]:
+        value = each.value if isinstance(each, nodes.Const) else ()
+        yield from value if isinstance(value, list | tuple) else [value]
+
+
+def _all(parsed: nodes.Expr, kind: type[Any]) -> Iterator[Any]:
+    if isinstance(parsed, kind):
+        yield parsed
+    yield from parsed.find_all(kind)
