@@ -146,6 +146,17 @@ def test_an_account_nobody_knows_starts_low_and_doubles() -> None:
     assert [round(calls, -1) for calls in made.run(5)] == [20, 40, 80, 160, 320]
 
 
+def test_a_limit_that_is_not_what_messages_wait_for_does_not_grow() -> None:
+    """It doubled until it was infinite, and the flow ended; or it let a backlog go at once later."""
+    ramp = Ramp(RampPolicy())
+    ramp.engage(0, outage_ms=60_000)
+    for second in range(1, 1_200):
+        ramp.free(second * 1_000)
+        ramp.waits()
+        ramp.take()
+    assert ramp.per_s == 20
+
+
 def test_a_second_outage_while_it_drains_starts_again_at_the_usual_rate() -> None:
     made = recovered(60)
     made.run(20)
@@ -216,6 +227,16 @@ def test_the_usual_rate_is_that_of_the_best_window() -> None:
     for now_ms in range(30_000, 50_000, 1_000):
         usual.took(now_ms)
     assert usual.per_s(50_000) == 50
+
+
+def test_the_rate_before_an_outage_is_known_after_it_however_long_it_took() -> None:
+    usual = UsualRate()
+    for now_ms in range(0, 15_000, 20):
+        usual.took(now_ms)
+    usual.took(600_000)
+    assert usual.per_s(15_000) == 50
+    usual.resume(700_000)
+    assert usual.per_s(700_000) == 50, "what was between was not usual"
 
 
 def test_a_process_that_has_just_started_judges_by_what_it_has() -> None:

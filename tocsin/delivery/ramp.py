@@ -13,6 +13,7 @@ import msgspec
 from tocsin.delivery.rate import UNLIMITED, Rate
 
 _MOST_DOUBLINGS = 10
+_AFTERWARDS = 2  # windows in which answers may still come between an outage and the look back
 
 
 class RampPolicy(msgspec.Struct, frozen=True):
@@ -53,18 +54,20 @@ class RampPolicy(msgspec.Struct, frozen=True):
 class UsualRate:
     """Messages that an account took a second: the best of the last `kept` windows of `window_ms`.
 
-    The best window is taken because the last ones before an outage are often bad already.
+    The best window is taken because the last ones before an outage are often bad already. What was taken
+    before an outage is asked for when it is over, so no later message makes it forget a window too soon.
 
     >>> usual = UsualRate()
     >>> for now_ms in range(0, 20_000, 100):
     ...     usual.took(now_ms)
-    >>> usual.per_s(20_000)
+    >>> usual.took(600_000); usual.per_s(20_000)
     10.0
     """
 
     def __init__(self, window_ms: int = 10_000, kept: int = 6) -> None:
         self._window_ms = window_ms
-        self._windows: deque[int] = deque(maxlen=kept)
+        self._kept_ms = kept * window_ms
+        self._windows: deque[tuple[int, int]] = deque(maxlen=kept + _AFTERWARDS)  # start and messages
         self._start_ms = -1
         self._count = 0
 
@@ -74,31 +77,34 @@ class UsualRate:
             self._roll(now_ms)
         self._count += 1
 
-    def per_s(self, now_ms: int) -> float:
-        """Return messages a second; 0 if there is nothing to judge by."""
-        if self._start_ms < 0:
-            return 0.0
-        self._roll(now_ms)
-        passed_ms = now_ms - self._start_ms
-        rates = [count * 1_000 / self._window_ms for count in self._windows]
-        if not rates and passed_ms >= 1_000:
-            rates.append(self._count * 1_000 / passed_ms)
-        return max(rates, default=0.0)
+    def per_s(self, at_ms: int) -> float:
+        """Return messages a second as of `at_ms`, which may be past; 0 if there is nothing to judge by."""
+        counts = [(at_ms - start_ms, count) for start_ms, count in (*self._windows, self._now)]
+        full = [count for ago_ms, count in counts if 0 <= ago_ms - self._window_ms < self._kept_ms]
+        if full:
+            return max(full) * 1_000 / self._window_ms
+        begun = [count * 1_000 / ago_ms for ago_ms, count in counts if 1_000 <= ago_ms < self._window_ms]
+        return max(begun, default=0.0)
 
     def resume(self, now_ms: int) -> None:
-        """Go on counting after a time that was not usual."""
+        """Go on counting after a time that was not usual, as if it had not been."""
+        if self._windows:
+            unusual_ms = now_ms - self._windows[-1][0] - self._window_ms
+            moved = [(start_ms + unusual_ms, count) for start_ms, count in self._windows]
+            self._windows = deque(moved, self._windows.maxlen)
         self._start_ms = now_ms
         self._count = 0
 
+    @property
+    def _now(self) -> tuple[int, int]:
+        return self._start_ms, self._count
+
     def _roll(self, now_ms: int) -> None:
-        if self._start_ms < 0:
-            self._start_ms = now_ms
-        passed = min((now_ms - self._start_ms) // self._window_ms, (self._windows.maxlen or 0) + 1)
-        for _ in range(passed):
-            self._windows.append(self._count)
-            self._count = 0
-        if passed > 0:
-            self._start_ms = now_ms - (now_ms - self._start_ms) % self._window_ms
+        if self._count:
+            self._windows.append(self._now)
+        passed_ms = now_ms - self._start_ms
+        self._start_ms = now_ms if self._start_ms < 0 else now_ms - passed_ms % self._window_ms
+        self._count = 0
 
 
 class Ramp:
@@ -167,6 +173,7 @@ class Ramp:
         """Start one call."""
         if self.per_s:
             self._rate.take()
+            self._started += 1
 
     def due_ms(self, now_ms: int) -> int:
         """When the next call may start."""
@@ -215,7 +222,7 @@ class Ramp:
         elif self.per_s and self._failed > self._policy.failed_share * calls:
             self._fall(now_ms, self._usual_per_s)
         elif self.per_s and self._waited:
-            self._grow(now_ms)
+            self._limit(self._grown(now_ms) if self._is_used(passed_ms) else self.per_s, now_ms)
         elif self.per_s:
             self._rest(now_ms, passed_ms)
         if self.shared and self._by_429:
@@ -234,7 +241,11 @@ class Ramp:
         lower = min(took_per_s, self.per_s or took_per_s) or self.per_s / 2
         self._limit(max(lower, least_per_s, self._policy.least_per_s), now_ms)
 
-    def _grow(self, now_ms: int) -> None:
+    def _is_used(self, passed_ms: int) -> bool:
+        """Tell whether the limit may be what keeps messages; else a slow account would be run over later."""
+        return self._started * 2_000 >= self.per_s * passed_ms
+
+    def _grown(self, now_ms: int) -> float:
         """Double up to the bound. After its time creep on: the load may be higher than it was."""
         limit = self.per_s * self._policy.growth
         if self._safe and limit > self._safe:
@@ -243,7 +254,7 @@ class Ramp:
             limit = max(self._bound, self.per_s * self._policy.creep)
         if self._bound and now_ms < self._hold_until_ms:
             limit = min(limit, max(self._bound, self.per_s))
-        self._limit(limit, now_ms)
+        return limit
 
     def _creep(self) -> float:
         """Return the factor of a step above the limit that the account showed: it may have none any more."""
@@ -267,6 +278,7 @@ class Ramp:
     def _start_step(self, now_ms: int, lone: int = 0) -> None:
         """Count anew; `lone` are 429 of the steps before, which began no limit."""
         self._step_ms = now_ms
+        self._started = 0
         self._good = 0
         self._throttled = 0
         self._lone = lone
