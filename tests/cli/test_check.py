@@ -203,3 +203,17 @@ def test_failover_that_has_no_effect_is_noted(
     line = text.splitlines().index("failover_after: {email: 2m}") + 1
     assert code == 0, said
     assert f"tenants/default.yaml:{line}: failover_after.email: {told}" in said
+
+
+def test_a_condition_on_a_field_that_no_sample_has_is_a_fault_of_the_catalog(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (place / "providers.yaml").write_text(MAIL)
+    file = place / "catalog/notifications/flights.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("data.delay_minutes >= 60", "data.delay_minuts >= 60"))
+    line = text[: text.index("data.delay_minutes >= 60")].count("\n") + 1
+    code, said = check(monkeypatch, capfd)
+    assert code == 1
+    told = "`when` reads `data.delay_minuts`, which no sample has, write `data.delay_minutes` or add it to"
+    assert f"notifications/flights.yaml:{line}: {told} templates/flight_delayed/sample.json" in said

@@ -20,7 +20,7 @@ from tocsin.catalog.compile import compile_tenant
 from tocsin.catalog.defaults import default_problems
 from tocsin.catalog.digests import digest_problems
 from tocsin.catalog.escalation import escalation_mistakes
-from tocsin.catalog.expressions import Expression, ExpressionError
+from tocsin.catalog.expression_check import expression_problems
 from tocsin.catalog.files import Document, Problem, Where, read
 from tocsin.catalog.hours import tenant_hours_problems, window_problems
 from tocsin.catalog.limit_check import idle_overflow, limit_problems, own_limit_problems
@@ -79,6 +79,27 @@ def _lines(problems: list[Problem]) -> str:
 def check(path: Path) -> list[Problem]:
     """List every mistake of a catalog folder, in the order of files and lines."""
     return _Reading(path).problems
+
+
+class Entry(NamedTuple):
+    """Holds one notification as it is written.
+
+    Attributes:
+        name: of the notification.
+        notice: what is written.
+        document: the file.
+        home: the folder of the tenant that it belongs to, as in `tenants/acme/`; empty if all share it.
+    """
+
+    name: str
+    notice: NotificationSpec
+    document: Document
+    home: str
+
+
+def entries(path: Path) -> list[Entry]:
+    """List the notifications of a catalog folder that are written without mistakes."""
+    return _Reading(path).entries()
 
 
 def declared_topics(path: Path) -> dict[str, str]:
@@ -150,6 +171,17 @@ class _Reading:
         )
         self._read_sources(path / sources.FILE)
         self.problems = sorted(set(self.problems))
+
+    def entries(self) -> list[Entry]:
+        """List the shared notifications, then those of single tenants."""
+        shared = [Entry(name, spec, self._places[name], "") for name, spec in self.notifications.items()]
+        own = [
+            Entry(name, spec, overlay.places[name], f"tenants/{tenant}/")
+            for tenant, overlay in self.overlays.items()
+            for name, spec in overlay.notifications.items()
+            if spec is not None
+        ]
+        return shared + own
 
     def catalog(self) -> Catalog:
         """Compile the tenants without mistakes."""
@@ -386,7 +418,7 @@ def _notification_problems(
     yield from digest_problems(document, name, notice.digest, notice.priority, known.templates)
     yield from idle_overflow(document, name, notice, users)
     yield from window_problems(document, name, notice, used, users)
-    yield from _expression_problems(document, name, notice)
+    yield from expression_problems(document, name, notice)
 
 
 def _users(name: str, notice: NotificationSpec, known: _Reading | _Known) -> dict[str, TenantSpec]:
@@ -415,23 +447,3 @@ def _idle_marketing_limits(document: Document, name: str, notice: NotificationSp
         if limit.scope == "marketing":
             text = f"category `{notice.category}` is not marketing, so this limit never applies: remove it"
             yield document.problem((name, "limits", at), text)
-
-
-def _expression_problems(document: Document, name: str, notice: NotificationSpec) -> Iterator[Problem]:
-    sources: list[tuple[Where, str | None]] = [
-        ((name, "on", "when"), notice.on.when),
-        ((name, "collapse_key"), notice.collapse_key),
-        ((name, "cancel_key"), notice.cancel_key),
-        ((name, "at", "expression"), notice.at.expression if notice.at else None),
-        ((name, "dedup", "key"), notice.dedup.key if notice.dedup else None),
-        ((name, "digest", "key"), notice.digest.key if notice.digest else None),
-        ((name, "digest", "items"), notice.digest.items if notice.digest else None),
-    ]
-    sources += [((name, "channels", at, "when"), use.when) for at, use in enumerate(notice.channels)]
-    for where, source in sources:
-        try:
-            if source is not None:
-                Expression(source)
-        except ExpressionError as error:
-            what, _, cure = str(error).partition(": ")
-            yield document.problem(where, f"`{where[-1]}` is wrong: {what}, {cure}")

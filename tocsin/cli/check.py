@@ -32,6 +32,7 @@ from tocsin.providers.clear_secrets import clear_secrets
 from tocsin.providers.inapp import inbox_policies
 from tocsin.providers.registry import vendors
 from tocsin.render.check import check_templates
+from tocsin.render.expression_samples import sample_problems
 
 
 class Finding(NamedTuple):
@@ -75,7 +76,7 @@ def check(
 def _looks(settings: Settings, *, servers: bool) -> dict[str, Callable[[], list[str]]]:
     looks: dict[str, Callable[[], list[str]]] = {
         "settings": lambda: _settings(settings),
-        "catalog": lambda: [str(problem) for problem in check_catalog(settings.catalog)],
+        "catalog": lambda: _catalog(settings.catalog),
         "templates": lambda: _templates(settings.catalog),
         "accounts": lambda: _accounts(settings),
     }
@@ -102,6 +103,10 @@ def _problems(look: Callable[[], list[str]]) -> list[str]:
 def _settings(settings: Settings) -> list[str]:
     settings.secret_bytes()
     return []
+
+
+def _catalog(catalog: Path) -> list[str]:
+    return [str(problem) for problem in check_catalog(catalog) or sample_problems(catalog)]
 
 
 def _templates(catalog: Path) -> list[str]:

@@ -32,7 +32,7 @@ def check_templates(catalog: Path) -> list[str]:
     Found are wrong syntax, unknown filters, variables and templates, fields of `data` that stand in no
     sample, parts missing for a channel in a language, and samples that do not render.
     `<name>/sample.json` holds the `data` of one event, or a list of them, that together show every field a
-    template uses. `<name>/digest.json` holds those of digests.
+    template uses. `<name>/digest.json` holds those of digests. `sample_problems` looks at expressions.
     """
     try:
         tenants = load(catalog).tenants
