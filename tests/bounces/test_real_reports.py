@@ -1,7 +1,7 @@
 """Reports of real servers: what each said of an address, and that only a dead one is blocked.
 
 Each was written by the server that its folder names. Its next hop answered as a script said, so that the
-reasons are known: the file's name tells which (`HOPS`).
+reason is known: the file's name tells it.
 """
 
 import re
@@ -16,8 +16,8 @@ from tocsin.model.ids import target_id
 LATER_MS = 2_000_000_000_000
 DEAD = frozenset({"unknown", "gmailunknown", "plainunknown", "exchangeunknown", "dataunknown", "disabled"})
 """The next hop said that there is no such mailbox."""
-UNKNOWN_HERE = frozenset({"nosuch-sender", "y-nodomain"})
-"""The reporting server itself knows no such user, or DNS no such domain."""
+UNKNOWN_HERE = frozenset({"nosuch-sender", "y-nodomain", "nullmx", "nomx"})
+"""The reporting server itself knows no such user, or DNS no such domain, or none that takes mail."""
 ALIVE = frozenset(
     {
         "full",
@@ -31,9 +31,16 @@ ALIVE = frozenset(
         "busy",
         "x-dead",
         "fulluser-sender",
+        "datafull",
+        "loop",
+        "tls",
+        "servfail",
+        "reject-sender",
     }
 )
-"""Full, refused, too large, or the queue's life was over."""
+"""Full, refused, too large, in a loop, or the queue's life was over."""
+AWAY = frozenset({"vacation-sender"})
+"""Its user is out of office."""
 ALIASES = frozenset({"team-sender", "fwd-sender"})
 """Members of an alias are dead; the alias itself is not."""
 FILES = sorted(REPORTS.glob("*/*.eml"))
@@ -50,6 +57,8 @@ def name(file: Path) -> str:
 def expected(stem: str) -> Result:
     if stem.endswith("-delayed"):
         return Result.DELAYED
+    if stem in AWAY:
+        return Result.AUTO_REPLY
     assert stem in DEAD | UNKNOWN_HERE | ALIVE | ALIASES
     return Result.PERMANENT if stem in DEAD | UNKNOWN_HERE else Result.TRANSIENT
 
@@ -58,14 +67,20 @@ def expected(stem: str) -> Result:
 def test_what_a_server_reports(file: Path) -> None:
     found = read(file)
     assert found.result is expected(file.stem)
+    assert found.message_id, "its token names its message"
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.stem not in AWAY], ids=name)
+def test_a_report_is_about_the_message_that_it_returns(file: Path) -> None:
+    found = read(file)
     assert found.named
     to = re.findall(r"^To: (\S+@(?!bounces)\S+)$", file.read_text("utf-8", "replace"), re.MULTILINE)[-1]
     assert found.named.target == target_id(to.strip("<>")), "its own message, not another"
 
 
 def test_the_reports_are_of_many_servers() -> None:
-    assert len({file.parent.name for file in FILES}) >= 3
-    assert len(FILES) >= 50
+    assert len({file.parent.name for file in FILES}) >= 9
+    assert len(FILES) >= 170
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ _FIELD = re.compile(r"^(?:final-recipient|action)\s*:", re.IGNORECASE | re.MULTI
 _ACTIONS = {"2": "delivered", "4": "delayed", "5": "failed"}
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _TYPE = re.compile(r"^\s*[A-Za-z][A-Za-z0-9-]*\s*;\s*")
+_MAILBOX = re.compile(r"[^\s|@]+@[^\s|@]+")
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")
 
 Fields = Mapping[str, str]
@@ -86,12 +87,31 @@ def _failure(fields: Fields) -> Failure:
     code = status[0] if status else ""
     action = fields.get("action", "").lower().split(" ")[0].strip(".;")
     return Failure(
-        _address(fields.get("final-recipient", "")),
-        _address(fields.get("original-recipient", "")),
+        *_recipients(fields),
         action or _ACTIONS.get(code[:1], "failed"),
         code,
         _TYPE.sub("", fields.get("diagnostic-code", ""), count=1),
     )
+
+
+def _recipients(fields: Fields) -> tuple[str, str]:
+    """Return the address that was used last, and the one it was sent to.
+
+    Sendmail names an alias as Final-Recipient, and its member that failed as X-Actual-Recipient.
+    """
+    final, original, actual = (
+        _address(fields.get(name, ""))
+        for name in ("final-recipient", "original-recipient", "x-actual-recipient")
+    )
+    if _MAILBOX.fullmatch(actual) and not _is_rewritten(final, actual):
+        return actual, original or final
+    return final, original
+
+
+def _is_rewritten(final: str, actual: str) -> bool:
+    """Tell whether two addresses are one mailbox, whose server has only put a host before its domain."""
+    (user, _, domain), (same_user, _, inner) = (each.lower().rpartition("@") for each in (final, actual))
+    return user == same_user and f".{inner}".endswith(f".{domain}")
 
 
 def _address(typed: str) -> str:

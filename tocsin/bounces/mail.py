@@ -63,13 +63,18 @@ class Mail(NamedTuple):
         return next((part for part in self.parts if part.get_content_type() in kinds), None)
 
     def human_text(self) -> str:
-        """Return the text that a person reads of a report: the first one before a returned mail."""
+        """Return the text that a person reads of a report: the first one before a returned mail.
+
+        A mail whose boundary is lost is all text.
+        """
         own = takewhile(lambda part: part.get_content_maintype() != "message", self.parts)
         texts = [part for part in own if part.get_content_maintype() == "text"]
         plain = next((part for part in texts if part.get_content_type() == "text/plain"), None)
         if plain is not None:
             return text_of(plain)
-        return unescape(_TAG.sub("\n", text_of(texts[0]))) if texts else ""
+        if texts:
+            return unescape(_TAG.sub("\n", text_of(texts[0])))
+        return "" if self.top.is_multipart() else text_of(self.top)
 
     def texts(self) -> Iterator[str]:
         """Give the whole mail as text, then each text part that a transfer encoding hides."""

@@ -91,10 +91,12 @@ class BounceReader:
     def _named(self, understood: Sequence[Returned]) -> list[Finished]:
         wanted = {one.message_id for one in understood if one.kind and one.named is None}
         found = self._find(sorted(wanted)) if wanted else {}
-        return [_finished(one, one.named or found.get(one.message_id)) for one in understood]
+        return [_finished(one, found.get(one.message_id)) for one in understood]
 
 
-def _finished(returned: Returned, named: Marked | None) -> Finished:
-    if returned.kind and named is None:
-        return Finished(returned._replace(result=Result.UNKNOWN_MESSAGE))
-    return Finished(returned, named)
+def _finished(returned: Returned, found: Marked | None) -> Finished:
+    if returned.kind and returned.named is None:
+        if found is None:
+            return Finished(returned._replace(result=Result.UNKNOWN_MESSAGE))
+        return Finished(returned.about(found), found)
+    return Finished(returned, returned.named)

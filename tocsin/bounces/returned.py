@@ -15,6 +15,7 @@ from tocsin.bounces.failure import Failure
 from tocsin.bounces.mail import Mail, UnreadableMailError, read_mail
 from tocsin.bounces.report import Report, ReportKind, read_report
 from tocsin.bounces.verdicts import Judgement, judge
+from tocsin.formats.addresses import spellings
 from tocsin.formats.marks import MARK_HEADER, Marked, Marks
 from tocsin.formats.return_paths import ReturnPaths, tokens_in
 from tocsin.model.ids import digest, target_id
@@ -67,6 +68,7 @@ class Returned(NamedTuple):
         verdict: of the last server's answer, where a mail bounced.
         code: status code of that answer.
         at_ms: when it was reported.
+        report: of it, to be judged again when a lookup has found its user.
     """
 
     result: Result
@@ -75,11 +77,19 @@ class Returned(NamedTuple):
     verdict: Verdict | None = None
     code: str = ""
     at_ms: int = 0
+    report: Report | None = None
 
     @property
     def kind(self) -> str:
         """Name the kind of its receipt; empty where it has none."""
         return _KINDS.get(self.result, "")
+
+    def about(self, named: Marked) -> "Returned":
+        """Judge it as a report on this message: it may be about another address than the message's own."""
+        if self.report is None:
+            return self
+        judged = _judged(self.report, named)
+        return self._replace(result=judged.result, verdict=judged.verdict, code=judged.code, named=named)
 
     def receipt(self, named: Marked) -> ReceiptEvent:
         """Write the receipt; its id is the same each time, so a second reading changes nothing."""
@@ -143,7 +153,10 @@ def understand(raw: bytes, keys: Keys, received_ms: int, recipients: Iterable[st
     if named.result is not Result.NO_REPORT:
         return named
     return judged._replace(
-        message_id=named.message_id, named=named.named, at_ms=_reported_ms(mail, received_ms)
+        message_id=named.message_id,
+        named=named.named,
+        at_ms=_reported_ms(mail, received_ms),
+        report=report,
     )
 
 
@@ -178,7 +191,7 @@ def _about_us(failures: tuple[Failure, ...], target: str) -> tuple[Failure, ...]
 
     A report may name others: the members of an alias, or other recipients of the same transaction.
     """
-    exact = tuple(one for one in failures if target and target_id(one.recipient) == target)
+    exact = tuple(one for one in failures if target and _is_address(one.recipient, target))
     return exact or failures
 
 
@@ -200,17 +213,25 @@ def _bounced(judged: Judgement, *, permanent: bool) -> Returned:
     return Returned(result, verdict=judged.verdict, code=judged.code)
 
 
+def _is_address(address: str, target: str) -> bool:
+    """Tell whether an address is the message's own, in any spelling."""
+    return any(target_id(spelling) == target for spelling in spellings(address))
+
+
 def _is_alias(failures: tuple[Failure, ...], named: Marked | None) -> bool:
     """Tell whether a report names several addresses and none is ours: the members of an alias."""
-    ours = named is not None and any(target_id(each.recipient) == named.target for each in failures)
+    ours = named is not None and any(_is_address(each.recipient, named.target) for each in failures)
     return not ours and len({each.recipient.lower() for each in failures}) > 1
 
 
 def _is_forwarded(failure: Failure, named: Marked | None) -> bool:
-    """Tell whether the dead address is one that ours forwards to: an alias lives on without one member."""
-    if named is None or not failure.original or not failure.recipient:
+    """Tell whether the dead address is one that ours forwards to: an alias lives on without one member.
+
+    OpenSMTPD, qmail and nullmailer name that member alone. A name without a domain proves nothing.
+    """
+    if named is None or "@" not in failure.recipient:
         return False
-    return target_id(failure.original) == named.target != target_id(failure.recipient)
+    return not _is_address(failure.recipient, named.target)
 
 
 def _reported_ms(mail: Mail, received_ms: int) -> int:

@@ -10,6 +10,7 @@ from tocsin.providers.smtp_stages import SmtpStage
 
 _STATUS = r"#?[245]\.\d{1,3}\.\d{1,3}\b"
 _CODES = (
+    re.compile(r"\bERROR_CODE ?:(?P<code>[45]\d\d), ?ERROR_CODE ?:(?P<text>.*)", re.DOTALL),  # Zoho
     re.compile(rf"(?<![\d.])(?P<code>[45]\d\d)[ -]+(?P<text>{_STATUS}.*)", re.DOTALL),
     re.compile(r"(?:^|[:;\"'(>]\s*|\bsaid\b:?\s*)#?(?P<code>[45]\d\d)[ -](?P<text>.*)", re.DOTALL),
 )

@@ -1,7 +1,8 @@
 """Finds in a report's text what the server says of a recipient. Pure.
 
 Exim writes the address on an indented line and its reason below, qmail `<address>:` and the reason below,
-OpenSMTPD `address: reason` on one line. All end at a blank line.
+OpenSMTPD `address: reason` on one line. All end at a blank line. The DragonFly Mail Agent names the address
+in the middle of a sentence, and gives the reason in the next paragraph.
 """
 
 import re
@@ -14,12 +15,14 @@ MAX_REASON_CHARS = 2_000
 
 _COPY = re.compile(
     r"^\s*(?:-{2,}.{0,20}(?:below this line is|this is) a copy|below is a copy of the original|"
-    r"-{2,} ?(?:original message|undelivered message)|the following is a copy)",
+    r"-{2,} ?(?:original message|undelivered message|unsent message)|the following is a copy|"
+    r"(?:original message|message headers) follows?\b|original message:)",
     re.IGNORECASE | re.MULTILINE,
 )
 # Exim names the members of an alias in its text alone, and the alias in the part for machines.
 _GENERATED = re.compile(r"\((?:ultimately )?generated from ([^()\s]+)\)")
 _HEADING = re.compile(r"^[ \t]*<?(?P<address>[^\s<>@]{1,64}@[^\s<>@:]{1,255})>?:?[ \t]*(?P<rest>.*)$")
+_IN_SENTENCE = re.compile(r"(?:deliver\w*|send) your (?:mail|message) to <([^\s<>@]{1,64}@[^\s<>]{1,255})>")
 _DELAYED = re.compile(
     r"has not (yet )?been delivered|delivery (attempts )?will (continue|be (re)?tried)|"
     r"will (keep trying|be retried|continue to (try|be attempted))|not yet been able to|still being retried|"
@@ -81,7 +84,10 @@ def failures_in(mail: Mail) -> tuple[Failure, ...]:
     said = reasons(text)
     addresses = named or list(said)
     if not addresses:
-        return (Failure(action=action, said=" ".join(before_copy(text).split())[:MAX_REASON_CHARS]),)
+        own = before_copy(text)
+        match = _IN_SENTENCE.search(own)
+        said_of_all = " ".join(own.split())[:MAX_REASON_CHARS]
+        return (Failure(match[1] if match else "", action=action, said=said_of_all),)
     by_lower = in_lower_case(said)
     return tuple(explained(Failure(one, "", action), by_lower, text) for one in addresses)
 

@@ -57,7 +57,7 @@ _NOT_LOOKED_UP = (
     r"(lookup|look up|query|search|ldap|dns|database|directory|internal|server|name service)"
     r"\b.{0,30}\b(fail\w*|error|time-?out|timed out|unavailable|not available)|"
     r"(fail\w*|error|unable|could not|cannot|can't) .{0,20}(look ?up|verify|query|resolve|reach)|"
-    r"could(n't| not) create|try again"
+    r"could(n't| not) create|(?<!spaces and )try again"
 )
 _HIDDEN = r"undeliverable address(?!.*(unknown user|user unknown|no such user|said: ))"
 
@@ -295,8 +295,8 @@ RULES: tuple[ReplyRule, ...] = (
         "550 5.1.1 <ada@example.com>: message looks like spam",
         "Servers whose code says address and whose text says policy",
         code=r"5..",
-        text=r"spam|policy|reputation|blocked|blacklist|prohibit|content|access denied|not "
-        r"allowed|restricted",
+        text=r"spam|policy|reputation|blocked|blacklist|prohibit|\bcontent\b|access denied|not "
+        r"allowed|restricted|recipient preferences",
         stages=_RCPT,
     ),
     ReplyRule(
@@ -336,14 +336,16 @@ RULES: tuple[ReplyRule, ...] = (
     ReplyRule(
         Verdict.GONE,
         "550 Host or domain name not found",
-        "Postfix (5.4.4), Gmail, sendmail, qmail, Exchange (5.4.310): no such domain",
+        "Postfix (5.4.4), Gmail, sendmail, qmail, Exchange (5.4.310): no such domain, or one without mail",
         status=r"(5\.[014]\..*|4\.0\.0)?",
-        text=r"^(?!.*try again).*("
+        text=r"^(?!.*(?<!spaces and )try again).*("
         r"\b(host|domain)( or domain)?( name)? (not found|unknown|does not exist|doesn't exist)|"
         r"\b(unknown|no such|nonexistent|non-existent) (host|domain)\b|nxdomain|invalid domain|"
         r"\bdomain \S+ (does not|doesn't) exist|"
-        r"couldn't find any host (named|by that name)|no (mail )?(hosts?|servers?|mx) found for|"
-        r"mx records? point(s|ing)? to non-existent|does not accept mail)",
+        r"\bhost \S+ not found|\bdomain \S+ (couldn.t|could not) be found|illegal host/domain name|"
+        r"couldn't find (any host (named|by that name)|a mail exchanger or ip address)|"
+        r"no (mail )?(hosts?|servers?|mx)( records?)? found for|"
+        r"mx records? point(s|ing)? to non-existent|does not accept mail|no smtp service|null mx)",
         stages=_REPORT,
     ),
     ReplyRule(
@@ -359,14 +361,14 @@ RULES: tuple[ReplyRule, ...] = (
         "550 Unrouteable address",
         "Exim, OpenSMTPD (Invalid recipient), qmail, Courier, Domino: unknown users",
         code=r"5..",
-        status=r"(5\.[01]\..*|5\.2\.[01]|5\.5\.0)?",
+        status=r"(5\.[01]\..*|5\.2\.[01]|5\.3\.0|5\.5\.0)?",
         text=r"\b(no such|unknown|invalid|unrouteable|nonexistent|non-existent) "
         r"(local |virtual |mail )?"
         r"(user|recipient|mailbox|account|address|addressee|person|alias|local.?part)\b|"
         r"\b(user|recipient|mailbox|account|address|addressee|alias|local.?part)( <?address>?:?)?,? "
         r"(is |was |has been )?(unknown|not found|not known|nonexistent|non-existent|"
         r"(does not|doesn't|doesn.t|no longer|did not) exists?|"
-        r"not listed|not recogni[sz]ed)|\buser\b.{0,80}\bnot listed in\b|"
+        r"not listed|not recogni[sz]ed|(couldn.t|could not) be found)|\buser\b.{0,80}\bnot listed in\b|"
         r"no (mailbox|account|user) (here )?(by|with) that name|user not exist|not our (user|customer)|"
         r"not a (valid|known) (user|mailbox|recipient)|"
         r"(doesn't|does not) have an? .{0,40}\baccount|(user|mailbox|account) .{0,20}does(n't| not) exist|"

@@ -1,0 +1,199 @@
+"""Reports beyond the standard: whose address failed, what words prove, and what software replies."""
+
+import pytest
+
+from tests.bounces.world import ADDRESS, NOW_MS, SENT, Kept, dsn, failed, path_of, understood
+from tests.providers.samples import MARKS
+from tocsin.bounces.reader import Incoming
+from tocsin.bounces.returned import Result
+from tocsin.formats.marks import marked_of
+
+GONE = "550 5.1.1 User unknown"
+
+
+def plain(
+    text: str, subject: str = "Mail delivery failed", sender: str = "MAILER-DAEMON", more: str = ""
+) -> bytes:
+    """Write a report without a part for machines."""
+    head = f"Return-Path: <>\nFrom: {sender} <>\nTo: {path_of()}\nSubject: {subject}\n{more}"
+    return f"{head}\n{text}\nX-Tocsin-Mark: {MARKS.of(SENT)}\n".encode()
+
+
+# --- whose address it is
+
+
+@pytest.mark.parametrize(
+    ("recipient", "result"),
+    [
+        (ADDRESS, Result.PERMANENT),
+        (ADDRESS.upper(), Result.PERMANENT),
+        ("member@example.net", Result.TRANSIENT),
+        ("ada", Result.PERMANENT),
+    ],
+)
+def test_another_address_alone_is_one_that_ours_forwards_to(recipient: str, result: Result) -> None:
+    assert understood(dsn(failed(GONE, recipient=recipient))).result is result
+
+
+@pytest.mark.parametrize(
+    ("actual", "result"),
+    [
+        ("rfc822; member@example.net", Result.TRANSIENT),
+        (f"rfc822; {ADDRESS}", Result.PERMANENT),
+        (f"rfc822; {ADDRESS.replace('@', '@mailhost.')}", Result.PERMANENT),
+        ("X-Unix; |/usr/bin/filter ada@example.net", Result.PERMANENT),
+    ],
+)
+def test_sendmails_field_for_the_member_of_an_alias_is_read(actual: str, result: Result) -> None:
+    assert understood(dsn(failed(GONE, more=f"\nX-Actual-Recipient: {actual}"))).result is result
+
+
+def test_a_forwarded_address_is_known_too_where_a_lookup_tells_the_user() -> None:
+    kept = Kept()
+    kept.known = {SENT.message_id: marked_of(SENT)}
+    without_mark = "Subject: Gate B12 moved"
+    ours, forwarded = (
+        dsn(failed(GONE, recipient=recipient), original=without_mark)
+        for recipient in (ADDRESS, "member@example.net")
+    )
+    done = kept.reader().read([Incoming(raw, NOW_MS) for raw in (ours, forwarded)])
+    assert [one.returned.result for one in done] == [Result.PERMANENT, Result.TRANSIENT]
+    assert [receipt.reason for receipt in kept.receipts] == ["permanent", "transient"]
+
+
+# --- what a server says
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "result"),
+    [
+        ("an MX or SRV record indicated no SMTP service", "5.0.0", Result.PERMANENT),
+        ("DNS Error: 'mx' lookup of y.example: NOERROR. It returned Null MX", "4.0.0", Result.PERMANENT),
+        ("Sorry, I couldn't find a mail exchanger or IP address. (#5.4.4)", "", Result.PERMANENT),
+        ("No mx record found for domain=y.example", "", Result.PERMANENT),
+        ("Illegal host/domain name found", "5.4.4", Result.PERMANENT),
+        ("553 5.3.0 <x@y.example>... No such user here", "5.3.0", Result.PERMANENT),
+        (
+            "Not delivered: the address couldn't be found. Check spaces and try again.",
+            "5.0.0",
+            Result.PERMANENT,
+        ),
+        ("Not delivered: the domain y.example couldn't be found.", "5.0.0", Result.PERMANENT),
+        ("The address couldn't be found just now, please try again", "5.0.0", Result.TRANSIENT),
+        ("550 5.1.1 RCP-P2 Refused due to recipient preferences", "5.1.1", Result.TRANSIENT),
+        ("Invalid Address, ERROR_CODE :550, ERROR_CODE :5.1.1 User unknown", "", Result.PERMANENT),
+        ("Invalid Address, ERROR_CODE :554, ERROR_CODE :5.7.1 refused", "", Result.TRANSIENT),
+        ("Invalid Address, ERROR_CODE :550, ERROR_CODE :mailbox unavailable", "", Result.TRANSIENT),
+    ],
+)
+def test_words_that_prove_an_address_dead_and_words_that_do_not(
+    said: str, status: str, result: Result
+) -> None:
+    assert understood(dsn(failed(said, status))).result is result
+
+
+# --- text alone
+
+
+DRAGONFLY = """\
+This is the DragonFly Mail Agent v0.13 at mx.example.net.
+
+There was an error delivering your mail to <{address}>.
+
+mx.example.com [192.0.2.1] did not like our RCPT TO:
+{said}
+
+{heading}
+
+Subject: {subject}
+Content-Type: text/plain"""
+
+
+@pytest.mark.parametrize(
+    "heading", ["Message headers follow.", "Original message follows.", "----- Unsent message follows -----"]
+)
+@pytest.mark.parametrize(
+    ("said", "subject", "result"),
+    [
+        (GONE, "content blocked by policy", Result.PERMANENT),
+        ("550 5.0.0 Refused", "User unknown", Result.TRANSIENT),
+    ],
+)
+def test_the_words_of_a_returned_mail_decide_nothing(
+    heading: str, said: str, subject: str, result: Result
+) -> None:
+    text = DRAGONFLY.format(address=ADDRESS, said=said, heading=heading, subject=subject)
+    assert understood(plain(text)).result is result
+
+
+def test_an_address_in_a_sentence_is_that_of_the_report() -> None:
+    text = DRAGONFLY.format(
+        address="member@example.net", said=GONE, heading="Message headers follow.", subject=""
+    )
+    assert understood(plain(text)).result is Result.TRANSIENT
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["failure delivery", "There was an error sending your mail", "=?utf-8?B?6YWN5L+h44Gn44GN44G+44Gb44KT?="],
+)
+def test_more_subjects_of_bounces_are_known(subject: str) -> None:
+    assert understood(plain(f"<{ADDRESS}>:\n{GONE}\n", subject)).result is Result.PERMANENT
+
+
+def test_a_report_that_has_lost_its_boundary_is_all_text() -> None:
+    fields = f"Final-Recipient: rfc822; {ADDRESS}\nAction: failed\nStatus: 5.5.0\n"
+    text = f"<{ADDRESS}>: unknown user: ada\n\n{fields}"
+    raw = plain(text, more="Content-Type: multipart/report; report-type=delivery-status\n")
+    assert understood(raw).result is Result.PERMANENT
+
+
+# --- replies by machine
+
+
+DISPOSITION = """\
+Return-Path: <>
+From: {sender}
+To: {to}
+Subject: {subject}
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=disposition-notification; boundary="b1"
+
+--b1
+Content-Type: text/plain
+
+Your mail of today: no such user reads it.
+--b1
+Content-Type: message/disposition-notification
+
+Reporting-UA: mx.example.net; Reader 1.0
+Final-Recipient: rfc822; {address}
+Disposition: {disposition}
+
+--b1--
+"""
+
+
+@pytest.mark.parametrize(
+    ("disposition", "result"),
+    [
+        ("manual-action/MDN-sent-manually; displayed", Result.AUTO_REPLY),
+        ("manual-action/MDN-sent-automatically; deleted", Result.AUTO_REPLY),
+        ("automatic-action/MDN-sent-automatically; displayed", Result.AUTO_REPLY),
+        ("automatic-action/MDN-sent-automatically; deleted", Result.TRANSIENT),
+    ],
+)
+@pytest.mark.parametrize("sender", [ADDRESS, "Postmaster <postmaster@example.com>"])
+def test_a_disposition_is_no_bounce_unless_it_refuses_the_mail(
+    sender: str, disposition: str, result: Result
+) -> None:
+    raw = DISPOSITION.format(
+        sender=sender, to=path_of(), subject="Re: Gate", address=ADDRESS, disposition=disposition
+    )
+    assert understood(raw.encode()).result is result
+
+
+@pytest.mark.parametrize("headers", ["Auto-Submitted: auto-replied (vacation)", "X-Autoreply: yes"])
+def test_an_auto_reply_from_the_empty_sender_is_one(headers: str) -> None:
+    raw = plain("I am back on Monday.", "Gone fishing", ADDRESS, f"{headers}\n")
+    assert understood(raw).result is Result.AUTO_REPLY
