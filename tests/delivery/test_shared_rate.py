@@ -135,6 +135,21 @@ def test_without_the_bucket_a_process_keeps_the_rate_by_itself(clock: ManualCloc
     assert rate.ask(now_ms + 1_000) is not None, "it asks the bucket again"
 
 
+def test_a_redis_that_takes_long_to_say_nothing_leaves_a_process_its_rate() -> None:
+    """Each question took five seconds, and the process sent in one second of six."""
+    rate, answers, started = SharedRate(A, 10), dict[int, Granted](), 0
+    for now_ms in range(0, 60_000, 10):
+        rate.waits(urgent=False)
+        if rate.ask(now_ms) is not None:
+            answers[now_ms + 5_000] = Granted(A, -1)
+        if now_ms in answers:
+            rate.granted(answers[now_ms], now_ms)
+        while rate.free(now_ms):
+            rate.take()
+            started += 1
+    assert 0.95 * 10 * 60 <= started <= 10 * 60 + 1
+
+
 async def test_the_bucket_in_redis_grants_what_the_account_allows(redis_db: str) -> None:
     async with open_client(redis_db) as redis:
         buckets = RateBuckets(redis, "t:", "p")

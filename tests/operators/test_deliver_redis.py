@@ -35,3 +35,22 @@ def test_with_redis_away_sends_go_on_if_so_chosen(runtime: Runtime, own_valkey: 
     assert len(provider.calls) == 10
     assert made.channel.allowance(NOW) > 0
     runtime.run(ledger.close(), 60)
+
+
+def test_a_message_that_expires_while_its_claim_waits_for_redis_is_not_sent(
+    runtime: Runtime, own_valkey: OwnValkey
+) -> None:
+    """Redis may be away for minutes; the channel looked at the time before it asked, and not again."""
+    provider = ScriptedProvider()
+    ledger = Ledger(LedgerPolicy(url=own_valkey.url, timeout_s=0.3), "a" * 16)
+    made = Rig(runtime, [provider], ledger=ledger)
+    own_valkey.kill()
+    soon_ms = runtime.now_ms() + 60_000
+    late = record(message("ann", expires_ms=soon_ms), 0), record(message("bob", send_by_ms=soon_ms), 1)
+    made.feed(*late).until(lambda: made.channel.allowance(NOW) == 0).skip(61)
+    own_valkey.start()
+    made.until_acked(2)
+    assert {(line.user, line.status) for line in made.outcomes()} == {("ann", "expired")}
+    assert [each.reason for each in made.retries()] == ["send_window"]
+    assert provider.calls == []
+    runtime.run(ledger.close(), 60)

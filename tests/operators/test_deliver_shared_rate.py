@@ -1,18 +1,22 @@
 """Two processes that deliver one channel share the rate of an account; a Redis that is away stops neither."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import redis
 
 from tests.operators.delivery import Rig, ScriptedProvider, policy
 from tests.providers.messages import message, record
 from tests.waiting import PATIENCE_S
+from tocsin.delivery.breaker import BreakerPolicy
+from tocsin.delivery.queue import QueuePolicy
 from tocsin.delivery.ramp import RampPolicy
 from tocsin.delivery.rate_bucket import RateBuckets, bucket_key
 from tocsin.delivery.redis_client import open_client
 from tocsin.delivery.runtime import Runtime
+from tocsin.delivery.shared_rate import Granted, Wanted
 from tocsin.delivery.throttling import USERS
-from tocsin.errors import Throttled
+from tocsin.errors import Throttled, Transient
+from tocsin.model.message import Message
 from tocsin.model.raw import RawRecord
 from tocsin.providers.base import Limits
 
@@ -106,3 +110,45 @@ def test_a_pause_that_one_process_is_asked_for_holds_for_the_other(
     assert taken.called_s[0] - refused.called_s[USERS - 1] >= 0.9
     for client in clients:
         runtime.run(client.aclose(), 60)
+
+
+class FullBucket:
+    """A bucket that always has what it is asked for."""
+
+    async def lease(self, wanted: Wanted) -> Granted:
+        return Granted(wanted.account, wanted.calls)
+
+    def lost(self, wanted: Wanted) -> Granted:
+        raise AssertionError(wanted)
+
+
+MINUTES = policy(breaker=BreakerPolicy(threshold=3, cooldown_ms=60_000, longest_ms=60_000))
+
+
+def test_an_account_that_was_down_is_probed_also_when_no_new_message_comes(rig: Build) -> None:
+    """The probe needs a call of the shared rate, and only a new message asked for one."""
+    provider = limited()
+    provider.always = Transient("busy")
+    made = rig([provider], buckets=FullBucket(), settings=MINUTES).feed(*letters(0, 30)).until_down("main")
+    made.run_for(0.1).skip(61)
+    provider.always = None
+    made.until_acked(30)
+
+
+def test_a_full_buffer_of_an_account_that_is_down_makes_room_for_one_that_nobody_used_lately(
+    rig: Build,
+) -> None:
+    """Nothing is leased for an account without messages, so it seemed to have no call to spare."""
+    down, idle = limited(), ScriptedProvider("idle")
+    down.always = Transient("busy")
+    idle.limits = Limits(timeout_s=30, rate_per_s=PER_S)
+
+    def providers_for(letter: Message) -> Sequence[ScriptedProvider]:
+        return [idle] if letter.tenant == "other" else [down]
+
+    small = policy(queue=QueuePolicy(credits=4, buffered=40), breaker=MINUTES.breaker, return_ms=1_000)
+    made = rig(providers_for, buckets=FullBucket(), settings=small)
+    made.feed(record(message("ann", 500, tenant="other"), 500)).until_acked(1).run_for(0.1).skip(5)
+    made.feed(*letters(0, 40)).until_down("main")
+    made.until(lambda: made.channel.allowance("messages.email.now") > 0)
+    made.feed(record(message("bob", 501, tenant="other"), 501)).until(lambda: len(idle.taken) == 2)

@@ -89,6 +89,13 @@ class Account:
             return min(self.breaker.slots(now_ms, most), self._rate.free(now_ms))
         return min(most, self._rate.free(now_ms), self.ramp.free(now_ms), self.window.room())
 
+    def spare(self, now_ms: int) -> bool:
+        """Tell whether a call might start now; of a shared rate nothing is leased before somebody waits."""
+        if self.shared is None or not self.works:
+            return self.free(now_ms, 1) > 0
+        free = self._rate.free(now_ms) > 0 or self.shared.idle(now_ms)
+        return free and self.ramp.free(now_ms) > 0 and self.window.room() > 0
+
     def due_ms(self, now_ms: int, late_ms: int) -> int:
         """When its next call may start, unless the calls that are out keep it from that."""
         due_ms = max(self.breaker.until_ms + late_ms, self._rate.due_ms(now_ms))

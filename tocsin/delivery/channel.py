@@ -477,7 +477,7 @@ class ChannelDelivery:
                 spent[max(slots, key=slots.__getitem__)] += len(freed)
             left = self._queues.parked(group)
             if left:
-                self._note_waits(names, urgent=self._queues.urgent(group))
+                self._note_waits(names, now_ms, urgent=self._queues.urgent(group))
             if full and left and self._others_free(names, now_ms):
                 self._make_room(group, now_ms)
 
@@ -488,9 +488,10 @@ class ChannelDelivery:
             return account.breaker.slots(now_ms - late_ms, most)
         return account.free(now_ms, most)
 
-    def _note_waits(self, names: Sequence[str], *, urgent: bool) -> None:
+    def _note_waits(self, names: Sequence[str], now_ms: int, *, urgent: bool) -> None:
+        """Ask for calls of accounts that would take some; a probe, too, needs one of the rate it shares."""
         for name in names:
-            if self._accounts[name].works:
+            if self._accounts[name].up(now_ms):
                 self._accounts[name].waits(urgent=urgent)
 
     def _make_room(self, group: tuple[str, ...], now_ms: int) -> None:
@@ -508,7 +509,7 @@ class ChannelDelivery:
 
     def _others_free(self, names: Sequence[str], now_ms: int) -> bool:
         """Whether the messages of these accounts keep room from an account that works."""
-        return any(self._free(name, now_ms, 0) for name in self._accounts if name not in names)
+        return any(account.spare(now_ms) for name, account in self._accounts.items() if name not in names)
 
     def _turn(self, group: tuple[str, ...]) -> tuple[str, int]:
         """Order groups: tenants take turns, or one tenant's poison or flood would keep others from calls."""

@@ -197,6 +197,7 @@ class Executor:
     ) -> AttemptResult:
         claim = await self._ledger.claim(job.message, only_look=only_look)
         now_ms = self._runtime.now_ms()
+        job.look(now_ms)  # a claim waits for Redis, for minutes if it is away
         event = Claimed(claim, now_ms, job.expired, fault, job.return_due_ms, job.closed_ms, fetched.error)
         chosen = self._on_unknown(job.message)
         policy = self._policies[chosen] if chosen else self._policy

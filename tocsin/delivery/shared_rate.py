@@ -8,7 +8,7 @@ A lease that is not used within a second is given up: the bucket then held back 
 |---|---|
 | grants calls | starts them within a second |
 | is empty | stands in its queue, and asks again when it says that there may be some |
-| does not answer | keeps the whole rate by itself until it does: a lost Redis stops no send |
+| does not answer for a second | keeps the whole rate by itself until it does: a lost Redis stops no send |
 | says that the account showed a limit of its own | leases calls within it, also without a declared rate |
 | says that the account asked for a pause | starts no call until it has passed |
 
@@ -90,11 +90,11 @@ class SharedRate:
         self._answers = Throttling()
         self._paused_until_ms = 0
         self._alone = Rate(per_s)
-        self._lost_until_ms = 0  # without an answer of the bucket until then
+        self._is_lost = False  # the bucket's last answer was none
         self._leased = 0
         self._until_ms = 0
         self._ask_ms = 0
-        self._asked = False
+        self._asked_ms: int | None = None  # since when it waits for the bucket's answer
         self._used = 0  # since the last lease
         self._waits = self._urgent = False
         self.limit_per_s = 0.0
@@ -104,13 +104,22 @@ class SharedRate:
         """Calls that may start now."""
         if now_ms < self._paused_until_ms:
             return 0
-        if now_ms < self._lost_until_ms:
+        if self._is_alone(now_ms):
             return self._alone.free(now_ms)
         if not self._is_limited:
             return UNLIMITED
         if now_ms >= self._until_ms:
             self._leased = 0
         return self._leased
+
+    def idle(self, now_ms: int) -> bool:
+        """Tell whether no message waits for a call here: the bucket may have some that nobody asked for."""
+        return not self._waits and now_ms >= self._paused_until_ms
+
+    def _is_alone(self, now_ms: int) -> bool:
+        """Tell whether the bucket cannot be asked; one that takes long to say so counts, too."""
+        late = self._asked_ms is not None and now_ms - self._asked_ms >= _RETRY_MS
+        return self._is_lost or late
 
     @property
     def _is_limited(self) -> bool:
@@ -142,18 +151,18 @@ class SharedRate:
             return now_ms
         if now_ms < self._paused_until_ms:
             return self._paused_until_ms
-        if now_ms < self._lost_until_ms:
+        if self._is_alone(now_ms):
             return self._alone.due_ms(now_ms)
         return max(now_ms + 1, self._ask_ms)
 
     def ask(self, now_ms: int) -> Wanted | None:
         """Return what to ask the bucket for now; None if nothing is needed, or it was asked already."""
-        if self._asked or now_ms < self._ask_ms:
+        if self._asked_ms is not None or now_ms < self._ask_ms:
             return None
         calls, answers = self._short_of(now_ms), self._answers
         if not calls and not answers.due(now_ms):
             return None
-        self._asked = True
+        self._asked_ms = now_ms
         told = (answers.taken, answers.refused, answers.pause_ms)
         answers.reported(now_ms)
         return Wanted(self._account, self._per_s, calls, self._urgent, *told)
@@ -171,13 +180,12 @@ class SharedRate:
 
     def granted(self, answer: Granted, now_ms: int) -> None:
         """Take in the bucket's answer."""
-        self._asked = False
-        if answer.calls < 0:
+        self._asked_ms = None
+        self._is_lost = answer.calls < 0
+        if self._is_lost:
             self.limit_per_s = 0.0
-            self._lost_until_ms = now_ms + _RETRY_MS
-            self._ask_ms = self._lost_until_ms
+            self._ask_ms = now_ms + _RETRY_MS
             return
-        self._lost_until_ms = 0
         self.limit_per_s = answer.limit_per_s
         self._paused_until_ms = max(self._paused_until_ms, now_ms + answer.pause_ms)
         self._ask_ms = now_ms + (_AGAIN_MS if answer.calls else max(_EMPTY_MS, answer.wait_ms))
