@@ -48,6 +48,8 @@ _EPOCHS = 2
 _SOON_MS = 1_000
 """Receipts and returned messages wait for no other topic: under the wall clock, their outcomes are written so
 soon. Under the stream clock hours may pass in a second, so there it is as soon as epochs allow."""
+_RECEIPT_SOON_MS = 30_000
+"""A receipt has one outcome of its own, and a shard on a busy machine writes it seconds later."""
 _SKEW_MS = 10_000
 """Clocks of producers may be so far apart."""
 
@@ -194,7 +196,8 @@ class Player:
         by_ms = max(read_ms, found.written_ms - self._unsure_ms if stream else self._clock[key_group])
         for queue in self._pending.queues_of(key_group):
             while (entry := queue.head) is not None:
-                if not self._came_before(entry, by_ms, now_ms):
+                is_later = entry.read_ms > found.written_ms  # a shard writes an outcome after its inputs
+                if is_later or not self._came_before(entry, by_ms, now_ms):
                     break
                 if entry.keys and (queue.is_evented or self._is_named_soon(entry, found, named)):
                     break
@@ -210,7 +213,8 @@ class Player:
         A message that came back and was sent again at once has none. It may come back again: its outcome of
         then has the same id, and belongs to the last of its returns.
         """
-        first_ms, last_ms = found.written_ms, found.written_ms + self._soon_ms
+        soon_ms = _RECEIPT_SOON_MS if isinstance(entry.given.item, ReceiptEvent) else self._soon_ms
+        first_ms, last_ms = found.written_ms, found.written_ms + soon_ms
         own = entry.keys if self._pending.is_last(entry) else entry.keys[:1]
         return any(named.between(key, first_ms, last_ms) for key in own)
 
