@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -97,3 +98,53 @@ def test_what_is_open_is_listed_once_by_its_time(
     assert all(row["due"].endswith("UTC") for row in rows)
     cancelled = [] if "bob" in words or "acme" in words else ["event of cancelled"]
     assert [row["event"] for row in lists["cancelled"]] == cancelled
+
+
+ACME = "categories: {news: {}}\nlimits: []\n"
+NEWS = "news: {on: {type: news}, category: news, channels: [inapp]}\n"
+DAILY = 'daily: {cron: "0 9 * * *", type: news, for: everyone, tenants: [acme]}\n'
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str) -> Path:
+    """Write a catalog in which only acme has a schedule."""
+    files = {"tenants/acme.yaml": ACME, "tenants/quiet.yaml": ACME, "tenants/shop.yaml": ACME}
+    for name, text in (files | {"notifications/all.yaml": NEWS, "schedules/all.yaml": DAILY}).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "templates/news").mkdir(parents=True)
+    monkeypatch.setenv("TOCSIN_CLICKHOUSE", database)
+    monkeypatch.setenv("TOCSIN_CATALOG", str(tmp_path))
+    return tmp_path
+
+
+def listed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    command = ("schedules", *words)
+    build(command)(command, standalone_mode=False)
+    return "".join(capsys.readouterr())
+
+
+def test_where_nothing_is_planned_it_says_who_has_schedules(
+    written: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "daily" in listed(capsys)
+    assert "daily" in listed(capsys, "--tenant", "acme")
+    none = "Nothing is planned: tenant shop has no schedule. Ask --tenant acme."
+    assert none in listed(capsys, "--tenant", "shop")
+    unknown = "Nothing is planned: the catalog has no tenant acne. It has acme, quiet or shop."
+    assert unknown in listed(capsys, "--tenant", "acne")
+    (written / "schedules/all.yaml").unlink()
+    nothing = "Nothing is planned: the catalog has no schedule. They are files of its folder schedules/."
+    assert nothing in listed(capsys)
+    assert nothing in listed(capsys, "--tenant", "shop")
+
+
+def test_one_tenant_s_mistake_hides_no_schedule_of_another(
+    written: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (written / "tenants/quiet.yaml").write_text("timezone: Mars\n")
+    said = listed(capsys)
+    assert "daily" in said
+    assert (
+        "the files of tenant quiet have mistakes, so its schedules are not listed: run `tocsin check`" in said
+    )

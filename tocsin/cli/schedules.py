@@ -1,6 +1,6 @@
 """`tocsin schedules`: what is planned by the catalog, and what is held or was cancelled by the outcomes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -9,9 +9,10 @@ from clickhouse_connect.driver.client import Client
 
 from dashboards import store
 from tocsin.app.settings import Settings
-from tocsin.catalog.loader import load
+from tocsin.catalog.catalog import Catalog
+from tocsin.catalog.loader import load_apart
 from tocsin.catalog.schedules import CompiledSchedule
-from tocsin.cli.output import print_json
+from tocsin.cli.output import complain, print_json
 from tocsin.cli.query import JsonFlag, print_rows
 from tocsin.decision.recurring import first_after
 from tocsin.model.explanations import moment
@@ -87,11 +88,7 @@ LIMIT 1 BY outcome_id
 LIMIT {limit:UInt32}
 """
 
-_NOTHING = {
-    "planned": "Nothing is planned: the catalog has no such schedule.",
-    "held": "Nothing is held.",
-    "cancelled": "Nothing was cancelled.",
-}
+_NOTHING = {"held": "Nothing is held.", "cancelled": "Nothing was cancelled."}
 
 
 def schedules(
@@ -103,9 +100,16 @@ def schedules(
 ) -> None:
     """List what is planned, held and cancelled, with times."""
     settings = Settings()
-    tenants = load(settings.catalog).tenants
+    catalog = load_apart(settings.catalog)
+    for name in sorted(catalog.faults):
+        complain(
+            f"the files of tenant {name} have mistakes, so its schedules are not listed: run `tocsin check`"
+        )
     known = [
-        one for name, found in tenants.items() if tenant in {"", name} for one in found.schedules.values()
+        one
+        for name, found in catalog.tenants.items()
+        if tenant in {"", name}
+        for one in found.schedules.values()
     ]
     lists = {"planned": planned(known, int(datetime.now(UTC).timestamp() * 1000))}
     bound = {"tenant": tenant, "user": user, "limit": limit}
@@ -115,8 +119,29 @@ def schedules(
     if json:
         print_json(lists)
         return
+    nothing = {"planned": nothing_planned(catalog, tenant)} | _NOTHING
     for name, rows in lists.items():
-        print_rows(rows, name.capitalize(), _NOTHING[name])
+        print_rows(rows, name.capitalize(), nothing[name])
+
+
+def nothing_planned(catalog: Catalog, tenant: str) -> str:
+    """Say why no schedule is listed, and what helps.
+
+    Args:
+        catalog: the catalog in force.
+        tenant: the one that was asked for; empty for all.
+    """
+    having = sorted(name for name, found in catalog.tenants.items() if found.schedules)
+    if tenant and tenant not in {*catalog.tenants, *catalog.faults}:
+        return f"Nothing is planned: the catalog has no tenant {tenant}. It has {_named(catalog.tenants)}."
+    if having:
+        return f"Nothing is planned: tenant {tenant} has no schedule. Ask --tenant {_named(having)}."
+    return "Nothing is planned: the catalog has no schedule. They are files of its folder schedules/."
+
+
+def _named(names: Collection[str]) -> str:
+    *others, last = sorted(names)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def planned(known: Iterable[CompiledSchedule], now_ms: int) -> list[Row]:
