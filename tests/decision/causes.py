@@ -137,6 +137,10 @@ def hours(start: str, end: str, zone: str) -> Detail:
     return {"window_start": start, "window_end": end, "zone": zone}
 
 
+def asleep(start: str, end: str) -> Detail:
+    return {"quiet_start": start, "quiet_end": end}
+
+
 def dropped() -> CompiledNotification:
     """A notification of a tenant that drops what comes during a snooze."""
     landed = CATALOG.notification("quiet", "landed")
@@ -362,6 +366,17 @@ CAUSES = (
         changes={"notification": WINDOWED, "channel": "email"},
     ),
     Cause(
+        "the quiet hours or the send window leave no time of the hours of the channel",
+        channel_window,
+        Suppress(Reason.SEND_WINDOW, hours("13:00", "21:00", "UTC") | asleep("12:30", "21:00")),
+        ALL,
+        changes={
+            "notification": WINDOWED,
+            "channel": "email",
+            "recipient": ann(quiet_hours=(12 * 60 + 30, 21 * 60)),
+        },
+    ),
+    Cause(
         "the snooze is not over",
         snooze,
         Hold(NOON + 1, Reason.SNOOZED),
@@ -389,6 +404,14 @@ CAUSES = (
         ALL,
         "daytime",
         {"recipient": ann(timezone="Asia/Tokyo", own_timezone="Asia/Tokyo"), "now_ms": NOON - HOUR},
+    ),
+    Cause(
+        "the quiet hours leave no time of its send window",
+        quiet_hours,
+        Suppress(Reason.SEND_WINDOW, hours("08:00", "20:00", "UTC") | asleep("07:00", "20:00")),
+        ALL,
+        "daytime",
+        {"recipient": ann(quiet_hours=(7 * 60, 20 * 60))},
     ),
 )
 

@@ -287,7 +287,10 @@ class Oracle:
         elif not critical and not self._required(notice) and person.snoozed_until_ms > at_ms:
             self._hold(user, event, notice, person.snoozed_until_ms, "snoozed", at_ms)
         elif quiet := self._quiet_until(person, notice, critical, at_ms):
-            self._hold(user, event, notice, *quiet, at_ms)
+            if not self._has_time(person, notice, ""):
+                _say(user, event, name, "suppressed", "send_window", at_ms)
+            else:
+                self._hold(user, event, notice, *quiet, at_ms)
         else:
             self._route(user, person, event, notice, at_ms)
 
@@ -303,7 +306,10 @@ class Oracle:
         elif not critical and not self._required(notice) and person.snoozed_until_ms > at_ms:
             self._hold(user, event, notice, person.snoozed_until_ms, "snoozed", at_ms, step=step)
         elif quiet := self._quiet_until(person, notice, critical, at_ms):
-            self._hold(user, event, notice, *quiet, at_ms, step=step)
+            if not self._has_time(person, notice, ""):
+                _say(user, event, notice["name"], "suppressed", "send_window", at_ms, channel)
+            else:
+                self._hold(user, event, notice, *quiet, at_ms, step=step)
         else:
             self._send(user, person, event, notice, [channel], at_ms)
 
@@ -394,6 +400,18 @@ class Oracle:
             opens_ms = _end_of(*outside, person.zone, at_ms)
             until_ms, reason = (opens_ms, "send_window") if opens_ms > until_ms else (until_ms, reason)
         return (until_ms, reason) if until_ms else None
+
+    def _has_time(self, person: Person, notice: dict[str, Any], channel: str) -> bool:
+        """Ask every minute of the day whether the quiet hours and all windows let it pass."""
+        hours = self.tenant["quiet_hours"]
+        quiet = person.quiet or (minute_of(hours["start"]), minute_of(hours["end"]))
+        wanted = [notice.get("send_window"), self.tenant.get("windows", {}).get(channel)]
+        windows = [(minute_of(one["start"]), minute_of(one["end"])) for one in wanted if one]
+        critical = notice.get("priority") == "critical"
+        return any(
+            all(_inside(*window, minute) for window in windows) and (critical or not _inside(*quiet, minute))
+            for minute in range(24 * 60)
+        )
 
     def _hold(
         self,
@@ -502,6 +520,9 @@ class Oracle:
             reason = self._channel_refusal(user, person, notice, channel, at_ms)
             opens_ms = self._opens(person, notice, channel, at_ms)
             if not reason and person.reach.get(channel) and opens_ms:
+                if not self._has_time(person, notice, channel):
+                    _say(user, event, name, "suppressed", "send_window", at_ms, channel)
+                    continue
                 part = Held(event, notice, 0, "", False, "", channel)
                 held = self._hold(user, event, notice, opens_ms, "send_window", at_ms, step=part)
                 reached |= held is not None

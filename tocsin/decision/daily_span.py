@@ -53,6 +53,23 @@ def within(start_min: int, end_min: int, minute: int) -> bool:
     return minute >= start_min or minute < end_min
 
 
+@lru_cache(maxsize=4_096)
+def leaves_time(quiet: tuple[int, int] | None, *windows: tuple[int, int]) -> bool:
+    """Tell whether some minute of the day lies in every window and outside of the quiet hours.
+
+    What is left begins where a window opens or the quiet hours end.
+
+    Args:
+        quiet: start and end, in minutes of the day; None for none.
+        windows: starts and ends; none of them is empty.
+    """
+    begins = [start for start, _ in windows] + ([quiet[1]] if quiet else [])
+    return any(
+        all(within(*window, minute) for window in windows) and not (quiet and within(*quiet, minute))
+        for minute in begins
+    )
+
+
 def ends_at(zone: str, start_min: int, end_min: int, now_ms: int) -> int:
     """When the span around `now_ms` ends, in ms; 0 if it is not within the span."""
     return _ends_at(zone, start_min, end_min, now_ms // _STEP_MS)

@@ -30,7 +30,10 @@ NUMBERED: Final[Mapping[Reason, tuple[str, ...]]] = {
         "It is held until the quiet hours end, at {due_ms}.",
     ),
     Reason.SEND_WINDOW: (
+        "It may be sent from {window_start} to {window_end} in {zone}, and the quiet hours, {quiet_start} to"
+        " {quiet_end}, leave no time of that.",
         "It may be sent from {window_start} to {window_end} in {zone}; it is held until {due_ms}.",
+        "It may be sent from {window_start} to {window_end} in {zone}, and other hours leave none of it.",
     ),
     Reason.SNOOZED: (
         "The user snoozed notifications; it is held until {due_ms}.",

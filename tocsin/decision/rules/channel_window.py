@@ -5,15 +5,18 @@ message carries the end of the window in which it was admitted: it may queue for
 """
 
 from tocsin.catalog.compile import CompiledChannel
-from tocsin.decision.daily_span import ends_at
+from tocsin.decision.daily_span import ends_at, leaves_time
 from tocsin.decision.evaluation import Evaluation
-from tocsin.decision.rules.quiet_hours import span
-from tocsin.decision.verdict import PASS, Hold, Verdict
+from tocsin.decision.rules.quiet_hours import no_time, span
+from tocsin.decision.verdict import PASS, Hold, Suppress, Verdict
 from tocsin.model.statuses import Reason
 
 
 def channel_window(evaluation: Evaluation) -> Verdict:
-    """Hold on one channel until its window opens; not where the recipient has nothing on the channel."""
+    """Hold on one channel until its window opens; not where the recipient has nothing on the channel.
+
+    Suppress where the quiet hours and the send window leave no time of it: it would be held for ever.
+    """
     channel, recipient = evaluation.channel, evaluation.recipient
     if channel is None or channel.window is None:
         return PASS
@@ -22,6 +25,11 @@ def channel_window(evaluation: Evaluation) -> Verdict:
     opens_ms = ends_at(zone, closes, opens, evaluation.now_ms)
     if not opens_ms or all(point.channel != channel.name for point in recipient.contact_points):
         return PASS
+    notification = evaluation.notification
+    quiet = None if notification.critical else recipient.quiet_hours
+    windows = (window,) if notification.send_window is None else (window, notification.send_window)
+    if not leaves_time(quiet, *windows):
+        return Suppress(Reason.SEND_WINDOW, no_time(window, quiet, zone))
     return Hold(opens_ms, Reason.SEND_WINDOW, detail=span(window, zone))
 
 
