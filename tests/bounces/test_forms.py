@@ -1,8 +1,10 @@
 """Reports beyond the standard: whose address failed, what words prove, and what software replies."""
 
+import base64
+
 import pytest
 
-from tests.bounces.world import ADDRESS, NOW_MS, SENT, Kept, dsn, failed, path_of, understood
+from tests.bounces.world import ADDRESS, NOW_MS, SENT, Kept, dsn, failed, path_of, sent_to, understood
 from tests.providers.samples import MARKS
 from tocsin.bounces.reader import Incoming
 from tocsin.bounces.returned import Result
@@ -197,3 +199,21 @@ def test_a_disposition_is_no_bounce_unless_it_refuses_the_mail(
 def test_an_auto_reply_from_the_empty_sender_is_one(headers: str) -> None:
     raw = plain("I am back on Monday.", "Gone fishing", ADDRESS, f"{headers}\n")
     assert understood(raw).result is Result.AUTO_REPLY
+
+
+# --- addresses beyond ASCII
+
+
+@pytest.mark.parametrize("spelled", ["utf-8; peĺe@mail.example", r"utf-8; pe\x{13A}e@mail.example"])
+@pytest.mark.parametrize("encoding", ["8bit", "base64"])
+def test_an_address_beyond_ascii_is_known_in_each_spelling(spelled: str, encoding: str) -> None:
+    ours = sent_to("peĺe@mail.example")
+    group = f"Final-Recipient: {spelled}\nAction: failed\nStatus: 5.1.1"
+    raw = dsn("X: y", to=path_of(ours), original=f"X-Tocsin-Mark: {MARKS.of(ours)}").decode()
+    body = f"Reporting-MTA: dns; x\n\n{group}\n"
+    written = base64.encodebytes(body.encode()).decode() if encoding == "base64" else body
+    head, _, tail = raw.partition("Content-Type: message/delivery-status\n")
+    part = (
+        f"Content-Type: message/global-delivery-status\nContent-Transfer-Encoding: {encoding}\n\n{written}\n"
+    )
+    assert understood(f"{head}{part}--b1{tail.partition('--b1')[2]}".encode()).result is Result.PERMANENT

@@ -14,7 +14,9 @@ from tocsin.bounces.returned import Result, Returned, understand
 from tocsin.model.ids import target_id
 
 LATER_MS = 2_000_000_000_000
-DEAD = frozenset({"unknown", "gmailunknown", "plainunknown", "exchangeunknown", "dataunknown", "disabled"})
+DEAD = frozenset(
+    {"unknown", "utf8", "gmailunknown", "plainunknown", "exchangeunknown", "dataunknown", "disabled"}
+)
 """The next hop said that there is no such mailbox."""
 UNKNOWN_HERE = frozenset({"nosuch-sender", "y-nodomain", "nullmx", "nomx"})
 """The reporting server itself knows no such user, or DNS no such domain, or none that takes mail."""
@@ -36,6 +38,7 @@ ALIVE = frozenset(
         "tls",
         "servfail",
         "reject-sender",
+        "utf8full",
     }
 )
 """Full, refused, too large, in a loop, or the queue's life was over."""

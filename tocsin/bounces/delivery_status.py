@@ -6,7 +6,7 @@ from email.message import Message
 from email.parser import HeaderParser
 
 from tocsin.bounces.failure import Failure
-from tocsin.bounces.mail import MAX_TEXT_CHARS, Mail, header, text_of
+from tocsin.bounces.mail import MAX_TEXT_CHARS, Mail, fields_of, header, text_of
 
 STATUS_TYPES = ("message/delivery-status", "message/global-delivery-status")
 MAX_RECIPIENTS = 500
@@ -17,7 +17,8 @@ _ACTIONS = {"2": "delivered", "4": "delayed", "5": "failed"}
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _TYPE = re.compile(r"^\s*[A-Za-z][A-Za-z0-9-]*\s*;\s*")
 _MAILBOX = re.compile(r"[^\s|@]+@[^\s|@]+")
-_XTEXT = re.compile(r"\+([0-9A-F]{2})")
+_ESCAPED = re.compile(r"\+([0-9A-F]{2})|\\x\{(10[0-9A-F]{4}|[0-9A-F]{2,5})\}")
+"""Of xtext (RFC 3461, 4), and of addresses beyond ASCII in a report that is ASCII (RFC 6533, 3)."""
 
 Fields = Mapping[str, str]
 
@@ -33,7 +34,7 @@ def read_status(mail: Mail) -> tuple[Failure, ...] | None:
 
 def read_status_in_text(mail: Mail) -> tuple[Failure, ...]:
     """Read the fields where they stand in a text: some servers write no part for them, or a broken one."""
-    for text in (mail.human_text(), mail.raw[:MAX_TEXT_CHARS].decode("ascii", "replace")):
+    for text in (mail.human_text(), mail.raw[:MAX_TEXT_CHARS].decode("utf-8", "replace")):
         blocks = [fields for fields in _split(text) if "final-recipient" in fields]
         if blocks:
             return tuple(map(_failure, blocks[:MAX_RECIPIENTS]))
@@ -53,16 +54,14 @@ def _blocks(part: Message) -> Iterator[Fields]:
         return
     for group in groups:
         yield _fields(group)
-        rest = group.get_payload()
-        if isinstance(rest, str) and rest.strip():
-            yield from _split(rest)
-    if isinstance(payload, str):
-        yield from _split(payload)
+        yield from _split(text_of(group))
+    if not groups:
+        yield from _split(text_of(part))
 
 
 def _encoded(group: Message) -> str:
     """Return a group as it stood: the parser took encoded lines for a body, lines with `:` for fields."""
-    fields = "\n".join(f"{name}: {value}" for name, value in group.items())
+    fields = "\n".join(f"{name}: {value}" for name, value in fields_of(group))
     rest = group.get_payload()
     return "\n".join([fields, rest if isinstance(rest, str) else ""])
 
@@ -77,8 +76,8 @@ def _split(text: str) -> Iterator[Fields]:
 def _fields(group: Message) -> Fields:
     """Return the fields by lower-case name, each on one line; of a field that comes twice the first."""
     found: dict[str, str] = {}
-    for name, value in group.items():
-        found.setdefault(name.lower(), " ".join(str(value).split()))
+    for name, value in fields_of(group):
+        found.setdefault(name.lower(), value)
     return found
 
 
@@ -115,6 +114,6 @@ def _is_rewritten(final: str, actual: str) -> bool:
 
 
 def _address(typed: str) -> str:
-    """Take an address out of its type, brackets and xtext (RFC 3461, 4): `rfc822;ada+2Bx@mail.example`."""
+    """Take an address out of its type, brackets and escapes: `rfc822;<ada+2Bx@a.example>`."""
     bare = _TYPE.sub("", typed, count=1).strip().strip("<>")
-    return _XTEXT.sub(lambda match: chr(int(match[1], 16)), bare)
+    return _ESCAPED.sub(lambda match: chr(int(match[1] or match[2], 16)), bare)

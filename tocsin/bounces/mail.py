@@ -116,9 +116,16 @@ def _check(raw: bytes) -> None:
         raise UnreadableMailError(msg)
 
 
+def fields_of(part: Message) -> Iterator[tuple[str, str]]:
+    """Give the headers of a part, each on one line; they may be UTF-8 (RFC 6532)."""
+    for name, value in part.raw_items():
+        text = str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        yield name, " ".join(text.split())
+
+
 def header(part: Message, name: str) -> str:
-    """Return a header on one line, as far as it is text; empty without it."""
-    return " ".join(str(part.get(name) or "").split())
+    """Return a header on one line; empty without it."""
+    return next((value for each, value in fields_of(part) if each.lower() == name.lower()), "")
 
 
 def text_of(part: Message) -> str:
