@@ -15,7 +15,8 @@ A replay names the message that must not have been sent (`Message.unless_sent`).
 same round trip: if it was sent, or is just being sent, the replay is done before it began. A replay that is
 sent leaves `D` without outputs at that message, so that neither it nor another replay sends it once more.
 
-Calls are gathered for about a millisecond and go out as one script call on one connection.
+A call goes out at once where no other is out. Those that come meanwhile share the next script call, on one
+connection: the more come, the more share one.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from tocsin.delivery.claim import Claim, ClaimResult, Output, is_sent
 from tocsin.delivery.redis_client import open_client
+from tocsin.delivery.redis_wire import RedisWire
 from tocsin.model.message import Message
 
 _log = logging.getLogger(__name__)
@@ -112,9 +114,6 @@ class LedgerPolicy(msgspec.Struct, frozen=True):
         prefix: put before every key.
         ttl_s: how long a message is remembered; longer than the last retry takes.
         without_redis: Redis away: `wait`, or `send` without the ledger (a crash then may double sends).
-        linger_ms: how long calls are gathered.
-        busy_linger_ms: how long they are gathered while many come: fewer script calls cost less CPU, and a
-            message waits for its provider much longer than that anyway.
         timeout_s: no answer for this long means that Redis is away.
         catch_up: writes kept for later with `send`; the oldest go first.
     """
@@ -123,8 +122,6 @@ class LedgerPolicy(msgspec.Struct, frozen=True):
     prefix: str = "tocsin:"
     ttl_s: int = 3 * 86_400
     without_redis: Literal["wait", "send"] = "wait"
-    linger_ms: float = 1.0
-    busy_linger_ms: float = 4.0
     timeout_s: float = 2.0
     catch_up: int = 100_000
 
@@ -143,7 +140,6 @@ class _Call(NamedTuple):
 
 
 _BATCH = 512
-_BUSY = 8  # calls gathered in `linger_ms` that make the ledger wait longer
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 _encode = msgspec.msgpack.Encoder().encode
 _bodies = msgspec.msgpack.Decoder(_Body)
@@ -164,13 +160,12 @@ class Ledger:
             raise ValueError(msg)
         self._policy = policy
         self._owner = incarnation
-        self._client = connect(policy)
+        self._wire = RedisWire(policy.url, timeout_s=policy.timeout_s)
         self._calls: deque[_Call] = deque()
         self._flusher: asyncio.Task[None] | None = None
-        self._gathered = 0  # calls of the last batch
         self._key = f"{policy.prefix}ledger:"
         self._version_key = version_key(policy.prefix, "")
-        self._sha = ""
+        self._sha = b""
         self.up = True
 
     @property
@@ -210,7 +205,7 @@ class Ledger:
         """Give the connection back."""
         if self._flusher is not None:
             self._flusher.cancel()
-        await self._client.aclose()
+        self._wire.close()
 
     def _write(
         self, state: str, message: Message, body: _Body, unknown: bool, key: str = ""
@@ -235,23 +230,14 @@ class Ledger:
         tries = 0
         try:
             while self._calls:
-                if len(self._calls) < _BATCH:
-                    await asyncio.sleep(self._linger_s())
                 tries = 0 if await self._send() else tries + 1
                 if tries:
                     await asyncio.sleep(_PAUSES_S[min(tries, len(_PAUSES_S)) - 1])
         finally:
             self._flusher = None
-            self._gathered = 0
-
-    def _linger_s(self) -> float:
-        policy = self._policy
-        busy = self._gathered >= _BUSY
-        return (max(policy.linger_ms, policy.busy_linger_ms) if busy else policy.linger_ms) / 1000
 
     async def _send(self) -> bool:
         batch = [self._calls.popleft() for _ in range(min(_BATCH, len(self._calls)))]
-        self._gathered = len(batch)
         try:
             replies = await self._evaluate(batch)
         except (RedisError, OSError, TimeoutError) as error:
@@ -269,13 +255,13 @@ class Ledger:
         calls = _encode([call.args for call in batch])
         values = b"".join([call.value for call in batch])
         if not self._sha:
-            self._sha = await self._client.script_load(_SCRIPT)
+            self._sha = await self._wire.ask("SCRIPT", "LOAD", _SCRIPT)
         try:
-            replies: list[bytes] = await self._client.evalsha(
-                self._sha, 0, self._owner, self._policy.ttl_s, calls, values, _first_body(1)
+            replies: list[bytes] = await self._wire.ask(
+                "EVALSHA", self._sha, 0, self._owner, self._policy.ttl_s, calls, values, _first_body(1)
             )
         except NoScriptError:  # Redis was restarted or flushed its scripts
-            self._sha = ""
+            self._sha = b""
             return await self._evaluate(batch)
         return replies
 

@@ -43,10 +43,37 @@ class _Cancellable(AbstractConnection):
         finally:
             self.socket_timeout = limit_s
 
+    def hand_over(self, protocol: asyncio.Protocol) -> asyncio.StreamWriter:
+        """Let another protocol have the connection; the caller closes it, and keeps the writer until then."""
+        writer = self._writer
+        assert writer is not None, "connected"
+        self._writer = self._reader = None
+        writer.transport.set_protocol(protocol)
+        return writer
+
 
 def _cancellable(kind: type[AbstractConnection]) -> type[AbstractConnection]:
     """Make a connection of any kind (TCP, TLS, Unix socket) cancellable."""
     return type(f"Cancellable{kind.__name__}", (_Cancellable, kind), {})
+
+
+def open_pool(url: str, *, timeout_s: float, max_connections: int | None = None) -> ConnectionPool:
+    """Make a pool of connections that can be cancelled; it opens none yet.
+
+    Args:
+        url: Redis URL.
+        timeout_s: how long to wait for a connection, and for an answer.
+        max_connections: its size, None for redis-py's own.
+    """
+    pool: ConnectionPool = ConnectionPool.from_url(
+        url,
+        max_connections=max_connections,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 0),
+    )
+    pool.connection_class = _cancellable(pool.connection_class)
+    return pool
 
 
 def open_client(url: str, *, timeout_s: float = 5.0, max_connections: int | None = None) -> Redis:
@@ -57,12 +84,4 @@ def open_client(url: str, *, timeout_s: float = 5.0, max_connections: int | None
         timeout_s: how long to wait for a connection, and for an answer.
         max_connections: size of its pool, None for redis-py's own.
     """
-    pool: ConnectionPool = ConnectionPool.from_url(
-        url,
-        max_connections=max_connections,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 0),
-    )
-    pool.connection_class = _cancellable(pool.connection_class)
-    return Redis.from_pool(pool)
+    return Redis.from_pool(open_pool(url, timeout_s=timeout_s, max_connections=max_connections))
