@@ -1,5 +1,6 @@
 """Delivery of a shard, by its settings: the ledger, the provider accounts and the channels."""
 
+import logging
 import os
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from flows.content import CatalogInForce, Note, on_unknown_of, provider_order
 from flows.housekeeping import every
 from flows.rotation import Loaded, Rotation
 from tocsin.app.metrics import Meters
+from tocsin.app.open_files import allow_files
 from tocsin.app.settings import Settings, environment
 from tocsin.catalog.attachments import FOLDER
 from tocsin.delivery.channel import ChannelDelivery, ChannelPolicy, channel_policy
@@ -32,6 +34,9 @@ from tocsin.providers.vendor import Account
 _CLOSE_S = 5.0
 _LEASE_TIMEOUT_S = 1.0
 _ROTATION_S = 5.0
+_OTHER_FILES = 512
+"""Open files beside provider calls: Kafka, Redis, the state, health, and connections of accounts at rest."""
+_log = logging.getLogger(__name__)
 
 
 def ledger_policy(settings: Settings) -> LedgerPolicy:
@@ -88,11 +93,12 @@ def open_channels(
     providers = _open_providers(accounts, settings, runtime, stack, loaded)
     buckets = _open_buckets(settings, runtime, stack)
     marks = Marks(settings.secret_bytes())
+    in_flight = calls_at_once(settings.in_flight, len(names))
     order = provider_order(lambda: content.catalog, providers, Choice(accounts.accounts))
     fetcher = _open_fetcher(settings, runtime, stack)
     return {
         name: ChannelDelivery(
-            _policy(settings, name),
+            _policy(settings, name, in_flight),
             runtime=runtime,
             ledger=ledger,
             render=content.render,
@@ -147,8 +153,27 @@ def _open_buckets(settings: Settings, runtime: Runtime, stack: ExitStack) -> Rat
     return RateBuckets(redis, settings.topic_prefix, incarnation())
 
 
-def _policy(settings: Settings, channel: str) -> ChannelPolicy:
-    policy = channel_policy(channel, in_flight=settings.in_flight, on_unknown=settings.on_unknown)
+def calls_at_once(wanted: int, channels: int) -> int:
+    """Make room for the connections of calls.
+
+    Returns:
+        How many calls each channel may have at once: fewer than wanted where it may open fewer files.
+    """
+    files = allow_files(_OTHER_FILES + channels * wanted)
+    most = max(1, (files - _OTHER_FILES) // channels)
+    if most < wanted:
+        _log.warning(
+            "%d provider calls at once for each channel, not TOCSIN_IN_FLIGHT=%d: this process may open"
+            " %d files. Raise `ulimit -n`, or `LimitNOFILE=` of systemd",
+            most,
+            wanted,
+            files,
+        )
+    return min(most, wanted)
+
+
+def _policy(settings: Settings, channel: str, in_flight: int) -> ChannelPolicy:
+    policy = channel_policy(channel, in_flight=in_flight, on_unknown=settings.on_unknown)
     return msgspec.structs.replace(policy, stream_clock=settings.clock == "stream")
 
 

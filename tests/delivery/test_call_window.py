@@ -102,6 +102,16 @@ def test_a_stall_of_our_own_process_makes_no_call_late() -> None:
     assert made.late == []
 
 
+def test_a_window_never_opens_beyond_the_connections_of_its_account() -> None:
+    window = CallWindow(POLICY, TIMEOUT_S, most=3)
+    calls = [window.begin(f"u{number}", 1_000) for number in range(3)]
+    assert window.room() == 0
+    window.end(calls[0], took_ms=100, took=True)
+    assert window.room() == 1
+    window.begin("next", 1_100)
+    assert window.per_s == 30, "three calls of 100 ms each"
+
+
 def test_a_call_that_waits_for_the_ledger_is_not_late() -> None:
     window = CallWindow(POLICY, TIMEOUT_S)
     window.begin("ann", 1_000)

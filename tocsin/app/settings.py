@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     bad_ratio: float = Field(
         0.5, description="share of undecodable records in the last 2,000 that pauses a partition"
     )
-    in_flight: int = Field(256, ge=1, description="provider calls in flight, a channel and process")
+    in_flight: int = Field(1_024, ge=1, description="most provider calls in flight, a channel and process")
     ledger_ttl_s: int = Field(3 * 86_400, description="how long the send ledger remembers a message")
     on_unknown: OnUnknown = Field(
         "resend",

@@ -6,7 +6,7 @@
 | calls a second, declared | `rate_per_s` of the account | `rate`, or `shared_rate` for all processes |
 | calls a second, learned by this process | the rate before an outage, and 429 | `ramp` |
 | calls a second, learned by all processes | 429, and how long it asks to wait | `shared_rate` |
-| calls at once | how long answers take | `call_window` |
+| calls at once | how long answers take, and the connections of the account | `call_window` |
 """
 
 from typing import NamedTuple
@@ -56,13 +56,19 @@ class Account:
         rate_per_s: calls a second that are declared; 0 for no limit.
         timeout_s: how long a call may take.
         shared: the rate, where processes share it.
+        at_once: calls that may be out at once; 0 for no bound.
     """
 
     def __init__(
-        self, policy: AccountPolicy, rate_per_s: float, timeout_s: float, shared: SharedRate | None = None
+        self,
+        policy: AccountPolicy,
+        rate_per_s: float,
+        timeout_s: float,
+        shared: SharedRate | None = None,
+        at_once: int = 0,
     ) -> None:
         self.breaker = Breaker(policy.breaker)
-        self.window = CallWindow(policy.window, timeout_s)
+        self.window = CallWindow(policy.window, timeout_s, at_once)
         self.ramp = Ramp(policy.ramp)
         self._per_s = rate_per_s
         self._least_per_s = policy.ramp.least_per_s

@@ -12,6 +12,7 @@ stays slow is soon used at its new pace. A call counts as late without its answe
 nothing is known after `late_ms`, not after the deadline of the call.
 """
 
+import sys
 from collections import deque
 
 import msgspec
@@ -63,8 +64,10 @@ class CallWindow:
     (2, 2000)
     """
 
-    def __init__(self, policy: WindowPolicy, timeout_s: float) -> None:
+    def __init__(self, policy: WindowPolicy, timeout_s: float, most: int = 0) -> None:
+        """Open a window that never lets more than `most` calls out; 0 for no bound."""
         self._policy = policy
+        self._most = most or sys.maxsize
         self._timeout_ms = timeout_s * 1_000
         self._usual_ms = 0.0
         self._calls: deque[Call] = deque()
@@ -78,12 +81,13 @@ class CallWindow:
 
     def room(self) -> int:
         """Calls that may start now."""
-        return max(0, self.size - self.out)
+        return max(0, min(self.size, self._most) - self.out)
 
     @property
     def per_s(self) -> float:
         """Calls a second that a full window makes; 0 while there is room."""
-        return self.size * 1_000 / self._usual_ms if self._usual_ms and not self.room() else 0.0
+        full = self._usual_ms and not self.room()
+        return min(self.size, self._most) * 1_000 / self._usual_ms if full else 0.0
 
     @property
     def late_ms(self) -> float:

@@ -40,7 +40,7 @@ from tocsin.model.message import Message
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.statuses import Reason
 from tocsin.model.unanswered import OnUnknown as UnknownPolicy
-from tocsin.providers.base import Provider
+from tocsin.providers.base import BatchLimits, Provider
 
 
 class Buckets(Protocol):
@@ -58,6 +58,10 @@ class Buckets(Protocol):
 ProvidersFor = Callable[[Message], Sequence[Provider]]
 Ack = tuple[str, int, int]
 _ACCUSED = "accused"
+_USUAL_BUFFER = 4_096  # messages of some 3 KB each
+_ONE = BatchLimits()
+_FOR_A_CONNECTION = 2
+"""Messages for each connection: while one is at the provider, the other is claimed or written down."""
 _log = logging.getLogger("tocsin.delivery")
 
 
@@ -79,6 +83,8 @@ class ChannelPolicy(msgspec.Struct, frozen=True):
         probe_poll_ms: the same while only calls of accounts that are down are out: an outage lasts longer.
         busy_poll_ms: the same while every credit is in use: fewer, larger turns cost less CPU.
         least_share: records are taken in only if this part of the buffer is free, for the same reason.
+        own_work: messages that this process works on at once, to render, claim and write them down. Those at
+            a provider do not count. Where the process is the limit, more would only make each wait longer.
         drain_ms: how long the end of input waits for calls that are out.
         stream_clock: decisions are in the events' own time, so outcomes are, too. What is left until a
             message expires counts from when it was read, and the hours in which its channel may be used do
@@ -97,6 +103,7 @@ class ChannelPolicy(msgspec.Struct, frozen=True):
     probe_poll_ms: int = 50
     busy_poll_ms: int = 4
     least_share: float = 1 / 16
+    own_work: int = 256
     drain_ms: int = 5_000
     stream_clock: bool = False
 
@@ -182,6 +189,7 @@ class ChannelDelivery:
         self._providers_for = providers_for
         asker = Asker(runtime, providers_for)
         executor = Executor(policy.attempt, runtime, ledger, render, stats, mark_of, on_unknown, asker, fetch)
+        self._executor = executor
         self._tasks = runtime.tasks(executor.run, executor.failed)
         self._queues = DeliveryQueue[Delivery](policy.queue)
         self._accounts: dict[str, Account] = {}
@@ -379,7 +387,8 @@ class ChannelDelivery:
 
     def _start(self, now_ms: int) -> list[Delivery]:
         started: list[Delivery] = []
-        while (job := self._queues.take()) is not None:
+        most = self.policy.own_work - (self._tasks.pending - self._executor.calling)
+        while len(started) < most and (job := self._queues.take()) is not None:
             providers = self._providers(job)
             job.look(now_ms)
             if not providers or job.return_due_ms is not None or job.expired or job.closed_ms:
@@ -439,7 +448,7 @@ class ChannelDelivery:
             shared = None
             if self._leases is not None:
                 shared = self._shared[provider.name] = SharedRate(provider.name, limits.rate_per_s)
-            account = Account(bounds, limits.rate_per_s, limits.timeout_s, shared)
+            account = Account(bounds, limits.rate_per_s, limits.timeout_s, shared, _at_once(provider))
             self._accounts[provider.name] = account
         return account
 
@@ -522,14 +531,24 @@ class ChannelDelivery:
 
 
 def channel_policy(
-    channel: str, *, in_flight: int = 512, on_unknown: UnknownPolicy = "resend"
+    channel: str, *, in_flight: int = 1_024, on_unknown: UnknownPolicy = "resend"
 ) -> ChannelPolicy:
-    """Build a channel's policy from what is set; it buffers sixteen messages a credit."""
+    """Build a channel's policy from what is set; it buffers sixteen messages a call, beyond 4,096 four."""
     return ChannelPolicy(
         channel=channel,
-        queue=QueuePolicy(credits=in_flight, buffered=16 * in_flight),
+        queue=QueuePolicy(credits=in_flight, buffered=min(16 * in_flight, max(_USUAL_BUFFER, 4 * in_flight))),
         attempt=AttemptPolicy(on_unknown=on_unknown),
     )
+
+
+def _at_once(provider: Provider) -> int:
+    """Count the messages that may be at a provider, or on their way to it; 0 for no bound.
+
+    A call without a connection would wait for one, and its deadline would not: it would fail although the
+    provider is well.
+    """
+    batch: BatchLimits = getattr(provider, "batch", _ONE)
+    return _FOR_A_CONNECTION * batch.most * provider.limits.at_once
 
 
 def _written_ms(job: Delivery) -> int:

@@ -161,6 +161,8 @@ class Executor:
         self._render = render
         self._mark_of = mark_of
         self._calls = Calls()
+        self.calling = 0
+        """Messages that are at a provider now; other threads may read it."""
 
     async def run(self, job: Delivery) -> AttemptResult:
         """Take one message one step further: at most one provider call."""
@@ -248,7 +250,11 @@ class Executor:
         at_ms, started = self._runtime.now_ms(), self._runtime.monotonic_ms()
         job.call.started_ms = at_ms
         outgoing = Outgoing(job.message, job.content, self._mark_of, attachments)
-        answer = await self._calls.send(job.provider, outgoing)
+        self.calling += 1
+        try:
+            answer = await self._calls.send(job.provider, outgoing)
+        finally:
+            self.calling -= 1
         call = ProviderCall(
             at_ms=at_ms,
             provider=job.provider.name,

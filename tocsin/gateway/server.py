@@ -1,13 +1,13 @@
 """Serves the application on a socket."""
 
 import gc
-import resource
 import socket
 from typing import Any, Literal
 
 import uvicorn
 
 from tocsin.app.health import HealthServer
+from tocsin.app.open_files import allow_files
 from tocsin.app.settings import Settings
 from tocsin.gateway.app import Application
 from tocsin.gateway.connections import guarded
@@ -65,7 +65,7 @@ def serve(listener: socket.socket, settings: Settings, number: int = 0) -> None:
         settings: as resolved at the edge.
         number: of this process; its metrics have the port TOCSIN_HTTP_PORT plus this.
     """
-    _allow_files(settings.gateway_connections + _OTHER_FILES)
+    allow_files(settings.gateway_connections + _OTHER_FILES)
     gateway = Gateway(settings)
     port = settings.http_port + number if settings.http_port else 0
     health = HealthServer(settings.http_host, port, registry(gateway), gateway.checks)
@@ -76,11 +76,3 @@ def serve(listener: socket.socket, settings: Settings, number: int = 0) -> None:
         Server(application).run(sockets=[listener])
     finally:
         health.close()
-
-
-def _allow_files(wanted: int) -> None:
-    """Raise the limit of open files as far as this process may: each connection is one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

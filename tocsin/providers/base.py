@@ -25,12 +25,14 @@ class Limits(msgspec.Struct, frozen=True):
         max_chars: longest text in characters, 0 for none.
         rate_per_s: requests a second the account allows by default, 0 for unknown.
         timeout_s: how long one call may take before it counts as `Unknown`.
+        at_once: requests at once that its connections carry, 0 for no bound.
     """
 
     max_bytes: int = 0
     max_chars: int = 0
     rate_per_s: float = 0
     timeout_s: float = 10
+    at_once: int = 0
 
 
 class BatchLimits(msgspec.Struct, frozen=True):

@@ -58,6 +58,7 @@ class Account(BaseModel):
             defaults,
             timeout_s=self.timeout_s or defaults.timeout_s,
             rate_per_s=self.rate_per_s or defaults.rate_per_s,
+            at_once=getattr(self, "max_connections", 0),
         )
 
 
