@@ -4,7 +4,8 @@ Contenders send the same messages to a provider that answers after --delay-ms, i
 
 - this build: a Bytewax flow that renders, claims, calls, finishes and puts out outcomes (`worker.py`);
 - for e-mail also with each mail in a request of its own (`alone`);
-- with `--before PATH`, the build in that folder, in the same way;
+- with `--before PATH`, the build in that folder, in the same way, and then both as they are shipped: each
+  with as many calls in flight as it makes by default (`as_shipped_vs_before`);
 - with `--peers`, a plain worker on asyncio with httpx2, and Celery with requests and as many processes as
   serve it best. Both only render and post.
 
@@ -32,6 +33,7 @@ from tocsin.devkit.servers import REDIS, Servers
 
 Contender = Callable[[Work], Figures]
 THIS = "this"
+SHIPPED, BEFORE_SHIPPED = "as shipped", "before as shipped"
 
 
 def measure(options: argparse.Namespace, folder: Path, redis: str) -> dict[str, dict[str, list[Figures]]]:
@@ -60,10 +62,11 @@ def _turns(
         write_messages(messages, channel)
     catalog = (options.before or contenders.ROOT) / "examples" / "flights"
     for name, run in _contenders(options, channel).items():
-        server = contenders.provider(channel, folder, options.delay_ms, options.in_flight, tls=tls)
+        in_flight = 0 if name in (SHIPPED, BEFORE_SHIPPED) else options.in_flight
+        server = contenders.provider(channel, folder, options.delay_ms, in_flight, tls=tls)
         with server as account:
             times = (options.seconds, options.warm_up)
-            work = Work(channel, messages, catalog, account, redis, options.in_flight, *times)
+            work = Work(channel, messages, catalog, account, redis, in_flight, *times)
             figures = run(work)
         print(f"{channel}{' tls' * tls} {name}: {figures}", file=sys.stderr)
         found.setdefault(name, []).append(figures)
@@ -74,7 +77,8 @@ def _contenders(options: argparse.Namespace, channel: str) -> dict[str, Contende
     if channel == "email":
         found["alone"] = contenders.each_alone
     if options.before:
-        found["before"] = partial(contenders.tocsin, root=options.before)
+        before = partial(contenders.tocsin, root=options.before)
+        found |= {"before": before, SHIPPED: contenders.tocsin, BEFORE_SHIPPED: before}
     if options.peers:
         found["asyncio"] = contenders.asyncio_worker
         for number in options.processes:
@@ -87,7 +91,9 @@ def ratios(found: dict[str, dict[str, list[Figures]]]) -> dict[str, float]:
     told: dict[str, float] = {}
     for channel, by_name in found.items():
         for name, runs in by_name.items():
-            if name != THIS:
+            if name == BEFORE_SHIPPED:
+                told |= _against(f"{channel}_as_shipped_vs_before", by_name[SHIPPED], runs)
+            elif name not in (THIS, SHIPPED):
                 told |= _against(f"{channel}_vs_{name}", by_name[THIS], runs)
         if channel.endswith(" tls"):
             plain = found[channel.removesuffix(" tls")][THIS]

@@ -33,7 +33,7 @@ class Work(NamedTuple):
         catalog: whose templates are rendered.
         account: of the channel's provider.
         redis: its URL.
-        in_flight: sends at once.
+        in_flight: sends at once; 0 as the build is shipped.
         seconds: how long it is measured,
         warm_up_s: after so long.
     """

@@ -4,6 +4,7 @@ A Bytewax flow whose source holds N messages outstanding. The deliver operator r
 claims and finishes in Redis, and calls the channel's own adapter over HTTP. Kafka is left out: what reading
 and producing cost is measured in `bench.decide`. The garbage collector runs as seldom as in a shard's
 process. Latency runs from the source's handing a message over until its outcome is put out and acknowledged.
+With the build's own number of calls in flight the buffer is always full: latency is mostly the wait in it.
 
 `bench.deliver` runs this file with the packages of this build and of an older one, so it uses nothing of
 `bench`, and only what both builds have.
@@ -12,6 +13,7 @@ process. Latency runs from the source's handing a message over until its outcome
 import argparse
 import json
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -29,6 +31,7 @@ from bytewax.testing import run_main
 from flows.memory import collect_seldom, keep_freed_memory
 from operators.deliver import deliver
 from sources import source
+from tocsin.app.settings import Settings
 from tocsin.catalog.loader import load
 from tocsin.delivery.channel import ChannelDelivery, channel_policy
 from tocsin.delivery.ledger import Ledger, LedgerPolicy
@@ -152,9 +155,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Send for a while; returns the figures."""
     runtime, counts, sink = Runtime(), CallCounts(), Swallow()
     runtime.start()
+    in_flight = arguments.in_flight or Settings.model_fields["in_flight"].default
+    outstanding = arguments.in_flight or sys.maxsize
     provider = provider_of(json.loads(arguments.account))
     channel = ChannelDelivery(
-        channel_policy(Channel(arguments.channel), in_flight=arguments.in_flight),
+        channel_policy(Channel(arguments.channel), in_flight=in_flight),
         runtime=runtime,
         ledger=Ledger(LedgerPolicy(url=arguments.redis, prefix=f"bench{os.getpid()}:"), "b" * 16),
         render=renderer(arguments.catalog).render,
@@ -163,7 +168,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         mark_of=Marks(SECRET).of,
     )
     warm_s, bodies = arguments.warm_up, arguments.messages.read_bytes().splitlines()
-    load_ = Load(bodies, arguments.users, arguments.in_flight, warm_s, warm_s + arguments.seconds)
+    load_ = Load(bodies, arguments.users, outstanding, warm_s, warm_s + arguments.seconds)
     load_.topic = f"messages.{arguments.channel}.now"
     load_.room = lambda: channel.allowance(load_.topic)
     flow = Dataflow("bench")
@@ -174,7 +179,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     run_main(flow)
     runtime.run(provider.close(), 5)
     runtime.stop()
-    return figures(load_, counts)
+    return figures(load_, counts) | {"in_flight": in_flight}
 
 
 def figures(load_: Load, counts: CallCounts) -> dict[str, Any]:
@@ -206,7 +211,7 @@ def main() -> None:
     parser.add_argument("--account", required=True, help="an account of providers.yaml, in JSON")
     parser.add_argument("--catalog", type=Path, required=True)
     parser.add_argument("--redis", required=True)
-    parser.add_argument("--in-flight", type=int, default=512)
+    parser.add_argument("--in-flight", type=int, default=512, help="0: as the build is shipped, buffer full")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--warm-up", type=float, default=3)
     parser.add_argument("--users", type=int, default=100_000)
