@@ -6,13 +6,14 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import psutil
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 from prometheus_client.parser import text_string_to_metric_families
 
 from sources.partitioner import partition_of
@@ -26,6 +27,7 @@ from tocsin.model import topics
 
 ROOT = Path(__file__).parent.parent
 Record = tuple[str, bytes, bytes]
+OnDelivery = Callable[[KafkaError | None, Any], None]
 ZONE = ZoneInfo("America/New_York")
 """The zone of all users of `profiles`."""
 _LIMITS = [{"max": 5, "per": "1d", "scope": "category"}, {"max": 1, "per": "1m", "scope": "user"}]
@@ -106,9 +108,22 @@ def profiles(users: int) -> Iterator[Record]:
 
 
 class Feeder:
-    """Writes records to their users' partitions; a `quiet` one says nothing while the broker is away."""
+    """Writes records to their users' partitions.
 
-    def __init__(self, settings: Settings, linger_ms: float, *, quiet: bool = False) -> None:
+    Args:
+        settings: of the run.
+        linger_ms: how long to wait for more records.
+        quiet: say nothing while the broker is away.
+        once: write no record twice, however long the broker takes.
+
+    Attributes:
+        acks: of each acknowledged record, when it was written and how long that took (both ms).
+    """
+
+    def __init__(
+        self, settings: Settings, linger_ms: float, *, quiet: bool = False, once: bool = False
+    ) -> None:
+        self.acks: list[tuple[int, float]] = []
         self._settings = settings
         self._producer = Producer(
             {
@@ -116,23 +131,35 @@ class Feeder:
                 "linger.ms": linger_ms,
                 "compression.type": "lz4",
                 "queue.buffering.max.messages": 1_000_000,
+                "enable.idempotence": once,
                 **settings.kafka_options,
             },
             **({"logger": silent_logger()} if quiet else {}),
         )
 
-    def write(self, record: Record) -> None:
+    def write(self, record: Record, on_delivery: OnDelivery | None = None) -> None:
         """Queue one record; waits where the queue is full."""
         topic, key, value = record
         full = self._settings.topic_prefix + topic
         partition = partition_of(key, self._settings.partitions)
         while True:
             try:
-                self._producer.produce(full, key=key, value=value, partition=partition)
+                self._producer.produce(
+                    full, key=key, value=value, partition=partition, on_delivery=on_delivery
+                )
             except BufferError:
                 self._producer.poll(0.5)
             else:
                 return
+
+    def write_timed(self, record: Record) -> None:
+        """Queue one record, and note in `acks` how long its acknowledgement takes."""
+        self._producer.poll(0)
+        self.write(record, self._acknowledged)
+
+    def _acknowledged(self, error: KafkaError | None, message: Any) -> None:
+        if error is None:
+            self.acks.append((message.timestamp()[1], message.latency() * 1000))
 
     def flush(self) -> None:
         """Wait until everything is acknowledged."""

@@ -3,8 +3,10 @@
 Quiet hours of all users end at one minute. Before it, so many notifications of as many users are held, the
 shards start anew, and other users get critical notifications at an even rate, which pass quiet hours. Printed
 is how long these took from Kafka to Kafka before the minute and while the holds were decided, and how long
-the ends of epochs took, each beside its target. The minute is chosen by how fast profiles were loaded. Runs
-on the embedded broker, on Apache Kafka with `--apache` (which needs Java), or on the broker in TOCSIN_KAFKA.
+the ends of epochs took, each beside its target. Printed is also how long Kafka took to acknowledge these
+events, and how busy the machine was: on a full machine Kafka itself makes them late. The minute is chosen by
+how fast profiles were loaded. Runs on the embedded broker, on Apache Kafka with `--apache` (which needs
+Java), or on the broker in TOCSIN_KAFKA.
 """
 
 import argparse
@@ -19,9 +21,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from bench.deliver.worker import percentiles
 from bench.fleet import ZONE, Feeder, Record, Shards, prepare, profiles, write_catalog
@@ -75,8 +78,9 @@ class Morning:
         self.settings, self._env = prepare(
             folder, want, stack, TOCSIN_CATALOG=str(catalog), TOCSIN_EPOCH_MS=epoch_ms
         )
-        self._feeder = Feeder(self.settings, linger_ms=20)
+        self._feeder = Feeder(self.settings, linger_ms=20, once=True)
         self._alarms = 0
+        self._acks: list[tuple[int, float]] = []
 
     def run(self) -> dict[str, Any]:
         """Hold, start anew, and measure from before the minute until all is decided."""
@@ -131,9 +135,15 @@ class Morning:
 
     def _pass(self, shards: Shards) -> dict[str, Any]:
         """Write critical events until all holds are decided; return what the epochs took."""
+        self._play(lambda: self._left_s() <= _COUNTED_S)
+        psutil.cpu_percent()
         self._play(lambda: self._left_s() <= 1.0)
         before, cpu_s, rss = shards.metrics(), shards.cpu_s(), shards.rss_mb()
-        self._play(lambda: self._decided(shards) >= self._options.holds)
+        busy = [psutil.cpu_percent()]
+        with Progress(console=self._console, transient=True) as progress:
+            task = progress.add_task("deciding holds", total=self._options.holds)
+            self._play(Decided(self._options.holds, lambda: self._decided(shards), progress, task).all)
+        busy.append(psutil.cpu_percent())
         took_s = -self._left_s()
         after = shards.metrics()
         return {
@@ -141,6 +151,7 @@ class Morning:
             "decided_per_s": round(self._options.holds / took_s),
             "cpu_us_per_hold": round((shards.cpu_s() - cpu_s) / self._options.holds * 1e6, 1),
             "rss_mb_largest_shard": [round(rss), round(shards.rss_mb())],
+            "machine_busy_percent": dict(zip(("before", "within"), busy, strict=True)),
             "epoch_close_max_ms": {"before": _longest(before), "with_the_morning": _longest(after)},
             "epoch_close_p99_ms": after.get("tocsin_epoch_close_ms|0.99", 0),
         }
@@ -153,12 +164,12 @@ class Morning:
 
     def _play(self, enough: Callable[[], bool]) -> None:
         """Write critical events at the rate until it is enough, which is asked once a second."""
-        feeder, begun, written = Feeder(self.settings, linger_ms=0), time.monotonic(), 0
+        feeder, begun, written = Feeder(self.settings, linger_ms=0, once=True), time.monotonic(), 0
         while True:
             due = round((time.monotonic() - begun) * self._options.rate)
             own = (self._options.holds + each % _WATCHERS for each in range(written, due))
             for record in _events("alarm.raised", own, self._alarms + written):
-                feeder.write(record)
+                feeder.write_timed(record)
             if due // self._options.rate > written // self._options.rate and enough():
                 break
             if due > _PATIENCE_S * self._options.rate:
@@ -167,6 +178,7 @@ class Morning:
             time.sleep(_SLICE_S)
         self._alarms += due
         feeder.flush()
+        self._acks += feeder.acks
 
     def _latencies(self) -> dict[str, Any]:
         """Read all outcomes: how long alarms took, before the minute and while briefings went out."""
@@ -188,8 +200,15 @@ class Morning:
             "alarm_ms_before": percentiles(before or [0]),
             "alarm_ms_within": percentiles(within or [0]),
             "alarms": [len(before), len(within)],
+            "kafka_ack_ms": {
+                "before": percentiles(self._acks_within(quiet_ms, due_ms - 1_000)),
+                "within": percentiles(self._acks_within(due_ms, last_ms)),
+            },
             "outcomes": dict(sorted(counts.items())),
         }
+
+    def _acks_within(self, from_ms: int, until_ms: int) -> list[float]:
+        return [took_ms for at_ms, took_ms in self._acks if from_ms <= at_ms < until_ms] or [0.0]
 
     def _left_s(self) -> float:
         return (self.due - datetime.now(UTC)).total_seconds()
@@ -217,6 +236,32 @@ class Morning:
                         f"{read:.0f} of {count} {topic} were read, and no more for {_STALL_S:.0f} s; {cure}"
                     )
                 progress.update(task, completed=read)
+
+
+class Decided:
+    """Shows how many holds are decided, and gives up where no more are.
+
+    Args:
+        holds: all of them.
+        count: asks how many are decided.
+        progress: shows them as this task.
+        task: of the progress.
+    """
+
+    def __init__(self, holds: int, count: Callable[[], float], progress: Progress, task: TaskID) -> None:
+        self._holds, self._count = holds, count
+        self._progress, self._task = progress, task
+        self._most, self._moved_s = -1.0, time.monotonic()
+
+    def all(self) -> bool:
+        """Ask whether all are decided."""
+        found = self._count()
+        if found > self._most:
+            self._most, self._moved_s = found, time.monotonic()
+        if time.monotonic() - self._moved_s > _STALL_S:
+            sys.exit(f"{self._most:.0f} of {self._holds} holds were decided, no more for {_STALL_S:.0f} s")
+        self._progress.update(self._task, completed=found)
+        return found >= self._holds
 
 
 def _next_minute(at: datetime) -> datetime:

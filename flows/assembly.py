@@ -21,7 +21,7 @@ from flows.plan import ShardPlan
 from flows.timing import FlowTiming
 from operators.fan_out import FanOutParts, Pace
 from operators.gate import GateParts
-from operators.pace import TimerPace, broadcast_pace
+from operators.pace import broadcast_pace, timer_pace
 from sinks.clickhouse import WRITERS, OutcomeWriter
 from sinks.clickhouse_late import LateRows
 from sinks.clickhouse_store import ClickHouseLines
@@ -132,7 +132,7 @@ class Assembly:
         self.consumer = self._open_consumer()
         self._watch = TopicWatch(admin, topic_ids, self.consumer.refuse)
         self.decoder = decoder(settings, self.consumer, sources, stack)
-        self._pace = TimerPace(time.monotonic)
+        self._pace = timer_pace(time.monotonic, settings.epoch_ms)
         self.epochs = TimedEpochs(
             self.shard, self.runtime.monotonic_ms, signals.ready, on_end=self._pace.ended
         )
