@@ -126,6 +126,9 @@ def test_of_a_schedule(old: str, new: str, told: str, tmp_path: Path) -> None:
         ("now() > 1", "`now` is no function: use its fields, or a filter"),
         ("now.weekday == 'Saturday'", "`now.weekday` is never `Saturday`: did you mean `saturday`?"),
         ("now.weekday in ['saturday', 'sun']", "`now.weekday` is never `sun`: did you mean `sunday`?"),
+        ("'08:00' <= now.time < '9:30'", "`now.time` is never `9:30`: write it like 08:30"),
+        ("now.time > '24:00'", "`now.time` is never `24:00`: write it like 08:30"),
+        ("now.date == '2026-5-1'", "`now.date` is never `2026-5-1`: write it like 2026-05-01"),
         ("'iOS' in user.platforms", "`user.platforms` is never `iOS`: did you mean `ios`?"),
         (
             "data.x and 7 == now.weekday",
@@ -144,6 +147,8 @@ def test_of_an_expression(text: str, told: str) -> None:
         "'ios' in user.platforms",
         "now.weekday not in ('saturday', 'sunday')",
         "'a' in data.b",
+        "'22:00' <= now.time or now.time < '06:30'",
+        "now.date in ['2026-12-24', data.day]",
     ],
 )
 def test_comparisons_that_may_be_true_pass(text: str) -> None:

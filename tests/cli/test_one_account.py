@@ -145,6 +145,17 @@ def test_a_template_is_rendered_with_its_sample(run: Run, box: Box) -> None:
         assert told in said
 
 
+def test_one_tenant_s_mistake_keeps_no_other_from_its_test(run: Run, box: Box, tmp_path: Path) -> None:
+    (tmp_path / "catalog/tenants/acme.yaml").write_text("timezone: Mars\n")
+    code, said = run(
+        "send-test", "mail", "--to", "ada@example.com", "--template", "flight_cancelled", "--json"
+    )
+    assert code == 0, said
+    code, said = run("send-test", "mail", "--to", "ada@example.com", "--json")
+    assert code == 0, said
+    assert len(box.sent()) == 2
+
+
 def test_an_account_does_not_carry_every_message(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOCSIN_REDIS", "redis://127.0.0.1:9/0")
     code, said = run("send-test", "inapp", "--to", "ada")

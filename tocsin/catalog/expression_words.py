@@ -1,7 +1,9 @@
 """Finds words of an expression that can never be right: a value that a variable never has, a call of one."""
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any, Final
 
 from jinja2 import nodes
@@ -13,6 +15,11 @@ _VALUES: Final[Mapping[tuple[Any, ...], tuple[str, ...]]] = {
     ("user", "platforms"): ("ios", "android", "web"),
 }
 """The values of the fields that have few."""
+_FORMS: Final[Mapping[tuple[Any, ...], tuple[re.Pattern[str], str]]] = {
+    ("now", "time"): (re.compile(r"([01]\d|2[0-3]):[0-5]\d"), "08:30"),
+    ("now", "date"): (re.compile(r"\d{4}-[01]\d-[0-3]\d"), "2026-05-01"),
+}
+"""The form of the fields that are texts in order of time, with an example: `'10:00' < '8:30'` is true."""
 
 
 def word_mistake(parsed: nodes.Expr) -> str:
@@ -34,12 +41,13 @@ def _mistakes(parsed: nodes.Expr) -> Iterator[str]:
 
 def _never_equal(sides: list[nodes.Expr]) -> Iterator[str]:
     """Compare a field that has few values with the constants beside it."""
-    fields = {path for side in sides if (path := path_of(side)) in _VALUES and path is not None}
+    fields = {path for side in sides if (path := path_of(side)) is not None}
     written = [value for side in sides for value in _constants(side)]
-    for field in fields:
-        for value in written:
-            if value not in _VALUES[field]:
-                yield _no_value(field, value)
+    for field, value in product(fields, written):
+        if field in _VALUES and value not in _VALUES[field]:
+            yield _no_value(field, value)
+        if field in _FORMS and not _FORMS[field][0].fullmatch(str(value)):
+            yield f"`{'.'.join(field)}` is never `{value}`: write it like {_FORMS[field][1]}"
 
 
 def _no_value(field: tuple[Any, ...], value: Any) -> str:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from tocsin.app.settings import Settings
 from tocsin.catalog.catalog import Catalog
-from tocsin.catalog.loader import load
+from tocsin.catalog.loader import load_apart
 from tocsin.catalog.spec import Senders
 from tocsin.cli.one_account import OneAccount, error_facts, one_account
 from tocsin.cli.output import FAULT, complain, console, fail, print_json
@@ -168,7 +168,7 @@ def _plain(settings: Settings, message: Message, asked: Asked) -> Content:
 def _senders(settings: Settings, channel: str, asked: Asked) -> Senders:
     """Take the tenant's senders, and the one that was named instead."""
     try:
-        tenants = load(settings.catalog).tenants
+        tenants = load_apart(settings.catalog).tenants
     except (CatalogError, OSError):
         tenants = {}
     if tenants and asked.tenant not in (*tenants, "default"):
@@ -202,7 +202,7 @@ def _rendered(settings: Settings, message: Message, asked: Asked) -> Content:
 
 
 def _catalog(folder: Path, asked: Asked) -> Catalog:
-    catalog = load(folder)
+    catalog = load_apart(folder)
     if asked.tenant not in catalog.tenants:
         _no_tenant(asked.tenant, catalog.tenants)
     return catalog
