@@ -182,6 +182,7 @@ class Oracle:
             _let_go(user, max(person.snoozed_until_ms, at_ms))
         if before is None or (before.zone, before.quiet) != (person.zone, person.quiet):
             self._follow_hours(user, person, at_ms)
+            self._follow_clock(user, before or person, person, at_ms)
         waited, user.waiting = user.waiting, []
         for _, event in waited:
             self._decide_all(user, event, at_ms)
@@ -202,6 +203,14 @@ class Oracle:
             if not is_there and due_ms <= _expiry(held.event, held.notice):
                 held.due_ms = due_ms
             del left[0]
+
+    def _follow_clock(self, user: User, before: Person, person: Person, at_ms: int) -> None:
+        """Let what waits for a time of its user's day be due then in the new zone, if that is earlier."""
+        earlier_ms = (_ZONES[person.zone] - _ZONES[before.zone]) * MINUTE
+        waits = [one for one in user.held if one.reason == "scheduled" and "at" in one.notice]
+        for held in sorted(waits, key=lambda one: one.due_ms):
+            wanted_ms = max(at_ms, held.due_ms - held.due_ms % SAME_MOMENT_MS - earlier_ms)
+            held.due_ms = min(held.due_ms, _behind(user, wanted_ms, [held]))
 
     def erase(self, name: str, at_ms: int) -> None:
         """Forget a user; what is held ends."""

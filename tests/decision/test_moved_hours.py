@@ -78,6 +78,6 @@ def test_a_message_that_returned_follows_too() -> None:
 
 def test_what_waits_for_something_else_stays() -> None:
     found = world()
-    found.event("evening")
-    found.profile(profile(version=2, timezone="Asia/Tokyo"), at=1)
+    found.event("evening", send_at=6 * HOUR)
+    found.profile(profile(version=2, quiet_hours=QuietHours("12:00", "13:00")), at=1)
     assert dues(found) == [6 * HOUR]

@@ -47,7 +47,7 @@ def _never_equal(sides: list[nodes.Expr]) -> Iterator[str]:
         if field in _VALUES and value not in _VALUES[field]:
             yield _no_value(field, value)
         if field in _FORMS and not _FORMS[field][0].fullmatch(str(value)):
-            yield f"`{'.'.join(field)}` is never `{value}`: write it like {_FORMS[field][1]}"
+            yield f"`{'.'.join(map(str, field))}` is never `{value}`: write it like {_FORMS[field][1]}"
 
 
 def _no_value(field: tuple[Any, ...], value: Any) -> str:

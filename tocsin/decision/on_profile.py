@@ -8,7 +8,7 @@ from tocsin.decision.context import DecisionContext
 from tocsin.decision.decider import finish
 from tocsin.decision.effects import CancelTimer, DeadLetter, Decision
 from tocsin.decision.on_event import decide_waiting
-from tocsin.decision.retiming import end_snooze_early, follow_hours
+from tocsin.decision.retiming import end_snooze_early, follow_clock, follow_hours
 from tocsin.decision.subjects import HeldSubject, WholeEvent
 from tocsin.decision.user_state import PROFILE_TIMER, UserRecord
 from tocsin.decision.verdict import Suppress
@@ -95,6 +95,7 @@ def on_profile(
         end_snooze_early(decision, found, snoozed_ms, now_ms)
         if found.holds and hours != _hours(found):
             follow_hours(context, decision, found, tenant, now_ms)
+            follow_clock(context, decision, found, tenant, hours[0], now_ms)
     if found.opt_outs and opt_outs.end(found, profile.version, changed=changed and is_owners):
         decision.touched = True
     if profile.suppressed and corrections.block_listed(found, profile.suppressed, now_ms, context.policy):

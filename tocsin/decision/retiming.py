@@ -10,12 +10,14 @@ from msgspec.structs import replace
 
 from tocsin.catalog.compile import CompiledNotification
 from tocsin.decision.context import DecisionContext
-from tocsin.decision.daily_span import ends_at
+from tocsin.decision.daily_span import ends_at, offset_ms
 from tocsin.decision.effects import Decision, move_timer
+from tocsin.decision.local_time import first_moment
 from tocsin.decision.recipient import Recipient, for_known
 from tocsin.decision.subjects import queue_of
 from tocsin.decision.user_state import QUEUE_MS, UserRecord, queued_behind
 from tocsin.model.statuses import Reason
+from tocsin.model.zones import resolve as resolve_zone
 
 _HOURS: Final = frozenset({Reason.QUIET_HOURS.value, Reason.SEND_WINDOW.value})
 
@@ -64,6 +66,46 @@ def follow_hours(
             if not ends_ms <= old_ms < ends_ms + QUEUE_MS and not 0 < ref.expires_ms < due_ms:
                 _move(decision, record, timer_id, due_ms)
         left.discard(timer_id)
+
+
+def follow_clock(
+    context: DecisionContext,
+    decision: Decision,
+    record: UserRecord,
+    tenant: str,
+    before: str,
+    now_ms: int,
+) -> None:
+    """Let what is scheduled by the user's clock be due when the clock of the new zone shows its time.
+
+    It moves earlier only: what is due too early is decided again and held on. A time that an expression
+    finds stays, as it may be one for everybody.
+
+    Args:
+        context: the catalog in force.
+        decision: takes the moved timers.
+        record: the user's, with the new profile.
+        tenant: of the user.
+        before: the user's zone until now; empty for the tenant's.
+        now_ms: the time of the decision.
+    """
+    defaults, holds = context.defaults_for(tenant), record.holds
+    old, new = resolve_zone(before) or defaults.timezone, for_known(record, defaults).timezone
+    held = [(ref.due_ms, timer_id) for timer_id, ref in holds.items() if ref.reason == Reason.SCHEDULED]
+    for old_ms, timer_id in sorted(held):
+        if _goes_by_clock(context.catalog.notification(tenant, holds[timer_id].notification)):
+            shown_ms = old_ms - old_ms % QUEUE_MS
+            wanted_ms = max(now_ms, first_moment(new, shown_ms + offset_ms(old, shown_ms)))
+            due_ms = queued_behind(holds, wanted_ms, queue_of(timer_id), {timer_id})
+            if due_ms < old_ms:
+                _move(decision, record, timer_id, due_ms)
+
+
+def _goes_by_clock(notification: CompiledNotification | None) -> bool:
+    at = notification.at if notification is not None else None
+    if at is None or at.zone or at.expression is not None:
+        return False
+    return at.moment is None or at.moment.local
 
 
 def _ends_at(recipient: Recipient, notification: CompiledNotification, channel_name: str, now_ms: int) -> int:
