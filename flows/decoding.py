@@ -76,7 +76,7 @@ def _check_registry(settings: Settings, topic: str) -> None:
         msg = f"TOCSIN_SCHEMA_REGISTRY: not set, but sources.yaml declares {topic} with format: registry"
         raise SettingsError(msg)
     if any(find_spec(package) is None for package in _REGISTRY_PACKAGES):
-        msg = f"sources.yaml: {topic} has format: registry, which needs pip install 'tocsin[registry]'"
+        msg = f"sources.yaml: {topic} has format: registry: pip install '.[registry]' in Tocsin's folder"
         raise SettingsError(msg)
 
 

@@ -204,7 +204,7 @@ def test_the_command_line_needs_no_extra() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 1
-    assert "pip install 'tocsin[local]'" in ended.stderr
+    assert "pip install '.[local]'" in ended.stderr
 
 
 def pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:

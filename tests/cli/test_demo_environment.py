@@ -1,5 +1,7 @@
 """The environment of the demo: which folder it takes, and what its send log counts."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import typer
 
 from tocsin.cli.demo_environment import (
     DemoEnvironment,
+    exports,
     refusals,
     refuse_foreign,
     sends,
@@ -42,6 +45,17 @@ def test_a_new_or_empty_folder_and_a_demo_s_own_are_taken(tmp_path: Path, left: 
     refuse_foreign(tmp_path)
     refuse_foreign(tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_who_sources_the_settings_finds_the_command(tmp_path: Path) -> None:
+    """The demo prints `source .tocsin/demo/env; tocsin why …` to people whose path has no tocsin."""
+    file = tmp_path / "env"
+    file.write_text(exports({"TOCSIN_SECRET": "it's mine"}))
+    asked = f'. {file}; command -v tocsin; echo "$TOCSIN_SECRET"'
+    said = subprocess.run(
+        ["/bin/sh", "-c", asked], env={"PATH": "/nowhere"}, check=True, capture_output=True, text=True
+    )
+    assert said.stdout.splitlines() == [str(Path(sys.executable).parent / "tocsin"), "it's mine"]
 
 
 def test_sends_are_counted_by_message_and_a_torn_line_is_none(tmp_path: Path) -> None:

@@ -27,6 +27,20 @@ def test_nothing_is_printed_where_a_program_reads(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == ""
 
 
+def test_reasons_stand_in_lines_of_a_terminal_and_none_is_torn(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "width", 80)
+    stats = DemoStats()
+    stats.reasons.update({f"a_longer_reason_{number}": 1_000 + number for number in range(8)})
+    console.print(render(DemoView(), stats))
+    lines = [line for line in capsys.readouterr().out.splitlines() if "a_longer_reason" in line]
+    assert lines[0].startswith("why  a_longer_reason_7 1,007 · a_longer_reason_6 1,006 ·")
+    assert len(lines) == 4
+    assert all(line.startswith("     a_longer") for line in lines[1:])
+    assert max(map(len, lines)) <= 79
+
+
 def test_lag_that_was_not_measured_yet_is_no_negative_number(capsys: pytest.CaptureFixture[str]) -> None:
     console.print(render(DemoView(lag=-1), DemoStats()))
     shown = capsys.readouterr().out

@@ -11,6 +11,7 @@ from tests.gateway.running import read_all
 from tocsin.app.examples import example_catalog
 from tocsin.app.settings import Settings
 from tocsin.cli.main import build
+from tocsin.cli.output import console
 from tocsin.errors import TocsinError
 
 
@@ -65,6 +66,24 @@ def test_the_life_of_a_key(settings: Settings, capsys: pytest.CaptureFixture[str
         ("key_revoked", made["id"], "shop"),
     ]
     assert not any(each in json.dumps(entered) for each in (made["key"][20:], signing["app_secret"]))
+
+
+def test_people_see_keys_in_a_hundred_columns(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "width", 100)
+    made = []
+    for words in (("--name", "gateway"), ("--scope", "notifications:write", "--per-s", "50", "--signing")):
+        ask("keys", "create", "--tenant", "default", *words, "--json")
+        made.append(json.loads(capsys.readouterr().out)["id"])
+    ask("keys", "rotate", made[0], "--json")
+    ask("keys", "revoke", made[1], "--json")
+    capsys.readouterr()
+    ask("keys", "list")
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 100
+    said = ["everything", "old secret until", "notifications:write", "50 requests/s", "revoked"]
+    assert [each for each in (*made, *said) if each not in shown] == []
 
 
 def _at(entered: dict[str, Any]) -> int:

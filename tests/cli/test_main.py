@@ -62,4 +62,4 @@ def test_without_the_local_extra_the_demo_says_what_to_install(
     with pytest.raises(SystemExit) as ended:
         build(["demo"])(["demo"])
     assert ended.value.code == 1
-    assert "pip install 'tocsin[local]'" in capsys.readouterr().err
+    assert "pip install '.[local]'" in capsys.readouterr().err

@@ -200,7 +200,7 @@ def test_a_wrong_account_is_refused_at_the_start(fields: dict[str, str], text: s
 
 def test_without_the_package_the_start_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
-    with pytest.raises(SettingsError, match=r"account main: .*pip install 'tocsin\[apprise\]'"):
+    with pytest.raises(SettingsError, match=r"account main: .*pip install '\.\[apprise\]'"):
         account(url="json://127.0.0.1:1/{to}")
 
 

@@ -88,7 +88,7 @@ def _check(places: Places, *, dry_run: bool) -> None:
         fail("--dry-run: not with --listen, which must take or refuse a mail; try it with --maildir", code=2)
     library = _LIBRARIES.get(named[0])
     if library and not find_spec(library):
-        fail(f"--{named[0]}: {library} is not installed: pip install 'tocsin[bounces]'", code=2)
+        fail(f"--{named[0]}: {library} is not installed: pip install '.[bounces]' in Tocsin's folder", code=2)
 
 
 def _reader(settings: Settings, keys: Keys, stack: ExitStack, *, dry_run: bool) -> BounceReader:

@@ -170,11 +170,10 @@ class DemoEnvironment:
         return f"{self.addresses['viewer']}/webpush"
 
     def _write_env(self, key: str) -> None:
-        """Write the settings for another terminal: `source .tocsin/demo/env`."""
+        """Write the settings for another terminal, and where `tocsin` is: `source .tocsin/demo/env`."""
         mine = {name: value for name, value in sorted(self.env.items()) if name.startswith("TOCSIN_")}
         mine |= {KEY: key} if key else {}
-        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in mine.items()]
-        (self.folder / "env").write_text("".join(lines))
+        (self.folder / "env").write_text(exports(mine))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -182,6 +181,12 @@ class DemoEnvironment:
         self.servers.stop()
         if not self._keep:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def exports(values: Mapping[str, str]) -> str:
+    """Write values for a shell to source, and the folder of `tocsin` for its path."""
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in values.items()]
+    return "".join([*lines, f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n'])
 
 
 def write_accounts(folder: Path, sandbox: str, smtp: str) -> None:

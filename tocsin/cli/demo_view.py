@@ -1,5 +1,6 @@
 """Draws the demo's live view: 80 columns, 24 lines, readable without colour."""
 
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +13,8 @@ from rich.text import Text
 from tocsin.cli.demo_stats import ChannelCount, DemoStats, percentile
 from tocsin.cli.output import console
 
+_WIDTH = 79
+_WHY = "why  "
 _NAMES = {"email": "e-mail", "sms": "SMS", "push": "push", "webpush": "web push", "inapp": "in-app"}
 
 
@@ -52,7 +55,7 @@ def _headline(view: DemoView) -> Text:
     line = Text("Tocsin", style="bold")
     line.append(f"  flights become messages · {view.phase}", style="not bold")
     line.append(f" · {view.shards} shards{restarts} · {minutes:02d}:{seconds:02d}", style="not bold dim")
-    line.truncate(79, overflow="ellipsis")
+    line.truncate(_WIDTH, overflow="ellipsis")
     return line
 
 
@@ -103,9 +106,11 @@ def _channel_cells(channel: ChannelCount) -> list[str]:
 
 
 def _reasons(stats: DemoStats) -> Text:
-    parts = [f"{reason} {count:,}" for reason, count in stats.reasons.most_common(12)]
-    text = Text("why  ", style="dim")
-    text.append(" · ".join(parts) or "nothing held back yet", style="not dim")
+    parts = [f"{reason}\N{NO-BREAK SPACE}{count:,}" for reason, count in stats.reasons.most_common(12)]
+    said = "\N{NO-BREAK SPACE}· ".join(parts) or "nothing held back yet"
+    lines = textwrap.wrap(said, _WIDTH - len(_WHY), break_on_hyphens=False)
+    text = Text(_WHY, style="dim")
+    text.append(("\n" + " " * len(_WHY)).join(lines).replace("\N{NO-BREAK SPACE}", " "), style="not dim")
     return text
 
 

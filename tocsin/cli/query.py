@@ -51,8 +51,9 @@ def query(
 
 
 def _list_queries() -> None:
+    width = max(len(one.name) for one in queries.queries())
     for one in queries.queries():
-        console.print(f"[bold]{one.name:20}[/bold] {one.title}: {one.text}", soft_wrap=True)
+        console.print(f"[bold]{one.name:{width}}[/bold] {one.title}: {one.text}", soft_wrap=True)
 
 
 def print_rows(rows: Sequence[dict[str, Any]], title: str, nothing: str) -> None:

@@ -46,6 +46,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 def show_plan(plan: Plan, state: ReplayState) -> None:
     """Print what would be written, with samples."""
     what = {"dead": "dead letters"}.get(state.selection.what, state.selection.what)
+    what = what.removesuffix("s") if plan.chosen == 1 else what
     console.print(
         Text.assemble(
             (f"{plan.chosen:,}", "bold"),

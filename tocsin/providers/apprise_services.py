@@ -148,7 +148,7 @@ def _build(name: str, account: AppriseAccount, _: Parts) -> "AppriseService":
     try:
         apprise = _apprise()
     except ImportError:
-        msg = f"account {name}: the vendor apprise needs a package: pip install 'tocsin[apprise]'"
+        msg = f"account {name}: apprise is not installed: pip install '.[apprise]' in Tocsin's folder"
         raise SettingsError(msg) from None
     url = account.url.get_secret_value()
     with _log.kept():

@@ -44,7 +44,7 @@ def compile_mjml(source: str, file: str) -> str:
             Jinja where MJML keeps no text, or the compiler is not installed.
     """
     if not find_spec("mjml"):
-        msg = f"{file}:1: MJML needs its compiler: pip install 'tocsin[mjml]'"
+        msg = f"{file}:1: MJML needs its compiler: pip install '.[mjml]' in Tocsin's folder"
         raise CatalogError(msg)
     root = _ROOT.search(source)
     if root is None:

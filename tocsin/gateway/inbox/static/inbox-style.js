@@ -30,7 +30,7 @@ li:focus-visible { outline: 2px solid var(--accent); outline-offset: -3px; }
 .spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .bell { position: relative; width: 44px; height: 44px; display: grid; place-items: center; border-radius: 50%; color: var(--tocsin-bell, var(--ink)); }
 .bell:hover { background: var(--hover); color: var(--ink); }
-.badge { position: absolute; top: 3px; right: 1px; min-width: 19px; height: 19px; padding: 0 5px; border-radius: 10px; background: var(--badge); color: #fff; font-size: 12px; line-height: 19px; font-weight: 650; text-align: center; }
+.badge { position: absolute; top: 3px; left: 23px; min-width: 18px; height: 18px; padding: 0 4px; border-radius: 9px; background: var(--badge); color: #fff; font-size: 11px; line-height: 18px; font-weight: 650; text-align: center; }
 .panel { position: absolute; z-index: 1000; top: calc(100% + 8px); right: 0; width: min(400px, calc(100vw - 24px)); max-height: min(600px, calc(100vh - 120px)); display: flex; flex-direction: column; background: var(--surface); border: 1px solid var(--line); border-radius: 14px; box-shadow: var(--shadow); overflow: hidden; text-align: start; }
 :host([align="start"]) .panel { right: auto; left: 0; }
 .head { display: flex; align-items: center; gap: 10px; padding: 12px 10px 8px 18px; }
