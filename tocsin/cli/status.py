@@ -58,7 +58,7 @@ def status(
         if json:
             print_json(as_json(found))
         else:
-            for table in _tables(found):
+            for table in tables(found):
                 print_table(table)
             _say_who_answered(found, settings)
         return
@@ -148,14 +148,12 @@ def as_json(found: Status) -> dict[str, Any]:
 
 
 def _page(found: Status) -> RenderableType:
-    return Group(*_tables(found))
+    return Group(*tables(found))
 
 
-def _tables(found: Status) -> list[Table]:
-    tables = [_topics(found)]
-    if found.accounts:
-        tables.append(_accounts(found.accounts))
-    return tables
+def tables(found: Status) -> list[Table]:
+    """Lay out what was found: the topics, and the accounts if a process answered."""
+    return [_topics(found), *([_accounts(found.accounts)] if found.accounts else [])]
 
 
 def _topics(found: Status) -> Table:
@@ -166,7 +164,8 @@ def _topics(found: Status) -> Table:
         oldest = "" if each.oldest_s is None else span(each.oldest_s)
         rates = (f"{each.finished_per_s:,.1f}", f"{each.written_per_s:,.1f}")
         drain = _drain(each.waiting, each.drain_s)
-        table.add_row(part_of(each.topic), each.topic, f"{each.waiting:,}", oldest, *rates, drain)
+        part = part_of(each.topic).partition(" ")[0]  # the topic names the channel
+        table.add_row(part, each.topic, f"{each.waiting:,}", oldest, *rates, drain)
     return table
 
 
@@ -186,7 +185,7 @@ def _accounts(loads: Sequence[AccountLoad]) -> Table:
 def _table(title: str, *names: str, words: int) -> Table:
     table = Table(title=title, title_justify="left")
     for number, name in enumerate(names):
-        table.add_column(name, justify="left" if number < words else "right")
+        table.add_column(name, justify="left" if number < words else "right", overflow="fold")
     return table
 
 
