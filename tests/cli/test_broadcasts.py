@@ -99,7 +99,7 @@ def test_progress_and_what_is_held_come_from_the_outcomes(
     ask("schedules", "--tenant", "nobody")
     assert capsys.readouterr().out.splitlines() == [
         "Tenant nobody has had no broadcast.",
-        "Nothing is planned: the catalog has no such schedule.",
+        "Nothing is planned: the catalog has no tenant nobody. It has default, other or retired.",
         "Nothing is held.",
         "Nothing was cancelled.",
     ]
