@@ -14,7 +14,7 @@ which is due in half an hour. Each violation is a line, and the exit code is 1, 
   that category says `resend`; an SMS (`ask_or_drop`) and a push (`drop`) it may not;
 - what a provider took is called sent or unknown, and what is called sent was taken;
 - no process ended by itself, and no provider refused the form of a request;
-- the memory of each process is flat after its warm-up, but for what the gate's store has not written yet.
+- the memory of each process is flat after its warm-up, but for what its state store says it keeps.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from rich.console import Console
 from bench.fleet import Feeder, profiles
 from bench.soak import load
 from bench.soak.judge import Judged, judge
-from bench.soak.memory import STORED_KB_AN_EVENT, Growth, growth
+from bench.soak.memory import MOST_MB_A_MINUTE, Growth, growth
 from bench.soak.plan import Plan, plan
 from bench.soak.run import RESTING, Rest, Soak
 from bench.soak.world import World
@@ -88,10 +88,10 @@ def _soak(folder: Path, options: argparse.Namespace, console: Console) -> dict[s
         world.start(stack)
         soak = Soak(world, feeder, what, options.rate, options.users)
         rest = soak.run(60 * options.minutes, options.patience, console, verbose=options.verbose)
-        return {"seed": options.seed, **_report(world, what, rest, options.rate)}
+        return {"seed": options.seed, **_report(world, what, rest)}
 
 
-def _report(world: World, what: Plan, rest: Rest, rate: int) -> dict[str, Any]:
+def _report(world: World, what: Plan, rest: Rest) -> dict[str, Any]:
     judged, waiting = _judged(world), _waiting(world)
     memory = {flow: growth(max(lives, key=len)) for flow, lives in world.lives.items()}
     return {
@@ -110,7 +110,7 @@ def _report(world: World, what: Plan, rest: Rest, rate: int) -> dict[str, Any]:
             *(f"{count} still wait: {name}" for name, count in waiting.items()),
             *world.unexpected_ends(),
             *world.refused_forms(),
-            *_of_memory(memory, {"decide": rate * 60 * STORED_KB_AN_EVENT / 1024}),
+            *_of_memory(memory),
         ],
     }
 
@@ -141,10 +141,10 @@ def _of_audit(rest: Rest, awaiting_retry: int) -> Iterator[str]:
             yield f"{audit[name]} are {name} after {rest.seconds:.0f} s of rest"
 
 
-def _of_memory(memory: dict[str, Growth], stored: dict[str, float]) -> Iterator[str]:
+def _of_memory(memory: dict[str, Growth]) -> Iterator[str]:
     for flow, each in memory.items():
-        if not each.flat(stored.get(flow, 0.0)):
-            yield f"{flow} grows by {each.mb_a_minute} MB a minute"
+        if not each.flat:
+            yield f"{flow} grows by {each.mb_a_minute} MB a minute, more than {MOST_MB_A_MINUTE}"
 
 
 def _show(report: dict[str, Any]) -> None:

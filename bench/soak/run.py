@@ -14,7 +14,7 @@ from bench.soak import load
 from bench.soak.plan import OrderedFault, Plan, Stop
 from bench.soak.world import World
 
-_TICK_S, _SAMPLE_S, _LOOK_S = 0.05, 1.0, 5.0
+_TICK_S, _SAMPLE_S, _LOOK_S = 0.05, 2.0, 5.0
 RESTING = ("held", "in_flight", "unread", "waiting")
 """What an audit counts that must come to nothing."""
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -162,14 +163,16 @@ class World:
                 yield f"{flow} ended by itself {count or 1} times; its log: {self._folder / flow}.log"
 
     def sample(self, at_s: float) -> None:
-        """Measure the memory of each process, and note whether the broker is still away."""
+        """Measure the memory of each process that answers, and note whether the broker is still away."""
         if self._kafka_went_s and not self._servers.answers(KAFKA):
             self._kafka_seen_s = time.monotonic()
         for flow, process in self._processes.items():
             if process.process is None or process.process.poll() is not None:
                 continue
+            store_mb = _store_mb(f"http://127.0.0.1:{self._port(flow)}/metrics")
             rss = psutil.Process(process.process.pid).memory_info().rss
-            self.lives[flow][-1].append(Sample(at_s, rss / 2**20))
+            if store_mb is not None:
+                self.lives[flow][-1].append(Sample(at_s, rss / 2**20, store_mb))
 
     def order(self, fault: OrderedFault) -> None:
         """Order a fault of the providers."""
@@ -203,6 +206,17 @@ class World:
         """Give the options that name the metrics of the processes."""
         ports = [self._port(flow) for flow in FLOWS]
         return [part for port in ports for part in ("--at", f"http://127.0.0.1:{port}/metrics")]
+
+
+def _store_mb(url: str) -> float | None:
+    """Read how much memory the state store of a process keeps; None if the process does not answer."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            lines = answer.read().decode().splitlines()
+    except OSError:
+        return None
+    sizes = [line.rpartition(" ")[2] for line in lines if line.startswith("tocsin_store_memory_bytes{")]
+    return sum(map(float, sizes)) / 2**20
 
 
 def _link(address: str) -> Link:

@@ -24,6 +24,7 @@ class Process:
         self.meters.call("sms", "twilio", "sent", 120)
         self.meters.alerts["sent",] += 1
         self.epochs: Any = SimpleNamespace(took_ms=[5.0, 7.0])
+        self.shard: Any = SimpleNamespace(memory=lambda: {"write_buffers": 4_096})
         self.decoder: Any = SimpleNamespace(
             read=Counter({"events": 4}), forwarded=Counter({"events": 1}), skipped=Counter({"source:a": 2})
         )
@@ -80,6 +81,7 @@ def test_values_are_those_of_the_process() -> None:
     assert samples["tocsin_forwarded_total", "events"] == 1
     assert samples["tocsin_tombstones_total", "source:a"] == 2
     assert samples["tocsin_epoch_close_ms", "0.99"] == 7
+    assert samples["tocsin_store_memory_bytes", "write_buffers"] == 4_096
     assert samples["tocsin_dead_letters_total", "rejected", "sms"] == 2
     assert samples["tocsin_account_in_flight", "twilio"] == 2
     assert samples["tocsin_account_waiting", "twilio"] == 4

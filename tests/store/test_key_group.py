@@ -272,3 +272,17 @@ def test_an_outbox_perhaps_not_published_is_published_again(rig: Rig) -> None:
         assert rig.base.meta.applied == rig.store.epoch
     rig.epoch()
     assert rig.world.published == ["one"]
+
+
+def test_what_the_base_keeps_in_memory_is_measured_until_it_is_closed(tmp_path: Path) -> None:
+    """A soak tells by it a process that leaks from a store whose buffers are not full yet."""
+    rig = Rig(tmp_path)
+    before = rig.shard.memory()
+    for number in range(3_000):
+        rig.key_group().put(f"t/{number}", 1_000 * "x")
+    rig.settled()
+    after = rig.shard.memory()
+    assert after["write_buffers"] - before["write_buffers"] >= 3_000 * 1_000
+    assert sum(after.values()) < 2 * 3_000 * 1_000
+    rig.shard.close()
+    assert rig.shard.memory() == {}

@@ -53,6 +53,12 @@ METRICS: Mapping[str, MetricDef] = {
         ("quantile",),
         "end of an epoch until it is durable, over the last 2,000 epochs; quantile 1.0 is the longest",
     ),
+    "tocsin_store_memory_bytes": MetricDef(
+        "gauge",
+        "bytes",
+        ("part",),
+        "memory of the state store: write buffers (48 MB at most), block cache (32 MB), indexes of files",
+    ),
     "tocsin_provider_calls_total": MetricDef(
         "counter", "", ("channel", "provider", "result"), "provider calls"
     ),

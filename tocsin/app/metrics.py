@@ -110,6 +110,7 @@ class Watched(Protocol):
 
     meters: Meters
     epochs: TimedEpochs
+    shard: Any
     decoder: Any
     consumer: Any
     channels: dict[str, Any]
@@ -136,6 +137,8 @@ class _ProcessCollector(Collector):
         yield _family("tocsin_forwarded_total", _by_topic(decoder.forwarded))
         yield _family("tocsin_tombstones_total", _by_topic(decoder.skipped))
         yield _family("tocsin_epoch_close_ms", _quantiles(list(watched.epochs.took_ms)))
+        memory = {(part,): size for part, size in watched.shard.memory().items()}
+        yield _family("tocsin_store_memory_bytes", memory)
         yield from self._fan_out()
         yield from self._topics()
         yield from self._delivery()

@@ -5,13 +5,20 @@ from itertools import islice
 from pathlib import Path
 
 import msgspec
-from rocksdict import Rdict, ReadOptions, WriteBatch
+from rocksdict import DbClosedError, Rdict, ReadOptions, WriteBatch
 
 from tocsin.errors import StateError
 from tocsin.store.deltas import Changes
 from tocsin.store.identity import Identity, Meta, check_identity, decode_meta, encode_meta, merged
 from tocsin.store.keys import DUE_BYTES, META, NEVER, VERSION, GroupKeys, due_of, group_keys, opened
 from tocsin.store.rocks import options, rocks_error, rocks_errors, synced
+
+_IN_MEMORY = {
+    "write_buffers": "rocksdb.size-all-mem-tables",
+    "block_cache": "rocksdb.block-cache-usage",
+    "indexes": "rocksdb.estimate-table-readers-mem",
+}
+"""Parts of the base in memory, and the property of RocksDB that measures each."""
 
 
 class Base:
@@ -126,6 +133,13 @@ class Base:
             return 0, 0
         value = opened(stored)
         return int.from_bytes(value[:DUE_BYTES], "big"), int.from_bytes(value[DUE_BYTES:], "big")
+
+    def memory(self) -> dict[str, int]:
+        """Measure what the base keeps in memory: bytes by part, nothing once closed. From any thread."""
+        try:
+            return {part: self._db.property_int_value(name) or 0 for part, name in _IN_MEMORY.items()}
+        except DbClosedError:
+            return {}
 
     def close(self) -> None:
         """Flush and give back the lock. After a refused write, that one's error is told, and none of this."""

@@ -115,6 +115,10 @@ class Shard(Generic[R]):
         """
         return self._log.in_gap
 
+    def memory(self) -> dict[str, int]:
+        """Measure what the base keeps in memory: bytes by part. From any thread."""
+        return self._base.memory()
+
     def resume(self, epoch: int | None) -> None:
         """Check base against store. The source calls it with the number it stored, None on a first start.
 
