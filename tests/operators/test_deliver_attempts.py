@@ -1,10 +1,11 @@
 """What one message puts out, whatever its provider answers."""
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
-from tests.delivery.memory_ledger import MemoryStore
+from tests.delivery.memory_ledger import MemoryLedger, MemoryStore
 from tests.operators.delivery import MARKS, QUICK, Rig, ScriptedProvider, policy
 from tests.providers.messages import encode, message, record
 from tocsin.delivery.attempt import AttemptPolicy
@@ -21,12 +22,13 @@ from tocsin.errors import (
 )
 from tocsin.formats.codec import decode_receipt
 from tocsin.model import topics
-from tocsin.model.content import Content
+from tocsin.model.content import Content, Outgoing
 from tocsin.model.ids import outcome_id, target_id
 from tocsin.model.message import Message, Target
 from tocsin.model.outcome import ReceiptEvent
 from tocsin.model.raw import RawRecord
-from tocsin.providers.base import Limits
+from tocsin.model.unanswered import OnUnknown
+from tocsin.providers.base import Limits, Receipt
 
 Build = Callable[..., Rig]
 DROP = AttemptPolicy(retry=QUICK, on_unknown="drop")
@@ -279,6 +281,70 @@ def test_a_fault_of_an_adapter_counts_as_unknown_and_stops_nobody(rig: Build) ->
         ("sent", "resent_after_unknown", 2),
     ]
     assert "KeyError" in [line.code for line in made.outcomes()]
+
+
+class Odd(ScriptedProvider):
+    """An adapter that takes a message, and answers with what no adapter should."""
+
+    answer: Any = None
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        await super().send(outgoing)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        answer: Receipt = self.answer
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "last"),
+    [
+        (None, ("dead", "unknown", "NoneType")),
+        ("accepted", ("dead", "unknown", "str")),
+        (Receipt(provider_message_id="\ud800"), ("sent", "", "")),
+        (Receipt(code="\ud800"), ("sent", "", "?")),
+        (Receipt(provider_message_id=cast("str", 7)), ("sent", "", "")),
+        (Rejected("no", code="\ud800"), ("dead", "rejected", "?")),
+    ],
+)
+def test_an_odd_answer_of_an_adapter_is_noted_and_not_asked_for_again(
+    rig: Build, answer: object, last: tuple[str, str, str]
+) -> None:
+    """The outcome could not be written, so the message went out each second, for ever."""
+    provider = Odd()
+    provider.answer = answer
+    made = rig([provider], settings=policy(attempt=AttemptPolicy(on_unknown="drop")))
+    made.feed(record(message(), 0)).until_acked(1)
+    assert [(line.status, line.reason, line.code) for line in made.outcomes()] == [last]
+    assert len(provider.calls) == 1
+
+
+class Faulty(MemoryLedger):
+    """A ledger with a fault that nobody foresaw."""
+
+    faults = 1
+
+    async def finish(self, *args: Any, **named: Any) -> None:
+        self.faults -= 1
+        if self.faults >= 0:
+            raise RuntimeError
+        await super().finish(*args, **named)
+
+
+@pytest.mark.parametrize(
+    ("on_unknown", "last"),
+    [("drop", ("dead", "unknown", 1)), ("resend", ("sent", "resent_after_unknown", 2))],
+)
+def test_a_fault_of_ours_after_a_call_leaves_its_outcome_unknown(
+    rig: Build, store: MemoryStore, on_unknown: OnUnknown, last: tuple[str, str, int]
+) -> None:
+    provider = ScriptedProvider()
+    bounds = policy(attempt=AttemptPolicy(retry=QUICK, on_unknown=on_unknown))
+    made = rig([provider], ledger=Faulty(store, "a" * 16), settings=bounds)
+    made.feed(record(message(), 0)).until(lambda: bool(provider.calls)).run_for(0.05).skip(2)
+    made.until_acked(1)
+    assert made.words()[-1] == last
+    assert len(provider.calls) == (1 if on_unknown == "drop" else 2)
 
 
 def test_an_opt_out_while_it_queued_sends_it_back_to_the_gate(rig: Build, store: MemoryStore) -> None:

@@ -5,7 +5,7 @@
 | returns one answer a message | its own |
 | refuses the whole request for good | that of a smaller request: it is halved until one message fails alone |
 | fails as a whole otherwise | the same failure |
-| does not answer in time, or as many times as it should | unknown |
+| does not answer in time, as many times as it should, or with an answer | unknown |
 
 Messages that are ready at the same moment share a request if account, tenant, template and the provider's
 own key are the same. The first of them waits `LINGER_S` for the others, or until the request is full.
@@ -48,6 +48,10 @@ class Calls:
 
     async def send(self, provider: Provider, outgoing: Outgoing) -> Answer:
         """Hand a message to a provider; never raises."""
+        answer = await self._sent(provider, outgoing)
+        return answer if isinstance(answer, Answer) else _no_answer(type(answer).__name__)
+
+    async def _sent(self, provider: Provider, outgoing: Outgoing) -> Answer:
         if getattr(provider, "batch", None) is None:
             return await self._ended(provider, provider.send(outgoing))
         batching = cast("BatchProvider", provider)
@@ -92,7 +96,7 @@ class Calls:
         answers = await self._ended(provider, provider.send_batch(batch))
         if not isinstance(answers, DeliveryError):
             fits = len(answers) == len(batch) and all(isinstance(each, Answer) for each in answers)
-            return answers if fits else [Unknown("the adapter failed", code="batch")] * len(batch)
+            return answers if fits else [_no_answer("batch")] * len(batch)
         if not answers.permanent:
             return [answers] * len(batch)
         middle = len(batch) // 2
@@ -112,4 +116,9 @@ def _as_answer(error: Exception) -> DeliveryError:
         return error
     if isinstance(error, TimeoutError):
         return Unknown("no answer within the deadline", code="timeout")
-    return Unknown("the adapter failed", code=type(error).__name__)
+    return _no_answer(type(error).__name__)
+
+
+def _no_answer(code: str) -> Unknown:
+    """Say that an adapter failed: what it called may have taken the message."""
+    return Unknown("the adapter failed", code=code)

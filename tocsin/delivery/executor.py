@@ -23,11 +23,11 @@ from tocsin.delivery.attempt import (
     transition,
 )
 from tocsin.delivery.call_window import Call
-from tocsin.delivery.calls import Calls
+from tocsin.delivery.calls import Answer, Calls
 from tocsin.delivery.claim import Output, SendLedger
 from tocsin.delivery.records import ProviderCall
 from tocsin.delivery.runtime import Runtime
-from tocsin.errors import DeliveryError, Misconfigured, RenderError
+from tocsin.errors import DeliveryError, Misconfigured, RenderError, Unknown
 from tocsin.model.content import Attachment, AttachmentRef, Content, EmailContent, Outgoing
 from tocsin.model.message import Message
 from tocsin.model.raw import RawRecord
@@ -52,6 +52,7 @@ class Delivery:
         "accused",
         "awaits_receipt",
         "call",
+        "called",
         "closed_ms",
         "content",
         "due_ms",
@@ -79,6 +80,7 @@ class Delivery:
         # beside it, and whether it took others' messages since it refused this one.
         self.provider: Provider | None = None
         self.call: Call | None = None
+        self.called = ""  # the account of a call of which the ledger does not know yet what came of it
         self.fallback = False
         self.others = False
         self.message_at_fault = False
@@ -250,17 +252,14 @@ class Executor:
         at_ms, started = self._runtime.now_ms(), self._runtime.monotonic_ms()
         job.call.started_ms = at_ms
         outgoing = Outgoing(job.message, job.content, self._mark_of, attachments)
-        self.calling += 1
-        try:
-            answer = await self._calls.send(job.provider, outgoing)
-        finally:
-            self.calling -= 1
+        name = job.called or job.provider.name
+        answer = await self._answer(job, job.provider, outgoing)
         call = ProviderCall(
             at_ms=at_ms,
-            provider=job.provider.name,
+            provider=name,
             provider_ms=round(self._runtime.monotonic_ms() - started),
-            code=answer.code,
-            provider_message_id=answer.provider_message_id if isinstance(answer, Receipt) else "",
+            code=_writable(answer.code),
+            provider_message_id=_writable(answer.provider_message_id) if isinstance(answer, Receipt) else "",
         )
         job.call.took_ms = call.provider_ms
         result = Status.SENT if isinstance(answer, Receipt) else answer.reason
@@ -269,6 +268,17 @@ class Executor:
         return Answered(
             answer, call, now_ms, job.fallback, job.others, job.message_at_fault, job.awaits_receipt
         )
+
+    async def _answer(self, job: Delivery, provider: Provider, outgoing: Outgoing) -> Answer:
+        """Call, unless a fault of ours lost the answer of the call before: that one may have been taken."""
+        if job.called:
+            return Unknown("the answer was lost in this process", code="fault")
+        job.called = provider.name
+        self.calling += 1
+        try:
+            return await self._calls.send(provider, outgoing)
+        finally:
+            self.calling -= 1
 
     async def _apply(self, job: Delivery, step: Transition, shown: tuple[Output, ...] = ()) -> AttemptResult:
         """Write what the step says, then take over its state."""
@@ -280,5 +290,10 @@ class Executor:
             await ledger.finish(
                 state.message, state.attempt, state.outputs, returned=returned, unknown=state.unknown
             )
-        job.state = state
+        job.state, job.called = state, ""
         return AttemptResult(job, step._replace(outputs=shown + step.outputs) if shown else step)
+
+
+def _writable(text: object) -> str:
+    """Turn an adapter's word into text that can be stored: not all that Python calls text can be encoded."""
+    return "" if text is None else str(text).encode("utf-8", "replace").decode()
