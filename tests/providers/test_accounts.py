@@ -302,6 +302,18 @@ def test_an_account_bounds_the_wait_for_a_first_byte(folder: Path, fields: str, 
     assert account.http_policy().first_byte_timeout_s == first_byte_s
 
 
+@pytest.mark.parametrize(("fields", "connect_s", "slot_s"), [("", 3, 5), ("timeout_s: 2", 0.8, 0.8)])
+def test_what_comes_before_a_request_ends_before_the_deadline_of_the_call(
+    folder: Path, fields: str, connect_s: float, slot_s: float
+) -> None:
+    """Else a server that nobody reaches counts as one that may have the message."""
+    text = f'accounts: {{m: {{vendor: sendgrid, api_key: "${{SENDGRID_KEY}}", {fields}}}}}'
+    account = load(folder, text).accounts["m"]
+    assert isinstance(account, HttpAccount)
+    policy = account.http_policy()
+    assert (policy.connect_timeout_s, policy.pool_timeout_s) == (connect_s, slot_s)
+
+
 def test_a_bound_of_nothing_is_refused(folder: Path) -> None:
     said = mistake(folder, "accounts: {m: {vendor: webhook, secrets: [x], first_byte_timeout_s: 0}}")
     assert "accounts.m.first_byte_timeout_s" in said

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,13 +16,13 @@ from tests.providers.scripted_http import Answer, Fault, Request, ScriptedHttp, 
 from tests.providers.test_adapters import CASES, SERVICE_ACCOUNT, refused, sends, served
 from tests.providers.test_sendgrid import mismatches
 from tests.waiting import soon
-from tocsin.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient
+from tocsin.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Transient, Unknown
 from tocsin.model.content import PushContent
 from tocsin.model.message import Target
 from tocsin.providers.device_doubt import FEW
 from tocsin.providers.fcm import ERRORS, Fcm, FcmAccount
 from tocsin.providers.google_auth import AUDIENCE, RENEW_EARLY_S, ServiceAccount
-from tocsin.providers.http import PyreqwestTransport
+from tocsin.providers.http import PyreqwestTransport, Response
 
 GOOD = CASES["fcm"].good
 STRINGS = {str: str}
@@ -281,6 +282,38 @@ async def test_without_a_token_nothing_was_sent(grant: Step, kind: type[Delivery
         assert sends(server) == []
         assert len(google.asked) == 1, "all share the end of one renewal"
         await provider.close()
+
+
+class Bounds:
+    """A transport that notes how long each request may take, and gets no answer."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def request(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float
+    ) -> Response:
+        self.seconds.append(timeout_s)
+        raise Unknown(url)
+
+    async def reconnect(self) -> None:
+        """Keep no connection."""
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+
+@pytest.mark.parametrize(("timeout_s", "token_s"), [(3, 1.5), (60, 10)])
+async def test_a_token_is_waited_for_no_longer_than_half_the_time_of_a_call(
+    timeout_s: float, token_s: float
+) -> None:
+    """The deadline ended calls that waited for a token: a push that was never sent was given up."""
+    account = FcmAccount.model_validate(CASES["fcm"].account | {"timeout_s": timeout_s})
+    transport = Bounds()
+    provider = Fcm("fcm", account, transport, SteppingClock(), platforms=frozenset({"android"}))
+    with pytest.raises(Transient, match="did not answer"):
+        await provider.send(outgoing("push"))
+    assert transport.seconds == [token_s]
 
 
 async def test_a_caller_that_gives_up_does_not_stop_the_renewal() -> None:

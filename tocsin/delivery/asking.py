@@ -59,7 +59,10 @@ class Asker:
         answer = await self._find(provider, provider.limits.timeout_s, outgoing, since_ms)
         found = answer if isinstance(answer, Receipt) else Receipt(code=answer.code if answer else "")
         call = ProviderCall(
-            now_ms, provider.name, code=found.code, provider_message_id=found.provider_message_id
+            now_ms,
+            provider.name,
+            code=records.writable(found.code),
+            provider_message_id=records.writable(found.provider_message_id),
         )
         return Asked(answer, call, self._runtime.now_ms())
 

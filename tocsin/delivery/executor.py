@@ -25,7 +25,7 @@ from tocsin.delivery.attempt import (
 from tocsin.delivery.call_window import Call
 from tocsin.delivery.calls import Answer, Calls
 from tocsin.delivery.claim import Output, SendLedger
-from tocsin.delivery.records import ProviderCall
+from tocsin.delivery.records import ProviderCall, writable
 from tocsin.delivery.runtime import Runtime
 from tocsin.errors import DeliveryError, Misconfigured, RenderError, Unknown
 from tocsin.model.content import Attachment, AttachmentRef, Content, EmailContent, Outgoing
@@ -258,8 +258,8 @@ class Executor:
             at_ms=at_ms,
             provider=name,
             provider_ms=round(self._runtime.monotonic_ms() - started),
-            code=_writable(answer.code),
-            provider_message_id=_writable(answer.provider_message_id) if isinstance(answer, Receipt) else "",
+            code=writable(answer.code),
+            provider_message_id=writable(answer.provider_message_id) if isinstance(answer, Receipt) else "",
         )
         job.call.took_ms = call.provider_ms
         result = Status.SENT if isinstance(answer, Receipt) else answer.reason
@@ -292,8 +292,3 @@ class Executor:
             )
         job.state, job.called = state, ""
         return AttemptResult(job, step._replace(outputs=shown + step.outputs) if shown else step)
-
-
-def _writable(text: object) -> str:
-    """Turn an adapter's word into text that can be stored: not all that Python calls text can be encoded."""
-    return "" if text is None else str(text).encode("utf-8", "replace").decode()

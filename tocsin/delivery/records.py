@@ -57,6 +57,11 @@ class ProviderCall(msgspec.Struct, frozen=True, gc=False):
     provider_message_id: str = ""
 
 
+def writable(text: object) -> str:
+    """Turn an adapter's word into text that can be stored: not all that Python calls text can be encoded."""
+    return "" if text is None else str(text).encode("utf-8", "replace").decode()
+
+
 def outcome(
     message: Message,
     status: Status,

@@ -110,7 +110,9 @@ class Fcm:
         self._transport = transport
         self._clock = clock
         self._doubt = DeviceDoubt()
-        self._tokens = GoogleTokens(account.credentials, account.token_url, transport, clock)
+        self._tokens = GoogleTokens(
+            account.credentials, account.token_url, transport, clock, self.limits.timeout_s
+        )
         self._url = f"{account.base_url}/v1/projects/{account.credentials.project_id}/messages:send"
 
     def accepts(self, message: Message) -> bool:

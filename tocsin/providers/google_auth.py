@@ -24,6 +24,7 @@ GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LIFETIME_S = 3600
 RENEW_EARLY_S = 300
 TIMEOUT_S = 10.0
+"""A call that waits for a token has half of its own deadline for it, at most this."""
 
 
 class ServiceAccount(BaseModel):
@@ -70,14 +71,25 @@ class GoogleTokens:
 
     One renewal runs at a time and all who need it share its end, good or bad. While the old token still
     holds, the others go on with it.
+
+    Args:
+        account: whose tokens.
+        url: where assertions are traded for them.
+        transport: calls it.
+        clock: seconds since 1970.
+        call_s: deadline of the calls that need a token. It would cut off a call that still waits for one,
+            and the outcome would be unknown although nothing was sent.
     """
 
-    def __init__(self, account: ServiceAccount, url: str, transport: Transport, clock: Clock) -> None:
+    def __init__(
+        self, account: ServiceAccount, url: str, transport: Transport, clock: Clock, call_s: float
+    ) -> None:
         self._account = account
         self._key = rsa_key(account.private_key)
         self._url = url
         self._transport = transport
         self._clock = clock
+        self._timeout_s = min(TIMEOUT_S, call_s / 2)
         self._renewal: asyncio.Task[DeliveryError | None] | None = None
         self._token = ""
         self._ends_s = 0.0
@@ -120,7 +132,7 @@ class GoogleTokens:
         form = urlencode({"grant_type": GRANT, "assertion": self._assertion(int(now_s))}).encode()
         headers = {"content-type": "application/x-www-form-urlencoded"}
         try:
-            answer = await self._transport.request("POST", self._url, headers, form, TIMEOUT_S)
+            answer = await self._transport.request("POST", self._url, headers, form, self._timeout_s)
         except Unknown:
             text = "the token endpoint did not answer"
             raise Transient(text, code="token") from None

@@ -47,6 +47,9 @@ class Response(NamedTuple):
     body: bytes
 
 
+POOL_TIMEOUT_S = 5.0
+
+
 class HttpPolicy(msgspec.Struct, frozen=True):
     """How connections are made.
 
@@ -66,7 +69,7 @@ class HttpPolicy(msgspec.Struct, frozen=True):
     max_connections: int = 1024
     connect_timeout_s: float = 3
     first_byte_timeout_s: float = 0
-    pool_timeout_s: float = 5
+    pool_timeout_s: float = POOL_TIMEOUT_S
     ca_pem: bytes = b""
     proxy: str = ""
     public_only: bool = False

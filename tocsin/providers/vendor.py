@@ -14,7 +14,7 @@ from tocsin.model.domains import ascii_url, dns_host, url_host
 from tocsin.model.message import Message
 from tocsin.providers.base import Limits
 from tocsin.providers.choice import Only
-from tocsin.providers.http import HttpPolicy
+from tocsin.providers.http import POOL_TIMEOUT_S, HttpPolicy
 from tocsin.providers.http_connect import read_proxy
 
 C = TypeVar("C", bound=Content)
@@ -61,6 +61,13 @@ class Account(BaseModel):
             at_once=getattr(self, "max_connections", 0),
         )
 
+    def until_request_s(self, usual_s: float) -> float:
+        """Bound a step before the request: nothing is sent yet, and the deadline of the call must not end it.
+
+        Two such steps and the request share a deadline that is set.
+        """
+        return min(usual_s, 0.4 * self.timeout_s) if self.timeout_s else usual_s
+
 
 def _base_url(value: str) -> str:
     parts = urlsplit(value)
@@ -91,7 +98,8 @@ class HttpAccount(Account):
 
     Attributes:
         max_connections: requests in flight at once.
-        connect_timeout_s: DNS, TCP and TLS together.
+        connect_timeout_s: DNS, TCP and TLS together; at most 40 % of a `timeout_s` that is set, since a
+            call that its deadline ends counts as one that may have been sent.
         first_byte_timeout_s: from the end of a request to the first byte of its answer. An account with a
             `timeout_s` of its own waits that long, unless it sets both.
         ca: further root certificates, PEM text (`ca_file` in the file reads it from there).
@@ -108,7 +116,8 @@ class HttpAccount(Account):
         """Build the transport's policy from this account."""
         return HttpPolicy(
             max_connections=self.max_connections,
-            connect_timeout_s=self.connect_timeout_s,
+            connect_timeout_s=self.until_request_s(self.connect_timeout_s),
+            pool_timeout_s=self.until_request_s(POOL_TIMEOUT_S),
             first_byte_timeout_s=self._first_byte_s(),
             ca_pem=self.ca.encode(),
             proxy=self.proxy.get_secret_value(),
