@@ -72,7 +72,7 @@ def test_an_item_that_is_no_json_fails_with_its_event(tmp_path: Path, items: str
         ("{slide: 10m, at_most: 5m}", "at_most is shorter than slide, the end could never move, use every"),
         ("{on: monday, every: 1h}", "on has no time of day, write at, too"),
         ("{at: '8:00'}", "`at` is wrong: not a time of day, write HH:MM"),
-        ("{at: '08:00', on: someday}", "is not allowed here, write one of 'monday', 'tuesday'"),
+        ("{at: '08:00', on: someday}", "`on: someday` is not allowed, write one of 'monday', 'tuesday'"),
         ("{every: 32d}", "its window is too long, write at most 31d"),
         ("{count: 1}", "`count` is wrong"),
         ("{every: 1h, max_items: 101}", "`max_items` is wrong"),

@@ -58,7 +58,7 @@ def test_a_notification_without_these_words_is_not_tracked(tmp_path: Path) -> No
     [
         (
             "escalate: [{after: 1m, unless: sent, channels: [sms]}]",
-            "5: `unless` is not allowed here, write one of 'delivered', 'opened', 'clicked' or 'read'",
+            "5: `unless: sent` is not allowed, write one of 'delivered', 'opened', 'clicked' or 'read'",
         ),
         (
             "escalate: [{after: 1m, unless: read}]",

@@ -171,7 +171,11 @@ MISTAKES = [
     ("chanels: [sms]", 5, "unknown field `chanels`, did you mean `channels`?"),
     ("branding: {name: X}", 5, "unknown field `branding`, it belongs in another place: see the example"),
     ("qqqq: 1", 5, "unknown field `qqqq`, remove it"),
-    ("priority: urgent", 5, "`priority` is not allowed here, write one of 'critical', 'high', 'normal' or"),
+    (
+        "priority: urgent",
+        5,
+        "`priority: urgent` is not allowed, write one of 'critical', 'high', 'normal' or",
+    ),
     ("delay: 5 minutes", 5, "`delay` is wrong: not a duration, write a number above 0 and a unit"),
     ("delay: 0s", 5, "`delay` is wrong: not a duration"),
     ("expires: 10", 5, "`expires` is wrong: not a duration"),
@@ -189,7 +193,7 @@ MISTAKES = [
     ("limits: [{max: two, per: 1d}]", 5, "`max` is wrong: write a whole number"),
     ("limits:\n    - {max: 1, per: 1d}\n    - {max: 1}", 7, "write either `per` (rolling) or `calendar`"),
     ("limits: [{max: 1, per: 1d, calendar: day}]", 5, "write either `per` (rolling) or `calendar`"),
-    ("limits: [{max: 1, calendar: year}]", 5, "`calendar` is not allowed here, write one of 'minute',"),
+    ("limits: [{max: 1, calendar: year}]", 5, "`calendar: year` is not allowed, write one of 'minute',"),
     (
         "limits: [{max: 2, per: 400d}]",
         5,
@@ -223,7 +227,7 @@ MISTAKES = [
         6,
         "what it holds expires after 10m, but it has room only every 20m, lengthen `expires` or let it drop",
     ),
-    ("limits: [{max: 1, per: 1d, overflow: wait}]", 5, "`overflow` is not allowed here"),
+    ("limits: [{max: 1, per: 1d, overflow: wait}]", 5, "`overflow: wait` is not allowed"),
     (
         "limits: [{max: 1, per: 1d, scope: channel, channel: email, overflow: digest}]",
         5,

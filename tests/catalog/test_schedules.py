@@ -111,7 +111,7 @@ GOOD = 'cron: "0 9 * * *"\n  type: newsletter\n  for: everyone\n  tenants: [defa
     ("entry", "line", "text"),
     [
         (GOOD.replace("0 9", "0 99"), 2, "`cron` is wrong: bad hour, write it as cron does"),
-        (GOOD + "  zone: Mars", 6, "`zone` is wrong: no zone, write UTC, tenant, user"),
+        (GOOD + "  zone: Mars", 6, "`zone` is wrong: not a time zone, write user, tenant, UTC"),
         (
             GOOD.replace("everyone", "{segment: nobody}"),
             4,

@@ -29,7 +29,7 @@ WRONG = [
         "`max_segments` limits nothing, add `too_long: refuse` or",
     ),
     ("  max_segments: 25\n  too_long: refuse\n", 5, "`max_segments` is wrong: write a number of at most 24"),
-    ("  too_long: cut\n", 5, "`too_long` is not allowed here, write one of 'split', 'refuse' or 'truncate'"),
+    ("  too_long: cut\n", 5, "`too_long: cut` is not allowed, write one of 'split', 'refuse' or 'truncate'"),
     ("  transliterate: ascii\n", 5, "write one of 'never', 'smart' or 'full'"),
     ("  trunkate: 1\n", 5, "unknown field `trunkate`"),
     (

@@ -72,6 +72,11 @@ def test_of_a_notification(old: str, new: str, told: str, tmp_path: Path) -> Non
             "senders: {unsubscribe_email: stop}",
             "`unsubscribe_email` is wrong: `stop` is no address, write one such",
         ),
+        ("snooze: true", "`snooze: true` is not allowed, write one of 'hold' or 'drop'"),
+        ("snooze: [hold]", "`snooze` is not allowed, write one of 'hold' or 'drop'"),
+        ("timezone: Berlin", "`timezone` is wrong: not an IANA time zone, did you mean Europe/Berlin?"),
+        ("timezone: utc", "`timezone` is wrong: not an IANA time zone, did you mean UTC?"),
+        ("timezone: Mars", "`timezone` is wrong: not an IANA time zone, write a name such as Europe/Berlin"),
         ("preferences: {enabled: false}", "unknown field `enabled`, remove it"),
     ],
 )

@@ -170,8 +170,8 @@ def test_types_of_control_events_are_taken(tmp_path: Path) -> None:
     [
         ("windows: {sms: {start: 08:00, end: 08:00}}", "start equals end"),
         ("windows: {fax: {start: 08:00, end: 21:00}}", "`fax` is no channel, use email, sms"),
-        ("windows: {sms: {start: 08:00, end: 21:00, critical: never}}", "`critical` is not allowed here"),
-        ("snooze: maybe", "`snooze` is not allowed here, write one of 'hold' or 'drop'"),
+        ("windows: {sms: {start: 08:00, end: 21:00, critical: never}}", "`critical: never` is not allowed"),
+        ("snooze: maybe", "`snooze: maybe` is not allowed, write one of 'hold' or 'drop'"),
     ],
 )
 def test_mistakes_of_a_tenant_have_them_too(line: str, said_of_it: str, tmp_path: Path) -> None:

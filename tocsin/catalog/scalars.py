@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict
 
 from tocsin.model.channels import CHANNELS, is_channel_name
-from tocsin.model.zones import zone
+from tocsin.model.zones import meant, zone
 
 _DURATION = re.compile(r"^(\d{1,9})(ms|s|m|h|d)$")
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -42,9 +42,14 @@ def daily_minute(value: object) -> int:
     return int(found[1]) * 60 + int(found[2])
 
 
+def _zone_cure(value: str, else_cure: str) -> str:
+    known = meant(value)
+    return f"did you mean {known}?" if known else else_cure
+
+
 def _zone(value: str) -> str:
     if zone(value) is None:
-        msg = "not an IANA time zone: write a name such as Europe/Berlin"
+        msg = f"not an IANA time zone: {_zone_cure(value, 'write a name such as Europe/Berlin')}"
         raise ValueError(msg)
     return value
 
@@ -61,7 +66,8 @@ def _offset_ms(value: object) -> int:
 
 def _zone_of_schedule(value: str) -> str:
     if value not in ("user", "tenant") and zone(value) is None:
-        msg = "not a time zone: write user, tenant, UTC, or a name of IANA such as Europe/Berlin"
+        choices = "write user, tenant, UTC, or a name of IANA such as Europe/Berlin"
+        msg = f"not a time zone: {_zone_cure(value, choices)}"
         raise ValueError(msg)
     return value
 

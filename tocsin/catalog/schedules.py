@@ -24,9 +24,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_va
 
 from tocsin.catalog.cron import cron_fault, has_fixed_time
 from tocsin.catalog.files import Document, Problem
-from tocsin.catalog.scalars import STRICT
+from tocsin.catalog.scalars import STRICT, ScheduleZone
 from tocsin.catalog.spec import NO_TENANT, NotificationSpec, TenantSpec
-from tocsin.model.zones import zone as find_zone
 
 EVERYONE = "*"
 USER_ZONE = "user"
@@ -75,13 +74,6 @@ def _cron(value: str) -> str:
     return value
 
 
-def _zone(value: str) -> str:
-    if value not in {"UTC", "tenant", USER_ZONE} and find_zone(value) is None:
-        msg = "no zone: write UTC, tenant, user, or a name of IANA like Europe/Berlin"
-        raise ValueError(msg)
-    return value
-
-
 def _data(value: dict[str, Any]) -> dict[str, Any]:
     try:
         msgspec.json.encode(value)
@@ -96,7 +88,7 @@ class ScheduleSpec(BaseModel):
 
     model_config = STRICT
     cron: Annotated[str, AfterValidator(_cron)]
-    zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    zone: ScheduleZone = "UTC"
     type: str = Field(min_length=1, pattern=EVENT_TYPE)
     data: Annotated[dict[str, Any], AfterValidator(_data)] = {}
     audience: Annotated[Audience, BeforeValidator(_audience)] = Field(alias="for")

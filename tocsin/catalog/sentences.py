@@ -68,11 +68,18 @@ def sentence(kind: str, path: Where, fault: Mapping[str, Any]) -> str:
     if kind == "missing":
         return f"`{field}` is missing, add it"
     if kind == "literal_error":
-        return f"`{field}` is not allowed here, write one of {fault['ctx']['expected']}"
+        return f"`{field}{_written(fault['input'])}` is not allowed, write one of {fault['ctx']['expected']}"
     if kind == "value_error":
         what, _, cure = str(fault["ctx"]["error"]).partition(": ")
         return f"`{field}` is wrong: {what}, {cure}"
     return f"`{field}` is wrong: {_value_cure(kind, field, fault)}"
+
+
+def _written(value: Any) -> str:
+    """Write a value behind its field as the file does; nothing for a list or a group."""
+    if isinstance(value, bool):
+        return f": {str(value).lower()}"
+    return f": {value}" if isinstance(value, str | int | float) else ""
 
 
 def _value_cure(kind: str, field: str, fault: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ Python's zoneinfo prefers the system's files, which may be years older: governme
 some weeks' notice. All shards of one release must hold a message to the same moment.
 """
 
+import difflib
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -17,6 +18,7 @@ NAMES: Final = frozenset((files("tzdata") / "zones").read_text("ascii").split())
 """Every name that IANA has, old ones included; not `Factory`, which says that nobody has chosen a zone."""
 
 _SPELLED: Final = {name.lower(): name for name in NAMES}
+_ALIKE: Final = 0.8
 # Names that IANA never had, but people and other systems write: cities of one zone only.
 _ALIASES: Final = {
     "asia/beijing": "Asia/Shanghai",
@@ -55,6 +57,18 @@ def resolve(name: str) -> str:
         return name
     spelled = name.strip().lower()
     return _SPELLED.get(spelled) or _ALIASES.get(spelled, "")
+
+
+def meant(name: str) -> str:
+    """Return the IANA name that is written most like a text that is none; empty if there is no such name.
+
+    >>> meant("europe/berlin"), meant("Berlin"), meant("Europe/Berln"), meant("Mars/Olympus")
+    ('Europe/Berlin', 'Europe/Berlin', 'Europe/Berlin', '')
+    """
+    city = name.strip().lower().replace(" ", "_")
+    cities = sorted(full for short, full in _SPELLED.items() if short.rpartition("/")[2] == city)
+    alike = difflib.get_close_matches(name, sorted(NAMES), 1, _ALIKE)
+    return resolve(name) or next(iter([*cities, *alike]), "")
 
 
 @lru_cache(1024)
