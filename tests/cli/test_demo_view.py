@@ -32,11 +32,12 @@ def test_reasons_stand_in_lines_of_a_terminal_and_none_is_torn(
 ) -> None:
     monkeypatch.setattr(console, "width", 80)
     stats = DemoStats()
-    stats.reasons.update({f"a_longer_reason_{number}": 1_000 + number for number in range(8)})
+    stats.reasons.update({f"a_longer_reason_{number}": 1_000 + number for number in range(12)})
     console.print(render(DemoView(), stats))
     lines = [line for line in capsys.readouterr().out.splitlines() if "a_longer_reason" in line]
-    assert lines[0].startswith("why  a_longer_reason_7 1,007 · a_longer_reason_6 1,006 ·")
-    assert len(lines) == 4
+    assert lines[0].startswith("why  a_longer_reason_11 1,011 · a_longer_reason_10 1,010 ·")
+    assert len(lines) == 3
+    assert lines[-1].endswith(" …")
     assert all(line.startswith("     a_longer") for line in lines[1:])
     assert max(map(len, lines)) <= 79
 

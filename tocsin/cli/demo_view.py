@@ -15,6 +15,7 @@ from tocsin.cli.output import console
 
 _WIDTH = 79
 _WHY = "why  "
+_LINES = 3  # one more, and the view has no room in 24 lines
 _NAMES = {"email": "e-mail", "sms": "SMS", "push": "push", "webpush": "web push", "inapp": "in-app"}
 
 
@@ -108,7 +109,9 @@ def _channel_cells(channel: ChannelCount) -> list[str]:
 def _reasons(stats: DemoStats) -> Text:
     parts = [f"{reason}\N{NO-BREAK SPACE}{count:,}" for reason, count in stats.reasons.most_common(12)]
     said = "\N{NO-BREAK SPACE}· ".join(parts) or "nothing held back yet"
-    lines = textwrap.wrap(said, _WIDTH - len(_WHY), break_on_hyphens=False)
+    lines = textwrap.wrap(
+        said, _WIDTH - len(_WHY), break_on_hyphens=False, max_lines=_LINES, placeholder=" …"
+    )
     text = Text(_WHY, style="dim")
     text.append(("\n" + " " * len(_WHY)).join(lines).replace("\N{NO-BREAK SPACE}", " "), style="not dim")
     return text

@@ -12,17 +12,17 @@ from tocsin.model.zones import zone
 _ITEM: Final = "It is an item of a digest, whose notification is {into}."
 NUMBERED: Final[Mapping[Reason, tuple[str, ...]]] = {
     Reason.LIMIT: (
-        "At most {limit} in {window_s} are allowed by the counter {counter}: it had {count} since"
+        "The counter {counter} allows at most {limit} in {window_s}, and had {count} since"
         " {window_start_ms}.",
-        "At most {limit} a {calendar} are allowed by the counter {counter}: it had {count} from"
-        " {window_start_ms}, and starts anew at {window_end_ms}.",
-        "At most {limit} are allowed by the counter {counter}: it had {count}.",
+        "The counter {counter} allows at most {limit} a {calendar}: it had {count} from {window_start_ms},"
+        " and starts anew at {window_end_ms}.",
+        "The counter {counter} allows at most {limit}, and had {count}.",
     ),
     Reason.LIMIT_HOLD: (
-        "At most {limit} in {window_s} are allowed by the counter {counter}: it had {count} since"
+        "The counter {counter} allows at most {limit} in {window_s}, and had {count} since"
         " {window_start_ms}. It is held until {due_ms}.",
-        "At most {limit} a {calendar} are allowed by the counter {counter}: it had {count} from"
-        " {window_start_ms}, and starts anew at {window_end_ms}. It is held until {due_ms}.",
+        "The counter {counter} allows at most {limit} a {calendar}: it had {count} from {window_start_ms},"
+        " and starts anew at {window_end_ms}. It is held until {due_ms}.",
         "A limit was reached; it is held until {due_ms}.",
     ),
     Reason.QUIET_HOURS: (

@@ -106,6 +106,7 @@ WRONG: list[tuple[Any, str, str]] = [
     (delayed(to=7), "to", "give a text"),
     (delayed(type="flight.delayed"), "notification", "not both"),
     (delayed(notification="flight_delaid"), "notification", "did you mean flight_delayed?"),
+    (delayed(notification="boarding"), "notification", "the catalog has airport_report, flight_cancelled"),
     (delayed(data=[1]), "data", "one JSON object"),
     (delayed(data="x"), "data", "one JSON object"),
     (delayed(channels=["no channel"]), "channels", "push,email"),

@@ -1,7 +1,7 @@
 """Refuses here what the gate would dead-letter, with the gate's own reader of events."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from tocsin.app.settings import Settings
@@ -29,6 +29,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "value": "",
 }
 """Names of a notification's fields by those of its event."""
+_NAMED = 20  # of the notifications that there are, in an answer
 _STATUSES: Final = {Reason.TOO_LARGE: 413}
 
 
@@ -91,10 +92,16 @@ def check_known(
     asked = event.asked.notification if event.asked is not None else ""
     if asked and asked not in tenant.notifications:
         close = difflib.get_close_matches(asked, tenant.notifications, 1)
-        cure = f"did you mean {close[0]}?" if close else "name a notification of the catalog"
+        cure = f"did you mean {close[0]}?" if close else f"the catalog has {_some(tenant.notifications)}"
         raise of_field(f"{at}.{field}" if at else field, "not in the catalog", cure)
     if asked:
         _check_channels(event, tenant.notifications[asked], at, channels)
+
+
+def _some(names: Collection[str]) -> str:
+    """List names, the first of many."""
+    first = sorted(names)[:_NAMED]
+    return ", ".join(first) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def _check_channels(event: Event, notification: CompiledNotification, at: str, field: str) -> None:
