@@ -37,6 +37,7 @@ _TURN = (
 _DUPLICATES = 3
 _CYCLE = len(_TURN) + _DUPLICATES
 _WATCHERS = 20  # one user in so many watches prices, and so meets the limit again and again
+_DECISIONS = "tocsin_decisions_total|"
 _STRIDE = 7_919  # a prime: neighbours in the topic are different users
 
 
@@ -104,6 +105,24 @@ def full_tenant(tenant: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     }
 
 
+def written(metrics: Mapping[str, float], events: float) -> dict[str, float]:
+    """Give how many outcomes, and how many records for Kafka, an event led to.
+
+    Each admitted outcome is of one message. So the records are the outcomes and as many more as were admitted.
+
+    Args:
+        metrics: as for `shares`.
+        events: how many were decided.
+    """
+    decided = {name: value for name, value in metrics.items() if name.startswith(_DECISIONS)}
+    outcomes = sum(decided.values())
+    messages = sum(value for name, value in decided.items() if name.endswith("|admitted"))
+    return {
+        "outcomes_per_event": round(outcomes / events, 3),
+        "records_per_event": round((outcomes + messages) / events, 3),
+    }
+
+
 def shares(metrics: Mapping[str, float], events: float) -> dict[str, float]:
     """Give the share of events that ended in each way, by what the shards counted.
 
@@ -113,7 +132,7 @@ def shares(metrics: Mapping[str, float], events: float) -> dict[str, float]:
     """
     counts: dict[str, float] = {}
     for name, value in metrics.items():
-        if name.startswith("tocsin_decisions_total|"):
+        if name.startswith(_DECISIONS):
             channel, reason, status = name.split("|")[1:]
             end = f"{status} {channel if status == 'admitted' else reason}"
             counts[end] = counts.get(end, 0.0) + value

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from bench.bad_input import NOW_MS, Judge, Mutator, samples
-from bench.mixes import a_shop_s_day, shares
+from bench.mixes import a_shop_s_day, shares, written
 from bench.topics import Options, judge, work
 from tocsin.model import topics
 from tocsin.model.raw import RawRecord
@@ -60,6 +60,16 @@ def test_shares_are_of_events_whatever_the_number_of_channels() -> None:
         "admitted to one": 0.1,
         "suppressed limit": 0.6,
     }
+
+
+def test_what_is_written_is_each_outcome_and_a_message_for_each_admitted_one() -> None:
+    metrics = {
+        "tocsin_decisions_total|push||admitted": 30.0,
+        "tocsin_decisions_total|*|scheduled|held": 20.0,
+        "tocsin_decisions_total|*|limit|suppressed": 60.0,
+        "tocsin_records_total|events": 100.0,
+    }
+    assert written(metrics, 100) == {"outcomes_per_event": 1.1, "records_per_event": 1.4}
 
 
 def test_the_bench_of_topics_reaches_everybody_and_notices_who_is_missed(tmp_path: Path) -> None:
