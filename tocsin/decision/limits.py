@@ -10,6 +10,7 @@ full window must not make room for one too many.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from struct import Struct
 from typing import NamedTuple
 
@@ -19,12 +20,12 @@ from tocsin.decision.periods import period
 _TIME = Struct("<q")
 _SIZE = _TIME.size
 _pack, _unpack_from = _TIME.pack, _TIME.unpack_from
-_pack_two = Struct("<qq").pack
+_TWO = Struct("<qq")
+_pack_two, _unpack_two = _TWO.pack, _TWO.unpack_from
 # Of a calendar counter: minus its end, its start, the number. A rolling one begins with its window.
 _PERIOD = Struct("<qqI")
 _pack_period, _unpack_period = _PERIOD.pack, _PERIOD.unpack
 _MOST = (1 << 32) - 1
-_NO_PERIOD = (1 << 62, 0, 0)
 _number_of, _NUMBER_AT = Struct("<I").unpack_from, 2 * _SIZE
 _SPARE_TIMES = 64
 
@@ -111,30 +112,47 @@ def count(counts: dict[str, bytes], counters: Iterable[Counter], now_ms: int, zo
         name = counter.name
         times = counts.get(name)
         if counter.period:
-            end_ms, start_ms, number = _unpack_period(times) if times is not None else _NO_PERIOD
-            if -end_ms <= now_ms:  # over, or the first one
-                start_ms, end_ms = period(counter.period, zone, now_ms)
-                end_ms, number = -end_ms, 0
-            counts[name] = _pack_period(end_ms, start_ms, number + 1 if number < _MOST else _MOST)
+            end_ms, counted = (0, b"") if times is None else _one_more(times)
+            counts[name] = counted if end_ms > now_ms else _first_of(*period(counter.period, zone, now_ms))
         elif times is None:
             counts[name] = _pack_two(counter.window_ms, now_ms)
         else:
             counts[name] = _with(times, counter, now_ms)
 
 
+@lru_cache(maxsize=16_384)
+def _one_more(counted: bytes) -> tuple[int, bytes]:
+    """Return the end of a calendar counter, and the counter with one more: many users have the same."""
+    end_ms, start_ms, number = _unpack_period(counted)
+    return -end_ms, _pack_period(end_ms, start_ms, min(number + 1, _MOST))
+
+
+@lru_cache(maxsize=16_384)
+def _first_of(start_ms: int, end_ms: int) -> bytes:
+    """Return the calendar counter of the first admission in a period."""
+    return _pack_period(-end_ms, start_ms, 1)
+
+
 def _with(times: bytes, counter: Counter, now_ms: int) -> bytes:
     """Add a time to a rolling counter. It never runs backwards, which keeps the list sorted."""
-    size, start, window_ms = len(times), _SIZE, counter.window_ms
+    size, window_ms = len(times), counter.window_ms
+    most = (counter.keep + _SPARE_TIMES - 1) * _SIZE
+    known_ms, first_ms = _unpack_two(times)
+    if first_ms > now_ms - window_ms and size <= most and known_ms == window_ms:
+        last_ms: int = _unpack_from(times, size - _SIZE)[0]
+        return times + _pack(now_ms if now_ms > last_ms else last_ms)
+    return _trimmed(times, window_ms, most, now_ms)
+
+
+def _trimmed(times: bytes, window_ms: int, most: int, now_ms: int) -> bytes:
+    """Add a time to a rolling counter that has times to drop, or had another window."""
+    size, start = len(times), _SIZE
     horizon = now_ms - window_ms
     while start < size and _unpack_from(times, start)[0] <= horizon:
         start += _SIZE
-    most = (counter.keep + _SPARE_TIMES - 1) * _SIZE
-    if size - start > most:
-        start = size - most
-    if start < size and (last := _unpack_from(times, size - _SIZE)[0]) > now_ms:
-        now_ms = last
-    if start == _SIZE and _unpack_from(times)[0] == window_ms:
-        return times + _pack(now_ms)
+    start = max(start, size - most)
+    if start < size:
+        now_ms = max(now_ms, _unpack_from(times, size - _SIZE)[0])
     return _pack(window_ms) + times[start:] + _pack(now_ms)
 
 
