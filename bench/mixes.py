@@ -108,7 +108,7 @@ def full_tenant(tenant: Mapping[str, Any], now: datetime) -> dict[str, Any]:
 def written(metrics: Mapping[str, float], events: float) -> dict[str, float]:
     """Give how many outcomes, and how many records for Kafka, an event led to.
 
-    Each admitted outcome is of one message. So the records are the outcomes and as many more as were admitted.
+    Each admitted outcome is of one message. So the records are the outcomes, and one more for each of these.
 
     Args:
         metrics: as for `shares`.

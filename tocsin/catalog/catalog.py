@@ -1,10 +1,11 @@
 """A loaded catalog: which notifications an event means, and what holds for each tenant."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tocsin.catalog.compile import CompiledNotification, CompiledTenant
 from tocsin.catalog.matching import Match, fixed
+from tocsin.catalog.plain_matching import Matcher, matcher
 from tocsin.catalog.sources import SourceSpec
 from tocsin.catalog.spec import TenantSpec
 from tocsin.model.event import CONTROL, Event
@@ -18,6 +19,7 @@ class Candidates(NamedTuple):
     """The notifications of one tenant and event type.
 
     `needs` is what their expressions read; `fixed` are all of them, ready, if they have no expression.
+    `matchers` match each of them with one call, if their expressions are plain.
     `none` is why an event ends where there are none, or where no condition holds; `detail` goes with it.
     """
 
@@ -26,6 +28,7 @@ class Candidates(NamedTuple):
     fixed: tuple[Match, ...]
     none: Reason = Reason.NO_MATCH
     detail: dict[str, Scalar] | None = None
+    matchers: tuple[Matcher, ...] = ()
 
 
 class Catalog:
@@ -49,6 +52,7 @@ class Catalog:
         self.faults: Mapping[str, str] = dict(faults or {})
         self._tenants = dict(tenants)
         self._candidates: dict[tuple[str, str], Candidates | None] = {}
+        self._compiled: dict[CompiledNotification, Matcher | None] = {}
 
     @property
     def tenants(self) -> Mapping[str, CompiledTenant]:
@@ -99,8 +103,18 @@ class Catalog:
             ready = tuple(match for one in able if (match := fixed(one)) is not None)
             needs = frozenset().union(*(one.needs for one in able))
             none = Reason.TENANT_INACTIVE if found.spec.status == "inactive" else Reason.NO_MATCH
-            candidates = Candidates(able, needs, ready if len(ready) == len(able) else (), none)
+            fixed_all = ready if len(ready) == len(able) else ()
+            candidates = Candidates(able, needs, fixed_all, none, matchers=self._matchers(able))
         if len(self._candidates) >= _TYPES_CACHED:
             self._candidates.clear()  # types come from outside: a flood of invented ones must not pile up
         self._candidates[tenant, event_type] = candidates
         return candidates
+
+    def _matchers(self, notifications: Sequence[CompiledNotification]) -> tuple[Matcher, ...]:
+        """Return a matcher for each notification, compiled once; none if one of them has none."""
+        known = self._compiled
+        for one in notifications:
+            if one not in known:
+                known[one] = matcher(one)
+        found = [matches for one in notifications if (matches := known[one]) is not None]
+        return tuple(found) if len(found) == len(notifications) else ()

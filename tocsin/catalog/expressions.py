@@ -17,7 +17,7 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 
 from tocsin.catalog.expression_words import word_mistake
-from tocsin.catalog.plain_expressions import compiled, path_of
+from tocsin.catalog.plain_expressions import compiled, path_of, python_of
 from tocsin.catalog.sandbox import FAILURES, Sandbox
 from tocsin.model.moments import Moment, moment_of
 
@@ -68,6 +68,7 @@ class Expression:
     Attributes:
         source: as it is written.
         needs: the variables that it reads.
+        python: the same in Python, from `variables`; empty if it is more than `plain_expressions` writes.
         plain: evaluates it without Jinja2; None if it is more than `plain_expressions` compiles.
         path: the keys of a plain path, such as `("data", "legs", 0)`; None if it is more than that.
 
@@ -75,7 +76,7 @@ class Expression:
     False
     """
 
-    __slots__ = ("_root", "needs", "path", "plain", "source")
+    __slots__ = ("_root", "needs", "path", "plain", "python", "source")
 
     def __init__(self, source: str, variables: frozenset[str] = VARIABLES) -> None:
         """Compile.
@@ -89,7 +90,8 @@ class Expression:
         """
         self.source = source
         parsed = _parse(source)
-        self.plain = compiled(parsed)  # before Jinja2 optimizes the tree
+        self.python = python_of(parsed)  # before Jinja2 optimizes the tree
+        self.plain = compiled(self.python)
         body: list[nodes.Node] = [nodes.Assign(nodes.Name("result", "store"), parsed, lineno=1)]
         tree = nodes.Template(body, lineno=1)
         tree.set_environment(_ENVIRONMENT)

@@ -6,7 +6,7 @@ then Jinja2 has to evaluate the expression.
 """
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from jinja2 import nodes
@@ -29,17 +29,29 @@ class _NotPlainError(Exception):
     """Says that a part of an expression is for Jinja2."""
 
 
-def compiled(parsed: nodes.Expr) -> Plain | None:
-    """Compile an expression; None if only Jinja2 can evaluate it."""
+def python_of(parsed: nodes.Expr) -> str:
+    """Write an expression in Python; empty if only Jinja2 can evaluate it."""
     try:
-        body = _translated(parsed)
-    except (_NotPlainError, RecursionError):
+        return ast.unparse(_translated(parsed))
+    except (_NotPlainError, RecursionError, ValueError):  # a number of thousands of digits is a ValueError
+        return ""
+
+
+def compiled(python: str) -> Plain | None:
+    """Compile what `python_of` wrote; None if that is nothing."""
+    if not python:
         return None
-    parameters = ast.arguments([], [ast.arg("variables")], None, [], [], None, [])
-    whole = ast.fix_missing_locations(ast.Expression(ast.Lambda(parameters, body)))
-    names = {"__builtins__": {}, "has": _has, "joined": _joined}
-    function: Plain = eval(compile(whole, "<expression>", "eval"), names)  # noqa: S307 - a tree of ours
+    names = {"__builtins__": {}, **HELPERS}
+    function: Plain | None = evaluated(f"lambda variables: {python}", names)
     return function
+
+
+def evaluated(python: str, names: dict[str, Any]) -> Any:
+    """Evaluate Python that was written here; None if it is nested too deep."""
+    try:
+        return eval(python, names)  # noqa: S307 - no text of others: `python_of` writes what it knows
+    except (SyntaxError, RecursionError, MemoryError):
+        return None
 
 
 def path_of(parsed: nodes.Expr) -> tuple[str | int, ...] | None:
@@ -64,6 +76,10 @@ def _has(found: Any, key: str | int) -> bool:
 
 def _joined(*values: Any) -> str:
     return "".join(map(str, values))
+
+
+HELPERS: Final[Mapping[str, Callable[..., Any]]] = {"has": _has, "joined": _joined}
+"""The functions that expressions in Python call."""
 
 
 def _translated(parsed: nodes.Node) -> ast.expr:

@@ -29,7 +29,7 @@ class Stage(StrEnum):
 
 
 TIMED: Final = 1
-"""There is an expiry, a time to wait for, or a snooze."""
+"""It is too late, or a time to wait for or a snooze lies ahead."""
 QUIET: Final = 2
 """The recipient has quiet hours."""
 BLOCKED: Final = 4

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from tocsin.catalog.expressions import ExpressionError
 from tocsin.catalog.loader import Candidates
 from tocsin.catalog.matching import Match, choose
+from tocsin.catalog.plain_matching import MATCH_FAILURES
 from tocsin.decision import asking, cancelling, dedup, replaying, waiting
 from tocsin.decision.asked_time import asked_time
 from tocsin.decision.context import EMPTY_SCOPE, DecisionContext
@@ -155,14 +156,15 @@ def decide_notification(
     if notification.at is not None and subject.digest is None:
         asked = asked_time(notification.at, subject.match.at, event.time_ms, recipient.timezone)
         not_before_ms, expires_ms = asked.narrowed(not_before_ms, expires_ms)
-    is_timed = expires_ms or not_before_ms or recipient.snoozed_until_ms
+    now_ms = subject.now_ms
+    is_timed = 0 < expires_ms < now_ms or not_before_ms > now_ms or recipient.snoozed_until_ms > now_ms
     facts = (TIMED if is_timed else 0) + (0 if recipient.quiet_hours is None else QUIET)
     evaluation = Evaluation(
         subject,
         recipient,
         notification,
         record,
-        subject.now_ms,
+        now_ms,
         stage,
         expires_ms,
         not_before_ms,
@@ -177,7 +179,7 @@ def decide_notification(
     decide(decision, evaluation, context.rules[notification][stage], context.policy)
     if evaluation.freed:
         zone, freed = recipient.timezone, evaluation.freed
-        move_up(context, decision, record, event.tenant, freed, zone, subject.now_ms)
+        move_up(context, decision, record, event.tenant, freed, zone, now_ms)
     return None
 
 
@@ -235,7 +237,14 @@ def _unasked(
 def _matches(candidates: Candidates, event: Event, recipient: Recipient, now_ms: int) -> Sequence[Match]:
     """Evaluate the expressions of all candidates; raises `ExpressionError`."""
     scope = scope_of(event, recipient, candidates.needs, now_ms) if candidates.needs else EMPTY_SCOPE
-    asked, found = event.asked, []
+    asked = event.asked
+    if asked is None and candidates.matchers:
+        variables = scope.variables
+        try:
+            return [match for plain in candidates.matchers if (match := plain(variables)) is not None]
+        except MATCH_FAILURES:
+            pass  # one by one they tell what failed
+    found = []
     for notification in candidates.notifications:
         match = choose(notification, scope, asked)
         if match is not None:
