@@ -157,12 +157,11 @@ def reschedule(context: DecisionContext, decision: Decision, evaluation: Evaluat
     """End what is held of the same notification with the same cancel key, unless this is a duplicate."""
     subject, holds = evaluation.subject, evaluation.state.holds
     assert isinstance(subject, EventSubject), "only the notification of an event is rescheduled"
-    name, nid, key = evaluation.notification.name, subject.notification_id, subject.cancel_id
-    older = [
-        timer_id
-        for timer_id, ref in holds.items()
-        if key and ref.cancel_key == key and ref.notification == name and ref.notification_id != nid
-    ]
+    name, nid = evaluation.notification.name, subject.notification_id
+    mine = [timer_id for timer_id, ref in holds.items() if ref.notification == name and ref.cancel_key]
+    if not mine or not (key := subject.cancel_id):  # a hash takes longer than a look at what is held
+        return
+    older = [one for one in mine if holds[one].cancel_key == key and holds[one].notification_id != nid]
     if not older or (evaluation.notification.dedup_key is not None and duplicate_key(evaluation) is not None):
         return
     event, verdict = subject.event, Cancel(Reason.RESCHEDULED, {"by": nid})

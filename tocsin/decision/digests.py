@@ -8,6 +8,8 @@ An open digest keeps its due time whatever becomes of the catalog. What comes la
 and key are equal.
 """
 
+from functools import lru_cache
+
 import msgspec
 from msgspec.structs import replace
 
@@ -133,9 +135,13 @@ def _key_of(subject: EventSubject) -> bytes:
     """Hash what the items of a digest have in common, such as the channels that their events ask for."""
     match, asked = subject.match, subject.event.asked
     if asked is None or not asked.channels:
-        return dedup.key_of(match.notification.name, match.digest_key)
+        return _hash(match.notification.name, match.digest_key)
     name = f"{match.notification.name}\0{','.join(sorted(asked.channels))}"
-    return dedup.key_of(name, match.digest_key)
+    return _hash(name, match.digest_key)
+
+
+_hash = lru_cache(maxsize=4_096)(dedup.key_of)
+"""Most digests have no key, or one of a few."""
 
 
 def _new(evaluation: Evaluation, subject: EventSubject, terms: CompiledDigest | None, room_ms: int) -> Merge:

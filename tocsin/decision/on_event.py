@@ -6,20 +6,20 @@ Every event has exactly one final outcome a notification, channel and target (la
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from tocsin.catalog.expressions import ExpressionError
+from tocsin.catalog.expressions import ExpressionError, Scope
 from tocsin.catalog.loader import Candidates
 from tocsin.catalog.matching import Match, choose
 from tocsin.catalog.plain_matching import MATCH_FAILURES
 from tocsin.decision import asking, cancelling, dedup, replaying, waiting
 from tocsin.decision.asked_time import asked_time
-from tocsin.decision.context import EMPTY_SCOPE, DecisionContext
+from tocsin.decision.context import DecisionContext
 from tocsin.decision.decider import dead_letter, decide, finish
 from tocsin.decision.effects import Decision, settled
 from tocsin.decision.evaluation import BLOCKED, QUIET, TIMED, Evaluation, Stage
 from tocsin.decision.faulty import without_catalog
 from tocsin.decision.on_unsent import move_up
 from tocsin.decision.recipient import Recipient, for_event, for_known
-from tocsin.decision.scope import scope_of
+from tocsin.decision.scope import variables_of
 from tocsin.decision.subjects import EventSubject, WholeEvent
 from tocsin.decision.user_state import UserRecord
 from tocsin.decision.verdict import Cancel, Suppress
@@ -156,9 +156,12 @@ def decide_notification(
     if notification.at is not None and subject.digest is None:
         asked = asked_time(notification.at, subject.match.at, event.time_ms, recipient.timezone)
         not_before_ms, expires_ms = asked.narrowed(not_before_ms, expires_ms)
-    now_ms = subject.now_ms
-    is_timed = 0 < expires_ms < now_ms or not_before_ms > now_ms or recipient.snoozed_until_ms > now_ms
-    facts = (TIMED if is_timed else 0) + (0 if recipient.quiet_hours is None else QUIET)
+    now_ms, snoozed_ms = subject.now_ms, recipient.snoozed_until_ms
+    facts = 0 if recipient.quiet_hours is None else QUIET
+    if (expires_ms or not_before_ms or snoozed_ms) and (
+        0 < expires_ms < now_ms or not_before_ms > now_ms or snoozed_ms > now_ms
+    ):
+        facts += TIMED
     evaluation = Evaluation(
         subject,
         recipient,
@@ -236,18 +239,21 @@ def _unasked(
 
 def _matches(candidates: Candidates, event: Event, recipient: Recipient, now_ms: int) -> Sequence[Match]:
     """Evaluate the expressions of all candidates; raises `ExpressionError`."""
-    scope = scope_of(event, recipient, candidates.needs, now_ms) if candidates.needs else EMPTY_SCOPE
     asked = event.asked
+    found: list[Match] = []
+    variables = variables_of(event, recipient, candidates.needs, now_ms)
     if asked is None and candidates.matchers:
-        variables = scope.variables
         try:
-            return [match for plain in candidates.matchers if (match := plain(variables)) is not None]
-        except MATCH_FAILURES:
-            pass  # one by one they tell what failed
-    found = []
+            for matcher in candidates.matchers:
+                if (match := matcher(variables)) is not None:
+                    found.append(match)
+        except MATCH_FAILURES:  # one by one they tell what failed
+            found = []
+        else:
+            return found
+    scope = Scope(variables)
     for notification in candidates.notifications:
-        match = choose(notification, scope, asked)
-        if match is not None:
+        if (match := choose(notification, scope, asked)) is not None:
             found.append(match)
     return found
 

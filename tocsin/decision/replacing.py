@@ -81,12 +81,12 @@ def older_than(
         subject: the newer one.
         channels: those on which it goes out; None where that is open, so that it replaces all.
     """
-    key = subject.collapse_id
-    if not key:
+    keyed = [(timer_id, ref) for timer_id, ref in evaluation.state.holds.items() if ref.collapse_key]
+    if not keyed or not (key := subject.collapse_id):  # a hash takes longer than a look at what is held
         return ()
     return tuple(
         timer_id
-        for timer_id, ref in evaluation.state.holds.items()
+        for timer_id, ref in keyed
         if ref.collapse_key == key
         and _is_other(ref, subject)
         and (channels is None or ref.channel == "*" or ref.channel in channels)

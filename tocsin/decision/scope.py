@@ -16,6 +16,11 @@ _parse = msgspec.json.Decoder().decode
 
 
 def scope_of(event: Event, recipient: Recipient, needs: frozenset[str], now_ms: int) -> Scope:
+    """Build what expressions read (`variables_of`)."""
+    return Scope(variables_of(event, recipient, needs, now_ms))
+
+
+def variables_of(event: Event, recipient: Recipient, needs: frozenset[str], now_ms: int) -> dict[str, object]:
     """Build the variables that are needed, and no others.
 
     Args:
@@ -27,11 +32,11 @@ def scope_of(event: Event, recipient: Recipient, needs: frozenset[str], now_ms: 
     Raises:
         ExpressionError: the data are not JSON.
     """
-    scope: dict[str, object] = {}
+    variables: dict[str, object] = {}
     if "data" in needs:
-        scope["data"] = _data(event)
+        variables["data"] = _data(event)
     if "event" in needs:
-        scope["event"] = {
+        variables["event"] = {
             "id": event.id,
             "source": event.source,
             "type": event.type,
@@ -40,10 +45,10 @@ def scope_of(event: Event, recipient: Recipient, needs: frozenset[str], now_ms: 
             "time_ms": event.time_ms,
         }
     if "user" in needs:
-        scope["user"] = user_scope(event.user, recipient)
+        variables["user"] = user_scope(event.user, recipient)
     if "now" in needs:
-        scope["now"] = now_scope(recipient.timezone, now_ms)
-    return Scope(scope)
+        variables["now"] = now_scope(recipient.timezone, now_ms)
+    return variables
 
 
 def now_scope(timezone: str, now_ms: int) -> dict[str, object]:
