@@ -145,9 +145,8 @@ def _send(
     if reached and unheld:
         _give_back(evaluation, subject, unheld, taken, policy)
     if reached and evaluation.state.holds and evaluation.notification.collapse_key is not None:
-        sent_on = [one.channel for one in decision.messages if one.notification_id == subject.notification_id]
-        if older := replacing.older_than(evaluation, subject, sent_on):
-            replacing.collapse(decision, evaluation, older, subject.notification_id, policy)
+        older = replacing.older_than_sent(decision, evaluation, subject)
+        replacing.collapse(decision, evaluation, older, subject.notification_id, policy)
     return reached
 
 

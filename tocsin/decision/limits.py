@@ -28,6 +28,8 @@ _pack_period, _unpack_period = _PERIOD.pack, _PERIOD.unpack
 _MOST = (1 << 32) - 1
 _number_of, _NUMBER_AT = Struct("<I").unpack_from, 2 * _SIZE
 _SPARE_TIMES = 64
+_FEW_TIMES = _SPARE_TIMES * _SIZE
+"""A rolling counter of so many bytes has room for one more time, whatever its limit."""
 
 
 class Window(NamedTuple):
@@ -135,18 +137,17 @@ def _first_of(start_ms: int, end_ms: int) -> bytes:
 
 def _with(times: bytes, counter: Counter, now_ms: int) -> bytes:
     """Add a time to a rolling counter. It never runs backwards, which keeps the list sorted."""
-    size, window_ms = len(times), counter.window_ms
-    most = (counter.keep + _SPARE_TIMES - 1) * _SIZE
-    known_ms, first_ms = _unpack_two(times)
-    if first_ms > now_ms - window_ms and size <= most and known_ms == window_ms:
-        last_ms: int = _unpack_from(times, size - _SIZE)[0]
+    window_ms, (known_ms, first_ms) = counter.window_ms, _unpack_two(times)
+    if first_ms > now_ms - window_ms and len(times) <= _FEW_TIMES and known_ms == window_ms:
+        last_ms: int = _unpack_from(times, -_SIZE)[0]
         return times + _pack(now_ms if now_ms > last_ms else last_ms)
-    return _trimmed(times, window_ms, most, now_ms)
+    return _trimmed(times, counter, now_ms)
 
 
-def _trimmed(times: bytes, window_ms: int, most: int, now_ms: int) -> bytes:
-    """Add a time to a rolling counter that has times to drop, or had another window."""
-    size, start = len(times), _SIZE
+def _trimmed(times: bytes, counter: Counter, now_ms: int) -> bytes:
+    """Add a time to a rolling counter that may have times to drop, or had another window."""
+    size, start, window_ms = len(times), _SIZE, counter.window_ms
+    most = (counter.keep + _SPARE_TIMES - 1) * _SIZE
     horizon = now_ms - window_ms
     while start < size and _unpack_from(times, start)[0] <= horizon:
         start += _SIZE

@@ -81,16 +81,32 @@ def older_than(
         subject: the newer one.
         channels: those on which it goes out; None where that is open, so that it replaces all.
     """
-    keyed = [(timer_id, ref) for timer_id, ref in evaluation.state.holds.items() if ref.collapse_key]
-    if not keyed or not (key := subject.collapse_id):  # a hash takes longer than a look at what is held
+    key = subject.collapse_id if _has_keys(evaluation) else b""
+    if not key:
         return ()
     return tuple(
         timer_id
-        for timer_id, ref in keyed
+        for timer_id, ref in evaluation.state.holds.items()
         if ref.collapse_key == key
         and _is_other(ref, subject)
         and (channels is None or ref.channel == "*" or ref.channel in channels)
     )
+
+
+def older_than_sent(decision: Decision, evaluation: Evaluation, subject: EventSubject) -> tuple[str, ...]:
+    """Return the timers of what a newer notification takes the place of on the channels it was sent on."""
+    if not _has_keys(evaluation):
+        return ()
+    messages = [one for one in decision.messages if one.notification_id == subject.notification_id]
+    return older_than(evaluation, subject, [one.channel for one in messages])
+
+
+def _has_keys(evaluation: Evaluation) -> bool:
+    """Return whether anything held has a collapse key: a hash of a key takes longer than a look."""
+    for ref in evaluation.state.holds.values():  # noqa: SIM110 - a generator takes three times as long
+        if ref.collapse_key:
+            return True
+    return False
 
 
 def place_of(evaluation: Evaluation, subject: EventSubject | MessageSubject, verdict: Hold) -> Place:

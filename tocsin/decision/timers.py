@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from tocsin.decision.dedup import OWN_TOPICS
 from tocsin.decision.user_state import UserRecord
 from tocsin.formats.cloudevents import EventLimits, decode_event
 from tocsin.formats.forwarded import as_cloudevent, rewritten
@@ -123,9 +124,8 @@ def encode_event(
     dedup_key: bytes = b"",
 ) -> bytes:
     """Encode the payload of an event."""
-    raw = as_cloudevent(event, raw)
     held = HeldEvent(
-        raw,
+        raw if event.broadcast is None and raw.topic in OWN_TOPICS else as_cloudevent(event, raw),
         event.origin,
         event.received_ms,
         notification,

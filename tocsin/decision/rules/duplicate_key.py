@@ -15,9 +15,11 @@ def duplicate_key(evaluation: Evaluation) -> Verdict:
 
     The detail names the origin of the first.
     """
-    subject, window_ms = evaluation.subject, evaluation.notification.dedup_window_ms
+    subject, state = evaluation.subject, evaluation.state
+    if not state.keys:
+        return PASS
     assert isinstance(subject, EventSubject), "the registry asks this rule about events only"
-    state, time_ms = evaluation.state, subject.event.time_ms
+    window_ms, time_ms = evaluation.notification.dedup_window_ms, subject.event.time_ms
     first = dedup.original(
         state.keys, subject.dedup_key, time_ms, window_ms, evaluation.now_ms, state.declared
     )
