@@ -177,7 +177,7 @@ def _escalate(
         part = subject.as_part(step.channel.name, step.unless, own)
         if not _hold(decision, evaluation, part, Hold(last_ms, _ESCALATION), policy):
             unheld.append(step.channel)
-    if own is not None:
+    if own is not None and unheld:
         _give_back(evaluation, subject, unheld, {one.name: own for one in unheld}, policy)
     if len(unheld) < len(later) or evaluation.notification.stop_when_seen:
         escalation.track(evaluation.state, evaluation.notification, subject.notification_id, last_ms, policy)

@@ -115,7 +115,7 @@ def count(counts: dict[str, bytes], counters: Iterable[Counter], now_ms: int, zo
         times = counts.get(name)
         if counter.period:
             end_ms, counted = (0, b"") if times is None else _one_more(times)
-            counts[name] = counted if end_ms > now_ms else _first_of(*period(counter.period, zone, now_ms))
+            counts[name] = counted if end_ms > now_ms else _first_of(period(counter.period, zone, now_ms))
         elif times is None:
             counts[name] = _pack_two(counter.window_ms, now_ms)
         else:
@@ -130,8 +130,9 @@ def _one_more(counted: bytes) -> tuple[int, bytes]:
 
 
 @lru_cache(maxsize=16_384)
-def _first_of(start_ms: int, end_ms: int) -> bytes:
+def _first_of(bounds: tuple[int, int]) -> bytes:
     """Return the calendar counter of the first admission in a period."""
+    start_ms, end_ms = bounds
     return _pack_period(-end_ms, start_ms, 1)
 
 

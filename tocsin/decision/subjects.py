@@ -405,11 +405,13 @@ class EventSubject(msgspec.Struct, gc=False):
             received_ms=event.received_ms,
             decided_ms=self.now_ms,
             expires_ms=expires_ms,
-            origin=event.origin,
-            collapse_key=match.collapse_key,
-            cancel_key=match.cancel_key if self.digest is None else "",
-            priority=self.priority,
+            origin=event.origin,  # more than 14 by name are called by a dict, which takes 2 µs
         )
+        if match.collapse_key or match.cancel_key or self.priority != match.notification.priority:
+            cancel_key = match.cancel_key if self.digest is None else ""
+            common = self._message = replace(
+                common, collapse_key=match.collapse_key, cancel_key=cancel_key, priority=self.priority
+            )
         if self.digest is not None and not self.digest.plain:
             template = (self.variant or match.notification).digest_template
             common = self._message = replace(common, template=template, digest=True)

@@ -35,4 +35,7 @@ def channel_window(evaluation: Evaluation) -> Verdict:
 
 def closes_at(channel: CompiledChannel, zone: str, now_ms: int) -> int:
     """Return when the window of a channel closes that is open now; 0 for one that has no window."""
-    return 0 if channel.window is None else ends_at(zone, *channel.window, now_ms)
+    if channel.window is None:
+        return 0
+    opens, closes = channel.window  # a call with a star takes twice as long
+    return ends_at(zone, opens, closes, now_ms)

@@ -17,8 +17,10 @@ def quiet_hours(evaluation: Evaluation) -> Verdict:
     """
     recipient, notification, now_ms = evaluation.recipient, evaluation.notification, evaluation.now_ms
     quiet, window = recipient.quiet_hours, notification.send_window
-    zone = recipient.timezone
-    until_ms = 0 if quiet is None or notification.critical else ends_at(zone, *quiet, now_ms)
+    zone, until_ms = recipient.timezone, 0
+    if quiet is not None and not notification.critical:
+        starts, ends = quiet
+        until_ms = ends_at(zone, starts, ends, now_ms)
     if window is not None:
         opens, closes = window
         opens_ms = ends_at(zone, closes, opens, now_ms)
