@@ -4,12 +4,12 @@ Every event has exactly one final outcome a notification, channel and target (la
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from tocsin.catalog.expressions import ExpressionError, Scope
 from tocsin.catalog.loader import Candidates
 from tocsin.catalog.matching import Match, choose
-from tocsin.catalog.plain_matching import MATCH_FAILURES
+from tocsin.catalog.plain_matching import MATCH_FAILURES, Matcher
 from tocsin.decision import asking, cancelling, dedup, replaying, waiting
 from tocsin.decision.asked_time import asked_time
 from tocsin.decision.context import DecisionContext
@@ -240,21 +240,27 @@ def _unasked(
 def _matches(candidates: Candidates, event: Event, recipient: Recipient, now_ms: int) -> Sequence[Match]:
     """Evaluate the expressions of all candidates; raises `ExpressionError`."""
     asked = event.asked
-    found: list[Match] = []
     variables = variables_of(event, recipient, candidates.needs, now_ms)
     if asked is None and candidates.matchers:
-        try:
-            for matcher in candidates.matchers:
-                if (match := matcher(variables)) is not None:
-                    found.append(match)
-        except MATCH_FAILURES:  # one by one they tell what failed
-            found = []
-        else:
+        found = _fused(candidates.matchers, variables)
+        if found is not None:
             return found
-    scope = Scope(variables)
+    scope, found = Scope(variables), []
     for notification in candidates.notifications:
         if (match := choose(notification, scope, asked)) is not None:
             found.append(match)
+    return found
+
+
+def _fused(matchers: Sequence[Matcher], variables: dict[str, Any]) -> list[Match] | None:
+    """Match with one call each; None where an expression fails, for one by one they tell what failed."""
+    found: list[Match] = []
+    try:
+        for matcher in matchers:
+            if (match := matcher(variables)) is not None:
+                found.append(match)
+    except MATCH_FAILURES:
+        return None
     return found
 
 
