@@ -1,6 +1,7 @@
 """Reports beyond the standard: whose address failed, what words prove, and what software replies."""
 
 import base64
+import time
 
 import pytest
 
@@ -217,3 +218,58 @@ def test_an_address_beyond_ascii_is_known_in_each_spelling(spelled: str, encodin
         f"Content-Type: message/global-delivery-status\nContent-Transfer-Encoding: {encoding}\n\n{written}\n"
     )
     assert understood(f"{head}{part}--b1{tail.partition('--b1')[2]}".encode()).result is Result.PERMANENT
+
+
+# --- what some servers write otherwise
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "result"),
+    [
+        ("failure", "5.1.1", Result.PERMANENT),
+        ("error", "5.1.2", Result.PERMANENT),
+        ("error", "4.2.2", Result.DELAYED),
+        ("", "5.1.1", Result.PERMANENT),
+    ],
+)
+def test_an_action_that_no_standard_names_is_told_by_its_status(
+    action: str, status: str, result: Result
+) -> None:
+    group = f"Final-Recipient: rfc822; {ADDRESS}\nAction: {action}\nStatus: {status}"
+    assert understood(dsn(group)).result is result
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("Your message has NOT been delivered: unknown user.", Result.PERMANENT),
+        ("Unknown user. It has not been delivered to all of its\nrecipients after 24 hours.", Result.DELAYED),
+        ("It has not yet been delivered.", Result.DELAYED),
+        ("Invalid final delivery userid: ada", Result.PERMANENT),
+        ("Unknown e-mail address", Result.PERMANENT),
+    ],
+)
+def test_a_failure_is_told_from_a_delay(text: str, result: Result) -> None:
+    assert understood(plain(text)).result is result
+
+
+# --- mails that are made to be slow
+
+
+PATIENCE_S = 30.0
+"""Of CPU: each took minutes, and takes less than a second."""
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        plain("x", subject="=?utf-8?Q?a?= " * 300_000),
+        plain("\n \t" * 60_000, more="X-Failed-Recipients: a@b.example\n"),
+        plain("x", more='Content-Type: multipart/mixed; a="' + ";" * 400_000 + '"\n'),
+    ],
+    ids=["encoded words", "blank lines", "parameters"],
+)
+def test_no_mail_holds_up_those_behind_it(raw: bytes) -> None:
+    begun_s = time.process_time()
+    understood(raw)
+    assert time.process_time() - begun_s < PATIENCE_S

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.bounces.test_maildir import bounce, names, sent
-from tests.bounces.world import NOW_MS, PATHS, Kept, dsn, failed, path_of
+from tests.bounces.world import ADDRESS, NOW_MS, PATHS, Kept, dsn, failed, path_of, understood
 from tocsin.bounces.listener import Listener, read_listen
 from tocsin.bounces.maildir import Maildir
 from tocsin.bounces.reader import BounceReader, Finished
@@ -74,6 +74,17 @@ async def test_the_envelope_names_the_message_where_the_mail_does_not(tmp_path: 
     assert at.shown[0].returned.message_id == sent(3).message_id
     assert at.shown[0].returned.result is Result.UNKNOWN_MESSAGE
     assert len(names(tmp_path / ".quarantine" / "new")) == 1
+
+
+async def test_the_envelope_is_written_into_the_mail(tmp_path: Path) -> None:
+    """A report from the empty sender is one, whatever its author is called; a cut one can be read again."""
+    by_gateway = f"From: gateway@example.net\nSubject: Undeliverable\n\n<{ADDRESS}>:\nunknown user\n".encode()
+    async with door(tmp_path, Kept()) as at:
+        await at.hand_over(by_gateway, path_of(sent(3)))
+    assert at.shown[0].returned.message_id == sent(3).message_id
+    [kept] = (tmp_path / ".quarantine" / "new").iterdir()
+    again = understood(kept.read_bytes())
+    assert (again.message_id, again.result) == (sent(3).message_id, Result.PERMANENT)
 
 
 async def test_while_kafka_is_away_the_mail_server_keeps_the_mail(tmp_path: Path) -> None:

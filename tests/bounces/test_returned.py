@@ -20,7 +20,7 @@ from tests.bounces.world import (
     understood,
 )
 from tests.providers.samples import MARKS, message
-from tocsin.bounces.mail import MAX_BYTES, MAX_PARTS
+from tocsin.bounces.mail import MAX_BYTES, MAX_PARAMETERS, MAX_PARTS
 from tocsin.bounces.returned import Result
 from tocsin.decision.receipts import PERMANENT, RECEIPTS, Blocks
 from tocsin.formats.marks import Marks
@@ -724,8 +724,10 @@ remains undelivered.
         b"".join(b"Content-Type: message/rfc822\n\n" for _ in range(MAX_PARTS + 1)),
         b"X: y\n" * 5_000 + b"\n",
         b"Content-Type: message/delivery-status\n\n" + b"A: b\n\n" * 30_000,
+        b"X: y\rContent-Type: text/plain" + b";\r a=b" * (MAX_PARAMETERS + 1) + b"\r\rx",
+        b'content-type: text/plain; a="' + b";" * MAX_PARAMETERS + b'"\n\nx',
     ],
-    ids=["empty", "blank", "large", "nested", "mails", "headers", "groups"],
+    ids=["empty", "blank", "large", "nested", "mails", "headers", "groups", "parameters", "quoted"],
 )
 def test_mail_beyond_the_limits_is_not_read(raw: bytes) -> None:
     assert understood(raw).result is Result.UNREADABLE

@@ -13,7 +13,8 @@ MAX_RECIPIENTS = 500
 
 _BLANK_LINE = re.compile(r"\n[ \t]*\n+")
 _FIELD = re.compile(r"^(?:final-recipient|action)\s*:", re.IGNORECASE | re.MULTILINE)
-_ACTIONS = {"2": "delivered", "4": "delayed", "5": "failed"}
+_ACTIONS = frozenset({"failed", "delayed", "delivered", "relayed", "expanded"})
+_ACTION_OF = {"2": "delivered", "4": "delayed", "5": "failed"}
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _TYPE = re.compile(r"^\s*[A-Za-z][A-Za-z0-9-]*\s*;\s*")
 _MAILBOX = re.compile(r"[^\s|@]+@[^\s|@]+")
@@ -87,7 +88,7 @@ def _failure(fields: Fields) -> Failure:
     action = fields.get("action", "").lower().split(" ")[0].strip(".;")
     return Failure(
         *_recipients(fields),
-        action or _ACTIONS.get(code[:1], "failed"),
+        action if action in _ACTIONS else _ACTION_OF.get(code[:1], "failed"),
         code,
         _TYPE.sub("", fields.get("diagnostic-code", ""), count=1),
     )

@@ -126,7 +126,7 @@ class Listener:
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         """Read a mail, and take it when its receipt is written."""
-        raw = envelope.original_content or b""
+        raw = _trace(envelope) + (envelope.original_content or b"")
         mail = Incoming(raw, self._now_ms(), tuple(envelope.rcpt_tos))
         try:
             name, finished = await asyncio.to_thread(self._read, mail)
@@ -142,3 +142,12 @@ class Listener:
         if finished.quarantined:
             self._quarantine.keep(mail.raw, name)
         return name, finished
+
+
+def _trace(envelope: Envelope) -> bytes:
+    """Write the envelope into the mail, as final delivery does (RFC 5321, 4.4): bounces have no sender.
+
+    A mail in quarantine can so be read again with the token of its recipient.
+    """
+    sender = (envelope.mail_from or "").strip("<>")
+    return f"Return-Path: <{sender}>\r\nDelivered-To: {envelope.rcpt_tos[0]}\r\n".encode()

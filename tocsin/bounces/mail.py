@@ -17,10 +17,17 @@ MAX_PARTS = 200
 MAX_HEADER_LINES = 2_000
 MAX_BLANK_LINES = 20_000
 """Each ends a group of fields in a report, and the parser makes a mail of each."""
+MAX_PARAMETERS = 100
+"""Of one Content-Type: each costs the parser the length of all that follow it."""
+MAX_HEADER_CHARS = 10_000
+"""Of one header of the mail itself: encoded words cost the parser the square of their number."""
 MAX_TEXT_CHARS = 200_000
 """Characters of one part that are read; a report says what it has to say before."""
 
 _STRUCTURE = re.compile(rb"boundary\s*=|message/(?:rfc822|global|partial|external-body)", re.IGNORECASE)
+_CONTENT_TYPE = re.compile(
+    rb"(?:^|[\r\n])content-type:[^\r\n]*(?:(?:\r\n|\r|\n)[ \t][^\r\n]*)*", re.IGNORECASE
+)
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _TAG = re.compile(r"<[^<>]{0,2000}>")
 _TEXTS = frozenset({"text/plain", "text/rfc822-headers", "message/global-headers", "text/html"})
@@ -50,7 +57,7 @@ class Mail(NamedTuple):
 
     def header(self, name: str) -> str:
         """Return a header of the mail itself on one line, its encoded words read; empty without it."""
-        value = header(self.top, name)
+        value = header(self.top, name)[:MAX_HEADER_CHARS]
         if "=?" not in value:
             return value
         try:
@@ -110,6 +117,8 @@ def _check(raw: bytes) -> None:
         msg = f"more than {MAX_PARTS} parts"
     elif raw.count(b"\n\n") + raw.count(b"\r\n\r\n") > MAX_BLANK_LINES:
         msg = f"more than {MAX_BLANK_LINES} blank lines"
+    elif any(field[0].count(b";") > MAX_PARAMETERS for field in _CONTENT_TYPE.finditer(raw)):
+        msg = f"more than {MAX_PARAMETERS} parameters of a part"
     elif _HEAD_END.split(raw, maxsplit=1)[0].count(b"\n") > MAX_HEADER_LINES:
         msg = f"more than {MAX_HEADER_LINES} lines of headers"
     if msg:

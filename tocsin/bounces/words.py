@@ -14,7 +14,7 @@ from tocsin.bounces.mail import Mail
 MAX_REASON_CHARS = 2_000
 
 _COPY = re.compile(
-    r"^\s*(?:-{2,}.{0,20}(?:below this line is|this is) a copy|below is a copy of the original|"
+    r"^[ \t]*(?:-{2,}.{0,20}(?:below this line is|this is) a copy|below is a copy of the original|"
     r"-{2,} ?(?:original message|undelivered message|unsent message)|the following is a copy|"
     r"(?:original message|message headers) follows?\b|original message:)",
     re.IGNORECASE | re.MULTILINE,
@@ -24,10 +24,11 @@ _GENERATED = re.compile(r"\((?:ultimately )?generated from ([^()\s]+)\)")
 _HEADING = re.compile(r"^[ \t]*<?(?P<address>[^\s<>@]{1,64}@[^\s<>@:]{1,255})>?:?[ \t]*(?P<rest>.*)$")
 _IN_SENTENCE = re.compile(r"(?:deliver\w*|send) your (?:mail|message) to <([^\s<>@]{1,64}@[^\s<>]{1,255})>")
 _DELAYED = re.compile(
-    r"has not (yet )?been delivered|delivery (attempts )?will (continue|be (re)?tried)|"
+    r"has not (yet been delivered|been delivered to .{0,80} after)|"
+    r"delivery (attempts )?will (continue|be (re)?tried)|"
     r"will (keep trying|be retried|continue to (try|be attempted))|not yet been able to|still being retried|"
     r"warning message only|do(es)? not need to resend|no action is required on your part|is delayed",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,
 )
 
 

@@ -55,7 +55,7 @@ class ReturnPaths:
         """Write the token of a message, whose id is 32 hex digits."""
         day = max(0, decided_ms // DAY_MS) & 0xFFFF
         sealed = self._seal.close_bytes(day.to_bytes(_DAY_BYTES) + bytes.fromhex(message_id))
-        return b32encode(sealed).decode().rstrip("=").lower()
+        return _spelled(sealed)
 
     def read(self, token: str) -> ReturnToken | None:
         """Read a token in any case of its letters; None if it is not one of ours."""
@@ -63,10 +63,16 @@ class ReturnPaths:
             sealed = b32decode(token.upper() + "=")
         except ValueError:
             return None
+        if _spelled(sealed) != token.lower():  # the last letter has bits to spare
+            return None
         plain = self._seal.open_bytes(sealed)
         if plain is None or len(plain) != _DAY_BYTES + 16:
             return None
         return ReturnToken(plain[_DAY_BYTES:].hex(), int.from_bytes(plain[:_DAY_BYTES]))
+
+
+def _spelled(sealed: bytes) -> str:
+    return b32encode(sealed).decode().rstrip("=").lower()
 
 
 def tokens_in(text: str) -> Iterator[str]:

@@ -363,8 +363,8 @@ RULES: tuple[ReplyRule, ...] = (
         code=r"5..",
         status=r"(5\.[01]\..*|5\.2\.[01]|5\.3\.0|5\.5\.0)?",
         text=r"\b(no such|unknown|invalid|unrouteable|nonexistent|non-existent) "
-        r"(local |virtual |mail )?"
-        r"(user|recipient|mailbox|account|address|addressee|person|alias|local.?part)\b|"
+        r"(local |virtual |e?-?mail |final delivery )?"
+        r"(user|userid|recipient|mailbox|account|address|addressee|person|alias|local.?part)\b|"
         r"\b(user|recipient|mailbox|account|address|addressee|alias|local.?part)( <?address>?:?)?,? "
         r"(is |was |has been )?(unknown|not found|not known|nonexistent|non-existent|"
         r"(does not|doesn't|doesn.t|no longer|did not) exists?|"
