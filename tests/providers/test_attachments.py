@@ -14,6 +14,7 @@ from tocsin.model.content import AttachmentRef
 from tocsin.providers.attachments import FRESH_S, AttachmentFetcher, web_policy
 from tocsin.providers.http import Response
 from tocsin.providers.http_asyncio import AsyncioTransport
+from tocsin.providers.silent_hosts import FEW, PAUSE_S, SilentHosts
 
 URL = "https://files.example/secret-token"
 SECRET = "secret-token"
@@ -90,6 +91,31 @@ async def test_each_failure_is_permanent_or_transient(
     error = await World(Web(answer)).failure()
     assert type(error) is kind
     assert text in str(error)
+
+
+async def test_a_server_that_does_not_answer_is_not_waited_for_by_each_mail() -> None:
+    """Each held a place at the account for ten seconds, and mails without attachments stood behind them."""
+    mute, good = Unknown("out of time"), Response(200, {}, b"%PDF")
+    web = Web(*[mute] * (FEW + 1), good, good)
+    world = World(web)
+    for number in range(FEW):
+        await world.failure(f"{URL}?{number}")
+    assert (await world.failure()).code == "silent"
+    assert type(await world.failure()) is Transient
+    assert len(web.asked) == FEW
+    world.now_s += PAUSE_S
+    await world.failure()
+    assert (await world.failure()).code == "silent", "one asked for all"
+    world.now_s += PAUSE_S
+    assert [await world.content(f"{URL}?a"), await world.content(f"{URL}?b")] == [b"%PDF"] * 2
+
+
+async def test_of_very_many_silent_hosts_the_oldest_are_forgotten() -> None:
+    hosts = SilentHosts(lambda: 0.0)
+    for number in range(1_001):
+        for _ in range(FEW):
+            hosts.silent(f"h{number}")
+    assert (hosts.may_ask("h0"), hosts.may_ask("h1000")) == (True, False)
 
 
 async def test_retry_after_of_the_server_is_kept() -> None:

@@ -4,6 +4,10 @@
 |---|---|
 | 404 or another 4xx, a redirect, a private address, a URL that is none, too large | permanent |
 | 408, 425, 429, 5xx, no connection, no answer in time | transient: tried again as a failed attempt |
+| three requests of a host in a row without an answer | the same, without asking it, until it answers one |
+
+A mail that waits for a file holds a place at its account. So a server that does not answer must not be waited
+for by each of its mails: those of others would stand behind them.
 
 What a URL gave is kept for a minute, and after that for as long as the server says that its entity tag is
 still right. No text of an error names a URL, which may hold a secret.
@@ -22,6 +26,7 @@ from tocsin.errors import About, DeliveryError, Rejected, Transient
 from tocsin.model.content import Attachment, AttachmentRef
 from tocsin.providers.http import Clock, HttpPolicy, Response, Transport, retry_after_s
 from tocsin.providers.http_exchange import TOO_LONG
+from tocsin.providers.silent_hosts import SILENT, SilentHosts
 
 TIMEOUT_S = 10.0
 FRESH_S = 60.0
@@ -103,6 +108,7 @@ class AttachmentFetcher:
         self._monotonic_s = monotonic_s
         self._clock = clock
         self._cache = _Cache(most_bytes)
+        self._silent = SilentHosts(monotonic_s)
         self._running: dict[str, asyncio.Task[bytes]] = {}
 
     async def fetch(self, refs: Sequence[AttachmentRef]) -> tuple[Attachment, ...]:
@@ -155,16 +161,20 @@ class AttachmentFetcher:
         return content
 
     async def _ask(self, url: str, headers: dict[str, str]) -> Response:
-        transport = self._transport_for(url)
+        transport, host = self._transport_for(url), urlsplit(url).netloc
+        if not self._silent.may_ask(host):
+            raise _no_answer(SILENT)
         try:
-            return await transport.request("GET", url, headers, b"", TIMEOUT_S)
+            answer = await transport.request("GET", url, headers, b"", TIMEOUT_S)
         except Rejected:  # by the guard: its text says what is wrong with the address
             raise
         except DeliveryError as error:
             if error.code == TOO_LONG:
                 raise _too_large() from None
-            msg = "its server does not answer"
-            raise Transient(msg, code=error.code or "no_answer", about=About.MESSAGE) from None
+            self._silent.silent(host)
+            raise _no_answer(error.code or "no_answer") from None
+        self._silent.answered(host)
+        return answer
 
     def _transport_for(self, url: str) -> Transport:
         """Choose by the host.
@@ -218,6 +228,10 @@ def _checked(content: bytes) -> bytes:
     if len(content) > MAX_ATTACHMENT_BYTES:
         raise _too_large()
     return content
+
+
+def _no_answer(code: str) -> Transient:
+    return Transient("its server does not answer", code=code, about=About.MESSAGE)
 
 
 def _too_large() -> Rejected:
