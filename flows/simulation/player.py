@@ -175,6 +175,8 @@ class Player:
             entry = self._pending.pop(queue)
             if first in entry.keys or second in entry.keys:
                 self.ordered += 1
+                if not now_ms and self._bounds.stream_clock:
+                    now_ms = self._clock[queue.key_group]  # a receipt's outcome tells no time of a decision
                 if queue.is_evented:
                     self._behind_ms = max(0, found.written_ms - entry.read_ms - self._unsure_ms)
                 self._play(queue.key_group, entry, now_ms, now_ms)

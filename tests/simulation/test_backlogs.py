@@ -121,3 +121,25 @@ def test_a_receipt_is_played_where_its_outcome_stands(tmp_path: Path, read: int)
     result = simulate(request(folder, STREAM)).result
     assert (result.differing, result.dropped) == (0, 0), result.examples
     assert result.equal > 5
+
+
+def test_a_receipt_does_not_move_the_clock_to_events_that_still_wait(tmp_path: Path) -> None:
+    """Under the stream clock: a shard reads receipts before events that Kafka has had for longer."""
+    lines: list[wire.Line] = [
+        wire.Record(topics.PROFILES, 0, 0, NOON, b"quiet/ann", msgspec.json.encode(PROFILE)),
+        _event("chased", 0, 0, read=2_700),
+        _event("nothing", 1, 2 * MINUTE, read=2_800),
+        wire.Epoch(NOON + 2_850),
+    ]
+    lines += [
+        _opened(tmp_path / "first", lines, read=2_880),
+        _event("chased", 2, 3 * MINUTE, read=2_850),
+        _event("nothing", 3, 20 * MINUTE, read=2_870),
+        wire.Epoch(NOON + 2_950),
+    ]
+    found = history(tmp_path / "shard", STREAM, lines)
+    records = [each for topic in found.bounds for batch in found.read(topic, 0) for each in batch]
+    folder = MemoryHistory(map(_shown_late, records)).write(tmp_path / "history", "stream", 1)
+    result = simulate(request(folder, STREAM)).result
+    assert result.differing == 0, result.examples
+    assert result.equal > 5
