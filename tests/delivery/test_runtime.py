@@ -5,10 +5,11 @@ import logging
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until
 from tocsin.delivery.runtime import Runtime, Tasks
 
 
@@ -75,6 +76,26 @@ def test_submit_does_not_wait(runtime: Runtime) -> None:
     assert (tasks.pending, tasks.drain()) == (100, [])
     runtime.run(allow(), PATIENCE_S)
     assert len(collect(tasks, 100)) == 100
+
+
+class Letter:
+    """A job whose end can be seen."""
+
+
+def test_a_job_that_is_over_is_not_kept_in_memory(runtime: Runtime) -> None:
+    async def work(job: Letter) -> str:
+        await asyncio.sleep(0)
+        return "done"
+
+    tasks = runtime.tasks(work, lambda _: "failed")
+    seen: list[weakref.ref[Letter]] = []
+    for _ in range(2):  # the second time by tasks that have done a job before
+        letters = [Letter() for _ in range(3)]
+        seen += map(weakref.ref, letters)
+        tasks.submit(letters)
+        del letters
+        until(lambda: not tasks.drain() and not tasks.pending, "the results")
+    until(lambda: all(ref() is None for ref in seen), "the end of the jobs")
 
 
 def test_mailboxes_do_not_mix(runtime: Runtime) -> None:

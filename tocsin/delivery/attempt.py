@@ -94,7 +94,7 @@ class AttemptState(msgspec.Struct, frozen=True, gc=False):
     ahead_ms: int = 0
 
 
-class Claimed(NamedTuple):
+class Claimed(msgspec.Struct, frozen=True):
     """The ledger answered.
 
     Attributes:
@@ -116,7 +116,7 @@ class Claimed(NamedTuple):
     unfetched: DeliveryError | None = None
 
 
-class Answered(NamedTuple):
+class Answered(msgspec.Struct, frozen=True):
     """The provider answered, or did not.
 
     Attributes:
@@ -195,7 +195,7 @@ HEALTH = {
 """What a failure that is about one of these says of the account."""
 
 
-class Transition(NamedTuple):
+class Transition(msgspec.Struct, frozen=True):
     """The next state and the effects; `outputs` may be emitted once the ledger has written."""
 
     state: AttemptState
@@ -218,9 +218,9 @@ def transition(policy: AttemptPolicy, state: AttemptState, event: Claimed | Answ
     if isinstance(event, Claimed):
         adopted, shown = _adopt(state, event.claim)
         step = _claimed(policy, adopted, event)
-        return step._replace(outputs=shown + step.outputs) if shown else step
+        return _changed(step, outputs=shown + step.outputs) if shown else step
     step = _answered(policy, state, event)
-    return step if isinstance(event.answer, Receipt) else step._replace(code=event.call.code)
+    return step if isinstance(event.answer, Receipt) else _changed(step, code=event.call.code)
 
 
 def _adopt(state: AttemptState, claim: Claim) -> tuple[AttemptState, tuple[Output, ...]]:
@@ -356,7 +356,7 @@ def _misconfigured(
     if not event.fallback and (state.used or event.message_at_fault):
         return _retry(policy, state, event, error, health)
     step = _fail_over(state, error.reason, event.call, health)
-    return step if event.fallback else step._replace(then=Then.PARK)
+    return step if event.fallback else _changed(step, then=Then.PARK)
 
 
 def _fail_over(state: AttemptState, reason: Reason, call: ProviderCall, health: Health) -> Transition:
@@ -402,7 +402,7 @@ def _retry(
             step = _go_on(state, (line,), after.due_ms, health)
         else:
             step = _return_to_gate(state, error.reason, after.due_ms, line, provider=call.provider)
-    return step._replace(health=health, retry_after_s=error.retry_after_s)
+    return _changed(step, health=health, retry_after_s=error.retry_after_s)
 
 
 def _return_to_gate(
@@ -433,7 +433,7 @@ def _dead_letter(
     line = _outcome(state, Status.DEAD, reason, call)
     unsent = records.failed(state.message, reason, call) if certain else _failed(state, reason, call)
     step = _end(state, line, letter, *unsent, health=health)
-    return step._replace(dead=reason)
+    return _changed(step, dead=reason)
 
 
 def _failed(state: AttemptState, reason: Reason, call: ProviderCall) -> tuple[Output, ...]:

@@ -51,10 +51,12 @@ class Calls:
         answer = await self._sent(provider, outgoing)
         return answer if isinstance(answer, Answer) else _no_answer(type(answer).__name__)
 
-    async def _sent(self, provider: Provider, outgoing: Outgoing) -> Answer:
+    def _sent(self, provider: Provider, outgoing: Outgoing) -> Awaitable[Answer]:
         if getattr(provider, "batch", None) is None:
-            return await self._ended(provider, provider.send(outgoing))
-        batching = cast("BatchProvider", provider)
+            return self._ended(provider, provider.send(outgoing))
+        return self._send_with_others(cast("BatchProvider", provider), outgoing)
+
+    async def _send_with_others(self, batching: BatchProvider, outgoing: Outgoing) -> Answer:
         try:
             key = batching.batch_key(outgoing) if batching.batch.most > 1 else ""
         except Exception as error:  # the flow's edge, as below; nothing has been sent

@@ -338,7 +338,7 @@ class ChannelDelivery:
             self._apply(result)
 
     def _apply(self, result: AttemptResult) -> None:
-        job, step = result
+        job, step = result.job, result.step
         self._out += expand(job.record, job.message, step.outputs)
         if step.dead:
             self.dead_letters[step.dead] += 1
@@ -352,7 +352,7 @@ class ChannelDelivery:
 
     def _note(self, result: AttemptResult) -> None:
         """Tell the account what its call came to, and the log if that changes its state."""
-        job, step = result
+        job, step = result.job, result.step
         if job.provider is None or job.call is None:
             return
         name, call = job.provider.name, job.call

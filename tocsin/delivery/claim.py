@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from tocsin.model.message import Message
 
@@ -26,7 +28,7 @@ class ClaimResult(Enum):
     STALE = "S"
 
 
-class Claim(NamedTuple):
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """What the ledger answered.
 
     Attributes:

@@ -5,8 +5,8 @@ decided in `tocsin.delivery.attempt`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol, get_args
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, get_args
 
 import msgspec
 
@@ -108,7 +108,7 @@ class Delivery:
         return min(filter(None, ends), default=0)
 
 
-class AttemptResult(NamedTuple):
+class AttemptResult(msgspec.Struct, frozen=True):
     """What one step of a message came to: the ledger has the outputs, so they may be emitted."""
 
     job: Delivery
@@ -166,16 +166,19 @@ class Executor:
         self.calling = 0
         """Messages that are at a provider now; other threads may read it."""
 
-    async def run(self, job: Delivery) -> AttemptResult:
+    def run(self, job: Delivery) -> Coroutine[Any, Any, AttemptResult]:
         """Take one message one step further: at most one provider call."""
         fault = self._fault(job)
         job.look(self._runtime.now_ms())
         only_look = job.expired or job.closed_ms > 0 or fault is not None or job.return_due_ms is not None
         content = job.content
         if only_look or not isinstance(content, EmailContent) or not content.attachments:
-            return await self._step(job, fault, only_look=only_look)
+            return self._step(job, fault, only_look=only_look)
+        return self._step_with(job, content.attachments)
+
+    async def _step_with(self, job: Delivery, attachments: Sequence[AttachmentRef]) -> AttemptResult:
         async with self._attaching:
-            found = await self._attach(content.attachments)
+            found = await self._attach(attachments)
             job.look(self._runtime.now_ms())
             only_look = job.expired or job.closed_ms > 0 or found.attachments == ()
             return await self._step(job, found.fault, found, only_look=only_look)
@@ -291,4 +294,6 @@ class Executor:
                 state.message, state.attempt, state.outputs, returned=returned, unknown=state.unknown
             )
         job.state, job.called = state, ""
-        return AttemptResult(job, step._replace(outputs=shown + step.outputs) if shown else step)
+        if shown:
+            step = msgspec.structs.replace(step, outputs=shown + step.outputs)
+        return AttemptResult(job, step)

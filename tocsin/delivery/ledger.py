@@ -24,7 +24,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 import redis.asyncio
@@ -133,7 +133,7 @@ A write needs a key and a length only.
 """
 
 
-class _Call(NamedTuple):
+class _Call(msgspec.Struct, frozen=True):
     args: _Args
     value: bytes
     reply: asyncio.Future[bytes]
@@ -292,7 +292,14 @@ def _first_body(attempt: int) -> bytes:
     return _encode(_Body(attempt))
 
 
+@lru_cache(64)
+def _fresh(attempt: int) -> Claim:
+    return Claim(ClaimResult.FRESH, attempt)
+
+
 def _read_claim(reply: bytes, attempt: int) -> Claim:
+    if reply == b"F":  # as nearly every claim is
+        return _fresh(attempt)
     result, value = ClaimResult(reply[:1].decode()), reply[1:]
     if not value:
         return Claim(result, attempt)

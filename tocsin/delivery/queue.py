@@ -54,7 +54,7 @@ class _Queue(Generic[J]):
         self.user = user
         self.jobs: deque[J] = deque()
         self.head = _Head.READY
-        self.urgent: deque[J] = deque()  # those of `jobs` that are
+        self.urgent: deque[J] | None = None  # those of `jobs` that are, if any ever was
         self.group: tuple[str, ...] = ()  # where it is parked
         self.wake = 0  # number of its entry among the timed ones; 0 for none
         self.retaken = False  # it had a turn and could not use it
@@ -97,11 +97,13 @@ class DeliveryQueue(Generic[J]):
         queue.jobs.append(job)
         self.total += 1
         self._counted += len(queue.jobs) <= self.policy.user_share
+        first_urgent = urgent and not queue.urgent
         if urgent:
+            queue.urgent = queue.urgent or deque()
             queue.urgent.append(job)
         if new:
             self._make_ready(queue, Place.LAST)
-        elif urgent and len(queue.urgent) == 1:
+        elif first_urgent:
             self._advance(queue)
 
     def take(self) -> J | None:

@@ -5,7 +5,6 @@ both are put together again from the record that is read, byte for byte the same
 """
 
 import msgspec
-from msgspec.structs import replace
 
 from tocsin.delivery.claim import Output
 from tocsin.formats.codec import dead_letter
@@ -81,8 +80,11 @@ def outcome(
     subject = message.message_id
     if failed_over:
         subject += f"/{call.provider}/{message.decided_ms}/{message.profile_version}"
-    line = replace(
-        outcome_of(message, ids.outcome_id(subject, status, attempt), status),
+    line = outcome_of(
+        message,
+        ids.outcome_id(subject, status, attempt),
+        status,
+        at_ms=call.at_ms - ahead_ms,
         reason=reason,
         catalog_version=message.catalog_version,
         locale=message.locale,
@@ -90,7 +92,6 @@ def outcome(
         provider_message_id=call.provider_message_id,
         code=call.code,
         attempt=attempt,
-        at_ms=call.at_ms - ahead_ms,
         latency_ms=max(0, call.at_ms - message.received_ms),
         provider_ms=call.provider_ms,
     )

@@ -122,8 +122,8 @@ class Tasks(Generic[J, R]):
         self._done: deque[R] = deque()
         self._arrived = threading.Event()
         self._waiting = False
-        self._running: dict[int, asyncio.Task[None]] = {}
-        self._started = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._idle: list[asyncio.Future[J]] = []
         self.pending = 0
 
     def submit(self, jobs: Iterable[J]) -> None:
@@ -149,18 +149,26 @@ class Tasks(Generic[J, R]):
 
     def _start(self, batch: list[J]) -> None:
         loop = asyncio.get_running_loop()
-        for number, job in enumerate(batch, self._started):
-            self._running[number] = loop.create_task(self._finish(number, job))
-        self._started += len(batch)
+        for job in batch:
+            if self._idle:
+                self._idle.pop().set_result(job)
+            else:
+                self._tasks.append(loop.create_task(self._serve(job, loop)))
 
-    async def _finish(self, number: int, job: J) -> None:
+    async def _serve(self, job: J, loop: asyncio.AbstractEventLoop) -> None:
+        """Do one job after the other: a new task for each would cost three times as much."""
+        while True:
+            self._done.append(await self._result(job))
+            if self._waiting:
+                self._arrived.set()
+            del job  # or a task that waits would keep a message in memory
+            turn: asyncio.Future[J] = loop.create_future()
+            self._idle.append(turn)
+            job = await turn
+
+    async def _result(self, job: J) -> R:
         try:
-            result = await self._work(job)
+            return await self._work(job)
         except Exception as error:  # the flow's edge: a fault of ours must not lose the job
             _log.error("a delivery step failed: %s", kind_and_place(error))
-            result = self._failed(job)
-        finally:
-            del self._running[number]  # a done callback would cost another turn of the loop
-        self._done.append(result)
-        if self._waiting:
-            self._arrived.set()
+            return self._failed(job)

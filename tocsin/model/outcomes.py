@@ -1,12 +1,22 @@
 """Writes what all outcomes about one message have in common: the gate's own, and those of delivery."""
 
+from typing import Any
+
 from tocsin.model.ids import target_id
 from tocsin.model.message import Message
 from tocsin.model.outcome import Outcome
 
 
-def outcome_of(message: Message, outcome_id: str, status: str) -> Outcome:
-    """Write an outcome of a message without reason, time and attempt: those are its writer's."""
+def outcome_of(message: Message, outcome_id: str, status: str, *, at_ms: int = 0, **own: Any) -> Outcome:
+    """Write an outcome of a message.
+
+    Args:
+        message: the message.
+        outcome_id: of the outcome.
+        status: of the outcome.
+        at_ms: its time.
+        own: other fields, such as reason and attempt, which its writer knows.
+    """
     return Outcome(
         outcome_id=outcome_id,
         status=status,
@@ -27,8 +37,9 @@ def outcome_of(message: Message, outcome_id: str, status: str) -> Outcome:
         priority=message.priority,
         variant=message.variant,
         generation=message.generation,
-        at_ms=0,
+        at_ms=at_ms,
         received_ms=message.received_ms,
         replay=message.replay,
         replay_of=message.replay_of,
+        **own,
     )

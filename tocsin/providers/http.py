@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -39,7 +39,7 @@ _HANDSHAKE = re.compile(
 """rustls's texts of handshakes that failed."""
 
 
-class Response(NamedTuple):
+class Response(msgspec.Struct, frozen=True):
     """A complete answer. Names in `headers` are looked up in lower case."""
 
     status: int

@@ -1,6 +1,6 @@
 """Twilio's REST API, as its adapters share it: the account, its requests, and the errors of all resources."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
 
@@ -136,9 +136,9 @@ class TwilioApi:
             raise refusal(answer, outgoing, self._clock(), Codes())
         return answer.body
 
-    async def _request(self, method: str, path: str, body: bytes) -> Response:
+    def _request(self, method: str, path: str, body: bytes) -> Awaitable[Response]:
         url = f"{self._base}{path}"
-        return await self._transport.request(method, url, self._headers, body, self._timeout_s)
+        return self._transport.request(method, url, self._headers, body, self._timeout_s)
 
     async def verify(self) -> str:
         """Ask for the account; see `Verifiable.verify`.

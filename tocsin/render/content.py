@@ -1,7 +1,6 @@
 """Builds what a channel carries from rendered parts, within its limits and with its headers."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import css_inline
 import msgspec
@@ -31,7 +30,7 @@ MAX_TTL_S = 28 * 86_400  # of FCM
 Parts = Mapping[str, str]
 
 
-class ContentContext(NamedTuple):
+class ContentContext(msgspec.Struct, frozen=True, gc=False):
     """Holds what content is built from, beside the rendered parts.
 
     Attributes:

@@ -34,6 +34,7 @@ from tocsin.render.unsubscribe import Subscription, UnsubscribeTokens
 
 MEMO = 4096  # combinations of template, channel and locale kept ready
 MAX_NAME_CHARS = 80  # each may be 12 characters of a mail's header line, which has 998 at most
+_NOTHING: Mapping[str, Any] = {}
 _PATH = dict.fromkeys(map(ord, '/\\:*?"<>|'), "-") | dict.fromkeys([*range(32), 127], " ")
 
 
@@ -152,7 +153,7 @@ class Renderer:
         plan = tenant.book.plan(message.template, message.channel, message.locale, tenant.spec.locale)
         unsubscribe_url = self._unsubscribe_url(message, tenant)
         links = {"unsubscribe_url": unsubscribe_url, "preferences_url": self._preferences_url(message)}
-        context = tenant.book.globals | _context(message, tenant, plan.locale, links)
+        context = _context(message, tenant, plan.locale, links)
         parts: Parts = {
             part: rendered(one.template, context, one.shorter) for part, one in plan.parts.items()
         }
@@ -162,7 +163,8 @@ class Renderer:
         sms = tenant.spec.sms
         carrying = ContentContext(message, tenant.senders, unsubscribe_url, sms, stop_text, plan.locale)
         if self._attachments and message.channel == Channel.EMAIL:
-            carrying = carrying._replace(attachments=self._brought(message, tenant.book, context))
+            brought = self._brought(message, tenant.book, context)
+            carrying = msgspec.structs.replace(carrying, attachments=brought)
         return parts, carrying
 
     def _brought(self, message: Message, book: _Book, context: dict[str, Any]) -> tuple[AttachmentRef, ...]:
@@ -227,8 +229,10 @@ def _context(message: Message, tenant: _Tenant, locale: str, links: Mapping[str,
     if b"null" in raw:
         data = without_nulls(data, NULL_ITEM)
     timezone = zone_or(message.timezone, tenant.spec.timezone)
-    context = {"digest": data} if message.digest else {}
-    return context | {
+    digest = {"digest": data} if message.digest else _NOTHING
+    return {
+        **tenant.book.globals,
+        **digest,
         "data": data,
         "event": {
             "id": message.event_id,

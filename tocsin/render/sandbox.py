@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 import jinja2
@@ -134,8 +133,10 @@ def rendered(template: jinja2.Template, context: dict[str, Any], shorter: QuickT
         RenderError: it does not fit the data; the text names template and missing variable, never a value.
     """
     if shorter is not None:
-        with suppress(*FAILURES):
+        try:
             return shorter.run(context)
+        except FAILURES:
+            pass  # the template says what is wrong, or writes the text
     environment = template.environment
     try:
         # What `template.render` does, without copying the context for each part of a message.
