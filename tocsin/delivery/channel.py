@@ -199,6 +199,8 @@ class ChannelDelivery:
             self._account(provider)
         self._served: dict[str, int] = {}
         self._starts = 0
+        self._room: dict[str, int] = {}
+        """Calls that accounts may still start in this turn: asked once for all messages of a turn."""
         self._away_ms = 0  # since when the ledger is away
         self.dead_letters: Counter[Reason] = Counter()
         """Dead letters of this process, by reason."""
@@ -387,6 +389,7 @@ class ChannelDelivery:
 
     def _start(self, now_ms: int) -> list[Delivery]:
         started: list[Delivery] = []
+        self._room.clear()
         most = self.policy.own_work - (self._tasks.pending - self._executor.calling)
         while len(started) < most and (job := self._queues.take()) is not None:
             providers = self._providers(job)
@@ -414,12 +417,15 @@ class ChannelDelivery:
         tried = job.state.tried
         untried = [one for one in providers if one.name not in tried] if tried else providers
         for provider in (*untried, *providers) if tried else providers:
-            account = self._accounts[provider.name]
-            if not account.up(now_ms):
-                continue
-            if not account.free(now_ms, 1):
-                account.waits(urgent=job.message.priority == "critical")
-                return False  # it works, so its messages wait for their turn
+            if not self._room.get(provider.name):
+                account = self._accounts[provider.name]
+                if not account.up(now_ms):
+                    continue
+                self._room[provider.name] = account.free(now_ms, self.policy.queue.credits)
+                if not self._room[provider.name]:
+                    account.waits(urgent=job.message.priority == "critical")
+                    return False  # it works, so its messages wait for their turn
+            self._room[provider.name] -= 1
             self._begin(job, provider, now_ms)
             job.others = len(providers) > 1
             if job.message.failover_ms:

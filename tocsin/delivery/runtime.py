@@ -158,17 +158,14 @@ class Tasks(Generic[J, R]):
     async def _serve(self, job: J, loop: asyncio.AbstractEventLoop) -> None:
         """Do one job after the other: a new task for each would cost three times as much."""
         while True:
-            self._done.append(await self._result(job))
+            try:
+                self._done.append(await self._work(job))
+            except Exception as error:  # the flow's edge: a fault of ours must not lose the job
+                _log.error("a delivery step failed: %s", kind_and_place(error))
+                self._done.append(self._failed(job))
             if self._waiting:
                 self._arrived.set()
             del job  # or a task that waits would keep a message in memory
             turn: asyncio.Future[J] = loop.create_future()
             self._idle.append(turn)
             job = await turn
-
-    async def _result(self, job: J) -> R:
-        try:
-            return await self._work(job)
-        except Exception as error:  # the flow's edge: a fault of ours must not lose the job
-            _log.error("a delivery step failed: %s", kind_and_place(error))
-            return self._failed(job)
