@@ -278,8 +278,9 @@ async def test_declares_itself(vendor: str) -> None:
 
 @VENDORS
 async def test_an_account_s_figures_lie_over_the_vendor_s(vendor: str) -> None:
-    provider = adapter(vendor, "http://127.0.0.1:1", timeout_s=3, rate_per_s=7)
-    assert (provider.limits.timeout_s, provider.limits.rate_per_s) == (3, 7)
+    provider = adapter(vendor, "http://127.0.0.1:1", timeout_s=3, rate_per_s=7, max_connections=9)
+    limits = provider.limits
+    assert (limits.timeout_s, limits.rate_per_s, limits.at_once) == (3, 7, 9)
     await provider.close()
 
 

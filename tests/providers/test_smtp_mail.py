@@ -88,6 +88,11 @@ async def test_hands_over_one_mail() -> None:
     assert mail.channel is Channel.EMAIL
 
 
+def test_its_sessions_bound_the_mails_that_are_out() -> None:
+    """A mail that waits for a session could run out of time although the server is well."""
+    assert mailer(25, max_connections=4).limits.at_once == 4
+
+
 async def test_a_repeat_is_the_same_mail_byte_for_byte() -> None:
     async with post_office() as (smtp, mail):
         await mail.send(outgoing("email"))
