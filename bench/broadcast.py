@@ -15,7 +15,6 @@ out the events and the broadcast to everyone.
 import argparse
 import json
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -23,9 +22,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from rich.console import Console
 from rich.progress import Progress
 
+from bench.progress import bar
 from bench.reference import loop_ms
 from bench.stages import BATCH, CATALOG, GROUPS, PARTITIONS, Everyone, Machine, records
 from flows.memory import collect_seldom, keep_freed_memory
@@ -151,6 +150,13 @@ class Shop(Machine):
             raw = RawRecord(one.topic, one.partition, self._offset, now_ms, one.key, one.value, one.headers)
             self.read([raw])
 
+    def uploading(self, users: int) -> Iterator[bytes]:
+        """Give the slices of an upload, and show how far it is."""
+        task = self._progress.add_task("uploading a list", total=users)
+        for names in _slices(users):
+            yield names
+            self._progress.update(task, advance=names.count(b"\n"))
+
     def walk(self, users: int, what: str) -> None:
         """Let the newest broadcast walk to its end, as fast as it goes."""
         task, decided, all_decided = self._progress.add_task(what, total=users), 0, 0
@@ -181,7 +187,7 @@ class Shop(Machine):
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Compare the CPU of events and targets, then of a list, then the wait of events."""
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+    with bar() as progress:
         shop = Shop(folder, options.cache_users, progress)
         begin = time.perf_counter()
         shop.load(options.users)
@@ -217,7 +223,7 @@ def _of_list(shop: Shop, users: int) -> dict[str, Any]:
     shop.close_ms.clear()
     shop.broadcast("listed", _UNPACED, LIST)
     part, gateway_s, shard_s, octets = ListPart(TENANT, "/bench", "listed"), 0.0, 0.0, 0
-    for number, names in enumerate(_slices(users)):
+    for number, names in enumerate(shop.uploading(users)):
         begin = time.process_time()
         found = slice_records(part._replace(slice=number), list(_read(names)), PARTITIONS, partition_of)
         gateway_s += time.process_time() - begin

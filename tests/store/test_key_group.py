@@ -149,7 +149,7 @@ def test_an_unknown_user_is_nobody(rig: Rig) -> None:
 def test_reading_changes_nothing(rig: Rig) -> None:
     rig.key_group().get("t/a")
     rig.epoch()
-    assert changes(rig, "0.0")[2:] == ((), (), 0, 0, frozenset())
+    assert changes(rig, "0.0")[2:] == ((), (), 0, 0, {})
     rig.epoch()
     assert rig.base.meta.applied == 0, "an idle shard writes nothing"
 

@@ -115,7 +115,7 @@ class Small:
             timers=self.timers.changes.snapshot(),
             held=self.timers.held,
             floor_ms=self.timers.floor_ms(),
-            unqueued=self.timers.changes.unqueued(),
+            queued=self.timers.changes.queued(),
         )
         self.timers.changes.take()
         self.base.apply(changes.epoch, 0, [(self.key_group, changes)])
@@ -124,6 +124,35 @@ class Small:
     def reload(self, *_: int) -> None:
         self.apply()
         self.timers = GroupTimers(self.base, self.keys, *self.base.status(self.keys), self.near)
+
+
+def test_a_timer_that_fires_is_read_once_and_may_be_set_anew_in_the_same_epoch(base: Base) -> None:
+    small = Small(base, f"0.{next(KEY_GROUPS)}")
+    small.hold(1, 10)
+    small.hold(2, 20)
+    small.apply()
+    small.pop(20, 0)
+    small.hold(1, 30)
+    small.pop(20, 0)
+    small.timers.changes.snapshot()
+    known = {timer_identity("t/u", str(number)): due_bytes(10 * number) for number in (1, 2)}
+    assert small.timers.changes.queued() == known, "applying them looks at nothing"
+    small.reload()
+    assert small.base.timers_after(small.keys, b"", 9) == [due_bytes(30) + timer_identity("t/u", "1")]
+    small.pop(30, 0)
+
+
+def test_what_changed_on_its_way_to_the_base_is_looked_at_when_it_is_applied(base: Base) -> None:
+    small = Small(base, f"0.{next(KEY_GROUPS)}")
+    small.hold(1, 10)
+    small.apply()
+    small.timers.hold("t/u", "1", 20, b"20")
+    small.timers.changes.snapshot()
+    small.timers.changes.take()
+    small.model[1] = 20
+    small.pop(20, 0)
+    small.timers.changes.snapshot()
+    assert small.timers.changes.queued() == {}
 
 
 @given(ops=OPS)

@@ -105,10 +105,13 @@ class Base:
         for user, value in delta.records:
             key = keys.record + user.encode()
             batch.delete(key) if value is None else batch.put(key, value)
-        unqueued = delta.unqueued
+        queued = delta.queued
         for identity, held in delta.timers:
-            if identity not in unqueued:
+            due = queued.get(identity)
+            if due is None:
                 self._unqueue(batch, keys, identity)
+            elif due:
+                batch.delete(keys.timer + due + identity)
             self._add_timer(batch, keys, identity, held)
         status = delta.held.to_bytes(DUE_BYTES, "big") + delta.floor_ms.to_bytes(DUE_BYTES, "big")
         batch.put(keys.status, VERSION + status)

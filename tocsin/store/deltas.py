@@ -1,6 +1,7 @@
 """What one epoch changed in a key group: the row Bytewax stores, and what is applied to the base."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
@@ -40,9 +41,9 @@ class Changes(NamedTuple):
         timers: (timer identity, held value) of each touched timer.
         held: timers the key group holds after this epoch.
         floor_ms: no timer of the key group is due earlier.
-        unqueued: timer identities of which the base has no row in order of due times before this epoch. They
-            are applied without a look at what the base has. No stored row holds them: one that is applied
-            after a crash looks at each.
+        queued: where the base has the row of a timer in order of due times before this epoch: its due bytes,
+            or none. Those that are here are applied without a look at what the base has. No stored row holds
+            them: one that is applied after a crash looks at each.
     """
 
     lineage: str
@@ -51,7 +52,7 @@ class Changes(NamedTuple):
     timers: tuple[tuple[bytes, bytes | None], ...] = ()
     held: int = 0
     floor_ms: int = 0
-    unqueued: frozenset[bytes] = frozenset()
+    queued: Mapping[bytes, bytes] = MappingProxyType({})
 
     @property
     def empty(self) -> bool:
@@ -165,37 +166,42 @@ class Unapplied(Generic[Key]):
 
 
 class UnappliedTimers(Unapplied[bytes]):
-    """The changes of timers, and which of them need no look at what the base has."""
+    """The changes of timers, and of which of them it is known what the base has."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._unqueued: set[bytes] = set()
-        self._snapshotted_unqueued: set[bytes] = set()
+        self._queued: dict[bytes, bytes] = {}
+        self._snapshotted_queued: dict[bytes, bytes] = {}
 
     def set_new(self, identity: bytes, value: bytes) -> bool:
         """Note a timer that the base does not have; False if there is a change of it on its way there."""
         if identity in self._touched or identity in self._snapshotted or identity in self._in_flight:
             return False
         self._touched[identity] = value
-        self._unqueued.add(identity)
+        self._queued[identity] = b""
         return True
 
     def set_unqueued(self, identity: bytes, value: bytes | None) -> None:
         """Note the newest value of what has no row in order of due times, in the base or on its way there."""
         self._touched[identity] = value
-        self._unqueued.add(identity)
+        self._queued[identity] = b""
+
+    def drop_queued(self, identity: bytes, due: bytes) -> None:
+        """Drop a timer that the base has at these due bytes; no change of it may be on its way."""
+        self._touched[identity] = None
+        self._queued[identity] = due
 
     def snapshot(self) -> tuple[tuple[bytes, bytes | None], ...]:
         """Return all changes that a stored row must hold."""
-        self._snapshotted_unqueued |= self._unqueued
-        self._unqueued = set()
+        self._snapshotted_queued |= self._queued
+        self._queued = {}
         return super().snapshot()
 
-    def unqueued(self) -> frozenset[bytes]:
-        """Return the snapshotted identities that were noted."""
-        return frozenset(self._snapshotted_unqueued)
+    def queued(self) -> dict[bytes, bytes]:
+        """Return what is known of the base for the snapshotted changes: due bytes, or none without a row."""
+        return self._snapshotted_queued
 
     def take(self) -> None:
         """Put in flight what is snapshotted."""
-        self._snapshotted_unqueued = set()
+        self._snapshotted_queued = {}
         super().take()

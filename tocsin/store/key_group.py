@@ -212,7 +212,7 @@ class KeyGroup(Generic[R]):
             timers=self._timers.changes.snapshot(),
             held=self._timers.held,
             floor_ms=self._timers.floor_ms(),
-            unqueued=self._timers.changes.unqueued(),
+            queued=self._timers.changes.queued(),
         )
         self._log.enlist(self)
         return row_of(self._snapshotted)

@@ -139,13 +139,12 @@ class GroupTimers:
         if entry is None or entry[:DUE_BYTES] > due_bytes(now_ms):
             return None
         identity = entry[DUE_BYTES:]
-        value = self._value(identity)
+        value = self._take(identity)
         if value is None:
             msg = (
                 "a timer stands in the base without what it holds: restore the state directory from a backup"
             )
             raise StateError(msg)
-        self._drop(identity)
         user, timer_id = split_identity(identity)
         return Timer(int.from_bytes(entry[:DUE_BYTES], "big"), user, timer_id, opened(value)[DUE_BYTES:])
 
@@ -192,6 +191,20 @@ class GroupTimers:
     def _value(self, identity: bytes) -> bytes | None:
         value = self.changes.get(identity)
         return self._base.get(self._keys.held + identity) if isinstance(value, Missing) else value
+
+    def _take(self, identity: bytes) -> bytes | None:
+        """Read a timer and drop it. Applying that reads nothing where the base has just been read here."""
+        value = self.changes.get(identity)
+        if not isinstance(value, Missing):
+            if value is not None:
+                self._drop(identity)
+            return value
+        value = self._base.get(self._keys.held + identity)
+        if value is not None:
+            self.held -= 1
+            self.changes.drop_queued(identity, due_of(value))
+            self._near.discard(identity)
+        return value
 
     def _drop(self, identity: bytes) -> None:
         self.held -= 1
