@@ -3,9 +3,9 @@
 Very many timers may be due at one moment, such as the end of a night's quiet hours. All key groups of a shard
 share one worker, and each of them would fire some before it lets the next one work. An event would wait for
 all of them, and an epoch would last as long. What all of them have changed in an epoch is stored at its end,
-while nobody works, so an epoch has a bound, too. Events come first: timers have at most what the end of the
-epoch before has left of an epoch. And their bound falls where ends of epochs take long because of timers: the
-disk, Kafka or the processor takes their records more slowly than timers fire.
+while nobody works, so an epoch has a bound, too. Events come first: where the end of the epoch before took
+longer than without timers, that time is taken from them. And their bound falls where ends of epochs take long
+because of timers: the disk, Kafka or the processor takes their records more slowly than timers fire.
 """
 
 import math
@@ -108,8 +108,8 @@ class EpochShare:
             self._usual_s += (took_s - self._usual_s) / (32 if longest_s else 8)
 
     def after(self, took_s: float) -> float:
-        """Return for how long timers may fire in the epoch after an end: no longer than it has left."""
-        return max(_LEAST_S, min(self.seconds, self._length_s - took_s))
+        """Return for how long timers may fire in the next epoch: it has lost what the end took too long."""
+        return max(_LEAST_S, min(self.seconds, self._length_s + self._usual_s - took_s))
 
 
 class TimerPace:
