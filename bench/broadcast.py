@@ -8,8 +8,9 @@ decision. Then events come at an even rate, in turns alone and beside a broadcas
 long they wait for their decision. Each decision goes through the real decode step, gate, exact store and
 outbox, with epochs as `bench.stages` has them.
 
-A million users take some three minutes of CPU, and some 1.5 GB of disk. `--list-only --users 10000000` leaves
-out the events and the broadcast to everyone.
+A million users take some three minutes of CPU, and some 1.5 GB of disk. `--list-only` leaves out the events
+and the broadcast to everyone: a million users then take 80 s of CPU, four million 7 minutes, and ten million
+at least 17. On a terminal, a bar shows the rate and how long it still takes.
 """
 
 import argparse
