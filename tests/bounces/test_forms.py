@@ -2,6 +2,8 @@
 
 import base64
 import time
+from collections.abc import Callable
+from quopri import encodestring
 
 import pytest
 
@@ -273,3 +275,50 @@ def test_no_mail_holds_up_those_behind_it(raw: bytes) -> None:
     begun_s = time.process_time()
     understood(raw)
     assert time.process_time() - begun_s < PATIENCE_S
+
+
+# --- the same report in other clothes
+
+
+def in_lines_of_cr(raw: bytes) -> bytes:
+    return raw.replace(b"\n", b"\r")
+
+
+def without_text(raw: bytes) -> bytes:
+    before, _, after = raw.partition(b"--b1\nContent-Type: text/plain")
+    return before + b"--b1" + after.partition(b"--b1")[2]
+
+
+def in_quoted_printable(raw: bytes) -> bytes:
+    kind = b"Content-Type: message/delivery-status\n"
+    before, _, after = raw.partition(kind)
+    part, _, rest = after.partition(b"--b1")
+    return (
+        before
+        + kind
+        + b"Content-Transfer-Encoding: quoted-printable\n\n"
+        + encodestring(part)
+        + b"--b1"
+        + rest
+    )
+
+
+def forwarded_by_a_list(raw: bytes) -> bytes:
+    head = f"From: list-bounces@lists.example\nTo: {path_of()}\nList-Id: team\nMIME-Version: 1.0\n"
+    return head.encode() + b"Content-Type: message/rfc822\n\n" + raw
+
+
+@pytest.mark.parametrize("dressed", [in_lines_of_cr, without_text, in_quoted_printable, forwarded_by_a_list])
+@pytest.mark.parametrize(("said", "result"), [(GONE, Result.PERMANENT), ("552 5.2.2 full", Result.TRANSIENT)])
+def test_a_report_is_read_in_other_clothes(
+    dressed: Callable[[bytes], bytes], said: str, result: Result
+) -> None:
+    found = understood(dressed(dsn(failed(said, "5.0.0"))))
+    assert (found.result, found.message_id) == (result, SENT.message_id)
+
+
+def test_a_text_in_iso_2022_jp_is_read() -> None:
+    group = f"Final-Recipient: rfc822; {ADDRESS}\nAction: failed\nStatus: 5.0.0"
+    text = f"<{ADDRESS}>:\n  550 5.1.1 ユーザ不明".encode("iso-2022-jp")
+    raw = dsn(group).replace(b"It did not work.", text).replace(b"charset=utf-8", b"charset=iso-2022-jp")
+    assert understood(raw).result is Result.PERMANENT
