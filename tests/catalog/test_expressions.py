@@ -175,3 +175,16 @@ def test_a_misspelt_field_of_a_known_variable_is_refused(source: str, text: str)
 @pytest.mark.parametrize("source", ["user.attributes.plan", "user.attributes['a b'].c", "data.user.local"])
 def test_free_fields_have_any_name(source: str) -> None:
     assert Expression(source).source == source
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("data.flight.gate >= 60", "`gate` is missing"),
+        ("data.flight.gate.number == 7", "`gate` is missing"),
+        ("data.flight[data.key] == 7", "a field it reads is missing"),
+    ],
+)
+def test_a_missing_field_is_named_unless_the_event_chose_its_name(source: str, told: str) -> None:
+    with pytest.raises(ExpressionError, match=told):
+        Expression(source).test(Scope({"data": {"flight": {}, "key": "secret"}}))

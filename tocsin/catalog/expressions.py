@@ -6,6 +6,7 @@ expression asks for it with `is defined`; so a typing mistake never silences a n
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -38,6 +39,8 @@ class ExpressionError(Exception):
     """Says that an expression cannot be compiled, or failed on an event. No value of the event is shown."""
 
 
+_NO_FIELD: Final = re.compile(r"has no attribute '([^']+)'$")
+_WORD: Final = re.compile(r"\w+")
 _ENVIRONMENT = Sandbox()
 _ENVIRONMENT.globals.clear()
 
@@ -190,8 +193,15 @@ class Expression:
 
     def _fault(self, error: Exception) -> str:
         if isinstance(error, jinja2.UndefinedError):
-            return f"`{self.source}`: a field it reads is missing; test it with `is defined`"
+            field = _missing(error, self.source)
+            return f"`{self.source}`: {field} is missing; test it with `is defined`"
         return f"`{self.source}` failed on this event: {type(error).__name__}"
+
+
+def _missing(error: jinja2.UndefinedError, source: str) -> str:
+    """Name the field that is missing, unless the event chose its name."""
+    found = _NO_FIELD.search(str(error))
+    return f"`{found[1]}`" if found and found[1] in _WORD.findall(source) else "a field it reads"
 
 
 def _fields(parsed: nodes.Expr) -> Iterator[tuple[str, str]]:
