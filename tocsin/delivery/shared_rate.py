@@ -75,7 +75,7 @@ class SharedRate:
     >>> rate.free(0), rate.ask(0)
     (0, None)
     >>> rate.waits(urgent=False); rate.ask(0)
-    Wanted(account='twilio', per_s=10, calls=1, urgent=False)
+    Wanted(account='twilio', per_s=10, calls=1, urgent=False, taken=0, refused=0, pause_ms=0)
     >>> rate.granted(Granted("twilio", 1), 2); rate.free(2)
     1
 

@@ -41,8 +41,8 @@ class Health:
     """What is known of an endpoint.
 
     >>> health, trial = Health(give_up_ms=60_000), Trial()
-    >>> health.failed(trial, DeliveryError("HTTP 500"), 0), health.again_ms
-    (<Verdict.RETRY: 'retry'>, 1000)
+    >>> health.failed(trial, DeliveryError("HTTP 500"), 1_000), health.again_ms
+    (<Verdict.RETRY: 'retry'>, 2000)
     >>> health.failed(trial, DeliveryError("HTTP 500"), 61_000)
     <Verdict.SWITCH_OFF: 'switch_off'>
     """
