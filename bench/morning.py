@@ -79,8 +79,9 @@ class Morning:
             folder, want, stack, TOCSIN_CATALOG=str(catalog), TOCSIN_EPOCH_MS=epoch_ms
         )
         self._feeder = Feeder(self.settings, linger_ms=20, once=True)
+        # One for all alarms: at first a producer waits up to a second for its id.
+        self._alarm_feeder = Feeder(self.settings, linger_ms=0, once=True)
         self._alarms = 0
-        self._acks: list[tuple[int, float]] = []
 
     def run(self) -> dict[str, Any]:
         """Hold, start anew, and measure from before the minute until all is decided."""
@@ -164,7 +165,7 @@ class Morning:
 
     def _play(self, enough: Callable[[], bool]) -> None:
         """Write critical events at the rate until it is enough, which is asked once a second."""
-        feeder, begun, written = Feeder(self.settings, linger_ms=0, once=True), time.monotonic(), 0
+        feeder, begun, written = self._alarm_feeder, time.monotonic(), 0
         while True:
             due = round((time.monotonic() - begun) * self._options.rate)
             own = (self._options.holds + each % _WATCHERS for each in range(written, due))
@@ -178,7 +179,6 @@ class Morning:
             time.sleep(_SLICE_S)
         self._alarms += due
         feeder.flush()
-        self._acks += feeder.acks
 
     def _latencies(self) -> dict[str, Any]:
         """Read all outcomes: how long alarms took, before the minute and while briefings went out."""
@@ -208,7 +208,7 @@ class Morning:
         }
 
     def _acks_within(self, from_ms: int, until_ms: int) -> list[float]:
-        return [took_ms for at_ms, took_ms in self._acks if from_ms <= at_ms < until_ms] or [0.0]
+        return [took_ms for at_ms, took_ms in self._alarm_feeder.acks if from_ms <= at_ms < until_ms] or [0.0]
 
     def _left_s(self) -> float:
         return (self.due - datetime.now(UTC)).total_seconds()
