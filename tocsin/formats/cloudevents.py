@@ -172,7 +172,7 @@ def framed(value: bytes, cure: str = _DECLARE) -> DecodeError | None:
 
 def decode_error(error: Exception, cures: dict[str, str]) -> DecodeError:
     """Turn what msgspec raises into a `DecodeError` that names place and cure, without content."""
-    if isinstance(error, UnicodeDecodeError):
+    if isinstance(error, UnicodeDecodeError) or _is_about_utf8(error):
         return DecodeError(Reason.BAD_UTF8, "value: not UTF-8; encode JSON as UTF-8")
     if isinstance(error, RecursionError):
         return DecodeError(Reason.BAD_JSON, "value: nested too deeply; flatten it")
@@ -181,6 +181,11 @@ def decode_error(error: Exception, cures: dict[str, str]) -> DecodeError:
     said = _without_content(str(error))
     field = next((name for name in cures if f"$.{name}" in said or f"`{name}`" in said), "")
     return DecodeError(Reason.BAD_FIELD, f"{said}; {cures.get(field, 'send the type that is expected')}")
+
+
+def _is_about_utf8(error: Exception) -> bool:
+    """Tell by msgspec's text: since its version 0.23 it has no error of its own for that."""
+    return not isinstance(error, msgspec.ValidationError) and "UTF-8" in str(error)
 
 
 def _without_content(text: str) -> str:

@@ -21,11 +21,17 @@ function tell(state, text) {
   live.lastElementChild.textContent = text;
 }
 
-/** Take what belongs to the new address from its page: the links, the filters of the rows, the panels' sources. */
+/**
+ * Take what belongs to the new address from its page: the links, the filters of the rows, the panels' sources.
+ * A page that comes when a newer address was chosen already is of no use.
+ */
 async function follow() {
-  const answer = await fetch(location.href).catch(() => null);
-  if (!answer?.ok) return void location.reload();
-  const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const address = location.href;
+  const answer = await fetch(address).catch(() => null);
+  const text = answer?.ok ? await answer.text() : null;
+  if (address !== location.href) return;
+  if (text === null) return void location.reload();
+  const next = new DOMParser().parseFromString(text, "text/html");
   for (const selector of [".boards", ".chips"]) document.querySelector(selector)?.replaceWith(next.querySelector(selector) ?? "");
   for (const panel of panels) {
     const other = next.querySelector(`[data-panel="${panel.section.dataset.panel}"]`);

@@ -30,6 +30,11 @@ pytestmark = [
 ]
 DRAWN = "document.querySelector('.live.on, .live.off')"
 STILL = f"(!document.querySelector('.live') || {DRAWN})"
+CHOOSE = (
+    "(() => {{ const field = document.getElementById('{}'); field.value = '{}';"
+    " field.dispatchEvent(new Event('change', {{ bubbles: true }})); }})()"
+)
+"""Chooses a value of a filter."""
 FETCHED = "performance.getEntriesByType('resource').filter((one) => one.name.includes('/api/query/')).length"
 
 
@@ -199,12 +204,8 @@ async def test_filters_are_in_the_address_and_follow_from_page_to_page(page: bro
     await page.until(
         f"[...document.getElementById('notification').options].some((each) => each.value === '{LONG}')"
     )
-    choose = (
-        "(() => {{ const field = document.getElementById('{}'); field.value = '{}';"
-        " field.dispatchEvent(new Event('change', {{ bubbles: true }})); }})()"
-    )
-    await page.js(choose.format("channel", "sms"))
-    await page.js(choose.format("range", "6h"))
+    await page.js(CHOOSE.format("channel", "sms"))
+    await page.js(CHOOSE.format("range", "6h"))
     await page.until("location.search === '?range=6h&channel=sms'")
     await page.until("document.querySelector('.boards a[href=\"/delivery?range=6h&channel=sms\"]')")
     await page.until(
@@ -217,10 +218,34 @@ async def test_filters_are_in_the_address_and_follow_from_page_to_page(page: bro
         await page.js("document.getElementById('range').value + document.getElementById('channel').value")
         == "6hsms"
     )
-    await page.js(choose.format("range", ""))
+    await page.js(CHOOSE.format("range", ""))
     await page.until(
         "location.search.startsWith('?channel=sms&from=20') || location.search.startsWith('?from=20')"
     )
+
+
+async def test_an_answer_that_comes_late_does_not_undo_a_newer_choice(page: browser.Page, site: str) -> None:
+    """The page of the first choice arrives after that of the second: its links are of no use any more."""
+    await page.open(f"{site}/overview", DRAWN)
+    await page.js("""(() => {
+        const real = window.fetch;
+        window.fetch = async (url, options) => {
+            const answer = await real(url, options);
+            if (!String(url).endsWith('/overview?channel=sms')) return answer;
+            await new Promise((release) => { window.release = release; });
+            const text = await answer.text();
+            const handled = () => setTimeout(() => { window.handled = true; });
+            return { ok: true, text: async () => { handled(); return text; } };
+        };
+    })()""")
+    await page.js(CHOOSE.format("channel", "sms"))
+    await page.until("window.release")
+    await page.js(CHOOSE.format("range", "6h"))
+    both = "document.querySelector('.boards a[href=\"/delivery?range=6h&channel=sms\"]')"
+    await page.until(both)
+    await page.js("window.release()")
+    await page.until("window.handled")
+    assert await page.js(f"{both} !== null")
 
 
 async def test_a_refresh_changes_nothing_that_stayed_the_same(page: browser.Page, site: str) -> None:
@@ -297,12 +322,13 @@ async def test_a_token_opens_the_pages_in_the_browser(
     page: browser.Page, site: str, clickhouse_module_db: str
 ) -> None:
     token = "a-token-of-32-characters-or-more"
+    waits = "document.activeElement?.id === 'token'"
     async with served(clickhouse_module_db, token) as address:
-        await page.open(f"{address}/health?channel=sms", "document.getElementById('token')")
+        await page.open(f"{address}/health?channel=sms", waits)
         assert await violations(page) == []
         await page.type("not the right token")
         await page.press("Enter")
-        await page.until("document.getElementById('wrong')")
+        await page.until(f"document.getElementById('wrong') && {waits}")
         await page.type(token)
         await page.press("Enter")
         await page.until(f"location.pathname + location.search === '/health?channel=sms' && {DRAWN}")
