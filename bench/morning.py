@@ -4,9 +4,12 @@ Quiet hours of all users end at one minute. Before it, so many notifications of 
 shards start anew, and other users get critical notifications at an even rate, which pass quiet hours. Printed
 is how long these took from Kafka to Kafka before the minute and while the holds were decided, and how long
 the ends of epochs took, each beside its target. Printed is also how long Kafka took to acknowledge these
-events, and how busy the machine was: on a full machine Kafka itself makes them late. The minute is chosen by
-how fast profiles were loaded. Runs on the embedded broker, on Apache Kafka with `--apache` (which needs
-Java), or on the broker in TOCSIN_KAFKA.
+events, how busy the machine was, and which part took the CPU: on a full machine Kafka itself makes them
+late. The minute is chosen by how fast profiles were loaded.
+
+Runs on the broker in TOCSIN_KAFKA, else on Apache Kafka where Java is there, else on the embedded broker
+(always with `--embedded`). The embedded one takes more CPU the more it holds: with a million holds more than
+a core, which shards on two cores then lack.
 """
 
 import argparse
@@ -26,11 +29,15 @@ import yaml
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
+from bench.cpu import cpu_by_part, us_an_item
 from bench.deliver.worker import percentiles
 from bench.fleet import ZONE, Feeder, Record, Shards, prepare, profiles, write_catalog
 from bench.reference import Reference
 from bench.targets import Target, told
 from sources.reader import TopicReader
+from tocsin.app.settings import environment
+from tocsin.devkit.kafka_jars import java
+from tocsin.devkit.processes import StartError
 from tocsin.devkit.servers import APACHE_KAFKA, REDIS
 from tocsin.formats.codec import decode_outcome
 from tocsin.model import topics
@@ -50,6 +57,7 @@ alarm:
   channels: [email]
   template: welcome
 """
+_APACHE, _EMBEDDED = "apache", "embedded"
 _WATCHERS = 10_000
 """Users who get critical notifications, beside those who wait for the morning."""
 _BEFORE_S = 25.0
@@ -70,7 +78,8 @@ class Morning:
         self._options, self._console = options, console
         self.users = options.holds + _WATCHERS
         self.due = _next_minute(datetime.now(UTC))
-        want = {REDIS, *([APACHE_KAFKA] if options.apache else [])}
+        self._broker = _broker(options, console)
+        want = {REDIS, *([APACHE_KAFKA] if self._broker == _APACHE else [])}
         catalog = self._catalog = write_catalog(
             folder / "catalog", _NOTIFICATIONS, "offer", {"email": ["none"]}, limits=False
         )
@@ -102,6 +111,7 @@ class Morning:
             shards.stop()
         report = {
             "holds": self._options.holds,
+            "broker": self._broker,
             "loaded_per_s": round(self.users / loaded_s),
             "held_per_s": round(self._options.holds / held_s),
             **figures,
@@ -139,7 +149,7 @@ class Morning:
         self._play(lambda: self._left_s() <= _COUNTED_S)
         psutil.cpu_percent()
         self._play(lambda: self._left_s() <= 1.0)
-        before, cpu_s, rss = shards.metrics(), shards.cpu_s(), shards.rss_mb()
+        before, used_s, rss = shards.metrics(), cpu_by_part(), shards.rss_mb()
         busy = [psutil.cpu_percent()]
         with Progress(console=self._console, transient=True) as progress:
             task = progress.add_task("deciding holds", total=self._options.holds)
@@ -150,7 +160,7 @@ class Morning:
         return {
             "decided_in_s": round(took_s, 1),
             "decided_per_s": round(self._options.holds / took_s),
-            "cpu_us_per_hold": round((shards.cpu_s() - cpu_s) / self._options.holds * 1e6, 1),
+            "cpu_us_per_hold": us_an_item(used_s, cpu_by_part(), self._options.holds),
             "rss_mb_largest_shard": [round(rss), round(shards.rss_mb())],
             "machine_busy_percent": dict(zip(("before", "within"), busy, strict=True)),
             "epoch_close_max_ms": {"before": _longest(before), "with_the_morning": _longest(after)},
@@ -231,7 +241,7 @@ class Morning:
                 before, read = read, shards.metrics().get(f"tocsin_records_total|{topic}", 0.0)
                 moved_s = time.monotonic() if read != before else moved_s
                 if time.monotonic() - moved_s > _STALL_S:
-                    cure = "the broker holds no more: fewer --holds, or --apache"
+                    cure = "the broker holds no more: fewer --holds, or Apache Kafka"
                     sys.exit(
                         f"{read:.0f} of {count} {topic} were read, and no more for {_STALL_S:.0f} s; {cure}"
                     )
@@ -262,6 +272,20 @@ class Decided:
             sys.exit(f"{self._most:.0f} of {self._holds} holds were decided, no more for {_STALL_S:.0f} s")
         self._progress.update(self._task, completed=found)
         return found >= self._holds
+
+
+def _broker(options: argparse.Namespace, console: Console) -> str:
+    """Choose a broker, and say so where Apache Kafka was wanted and cannot be started."""
+    if "TOCSIN_KAFKA" in environment():
+        return "TOCSIN_KAFKA"
+    if options.embedded:
+        return _EMBEDDED
+    try:
+        java()
+    except StartError as error:
+        console.print(f"{error}. So this runs on the embedded broker.")
+        return _EMBEDDED
+    return _APACHE
 
 
 def _next_minute(at: datetime) -> datetime:
@@ -318,7 +342,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--shards", type=int, default=2)
     parser.add_argument("--epoch-ms", type=int, default=50)
     parser.add_argument("--load-s", type=float, default=0, help="time for holding; by default by --holds")
-    parser.add_argument("--apache", action="store_true", help="Apache Kafka in place of the embedded broker")
+    parser.add_argument("--embedded", action="store_true", help="the embedded broker, not Apache Kafka")
     parser.add_argument("--json", action="store_true")
     return parser
 
