@@ -77,6 +77,34 @@ def test_times_in_a_zone_the_template_names() -> None:
     assert written(zoned, "2013-02-08T21:35:00Z", "de") == "06:35 09.02.13"
 
 
+@pytest.mark.parametrize(
+    ("moment", "zone", "text"),
+    [
+        ("2026-01-15T12:00:00Z", "Europe/Dublin", "12:00:00 Greenwich Mean Time"),
+        ("2026-07-15T12:00:00Z", "Europe/Dublin", "13:00:00 Irish Standard Time"),
+        ("2026-07-15T12:00:00Z", "Eire", "13:00:00 Irish Standard Time"),
+        ("2026-07-15T12:00:00Z", "Europe/London", "13:00:00 British Summer Time"),
+        ("2026-01-15T12:00:00Z", "Africa/Casablanca", "13:00:00 Western European Summer Time"),
+        ("2026-03-01T12:00:00Z", "Africa/Casablanca", "12:00:00 Western European Standard Time"),
+    ],
+)
+def test_zone_is_named_by_its_clock(moment: str, zone: str, text: str) -> None:
+    """tzdata says that Ireland and Morocco save an hour in winter, CLDR that they do in summer."""
+    assert written("{{ v | time('full') }}", moment, "en-IE", zone) == text
+    assert written("{{ v | datetime('full') }}", moment, "en-IE", zone).endswith(text)
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        ("2026-10-25T00:30:00Z", "01:30:00 Irish Standard Time"),
+        ("2026-10-25T01:30:00Z", "01:30:00 Greenwich Mean Time"),
+    ],
+)
+def test_hour_that_comes_twice_has_two_names(moment: str, text: str) -> None:
+    assert written("{{ v | time('full') }}", moment, "en-IE", "Europe/Dublin") == text
+
+
 def test_an_unknown_zone_in_a_template_is_utc() -> None:
     assert written("{{ v | time('short', 'Mars/Base') }}", "2013-02-08T21:35:00Z", "de") == "21:35"
 

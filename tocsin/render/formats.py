@@ -20,6 +20,7 @@ from jinja2.runtime import Context
 from tocsin.model.zones import resolve as resolve_zone
 from tocsin.model.zones import zone as find_zone
 from tocsin.render.text import safe_url
+from tocsin.render.zone_names import for_names
 
 STYLES = frozenset({"short", "medium", "long", "full"})
 MEMO = 8192  # entries a filter, some 2 MB each
@@ -66,7 +67,7 @@ def _time(value: Moment, style: str, zone: str, locale: str) -> str:
     moment = _moment(value, zone)
     if style == "short":
         return _short_time(moment.hour, moment.minute, locale)
-    return format_time(moment, style, locale=_locale(locale))
+    return format_time(for_names(moment), style, locale=_locale(locale))
 
 
 @lru_cache(MEMO)
@@ -91,7 +92,7 @@ def _day(day: date, style: str, locale: str) -> str:
 
 @lru_cache(MEMO)
 def _datetime(value: Moment, style: str, zone: str, locale: str) -> str:
-    moment = _moment(value, zone)
+    moment = for_names(_moment(value, zone))
     if style in STYLES:
         return format_datetime(moment, style, locale=_locale(locale))
     return format_skeleton(style, moment, locale=_locale(locale))
