@@ -503,6 +503,9 @@ def test_the_note_of_ses_about_its_topic_is_taken() -> None:
         "https://sns.execute-api.amazonaws.com/a.pem",
         "https://sns.eu-west-1.amazonaws.com/a.pem?Action=x",
         "https://sns.eu-west-1.amazonaws.com/a.txt",
+        "https://sns.eu-west-1.amazonaws.eu/a.pem",
+        "https://sns.eusc-de-east-1.amazonaws.com/a.pem",
+        "https://sns.eusc-de-east-1.amazonaws.eu.evil.example/a.pem",
         "https://[::1]/a.pem",
         "https://[/a.pem",
         "",
@@ -515,6 +518,24 @@ def test_certificates_come_from_amazon_only(url: str) -> None:
     assert reader.certificate_url is not None
     with pytest.raises(ReportError):
         reader.certificate_url(account("ses", topic_certificate=""), posted(hook))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "eu-west-1.amazonaws.com",
+        "ap-southeast-7.amazonaws.com",
+        "us-gov-west-1.amazonaws.com",
+        "cn-northwest-1.amazonaws.com.cn",
+        "eusc-de-east-1.amazonaws.eu",
+    ],
+)
+def test_certificates_come_from_the_server_of_the_region(host: str) -> None:
+    url = f"https://sns.{host}/SimpleNotificationService-1.pem"
+    hook = callbacks.ses(HOOK, mail_event("ses"), KEYS.sns, NOW_S, more={"SigningCertURL": url})
+    reader = readers()["ses"]
+    assert reader.certificate_url is not None
+    assert reader.certificate_url(account("ses", topic_certificate=""), posted(hook)) == url
 
 
 def test_the_fetched_certificate_is_the_one_that_counts() -> None:

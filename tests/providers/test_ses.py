@@ -216,11 +216,19 @@ async def test_keys_that_do_not_work_are_told(answer: Answer) -> None:
         ("eu-west-1", "https://email.eu-west-1.amazonaws.com"),
         ("us-gov-west-1", "https://email.us-gov-west-1.amazonaws.com"),
         ("cn-north-1", "https://email.cn-north-1.amazonaws.com.cn"),
+        ("eusc-de-east-1", "https://email.eusc-de-east-1.amazonaws.eu"),
     ],
 )
 def test_each_region_has_its_host(region: str, url: str) -> None:
     account = SesAccount(vendor="ses", region=region, access_key_id="A", secret_access_key="s")
     assert account.endpoint == url
+
+
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov", "aws-eusc"])
+def test_topics_of_all_partitions_may_report(partition: str) -> None:
+    arn = f"arn:{partition}:sns:eu-west-1:000000000000:bounces"
+    given = {"vendor": "ses", "region": "eu-west-1", "access_key_id": "A", "secret_access_key": "s"}
+    assert SesAccount.model_validate(given | {"topics": [arn]}).topics == (arn,)
 
 
 @pytest.mark.parametrize(

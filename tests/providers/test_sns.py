@@ -199,6 +199,7 @@ async def test_the_account_s_settings_prove_the_keys() -> None:
     [
         ("eu-west-1", "https://sns.eu-west-1.amazonaws.com"),
         ("cn-north-1", "https://sns.cn-north-1.amazonaws.com.cn"),
+        ("eusc-de-east-1", "https://sns.eusc-de-east-1.amazonaws.eu"),
     ],
 )
 def test_a_region_has_its_address(region: str, url: str) -> None:

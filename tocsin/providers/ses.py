@@ -13,6 +13,7 @@ from tocsin.model.content import Attachment, EmailContent, Outgoing
 from tocsin.model.engagement import Level
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
+from tocsin.providers import aws_regions
 from tocsin.providers.answers import read_json, wait_s
 from tocsin.providers.aws_signature import AwsKeys, AwsSigner
 from tocsin.providers.base import Limits, Receipt
@@ -71,7 +72,7 @@ _TAG = re.compile(rf"[A-Za-z0-9_-]{{1,{TAG_CHARS}}}")
 
 
 TopicArn = Annotated[
-    str, StringConstraints(pattern=r"^arn:aws(-cn|-us-gov)?:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_.-]{1,256}$")
+    str, StringConstraints(pattern=rf"^{aws_regions.ARN}:sns:[a-z0-9-]+:\d{{12}}:[A-Za-z0-9_.-]{{1,256}}$")
 ]
 
 
@@ -87,7 +88,7 @@ class SesAccount(HttpAccount):
     """
 
     vendor: Literal["ses"]
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    region: Annotated[str, StringConstraints(pattern=rf"^{aws_regions.REGION}$")]
     access_key_id: Annotated[str, Field(min_length=1)]
     secret_access_key: SecretStr
     session_token: SecretStr = SecretStr("")
@@ -99,8 +100,7 @@ class SesAccount(HttpAccount):
     @property
     def endpoint(self) -> str:
         """Return the URL of the region's API."""
-        china = ".cn" if self.region.startswith("cn-") else ""
-        return self.base_url or f"https://email.{self.region}.amazonaws.com{china}"
+        return self.base_url or f"https://{aws_regions.host('email', self.region)}"
 
 
 @provider("ses", Channel.EMAIL, SesAccount, reports={Level.DELIVERED, Level.OPENED, Level.CLICKED})

@@ -22,6 +22,7 @@ from tocsin.errors import (
 from tocsin.model.content import Outgoing, SmsContent
 from tocsin.model.message import Message
 from tocsin.model.statuses import Channel
+from tocsin.providers import aws_regions
 from tocsin.providers.answers import wait_s
 from tocsin.providers.aws_signature import AwsKeys, AwsSigner
 from tocsin.providers.base import Limits, Receipt
@@ -95,7 +96,7 @@ class SnsAccount(HttpAccount):
     access_key_id: Annotated[str, Field(pattern=r"^[A-Z0-9]{16,128}$")]
     secret_access_key: SecretStr
     session_token: SecretStr = SecretStr("")
-    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d+$")]
+    region: Annotated[str, Field(pattern=rf"^{aws_regions.REGION}$")]
     sender: Annotated[str, Field(pattern=r"^(\+?[0-9]{5,14}|[A-Za-z0-9-]{3,11})?$")] = ""
     sms_type: Kind = "auto"
     max_price: float = Field(0, ge=0)
@@ -106,8 +107,7 @@ class SnsAccount(HttpAccount):
     @property
     def endpoint(self) -> str:
         """Return the address of the API: the region's, if no other is set."""
-        suffix = ".cn" if self.region.startswith("cn-") else ""
-        return self.base_url or f"https://sns.{self.region}.amazonaws.com{suffix}"
+        return self.base_url or f"https://{aws_regions.host('sns', self.region)}"
 
 
 @provider("sns", Channel.SMS, SnsAccount)

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.x509 import load_pem_x509_certificate
 
+from tocsin.providers import aws_regions
+
 NOTIFICATION = "Notification"
 SUBSCRIPTION = "SubscriptionConfirmation"
 UNSUBSCRIBED = "UnsubscribeConfirmation"
@@ -30,13 +32,15 @@ SIGNED: Mapping[str, tuple[str, ...]] = {
 }
 _HASHES = {"1": SHA1(), "2": SHA256()}  # noqa: S303 (version 1 is SNS's default)
 # A region, and nothing else: `sns.s3-us-west-2.amazonaws.com` is a bucket that anybody might have.
-_HOST = re.compile(r"sns\.[a-z]{2}(-[a-z]{2,12}){1,3}-[0-9]{1,2}\.amazonaws\.com(\.cn)?")
+_HOST = re.compile(rf"sns\.(?P<region>{aws_regions.REGION})\.[a-z.]+")
 
 
 def is_amazons(url: str, *, path_end: str = "") -> bool:
     """Tell whether an address leads to a server of SNS, over TLS and at its own port.
 
     >>> is_amazons("https://sns.eu-west-1.amazonaws.com/a.pem", path_end=".pem")
+    True
+    >>> is_amazons("https://sns.eusc-de-east-1.amazonaws.eu/a.pem", path_end=".pem")
     True
     >>> is_amazons("https://sns.eu-west-1.amazonaws.com.evil.example/a.pem", path_end=".pem")
     False
@@ -49,7 +53,8 @@ def is_amazons(url: str, *, path_end: str = "") -> bool:
         parts = urlsplit(url)
     except ValueError:
         return False
-    is_host = _HOST.fullmatch(parts.netloc) is not None  # no port, user or capital in it
+    named = _HOST.fullmatch(parts.netloc)  # no port, user or capital in it
+    is_host = named is not None and parts.netloc == aws_regions.host("sns", named["region"])
     is_path = not path_end or (parts.path.endswith(path_end) and not parts.query and "%" not in parts.path)
     return parts.scheme == "https" and is_host and is_path
 
