@@ -4,9 +4,14 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from operators.gate_parts import GroupBatch
+from operators.gate_parts import GateInput, GroupBatch, Item
+from tocsin.decision.broadcasts import BroadcastEvent
 from tocsin.formats import codec
+from tocsin.model.event import Event
 from tocsin.model.raw import OutRecord, RawRecord
+
+Bundles = dict[str, list[GateInput]]
+"""The inputs of a batch by key group, in order."""
 
 
 class Clocks(Protocol):
@@ -55,3 +60,11 @@ class Routed(NamedTuple):
     step: str
     key: str
     bundle: GroupBatch | list[RawRecord] | list[OutRecord]
+
+
+def record_time(raw: RawRecord, item: Item, clocks: Clocks, *, stream_clock: bool) -> int:
+    """Return what moves a partition's clock: Kafka's time, or the time of events and nothing else."""
+    if not stream_clock:
+        return raw.timestamp_ms
+    event = item.event if isinstance(item, BroadcastEvent) else item
+    return event.time_ms if isinstance(event, Event) else clocks.now(raw.partition)
