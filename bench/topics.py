@@ -26,7 +26,8 @@ from zlib import crc32
 import msgspec
 import psutil
 
-from operators.fan_out import FanOutLogic, FanOutParts, FanOutTally, Pace
+from operators.fan_out import FanOutLogic
+from operators.fan_out_parts import EpochQuota, FanOutParts, FanOutTally
 from operators.gate import GateInput, GroupBatch
 from tocsin.app.examples import example_catalog
 from tocsin.catalog.loader import load
@@ -113,8 +114,8 @@ class Process:
         self.shard.outbox_resume(stored.get("outbox"))
         gate = Gate(load(example_catalog()), GatePolicy())
         policy = FanOutPolicy(PARTITIONS, DAY_MS, 2 * DAY_MS)
-        pace = Pace(lambda: False)
-        parts = FanOutParts(self.shard.rows, lambda: gate, policy, Timing(), pace, FanOutTally(), Counter())
+        quota = EpochQuota(lambda: False)
+        parts = FanOutParts(self.shard.rows, lambda: gate, policy, Timing(), quota, FanOutTally(), Counter())
         keys = map(rows_key, range(PARTITIONS))
         self._logics = {key: FanOutLogic(stored.get(key), parts) for key in keys}
         self.given: int = stored.get("given", 0)

@@ -19,7 +19,7 @@ from flows.kept_catalog import KeptCatalog, kept_folder
 from flows.load_audit import LoadAudit
 from flows.plan import ShardPlan
 from flows.timing import FlowTiming
-from operators.fan_out import FanOutParts, Pace
+from operators.fan_out_parts import EpochQuota, FanOutParts
 from operators.gate import GateParts
 from operators.pace import broadcast_pace, timer_pace
 from sinks.clickhouse import WRITERS, OutcomeWriter
@@ -237,7 +237,7 @@ class Assembly:
             content.gate,
             FanOutPolicy(settings.partitions, gate.dedup_window_ms, gate.dedup_window_ms + gate.late_ms),
             timing,
-            Pace(lambda: queues.waiting(topics.EVENTS) >= _BEHIND, an_epoch=settings.fan_out_per_epoch),
+            EpochQuota(lambda: queues.waiting(topics.EVENTS) >= _BEHIND, an_epoch=settings.fan_out_per_epoch),
             self.meters.fan_out,
             self.meters.decisions,
         )

@@ -9,7 +9,8 @@ from bytewax.operators import KeyedStream
 
 from flows import steps
 from operators.decode import Routed
-from operators.fan_out import FanOutParts, fan_out
+from operators.fan_out import fan_out
+from operators.fan_out_parts import FanOutParts
 from operators.gate import GateParts, Timing, decide
 from operators.track import Writer, track
 from sinks.channels import channel_sink

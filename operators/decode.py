@@ -183,7 +183,9 @@ class Decoder:
                 decoded = 0
                 continue
             decoded += 1
-            at_ms = record_time(raw, item, self._clocks, stream_clock=True) if stream_clock else raw.timestamp_ms
+            at_ms = (
+                record_time(raw, item, self._clocks, stream_clock=True) if stream_clock else raw.timestamp_ms
+            )
             now_ms = advance(home, at_ms)
             bundle = gate.get(key_group)
             if bundle is None:

@@ -11,21 +11,19 @@ A turn looks at a bounded number of subscriptions, and all turns of an epoch sha
 million delays nobody.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 import bytewax.operators as op
 from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from msgspec.structs import replace
 
-from operators.gate_parts import GateInput, GroupBatch, Stored, Timing
+from operators.fan_out_parts import FanOutParts
+from operators.gate_parts import GateInput, GroupBatch, Stored
 from sources.partitioner import partition_of
-from tocsin.decision.fan_out import FanOut, FanOutPolicy, Totals, Turn
+from tocsin.decision.fan_out import FanOut, Turn
 from tocsin.decision.faulty import without_catalog
-from tocsin.decision.gate import Gate
 from tocsin.decision.subjects import WholeEvent
 from tocsin.decision.verdict import Detail
 from tocsin.formats.codec import dead_letter, encode
@@ -50,77 +48,7 @@ from tocsin.store.deltas import Delta
 from tocsin.store.key_group import KeyGroup
 
 _POLL = timedelta(milliseconds=2)
-A_TURN = 128
-"""Subscriptions that one turn looks at."""
-AN_EPOCH = 2_000
-"""Subscriptions that all turns of an epoch look at."""
-_BEHIND = 8
-"""While events wait in this process, a turn is so many times smaller."""
 _EXPIRED_A_TURN = 200
-
-OpenRows = Callable[[str, Delta | None], KeyGroup[bytes]]
-
-
-class Pace:
-    """Bounds how many subscriptions an epoch looks at, so that other events do not wait.
-
-    Args:
-        is_behind: tells whether events wait in this process.
-        a_turn: most in a turn.
-        an_epoch: most in an epoch.
-    """
-
-    def __init__(self, is_behind: Callable[[], bool], a_turn: int = A_TURN, an_epoch: int = AN_EPOCH) -> None:
-        self._is_behind = is_behind
-        self._a_turn = a_turn
-        self._an_epoch = self._left = an_epoch
-
-    def take(self) -> int:
-        """Take what the next turn may look at; 0 if the epoch has had enough."""
-        most = max(1, self._a_turn // _BEHIND) if self._is_behind() else self._a_turn
-        taken = min(most, self._left)
-        self._left -= taken
-        return taken
-
-    def refill(self) -> None:
-        """Begin an epoch."""
-        self._left = self._an_epoch
-
-
-class FanOutTally:
-    """Counts for metrics.
-
-    Attributes:
-        totals: subscribers and open events, by key group.
-        behind_s: age of the event that had the last turn, by key group; 0 if none is open.
-        reached: events that subscribers got.
-    """
-
-    def __init__(self) -> None:
-        self.totals: dict[str, Totals] = {}
-        self.behind_s: dict[str, float] = {}
-        self.reached = 0
-
-
-class FanOutParts(NamedTuple):
-    """What the fan-out works with.
-
-    Attributes:
-        rows: opens the rows of a partition (`tocsin.store.shard.Shard.rows`).
-        gate: gives the gate of the catalog in force.
-        policy: bounds.
-        timing: the time between records.
-        pace: bounds an epoch.
-        tally: counts the fan-out; `outcomes` those by (status, channel, reason).
-    """
-
-    rows: OpenRows
-    gate: Callable[[], Gate]
-    policy: FanOutPolicy
-    timing: Timing
-    pace: Pace
-    tally: FanOutTally
-    outcomes: Counter[tuple[str, str, str]]
 
 
 class FanOutLogic(StatefulBatchLogic[GroupBatch, list[OutRecord], Stored]):
@@ -170,10 +98,11 @@ class FanOutLogic(StatefulBatchLogic[GroupBatch, list[OutRecord], Stored]):
     def snapshot(self) -> Stored:
         """Return what this epoch changed; the rest is in the base."""
         assert self._rows is not None, "Bytewax builds a logic only for an item or a stored row"
-        self._parts.pace.refill()
+        self._parts.quota.refill()
         return self._key, self._rows.snapshot()
 
     def _take(self, entry: GateInput, out: list[OutRecord]) -> None:
+        """Take a subscription, a report, or an event: a copy begins to fan out, a new one is decided."""
         item = entry.item
         if isinstance(item, SubscriptionChange):
             self._fan_out.subscribe(item)
@@ -216,6 +145,7 @@ class FanOutLogic(StatefulBatchLogic[GroupBatch, list[OutRecord], Stored]):
             self._log(whole.outcome(Status.FINISHED, Reason.NONE, detail), out)
 
     def _copies(self, event: Event, raw: RawRecord) -> list[OutRecord]:
+        """Copy an event to every partition, marked as a copy."""
         topic = topics.BULK if event.bulk else topics.EVENTS
         key = f"{event.tenant}/{event.topic}".encode()
         first = first_read(as_cloudevent(event, raw), event.origin, event.received_ms)
@@ -224,10 +154,11 @@ class FanOutLogic(StatefulBatchLogic[GroupBatch, list[OutRecord], Stored]):
         return [OutRecord(topic, partition, key, first.value, headers) for partition in range(count)]
 
     def _turn(self, out: list[OutRecord]) -> None:
+        """Take one turn of the event that is open longest, if the epoch has room for it."""
         if self._rows is None:
             return
         self._fan_out.expire(self._now_ms, _EXPIRED_A_TURN)
-        if self._fan_out.totals.open and (limit := self._parts.pace.take()):
+        if self._fan_out.totals.open and (limit := self._parts.quota.take()):
             self._hand_out(self._fan_out.turn(limit), out)
 
     def _hand_out(self, turn: Turn, out: list[OutRecord]) -> None:

@@ -8,7 +8,7 @@ import bytewax.operators as op
 from bytewax.dataflow import operator
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from operators.gate import Timing
+from operators.gate_parts import Timing
 from tocsin.formats.codec import dead_letter
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.model.statuses import Reason
@@ -67,6 +67,7 @@ class TrackLogic(StatefulBatchLogic[list[RawRecord], list[OutRecord], None]):
         """Nothing to keep."""
 
     def _drain(self) -> list[list[OutRecord]]:
+        """Report what the writer has finished; return the dead letters of what it could not store."""
         letters: list[OutRecord] = []
         for record, error in self._writer.finished():
             self._done(record.topic, record.partition, record.offset)
@@ -87,5 +88,12 @@ def track(
     """Store outcome records; the stream that comes out holds dead letters of lines that cannot be stored.
 
     At least once: a record is read again until `done` was called for it; the store drops copies.
+
+    Args:
+        step_id: names the step in the recovery store.
+        up: records of `outcomes`, keyed by anything.
+        writer: stores them in the background.
+        done: called with topic, partition and offset of every record that is finished.
+        timing: the time between records.
     """
     return op.stateful_batch("write", up, lambda _resume: TrackLogic(writer, done, timing))

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from operators.decode import DecodePolicy, Decoder, Reader, Routed
-from operators.fan_out import FanOutLogic, FanOutParts, FanOutTally, Pace
+from operators.fan_out import FanOutLogic
+from operators.fan_out_parts import EpochQuota, FanOutParts, FanOutTally
 from operators.gate import GateInput, GateLogic, GateParts, GroupBatch, Out
 from tocsin.catalog.loader import Catalog
 from tocsin.decision.effects import Decision
@@ -180,7 +181,7 @@ class Machine:
             self._present,
             FanOutPolicy(bounds.partitions, window_ms, window_ms + bounds.policy.late_ms),
             self._timing,
-            Pace(lambda: False, _ENDLESS, _ENDLESS),
+            EpochQuota(lambda: False, _ENDLESS, _ENDLESS),
             FanOutTally(),
             Counter(),
         )

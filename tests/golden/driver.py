@@ -19,7 +19,8 @@ import pytest
 
 from flows.timing import FlowTiming
 from operators.decode import DecodePolicy, Decoder
-from operators.fan_out import FanOutLogic, FanOutParts, FanOutTally, Pace
+from operators.fan_out import FanOutLogic
+from operators.fan_out_parts import EpochQuota, FanOutParts, FanOutTally
 from operators.gate import GateLogic, GateParts, GroupBatch
 from sources.clocks import PartitionClocks
 from sources.partitioner import partition_of
@@ -99,7 +100,7 @@ class Machine:
         settings: of the run.
         stored: what the process before left, if any.
         wall_ms: what the wall clock shows at first.
-        pace: of the fan-out.
+        quota: of the fan-out.
     """
 
     def __init__(
@@ -108,9 +109,9 @@ class Machine:
         settings: Settings,
         stored: Stored | None = None,
         wall_ms: int = 0,
-        pace: Pace | None = None,
+        quota: EpochQuota | None = None,
     ) -> None:
-        self._pace = pace or Pace(lambda: False)
+        self._quota = quota or EpochQuota(lambda: False)
         self._folder = folder
         self._settings = settings
         self._policy = GatePolicy(
@@ -161,7 +162,7 @@ class Machine:
             lambda: self._gate,
             FanOutPolicy(settings.partitions, *[self._policy.dedup_window_ms] * 2),
             timing,
-            self._pace,
+            self._quota,
             FanOutTally(),
             Counter(),
         )

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from operators.decode import DecodePolicy, Decoder
-from operators.fan_out import FanOutLogic, FanOutParts, FanOutTally, Pace
+from operators.fan_out import FanOutLogic
+from operators.fan_out_parts import EpochQuota, FanOutParts, FanOutTally
 from operators.gate import GroupBatch
 from sources.clocks import PartitionClocks
 from sources.partitioner import partition_of
@@ -123,7 +124,7 @@ class Process:
             lambda: GATE,
             FanOutPolicy(log.partitions, DAY, 2 * DAY),
             self.timing,
-            Pace(lambda: False, a_turn=3, an_epoch=7),
+            EpochQuota(lambda: False, a_turn=3, an_epoch=7),
             self.tally,
             Counter(),
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from operators.fan_out import Pace
+from operators.fan_out_parts import EpochQuota
 from tests.operators.fan_out_fleet import POINTS, Fleet
 from tocsin.app.audit import Audit, Reconciliation
 from tocsin.model import topics
@@ -165,12 +165,12 @@ def play(folder: Path, shards: int, deaths: dict[int, str]) -> int:
 
 def test_a_turn_is_smaller_while_events_wait_and_an_epoch_has_an_end() -> None:
     behind = False
-    pace = Pace(lambda: behind, a_turn=80, an_epoch=100)
-    assert [pace.take(), pace.take(), pace.take()] == [80, 20, 0]
-    pace.refill()
+    quota = EpochQuota(lambda: behind, a_turn=80, an_epoch=100)
+    assert [quota.take(), quota.take(), quota.take()] == [80, 20, 0]
+    quota.refill()
     behind = True
-    assert [pace.take(), pace.take()] == [10, 10]
-    assert Pace(lambda: True, a_turn=2, an_epoch=5).take() == 1, "it goes on, if slowly"
+    assert [quota.take(), quota.take()] == [10, 10]
+    assert EpochQuota(lambda: True, a_turn=2, an_epoch=5).take() == 1, "it goes on, if slowly"
 
 
 def test_an_epoch_reaches_no_more_than_its_bound_and_unsubscribing_meanwhile_works(fleet: Fleet) -> None:

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from operators.fan_out import FanOutTally
+from operators.fan_out_parts import FanOutTally
 from sources.source import Epochs
 from tocsin.app.drain_times import DrainTimes
 from tocsin.app.health import HealthChecks
