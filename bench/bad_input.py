@@ -21,8 +21,9 @@ import msgspec
 from rich.console import Console
 from rich.progress import track
 
-from operators.decode import DecodePolicy, Decoder
-from operators.gate import GateInput, GroupBatch
+from operators.decode import Decoder
+from operators.decode_parts import DecodePolicy
+from operators.gate_parts import GateInput, GroupBatch
 from sources.clocks import PartitionClocks
 from sources.decode_errors import DecodeErrorLimit, DecodeErrorPolicy
 from sources.partitioner import partition_of

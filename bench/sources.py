@@ -20,7 +20,8 @@ from bench.peers import workload
 from bench.reference import loop_ms
 from bench.stages import BATCH, GROUPS, PARTITIONS, Errors, Everyone, Machine
 from flows.memory import collect_seldom
-from operators.decode import DecodePolicy, Decoder
+from operators.decode import Decoder
+from operators.decode_parts import DecodePolicy
 from sources.partitioner import partition_of
 from tocsin.catalog.sources import SourceSpec
 from tocsin.formats.cloudevents import EventLimits

@@ -22,8 +22,10 @@ from bench.peers import workload
 from bench.reference import loop_ms
 from flows.memory import collect_seldom, keep_freed_memory
 from flows.timing import FlowTiming
-from operators.decode import DecodePolicy, Decoder
-from operators.gate import GateLogic, GateParts
+from operators.decode import Decoder
+from operators.decode_parts import DecodePolicy
+from operators.gate import GateLogic
+from operators.gate_parts import GateParts
 from sources.clocks import PartitionClocks
 from sources.partitioner import partition_of
 from tocsin.catalog.loader import load

@@ -28,7 +28,7 @@ import psutil
 
 from operators.fan_out import FanOutLogic
 from operators.fan_out_parts import EpochQuota, FanOutParts, FanOutTally
-from operators.gate import GateInput, GroupBatch
+from operators.gate_parts import GateInput, GroupBatch
 from tocsin.app.examples import example_catalog
 from tocsin.catalog.loader import load
 from tocsin.decision.fan_out import FanOutPolicy

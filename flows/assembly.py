@@ -20,7 +20,7 @@ from flows.load_audit import LoadAudit
 from flows.plan import ShardPlan
 from flows.timing import FlowTiming
 from operators.fan_out_parts import EpochQuota, FanOutParts
-from operators.gate import GateParts
+from operators.gate_parts import GateParts
 from operators.pace import broadcast_pace, timer_pace
 from sinks.clickhouse import WRITERS, OutcomeWriter
 from sinks.clickhouse_late import LateRows

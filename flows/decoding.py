@@ -6,7 +6,8 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from operators.decode import DecodePolicy, Decoder, Routed
+from operators.decode import Decoder
+from operators.decode_parts import DecodePolicy, Routed
 from sources.consumer import KafkaConsumer
 from sources.decode_errors import DecodeErrorLimit, DecodeErrorPolicy
 from sources.source import Item, Wake

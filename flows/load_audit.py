@@ -4,7 +4,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
-from operators.decode import Routed
+from operators.decode_parts import Routed
 from tocsin.formats.codec import encode
 from tocsin.model import topics
 from tocsin.model.audit import Action, AuditRecord, Fact

@@ -8,10 +8,11 @@ from bytewax.dataflow import Dataflow, Stream
 from bytewax.operators import KeyedStream
 
 from flows import steps
-from operators.decode import Routed
+from operators.decode_parts import Routed
 from operators.fan_out import fan_out
 from operators.fan_out_parts import FanOutParts
-from operators.gate import GateParts, Timing, decide
+from operators.gate import decide
+from operators.gate_parts import GateParts, Timing
 from operators.track import Writer, track
 from sinks.channels import channel_sink
 from sinks.outbox import OutboxSink

@@ -27,7 +27,6 @@ from tocsin.model.event import Event
 from tocsin.model.raw import OutRecord, RawRecord
 from tocsin.store.keys import rows_key
 
-__all__ = ["Clocks", "DecodePolicy", "Decoder", "ErrorLimit", "Reader", "Routed"]
 _TOPIC_PARTITION = itemgetter(0, 1)
 _TIMESTAMP = itemgetter(3)
 
@@ -155,7 +154,7 @@ class Decoder:
         decoded = 0
         for raw in raws:
             try:
-                if raw.key is not None and raw.value is None and is_tombstone(raw):
+                if raw.value is None and raw.key is not None and is_tombstone(raw):
                     continue
                 user_key, item = parser(raw)
                 if not user_key:

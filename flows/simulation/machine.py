@@ -7,13 +7,19 @@ provider: what the gate puts out is returned to the caller, and nobody else sees
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from operators.decode import DecodePolicy, Decoder, Reader, Routed
+from operators.corrections import Corrections
+from operators.decode import Decoder
+from operators.decode_parts import DecodePolicy, Routed
+from operators.effects import Effects, Tally
 from operators.fan_out import FanOutLogic
 from operators.fan_out_parts import EpochQuota, FanOutParts, FanOutTally
-from operators.gate import GateInput, GateLogic, GateParts, GroupBatch, Out
+from operators.gate_parts import GateInput, GateParts, GroupBatch, Out
+from operators.group_gate import TIMERS_A_TURN, GroupGate
+from operators.parsing import Reader
 from tocsin.catalog.loader import Catalog
 from tocsin.decision.effects import Decision
 from tocsin.decision.fan_out import FanOutPolicy
@@ -110,34 +116,28 @@ class _Timing:
         return datetime.fromtimestamp(self.now_ms / 1_000, UTC)
 
 
-class _Group(GateLogic):
-    """A key group whose timers fire when the simulation says so, and whose outcomes are not written.
+class _Unwritten(Effects):
+    """Applies decisions without encoding their messages and outcomes: nobody reads them from a topic."""
 
-    Attributes:
-        decided: takes its outcomes.
-    """
-
-    def __init__(self, parts: GateParts, decided: list[Outcome]) -> None:
-        super().__init__(None, parts)
-        self.decided = decided
-
-    def fire(self, until_ms: int) -> list[Out]:
-        """Fire all timers due by a time, each with its due time as the present."""
-        out: list[Out] = []
-        if self._key_group is not None:
-            while self._fire(self._key_group, until_ms, out, _ENDLESS):
-                continue
-        return out
-
-    def _apply(
-        self, key_group: KeyGroup[UserRecord], user_key: str, decision: Decision, now_ms: int, out: list[Out]
+    def __init__(
+        self,
+        key_group: KeyGroup[UserRecord],
+        partition: int,
+        corrections: Corrections,
+        tally: Tally,
+        *,
+        decided: list[Outcome],
     ) -> None:
-        """Apply a decision without encoding its messages and outcomes: nobody reads them from a topic."""
+        super().__init__(key_group, partition, corrections, tally)
+        self._decided = decided
+
+    def apply(self, user_key: str, decision: Decision, now_ms: int, out: list[Out]) -> None:
+        """Apply a decision, and keep its outcomes."""
         messages, outcomes = decision.messages, decision.outcomes
         decision.messages, decision.outcomes = [], []
-        super()._apply(key_group, user_key, decision, now_ms, out)
+        super().apply(user_key, decision, now_ms, out)
         decision.messages, decision.outcomes = messages, outcomes
-        self.decided += outcomes
+        self._decided += outcomes
 
 
 def decoder(bounds: Bounds, marks: Marks | None, declared: Mapping[str, Reader]) -> Decoder:
@@ -186,7 +186,7 @@ class Machine:
             Counter(),
         )
         self._decided: list[Outcome] = []
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, GroupGate] = {}
         self._rows: dict[str, FanOutLogic] = {}
 
     def _present(self) -> Gate:
@@ -195,8 +195,12 @@ class Machine:
     def play(self, key_group: str, entry: GateInput) -> Sequence[Out]:
         """Decide one input after the timers due by its time; give what the flow would write beside."""
         self._timing.now_ms = entry.now_ms
-        lists, _ = self._logic(key_group).on_batch([GroupBatch(key_group, [entry])])
-        return lists[0] if lists else []
+        if parse_key_group(key_group)[1] == ROWS_GROUP:
+            lists, _ = self._topics(key_group).on_batch([GroupBatch(key_group, [entry])])
+            return lists[0] if lists else []
+        out: list[Out] = []
+        self._users(key_group).decide([entry], out, TIMERS_A_TURN)
+        return out
 
     def decided(self) -> list[Outcome]:
         """Hand out the outcomes of the gate since the last call."""
@@ -212,28 +216,34 @@ class Machine:
         if group is None:
             return []
         self._timing.now_ms = until_ms
-        return group.fire(until_ms)
+        out: list[Out] = []
+        while group.fire(until_ms, out, _ENDLESS):
+            continue
+        return out
 
     def fire_all(self, until_ms: int) -> list[Out]:
         """Fire the timers of all key groups that are due by a time."""
         return [record for name in sorted(self._groups) for record in self.fire(name, until_ms)]
 
-    def _logic(self, key_group: str) -> GateLogic | FanOutLogic:
-        found = self._groups.get(key_group) or self._rows.get(key_group)
-        return found or self._open(key_group)
+    def _users(self, key_group: str) -> GroupGate:
+        """Return the gate of a key group of users."""
+        found = self._groups.get(key_group)
+        if found is None:
+            effects = partial(_Unwritten, decided=self._decided)
+            found = self._groups[key_group] = GroupGate(key_group, None, self._parts, effects)
+        return found
 
-    def _open(self, key_group: str) -> GateLogic | FanOutLogic:
-        if parse_key_group(key_group)[1] == ROWS_GROUP:
-            rows = self._rows[key_group] = FanOutLogic(None, self._fan_out)
-            return rows
-        group = self._groups[key_group] = _Group(self._parts, self._decided)
-        return group
+    def _topics(self, key_group: str) -> FanOutLogic:
+        """Return the fan-out of a partition's topics."""
+        if key_group not in self._rows:
+            self._rows[key_group] = FanOutLogic(None, self._fan_out)
+        return self._rows[key_group]
 
     def epoch(self) -> None:
         """Write what changed to the store, so that memory does not grow."""
         self._shard.closing()
         for group in self._groups.values():
-            group.snapshot()
+            group.key_group.snapshot()
         for rows in self._rows.values():
             rows.snapshot()
         self._shard.outbox_snapshot()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from flows.simulation.decided import Decided
-from operators.gate import GateInput
+from operators.gate_parts import GateInput
 from tocsin.decision.broadcasts import BroadcastEvent
 from tocsin.decision.receipts import RECEIPTS, receipt_outcome
 from tocsin.model import topics

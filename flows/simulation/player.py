@@ -26,7 +26,7 @@ from flows.simulation.machine import Bounds, Machine
 from flows.simulation.pending import Entry, Pending, Queue, at, is_evented
 from flows.simulation.reading import Found, Named, Stream, decoded
 from operators.decode import Decoder
-from operators.gate import GateInput, GroupBatch, Out
+from operators.gate_parts import GateInput, GroupBatch, Out
 from operators.homes import Homes
 from tocsin.model import topics
 from tocsin.model.event import Event

@@ -15,7 +15,8 @@ from jsonschema import Draft202012Validator
 from flows import contracts
 from flows.asyncapi import document, identifier
 from flows.topic_records import DEAD_HEADERS, FORWARD_HEADERS, PAYLOADS, topics_table
-from operators.decode import DecodePolicy, Decoder
+from operators.decode import Decoder
+from operators.decode_parts import DecodePolicy
 from sources.clocks import PartitionClocks
 from sources.decode_errors import DecodeErrorLimit, DecodeErrorPolicy
 from sources.partitioner import partition_of

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from flows.decoding import decoder, open_registry
-from operators.gate import GroupBatch
+from operators.gate_parts import GroupBatch
 from sources.client import ConsumerPolicy
 from sources.consumer import KafkaConsumer, unlimited
 from tests.providers.samples import message

@@ -8,7 +8,7 @@ import pytest
 
 from flows import steps, wiring
 from flows.plan import GATE_FLOWS, ShardPlan
-from operators.gate import GateParts
+from operators.gate_parts import GateParts
 from sinks.outbox import OutboxSink
 from sources.source import ShardSource
 from tocsin.model import topics

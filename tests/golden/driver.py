@@ -18,10 +18,12 @@ import msgspec
 import pytest
 
 from flows.timing import FlowTiming
-from operators.decode import DecodePolicy, Decoder
+from operators.decode import Decoder
+from operators.decode_parts import DecodePolicy
 from operators.fan_out import FanOutLogic
 from operators.fan_out_parts import EpochQuota, FanOutParts, FanOutTally
-from operators.gate import GateLogic, GateParts, GroupBatch
+from operators.gate import GateLogic
+from operators.gate_parts import GateParts, GroupBatch
 from sources.clocks import PartitionClocks
 from sources.partitioner import partition_of
 from tests.golden.wire import Epoch, Line, Outputs, Published, Record, Reload, Restart, Settings

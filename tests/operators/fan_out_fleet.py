@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from operators.decode import DecodePolicy, Decoder
+from operators.decode import Decoder
+from operators.decode_parts import DecodePolicy
 from operators.fan_out import FanOutLogic
 from operators.fan_out_parts import EpochQuota, FanOutParts, FanOutTally
-from operators.gate import GroupBatch
+from operators.gate_parts import GroupBatch
 from sources.clocks import PartitionClocks
 from sources.partitioner import partition_of
 from tests.golden.driver import CATALOGS

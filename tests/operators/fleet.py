@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from flows.timing import FlowTiming
-from operators.decode import DecodePolicy, Decoder
-from operators.gate import GateLogic, GateParts, GroupBatch
+from operators.decode import Decoder
+from operators.decode_parts import DecodePolicy
+from operators.gate import GateLogic
+from operators.gate_parts import GateParts, GroupBatch
 from operators.pace import UNPACED, Pace
 from sources.clocks import PartitionClocks
 from sources.partitioner import partition_of

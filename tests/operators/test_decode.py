@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.decode import DecodePolicy, Decoder, Routed
-from operators.gate import GateInput, GroupBatch
+from operators.decode import Decoder
+from operators.decode_parts import DecodePolicy, Routed
+from operators.gate_parts import GateInput, GroupBatch
 from operators.homes import Homes
 from sources.partitioner import key_group_of, partition_of
 from tests.providers.samples import MARKS, message

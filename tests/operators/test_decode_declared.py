@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.decode import DecodePolicy, Decoder
+from operators.decode import Decoder
+from operators.decode_parts import DecodePolicy
 from tests.operators.test_decode import (
     KEY_GROUPS,
     LIMITS,

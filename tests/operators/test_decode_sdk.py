@@ -2,7 +2,8 @@
 
 import pytest
 
-from operators.decode import DecodePolicy, Decoder
+from operators.decode import Decoder
+from operators.decode_parts import DecodePolicy
 from tests.formats.sdk_records import LINES, MIDNIGHT
 from tests.operators.test_decode import KEY_GROUPS, LIMITS, PARTITIONS, Clocks, Notes, home, inputs, outs
 from tocsin.model import topics

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from operators.gate import GateInput, GateLogic, GateParts, GroupBatch
+from operators.gate import GateLogic
+from operators.gate_parts import GateInput, GateParts, GroupBatch
 from operators.pace import UNPACED, Pace, TimerPace
 from tests.decision.gate_world import CATALOG, HOUR, NOON, SECOND, profile
 from tocsin.decision.gate import Gate

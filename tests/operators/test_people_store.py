@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from operators.gate import GateInput
+from operators.gate_parts import GateInput
 from tests.decision.gate_world import HOUR, MINUTE, NOON, profile
 from tests.decision.test_tenants import ACTIVE, FAULTY
 from tests.decision.test_variants import ARMS, arm_of, catalog

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from operators.gate import GateInput
+from operators.gate_parts import GateInput
 from tests.decision.gate_world import MINUTE, NOON, profile
 from tests.operators.delivery import Rig
 from tests.operators.test_gate_logic import RAW, Process

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from operators.gate import GateInput
+from operators.gate_parts import GateInput
 from tests.decision.gate_world import CAPS, MINUTE, NOON, profile
 from tests.operators.test_gate_logic import RAW, Process, outcomes
 from tocsin.decision.gate import Gate

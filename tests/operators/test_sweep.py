@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from operators.gate import GateInput
+from operators.gate_parts import GateInput
 from tests.decision.gate_world import HOUR, NOON, SECOND
 from tests.operators.test_gate_logic import KEY_GROUP, USER, Process, change, event, words
 from tocsin.model.event import Event, Recipient
