@@ -22,6 +22,7 @@ SAMPLES: dict[str, Any] = {
     "counter": "channel:sms", "limit": 50, "count": 49, "window_s": 2_592_000.0, "calendar": "month",
     "window_start_ms": AT, "window_end_ms": AT + DAY, "window_start": "22:00", "window_end": "07:00",
     "zone": "Europe/Berlin", "quiet_start": "06:00", "quiet_end": "23:00",
+    "send_start": "09:30", "send_end": "20:30", "snoozed_until_ms": AT + 4 * HOUR,
     "due_ms": AT + HOUR, "until_ms": AT + 2 * HOUR, "expires_ms": AT + 3 * HOUR,
     "held_for": "quiet_hours", "original": "events/3/5", "receipt": "opened", "channel": "push",
     "by": "events/3/9", "into": "0a" * 16, "cancelled": 17, "asked": "welcome",

@@ -178,26 +178,26 @@ class Oracle:
         """Take a profile over, and decide what waited for it."""
         user = self.users[name]
         before, user.person = user.person, person
-        if before is not None and person.snoozed_until_ms < before.snoozed_until_ms:
-            _let_go(user, max(person.snoozed_until_ms, at_ms))
-        if before is None or (before.zone, before.quiet) != (person.zone, person.quiet):
+        moved = before is None or (before.zone, before.quiet) != (person.zone, person.quiet)
+        if moved or (before and person.snoozed_until_ms < before.snoozed_until_ms):
             self._follow_hours(user, person, at_ms)
+        if moved:
             self._follow_clock(user, before or person, person, at_ms)
         waited, user.waiting = user.waiting, []
         for _, event in waited:
             self._decide_all(user, event, at_ms)
 
     def _follow_hours(self, user: User, person: Person, at_ms: int) -> None:
-        """Let what quiet hours hold be due when those of the new profile end, in order."""
+        """Let what quiet hours or a snooze hold be due when those of the new profile end, in order."""
         left = sorted(
-            (one for one in user.held if one.reason in ("quiet_hours", "send_window")),
+            (one for one in user.held if one.reason in ("quiet_hours", "send_window", "snoozed")),
             key=lambda one: one.due_ms,
         )
         while left:
             held = left[0]
-            critical = held.notice.get("priority") == "critical"
-            ends_ms, _ = self._quiet_until(person, held.notice, critical, at_ms) or (at_ms, "")
-            ends_ms = max(ends_ms, self._opens(person, held.notice, held.channel, at_ms))
+            first = [use if isinstance(use, str) else use["channel"] for use in held.notice["channels"]]
+            channels = first if held.channel == "*" else [held.channel]
+            ends_ms, _ = self._until(person, held.notice, channels, at_ms)
             due_ms = _behind(user, ends_ms, left)
             is_there = ends_ms <= held.due_ms < ends_ms + SAME_MOMENT_MS
             if not is_there and due_ms <= _expiry(held.event, held.notice):
@@ -294,12 +294,13 @@ class Oracle:
         elif not critical and self._limited(user, person.zone, event, notice, at_ms, waited_for):
             pass
         elif not critical and not self._required(notice) and person.snoozed_until_ms > at_ms:
-            self._hold(user, event, notice, person.snoozed_until_ms, "snoozed", at_ms)
-        elif quiet := self._quiet_until(person, notice, critical, at_ms):
+            self._hold(user, event, notice, *self._until(person, notice, _first(notice, event), at_ms), at_ms)
+        elif self._is_closed(person, notice, "", at_ms):
             if not self._has_time(person, notice, ""):
                 _say(user, event, name, "suppressed", "send_window", at_ms)
             else:
-                self._hold(user, event, notice, *quiet, at_ms)
+                until = self._until(person, notice, _first(notice, event), at_ms)
+                self._hold(user, event, notice, *until, at_ms)
         else:
             self._route(user, person, event, notice, at_ms)
 
@@ -313,12 +314,13 @@ class Oracle:
         elif reason := "" if self._required(notice) else self._refusal(person, notice, at_ms):
             _say(user, event, notice["name"], "suppressed", reason, at_ms, channel)
         elif not critical and not self._required(notice) and person.snoozed_until_ms > at_ms:
-            self._hold(user, event, notice, person.snoozed_until_ms, "snoozed", at_ms, step=step)
-        elif quiet := self._quiet_until(person, notice, critical, at_ms):
+            self._hold(user, event, notice, *self._until(person, notice, [channel], at_ms), at_ms, step=step)
+        elif self._is_closed(person, notice, "", at_ms):
             if not self._has_time(person, notice, ""):
                 _say(user, event, notice["name"], "suppressed", "send_window", at_ms, channel)
             else:
-                self._hold(user, event, notice, *quiet, at_ms, step=step)
+                until = self._until(person, notice, [channel], at_ms)
+                self._hold(user, event, notice, *until, at_ms, step=step)
         else:
             self._send(user, person, event, notice, [channel], at_ms)
 
@@ -397,23 +399,52 @@ class Oracle:
             about["channel"] = limit.get("channel", "")
             yield {**limit, "counter": f"{scope}:{about[scope]}" if scope in about else scope}
 
-    def _quiet_until(
-        self, person: Person, notice: dict[str, Any], critical: bool, at_ms: int
-    ) -> tuple[int, str] | None:
-        """Walk minute by minute to the end of quiet hours and of what is outside of the send window."""
+    def _until(
+        self, person: Person, notice: dict[str, Any], channels: Sequence[str], at_ms: int
+    ) -> tuple[int, str]:
+        """Walk minute by minute to where nothing holds one of the channels; the reason is what ends last.
+
+        Channels that reach nobody, or have no time, do not count; without a channel only the whole does.
+        """
+        passes = notice.get("priority") == "critical" or self._required(notice)
+        from_ms = at_ms if passes else max(at_ms, person.snoozed_until_ms)
+        reached = [one for one in channels if person.reach.get(one)]
+        if not all(self._window(notice, one) for one in reached):
+            reached = []
+        asked = [one for one in reached if self._has_time(person, notice, one)] or [""]
+        found = [self._walk(person, notice, one, from_ms) for one in asked]
+        return min(found, key=lambda one: one[0])
+
+    def _walk(self, person: Person, notice: dict[str, Any], channel: str, from_ms: int) -> tuple[int, str]:
+        until_ms, reason = from_ms, "snoozed"
+        while self._has_time(person, notice, channel) and (
+            closed := self._is_closed(person, notice, channel, until_ms)
+        ):
+            until_ms, reason = (until_ms // MINUTE + 1) * MINUTE, closed
+        return until_ms, reason
+
+    def _is_closed(self, person: Person, notice: dict[str, Any], channel: str, at_ms: int) -> str:
+        """Say why nothing may leave now: the quiet hours, or else a window; empty if it may."""
+        minute = (at_ms // MINUTE + _ZONES[person.zone]) % (24 * 60)
+        if notice.get("priority") != "critical" and _inside(*self._quiet(person), minute):
+            return "quiet_hours"
+        windows = [notice.get("send_window"), self._window(notice, channel)]
+        spans = [(minute_of(one["start"]), minute_of(one["end"])) for one in windows if one]
+        return "" if all(_inside(*span, minute) for span in spans) else "send_window"
+
+    def _quiet(self, person: Person) -> tuple[int, int]:
         hours = self.tenant["quiet_hours"]
-        quiet = person.quiet or (minute_of(hours["start"]), minute_of(hours["end"]))
-        until_ms, reason = 0 if critical else _end_of(*quiet, person.zone, at_ms), "quiet_hours"
-        if window := notice.get("send_window"):
-            outside = minute_of(window["end"]), minute_of(window["start"])
-            opens_ms = _end_of(*outside, person.zone, at_ms)
-            until_ms, reason = (opens_ms, "send_window") if opens_ms > until_ms else (until_ms, reason)
-        return (until_ms, reason) if until_ms else None
+        return person.quiet or (minute_of(hours["start"]), minute_of(hours["end"]))
+
+    def _window(self, notice: dict[str, Any], channel: str) -> dict[str, str] | None:
+        """Return the window of a channel, unless the notification passes it."""
+        window: dict[str, str] | None = self.tenant.get("windows", {}).get(channel)
+        passes = window and notice.get("priority") == "critical" and window.get("critical") == "passes"
+        return None if passes else window
 
     def _has_time(self, person: Person, notice: dict[str, Any], channel: str) -> bool:
         """Ask every minute of the day whether the quiet hours and all windows let it pass."""
-        hours = self.tenant["quiet_hours"]
-        quiet = person.quiet or (minute_of(hours["start"]), minute_of(hours["end"]))
+        quiet = self._quiet(person)
         wanted = [notice.get("send_window"), self.tenant.get("windows", {}).get(channel)]
         windows = [(minute_of(one["start"]), minute_of(one["end"])) for one in wanted if one]
         critical = notice.get("priority") == "critical"
@@ -492,8 +523,7 @@ class Oracle:
 
     def _route(self, user: User, person: Person, event: Happened, notice: dict[str, Any], at_ms: int) -> None:
         name = notice["name"]
-        uses = [use if isinstance(use, dict) else {"channel": use} for use in notice["channels"]]
-        first = [use["channel"] for use in uses if _holds(use.get("when"), event)]
+        first = _first(notice, event)
         if not first:
             _say(user, event, name, "suppressed", "no_match", at_ms)
             return
@@ -527,13 +557,13 @@ class Oracle:
         name, reached, sent = notice["name"], False, list[str]()
         for channel in channels:
             reason = self._channel_refusal(user, person, notice, channel, at_ms)
-            opens_ms = self._opens(person, notice, channel, at_ms)
-            if not reason and person.reach.get(channel) and opens_ms:
+            if not reason and person.reach.get(channel) and self._is_shut(person, notice, channel, at_ms):
                 if not self._has_time(person, notice, channel):
                     _say(user, event, name, "suppressed", "send_window", at_ms, channel)
                     continue
                 part = Held(event, notice, 0, "", False, "", channel)
-                held = self._hold(user, event, notice, opens_ms, "send_window", at_ms, step=part)
+                until = self._until(person, notice, [channel], at_ms)
+                held = self._hold(user, event, notice, *until, at_ms, step=part)
                 reached |= held is not None
                 continue
             for _ in range(person.reach.get(channel, 0) if not reason else 0):
@@ -548,12 +578,13 @@ class Oracle:
             _merge(user, _older(user, event, notice, sent), at_ms)
         return reached
 
-    def _opens(self, person: Person, notice: dict[str, Any], channel: str, at_ms: int) -> int:
-        """Walk to the moment at which the hours of a channel begin; 0 if it may be used now."""
-        window = self.tenant.get("windows", {}).get(channel)
-        if not window or (notice.get("priority") == "critical" and window.get("critical") == "passes"):
-            return 0
-        return _end_of(minute_of(window["end"]), minute_of(window["start"]), person.zone, at_ms)
+    def _is_shut(self, person: Person, notice: dict[str, Any], channel: str, at_ms: int) -> bool:
+        """Ask whether the hours of a channel are over, whatever else holds it."""
+        window = self._window(notice, channel)
+        minute = (at_ms // MINUTE + _ZONES[person.zone]) % (24 * 60)
+        return window is not None and not _inside(
+            minute_of(window["start"]), minute_of(window["end"]), minute
+        )
 
     def _channel_refusal(
         self, user: User, person: Person, notice: dict[str, Any], channel: str, at_ms: int
@@ -569,6 +600,12 @@ class Oracle:
             return ""
         limits = [one for one in self._limits(notice) if one.get("channel") == channel]
         return "limit" if any(_full(user, one, at_ms) for one in limits) else ""
+
+
+def _first(notice: dict[str, Any], event: Happened) -> list[str]:
+    """List the channels of a notification whose conditions hold."""
+    uses = [use if isinstance(use, dict) else {"channel": use} for use in notice["channels"]]
+    return [use["channel"] for use in uses if _holds(use.get("when"), event)]
 
 
 def _channels(notice: dict[str, Any]) -> list[str]:
@@ -626,13 +663,6 @@ def _untake(user: User, event: Happened, notice: dict[str, Any]) -> None:
     key = notice["name"], event.key, event.time_ms
     if "dedup" in notice and key in user.keys:
         user.keys.remove(key)
-
-
-def _let_go(user: User, end_ms: int) -> None:
-    """Decide what a snooze holds at its new end, in order."""
-    snoozed = sorted((one for one in user.held if one.reason == "snoozed"), key=lambda one: one.due_ms)
-    for late, held in enumerate(snoozed):
-        held.due_ms = min(held.due_ms, end_ms + late)
 
 
 def _is_open(held: Held, notice: dict[str, Any], key: str, at_ms: int) -> bool:
@@ -746,14 +776,6 @@ def _next_clock(minute: int, zone: str, from_ms: int) -> int:
     while (at + _ZONES[zone]) % (24 * 60) != minute:
         at += 1
     return at * MINUTE
-
-
-def _end_of(start_min: int, end_min: int, zone: str, at_ms: int) -> int:
-    """Walk to the first minute outside of a daily span; 0 if it is outside already."""
-    minute = at_ms // MINUTE
-    while _inside(start_min, end_min, (minute + _ZONES[zone]) % (24 * 60)):
-        minute += 1
-    return minute * MINUTE if minute > at_ms // MINUTE else 0
 
 
 def _inside(start_min: int, end_min: int, minute: int) -> bool:

@@ -55,6 +55,8 @@ _READS: Final[Mapping[str, str]] = {
     "notification.digest": "catalog",
     "notification.send_window": "catalog",
     "notification.snooze_drops": "catalog",
+    "notification.required": "catalog",
+    "channel": "",
     "channel.off_channel": "catalog",
     "channel.off_category": "catalog",
     "channel.off_notification": "catalog",

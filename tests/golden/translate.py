@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from tests.golden.changed_rules import at_the_end, delays, texts_counted, unasked
-from tests.golden.changed_times import collapsed, snoozes, without_hours
+from tests.golden.changed_times import collapsed, held_once, snoozes, without_hours
 from tests.golden.choices import overtaken_profiles, whose_no, without_defaults
 from tests.golden.former_ids import with_former_ids
 from tests.golden.wire import Published
@@ -279,6 +279,7 @@ _BOTH: tuple[Translation, ...] = (
     texts_counted,
     snoozes,
     collapsed,
+    held_once,
     delays,
     unasked,
     at_the_end,

@@ -15,7 +15,7 @@ from tocsin.decision.policy import GatePolicy
 from tocsin.formats.codec import ProfileChange
 from tocsin.formats.forwarded import rewritten
 from tocsin.model.event import Event, Origin
-from tocsin.model.profile import Profile
+from tocsin.model.profile import Profile, QuietHours
 
 USER = "texts/ann"
 
@@ -97,6 +97,28 @@ def test_what_is_replaced_or_cancelled_is_so_once_wherever_the_process_dies(
     last.epoch()
     assert fire(last, 100 * 60) == []
     last.shard.close()
+
+
+@pytest.mark.parametrize("crash", ["in its epoch", "after its epoch"])
+def test_a_text_that_waits_for_its_window_and_the_quiet_hours_leaves_once(tmp_path: Path, crash: str) -> None:
+    """The window opens at eight, within the quiet hours: the timer is that of nine from the start."""
+    stored: dict[str, Any] = {}
+    process, text = started(tmp_path / "shard", stored), event(570, "news", room="a")
+    process.give(known(profile(quiet_hours=QuietHours("22:00", "09:00"))))
+    process.epoch()
+    said = [("e570", "admitted", "", "email"), ("e570", "held", "quiet_hours", "sms")]
+    assert told(process.give(text)) == said
+    if crash == "after its epoch":
+        process.epoch()
+    process.shard.close()
+
+    again = started(tmp_path / "shard", stored)
+    if crash == "in its epoch":
+        assert told(again.give(text)) == said
+    assert fire(again, MORNING) == [], "the window is open, and the quiet hours go on"
+    assert fire(again, MORNING + 60) == [("e570", "admitted", "", "sms")]
+    again.epoch()
+    again.shard.close()
 
 
 def test_what_moves_up_in_a_queue_fires_at_its_new_time(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from tocsin.decision.context import DecisionContext
 from tocsin.decision.decider import finish
 from tocsin.decision.effects import CancelTimer, DeadLetter, Decision
 from tocsin.decision.on_event import decide_waiting
-from tocsin.decision.retiming import end_snooze_early, follow_clock, follow_hours
+from tocsin.decision.retiming import follow_clock, follow_hours
 from tocsin.decision.subjects import HeldSubject, WholeEvent
 from tocsin.decision.user_state import PROFILE_TIMER, UserRecord
 from tocsin.decision.verdict import Suppress
@@ -92,10 +92,7 @@ def on_profile(
     if changed:
         found.profile_ms, found.erased_ms = max(read_ms, found.profile_ms), 0
         receipts.name_again(found, before, now_ms, context.policy.blocked_max)
-        end_snooze_early(decision, found, snoozed_ms, now_ms)
-        if found.holds and hours != _hours(found):
-            follow_hours(context, decision, found, tenant, now_ms)
-            follow_clock(context, decision, found, tenant, hours[0], now_ms)
+        _follow(context, decision, found, tenant, (snoozed_ms, *hours), now_ms)
     if found.opt_outs and opt_outs.end(found, profile.version, changed=changed and is_owners):
         decision.touched = True
     if profile.suppressed and corrections.block_listed(found, profile.suppressed, now_ms, context.policy):
@@ -112,6 +109,28 @@ def on_profile(
         context, decision, found, [waiting.read(one.event, tenant, user) for one in waited], now_ms
     )
     return decision
+
+
+def _follow(
+    context: DecisionContext,
+    decision: Decision,
+    record: UserRecord,
+    tenant: str,
+    before: tuple[int, str, int, int],
+    now_ms: int,
+) -> None:
+    """Move what is held where the snooze ends earlier than `before`, or the hours or the zone are others.
+
+    A snooze that ends later moves nothing: what it holds is held on when it is due.
+    """
+    if not record.holds:
+        return
+    snoozed_ms, *hours = before
+    moved = (*hours,) != _hours(record)
+    if moved or record.snoozed_until_ms < snoozed_ms:
+        follow_hours(context, decision, record, tenant, now_ms)
+    if moved:
+        follow_clock(context, decision, record, tenant, before[1], now_ms)
 
 
 def _hours(record: UserRecord) -> tuple[str, int, int]:

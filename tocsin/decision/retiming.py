@@ -10,40 +10,23 @@ from msgspec.structs import replace
 
 from tocsin.catalog.compile import CompiledNotification
 from tocsin.decision.context import DecisionContext
-from tocsin.decision.daily_span import ends_at, offset_ms
+from tocsin.decision.daily_span import offset_ms
 from tocsin.decision.effects import Decision, move_timer
 from tocsin.decision.local_time import first_moment
+from tocsin.decision.open_hours import ignores_snooze, opens_at
 from tocsin.decision.recipient import Recipient, for_known
 from tocsin.decision.subjects import queue_of
-from tocsin.decision.user_state import QUEUE_MS, UserRecord, queued_behind
+from tocsin.decision.user_state import QUEUE_MS, HoldRef, UserRecord, queued_behind
 from tocsin.model.statuses import Reason
 from tocsin.model.zones import resolve as resolve_zone
 
-_HOURS: Final = frozenset({Reason.QUIET_HOURS.value, Reason.SEND_WINDOW.value})
-
-
-def end_snooze_early(decision: Decision, record: UserRecord, before_ms: int, now_ms: int) -> None:
-    """Decide what the snooze holds at its new end, in its order.
-
-    Args:
-        decision: takes the moved timers.
-        record: the user's, with the new profile.
-        before_ms: the end of the snooze until now; 0 for none.
-        now_ms: the time of the decision.
-    """
-    if record.snoozed_until_ms >= before_ms:
-        return
-    due_ms = max(record.snoozed_until_ms, now_ms)
-    snoozed = [(ref.due_ms, one) for one, ref in record.holds.items() if ref.reason == Reason.SNOOZED]
-    for late, (old_ms, timer_id) in enumerate(sorted(snoozed)):
-        if due_ms + late < old_ms:
-            _move(decision, record, timer_id, due_ms + late)
+_HOURS: Final = frozenset({Reason.QUIET_HOURS.value, Reason.SEND_WINDOW.value, Reason.SNOOZED.value})
 
 
 def follow_hours(
     context: DecisionContext, decision: Decision, record: UserRecord, tenant: str, now_ms: int
 ) -> None:
-    """Let what quiet hours or a window hold be due when these end by the new profile, in its order.
+    """Let what quiet hours, a window or a snooze hold be due when these end by the new profile, in its order.
 
     What would expire by then keeps its time: it expires when it is due.
 
@@ -61,7 +44,7 @@ def follow_hours(
         ref = holds[timer_id]
         notification = context.catalog.notification(tenant, ref.notification)
         if notification is not None:
-            ends_ms = _ends_at(recipient, notification, ref.channel, now_ms)
+            ends_ms = _ends_at(recipient, notification, ref, now_ms)
             due_ms = queued_behind(holds, ends_ms, queue_of(timer_id), left)
             if not ends_ms <= old_ms < ends_ms + QUEUE_MS and not 0 < ref.expires_ms < due_ms:
                 _move(decision, record, timer_id, due_ms)
@@ -108,14 +91,13 @@ def _goes_by_clock(notification: CompiledNotification | None) -> bool:
     return at.moment is None or at.moment.local
 
 
-def _ends_at(recipient: Recipient, notification: CompiledNotification, channel_name: str, now_ms: int) -> int:
-    """Return when the quiet hours and windows are over that hold a notification or a channel of it."""
-    channel, zone = notification.channel(channel_name), recipient.timezone
-    windows = [notification.send_window, channel.window if channel is not None else None]
-    spans = [(window[1], window[0]) for window in windows if window is not None]
-    if recipient.quiet_hours is not None and not notification.critical:
-        spans.append(recipient.quiet_hours)
-    return max(now_ms, 0, *(ends_at(zone, *span, now_ms) for span in spans))
+def _ends_at(recipient: Recipient, notification: CompiledNotification, ref: HoldRef, now_ms: int) -> int:
+    """Return when all is over that holds a notification or a channel of it."""
+    channel = notification.channel(ref.channel)
+    channels = notification.channels if channel is None else (channel,)
+    by_snooze = ref.reason == Reason.SNOOZED or not ignores_snooze(notification)
+    wakes_ms = recipient.snoozed_until_ms if by_snooze else 0
+    return opens_at(recipient, notification, channels, max(now_ms, wakes_ms)).at_ms
 
 
 def _move(decision: Decision, record: UserRecord, timer_id: str, due_ms: int) -> None:

@@ -26,10 +26,24 @@ NUMBERED: Final[Mapping[Reason, tuple[str, ...]]] = {
         "A limit was reached; it is held until {due_ms}.",
     ),
     Reason.QUIET_HOURS: (
+        "The user snoozed notifications until {snoozed_until_ms}. It may be sent from {send_start} to"
+        " {send_end} in {zone}, and not in the quiet hours, {window_start} to {window_end}: it is held until"
+        " {due_ms}.",
+        "The user snoozed notifications until {snoozed_until_ms}, and the quiet hours are {window_start} to"
+        " {window_end} in {zone}; it is held until {due_ms}.",
+        "It may be sent from {send_start} to {send_end} in {zone}, and not in the quiet hours, {window_start}"
+        " to {window_end}; it is held until {due_ms}.",
         "The quiet hours are {window_start} to {window_end} in {zone}; it is held until {due_ms}.",
         "It is held until the quiet hours end, at {due_ms}.",
     ),
     Reason.SEND_WINDOW: (
+        "The user snoozed notifications until {snoozed_until_ms}. It may be sent from {window_start} to"
+        " {window_end} in {zone}, and not in the quiet hours, {quiet_start} to {quiet_end}: it is held until"
+        " {due_ms}.",
+        "The user snoozed notifications until {snoozed_until_ms}, and it may be sent from {window_start} to"
+        " {window_end} in {zone}; it is held until {due_ms}.",
+        "It may be sent from {window_start} to {window_end} in {zone}, and not in the quiet hours,"
+        " {quiet_start} to {quiet_end}; it is held until {due_ms}.",
         "It may be sent from {window_start} to {window_end} in {zone}, and the quiet hours, {quiet_start} to"
         " {quiet_end}, leave no time of that.",
         "It may be sent from {window_start} to {window_end} in {zone}; it is held until {due_ms}.",

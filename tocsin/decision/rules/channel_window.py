@@ -7,13 +7,14 @@ message carries the end of the window in which it was admitted: it may queue for
 from tocsin.catalog.compile import CompiledChannel
 from tocsin.decision.daily_span import ends_at, leaves_time
 from tocsin.decision.evaluation import Evaluation
-from tocsin.decision.rules.quiet_hours import no_time, span
-from tocsin.decision.verdict import PASS, Hold, Suppress, Verdict
+from tocsin.decision.open_hours import hold_until_open
+from tocsin.decision.rules.quiet_hours import no_time
+from tocsin.decision.verdict import PASS, Suppress, Verdict
 from tocsin.model.statuses import Reason
 
 
 def channel_window(evaluation: Evaluation) -> Verdict:
-    """Hold on one channel until its window opens; not where the recipient has nothing on the channel.
+    """Hold on one channel until its window is open, and nothing else holds it; not where it reaches nobody.
 
     Suppress where the quiet hours and the send window leave no time of it: it would be held for ever.
     """
@@ -30,7 +31,7 @@ def channel_window(evaluation: Evaluation) -> Verdict:
     windows = (window,) if notification.send_window is None else (window, notification.send_window)
     if not leaves_time(quiet, *windows):
         return Suppress(Reason.SEND_WINDOW, no_time(window, quiet, zone))
-    return Hold(opens_ms, Reason.SEND_WINDOW, detail=span(window, zone))
+    return hold_until_open(evaluation)
 
 
 def closes_at(channel: CompiledChannel, zone: str, now_ms: int) -> int:
