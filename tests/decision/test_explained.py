@@ -4,12 +4,13 @@ from hypothesis import given, settings
 
 from tests.decision.gate_world import CATALOG, World
 from tests.decision.test_gate_properties import Deed, live, lives, tenants
+from tocsin.decision.replacing import COLLAPSE_RULE
 from tocsin.decision.rules import ORDER
 from tocsin.model.explanations import NUMBERED, explain
 from tocsin.model.outcome import Outcome
 from tocsin.model.statuses import SENTENCES, Reason
 
-RULES = {entry.rule.__name__ for entry in ORDER}
+RULES = {entry.rule.__name__ for entry in ORDER} | {COLLAPSE_RULE}
 PLAIN = {Reason.UNKNOWN_USER, Reason.LIMIT, Reason.ERASED}
 """Reasons that may come without numbers: there are none, or the bound of what is held was reached."""
 

@@ -160,20 +160,20 @@ def test_what_is_given_back_was_never_counted(cap: Cap, counter: Counter) -> Non
         limits.count(counts, (counter,), time, "UTC")
     before = dict(counts)
     limits.count(counts, (counter,), 300, "UTC")
-    assert limits.give_back(counts, counter, 300)
+    assert limits.give_back(counts, counter.name, 300)
     assert counts == before
-    assert limits.give_back(counts, counter, 100)
-    assert limits.give_back(counts, counter, 200)
+    assert limits.give_back(counts, counter.name, 100)
+    assert limits.give_back(counts, counter.name, 200)
     assert counts == {}
-    assert not limits.give_back(counts, counter, 200)
+    assert not limits.give_back(counts, counter.name, 200)
 
 
 def test_a_slot_of_a_window_that_is_over_gives_nothing_back() -> None:
     counts = counted_at(MIDNIGHT - 1, MIDNIGHT)
-    assert not limits.give_back(counts, DAYS, MIDNIGHT - 1)
+    assert not limits.give_back(counts, DAYS.name, MIDNIGHT - 1)
     assert limits.window(counts, DAILY, MIDNIGHT).number == 1
     rolling = counted([0, 500, 2_000])
-    assert not limits.give_back(rolling, COUNTER, 0)
+    assert not limits.give_back(rolling, COUNTER.name, 0)
     assert limits.window(rolling, CAP, 2_000).number == 1
 
 
@@ -201,7 +201,7 @@ def test_counters_are_like_a_plain_list_also_when_slots_come_back(
             plain.append(now)
             inside.append(now)
         if back < len(inside):
-            assert limits.give_back(counts, counter, inside[back])
+            assert limits.give_back(counts, counter.name, inside[back])
             plain.remove(inside[back])
 
 

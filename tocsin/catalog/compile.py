@@ -9,6 +9,7 @@ import msgspec
 from tocsin.catalog import counting
 from tocsin.catalog.caps import Cap, Counter
 from tocsin.catalog.compiled import CompiledChannel, CompiledNotification, CompiledStep, CompiledTenant
+from tocsin.catalog.counted import bits_of
 from tocsin.catalog.defaults import DefaultOff, NotificationDefaults
 from tocsin.catalog.digests import CompiledDigest, compile_digest
 from tocsin.catalog.expressions import Expression
@@ -98,6 +99,7 @@ class _Counting(TypedDict):
     caps: tuple[Cap, ...]
     counters: tuple[Counter, ...]
     is_limited: bool
+    counted_on: int
 
 
 class _Times(TypedDict):
@@ -188,6 +190,7 @@ def _counting(source: _Source, channels: Iterable[CompiledChannel]) -> _Counting
         "caps": tuple(cap for cap, scope in scopes if not scope.startswith("channel:")),
         "counters": own,
         "is_limited": bool(own) or any(channel.counters for channel in channels),
+        "counted_on": bits_of(own),
     }
 
 
@@ -275,6 +278,7 @@ def _compile_channel(source: _Source, channel: str, when: Expression | None) -> 
     spec, name, notice = source.spec, source.name, source.notice
     counter = f"channel:{channel}"
     window = spec.windows.get(channel)
+    counters = tuple(counting.named(counter, source.counters))
     passes = window is None or (notice.priority == "critical" and window.critical == "passes")
     return CompiledChannel(
         name=channel,
@@ -284,11 +288,12 @@ def _compile_channel(source: _Source, channel: str, when: Expression | None) -> 
         off_notification=switches.notification_key(name, channel),
         off_by_default=NotificationDefaults(spec.preferences, name, notice.category).of_channel(channel),
         caps=tuple(cap for cap in source.caps if counting.scope(cap.counter, cap.period) == counter),
-        counters=tuple(counting.named(counter, source.counters)),
+        counters=counters,
         spelled=ids.spelled(channel),
         window=None if window is None or passes else (window.start_min, window.end_min),
         failover_ms=spec.failover_after.get(channel, 0),
         accounts=len(spec.providers.get(channel, ())),
+        counted_on=bits_of(counters),
     )
 
 

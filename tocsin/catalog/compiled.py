@@ -24,7 +24,7 @@ class CompiledChannel(msgspec.Struct, frozen=True, gc=False):
     `window` are the minutes of the day from which and until which it may be used; None for any time.
     `off_by_default` is what the tenant's defaults switch off on it. `failover_ms` is how long the receipt of
     a message may take until another account sends it, too; 0 for any time. `accounts` may do so,
-    one after the other; 0 if the tenant names none.
+    one after the other; 0 if the tenant names none. `counted_on` are its counters, a bit each.
     """
 
     name: str
@@ -39,6 +39,7 @@ class CompiledChannel(msgspec.Struct, frozen=True, gc=False):
     window: tuple[int, int] | None = None
     failover_ms: int = 0
     accounts: int = 0
+    counted_on: int = 0
 
 
 class CompiledStep(msgspec.Struct, frozen=True, gc=False):
@@ -57,6 +58,7 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         needs: which of `data`, `event`, `user` and `now` its expressions read.
         caps: limits that decide before routing, in the order of `OVERFLOWS`; none for a critical one.
         counters: what an admission is counted on; of a critical one not `user`.
+        counted_on: its counters, a bit each (`tocsin.catalog.counted`).
         is_limited: whether any counter of it or of its channels counts its admissions.
         snooze_drops: a snooze suppresses it; otherwise it is held until the snooze ends.
         off_by_default: what the tenant's defaults switch off of it as a whole.
@@ -113,6 +115,7 @@ class CompiledNotification(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     variants: tuple[CompiledVariant, ...] = ()
     has_conditional_channels: bool = False
     attachments: tuple[AttachmentSpec, ...] = ()
+    counted_on: int = 0
 
     @property
     def all_channels(self) -> tuple[CompiledChannel, ...]:

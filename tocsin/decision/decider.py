@@ -105,16 +105,20 @@ def _send(
     policy: GatePolicy,
     later: int = 0,
 ) -> int:
-    """Admit a message to each contact point that passes; return how many channels are admitted or held.
+    """Admit a message to each contact point that passes; return how many channels take part in its slot.
 
-    `later` channels are steps of the notification that take part in its slot.
+    Those are the channels that are admitted or held, and those that could not be held: these give it back at
+    once. It is 0 if none is admitted or held. `later` channels are steps that take part in the slot, too.
     """
     admitted: CompiledChannel | None = None
     unheld: list[CompiledChannel] = []  # a call of `list[...]` takes 2 µs
     reached = 0
     counts, now_ms, zone = evaluation.state.counts, evaluation.now_ms, evaluation.recipient.timezone
     found = routes(evaluation, channels, rules)
-    taken = slots.taken(found, subject.slots, later) if evaluation.notification.is_limited else _NO_SLOTS
+    taken = _NO_SLOTS
+    if evaluation.notification.is_limited or subject.slots is not None:
+        own = 0 if evaluation.stage is _PART else evaluation.notification.counted_on
+        taken = slots.taken(found, own, subject.slots, later)
     for channel, point, verdict, rule in found:
         if verdict is not None and isinstance(verdict, Hold):
             evaluation.rule, evaluation.channel = rule, channel
@@ -147,7 +151,7 @@ def _send(
     if reached and evaluation.state.holds and evaluation.notification.collapse_key is not None:
         older = replacing.older_than_sent(decision, evaluation, subject)
         replacing.collapse(decision, evaluation, older, subject.notification_id, policy)
-    return reached
+    return reached + len(unheld) if reached else 0
 
 
 def _escalate(
@@ -169,8 +173,9 @@ def _escalate(
     if not reached:
         return 0
     now_ms, last_ms, evaluation.rule = evaluation.now_ms, evaluation.now_ms, ""
-    limited = evaluation.notification.is_limited
-    own = Slots(0, reached + len(later), counted_ms=now_ms) if limited else None
+    notification, own = evaluation.notification, None
+    if notification.is_limited:
+        own = Slots(0, reached + len(later), counted_ms=now_ms, counters=notification.counted_on)
     unheld: list[CompiledChannel] = []
     for step in later:
         last_ms = now_ms - skipped_ms + step.after_ms
@@ -179,8 +184,8 @@ def _escalate(
             unheld.append(step.channel)
     if own is not None and unheld:
         _give_back(evaluation, subject, unheld, {one.name: own for one in unheld}, policy)
-    if len(unheld) < len(later) or evaluation.notification.stop_when_seen:
-        escalation.track(evaluation.state, evaluation.notification, subject.notification_id, last_ms, policy)
+    if len(unheld) < len(later) or notification.stop_when_seen:
+        escalation.track(evaluation.state, notification, subject.notification_id, last_ms, policy)
     return reached + len(later)
 
 
@@ -302,8 +307,9 @@ def _give_back(
         if channel.name not in taken:
             continue
         own = replace(taken[channel.name], counted_ms=now_ms)
-        unsent = slots.Unsent(notification.name, subject.notification_id, channel.name, "", own)
-        slots.give_back(evaluation.state, notification, channel, unsent, now_ms, policy.failed_max)
+        about = (notification.name, subject.notification_id, channel.name, "")
+        unsent = slots.Unsent(*about, own, notification.category)
+        slots.give_back(evaluation.state, notification, unsent, now_ms, policy.failed_max)
 
 
 def _less_important(

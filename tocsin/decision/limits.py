@@ -158,12 +158,12 @@ def _trimmed(times: bytes, counter: Counter, now_ms: int) -> bytes:
     return _pack(window_ms) + times[start:] + _pack(now_ms)
 
 
-def give_back(counts: dict[str, bytes], counter: Counter, counted_ms: int) -> bool:
+def give_back(counts: dict[str, bytes], name: str, counted_ms: int) -> bool:
     """Take one admission off that was counted at a time; False if no window holds it any more."""
-    times = counts.get(counter.name)
+    times = counts.get(name)
     if times is None:
         return False
-    if counter.period:
+    if _unpack_from(times)[0] < 0:
         end_ms, start_ms, number = _PERIOD.unpack(times)
         if not start_ms <= counted_ms < -end_ms:
             return False
@@ -174,10 +174,16 @@ def give_back(counts: dict[str, bytes], counter: Counter, counted_ms: int) -> bo
             return False
         left = times[:at] + times[at + _SIZE :] if len(times) > 2 * _SIZE else b""
     if left:
-        counts[counter.name] = left
+        counts[name] = left
     else:
-        del counts[counter.name]
+        del counts[name]
     return True
+
+
+def counts_until(times: bytes, counted_ms: int) -> int:
+    """Return until when a counter counts what it counted at a time."""
+    window_ms: int = _unpack_from(times)[0]
+    return -window_ms if window_ms < 0 else counted_ms + window_ms
 
 
 def expire(counts: dict[str, bytes], now_ms: int) -> bool:

@@ -64,7 +64,8 @@ def _on_failed(
         decision.dead_letters.append(DeadLetter(raw, Reason.BAD_FIELD, receipts.NO_SLOTS))
     elif record is not None:
         about = (receipt.notification, receipt.notification_id, receipt.channel, receipt.message_id)
-        on_unsent(context, decision, record, receipt.tenant, Unsent(*about, receipt.slots), now_ms)
+        unsent = Unsent(*about, receipt.slots, receipt.category)
+        on_unsent(context, decision, record, receipt.tenant, unsent, now_ms)
     return decision
 
 

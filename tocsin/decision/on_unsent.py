@@ -30,16 +30,14 @@ def on_unsent(
         unsent: what is not sent; None changes nothing.
         now_ms: the time of the decision.
     """
-    notification = context.catalog.notification(tenant, unsent.notification) if unsent else None
-    channel = notification.channel(unsent.channel) if notification and unsent else None
-    if unsent is None or notification is None or channel is None:
+    if unsent is None:
         return
-    before = record.failed
-    freed = slots.give_back(record, notification, channel, unsent, now_ms, context.policy.failed_max)
+    before, notification = record.failed, context.catalog.notification(tenant, unsent.notification)
+    freed = slots.give_back(record, notification, unsent, now_ms, context.policy.failed_max)
     if record.failed != before:
         decision.touched, decision.record = True, record
     zone = record.timezone or context.defaults_for(tenant).timezone
-    move_up(context, decision, record, tenant, [counter.name for counter in freed], zone, now_ms)
+    move_up(context, decision, record, tenant, freed, zone, now_ms)
 
 
 def move_up(

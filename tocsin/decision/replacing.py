@@ -64,11 +64,9 @@ def collapse(
     for timer_id in older:
         leaves = timer_id != slot
         ref = end_held(decision, state, timer_id, verdict, ending, rule=COLLAPSE_RULE, leaves_slot=leaves)
-        unsent, channel = slots.unsent_hold(ref), evaluation.notification.channel(ref.channel)
-        if unsent is not None and channel is not None:
+        if (unsent := slots.unsent_hold(ref)) is not None:
             now_ms, most = evaluation.now_ms, policy.failed_max
-            freed = slots.give_back(state, evaluation.notification, channel, unsent, now_ms, most)
-            evaluation.freed += tuple(one.name for one in freed)
+            evaluation.freed += tuple(slots.give_back(state, evaluation.notification, unsent, now_ms, most))
 
 
 def older_than(

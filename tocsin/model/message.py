@@ -29,17 +29,20 @@ class Slots(msgspec.Struct, frozen=True, array_like=True, gc=False):
         channels: channels of the notification. Together they take one slot of the notification.
         channel_ms: when the channel was counted; 0 for the message's `decided_ms`.
         counted_ms: when the notification was counted; 0 for `channel_ms`.
+        counters: which counters counted it, a bit each (`tocsin.catalog.counted`); -1 where that is not
+            known, as in messages of releases before 0.2.
     """
 
     targets: int
     channels: int
     channel_ms: int = 0
     counted_ms: int = 0
+    counters: int = -1
 
     def at(self, decided_ms: int) -> "Slots":
         """Return the same with both times, for a message that was decided first at `decided_ms`."""
         channel_ms = self.channel_ms or decided_ms
-        return Slots(self.targets, self.channels, channel_ms, self.counted_ms or channel_ms)
+        return Slots(self.targets, self.channels, channel_ms, self.counted_ms or channel_ms, self.counters)
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
