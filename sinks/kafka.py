@@ -86,10 +86,13 @@ class KafkaPublisher:
         """Connect to Kafka before the first epoch ends, so that the epoch after it waits for nothing.
 
         An idempotent producer asks for its id once a broker answers. If none does when it is made, it asks
-        again after 0.5 s, and records wait for that. Where Kafka is away, `confirm` waits and tells.
+        again after 0.5 s, and records wait for that. An answer that comes within a millisecond or two can be
+        too early for it as well, in a quarter of all starts. A second one never was.
+        Where Kafka is away, `confirm` waits and tells.
         """
         with suppress(KafkaException):
-            self._producer.list_topics(self._prefix + topics.OUTCOMES, _CONNECT_S)
+            for _ in range(2):
+                self._producer.list_topics(self._prefix + topics.OUTCOMES, _CONNECT_S)
 
     def publish(self, records: Sequence[OutRecord]) -> None:
         """Start sending; what the producer's queue has no room for is sent by `confirm`."""
