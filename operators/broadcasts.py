@@ -18,6 +18,7 @@ from tocsin.decision.broadcast_parts import NEVER_MS, Part, body_key, index_key
 from tocsin.decision.broadcasts import BroadcastEvent, Ruling
 from tocsin.decision.decider import dead_letter
 from tocsin.decision.effects import Decision
+from tocsin.decision.faulty import LOOK_AGAIN_MS
 from tocsin.decision.gate import Gate
 from tocsin.decision.recipient import for_known
 from tocsin.decision.subjects import WholeEvent
@@ -193,7 +194,7 @@ class Broadcasts:
         self._key_group.put(key, index)
 
     def turn(self, timer: Timer, now_ms: int, until_ms: int, out: Out) -> None:
-        """Take one turn of a part whose timer has fired.
+        """Take one turn of a part whose timer has fired; it waits while its tenant's files have mistakes.
 
         Args:
             timer: that has fired.
@@ -213,6 +214,8 @@ class Broadcasts:
             self._end(index, timer.timer_id, turn, turn.part.ending)
         elif is_over or self._awaits_list(turn.order):
             self._end(index, timer.timer_id, turn, "expired")
+        elif tenant in self._gate().context.faulty:
+            self.postpone(timer, (timer.due_ms if policy.stream_clock else until_ms) + LOOK_AGAIN_MS)
         elif self._walk(tenant, turn, pace.users):
             due_ms = parts.next_turn(timer.due_ms, until_ms, pace.every_ms, policy)
             ref = index.holds[timer.timer_id]

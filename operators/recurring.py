@@ -6,11 +6,14 @@ occurrence writes its event to the topic of bulk, where it is an event like any 
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from operators.broadcasts import Applier, Out
 from sources.partitioner import key_group_of, partition_of
 from tocsin.catalog.schedules import CompiledSchedule
 from tocsin.decision import recurring
 from tocsin.decision.effects import Decision
+from tocsin.decision.faulty import LOOK_AGAIN_MS
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.recurring import TIMER, Occurrence, schedule_key
@@ -77,6 +80,8 @@ class Recurring:
     def due(self, timer: Timer, actual_ms: int, out: Out) -> None:
         """Raise the event of an occurrence, or log that it was missed; set the timer of the next one.
 
+        While the files of its tenant have mistakes it waits.
+
         Args:
             timer: that has fired.
             actual_ms: the present; later than the timer if the shard was away.
@@ -86,10 +91,13 @@ class Recurring:
         gate = self._gate()
         found = gate.catalog.tenants.get(tenant)
         schedule = found.schedules.get(name) if found else None
+        if tenant in gate.context.faulty:
+            self._wait(timer, actual_ms)
+            return
         if schedule is None or not schedule.is_active:
             self._key_group.put(timer.user, None)
             return
-        firing = recurring.fire(schedule, timer.due_ms, actual_ms)
+        firing = recurring.fire(schedule, _planned_ms(timer), actual_ms)
         self._hold(schedule, firing.following)
         if firing.missed is not None:
             outcome = recurring.missed_outcome(
@@ -99,6 +107,18 @@ class Recurring:
             self._applier.write(f"{tenant}/{name}", decision, actual_ms, out)
         if firing.raised is not None:
             out.append(_record(firing.raised, gate.policy))
+
+    def _wait(self, timer: Timer, actual_ms: int) -> None:
+        """Look again in a minute; the payload keeps the time for which the occurrence was planned."""
+        record, due_ms = self._key_group.get(timer.user), actual_ms + LOOK_AGAIN_MS
+        assert record is not None, "a schedule that has a timer has a record"
+        record.holds[TIMER] = replace(record.holds[TIMER], due_ms=due_ms)
+        self._key_group.put(timer.user, record)
+        self._key_group.hold(timer.user, TIMER, due_ms, str(_planned_ms(timer)).encode())
+
+
+def _planned_ms(timer: Timer) -> int:
+    return int(timer.payload) if timer.payload else timer.due_ms
 
 
 def _record(event: Event, policy: GatePolicy) -> OutRecord:

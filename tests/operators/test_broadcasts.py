@@ -298,6 +298,28 @@ def test_that_of_a_tenant_with_mistakes_can_be_replayed(tmp_path: Path) -> None:
     fleet.stop()
 
 
+def test_one_that_runs_waits_while_the_files_of_its_tenant_have_mistakes(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.broadcast("b1", tocsinrate=20)
+    fleet.run(12)
+    assert 0 < len(fleet.reached("b1")) < len(USERS)
+    folder = tmp_path / "catalog"
+    shutil.copytree(MANY, folder)
+    with (folder / "tenants" / "default.yaml").open("a") as file:
+        file.write("status: unheard of\n")
+    fleet.reload(folder)
+    fleet.settle()
+    reached = fleet.reached("b1")
+    assert len(reached) < len(USERS)
+    fleet.reload(MANY)
+    fleet.topics.now_ms += 60_000
+    fleet.settle()
+    assert fleet.reached("b1") == USERS
+    assert fleet.topics.read(topics.DEAD) == []
+    assert whole(fleet) == [("held", "broadcast"), ("finished", "")]
+
+
 def test_an_expression_that_fails_on_a_user_leaves_a_dead_letter_of_his_own(fleet: Fleet) -> None:
     fleet.broadcast("b1", "broken")
     fleet.settle()

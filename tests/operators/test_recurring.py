@@ -197,6 +197,30 @@ def test_while_it_is_paused_or_gone_or_its_tenant_inactive_nothing_is_raised(
     assert len(raised(fleet)) == 1
 
 
+@pytest.mark.parametrize(
+    ("missed", "expected"), [("run_late", ["daily/2026-05-30T07:00Z"]), ("skip", [])], ids=["late", "skipped"]
+)
+def test_what_comes_due_while_the_files_have_mistakes_is_missed_by_its_policy(
+    make: Make, tmp_path: Path, missed: str, expected: list[str]
+) -> None:
+    """A process that starts with the mistakes has no older version: nothing is raised, and nothing lost."""
+    fleet = make(missed=missed)
+    folder = catalog(tmp_path / "other", MORNING | {"missed": missed})
+    good = (folder / "tenants" / "default.yaml").read_text()
+    (folder / "tenants" / "default.yaml").write_text(f"{good}status: unheard of\n")
+    fleet.reload(folder)
+    until(fleet, 2 * DAY)
+    assert raised(fleet) == []
+    (folder / "tenants" / "default.yaml").write_text(good)
+    fleet.reload(folder)
+    until(fleet, 2 * DAY + 2 * MINUTE)
+    assert raised(fleet) == expected
+    (one,) = fleet.outcomes(reason="missed")
+    assert one.event_id == "daily/2026-05-29T07:00Z"
+    until(fleet, 2 * DAY + 10 * HOUR + 34 * MINUTE)
+    assert raised(fleet) == [*expected, "daily/2026-05-31T07:00Z"]
+
+
 def test_an_edit_changes_later_occurrences_only(make: Make, tmp_path: Path) -> None:
     fleet = make()
     until(fleet, 11 * HOUR)
