@@ -8,8 +8,8 @@ events, how busy the machine was, and which part took the CPU: on a full machine
 late. The minute is chosen by how fast profiles were loaded.
 
 Runs on the broker in TOCSIN_KAFKA, else on Apache Kafka where Java is there, else on the embedded broker
-(always with `--embedded`). The embedded one takes more CPU the more it holds: with a million holds more than
-a core, which shards on two cores then lack.
+(always with `--embedded`). To read a record costs the embedded one more CPU the more it holds: with a million
+holds up to a core and more, which shards on two cores then lack.
 """
 
 import argparse
