@@ -1,9 +1,12 @@
 """The worked examples of docs/extending.md are built from the page's own code blocks, and run."""
 
+import re
 import sys
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType, ModuleType
+from typing import get_args
 from urllib.parse import parse_qsl
 
 import httpx2
@@ -19,10 +22,15 @@ from tests.providers.samples import PHONE, SteppingClock, leaks, outgoing
 from tests.providers.scripted_http import ScriptedHttp, Step, json_answer
 from tocsin.app.settings import Settings
 from tocsin.catalog.loader import check, load
-from tocsin.decision import receipts, rules
+from tocsin.decision import broadcast_lists, broadcast_parts, on_timer, receipts, recurring, rules
+from tocsin.decision import gate as gate_of_decisions
+from tocsin.decision.effects import Decision
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.rules.expiry import expiry
+from tocsin.decision.timers import TimerKind
+from tocsin.decision.user_state import HoldRef
+from tocsin.decision.verdict import Verdict
 from tocsin.errors import DeliveryError, Misconfigured, RecipientGone, Rejected, Throttled, Unknown
 from tocsin.formats.cloudevents import EventLimits, decode_event
 from tocsin.gateway.app import PARTS, Application
@@ -120,6 +128,62 @@ def test_a_receipt_of_another_notification_cancels_nothing(monkeypatch: pytest.M
     assert said(world.receipt("handled", notification_id="another")) == [("read", "", "*")]
     world.advance(HOUR)
     assert world.messages[-1].attempt == 2
+
+
+@pytest.fixture
+def offers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The timer kind of the page, registered as the page says."""
+    built = module("tocsin.decision.offers", block("A timer kind"), tmp_path)
+    names = {**{kind.name: kind.value for kind in TimerKind}, "OFFER": built.KIND}
+    kinds = StrEnum("TimerKind", names)  # type: ignore[misc]  # mypy wants the names spelled out
+    row = eval(block("A timer kind", 1), {"TimerKind": kinds, "offer_due": built.offer_due})
+    monkeypatch.setattr(gate_of_decisions, "TimerKind", kinds)
+    monkeypatch.setattr(gate_of_decisions, "TIMERS", MappingProxyType({**on_timer.TIMERS, **row}))
+    return built
+
+
+def with_offer(offers: ModuleType) -> World:
+    """A world in which an offer to a user is open for an hour."""
+    world = World()
+    world.profile(profile())
+    record = world.record()
+    assert record is not None
+    decision = Decision(record)
+    offers.hold_offer(decision, record, HoldRef(NOON + HOUR, "n1", "offer", "news", "e1", "events/3/1"))
+    world.apply("ann", decision)
+    return world
+
+
+def test_a_timer_kind_is_one_file_and_two_entries(offers: ModuleType) -> None:
+    world = with_offer(offers)
+    world.advance(HOUR - 1)
+    assert world.outcomes == []
+    world.advance(HOUR)
+    assert said(world.steps[-1]) == [("expired", "too_late", "*")]
+    assert world.outcomes[0].notification == "offer"
+    after = world.record()
+    assert after is not None
+    assert after.holds == {}
+
+
+def test_an_erasure_ends_the_new_kind_too(offers: ModuleType) -> None:
+    world = with_offer(offers)
+    assert ("suppressed", "erased", "*") in said(world.profile(None))
+    assert world.timers == {}
+
+
+def test_the_page_names_each_letter_that_is_taken() -> None:
+    others = {broadcast_lists.TIMER, broadcast_parts.TIMER, recurring.TIMER}
+    assert "The letters `b`, `l` and `r` are taken" in PAGE
+    assert others == {"b", "l", "r"}
+    assert others.isdisjoint(TimerKind)
+
+
+def test_the_tables_of_the_rule_have_each_field_and_verdict() -> None:
+    text = PAGE.split("\n## A rule\n")[1].split("\n## ")[0]
+    assert re.findall(r"^\| (\w+) \|", text, re.MULTILINE)[1:] == [*rules.Entry._fields, "verdict"]
+    named = set(re.findall(r"^\| `(\w+)", text, re.MULTILINE))
+    assert named == {"PASS", *(kind.__name__ for kind in get_args(Verdict) if kind is not type(None))}
 
 
 TEXTLINE = {"vendor": "textline", "key": "t0ps3cret"}
