@@ -97,6 +97,32 @@ def test_the_path_of_one_event_enters_each_file_once_and_every_room() -> None:
         assert any(place.startswith(room) for place in entered), room
 
 
+_CALL = re.compile(r"\| `([\w.]+)` \| `([\w/]+\.py)` \|")
+
+
+def defined(file: str) -> set[str]:
+    """Name what a file defines: functions, classes, constants, and methods as `Class.method`."""
+    found: set[str] = set()
+    for node in ast.parse((ROOT / file).read_text()).body:
+        name = getattr(node, "name", "") or _field(node)
+        inner = node.body if isinstance(node, ast.ClassDef) else []
+        found |= {name, *(f"{name}.{getattr(one, 'name', '') or _field(one)}" for one in inner)}
+    return found
+
+
+def test_calls_named_are_in_the_file_beside_them() -> None:
+    calls = [(page, *found) for page, text in pages().items() for found in _CALL.findall(text)]
+    assert len(calls) > 15
+    assert [one for one in calls if one[1] not in defined(one[2])] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "there"), [("Gate.on_event", True), ("Gate", True), ("Gate.on_nothing", False), ("gate", False)]
+)
+def test_a_call_that_is_not_in_its_file_is_found(name: str, there: bool) -> None:
+    assert (name in defined("tocsin/decision/gate.py")) is there
+
+
 def test_every_page_of_the_docs_can_be_reached_from_the_readme() -> None:
     reached, waiting = set(), ["README.md"]
     while waiting:

@@ -1,1 +1,66 @@
-"""Loads, checks and compiles content: notifications, tenants, expressions."""
+"""Loads, checks and compiles content: notifications, tenants, expressions.
+
+Files become specs, specs are checked, and checked specs are compiled. Decisions read compiled ones only. A
+new word of a notification is a field in `spec`, its check, a field in `compiled` and its line in `compile`.
+
+**Read and check.** All mistakes are found at once, each with file, line and cure.
+
+| module | what it does |
+|---|---|
+| `loader` | reads a folder: a catalog, or all its mistakes |
+| `files` | reads YAML as data that knows its lines |
+| `spec` | notifications and tenants as people write them |
+| `sentences` | says what is wrong with a value |
+| `stray_files` | finds files that nobody reads |
+| `overlays` | what a tenant has of its own |
+| `watch` | loads again when files change |
+| `accounts` | checks providers against the accounts that exist |
+| `silent_steps` | finds steps that wait for receipts that never come |
+
+**Words.** Each module describes, checks or compiles one.
+
+| module | what it is about |
+|---|---|
+| `scalars` | durations, times of day, zones, names |
+| `times` | when a notification leaves |
+| `schedule` | `at` |
+| `hours` | hours that exclude each other |
+| `limit_spec` | limits as people write them |
+| `limit_check` | limits that contradict something |
+| `defaults` | default preferences |
+| `digests` | `digest` |
+| `escalation` | `escalate`, `sequence` and `stop_when_seen` |
+| `variants` | arms of an experiment |
+| `attachments` | attachments of e-mails |
+| `channels` | channels that a tenant declares |
+| `segments` | users to whom a broadcast may go |
+| `schedules` | recurring schedules |
+| `cron` | the times of a cron expression |
+| `sms` | how text messages are written |
+| `tracking` | opened messages and followed links |
+| `webhooks` | endpoints for delivery reports |
+| `sources` | topics of other software |
+
+**Expressions.**
+
+| module | what it does |
+|---|---|
+| `sandbox` | confines what authors write |
+| `expressions` | compiles an expression |
+| `expression_check` | finds those that do not compile |
+| `expression_words` | finds words that can never be right |
+| `plain_expressions` | compiles plain ones to Python |
+| `plain_matching` | fuses those of a notification into one function |
+
+**Compiled.**
+
+| module | what it does |
+|---|---|
+| `compile` | compiles the notifications of a tenant |
+| `compiled` | what decisions read |
+| `caps` | compiled limits and their counters |
+| `counting` | which limits and counters a notification meets |
+| `counted` | which counters counted a message, as one number |
+| `catalog` | finds the notifications for an event |
+| `matching` | matches an event with a notification |
+"""
