@@ -182,7 +182,7 @@ class Oracle:
         if moved or (before and person.snoozed_until_ms < before.snoozed_until_ms):
             self._follow_hours(user, person, at_ms)
         if moved:
-            self._follow_clock(user, before or person, person, at_ms)
+            self._follow_clock(user, before or Person({}), person, at_ms)
         waited, user.waiting = user.waiting, []
         for _, event in waited:
             self._decide_all(user, event, at_ms)
@@ -211,6 +211,9 @@ class Oracle:
         for held in sorted(waits, key=lambda one: one.due_ms):
             wanted_ms = max(at_ms, held.due_ms - held.due_ms % SAME_MOMENT_MS - earlier_ms)
             held.due_ms = min(held.due_ms, _behind(user, wanted_ms, [held]))
+        for digest in (one for one in user.held if one.items and "at" in one.notice["digest"]):
+            last_ms = min(item.expires_ms or 1 << 62 for item in digest.items)
+            digest.due_ms = min(max(at_ms, digest.due_ms - earlier_ms), last_ms)
 
     def erase(self, name: str, at_ms: int) -> None:
         """Forget a user; what is held ends."""

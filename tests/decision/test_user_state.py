@@ -78,12 +78,12 @@ def test_a_golden_record_of_version_1_still_loads() -> None:
     data = bytes.fromhex(GOLDEN)
     assert CODEC.decode(data) == golden()
     # Since 0.2 a hold says at its end whether it is spare, which receipts make it needless, the numbers of a
-    # digest, its places in limits, its keys, reason, arm and replay. A record names declared topics. At its
-    # end it says when its profile was read, what receipts have come and switched off, at which version,
+    # digest, its places in limits, its keys, reason, arm, replay and clock. A record names declared topics.
+    # At its end it says when its profile was read, what receipts came and switched off, at which version,
     # whether a text is kept, the version of the owner, what was not sent, what the user turned on (older
     # records do not tell), the attributes, what was cancelled, and when the user was erased.
-    now = GOLDEN.replace("639b09", "63dc001709")
-    now = now.replace("0a475736572", "0a475736572c200c00000c0c400c400a0a0a0a0")
+    now = GOLDEN.replace("639b09", "63dc001809")
+    now = now.replace("0a475736572", "0a475736572c200c00000c0c400c400a0a0a0a0c2")
     now = now.replace("019e", "01dc001a", 1) + "9000c4009000c200c400c0c400c40000"
     assert CODEC.encode(golden()).hex() == now
 

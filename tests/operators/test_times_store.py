@@ -9,7 +9,9 @@ import pytest
 from operators.gate_parts import GateInput
 from tests.decision.gate_world import HOUR, MINUTE, NOON, profile
 from tests.decision.test_schedule import TIMES
+from tests.docs.timelines import write_catalog
 from tests.operators.test_gate_logic import RAW, Process, outcomes
+from tocsin.catalog.loader import load
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
 from tocsin.formats.codec import ProfileChange
@@ -18,6 +20,18 @@ from tocsin.model.event import Event, Origin
 from tocsin.model.profile import Profile, QuietHours
 
 USER = "texts/ann"
+MOVING = """
+```yaml
+# tenants/texts.yaml
+categories: {updates: {}}
+limits: []
+```
+```yaml
+# notifications/all.yaml
+daily: {on: {type: daily}, category: updates, channels: [email], digest: {at: "18:00"}}
+found: {on: {type: found}, category: updates, channels: [email], at: {expression: data.at}}
+```
+"""
 
 
 def started(path: Path, stored: dict[str, Any]) -> Process:
@@ -118,6 +132,33 @@ def test_a_text_that_waits_for_its_window_and_the_quiet_hours_leaves_once(tmp_pa
     assert fire(again, MORNING) == [], "the window is open, and the quiet hours go on"
     assert fire(again, MORNING + 60) == [("e570", "admitted", "", "sms")]
     again.epoch()
+    again.shard.close()
+
+
+@pytest.mark.parametrize("crash", ["in its epoch", "after its epoch"])
+def test_what_follows_the_clock_of_a_user_who_moves_is_due_there_once(tmp_path: Path, crash: str) -> None:
+    """A digest of six in the evening and a clock time of the event, both an hour earlier in Berlin."""
+    write_catalog(MOVING, tmp_path / "catalog")
+    stored: dict[str, Any] = {}
+    gate = Gate(load(tmp_path / "catalog"), GatePolicy())
+    process = Process(tmp_path / "shard", stored, gate)
+    process.give(known(profile()), event(1, "daily"), event(2, "found", at="2023-11-14 18:00"))
+    process.epoch()
+    moved = GateInput(
+        NOON + HOUR, USER, ProfileChange("texts", "ann", profile(timezone="Europe/Berlin", version=2)), RAW
+    )
+    process.give(moved)
+    if crash == "after its epoch":
+        process.epoch()
+    process.shard.close()
+
+    again = Process(tmp_path / "shard", stored, gate)
+    if crash == "in its epoch":
+        again.give(moved)
+    assert fire(again, 300 - 1) == []
+    assert fire(again, 300) == [("e1", "admitted", "", "email"), ("e2", "admitted", "", "email")]
+    again.epoch()
+    assert fire(again, 100 * 60) == []
     again.shard.close()
 
 

@@ -34,6 +34,12 @@ def asked_time(at: CompiledAt, found: Moment | None, event_ms: int, user_zone: s
     return AskedTime(at_ms, at_ms + at.expires_ms if at.expires_ms else 0)
 
 
+def goes_by_own_clock(at: CompiledAt, found: Moment | None) -> bool:
+    """Tell whether a time is one of the recipient's own clock, and no moment for everybody."""
+    moment = found or at.moment
+    return not at.zone and (moment is None or moment.local)
+
+
 def _asked_ms(at: CompiledAt, moment: Moment | None, event_ms: int, zone: str) -> int:
     if moment is None:
         return next_clock_time(zone, at.minute, event_ms)

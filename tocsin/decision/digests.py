@@ -4,7 +4,8 @@ An open digest is a timer of kind `DIGEST`. The user's record has its numbers. T
 event of its first item. Each item that a template will show is kept beside the timer, so an item costs the
 same however many there are. When the timer is due, `tocsin.decision.due_digest` makes it one notification.
 
-An open digest keeps its due time whatever becomes of the catalog. What comes later joins it if notification
+An open digest keeps its due time whatever becomes of the catalog; one that is due at a clock time follows its
+user into another time zone (`tocsin.decision.retiming`). What comes later joins it if notification
 and key are equal.
 """
 
@@ -99,8 +100,12 @@ def collect(
     assert ref.digest is not None, "a timer of this kind has the numbers of a digest"
     if not left_out:
         decision.kept.append(Keep(timer_id, ref.digest.kept, item))
+    ends = [at_ms for at_ms in (ref.expires_ms, subject.event.expires_ms) if at_ms]
     holds[timer_id] = replace(
-        ref, due_ms=merge.due_ms, digest=_counted(ref.digest, subject.match, merge, item, left_out)
+        ref,
+        due_ms=merge.due_ms,
+        expires_ms=min(ends) if ends else 0,
+        digest=_counted(ref.digest, subject.match, merge, item, left_out),
     )
     decision.touched = True
     return replace(merge, left_out=left_out) if left_out else merge

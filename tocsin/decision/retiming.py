@@ -9,8 +9,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from tocsin.catalog.compile import CompiledNotification
+from tocsin.catalog.digests import CompiledDigest
+from tocsin.decision.asked_time import goes_by_own_clock
+from tocsin.decision.clock_times import moment_of
 from tocsin.decision.context import DecisionContext
-from tocsin.decision.daily_span import offset_ms
+from tocsin.decision.daily_span import DAY_MS, offset_ms
 from tocsin.decision.effects import Decision, move_timer
 from tocsin.decision.local_time import first_moment
 from tocsin.decision.open_hours import ignores_snooze, opens_at
@@ -59,10 +62,7 @@ def follow_clock(
     before: str,
     now_ms: int,
 ) -> None:
-    """Let what is scheduled by the user's clock be due when the clock of the new zone shows its time.
-
-    It moves earlier only: what is due too early is decided again and held on. A time that an expression
-    finds stays, as it may be one for everybody.
+    """Let what goes by the user's clock be due when the clock of the new zone shows the same time.
 
     Args:
         context: the catalog in force.
@@ -72,23 +72,62 @@ def follow_clock(
         before: the user's zone until now; empty for the tenant's.
         now_ms: the time of the decision.
     """
-    defaults, holds = context.defaults_for(tenant), record.holds
-    old, new = resolve_zone(before) or defaults.timezone, for_known(record, defaults).timezone
-    held = [(ref.due_ms, timer_id) for timer_id, ref in holds.items() if ref.reason == Reason.SCHEDULED]
-    for old_ms, timer_id in sorted(held):
-        if _goes_by_clock(context.catalog.notification(tenant, holds[timer_id].notification)):
-            shown_ms = old_ms - old_ms % QUEUE_MS
-            wanted_ms = max(now_ms, first_moment(new, shown_ms + offset_ms(old, shown_ms)))
-            due_ms = queued_behind(holds, wanted_ms, queue_of(timer_id), {timer_id})
-            if due_ms < old_ms:
-                _move(decision, record, timer_id, due_ms)
+    defaults = context.defaults_for(tenant)
+    zones = resolve_zone(before) or defaults.timezone, for_known(record, defaults).timezone
+    for timer_id, ref in sorted(record.holds.items(), key=_due):
+        notification = context.catalog.notification(tenant, ref.notification)
+        if notification is not None and ref.digest is not None:
+            _follow_digest(decision, record, timer_id, notification.digest, zones, now_ms)
+        elif ref.by_clock or (ref.reason == Reason.SCHEDULED and _goes_by_clock(notification)):
+            _follow_schedule(decision, record, timer_id, zones, now_ms)
+
+
+def _follow_schedule(
+    decision: Decision, record: UserRecord, timer_id: str, zones: tuple[str, str], now_ms: int
+) -> None:
+    """Move what is scheduled earlier only: what is due too early is decided again and held on."""
+    (old, new), old_ms = zones, record.holds[timer_id].due_ms
+    shown_ms = old_ms - old_ms % QUEUE_MS
+    wanted_ms = max(now_ms, first_moment(new, shown_ms + offset_ms(old, shown_ms)))
+    due_ms = queued_behind(record.holds, wanted_ms, queue_of(timer_id), {timer_id})
+    if due_ms < old_ms:
+        _move(decision, record, timer_id, due_ms)
+
+
+def _follow_digest(
+    decision: Decision,
+    record: UserRecord,
+    timer_id: str,
+    terms: CompiledDigest | None,
+    zones: tuple[str, str],
+    now_ms: int,
+) -> None:
+    """Move a digest to the same day and time of the new clock, at the latest to where an item expires.
+
+    It moves at once where the new clock has passed the time. One that has another due time stays.
+    """
+    (old, new), ref = zones, record.holds[timer_id]
+    old_ms = ref.due_ms
+    day = (old_ms + offset_ms(old, old_ms)) // DAY_MS
+    if terms is None or terms.at_min < 0 or moment_of(old, day, terms.at_min) != old_ms or ref.digest is None:
+        return
+    due_ms = max(now_ms, moment_of(new, day, terms.at_min))
+    due_ms = min(due_ms, ref.expires_ms) if ref.expires_ms else due_ms
+    if due_ms != old_ms:
+        _move(decision, record, timer_id, due_ms)
+        moved, digest = record.holds[timer_id], replace(ref.digest, latest_ms=due_ms)
+        record.holds[timer_id] = replace(moved, digest=digest)
+
+
+def _due(held: tuple[str, HoldRef]) -> tuple[int, str]:
+    timer_id, ref = held
+    return ref.due_ms, timer_id
 
 
 def _goes_by_clock(notification: CompiledNotification | None) -> bool:
+    """Tell it from the catalog, for what an older release held: of an expression it does not say."""
     at = notification.at if notification is not None else None
-    if at is None or at.zone or at.expression is not None:
-        return False
-    return at.moment is None or at.moment.local
+    return at is not None and at.expression is None and goes_by_own_clock(at, None)
 
 
 def _ends_at(recipient: Recipient, notification: CompiledNotification, ref: HoldRef, now_ms: int) -> int:

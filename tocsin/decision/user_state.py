@@ -70,7 +70,8 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     if that is not 0. A receipt of level `unless` or higher makes a later step needless. `digest` has the
     numbers of an open digest. `slots` are those of a message, or of a channel that is held apart.
     `cancel_key` and `collapse_key` are hashes. `reason` is that of the hold. `variant` is the arm of an
-    experiment that its user is in. `replay` and `replay_of` are those of its outcomes.
+    experiment that its user is in. `replay` and `replay_of` are those of its outcomes. `by_clock` says that
+    it waits for a time of its user's own clock. Of a digest `expires_ms` is when its first item expires.
     """
 
     due_ms: int
@@ -96,6 +97,7 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     variant: str = ""
     replay: str = ""
     replay_of: str = ""
+    by_clock: bool = False
 
 
 def queued_behind(

@@ -93,7 +93,7 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
 
     `counter` is the limit that it waits for. `free_ms` is the time from which it may have the slot of one
     before it in the queue of the limit, should that one not take it; 0 where there is no queue. `detail` are
-    the numbers that the rule read.
+    the numbers that the rule read. `by_clock` says that it waits for a time of the recipient's own clock.
     """
 
     until_ms: int
@@ -101,6 +101,7 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     counter: str = ""
     free_ms: int = 0
     detail: Detail | None = None
+    by_clock: bool = False
 
 
 Pass: TypeAlias = None

@@ -230,6 +230,7 @@ class EventSubject(msgspec.Struct, gc=False):
             self.variant.name if self.variant is not None else "",
             replay.id if replay is not None else "",
             str(replay.origin) if replay is not None else "",
+            verdict.by_clock,
         )
 
     def payload(self) -> bytes:
