@@ -136,6 +136,40 @@ def test_numbers_with_decimals() -> None:
 
 
 @pytest.mark.parametrize(
+    ("locale", "text"),
+    [
+        ("en", "1,234,567.50"),
+        ("en-IN", "12,34,567.50"),
+        ("hi", "12,34,567.50"),
+        ("de-CH", "1'234'567.50"),
+        ("fr-CH", "1'234'567,50"),
+    ],
+)
+def test_digits_are_grouped_as_the_language_does(locale: str, text: str) -> None:
+    assert written("{{ v | number(2) }}", 1234567.5, locale) == text
+    assert written("{{ v | number(2) }}", -1234567.5, locale) == f"-{text}"
+    assert written("{{ v | number(0) }}", 1234567, locale) == text[:-3]
+    assert written("{{ v | number }}", 1234567, locale) == text[:-3]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.25, "CHF\u00a00.25"),
+        (1234.5, "CHF\u00a01'234.50"),
+        (1234567.5, "CHF\u00a01'234'567.50"),
+        (-12345678901, "CHF-12'345'678'901.00"),
+    ],
+)
+def test_swiss_money_keeps_its_apostrophes(value: float, text: str) -> None:
+    assert written("{{ v | currency('CHF') }}", value, "de-CH") == text
+
+
+def test_whole_swiss_money_keeps_its_apostrophes() -> None:
+    assert written("{{ v | currency('CHF', cents=false) }}", 1234567.2, "de-CH") == "CHF\u00a01'234'567"
+
+
+@pytest.mark.parametrize(
     ("locale", "text", "whole"),
     [
         ("en", "$1,234.50", "$1,235"),

@@ -3,9 +3,10 @@
 The results are memoized: clock times, days and durations have few values.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jinja2
@@ -19,10 +20,12 @@ from jinja2.runtime import Context
 
 from tocsin.model.zones import resolve as resolve_zone
 from tocsin.model.zones import zone as find_zone
+from tocsin.render.digit_groups import grouped
 from tocsin.render.text import safe_url
 from tocsin.render.zone_names import for_names
 
 STYLES = frozenset({"short", "medium", "long", "full"})
+_FRACTION = re.compile(r"\.[0#]+")
 MEMO = 8192  # entries a filter, some 2 MB each
 
 Moment = str | int | float
@@ -100,8 +103,15 @@ def _datetime(value: Moment, style: str, zone: str, locale: str) -> str:
 
 @lru_cache(MEMO)
 def _number(value: float, decimals: int | None, locale: str) -> str:
-    pattern = None if decimals is None else "#,##0" + ("." + "0" * decimals if decimals else "")
-    return format_decimal(value, pattern, locale=_locale(locale))
+    known = _locale(locale)
+    pattern = None if decimals is None else _with_decimals(known, decimals)
+    return grouped(partial(format_decimal, value, pattern, locale=known), known)
+
+
+def _with_decimals(known: Locale, decimals: int) -> str:
+    """Return the language's pattern of a number, which knows its groups, with so many decimals."""
+    fraction = "." + "0" * decimals if decimals else ""
+    return _FRACTION.sub(fraction, str(known.decimal_formats[None].pattern))
 
 
 @lru_cache(MEMO)
@@ -110,10 +120,11 @@ def _currency(value: float, currency: str, cents: bool, locale: str) -> str:
         msg = "not a currency code of ISO 4217"
         raise ValueError(msg)
     known = _locale(locale)
-    if cents:
-        return format_currency(value, currency, locale=known)
-    whole = str(known.currency_formats["standard"].pattern).replace(".00", "")
-    return format_currency(value, currency, whole, locale=known, currency_digits=False)
+    write = partial(format_currency, value, currency, locale=known)
+    if not cents:
+        whole = str(known.currency_formats["standard"].pattern).replace(".00", "")
+        write = partial(write, whole, currency_digits=False)
+    return grouped(write, known)
 
 
 @lru_cache(MEMO)
