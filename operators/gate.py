@@ -16,6 +16,9 @@ from operators.sweep import Sweep
 _POLL_S = 0.002
 # Between records a key group looks this often whether time has passed its next timer.
 _IDLE_POLL_S = 0.05
+# A timer that is so far ahead of the wall clock is looked at seldom: each look writes a row. New schedules of
+# the catalog begin at such a look. Under the stream clock any event may bring time as far as that.
+_FAR_S, _FAR_POLL_S = 60.0, 1.0
 
 
 class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
@@ -67,7 +70,10 @@ class GateLogic(StatefulBatchLogic[GroupBatch, list[Out], Stored]):
         if due_ms <= self._timing.fire_until(partition):
             return wall_s + max(_POLL_S, self._pace.rest_s())
         wait_s = due_ms / 1000 - wall_s
-        return wall_s + (wait_s if _IDLE_POLL_S < wait_s < 60 else _IDLE_POLL_S)
+        if _IDLE_POLL_S < wait_s < _FAR_S:
+            return wall_s + wait_s
+        is_far = wait_s >= _FAR_S and not self._parts.gate().policy.stream_clock
+        return wall_s + (_FAR_POLL_S if is_far else _IDLE_POLL_S)
 
     def snapshot(self) -> Stored:
         """Return what this epoch changed; the rest is in the base."""

@@ -291,6 +291,19 @@ def test_a_key_group_without_timers_sleeps_until_its_sweep_and_one_with_timers_w
     assert NOON < due.timestamp() * 1000 <= NOON + 10 * SECOND
 
 
+@pytest.mark.parametrize("stream_clock", [False, True])
+def test_a_timer_that_is_hours_away_wakes_its_key_group_seldom(tmp_path: Path, stream_clock: bool) -> None:
+    """Each look costs a row of the epoch; only under the stream clock may hours pass at once."""
+    gate = Gate(CATALOG, GatePolicy(stream_clock=stream_clock))
+    process = Process(tmp_path / "shard", {}, gate)
+    process.give(change(), event(9 * HOUR, kind="daytime"))
+    process.notify()
+    again = process.logic.notify_at()
+    assert again is not None
+    wait_ms = again.timestamp() * 1000 - NOON
+    assert wait_ms == pytest.approx(50 if stream_clock else 1_000)
+
+
 def test_an_empty_bundle_only_wakes_the_key_group(process: Process) -> None:
     assert process.give() == []
 
