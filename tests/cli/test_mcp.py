@@ -74,7 +74,9 @@ async def test_an_agent_lists_asks_and_is_refused(clickhouse_db: str, tmp_path: 
             ],
             "more": False,
         }
-        assert "1 validation error" in await called(client, "why", subject="")
+        assert await called(client, "why", subject="") == (
+            "why: `subject` is empty; give the id of a notification, message or event, an origin, or a user."
+        )
     check_spans(clickhouse_db)
 
 
@@ -113,3 +115,49 @@ def test_no_tool_reads_another_tenant_than_the_one_of_the_server(ask: str) -> No
     words = {"why": ("ada", "user"), "search_catalog": ("hello",)}.get(ask, ())
     with pytest.raises(Refusal, match="reads tenant acme alone"):
         getattr(tools, ask)(*words, tenant="default")
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "text"),
+    [
+        (
+            "why",
+            {},
+            "why: `subject` is missing; give the id of a notification, message or event, an origin, or",
+        ),
+        ("why", {"subject": 7}, "why: `subject` is not a text; give the id of a notification"),
+        ("why", {"subject": "ada", "kind": "person"}, "why: `kind` is not one of those known; give ''"),
+        ("why", {"subject": "ada", "zone": "x" * 65}, "why: `zone` is too long; give at most 64 characters."),
+        ("status", {"over_s": 0.1}, "status: `over_s` is out of bounds; give a number from 0.5 to 30."),
+        ("status", {"over_s": "soon"}, "status: `over_s` is not a number; give seconds between two looks"),
+        (
+            "search_catalog",
+            {"word": "x", "kind": "page"},
+            "search_catalog: `kind` is not one of those known;",
+        ),
+        (
+            "balance",
+            {"tennant": "acme"},
+            "balance: `tennant` is not an argument; did you mean `tenant`? It takes",
+        ),
+        (
+            "balance",
+            {"anyhow": 1},
+            "balance: `anyhow` is not an argument; leave it out: the tool takes since",
+        ),
+        (
+            "why",
+            {"kind": 1, "zone": 2},
+            "why: `subject` is missing; give the id of a notification, message or",
+        ),
+    ],
+)
+async def test_wrong_arguments_are_named_with_their_cure(
+    tool: str, arguments: dict[str, Any], text: str
+) -> None:
+    async with Client(build(Settings())) as client:
+        told = await called(client, tool, **arguments)
+    assert told.startswith(text)
+    assert "pydantic" not in told
+    assert "validation error" not in told
+    assert told.endswith(".")

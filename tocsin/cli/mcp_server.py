@@ -6,9 +6,10 @@ from typing import Annotated, Any, Final
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from tocsin.app.settings import Settings
+from tocsin.cli.mcp_arguments import unknown_argument, wrong_arguments
 from tocsin.cli.mcp_tools import Kind, Refusal, Tools
 from tocsin.render.catalog_search import Kind as Found
 
@@ -24,8 +25,23 @@ _STATUS: Final = (
 _READS: Final = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
-Tenant = Annotated[str, Field(max_length=64, description="tenant; `default` unless given")]
+Tenant = Annotated[str, Field(max_length=64, description="a tenant; `default` unless given")]
 Since = Annotated[str, Field(max_length=40, description="a time, a day, or how long ago, like 6h or 7d")]
+
+
+class _Server(MCPServer[Any]):
+    """Refuses wrong arguments in our own sentences, and those that a tool does not have."""
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+        schema = next((tool.input_schema for tool in await self.list_tools() if tool.name == name), None)
+        if schema is not None and (text := unknown_argument(name, arguments, schema)):
+            raise ToolError(text)
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if schema is None or not isinstance(error.__cause__, ValidationError):
+                raise
+            raise ToolError(wrong_arguments(name, error.__cause__, schema)) from None
 
 
 def build(settings: Settings, tenant: str = "") -> MCPServer[Any]:
@@ -35,9 +51,7 @@ def build(settings: Settings, tenant: str = "") -> MCPServer[Any]:
         settings: where ClickHouse, Kafka and the catalog are.
         tenant: the only tenant that is read; empty for all.
     """
-    server: MCPServer[Any] = MCPServer(
-        "tocsin", instructions=_INSTRUCTIONS, version=version("tocsin"), log_level="CRITICAL"
-    )
+    server = _Server("tocsin", instructions=_INSTRUCTIONS, version=version("tocsin"), log_level="CRITICAL")
     tools = Tools(settings, tenant)
 
     @server.tool(annotations=_READS, description=Tools.why.__doc__)
@@ -47,20 +61,22 @@ def build(settings: Settings, tenant: str = "") -> MCPServer[Any]:
             Field(
                 min_length=1,
                 max_length=512,
-                description="id of a notification, message or event, an origin, or a user",
+                description="the id of a notification, message or event, an origin, or a user",
             ),
         ],
         kind: Annotated[Kind, Field(description="what the subject is, where several have this id")] = "",
         tenant: Tenant = "",
-        zone: Annotated[str, Field(max_length=64, description="time zone of the times")] = "",
+        zone: Annotated[
+            str, Field(max_length=64, description="the time zone of the times, such as Europe/Vienna")
+        ] = "",
     ) -> dict[str, Any]:
         return _answered(lambda: tools.why(subject, kind, tenant, zone))
 
     @server.tool(annotations=_READS, description=Tools.failures.__doc__)
     def failures(
         since: Since = "1d",
-        notification: Annotated[str, Field(max_length=64, description="only this one")] = "",
-        channel: Annotated[str, Field(max_length=32, description="only this one")] = "",
+        notification: Annotated[str, Field(max_length=64, description="the only notification to list")] = "",
+        channel: Annotated[str, Field(max_length=32, description="the only channel to list")] = "",
         tenant: Tenant = "",
     ) -> dict[str, Any]:
         return _answered(lambda: tools.failures(since, notification, channel, tenant))
@@ -72,7 +88,7 @@ def build(settings: Settings, tenant: str = "") -> MCPServer[Any]:
     @server.tool(annotations=_READS, description=Tools.search_catalog.__doc__)
     def search_catalog(
         word: Annotated[str, Field(max_length=128, description="part of a name; empty for everything")],
-        kind: Annotated[Found | None, Field(description="only this kind")] = None,
+        kind: Annotated[Found | None, Field(description="the only kind to look for")] = None,
         tenant: Tenant = "",
     ) -> dict[str, Any]:
         return _answered(lambda: tools.search_catalog(word, kind or "", tenant))
