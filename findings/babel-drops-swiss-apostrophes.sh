@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Babel drops the thousands separators of Swiss numbers from one million on, and two of three from a billion on.
 #
-# Packages: babel 2.19.0 (CLDR 48, whose Swiss separator is the ASCII apostrophe, as in Node's Intl).
+# Packages: babel 2.19.0 (CLDR 49, whose Swiss separator is the ASCII apostrophe).
 # Seen, with de_CH: 123456 is "123'456", 1234567 is "1234567", and 12345678901 is "12345678'901". format_currency() does the
 # same: "CHF 1234567.50", "CHF 12345678'901.00". So do en_CH, fr_CH, it_CH and de_LI. After it has put the separators in,
 # Babel removes the quotes of a pattern from the result, and takes each pair of apostrophes for quotes.

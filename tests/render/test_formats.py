@@ -182,6 +182,24 @@ def test_money(locale: str, text: str, whole: str) -> None:
     assert written("{{ v | currency('USD', cents=false) }}", 1234.6, locale) == whole
 
 
+@pytest.mark.parametrize(
+    ("locale", "currency", "text"),
+    [
+        ("en", "CHF", "CHF\u00a01,234.50"),
+        ("en-ZA", "ZAR", "R\u00a01\u00a0234,50"),
+        ("es-MX", "USD", "USD\u00a01,234.50"),
+        ("bn", "USD", "1,234.50\u00a0US$"),
+        ("pt-BR", "BRL", "R$\u00a01.234,50"),
+        ("en", "USD", "$1,234.50"),
+        ("de", "CHF", "1.234,50\u00a0CHF"),
+    ],
+)
+def test_letters_of_a_currency_keep_their_distance(locale: str, currency: str, text: str) -> None:
+    assert written("{{ v | currency('" + currency + "') }}", 1234.5, locale) == text
+    negative = written("{{ v | currency('" + currency + "') }}", -1234.5, locale)
+    assert negative == f"-{text}"
+
+
 def test_money_in_no_currency_is_an_error() -> None:
     with pytest.raises(RenderError, match="ValueError"):
         written("{{ v | currency('DOLLARS') }}", 1)

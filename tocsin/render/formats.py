@@ -20,7 +20,7 @@ from jinja2.runtime import Context
 
 from tocsin.model.zones import resolve as resolve_zone
 from tocsin.model.zones import zone as find_zone
-from tocsin.render.digit_groups import grouped
+from tocsin.render.number_forms import grouped, spaced
 from tocsin.render.text import safe_url
 from tocsin.render.zone_names import for_names
 
@@ -124,7 +124,7 @@ def _currency(value: float, currency: str, cents: bool, locale: str) -> str:
     if not cents:
         whole = str(known.currency_formats["standard"].pattern).replace(".00", "")
         write = partial(write, whole, currency_digits=False)
-    return grouped(write, known)
+    return spaced(grouped(write, known), currency, known)
 
 
 @lru_cache(MEMO)
