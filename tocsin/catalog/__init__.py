@@ -10,6 +10,7 @@ new word of a notification is a field in `spec`, its check, a field in `compiled
 | `loader` | reads a folder: a catalog, or all its mistakes |
 | `files` | reads YAML as data that knows its lines |
 | `spec` | notifications and tenants as people write them |
+| `content_check` | checks names, and fields against each other |
 | `sentences` | says what is wrong with a value |
 | `stray_files` | finds files that nobody reads |
 | `overlays` | what a tenant has of its own |

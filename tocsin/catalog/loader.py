@@ -15,34 +15,26 @@ import pydantic
 
 from tocsin.catalog import attachments, sources
 from tocsin.catalog.catalog import Candidates, Catalog
-from tocsin.catalog.channels import channel_problems, channels_for, without_channel
+from tocsin.catalog.channels import channel_problems
 from tocsin.catalog.compile import compile_tenant
+from tocsin.catalog.content_check import OwnContent, notification_problems, tenant_problems
 from tocsin.catalog.defaults import default_problems
-from tocsin.catalog.digests import digest_problems
-from tocsin.catalog.escalation import escalation_mistakes
-from tocsin.catalog.expression_check import expression_problems
 from tocsin.catalog.files import Document, Problem, Where, read
-from tocsin.catalog.hours import tenant_hours_problems, window_problems
-from tocsin.catalog.limit_check import idle_overflow, limit_problems, own_limit_problems
+from tocsin.catalog.hours import tenant_hours_problems
+from tocsin.catalog.limit_check import limit_problems, own_limit_problems
 from tocsin.catalog.overlays import Overlay, entry_problems, folder_problems, overlay_folders
-from tocsin.catalog.schedule import time_problems
 from tocsin.catalog.schedules import Schedules, ScheduleSpec, compile_schedules, schedule_problems
-from tocsin.catalog.segments import segment_problems
 from tocsin.catalog.sentences import sentence
-from tocsin.catalog.sms import sms_problems
 from tocsin.catalog.sources import SourceSpec, source_problems
-from tocsin.catalog.spec import NO_TENANT, NotificationSpec, TenantSpec
+from tocsin.catalog.spec import NotificationSpec, TenantSpec
 from tocsin.catalog.stray_files import stray_problems
-from tocsin.catalog.tracking import tracking_problems
-from tocsin.catalog.variants import variant_mistakes
 from tocsin.catalog.webhooks import webhook_problems
 from tocsin.errors import CatalogError
-from tocsin.model.channels import unknown_channel
-from tocsin.model.event import CONTROL
 from tocsin.model.zones import ZONE_DATA
 
 __all__ = ["Candidates", "Catalog", "check", "content_version", "declared_topics", "load", "load_apart"]
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+_NAME_CURE = "use letters, digits, dot, dash and underscore, at most 64"
 _SUFFIXES = (".yaml", ".yml", ".j2")
 _Model = TypeVar("_Model", bound=pydantic.BaseModel)
 
@@ -128,8 +120,23 @@ def catalog_files(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
 
 
+def _template_folders(path: Path) -> set[str]:
+    return {item.name for item in (path / "templates").glob("*") if item.is_dir()}
+
+
 class _Reading:
-    """One pass over a folder: the specs that hold, and every problem."""
+    """One pass over a folder: the specs that hold, and every problem.
+
+    Attributes:
+        problems: every mistake, in the order of files and lines.
+        tenants: settings of the tenants without mistakes in their own file.
+        notifications: those that all tenants share.
+        overlays: what tenants have of their own.
+        schedules: the recurring schedules.
+        sources: the declared topics.
+        tenant_names: all tenants, those with mistakes included.
+        templates: names of the shared folders of templates.
+    """
 
     def __init__(self, path: Path) -> None:
         self.problems: list[Problem] = []
@@ -143,23 +150,33 @@ class _Reading:
         self._tenant_files: dict[str, Document] = {}
         self.tenant_names: set[str] = set()
         self._unread: set[str] = set()
-        self._templates = {item.name for item in (path / "templates").glob("*") if item.is_dir()}
-        if not path.is_dir():
+        self.templates = _template_folders(path)
+        if path.is_dir():
+            self._read_files()
+            self._check_between_files()
+        else:
             cure = "there is no such folder; name the catalog's folder by TOCSIN_CATALOG or --catalog"
             self.problems.append(Problem(str(path), 0, cure))
-            return
-        self.problems += stray_problems(path)
+        self.problems = sorted(set(self.problems))
+
+    def _read_files(self) -> None:
+        """Read and check each file by itself. What tenants have of their own needs what all share."""
+        self.problems += stray_problems(self._path)
         for document in self._documents("tenants"):
             self._tenant(document)
         for document in self._documents("notifications"):
             self._notifications_of(document)
         shared = self._schedules_of("schedules", "")
         self.schedules.shared = {name: spec for name, spec in shared.items() if spec is not None}
-        for folder in overlay_folders(path):
+        for folder in overlay_folders(self._path):
             self._overlay(folder)
+        self._read_sources(self._path / sources.FILE)
+
+    def _check_between_files(self) -> None:
+        """Check what files say of each other."""
         for name, notice in self.notifications.items():
             self.problems += own_limit_problems(self._places[name], name, notice)
-            self.problems += _notification_problems(self._places[name], name, notice, self)
+            self.problems += notification_problems(self._places[name], name, notice, self)
             self.problems += self._of_attachments(self._places[name], name, notice, "")
         for tenant, spec in self.tenants.items():
             known = self._all_of(tenant)
@@ -169,8 +186,6 @@ class _Reading:
         self.problems += schedule_problems(
             self.schedules, self.tenants, self.tenant_names, self._all_of, complete=complete
         )
-        self._read_sources(path / sources.FILE)
-        self.problems = sorted(set(self.problems))
 
     def entries(self) -> list[Entry]:
         """List the shared notifications, then those of single tenants."""
@@ -200,11 +215,6 @@ class _Reading:
         tenants = {problem.tenant for problem in self.problems}
         return {name: _lines([one for one in self.problems if one.tenant == name]) for name in tenants}
 
-    @property
-    def templates(self) -> set[str]:
-        """Names of shared template folders."""
-        return self._templates
-
     def notifications_of(self, tenant: str) -> dict[str, NotificationSpec]:
         """Return the notifications of a tenant, its own over the shared ones."""
         overlay = self.overlays.get(tenant)
@@ -223,10 +233,10 @@ class _Reading:
         """Read what a tenant has of its own; nothing in it is a mistake of another tenant."""
         tenant = folder.name
         self.problems += folder_problems(folder, self.tenant_names)
-        templates = {item.name for item in (folder / "templates").glob("*") if item.is_dir()}
+        templates = _template_folders(folder)
         own = self.overlays[tenant] = Overlay({}, {}, templates)
         only = {tenant: self.tenants[tenant]} if tenant in self.tenants else {}
-        known = _Known({tenant}, only, self._templates | templates)
+        known = OwnContent({tenant}, only, self.templates | templates)
         for document in self._documents(f"tenants/{tenant}/notifications", optional=True):
             self._entries(document, own.notifications, own.places, NotificationSpec, may_remove=True)
         self.schedules.own[tenant] = self._schedules_of(f"tenants/{tenant}/schedules", tenant)
@@ -235,7 +245,7 @@ class _Reading:
             document = own.places[name]
             self.problems += entry_problems(document, name, spec, shared)
             if spec is not None:
-                self.problems += _notification_problems(document, name, spec, known)
+                self.problems += notification_problems(document, name, spec, known)
                 self.problems += self._of_attachments(document, name, spec, f"tenants/{tenant}/")
 
     def _of_attachments(
@@ -272,7 +282,7 @@ class _Reading:
         spec = self._validated(TenantSpec, document, (), document.data)
         if spec is not None:
             self.tenants[name], self._tenant_files[name] = spec, document
-            self.problems += _tenant_problems(document, spec)
+            self.problems += tenant_problems(document, spec)
             self.problems += limit_problems(document, ("limits",), spec.limits or ())
             self.problems += channel_problems(document, spec)
             self.problems += tenant_hours_problems(document, spec)
@@ -349,101 +359,3 @@ class _Reading:
                 path = (*where, *fault["loc"])
                 self.problems.append(document.problem(path, sentence(str(fault["type"]), path, fault)))
             return None
-
-
-class _Known(NamedTuple):
-    """What a notification of one tenant may refer to."""
-
-    tenant_names: set[str]
-    tenants: dict[str, TenantSpec]
-    templates: set[str]
-
-    def replaced(self, tenant: str) -> Collection[str]:
-        """Nothing replaces the tenant's own."""
-        return ()
-
-
-_NAME_CURE = "use letters, digits, dot, dash and underscore, at most 64"
-
-
-def _tenant_problems(document: Document, spec: TenantSpec) -> Iterator[Problem]:
-    for name, category in spec.categories.items():
-        if category.required and category.marketing:
-            text = f"category `{name}` is required and marketing, choose one"
-            yield document.problem(("categories", name), text)
-    yield from segment_problems(document, spec.segments)
-    marketing = {name: category.marketing for name, category in spec.categories.items()}
-    yield from sms_problems(document, spec.sms, marketing, spec.locale)
-    yield from tracking_problems(document, spec.tracking, spec.categories)
-
-
-def _notification_problems(
-    document: Document, name: str, notice: NotificationSpec, known: _Reading | _Known
-) -> Iterator[Problem]:
-    if notice.tenants == []:
-        yield document.problem((name, "tenants"), NO_TENANT)
-    for tenant in notice.tenants or ():
-        if tenant not in known.tenant_names:
-            text = f"no tenant `{tenant}`, add tenants/{tenant}.yaml or remove it here"
-            yield document.problem((name, "tenants"), text)
-    if notice.on.type.startswith(CONTROL):
-        text = f"types that begin with `{CONTROL}` are for control events, choose another one"
-        yield document.problem((name, "on", "type"), text)
-    yield from _category_problems(document, name, notice, known)
-    template = notice.template or name
-    if template not in known.templates:
-        text = f"no template `{template}`, add templates/{template}/<locale>/ or name another"
-        yield document.problem((name, "template"), text)
-    channels = [use.channel for use in notice.channels]
-    users = _users(name, notice, known)
-    there = channels_for(users.values())
-    for index, channel in enumerate(channels):
-        if channel not in there:
-            yield document.problem((name, "channels", index), unknown_channel(channel, there))
-        for tenant in sorted(without_channel(channel, there, users)):
-            text = f"tenant `{tenant}` has no channel `{channel}`, add it there or set `tenants`"
-            yield document.problem((name, "channels", index), text)._replace(tenant=tenant)
-        if channel in channels[:index]:
-            yield document.problem((name, "channels", index), f"`{channel}` appears twice, remove one")
-    for mistake in escalation_mistakes(channels, notice.escalate, notice.sequence, notice.expires_ms, there):
-        yield document.problem((name, *mistake.where), mistake.text)
-    used = {*channels, *(channel for step in notice.escalate for channel in step.channels)}
-    for at, limit in enumerate(notice.limits):
-        if limit.channel is not None and limit.channel not in used:
-            text = f"`{limit.channel}` is none of its channels, so this limit never applies: remove it"
-            yield document.problem((name, "limits", at), text)
-    for place, text in variant_mistakes(notice.variants, known.templates):
-        yield document.problem((name, "variants", *place), text)
-    yield from time_problems(document, name, notice)
-    yield from digest_problems(document, name, notice.digest, notice.priority, known.templates)
-    yield from idle_overflow(document, name, notice, users)
-    yield from window_problems(document, name, notice, used, users)
-    yield from expression_problems(document, name, notice)
-
-
-def _users(name: str, notice: NotificationSpec, known: _Reading | _Known) -> dict[str, TenantSpec]:
-    """Return the tenants that have a notification as it is written here."""
-    return {
-        tenant: spec
-        for tenant, spec in known.tenants.items()
-        if (notice.tenants is None or tenant in notice.tenants) and name not in known.replaced(tenant)
-    }
-
-
-def _category_problems(
-    document: Document, name: str, notice: NotificationSpec, known: _Reading | _Known
-) -> Iterator[Problem]:
-    for tenant, spec in _users(name, notice, known).items():
-        category = spec.categories.get(notice.category)
-        if category is None:
-            text = f"tenant `{tenant}` has no category `{notice.category}`, add it there or set `tenants`"
-            yield document.problem((name, "category"), text)._replace(tenant=tenant)
-        elif not category.marketing:
-            yield from _idle_marketing_limits(document, name, notice)
-
-
-def _idle_marketing_limits(document: Document, name: str, notice: NotificationSpec) -> Iterator[Problem]:
-    for at, limit in enumerate(notice.limits):
-        if limit.scope == "marketing":
-            text = f"category `{notice.category}` is not marketing, so this limit never applies: remove it"
-            yield document.problem((name, "limits", at), text)
