@@ -28,7 +28,9 @@ what the step is built from.
 | `sweep` | drops state that no decision needs any more |
 | `suppressions` | addresses blocked for all users, as rows of the key group |
 | `corrections` | texts of profiles, and corrected ones |
-| `broadcasts` | rulings, orders and turns of broadcasts |
+| `broadcasts` | rulings and orders of broadcasts |
+| `broadcast_turns` | turns of broadcasts: each decides for some users |
+| `broadcast_index` | the parts of broadcasts, as rows of the key group |
 | `broadcast_lists` | lists of users of broadcasts, as rows of the key group |
 | `recurring` | timers of schedules |
 

@@ -232,12 +232,12 @@ class GroupGate:
         share of the worker's time.
         """
         if self._gate().policy.stream_clock:
-            self._broadcasts.turn(timer, timer.due_ms, until_ms, out)
+            self._broadcasts.turns.take(timer, timer.due_ms, until_ms, out)
         elif self._broadcast_pace.begins():
-            self._broadcasts.turn(timer, max(self._now_ms, timer.due_ms), until_ms, out)
+            self._broadcasts.turns.take(timer, max(self._now_ms, timer.due_ms), until_ms, out)
             self._broadcast_pace.goes_on()
         else:
-            self._broadcasts.postpone(timer, until_ms + _POSTPONED_MS)
+            self._broadcasts.turns.postpone(timer, until_ms + _POSTPONED_MS)
 
     def _plan(self, gate: Gate, now_ms: int) -> None:
         """Set the timers of the schedules of a new catalog, as soon as the time is known."""
