@@ -9,6 +9,7 @@ from rich.text import Text
 
 from dashboards import queries, store
 from tocsin.app.settings import Settings
+from tocsin.cli.narrow import blocks, column_widths, fit
 from tocsin.cli.output import console, fail, print_json, print_table
 from tocsin.cli.times import Since, Until, time_range
 
@@ -57,11 +58,19 @@ def _list_queries() -> None:
 
 
 def print_rows(rows: Sequence[dict[str, Any]], title: str, nothing: str) -> None:
-    """Print a table of rows, or a sentence where there is none."""
-    if rows:
-        print_table(as_table(rows, title))
-    else:
+    """Print a table of rows, or a sentence where there is none; no id is broken on a narrow terminal."""
+    if not rows:
         console.print(nothing, soft_wrap=True, markup=False)
+        return
+    names, cells = list(rows[0]), [[_cell(value) for value in row.values()] for row in rows]
+    if not console.is_terminal:
+        print_table(as_table(rows, title))
+    elif widths := column_widths(names, cells, console.width):
+        print_table(fit(as_table(rows, title), widths))
+    else:
+        console.print(title, style="italic", soft_wrap=True, markup=False)
+        for line in blocks(names, cells, console.width):
+            console.print(line, soft_wrap=True)
 
 
 def as_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
