@@ -59,6 +59,60 @@ def test_datetime_is_date_and_time() -> None:
 
 
 @pytest.mark.parametrize(
+    ("style", "english", "german"),
+    [
+        ("Hm", "16:35", "16:35"),
+        ("HHmm", "16:35", "16:35"),
+        ("Hms", "16:35:00", "16:35:00"),
+        ("jm", "4:35 PM", "16:35"),
+        ("EHm", "Fri 16:35", "Fr., 16:35"),
+        ("HH:mm", "16:35", "16:35"),
+        ("d.M. HH:mm", "8.2. 16:35", "8.2. 16:35"),
+    ],
+)
+def test_time_by_a_skeleton_or_a_pattern(style: str, english: str, german: str) -> None:
+    for template in ("{{ v | time('" + style + "') }}", "{{ v | datetime('" + style + "') }}"):
+        assert written(template, "2013-02-08T21:35:00Z").replace("\u202f", " ") == english
+        assert written(template, "2013-02-08T21:35:00Z", "de") == german
+
+
+@pytest.mark.parametrize(
+    ("locale", "style", "text"),
+    [
+        ("en", "MMMEdjm", "Fri, Feb 8, 4:35 PM"),
+        ("en-GB", "MMMEdjm", "Fri 8 Feb, 16:35"),
+        ("de", "yMMMMEEEEdjm", "Freitag, 8. Februar 2013, 16:35"),
+        ("es", "MMMMEEEEdHm", "viernes, 8 de febrero, 16:35"),
+        ("ja", "yMMMdjm", "2013年2月8日 16:35"),
+        ("ru", "MMMMdjm", "8 февраля, 16:35"),
+    ],
+)
+def test_a_skeleton_of_date_and_time_joins_the_two(locale: str, style: str, text: str) -> None:
+    shown = written("{{ v | datetime('" + style + "') }}", "2013-02-08T21:35:00Z", locale)
+    assert shown.replace("\u202f", " ") == text
+
+
+@pytest.mark.parametrize(
+    ("style", "english", "german"),
+    [
+        ("EEEE", "Friday", "Freitag"),
+        ("yMMMMEEEEd", "Friday, February 8, 2013", "Freitag, 8. Februar 2013"),
+        ("MMMMd", "February 8", "8. Februar"),
+        ("dd.MM.yyyy", "08.02.2013", "08.02.2013"),
+    ],
+)
+def test_names_in_a_date_are_as_long_as_the_skeleton(style: str, english: str, german: str) -> None:
+    assert written("{{ v | date('" + style + "') }}", "2013-02-08") == english
+    assert written("{{ v | date('" + style + "') }}", "2013-02-08", "de") == german
+
+
+@pytest.mark.parametrize("filtered", ["time('bogus')", "datetime('Hoax')", "date('Hm')", "date('nice')"])
+def test_a_skeleton_that_says_nothing_is_an_error(filtered: str) -> None:
+    with pytest.raises(RenderError, match="ValueError"):
+        written("{{ v | " + filtered + " }}", "2013-02-08T21:35:00Z")
+
+
+@pytest.mark.parametrize(
     ("moment", "text"),
     [
         ("2013-03-10T06:59:00Z", "01:59"),

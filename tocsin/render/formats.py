@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 from babel import Locale, UnknownLocaleError
 from babel.core import get_global
-from babel.dates import format_date, format_datetime, format_skeleton, format_time
+from babel.dates import format_date, format_datetime, format_time
 from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal
 from babel.units import format_unit
@@ -21,6 +21,7 @@ from jinja2.runtime import Context
 from tocsin.model.zones import resolve as resolve_zone
 from tocsin.model.zones import zone as find_zone
 from tocsin.render.number_forms import grouped, spaced
+from tocsin.render.skeletons import TIME_FIELDS, pattern_of
 from tocsin.render.text import safe_url
 from tocsin.render.zone_names import for_names
 
@@ -70,7 +71,9 @@ def _time(value: Moment, style: str, zone: str, locale: str) -> str:
     moment = _moment(value, zone)
     if style == "short":
         return _short_time(moment.hour, moment.minute, locale)
-    return format_time(for_names(moment), style, locale=_locale(locale))
+    if style in STYLES:
+        return format_time(for_names(moment), style, locale=_locale(locale))
+    return _formed(moment, style, locale)
 
 
 @lru_cache(MEMO)
@@ -90,15 +93,27 @@ def _date(value: Moment, style: str, zone: str, locale: str) -> str:
 def _day(day: date, style: str, locale: str) -> str:
     if style in STYLES:
         return format_date(day, style, locale=_locale(locale))
-    return format_skeleton(style, day, locale=_locale(locale))
+    if style.isalpha() and not TIME_FIELDS.isdisjoint(style):
+        msg = "a date has no time of day: use the filter datetime"
+        raise ValueError(msg)
+    return format_date(day, _pattern(style, locale), locale=_locale(locale))
 
 
 @lru_cache(MEMO)
 def _datetime(value: Moment, style: str, zone: str, locale: str) -> str:
-    moment = for_names(_moment(value, zone))
+    moment = _moment(value, zone)
     if style in STYLES:
-        return format_datetime(moment, style, locale=_locale(locale))
-    return format_skeleton(style, moment, locale=_locale(locale))
+        return format_datetime(for_names(moment), style, locale=_locale(locale))
+    return _formed(moment, style, locale)
+
+
+def _formed(moment: datetime, style: str, locale: str) -> str:
+    return format_datetime(for_names(moment), _pattern(style, locale), locale=_locale(locale))
+
+
+def _pattern(style: str, locale: str) -> str:
+    """Return the pattern of a skeleton. What has more than letters, like `HH:mm`, is a pattern already."""
+    return pattern_of(style, str(_locale(locale))) if style.isalpha() else style
 
 
 @lru_cache(MEMO)
