@@ -59,6 +59,25 @@ def test_datetime_is_date_and_time() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "2013-02-08T16:35:00-05:00[America/New_York]",
+        "2013-02-08T21:35Z",
+        "2013-02-08 21:35:00.123456789+00",
+        "2013-02-08T21:34:60Z",
+    ],
+)
+def test_times_are_read_as_those_of_events(text: str) -> None:
+    assert written("{{ v | time }} {{ v | date('short') }}", text, "de") == "16:35 08.02.13"
+
+
+@pytest.mark.parametrize("text", ["soon", "2013-02-30T00:00:00Z", "2013-02-08T21:35:00+25:00", ""])
+def test_what_is_no_time_is_an_error(text: str) -> None:
+    with pytest.raises(RenderError, match="ValueError"):
+        written("{{ v | time }}", text)
+
+
+@pytest.mark.parametrize(
     ("style", "english", "german"),
     [
         ("Hm", "16:35", "16:35"),
@@ -268,6 +287,9 @@ def test_money_in_no_currency_is_an_error() -> None:
         (60, "1 Stunde", "1 h"),
         (95, "1 Stunde und 35 Minuten", "1 h 35 min"),
         (1_301, "21 Stunden und 41 Minuten", "21 h 41 min"),
+        (-35, "-35 Minuten", "-35 min"),
+        (-95, "-1 Stunde und 35 Minuten", "-1 h 35 min"),
+        (-0.4, "0 Minuten", "0 min"),
     ],
 )
 def test_durations(minutes: int, long: str, short: str) -> None:

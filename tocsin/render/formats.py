@@ -18,6 +18,7 @@ from babel.numbers import format_currency, format_decimal
 from babel.units import format_unit
 from jinja2.runtime import Context
 
+from tocsin.model.rfc3339 import rfc3339_ms
 from tocsin.model.zones import resolve as resolve_zone
 from tocsin.model.zones import zone as find_zone
 from tocsin.render.number_forms import grouped, spaced
@@ -59,11 +60,16 @@ def _locale(locale: str) -> Locale:
 @lru_cache(MEMO)
 def _moment(value: Moment, zone: str) -> datetime:
     """Read an RFC 3339 text or milliseconds since 1970; a text without an offset counts as UTC."""
-    if isinstance(value, int | float):
-        moment = datetime.fromtimestamp(value / 1000, UTC)
-    else:
-        moment = datetime.fromisoformat(value)
+    moment = datetime.fromtimestamp(value / 1000, UTC) if isinstance(value, int | float) else _read(value)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(find_zone(zone) or UTC)
+
+
+def _read(text: str) -> datetime:
+    """Read a text, also in the forms that events may have, such as Java's with the name of a zone."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.fromtimestamp(rfc3339_ms(text) / 1000, UTC)
 
 
 @lru_cache(MEMO)
@@ -144,9 +150,11 @@ def _currency(value: float, currency: str, cents: bool, locale: str) -> str:
 
 @lru_cache(MEMO)
 def _duration(minutes: float, style: str, locale: str) -> str:
-    hours, rest = divmod(round(minutes), 60)
+    hours, rest = divmod(abs(round(minutes)), 60)
     parts = [(hours, "hour", "h"), (rest, "minute", "min")]
     shown = [part for part in parts if part[0]] or parts[1:]
+    if minutes < 0:
+        shown[0] = (-shown[0][0], *shown[0][1:])
     if style == "short":  # the symbols of the SI: the same in every language that writes Latin letters
         return " ".join([f"{count} {symbol}" for count, _, symbol in shown])
     known = _locale(locale)
