@@ -159,3 +159,13 @@ def test_clocks_agree(runtime: Runtime) -> None:
     assert earlier - 1 <= now.timestamp() * 1000 <= later + 1
     before = runtime.monotonic_ms()
     assert runtime.monotonic_ms() >= before
+
+
+def test_no_step_of_the_wall_clock_moves_the_steady_one(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before_ms = runtime.steady_ms()
+    assert abs(before_ms - runtime.now_ms()) < 60_000, "it begins at the wall time"
+    monkeypatch.setattr(time, "time_ns", lambda: 0)
+    assert runtime.now_ms() == 0
+    assert 0 <= runtime.steady_ms() - before_ms < 60_000

@@ -165,8 +165,15 @@ class Rig:
 
     def skip(self, seconds: float) -> "Rig":
         """Put the clock of the channel forward: waits and expiries by the clock instead of by sleeping."""
-        now_ms, skipped_ms = self.runtime.now_ms, round(seconds * 1_000)
-        self.runtime.now_ms = lambda: now_ms() + skipped_ms  # type: ignore[method-assign]  # of this test alone
+        self.step_wall(seconds)
+        steady_ms, skipped_ms = self.runtime.steady_ms, round(seconds * 1_000)
+        self.runtime.steady_ms = lambda: steady_ms() + skipped_ms  # type: ignore[method-assign]  # of this test
+        return self
+
+    def step_wall(self, seconds: float) -> "Rig":
+        """Step the wall clock alone, as whoever sets the clock of a machine does."""
+        now_ms, stepped_ms = self.runtime.now_ms, round(seconds * 1_000)
+        self.runtime.now_ms = lambda: now_ms() + stepped_ms  # type: ignore[method-assign]  # of this test alone
         return self
 
     def run_for(self, seconds: float) -> "Rig":

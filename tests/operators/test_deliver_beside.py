@@ -46,6 +46,9 @@ class ManualRuntime:
     def now_ms(self) -> int:
         return NOON_MS + round(self._loop.now_s * 1_000)
 
+    def steady_ms(self) -> int:
+        return self.now_ms()
+
     def monotonic_ms(self) -> float:
         return self._loop.now_s * 1_000
 

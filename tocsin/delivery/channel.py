@@ -146,7 +146,11 @@ class Gauges(NamedTuple):
 
 
 class ChannelDelivery:
-    """Queues, breakers and attempts of one channel."""
+    """Queues, breakers and attempts of one channel.
+
+    What waits or has a rate here goes by the steady clock of the runtime: a step of the wall clock lets
+    nothing wait longer. Expiries, due times of retries and what people read are wall time.
+    """
 
     def __init__(
         self,
@@ -235,7 +239,7 @@ class ChannelDelivery:
     def advance(self) -> None:
         """Take in answers, then start what may start."""
         self._take_in()
-        now_ms = self._runtime.now_ms()
+        now_ms = self._runtime.steady_ms()
         self._look(now_ms)
         if self._ledger.away:
             return  # a message that starts now would wait for Redis, and go out with all others at its return
@@ -269,8 +273,11 @@ class ChannelDelivery:
             self._take_in()
 
     def wake_at_ms(self) -> int | None:
-        """When to call `advance` again; None if only a new record can change anything."""
-        now_ms = self._runtime.now_ms()
+        """When to call `advance` again, as wall time; None if only a new record can change anything."""
+        due_ms = self._due_ms(now_ms := self._runtime.steady_ms())
+        return None if due_ms is None else self._runtime.now_ms() + due_ms - now_ms
+
+    def _due_ms(self, now_ms: int) -> int | None:
         soon_ms = now_ms + self._poll_ms()
         leases = 0 if self._leases is None else self._leases.pending
         if self._tasks.pending > self._out_at_down() or leases or self._out or self._acks:
@@ -312,14 +319,22 @@ class ChannelDelivery:
 
     def conditions(self) -> dict[str, Condition]:
         """Return the condition of each account; from any thread."""
-        return {name: account.condition for name, account in list(self._accounts.items())}
+        return {name: self._since(account.condition) for name, account in list(self._accounts.items())}
+
+    def _since(self, condition: Condition) -> Condition:
+        """Write since when it is so as wall time."""
+        if not condition.since_ms:
+            return condition
+        elapsed_ms = self._runtime.steady_ms() - condition.since_ms
+        return condition._replace(since_ms=self._runtime.now_ms() - elapsed_ms)
 
     def gauges(self) -> Gauges:
         """What the channel holds now, for metrics."""
         now_ms = self._runtime.now_ms()
         accounts = list(self._accounts.items())
-        states = {name: account.breaker.state(now_ms) for name, account in accounts}
-        conditions = {name: account.condition for name, account in accounts}
+        steady_ms = self._runtime.steady_ms()
+        states = {name: account.breaker.state(steady_ms) for name, account in accounts}
+        conditions = self.conditions()
         limits = {name: account.learned_per_s for name, account in accounts}
         oldest_ms = self._queues.oldest(_written_ms)
         age_s = 0.0 if oldest_ms is None else _age_s(oldest_ms, now_ms)
@@ -350,7 +365,7 @@ class ChannelDelivery:
         elif step.then is Then.PARK:
             self._park(job)
         else:
-            self._wait(job, step.due_ms)
+            self._wait(job, step.due_ms, step.due_ms + job.steady_ahead_ms)
 
     def _note(self, result: AttemptResult) -> None:
         """Tell the account what its call came to, and the log if that changes its state."""
@@ -360,7 +375,7 @@ class ChannelDelivery:
         name, call = job.provider.name, job.call
         job.call = None
         account = self._accounts[name]
-        change = account.answered(call, step, self._runtime.now_ms(), again=name in job.accused)
+        change = account.answered(call, step, self._runtime.steady_ms(), again=name in job.accused)
         if step.health is Health.MISCONFIGURED:
             job.accused = {**job.accused, name: account.breaker.taken}
         self._log(name, change)
@@ -379,6 +394,8 @@ class ChannelDelivery:
     def _log(self, name: str, change: Change | None) -> None:
         """Write one line when an account closes and one when it is back."""
         if change is not None:
+            if change.after.since_ms:
+                change = change._replace(after=self._since(change.after))
             _log.warning("account %s is %s; %d waiting here", name, change.sentence(), self._queues.total)
 
     def _relieve(self, user: str) -> None:
@@ -390,10 +407,11 @@ class ChannelDelivery:
     def _start(self, now_ms: int) -> list[Delivery]:
         started: list[Delivery] = []
         self._room.clear()
-        most = self.policy.own_work - (self._tasks.pending - self._executor.calling)
+        most, wall_ms = self.policy.own_work - (self._tasks.pending - self._executor.calling), 0
         while len(started) < most and (job := self._queues.take()) is not None:
             providers = self._providers(job)
-            job.look(now_ms)
+            wall_ms = wall_ms or self._runtime.now_ms()
+            job.look(wall_ms)
             if not providers or job.return_due_ms is not None or job.expired or job.closed_ms:
                 job.provider = None
                 started.append(job)
@@ -458,22 +476,28 @@ class ChannelDelivery:
             self._accounts[provider.name] = account
         return account
 
-    def _wait(self, job: Delivery, due_ms: int) -> None:
+    def _wait(self, job: Delivery, due_ms: int, steady_ms: int) -> None:
         job.due_ms = due_ms
-        self._queues.wait(job.user_key, due_ms)
+        self._queues.wait(job.user_key, steady_ms)
         self._relieve(job.user_key)
+
+    def _steadily(self, at_ms: int) -> int:
+        """Return the steady time at which the wall clock shows a time, unless it steps until then."""
+        return self._runtime.steady_ms() + at_ms - self._runtime.now_ms()
 
     def _park(self, job: Delivery) -> None:
         """Wait for a provider; for a while, if those that are up have just told it that they do not work."""
-        names, now_ms = [provider.name for provider in self._providers(job)], self._runtime.now_ms()
+        names, now_ms = [provider.name for provider in self._providers(job)], self._runtime.steady_ms()
         until_ms = job.until_ms()
         up = [name for name in names if self._accounts[name].up(now_ms)]
         if up and job.accused.keys() >= set(up):
-            due_ms = now_ms + self.policy.second_look_ms
-            self._wait(job, min(due_ms, until_ms or due_ms))
+            due_ms = self._runtime.now_ms() + self.policy.second_look_ms
+            due_ms = min(due_ms, until_ms or due_ms)
+            self._wait(job, due_ms, self._steadily(due_ms))
         else:
             mark = _ACCUSED if job.accused.keys() >= set(names) else ""
-            self._queues.park(job.user_key, (job.message.tenant, mark, *names), until_ms)
+            wakes_ms = self._steadily(until_ms) if until_ms else 0
+            self._queues.park(job.user_key, (job.message.tenant, mark, *names), wakes_ms)
 
     def _late_ms(self, mark: str) -> int:
         """Tell how much later than others it may probe: who was refused is no good probe."""
@@ -494,7 +518,7 @@ class ChannelDelivery:
             if left:
                 self._note_waits(names, now_ms, urgent=self._queues.urgent(group))
             if full and left and self._others_free(names, now_ms):
-                self._make_room(group, now_ms)
+                self._make_room(group, self._runtime.now_ms())
 
     def _free(self, name: str, now_ms: int, late_ms: int) -> int:
         """Calls that an account may start now; one that is down is probed late by who was refused."""

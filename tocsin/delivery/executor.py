@@ -67,6 +67,7 @@ class Delivery:
         "return_due_ms",
         "send_by_ms",
         "state",
+        "steady_ahead_ms",
         "user_key",
     )
 
@@ -90,6 +91,8 @@ class Delivery:
         # Set to the due time when the message must return to the gate without another call.
         self.return_due_ms: int | None = None
         self.due_ms = 0
+        # By how much the steady clock was ahead of the wall clock when the last due time was set.
+        self.steady_ahead_ms = 0
         self.expired = False
         self.expires_ms = message.expires_ms
         self.closed_ms = 0
@@ -203,7 +206,7 @@ class Executor:
         only_look: bool,
     ) -> AttemptResult:
         claim = await self._ledger.claim(job.message, only_look=only_look)
-        now_ms = self._runtime.now_ms()
+        now_ms = self._now_ms(job)
         job.look(now_ms)  # a claim waits for Redis, for minutes if it is away
         event = Claimed(claim, now_ms, job.expired, fault, job.return_due_ms, job.closed_ms, fetched.error)
         chosen = self._on_unknown(job.message)
@@ -228,7 +231,13 @@ class Executor:
 
     def failed(self, job: Delivery) -> AttemptResult:
         """Say what follows when `run` raised: the same again, a little later."""
-        return AttemptResult(job, Transition(job.state, Then.AGAIN, due_ms=self._runtime.now_ms() + 1_000))
+        return AttemptResult(job, Transition(job.state, Then.AGAIN, due_ms=self._now_ms(job) + 1_000))
+
+    def _now_ms(self, job: Delivery) -> int:
+        """Read the wall clock for what follows, and note the steady clock beside it."""
+        now_ms = self._runtime.now_ms()
+        job.steady_ahead_ms = self._runtime.steady_ms() - now_ms
+        return now_ms
 
     def _fault(self, job: Delivery) -> tuple[Reason, str] | None:
         """Render once; say what keeps this message from ever being sent."""
@@ -253,7 +262,7 @@ class Executor:
         assert job.call is not None, "and begins the call"
         assert job.content is not None, "rendered before the claim"
         at_ms, started = self._runtime.now_ms(), self._runtime.monotonic_ms()
-        job.call.started_ms = at_ms
+        job.call.started_ms = self._runtime.steady_ms()
         outgoing = Outgoing(job.message, job.content, self._mark_of, attachments)
         name = job.called or job.provider.name
         answer = await self._answer(job, job.provider, outgoing)
@@ -267,7 +276,7 @@ class Executor:
         job.call.took_ms = call.provider_ms
         result = Status.SENT if isinstance(answer, Receipt) else answer.reason
         self._stats.call(job.message.channel, call.provider, result, call.provider_ms)
-        now_ms = self._runtime.now_ms()
+        now_ms = self._now_ms(job)
         return Answered(
             answer, call, now_ms, job.fallback, job.others, job.message_at_fault, job.awaits_receipt
         )

@@ -45,6 +45,7 @@ class Runtime:
     def __init__(self) -> None:
         self._loop = _new_loop()
         self._thread = threading.Thread(target=self._run, name="tocsin-loop", daemon=True)
+        self._started_ms = self.now_ms() - self.monotonic_ms()
 
     def start(self) -> None:
         """Start the loop's thread."""
@@ -68,6 +69,10 @@ class Runtime:
     def monotonic_ms(self) -> float:
         """A clock for durations."""
         return time.perf_counter() * 1000
+
+    def steady_ms(self) -> int:
+        """Wall time at the start, and the time since: no step of the wall clock moves it."""
+        return round(self._started_ms + self.monotonic_ms())
 
     def call(self, function: Callable[..., object], *args: object) -> None:
         """Call a plain function on the loop, soon; from any thread."""
