@@ -1,4 +1,4 @@
-"""The catalog is edited while things are open: limits count what is sent, by whatever counted it."""
+"""The catalog is edited while things are open: limits count what counted, and the newest of a key is sent."""
 
 import pytest
 
@@ -113,3 +113,33 @@ def test_steps_that_expire_at_once_take_nothing_off_a_limit() -> None:
         ("expired", "too_late", "email"),
     ]
     assert said(world.event("other", at=2)) == FULL
+
+
+@pytest.mark.parametrize("window", [None, {"start": "16:00", "end": "20:00"}], ids=["sent", "held again"])
+def test_a_collapse_key_that_is_added_merges_nothing_newer_into_what_is_due(
+    window: dict[str, str] | None,
+) -> None:
+    """The older one was held without a key. It takes the key when it is due, beside a newer one with it."""
+    score = notification("score", delay="2h")
+    world = ann(of(score))
+    older = world.event("score").outcomes[0].notification_id
+    keyed = score | {"collapse_key": "data.key"} | ({"send_window": window} if window else {})
+    edited(world, of(keyed))
+    newer = world.event("score", at=HOUR).outcomes[0].notification_id
+    world.advance(9 * HOUR)
+    ends = {one.notification_id: (one.status, one.detail) for one in world.outcomes if one.status != "held"}
+    assert ends[newer] == ("admitted", {})
+    assert ends[older] == (("merged", {"into": newer}) if window else ("admitted", {}))
+
+
+def test_a_step_of_an_older_one_merges_no_step_of_a_newer_one_into_itself() -> None:
+    steps = [{"after": "1h", "unless": "read", "channels": ["sms"]}]
+    score = notification("score", channels=["push"], escalate=steps)
+    windows = {"sms": {"start": "16:00", "end": "20:00"}}
+    world = ann(of(score))
+    world.event("score")
+    edited(world, of(score | {"collapse_key": "data.key"}, windows=windows))
+    world.event("score", at=MINUTE)
+    world.advance(9 * HOUR)
+    assert [one.event_id for one in world.messages if one.channel == "sms"] == ["e2"]
+    assert [one.event_id for one in world.outcomes if one.status == "merged"] == ["e1"]

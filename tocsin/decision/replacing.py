@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from tocsin.decision import slots
 from tocsin.decision.effects import Decision
 from tocsin.decision.endings import Ending, end_held
-from tocsin.decision.evaluation import Evaluation
+from tocsin.decision.evaluation import Evaluation, Stage
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.subjects import EventSubject, MessageSubject
 from tocsin.decision.timers import TimerKind
@@ -87,6 +87,7 @@ def older_than(
         for timer_id, ref in evaluation.state.holds.items()
         if ref.collapse_key == key
         and _is_other(ref, subject)
+        and not _is_newer(evaluation, ref)
         and (channels is None or ref.channel == "*" or ref.channel in channels)
     )
 
@@ -114,6 +115,8 @@ def place_of(evaluation: Evaluation, subject: EventSubject | MessageSubject, ver
     if isinstance(subject, MessageSubject):
         return _place_of_message(evaluation, subject)
     holds = evaluation.state.holds
+    if evaluation.stage is not Stage.EVENT and (newer := _newer_than(evaluation, subject)):
+        return Place(newer=newer)
     older = older_than(evaluation, subject, (subject.part,) if subject.part else None)
     queue = [one for one in older if verdict.counter and holds[one].counter == verdict.counter]
     slot = min((one for one in queue if not holds[one].spare), key=lambda one: holds[one].due_ms, default="")
@@ -138,6 +141,39 @@ def _place_of_message(evaluation: Evaluation, subject: MessageSubject) -> Place:
                 return Place(newer=ref.notification_id)
             older.append(timer_id)
     return Place(tuple(older))
+
+
+def _newer_than(evaluation: Evaluation, subject: EventSubject) -> str:
+    """Return the id of a newer notification that is held with the collapse key; empty for none.
+
+    The key may have come to what was held before it: by an edit of the catalog, or with a profile.
+    """
+    key = subject.collapse_id if _has_keys(evaluation) else b""
+    return next(
+        (
+            ref.notification_id
+            for ref in evaluation.state.holds.values()
+            if key
+            and ref.collapse_key == key
+            and _is_other(ref, subject)
+            and _is_newer(evaluation, ref)
+            and (not subject.part or ref.channel in ("*", subject.part))
+        ),
+        "",
+    )
+
+
+def _is_newer(evaluation: Evaluation, ref: HoldRef) -> bool:
+    """Return whether a hold is of a later event than what is decided; a new event is the last of all.
+
+    Events of two topics or partitions have no order; there, what is decided counts as the later one.
+    """
+    subject = evaluation.subject
+    if evaluation.stage is Stage.EVENT or not isinstance(subject, EventSubject):
+        return False
+    place, _, offset = ref.origin.rpartition("/")
+    own_place, _, own_offset = subject.origin.rpartition("/")
+    return place == own_place and int(offset) > int(own_offset)
 
 
 def _is_other(ref: HoldRef, subject: EventSubject) -> bool:
