@@ -199,7 +199,7 @@ class Oracle:
             channels = first if held.channel == "*" else [held.channel]
             ends_ms, _ = self._until(person, held.notice, channels, at_ms)
             due_ms = _behind(user, ends_ms, left)
-            is_there = ends_ms <= held.due_ms < ends_ms + SAME_MOMENT_MS
+            is_there = due_ms <= held.due_ms < ends_ms + SAME_MOMENT_MS
             if not is_there and due_ms <= _expiry(held.event, held.notice):
                 held.due_ms = due_ms
             del left[0]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.decision.edits import ann, notification, of
 from tests.decision.gate_world import DAY, HOUR, MINUTE, NOON, World, profile, said
 from tests.decision.test_schedule import left, world
 from tocsin.model.profile import QuietHours
@@ -81,3 +82,17 @@ def test_what_waits_for_something_else_stays() -> None:
     found.event("evening", send_at=6 * HOUR)
     found.profile(profile(version=2, quiet_hours=QuietHours("12:00", "13:00")), at=1)
     assert dues(found) == [6 * HOUR]
+
+
+def test_what_moves_to_the_end_of_another_s_wait_leaves_a_millisecond_before_it() -> None:
+    """A text waits for the hours of its channel; a note, for the night. A new night ends with those hours."""
+    chased = notification("siren", channels=["push", "sms"], priority="critical")
+    note = notification("note", channels=["email", "sms"])
+    hours = {"windows": {"sms": {"start": "08:00", "end": "21:00"}}}
+    found = ann(of(chased, note, quiet_hours={"start": "22:00", "end": "07:00"}, **hours))
+    for room, kind in enumerate(("note", "siren")):
+        found.event(kind, at=11 * HOUR + room)
+    found.profile(profile(version=2, email="", quiet_hours=QuietHours("13:00", "15:00")), at=12 * HOUR)
+    assert dues(found) == [20 * HOUR, 20 * HOUR + 1]
+    found.advance(DAY)
+    assert [one.event_id for one in found.messages if one.channel == "sms"] == ["e1", "e2"]

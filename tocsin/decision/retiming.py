@@ -49,7 +49,7 @@ def follow_hours(
         if notification is not None:
             ends_ms = _ends_at(recipient, notification, ref, now_ms)
             due_ms = queued_behind(holds, ends_ms, queue_of(timer_id), left)
-            if not ends_ms <= old_ms < ends_ms + QUEUE_MS and not 0 < ref.expires_ms < due_ms:
+            if not due_ms <= old_ms < ends_ms + QUEUE_MS and not 0 < ref.expires_ms < due_ms:
                 _move(decision, record, timer_id, due_ms)
         left.discard(timer_id)
 
