@@ -51,7 +51,7 @@ class Gatekeeper:
         key, signed = self._proved(call)
         if scope not in key.scopes:
             raise Problem(403, f"this key lacks the scope `{scope}`: use one that has it")
-        await self._rates.take(key.key_id, key.per_s, call.now_ms)
+        await self._rates.take(key.key_id, key.per_s)
         if signed is not None:
             await self._refuse_replay(call, signed)
         self._copy.note_used(key.key_id, call.now_ms)

@@ -5,6 +5,8 @@ nobody. A bucket holds a second's requests. Redis away: each process keeps the w
 """
 
 import asyncio
+import time
+from collections.abc import Callable
 from math import ceil
 from typing import Protocol
 
@@ -85,22 +87,31 @@ class KeyRate:
             self._until_ms = now_ms + _KEPT_MS
 
 
+def monotonic_ms() -> int:
+    """Return the time of a clock that only goes forward."""
+    return time.monotonic_ns() // 1_000_000
+
+
 class KeyRates:
     """The rates of all keys.
 
     Args:
         buckets: leases requests.
         usual_per_s: of keys that have no rate of their own; 0 for no limit.
+        clock_ms: a clock that no step of the wall clock moves: it would refuse a key for as long.
     """
 
-    def __init__(self, buckets: Buckets, usual_per_s: float) -> None:
+    def __init__(
+        self, buckets: Buckets, usual_per_s: float, clock_ms: Callable[[], int] = monotonic_ms
+    ) -> None:
         self._buckets = buckets
+        self._clock_ms = clock_ms
         self._usual_per_s = usual_per_s
         self._rates: dict[str, KeyRate] = {}
         self._waiting: dict[str, int] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
 
-    async def take(self, key_id: str, per_s: float, now_ms: int) -> None:
+    async def take(self, key_id: str, per_s: float) -> None:
         """Take one request of a key's rate.
 
         Raises:
@@ -109,7 +120,7 @@ class KeyRates:
         per_s = per_s or self._usual_per_s
         if not per_s:
             return
-        rate = self._rate(key_id, per_s)
+        rate, now_ms = self._rate(key_id, per_s), self._clock_ms()
         while (wait_ms := rate.take(now_ms)) is None:
             await self._ask(key_id, rate, now_ms)
         if wait_ms:
