@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from flows.delivery import incarnation
 from flows.plan import ShardPlan
-from flows.reports.clock import wall_ms
+from flows.reports.clock import steady_ms, wall_ms
 from flows.reports.declared import Faults, Resolver
 from flows.reports.reporter import Reporter
 from flows.reports.tail import TailPolicy
@@ -83,6 +83,7 @@ async def opened(settings: Settings, plan: ShardPlan) -> AsyncIterator[Reporter]
             known.endpoints,
             post=sender.post,
             clock_ms=wall_ms,
+            steady_ms=steady_ms,
             on_off=teller.switched_off,
             on_drop=teller.dropped,
         )

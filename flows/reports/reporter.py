@@ -57,6 +57,7 @@ class Reporter:
         declared: the endpoints that there are.
         post: posts one report.
         clock_ms: the wall clock.
+        steady_ms: a clock for waits and for how long an endpoint fails: the wall clock may be set.
         on_off: told that an endpoint was switched off, and why.
         on_drop: told that a report was given up, and why.
     """
@@ -69,6 +70,7 @@ class Reporter:
         *,
         post: Post,
         clock_ms: Callable[[], int],
+        steady_ms: Callable[[], int],
         on_off: Told,
         on_drop: Told,
     ) -> None:
@@ -77,6 +79,7 @@ class Reporter:
         self._declared = declared
         self._post = post
         self._clock_ms = clock_ms
+        self._steady_ms = steady_ms
         self._told_off = on_off
         self._told_drop = on_drop
         self._threads = ThreadPoolExecutor(CATCH_UPS + 3, "reports")
@@ -271,7 +274,7 @@ class Reporter:
             Progress(positions),
             Health(endpoint.give_up_ms, state.failing_ms),
             post=self._post,
-            clock_ms=self._clock_ms,
+            clock_ms=self._steady_ms,
             on_drop=self._on_drop,
             on_off=self._on_off,
             spawn=self._spawn,

@@ -41,7 +41,7 @@ class EndpointWorker:
         progress: how far it is.
         health: what is known of it.
         post: posts one report.
-        clock_ms: the wall clock.
+        clock_ms: a clock that is not set meanwhile.
         on_drop: told of a report that was given up.
         on_off: told once the endpoint is given up, with the report that failed last.
         sleep: waits.
