@@ -38,6 +38,55 @@ def test_templates_reach_nothing_but_their_data(source: str) -> None:
         run(source, {"list": []})
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 'x'.ljust(data.n) }}",
+        "{{ 'x'.rjust(data.n) }}",
+        "{{ 'x'.center(data.n) }}",
+        "{{ '1'.zfill(data.n) }}",
+        "{{ 'a\tb'.expandtabs(data.n) }}",
+        "{{ (1).to_bytes(data.n) }}",
+        "{{ ('%0' ~ data.n ~ 'd') % 1 }}",
+        "{{ '{:>{n}}'.format(1, n=data.n) }}",
+        "{{ '{:>{n:d}}'.format(1, n=data.n) }}",
+        "{{ ('{:' ~ data.n ~ '}').format(1) }}",
+        "{{ '{x:>{n}}'.format_map(data) }}",
+        "{{ [1] | batch(data.n, 0) | list }}",
+        "{{ [1] | slice(data.n) | list }}",
+        "{{ [1] | slice(slices=data.n) | list }}",
+        "{{ [1] | tojson(indent=data.n) }}",
+    ],
+)
+def test_an_event_decides_no_width(source: str) -> None:
+    with pytest.raises(RenderError, match="OverflowError"):
+        run(source, {"n": 1_001, "x": "y"})
+    assert run(source, {"n": 10, "x": "y"})
+
+
+@pytest.mark.parametrize("source", ["{{ '%*d' % (data.n, 1) }}", "{{ '%.*f' % (data.n, 1) }}"])
+def test_a_percent_has_its_widths_in_the_template(source: str) -> None:
+    with pytest.raises(RenderError, match="OverflowError"):
+        run(source, {"n": 2})
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("{{ '%05d' % data.n }}", "02026"),
+        ("{{ '%.2f %s%%' % (1.005, 'a') }}", "1.00 a%"),
+        ("{{ data.n % 7 }}", "3"),
+        ("{{ '{:,}'.format(data.n) }}", "2,026"),
+        ("{{ '{0:>8}|{n:<3}'.format('é', n=1) }}", "       é|1  "),
+        ("{{ '{n}'.format_map(data) }}", "2026"),
+        ("{{ 'ab'.ljust(4) }}|", "ab  |"),
+        ("{% for row in [1, 2, 3] | batch(2, 2026) %}{{ row }}{% endfor %}", "[1, 2][3, 2026]"),
+    ],
+)
+def test_texts_are_padded_to_small_widths(source: str, text: str) -> None:
+    assert run(source, {"n": 2026}) == text
+
+
 def test_the_data_stays_as_it_was() -> None:
     data = {"list": [1]}
     with pytest.raises(RenderError):

@@ -47,6 +47,7 @@ new word of a notification is a field in `spec`, its check, a field in `compiled
 | module | what it does |
 |---|---|
 | `sandbox` | confines what authors write |
+| `widths` | bounds how wide they may make a text |
 | `expressions` | compiles an expression |
 | `expression_check` | finds those that do not compile |
 | `expression_words` | finds words that can never be right |

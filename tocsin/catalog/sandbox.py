@@ -8,11 +8,15 @@ One set of rules for both:
 - What is missing is an error, unless it is tested with `is defined` or has a `default`. Null is missing.
 """
 
+from collections.abc import Callable
+from functools import update_wrapper
 from typing import Any, Final
 
 import jinja2
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from tocsin.catalog import widths
 
 MAX_RANGE: Final = 1_000
 """Rounds of a loop over `range()`: a message is short."""
@@ -38,7 +42,7 @@ _REMOVED_GLOBALS = ("lipsum", "range")
 class Sandbox(ImmutableSandboxedEnvironment):
     """A Jinja2 environment with the rules above; `options` are those of `jinja2.Environment`."""
 
-    intercepted_binops = frozenset({"*", "**"})
+    intercepted_binops = frozenset({"*", "**", "%"})
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"undefined": jinja2.StrictUndefined, **options})
@@ -46,6 +50,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             self.filters.pop(name)
         for name in _REMOVED_GLOBALS:
             self.globals.pop(name)
+        for name in widths.FILTERS:
+            self.filters[name] = widths.bounded(name, self.filters[name])
         self.tests["none"] = _is_none
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -58,7 +64,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().getattr(obj, attribute)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Multiply numbers only, and raise them to small powers only."""
+        """Multiply numbers only, raise them to small powers only, and pad texts to small widths only."""
+        if operator == "%" and isinstance(left, str):
+            widths.check_percent(left)
+            return super().call_binop(context, operator, left, right)
         if not (isinstance(left, int | float) and isinstance(right, int | float)):
             msg = f"{operator} takes two numbers"
             raise TypeError(msg)
@@ -66,6 +75,25 @@ class Sandbox(ImmutableSandboxedEnvironment):
             msg = f"powers above {MAX_POWER} are refused"
             raise OverflowError(msg)
         return super().call_binop(context, operator, left, right)
+
+    def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Call what is safe to call, and pads to small widths only."""
+        widths.check_call(obj, args, kwargs)
+        return super().call(context, obj, *args, **kwargs)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """Let `str.format` pad to small widths only."""
+        wrapped = super().wrap_str_format(value)
+        if wrapped is None:
+            return None
+
+        def narrow(*args: Any, **kwargs: Any) -> str:
+            takes_one = value.__name__ == "format_map" and len(args) == 1
+            given: tuple[tuple[Any, ...], Any] = ((), args[0]) if takes_one else (args, kwargs)
+            widths.check_format(self, value.__self__, *given)
+            return wrapped(*args, **kwargs)
+
+        return update_wrapper(narrow, wrapped)
 
 
 def _is_none(value: Any) -> bool:
