@@ -118,6 +118,22 @@ async def test_a_pause_holds_and_ends(ada: Running) -> None:
     assert "snoozed_until" not in (await newest(ada) or {}).get("preferences", {})
 
 
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "Until July 15, 2030, 1:00 PM"),
+        ("de", "15. Juli 2030, 13:00"),
+        ("es", "15 de julio de 2030, 13:00"),
+    ],
+)
+async def test_a_pause_ends_by_the_clock_of_the_user(ada: Running, language: str, text: str) -> None:
+    await Api(ada)("PUT", "users/ada", ADA | {"timezone": "Europe/Dublin"})
+    await Api(ada)("PUT", "users/ada/preferences", {"snoozed_until": "2030-07-15T12:00:00Z"})
+    page = (await ada.client.get(f"{await page_of(ada)}?lang={language}")).text
+    (kept,) = re.findall(r'<option value="keep"[^>]*>([^<]*)<', page)
+    assert kept.replace("\u202f", " ").endswith(text)
+
+
 async def test_the_page_speaks_the_user_s_language(ada: Running) -> None:
     path = await page_of(ada)
     for language in LANGUAGES:

@@ -7,7 +7,6 @@ the link, so no other site can post one.
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 import msgspec
 from babel.dates import format_datetime
@@ -25,8 +24,10 @@ from tocsin.gateway.people.people import changes_of
 from tocsin.gateway.people.preferring import By, Choice, choice_of, choosing, prefer, tag_of
 from tocsin.gateway.problems import Problem
 from tocsin.model.profile import Preferences
+from tocsin.model.zones import zone as find_zone
 from tocsin.render.formats import zone_or
 from tocsin.render.preference_link import PreferenceLink, PreferenceTokens
+from tocsin.render.skeletons import pattern_of
 
 PAUSES: Final[Mapping[str, timedelta]] = {
     "1h": timedelta(hours=1),
@@ -128,8 +129,10 @@ def _pauses(opened: Opened, chosen: Preferences) -> list[tuple[str, str]]:
     if until is None or until.timestamp() * 1000 <= opened.gateway.clock_ms():
         return found
     profile = texts.read(opened.entry.text)
-    zone = ZoneInfo(zone_or(profile.timezone, opened.tenant.spec.timezone))
-    shown = format_datetime(until, "long", tzinfo=zone, locale=opened.speaker.language)
+    zone = find_zone(zone_or(profile.timezone, opened.tenant.spec.timezone))
+    local = until.astimezone(zone or UTC)
+    language = opened.speaker.language
+    shown = format_datetime(local, pattern_of("yMMMMdjm", language), locale=language)
     return [("keep", said["pause_keep"].format(until=shown)), *found]
 
 
