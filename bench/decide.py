@@ -22,16 +22,14 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from rich.console import Console
 from rich.progress import Progress
 
-from bench.fleet import ZONE, Feeder, Shards, prepare, profiles, write_catalog
-from bench.mixes import FULL, MIXES, full_tenant, shares, written
+from bench.fleet import Feeder, Shards, prepare, profiles
+from bench.mixes import MIXES, shares, write_mix_catalog, written
 from bench.reference import Reference
 from tocsin.app.settings import Settings
 from tocsin.devkit.servers import REDIS
@@ -74,7 +72,7 @@ def run(
     """Measure once; the servers and what the topics hold stay until the stack ends."""
     console = Console(stderr=True)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-bench-")))
-    catalog = _catalog(folder / "catalog", options.mix, full=full)
+    catalog = write_mix_catalog(folder / "catalog", options.mix, full=full)
     settings, env = prepare(
         folder, {REDIS}, stack, TOCSIN_CATALOG=str(catalog), TOCSIN_EPOCH_MS=str(options.epoch_ms)
     )
@@ -83,17 +81,6 @@ def run(
         report = _measure(settings, env, options, console)
     report["reference_loop_ms"] = reference.figures
     return report, settings
-
-
-def _catalog(folder: Path, mix: str, *, full: bool) -> Path:
-    nobody = {"email": ["none"], "push": ["none"], "inapp": ["none"]}
-    notifications = FULL if full else MIXES[mix].notifications
-    catalog = write_catalog(folder, notifications, "offer", nobody, limits=MIXES[mix].limits)
-    if full:
-        file = folder / "tenants" / "default.yaml"
-        now = datetime.now(ZONE)
-        file.write_text(yaml.safe_dump(full_tenant(yaml.safe_load(file.read_text()), now)))
-    return catalog
 
 
 def _ratios(plain: dict[str, Any], full: dict[str, Any]) -> dict[str, float]:

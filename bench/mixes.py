@@ -12,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.fleet import Record
+import yaml
+
+from bench.fleet import ZONE, Record, write_catalog
 from tocsin.model import topics
 
 _ORDER = """
@@ -87,6 +89,18 @@ MIXES = {
     "limited": Mix(_ORDER, limits=True, events=orders),
     "admitted": Mix(_ORDER, limits=False, events=orders),
 }
+
+
+def write_mix_catalog(folder: Path, mix: str, *, full: bool = False) -> Path:
+    """Write the catalog of a mix, or the full one for the honest mix."""
+    nobody = {"email": ["none"], "push": ["none"], "inapp": ["none"]}
+    notifications = FULL if full else MIXES[mix].notifications
+    catalog = write_catalog(folder, notifications, "offer", nobody, limits=MIXES[mix].limits)
+    if full:
+        file = folder / "tenants" / "default.yaml"
+        tenant = full_tenant(yaml.safe_load(file.read_text()), datetime.now(ZONE))
+        file.write_text(yaml.safe_dump(tenant))
+    return catalog
 
 
 def full_tenant(tenant: Mapping[str, Any], now: datetime) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""Where a decision's time goes, without Kafka: `python -m bench.stages [--json] [--users N] [--events N]`.
+"""Where a decision's time goes, without Kafka: `python -m bench.stages [--json] [--catalog job|plain|full]`.
 
-One shard in this process decides the workload of `bench.peers`: the real decode step, gate, exact store and
-outbox, called in the engine's order. Each epoch's rows are pickled as Bytewax does, and its changes applied
-to RocksDB. Printed are CPU microseconds an event by stage; `thread` is the store's own thread. Kafka's
-client, Bytewax and SQLite are left out.
+One shard in this process decides the workload of `bench.peers`, or with `--catalog plain` and `full` the
+honest mix of `bench.decide`: the real decode step, gate, exact store and outbox, called in the engine's
+order. Each epoch's rows are pickled as Bytewax does, and its changes applied to RocksDB. Printed are CPU
+microseconds an event by stage; `thread` is the store's own thread. Kafka's client, Bytewax and SQLite are
+left out.
 """
 
 import argparse
@@ -12,14 +13,16 @@ import pickle
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from bench.peers import workload
 from bench.reference import loop_ms
+from bench.stage_loads import JOB, LOADS
 from flows.memory import collect_seldom, keep_freed_memory
 from flows.timing import FlowTiming
 from operators.decode import Decoder
@@ -38,7 +41,7 @@ from tocsin.model.raw import OutRecord, RawRecord, packed, unpacked, unpacked_1
 from tocsin.store import Identity, Shard
 from tocsin.store.outbox import Form
 
-CATALOG = Path(__file__).parent / "peers" / "catalogs" / "job"
+CATALOG = JOB
 PARTITIONS, GROUPS, BATCH = 8, 8, 100
 
 
@@ -72,7 +75,9 @@ class Errors:
 class Machine:
     """One shard, its key groups, and the CPU that each stage took."""
 
-    def __init__(self, folder: Path, cache_users: int, everyone: Everyone | None = None) -> None:
+    def __init__(
+        self, folder: Path, cache_users: int, everyone: Everyone | None = None, catalog: Path = CATALOG
+    ) -> None:
         self.everyone = everyone or Everyone()
         self.cpu_s: defaultdict[str, float] = defaultdict(float)
         self.shard: Shard[UserRecord] = Shard.open(
@@ -85,7 +90,7 @@ class Machine:
         )
         self.shard.resume(None)
         self.clocks = PartitionClocks()
-        gate = Gate(load(CATALOG), GatePolicy())
+        gate = Gate(load(catalog), GatePolicy())
         timing = FlowTiming(self.shard, self.clocks, lambda _: False, lambda: datetime.now(UTC), stream=False)
         self.parts = GateParts(self.shard.key_group, lambda: gate, timing, Counter())
         policy = DecodePolicy(PARTITIONS, GROUPS, EventLimits(262_144, 1 << 40, 1 << 40, True))
@@ -138,11 +143,13 @@ class Machine:
         return self.groups[key]
 
 
-def records(topic: str, written: Iterator[tuple[str, int, bytes]]) -> Iterator[list[RawRecord]]:
+def records(
+    topic: str, written: Iterator[tuple[str, int, bytes]], tenant: str = workload.TENANT
+) -> Iterator[list[RawRecord]]:
     """Make batches of one partition each, as the source gives them."""
     batches: defaultdict[int, list[RawRecord]] = defaultdict(list)
     for number, (user, at_ms, value) in enumerate(written):
-        key = f"{workload.TENANT}/{user}".encode()
+        key = f"{tenant}/{user}".encode()
         partition = partition_of(key, PARTITIONS)
         batches[partition].append(RawRecord(topic, partition, number, at_ms, key, value, ()))
         if len(batches[partition]) == BATCH:
@@ -152,31 +159,20 @@ def records(topic: str, written: Iterator[tuple[str, int, bytes]]) -> Iterator[l
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Load the profiles, decide the events, and tell what each stage took."""
-    machine = Machine(folder, options.cache_users)
-    start_ms = 1_750_000_000_000
-    known = (
-        (user, start_ms - 1, json.dumps(profile).encode())
-        for user, profile in workload.profiles(options.users)
-    )
-    for at, batch in enumerate(records(topics.PROFILES, known)):
-        machine.read(batch)
-        if at % 50 == 49:
-            machine.epoch()
-    machine.epoch()
-    batches = list(records(topics.EVENTS, iter(workload.events(options.events, options.users, start_ms))))
-    machine.epoch()
+    job = LOADS[options.catalog](options, folder)
+    machine = Machine(folder, options.cache_users, catalog=job.catalog)
+    _decide(machine, records(topics.PROFILES, job.profiles, job.tenant), 50)
+    _decide(machine, records(topics.EVENTS, islice(job.events, options.warmup), job.tenant), 50)
+    batches = list(records(topics.EVENTS, job.events, job.tenant))
     machine.cpu_s.clear()
+    machine.parts.tally.clear()
     machine.close_ms.clear()
     machine.everyone.records.clear()
     machine.everyone.octets = 0
     collect_seldom()  # as a shard does
     keep_freed_memory()
     process_s, wall_s = time.process_time(), time.perf_counter()
-    for at, batch in enumerate(batches):
-        machine.read(batch)
-        if at % (options.epoch_events // BATCH) == 0:
-            machine.epoch()
-    machine.epoch()
+    _decide(machine, batches, options.epoch_events // BATCH)
     machine.epoch()
     process_s, wall_s = time.process_time() - process_s, time.perf_counter() - wall_s
     machine.shard.close()
@@ -197,6 +193,14 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     }
 
 
+def _decide(machine: Machine, batches: Iterable[list[RawRecord]], batches_an_epoch: int) -> None:
+    for at, batch in enumerate(batches, 1):
+        machine.read(batch)
+        if at % batches_an_epoch == 0:
+            machine.epoch()
+    machine.epoch()
+
+
 def _totals(machine: Machine) -> Counter[tuple[str, str, str]]:
     found: Counter[tuple[str, str, str]] = Counter()
     for (status, _, reason), number in machine.parts.tally.items():
@@ -206,7 +210,9 @@ def _totals(machine: Machine) -> Counter[tuple[str, str, str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.stages", description=__doc__)
+    parser.add_argument("--catalog", choices=LOADS, default="job", help="what is decided")
     parser.add_argument("--users", type=int, default=100_000)
+    parser.add_argument("--warmup", type=int, default=0, help="events that are decided before")
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--epoch-events", type=int, default=3_000, help="events an epoch")
     parser.add_argument("--cache-users", type=int, default=100_000)
