@@ -30,6 +30,8 @@ def options(*, create: bool = False) -> Options:
     - Block cache 32 MB: the key groups cache decoded records above it, the kernel caches pages below it.
     - Write buffers 3 × 16 MB bound memory and the WAL that a start replays (well under a second).
     - lz4: records are half names and zeros; the kernel then caches twice as many.
+    - Eight files of changes are compacted at once, not four: half the work, since each time much of the base
+      is written again. A cold read looks at the filters of twice as many.
     - Background work runs at lowered priority and in 1 MB syncs, since two cores also carry the worker.
     - Files in which half of a window of keys are deletions are compacted: fired timers leave such runs.
     """
@@ -46,6 +48,7 @@ def options(*, create: bool = False) -> Options:
     built.set_max_write_buffer_number(3)
     built.set_max_total_wal_size(64 * _MB)
     built.set_level_compaction_dynamic_level_bytes(True)
+    built.set_level_zero_file_num_compaction_trigger(8)
     built.set_bytes_per_sync(_MB)
     built.add_compact_on_deletion_collector_factory(1024, 512, 0.5)
     built.set_keep_log_file_num(2)
