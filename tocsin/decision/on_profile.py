@@ -1,7 +1,5 @@
 """Decides a record of `profiles`: takes the profile over, decides what waited for it, or erases the user."""
 
-from collections.abc import Sequence
-
 from tocsin.decision import corrections, opt_outs, profile_audit, profiles, receipts, waiting
 from tocsin.decision.cancelling import WaitingCancels
 from tocsin.decision.context import DecisionContext
@@ -83,32 +81,49 @@ def on_profile(
         return _erase(context, record, tenant, user, now_ms, read_ms)
     known = record is not None and not record.is_nobody()
     found = record if record is not None else UserRecord()
-    decision = Decision(found)
-    before, noted = found.contact_points, (found.written_version, found.attributes)
-    choices = profile_audit.choices_of(found)
-    snoozed_ms, hours = found.snoozed_until_ms, _hours(found)
-    changed = profiles.adopt(found, user, profile)
-    decision.touched = changed or noted != (found.written_version, found.attributes)
-    if changed:
-        found.profile_ms, found.erased_ms = max(read_ms, found.profile_ms), 0
-        receipts.name_again(found, before, now_ms, context.policy.blocked_max)
-        _follow(context, decision, found, tenant, (snoozed_ms, *hours), now_ms)
-    if found.opt_outs and opt_outs.end(found, profile.version, changed=changed and is_owners):
-        decision.touched = True
-    if profile.suppressed and corrections.block_listed(found, profile.suppressed, now_ms, context.policy):
-        changed = decision.touched = True
+    decision, choices = Decision(found), profile_audit.choices_of(found)
+    changed = _take_over(
+        context, decision, found, tenant, user, profile, now_ms, read_ms, is_owners=is_owners
+    )
     # Nothing was ever sent to somebody who is not known, so no message can be stale.
     if changed and known:
         decision.profile_version = found.version
         decision.audit = profile_audit.changed(choices, found, tenant, user, now_ms)
-    waited, found.waiting = found.waiting, ()
-    if waited:
-        decision.touched = True
-        decision.cancelled_timers.append(CancelTimer(PROFILE_TIMER, waited[0].deadline_ms))
-    _decide_waited(
-        context, decision, found, [waiting.read(one.event, tenant, user) for one in waited], now_ms
-    )
+    _decide_waited(context, decision, found, tenant, user, now_ms)
     return decision
+
+
+def _take_over(
+    context: DecisionContext,
+    decision: Decision,
+    record: UserRecord,
+    tenant: str,
+    user: str,
+    profile: Profile,
+    now_ms: int,
+    read_ms: int,
+    *,
+    is_owners: bool,
+) -> bool:
+    """Take a profile into the record, with what follows for blocks, opt-outs and holds.
+
+    Returns:
+        Whether it changes where the user is reached or what the user wants. Where only its version or its
+        attributes are new, the record is touched, and no message is stale.
+    """
+    before, noted = record.contact_points, (record.written_version, record.attributes)
+    snoozed_ms, hours = record.snoozed_until_ms, _hours(record)
+    changed = profiles.adopt(record, user, profile)
+    decision.touched = changed or noted != (record.written_version, record.attributes)
+    if changed:
+        record.profile_ms, record.erased_ms = max(read_ms, record.profile_ms), 0
+        receipts.name_again(record, before, now_ms, context.policy.blocked_max)
+        _follow(context, decision, record, tenant, (snoozed_ms, *hours), now_ms)
+    if record.opt_outs and opt_outs.end(record, profile.version, changed=changed and is_owners):
+        decision.touched = True
+    if profile.suppressed and corrections.block_listed(record, profile.suppressed, now_ms, context.policy):
+        changed = decision.touched = True
+    return changed
 
 
 def _follow(
@@ -150,13 +165,15 @@ def _keep_text(
 
 
 def _decide_waited(
-    context: DecisionContext,
-    decision: Decision,
-    record: UserRecord,
-    waited: Sequence[waiting.Waited],
-    now_ms: int,
+    context: DecisionContext, decision: Decision, record: UserRecord, tenant: str, user: str, now_ms: int
 ) -> None:
     """Decide in order what waited for a profile; a cancel event among it cancels what came before it, too."""
+    if not record.waiting:
+        return
+    decision.touched = True
+    decision.cancelled_timers.append(CancelTimer(PROFILE_TIMER, record.waiting[0].deadline_ms))
+    waited = [waiting.read(one.event, tenant, user) for one in record.waiting]
+    record.waiting = ()
     cancels = WaitingCancels(waited)
     for place, one in enumerate(waited):
         if cancels.has(place):

@@ -90,12 +90,12 @@ def _block(
         # What still queues must not go to the contact point: the ledger takes it for stale.
         decision.profile_version = found.version = found.version + 1
     if changed and found.has_text and receipt.tenant in context.correcting:
-        reason, at_ms = (
-            kind.reason.value or receipt.reason or receipt.kind,
-            receipts.reported_ms(receipt, now_ms),
-        )
-        about = corrections.lifted(found, changed)
-        decision.correction = about if kind.lifts else corrections.blocked(found, changed, reason, at_ms)
+        if kind.lifts:
+            decision.correction = corrections.lifted(found, changed)
+        else:
+            reason = kind.reason.value or receipt.reason or receipt.kind
+            at_ms = receipts.reported_ms(receipt, now_ms)
+            decision.correction = corrections.blocked(found, changed, reason, at_ms)
     return found
 
 
