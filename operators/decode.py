@@ -150,7 +150,7 @@ class Decoder:
     def _gate_inputs(self, parser: Parser, raws: list[RawRecord], gate: Bundles, out: list[OutRecord]) -> int:
         """Decode records of one partition; return how many were decoded since the last that was not."""
         home_of, advance = self._homes.of, self._clocks.advance
-        stream_clock = self._policy.stream_clock
+        stream_clock, partition = self._policy.stream_clock, raws[0].partition
         decoded = 0
         for raw in raws:
             try:
@@ -161,7 +161,7 @@ class Decoder:
                     self._spreader.spread(raw, item, gate, out)
                     continue
                 home, key_group = home_of(user_key)
-                if home != raw.partition:
+                if home != partition:
                     event = item.event if isinstance(item, BroadcastEvent) else item
                     raw = as_cloudevent(event, raw) if isinstance(event, Event) else raw
                     out += self._forwarder.forward(raw, home, user_key.encode())
@@ -173,7 +173,7 @@ class Decoder:
                 out += batch.records
                 continue
             except ForTopic as found:
-                user_key, item, home, key_group = "", found.item, raw.partition, rows_key(raw.partition)
+                user_key, item, home, key_group = "", found.item, partition, rows_key(partition)
             except NotYet as wait:
                 wait.decoded, wait.rest = decoded, raws[raws.index(raw) :]
                 raise

@@ -43,7 +43,7 @@ class Effects:
         self._corrections = corrections
         self._tally = tally
 
-    def apply(self, user_key: str, decision: Decision, now_ms: int, out: list[Out]) -> None:
+    def apply(self, user_key: str, decision: Decision, now_ms: int, out: list[Out]) -> bool:
         """Apply a decision as a whole.
 
         Args:
@@ -51,11 +51,16 @@ class Effects:
             decision: what changes, and what is written.
             now_ms: the time of the decision, for dead letters.
             out: takes the records.
+
+        Returns:
+            Whether the timers may be others than before.
         """
         if decision.touched:
             self._key_group.put(user_key, decision.record)
+        has_timers = False
         if decision.set_timers or decision.cancelled_timers or decision.moved_timers or decision.kept:
             _apply_timers(self._key_group, user_key, decision)
+            has_timers = True
         if decision.profile_text is not None or decision.correction is not None:
             out += self._corrections.apply(user_key, decision)
         key, partition, add = user_key.encode(), self._partition, out.append
@@ -72,6 +77,7 @@ class Effects:
             add(VersionNote(user_key, decision.profile_version, decision.keeps_user))
         if decision.audit is not None:
             add(OutRecord(topics.AUDIT, partition, key, encode(decision.audit)))
+        return has_timers
 
 
 MakeEffects = Callable[[KeyGroup[UserRecord], int, Corrections, Tally], Effects]

@@ -96,20 +96,18 @@ class GroupGate:
             if due_ms is not None and due_ms <= now_ms:
                 room = self._fire_before(entry, out, room)
                 due_ms = key_group.next_due()
-            if type(item) in SHARED:
+            if isinstance(item, Event):  # by far the most: no call in between
+                record = key_group.get(entry.user_key)
+                if self._suppressions:
+                    record = self._with_suppressions(entry.user_key, record, keys_of(record, item), out)
+                decision = on_event(gate.context, record, item, now_ms, entry.raw)
+            elif type(item) in SHARED:
                 self._share(entry, out)
                 due_ms = key_group.next_due()
                 continue
-            record = key_group.get(entry.user_key)
-            if self._suppressions:
-                record = self._with_suppressions(entry.user_key, record, keys_of(record, item), out)
-            if isinstance(item, Event):  # by far the most: no call in between
-                decision = on_event(gate.context, record, item, now_ms, entry.raw)
             else:
-                own = self._own_correction(record, entry, out) if type(item) is ProfileChange else None
-                decision = own or _decided(gate, record, entry, now_ms)
-            self._effects.apply(entry.user_key, decision, self._now_ms, out)
-            if decision.set_timers or decision.cancelled_timers or decision.moved_timers:
+                decision = self._decide_other(gate, entry, out)
+            if self._effects.apply(entry.user_key, decision, now_ms, out):
                 due_ms = next_due(key_group, decision, due_ms)
         return room
 
@@ -144,6 +142,14 @@ class GroupGate:
     def write(self, user_key: str, decision: Decision, now_ms: int, out: list[Out]) -> None:
         """Write the outcomes and dead letters of a decision that concerns no record."""
         self._effects.apply(user_key, replace(decision, touched=False), now_ms, out)
+
+    def _decide_other(self, gate: Gate, entry: GateInput, out: list[Out]) -> Decision:
+        """Decide an input of one user that is no event."""
+        item, record = entry.item, self.key_group.get(entry.user_key)
+        if self._suppressions:
+            record = self._with_suppressions(entry.user_key, record, keys_of(record, item), out)
+        own = self._own_correction(record, entry, out) if type(item) is ProfileChange else None
+        return own or _decided(gate, record, entry, self._now_ms)
 
     def _share(self, entry: GateInput, out: list[Out]) -> None:
         """Apply an input that is about no user, or about many."""

@@ -131,13 +131,14 @@ class _Unwritten(Effects):
         super().__init__(key_group, partition, corrections, tally)
         self._decided = decided
 
-    def apply(self, user_key: str, decision: Decision, now_ms: int, out: list[Out]) -> None:
+    def apply(self, user_key: str, decision: Decision, now_ms: int, out: list[Out]) -> bool:
         """Apply a decision, and keep its outcomes."""
         messages, outcomes = decision.messages, decision.outcomes
         decision.messages, decision.outcomes = [], []
-        super().apply(user_key, decision, now_ms, out)
+        has_timers = super().apply(user_key, decision, now_ms, out)
         decision.messages, decision.outcomes = messages, outcomes
         self._decided += outcomes
+        return has_timers
 
 
 def decoder(bounds: Bounds, marks: Marks | None, declared: Mapping[str, Reader]) -> Decoder:

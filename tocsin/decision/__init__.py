@@ -32,7 +32,10 @@ Read `gate` first, then `on_event`, `decider` and the table in `rules`: nearly e
 
 | module | what it does |
 |---|---|
-| `decider` | has one handler for each kind of verdict |
+| `decider` | asks the rules of the whole, and calls the handler of their verdict |
+| `admission` | the handler where none objects: messages, later steps, counters |
+| `holding` | the handler of `Hold` |
+| `own_keys` | dedup keys of the catalog: remembered, or given back |
 | `subjects` | writes outcomes, messages and timers of events, messages and what is held |
 | `endings` | writes final outcomes and dead letters |
 | `timers` | the kinds of timers and their payloads |

@@ -1,42 +1,30 @@
-"""Decides one evaluation: asks the rules, and has one handler for each kind of verdict.
+"""Decides one evaluation: asks the rules of the whole, and calls the handler of their verdict.
 
-The handlers are the only place that writes outcomes, messages, timers and counters.
+| verdict | handler |
+|---|---|
+| none objects | `tocsin.decision.admission` |
+| `Hold` | `tocsin.decision.holding` |
+| `Merge` | `tocsin.decision.digests` |
+| all others | `tocsin.decision.endings` |
+
+Rules write nothing; the handlers write outcomes, messages, timers and counters.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Final
-
-from msgspec.structs import replace
-
-from tocsin.catalog.compile import CompiledChannel, CompiledStep
-from tocsin.decision import (
-    asking,
-    called_back,
-    dedup,
-    digests,
-    escalation,
-    limit_queue,
-    limits,
-    replacing,
-    slots,
-)
-from tocsin.decision.effects import Decision, SetTimer
+from tocsin.decision import digests
+from tocsin.decision.admission import readmit, route
+from tocsin.decision.effects import Decision
 from tocsin.decision.endings import dead_letter, finish
 from tocsin.decision.evaluation import Evaluation, Stage
 from tocsin.decision.evaluator import evaluate
+from tocsin.decision.holding import hold
+from tocsin.decision.own_keys import give_back_key, remember_key
 from tocsin.decision.policy import GatePolicy
-from tocsin.decision.routing import routes
 from tocsin.decision.rules import Rules
-from tocsin.decision.rules.channel_window import closes_at
 from tocsin.decision.subjects import EventSubject, MessageSubject
-from tocsin.decision.user_state import queued_behind
-from tocsin.decision.verdict import Collapse, Detail, Expire, Hold, Merge, Suppress, Verdict
-from tocsin.model.message import Slots
-from tocsin.model.statuses import Reason, Status
+from tocsin.decision.verdict import Expire, Hold, Merge
 
 # Members of an enum are looked up by Python code in 3.11: hot ones are looked up once.
-_EVENT, _PART, _HELD, _ESCALATION = Stage.EVENT, Stage.PART, Status.HELD, Reason.ESCALATION
-_NO_SLOTS: Final[Mapping[str, Slots]] = {}
+_EVENT = Stage.EVENT
 
 __all__ = ["dead_letter", "decide", "finish"]
 
@@ -52,216 +40,20 @@ def decide(decision: Decision, evaluation: Evaluation, rules: Rules, policy: Gat
     """
     verdict = evaluate(rules.given[evaluation.facts], evaluation)
     if evaluation.notification.dedup_key is not None and evaluation.stage is _EVENT:
-        _remember_key(evaluation, verdict, policy)
+        remember_key(evaluation, verdict, policy)
     if verdict is None:
         if isinstance(evaluation.subject, MessageSubject):
-            _readmit(decision, evaluation, evaluation.subject)
+            readmit(decision, evaluation, evaluation.subject)
         else:
-            _route(decision, evaluation, evaluation.subject, rules, policy)
+            route(decision, evaluation, evaluation.subject, rules, policy)
     elif isinstance(verdict, Hold):
-        _hold(decision, evaluation, evaluation.subject, verdict, policy)
+        hold(decision, evaluation, evaluation.subject, verdict, policy)
     elif isinstance(verdict, Merge):
         _merge(decision, evaluation, verdict, policy)
     else:
         finish(decision, evaluation.subject, verdict, rule=evaluation.rule)
         if isinstance(verdict, Expire):
-            _give_key_back(evaluation, evaluation.subject)
-
-
-def _route(
-    decision: Decision, evaluation: Evaluation, subject: EventSubject, rules: Rules, policy: GatePolicy
-) -> None:
-    """Send on each channel that passes, and count the notification once.
-
-    A channel that a rule holds waits as a part. The notification is counted now all the same.
-    """
-    notification = evaluation.notification
-    channels: Sequence[CompiledChannel] = subject.match.channels
-    if evaluation.stage is _PART:
-        _send(decision, evaluation, subject, channels, rules, policy)
-        return
-    asked = subject.event.asked
-    names = asked.channels if asked is not None else ()
-    if notification.tracked:
-        channels, later = escalation.plan(notification, channels, names)
-        reached = _escalate(decision, evaluation, subject, channels, later, rules, policy)
-    else:
-        channels = asking.narrowed(channels, names)
-        reached = _send(decision, evaluation, subject, channels, rules, policy)
-    if reached:
-        if notification.counters:
-            counts, zone = evaluation.state.counts, evaluation.recipient.timezone
-            limits.count(counts, notification.counters, evaluation.now_ms, zone)
-    elif not channels:
-        finish(decision, subject, Suppress(Reason.NO_MATCH))
-
-
-def _send(
-    decision: Decision,
-    evaluation: Evaluation,
-    subject: EventSubject,
-    channels: Sequence[CompiledChannel],
-    rules: Rules,
-    policy: GatePolicy,
-    later: int = 0,
-) -> int:
-    """Admit a message to each contact point that passes; return how many channels take part in its slot.
-
-    Those are the channels that are admitted or held, and those that could not be held: these give it back at
-    once. It is 0 if none is admitted or held. `later` channels are steps that take part in the slot, too.
-    """
-    admitted: CompiledChannel | None = None
-    unheld: list[CompiledChannel] = []  # a call of `list[...]` takes 2 µs
-    reached = 0
-    counts, now_ms, zone = evaluation.state.counts, evaluation.now_ms, evaluation.recipient.timezone
-    found = routes(evaluation, channels, rules)
-    taken = _NO_SLOTS
-    if evaluation.notification.is_limited or subject.slots is not None:
-        own = 0 if evaluation.stage is _PART else evaluation.notification.counted_on
-        taken = slots.taken(found, own, subject.slots, later)
-    for channel, point, verdict, rule in found:
-        if verdict is not None and isinstance(verdict, Hold):
-            evaluation.rule, evaluation.channel = rule, channel
-            if _hold_part(decision, evaluation, subject, verdict, taken, policy):
-                reached += 1
-            else:
-                unheld.append(channel)
-            continue
-        if verdict is not None:
-            finish(decision, subject, verdict, channel, point, rule)
-            continue
-        assert point is not None, "a target passes only where there is one"
-        send_by_ms = 0 if channel.window is None else closes_at(channel, zone, now_ms)
-        message, outcome = subject.admitted(
-            evaluation.recipient, evaluation.expires_ms, channel, point, taken.get(channel.name), send_by_ms
-        )
-        if channel.failover_ms:
-            message = replace(message, failover_ms=channel.failover_ms)
-        if evaluation.state.cancelled:
-            message = called_back.behind(evaluation.state, message)
-        decision.messages.append(message)
-        decision.outcomes.append(outcome)
-        if channel is not admitted:
-            reached += 1
-            if channel.counters:
-                limits.count(counts, channel.counters, now_ms, zone)
-        admitted = channel
-    if reached and unheld:
-        _give_back(evaluation, subject, unheld, taken, policy)
-    if reached and evaluation.state.holds and evaluation.notification.collapse_key is not None:
-        older = replacing.older_than_sent(decision, evaluation, subject)
-        replacing.collapse(decision, evaluation, older, subject.notification_id, policy)
-    return reached + len(unheld) if reached else 0
-
-
-def _escalate(
-    decision: Decision,
-    evaluation: Evaluation,
-    subject: EventSubject,
-    first: Sequence[CompiledChannel],
-    later: Sequence[CompiledStep],
-    rules: Rules,
-    policy: GatePolicy,
-) -> int:
-    """Send on the first channels, and hold the later steps; nothing waits for channels that reach nobody."""
-    reached = _send(decision, evaluation, subject, first, rules, policy, len(later))
-    skipped_ms = 0
-    while first and later and not reached:
-        skipped_ms = later[0].after_ms
-        first, later = escalation.skip(later)
-        reached = _send(decision, evaluation, subject, first, rules, policy, len(later))
-    if not reached:
-        return 0
-    now_ms, last_ms, evaluation.rule = evaluation.now_ms, evaluation.now_ms, ""
-    notification, own = evaluation.notification, None
-    if notification.is_limited:
-        own = Slots(0, reached + len(later), counted_ms=now_ms, counters=notification.counted_on)
-    unheld: list[CompiledChannel] = []
-    for step in later:
-        last_ms = now_ms - skipped_ms + step.after_ms
-        part = subject.as_part(step.channel.name, step.unless, own)
-        if not _hold(decision, evaluation, part, Hold(last_ms, _ESCALATION), policy):
-            unheld.append(step.channel)
-    if own is not None and unheld:
-        _give_back(evaluation, subject, unheld, {one.name: own for one in unheld}, policy)
-    if len(unheld) < len(later) or notification.stop_when_seen:
-        escalation.track(evaluation.state, notification, subject.notification_id, last_ms, policy)
-    return reached + len(later)
-
-
-def _readmit(decision: Decision, evaluation: Evaluation, subject: MessageSubject) -> None:
-    """Send a returned message again. A replay of one is a message of its own, with an outcome of its own.
-
-    The version is noted again where the ledger called a message stale that was not: when a user was erased
-    and came back, the ledger still has the erasure.
-    """
-    point, channel, recipient = evaluation.contact_point, evaluation.channel, evaluation.recipient
-    assert point is not None, "a target passes only where there is one"
-    assert channel is not None, "a returned message has one"
-    retry, version = subject.retry, recipient.version
-    if version and retry.reason == Reason.STALE_PROFILE and retry.message.profile_version >= version:
-        decision.profile_version = version
-    send_by_ms = closes_at(channel, recipient.timezone, subject.now_ms)
-    if retry.reason == Reason.REPLAYED:
-        decision.outcomes.append(subject.outcome(Status.ADMITTED, Reason.NONE))
-    elif retry.reason == Reason.AWAITING_RECEIPT:
-        decision.outcomes.append(subject.outcome(Status.ADMITTED, Reason.NO_RECEIPT))
-    message = subject.readmitted(recipient, point, send_by_ms)
-    decision.messages.append(called_back.behind(evaluation.state, message))
-
-
-def _hold(
-    decision: Decision,
-    evaluation: Evaluation,
-    subject: EventSubject | MessageSubject,
-    verdict: Hold,
-    policy: GatePolicy,
-) -> bool:
-    """Set a timer behind all that is held until then; what would then be too late expires at once.
-
-    Where it would be in time if one before it in the queue of a limit left its slot, it waits as spare.
-
-    Returns:
-        Whether it is held.
-    """
-    state, rule, expires_ms = evaluation.state, evaluation.rule, evaluation.expires_ms
-    holds, place = state.holds, replacing.NO_PLACE
-    if holds and evaluation.notification.collapse_key is not None:
-        place = replacing.place_of(evaluation, subject, verdict)
-        if place.newer:
-            finish(decision, subject, Collapse(place.newer), rule=replacing.COLLAPSE_RULE)
-            return False
-    older = place.older
-    queues = verdict.counter and not place.slot
-    lesser = _less_important(evaluation, subject, verdict) if queues else []
-    due_ms = lesser[0].due_ms if lesser else place.due_ms
-    due_ms = due_ms or queued_behind(holds, verdict.until_ms, subject.queue, older)
-    spare = 0 < expires_ms < due_ms
-    if spare and not 0 < verdict.free_ms <= expires_ms:
-        detail: Detail = {"held_for": verdict.reason.value, "until_ms": due_ms, "expires_ms": expires_ms}
-        finish(decision, subject, Expire(detail=detail | (verdict.detail or {})), rule=rule)
-        _give_key_back(evaluation, subject)
-        return False
-    if spare:
-        due_ms = expires_ms
-    timer_id = subject.timer_id
-    is_new = timer_id not in holds
-    if is_new and len(holds) - len(older) >= policy.holds_max:
-        detail = {"counter": "held", "limit": policy.holds_max, "count": len(holds)}
-        finish(decision, subject, Suppress(Reason.LIMIT, detail), rule=rule)
-        return False
-    if older:
-        replacing.collapse(decision, evaluation, older, subject.notification_id, policy, place.slot)
-    holds[timer_id] = subject.hold_ref(due_ms, verdict, expires_ms, spare=spare)
-    if lesser and not spare:
-        _make_way(decision, evaluation, subject, lesser)
-    decision.touched = True
-    decision.set_timers.append(SetTimer(timer_id, due_ms, subject.payload(), is_new))
-    numbers: Detail = {"due_ms": due_ms}
-    if verdict.detail:
-        numbers |= verdict.detail
-    decision.outcomes.append(subject.outcome(_HELD, verdict.reason, numbers, rule=rule))
-    return True
+            give_back_key(evaluation, evaluation.subject)
 
 
 def _merge(decision: Decision, evaluation: Evaluation, verdict: Merge, policy: GatePolicy) -> None:
@@ -270,105 +62,3 @@ def _merge(decision: Decision, evaluation: Evaluation, verdict: Merge, policy: G
     assert isinstance(subject, EventSubject), "no rule merges a returned message"
     final = digests.collect(decision, evaluation, subject, verdict, policy)
     finish(decision, subject, final, rule=evaluation.rule)
-
-
-def _hold_part(
-    decision: Decision,
-    evaluation: Evaluation,
-    subject: EventSubject,
-    verdict: Hold,
-    taken: Mapping[str, Slots],
-    policy: GatePolicy,
-) -> bool:
-    """Hold one channel apart from the others; return whether it is held."""
-    channel = evaluation.channel
-    assert channel is not None, "a rule of a channel was asked about one"
-    own = subject.slots
-    if own is None and channel.name in taken:
-        own = replace(taken[channel.name], counted_ms=evaluation.now_ms)
-    return _hold(decision, evaluation, subject.as_part(channel.name, slots=own), verdict, policy)
-
-
-def _give_back(
-    evaluation: Evaluation,
-    subject: EventSubject,
-    unheld: Sequence[CompiledChannel],
-    taken: Mapping[str, Slots],
-    policy: GatePolicy,
-) -> None:
-    """Let channels that could not be held take no part in the slot of their notification.
-
-    Only a notification that others of its channels have reached takes one.
-    """
-    if evaluation.stage is _PART:
-        return
-    notification, now_ms = evaluation.notification, evaluation.now_ms
-    for channel in unheld:
-        if channel.name not in taken:
-            continue
-        own = replace(taken[channel.name], counted_ms=now_ms)
-        about = (notification.name, subject.notification_id, channel.name, "")
-        unsent = slots.Unsent(*about, own, notification.category)
-        slots.give_back(evaluation.state, notification, unsent, now_ms, policy.failed_max)
-
-
-def _less_important(
-    evaluation: Evaluation, subject: EventSubject | MessageSubject, verdict: Hold
-) -> list[limit_queue.Waiting]:
-    """List what gives way in the queue of a limit to one that is new in it."""
-    counter, state = verdict.counter, evaluation.state
-    if not counter or counter == evaluation.waited_for or not state.holds:
-        return []
-    assert isinstance(subject, EventSubject), "a returned message meets no limit"
-    return limit_queue.less_important(state, counter, subject.rank, verdict.until_ms)
-
-
-def _make_way(
-    decision: Decision,
-    evaluation: Evaluation,
-    subject: EventSubject | MessageSubject,
-    lesser: list[limit_queue.Waiting],
-) -> None:
-    state, zone, now_ms = evaluation.state, evaluation.recipient.timezone, evaluation.now_ms
-    ref = state.holds[subject.timer_id]
-    caps = limit_queue.caps_of(evaluation.notification, ref.channel, ref.counter)
-
-    def last_ms(ahead: list[int]) -> int:
-        slot_ms = max(limits.free_at(state.counts, cap, ahead, zone, now_ms) for cap in caps)
-        return queued_behind(state.holds, slot_ms, subject.queue)
-
-    limit_queue.make_way(decision, state, lesser, last_ms)
-
-
-def _remember_key(evaluation: Evaluation, verdict: Verdict, policy: GatePolicy) -> None:
-    """Remember a dedup key, unless it was remembered: a suppressed notification takes its key, too.
-
-    One that has expired takes none.
-    """
-    if verdict is not None and (
-        isinstance(verdict, Expire)
-        or (isinstance(verdict, Suppress) and verdict.reason is Reason.DUPLICATE_KEY)
-    ):
-        return
-    subject, state = evaluation.subject, evaluation.state
-    assert isinstance(subject, EventSubject), "only the notification of an event has a dedup key"
-    event, keep_ms = subject.event, evaluation.notification.dedup_keep_ms + policy.late_ms
-    state.keys = dedup.remember_key(
-        state.keys,
-        subject.dedup_key,
-        event.time_ms,
-        keep_ms,
-        evaluation.now_ms,
-        event.origin,
-        policy.keys_max,
-        state.declared if event.origin.topic in dedup.OWN_TOPICS else state.naming(event.origin),
-    )
-
-
-def _give_key_back(evaluation: Evaluation, subject: EventSubject | MessageSubject) -> None:
-    """Let the next notification with the dedup key be no duplicate: this one has expired, and told nobody."""
-    if evaluation.notification.dedup_key is None or not isinstance(subject, EventSubject):
-        return
-    if not subject.part and subject.digest is None:
-        state, origin = evaluation.state, subject.event.origin
-        state.keys = dedup.forget(state.keys, subject.dedup_key, origin, state.declared)

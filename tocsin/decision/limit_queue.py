@@ -48,7 +48,7 @@ def less_important(record: UserRecord, counter: str, rank: int, slot_ms: int) ->
 
 
 def make_way(
-    decision: Decision, record: UserRecord, lesser: list[Waiting], last_ms: Callable[[list[int]], int]
+    decision: Decision, record: UserRecord, lesser: Sequence[Waiting], last_ms: Callable[[list[int]], int]
 ) -> None:
     """Let each one take the slot of the next; the last takes a new one. What would expire there is spare.
 

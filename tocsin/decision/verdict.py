@@ -1,6 +1,6 @@
 """Verdicts: the answers of a rule about one notification, channel or contact point.
 
-A rule returns a verdict and does nothing else. `tocsin.decision.decider` has one handler for each kind.
+A rule returns a verdict and does nothing else. `tocsin.decision.decider` calls the handler of each kind.
 """
 
 from typing import Final, TypeAlias

@@ -1,6 +1,6 @@
 """Duplicate keys: one notification for each dedup key of the catalog within its window of event time.
 
-`tocsin.decision.decider` remembers the key of everything else, whatever the other rules say about it.
+`tocsin.decision.own_keys` remembers the key of everything else, whatever the other rules say about it.
 """
 
 from tocsin.decision import dedup, replaying
