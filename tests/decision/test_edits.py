@@ -5,9 +5,11 @@ import pytest
 from tests.decision.edits import ann, edited, notification, of
 from tests.decision.gate_world import HOUR, MINUTE, said, sent
 from tocsin.catalog.loader import Catalog
+from tocsin.model.explanations import explain
 
 A_DAY = [{"max": 1, "calendar": "day", "scope": "user"}]
 AN_HOUR = [{"max": 1, "per": "1h", "scope": "channel", "channel": "sms"}]
+EDITED = "The catalog was edited while it waited: it does not have this"
 FULL = [("suppressed", "limit", "*")]
 
 
@@ -143,3 +145,25 @@ def test_a_step_of_an_older_one_merges_no_step_of_a_newer_one_into_itself() -> N
     world.advance(9 * HOUR)
     assert [one.event_id for one in world.messages if one.channel == "sms"] == ["e2"]
     assert [one.event_id for one in world.outcomes if one.status == "merged"] == ["e1"]
+
+
+def test_what_ends_by_an_edit_says_what_is_gone() -> None:
+    steps = [{"after": "1h", "unless": "read", "channels": ["sms"]}]
+    chased = notification("chased", channels=["push"], escalate=steps)
+    late, asked = notification("late", delay="2h"), notification("asked", delay="3h")
+    world = ann(of(chased, late, asked))
+    for kind in ("chased", "late", "asked"):
+        world.event(kind)
+    asked["on"] = {"type": "asked", "when": "data.delay == 0"}
+    edited(world, of(chased | {"escalate": []}, asked))
+    world.retry(world.messages[0], at=MINUTE)
+    edited(world, of(chased | {"escalate": [], "channels": ["email"]}, asked))
+    world.retry(world.messages[0], at=2 * MINUTE, attempt=3)
+    world.advance(4 * HOUR)
+    ends = [one for one in world.outcomes if one.status == "cancelled"]
+    assert [(one.notification, one.channel, explain(one.reason, one.detail)) for one in ends] == [
+        ("chased", "push", f"{EDITED} channel any more."),
+        ("chased", "sms", f"{EDITED} channel any more."),
+        ("late", "*", f"{EDITED} notification any more."),
+        ("asked", "*", "When it was due, its condition did not hold any more."),
+    ]

@@ -11,7 +11,7 @@ from tocsin.model.outcome import Outcome
 from tocsin.model.statuses import SENTENCES, Reason
 
 RULES = {entry.rule.__name__ for entry in ORDER} | {COLLAPSE_RULE}
-PLAIN = {Reason.UNKNOWN_USER, Reason.LIMIT, Reason.ERASED}
+PLAIN = {Reason.NO_MATCH, Reason.UNKNOWN_USER, Reason.LIMIT, Reason.ERASED}
 """Reasons that may come without numbers: there are none, or the bound of what is held was reached."""
 
 

@@ -229,6 +229,17 @@ def without_rules(published: Sequence[Published]) -> Sequence[Published]:
     ]
 
 
+_GONE = re.compile(rb',"detail":\{"(gone|unmet)":"[a-z]+"\}')
+
+
+def without_what_is_gone(published: Sequence[Published]) -> Sequence[Published]:
+    """Take out of outcomes what the catalog has no more of something held: they did not say it."""
+    return [
+        one._replace(value=one.value and _GONE.sub(b"", one.value)) if one.topic == "outcomes" else one
+        for one in published
+    ]
+
+
 _SLOTS = re.compile(rb',"slots":\[[0-9,]+\]')
 _WINDOW = re.compile(rb',"window_(start|end)_ms":-?[0-9]+')
 _NUMBERS = re.compile(
@@ -321,6 +332,7 @@ def without_audit(records: Sequence[Published]) -> Sequence[Published]:
 
 TODAYS = (
     without_rules,
+    without_what_is_gone,
     without_defaults,
     without_hours,
     places_in_limits,

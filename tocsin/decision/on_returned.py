@@ -87,7 +87,8 @@ def _decide(
     notification = context.catalog.notification(message.tenant, message.notification)
     channel = notification.channel(message.channel) if notification else None
     if notification is None or channel is None:
-        return finish(decision, subject, Cancel(Reason.NO_MATCH))
+        gone = "channel" if notification else "notification"
+        return finish(decision, subject, Cancel(Reason.NO_MATCH, {"gone": gone}))
     stale = retry.reason == Reason.STALE_PROFILE
     evaluation = Evaluation(
         subject,

@@ -25,7 +25,7 @@ from tocsin.decision.slots import unsent_hold
 from tocsin.decision.subjects import EventSubject, HeldSubject
 from tocsin.decision.timers import DueTimer, HeldDigest, HeldEvent, TimerKind, decode_payload, event_of
 from tocsin.decision.user_state import HoldRef, UserRecord
-from tocsin.decision.verdict import Cancel, Suppress
+from tocsin.decision.verdict import Cancel, Detail, Suppress
 from tocsin.errors import DecodeError
 from tocsin.model.event import Event
 from tocsin.model.statuses import Reason
@@ -138,7 +138,7 @@ def _decide_event(
         _forget(record, held, event)
         return dead_letter(decision, gone, held.raw, held, Reason.BAD_EXPRESSION, str(error))
     if match is None:
-        return finish(decision, gone, Cancel(Reason.NO_MATCH))
+        return finish(decision, gone, Cancel(Reason.NO_MATCH, _missing(context, event, held)))
     subject = EventSubject(
         event,
         held.raw,
@@ -183,6 +183,16 @@ def _match(
     later = (step.channel for step in notification.steps)
     channels = tuple(channel for channel in (*match.channels, *later) if channel.name == held.part)
     return replace(match, channels=channels) if channels else None
+
+
+def _missing(context: DecisionContext, event: Event, held: HeldEvent) -> Detail:
+    """Tell what the catalog has no more of something held."""
+    notification = context.catalog.notification(event.tenant, held.notification)
+    if notification is None:
+        return {"gone": "notification"}
+    if held.part and notification.channel(held.part) is None:
+        return {"gone": "channel"}
+    return {"unmet": "condition"}
 
 
 def _choose(

@@ -11,6 +11,10 @@ from tocsin.model.zones import zone
 
 _ITEM: Final = "It is an item of a digest, whose notification is {into}."
 NUMBERED: Final[Mapping[Reason, tuple[str, ...]]] = {
+    Reason.NO_MATCH: (
+        "The catalog was edited while it waited: it does not have this {gone} any more.",
+        "When it was due, its {unmet} did not hold any more.",
+    ),
     Reason.LIMIT: (
         "The counter {counter} allows at most {limit} in {window_s}, and had {count} since"
         " {window_start_ms}.",
