@@ -25,19 +25,6 @@ from tocsin.model.ids import target_id
 from tocsin.model.profile import Suppressed
 from tocsin.model.raw import RawRecord
 
-
-def block_listed(record: UserRecord, listed: Collection[Suppressed], now_ms: int, policy: GatePolicy) -> bool:
-    """Block what a profile lists, unless that was lifted later; return whether anything changed."""
-    before = dict(record.blocked)
-    for one in listed:
-        at_ms = int(one.at.timestamp() * 1000) if one.at else now_ms
-        receipts.block(record, target_id(one.address, one.channel), min(at_ms, now_ms), policy.blocked_max)
-    if record.blocked == before:
-        return False
-    record.version += 1
-    return True
-
-
 SUPPRESSED: Final = "suppressed"
 """Reason of a block by a receipt that named an address and no user: it may be of any kind."""
 
@@ -54,6 +41,18 @@ class OwnCorrection(NamedTuple):
     decision: Decision
     rewrite: ProfileText | None = None
     erase: bool = False
+
+
+def block_listed(record: UserRecord, listed: Collection[Suppressed], now_ms: int, policy: GatePolicy) -> bool:
+    """Block what a profile lists, unless that was lifted later; return whether anything changed."""
+    before = dict(record.blocked)
+    for one in listed:
+        at_ms = int(one.at.timestamp() * 1000) if one.at else now_ms
+        receipts.block(record, target_id(one.address, one.channel), min(at_ms, now_ms), policy.blocked_max)
+    if record.blocked == before:
+        return False
+    record.version += 1
+    return True
 
 
 def blocked(record: UserRecord, targets: Collection[str], reason: str, at_ms: int) -> Correction:

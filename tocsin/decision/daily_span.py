@@ -15,6 +15,8 @@ DAY_MS = 86_400_000
 _DAY_MIN = 1_440
 # Offsets are cached by the quarter of an hour: time zones change on these (checked at both ends).
 QUARTER_MS = 15 * MINUTE_MS
+# In all zones since 1970 the offset from UTC is a multiple of ten seconds.
+_STEP_MS = 10_000
 
 
 def _offset_ms(name: str, at_ms: int) -> int:
@@ -73,10 +75,6 @@ def leaves_time(quiet: tuple[int, int] | None, *windows: tuple[int, int]) -> boo
 def ends_at(zone: str, start_min: int, end_min: int, now_ms: int) -> int:
     """When the span around `now_ms` ends, in ms; 0 if it is not within the span."""
     return _ends_at(zone, start_min, end_min, now_ms // _STEP_MS)
-
-
-# In all zones since 1970 the offset from UTC is a multiple of ten seconds.
-_STEP_MS = 10_000
 
 
 @lru_cache(maxsize=16_384)

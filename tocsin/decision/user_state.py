@@ -22,6 +22,8 @@ ERASURES_KEPT_MS: Final = 7 * 86_400_000
 """How long the time of an erasure is kept, as in Kafka: compaction removes forwarded copies in a day."""
 LIFTS_KEPT_MS: Final = 30 * 86_400_000
 """How long a lifted block is remembered: longer than providers and topics keep an older receipt."""
+QUEUE_MS: Final = 1_000
+"""Longer than what one user may hold takes, at a millisecond each."""
 _VERSION: Final = b"\x01"
 
 
@@ -35,10 +37,6 @@ class ContactPoint(msgspec.Struct, frozen=True, array_like=True, omit_defaults=T
     app: str = ""
     registered_ms: int = 0
     subscription: dict[str, str] | None = None
-
-
-QUEUE_MS: Final = 1_000
-"""Longer than what one user may hold takes, at a millisecond each."""
 
 
 class DigestRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
@@ -98,24 +96,6 @@ class HoldRef(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, 
     replay: str = ""
     replay_of: str = ""
     by_clock: bool = False
-
-
-def queued_behind(
-    holds: Mapping[str, HoldRef], due_ms: int, kinds: tuple[str, ...], but: Collection[str] = ()
-) -> int:
-    """Return a due time behind all that is held for `due_ms` already.
-
-    Quiet hours end at one moment for all that a user has held. Due a millisecond apart, it is sent in the
-    order of the events. Only timers of `kinds`, the first letters of their ids, count: no decision about an
-    event depends on a provider's answer. Those of `but` end now.
-    """
-    if not holds:
-        return due_ms
-    last_ms, behind_ms = due_ms + QUEUE_MS, due_ms
-    for timer_id, ref in holds.items():
-        if behind_ms <= ref.due_ms < last_ms and timer_id.startswith(kinds) and timer_id not in but:
-            behind_ms = ref.due_ms + 1
-    return behind_ms
 
 
 class Waiting(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -217,6 +197,24 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
             or self.failed
             or self.cancelled
         )
+
+
+def queued_behind(
+    holds: Mapping[str, HoldRef], due_ms: int, kinds: tuple[str, ...], but: Collection[str] = ()
+) -> int:
+    """Return a due time behind all that is held for `due_ms` already.
+
+    Quiet hours end at one moment for all that a user has held. Due a millisecond apart, it is sent in the
+    order of the events. Only timers of `kinds`, the first letters of their ids, count: no decision about an
+    event depends on a provider's answer. Those of `but` end now.
+    """
+    if not holds:
+        return due_ms
+    last_ms, behind_ms = due_ms + QUEUE_MS, due_ms
+    for timer_id, ref in holds.items():
+        if behind_ms <= ref.due_ms < last_ms and timer_id.startswith(kinds) and timer_id not in but:
+            behind_ms = ref.due_ms + 1
+    return behind_ms
 
 
 def expire(record: UserRecord, now_ms: int) -> bool:
