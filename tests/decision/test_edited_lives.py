@@ -143,7 +143,9 @@ class Checked(World):
 
     def apply(self, user: str, step: Decision) -> Decision:
         for message in step.messages:
-            self.allowed(message.category, message.channel, message.notification)
+            now = self.gate.context.catalog.notification(message.tenant, message.notification)
+            # A message keeps the category of its first decision; what is wanted goes by that of now.
+            self.allowed(now.category if now else message.category, message.channel, message.notification)
         for one in step.outcomes:
             self.enter(one)
         super().apply(user, step)
