@@ -1,6 +1,6 @@
 """How many events a second the gate decides: Kafka → decode → gate → messages and outcomes → Kafka.
 
-`python -m bench.decide --json [--mix honest|limited|admitted] [--catalog full] [--users N] [--events M]`, on
+`python -m bench.decide --json [--mix honest|alike|limited|admitted] [--catalog full] [--users N]`, on
 the embedded broker or on the one in TOCSIN_KAFKA. By default the mix of events is honest (`bench.mixes`).
 With `limited` each user may get one message a minute, so a user's first event is admitted and the others are
 suppressed. With `admitted` every event becomes two messages, which makes runs of few and of many users
@@ -9,7 +9,8 @@ comparable. The report tells which share of the events really ended in each way.
 With `--catalog full` the honest mix runs twice: with its plain catalog, and with one that uses all words:
 conditions, schedule, digest, limits of many kinds, dedup by key, hours of channels and people, escalation.
 `full_vs_plain` has the ratios, each above 1 where the full catalog is better. Its events lead to more
-outcomes and messages than those of the plain one: `records_per_s` compares what is written to Kafka.
+outcomes and messages than those of the plain one: `records_per_s` compares what is written to Kafka. With
+`--mix alike` they do not: only such events come as both catalogs end in the same way.
 
 Profiles of all users and all events are in Kafka before the shards start; profiles are read to their end
 first. Events are timed from the moment `--warmup` of them are decided. Decisions are exact: recovery store,
@@ -49,8 +50,8 @@ class Mark(NamedTuple):
 def main() -> None:
     parser = _arguments()
     options = parser.parse_args()
-    if options.catalog == "full" and options.mix != "honest":
-        parser.error("--catalog full is a catalog for the mix `honest`")
+    if options.catalog == "full" and options.mix not in ("honest", "alike"):
+        parser.error("--catalog full is a catalog for the mixes `honest` and `alike`")
     report = _run(options, full=False)
     if options.catalog == "full":
         report = {

@@ -4,10 +4,12 @@
 suppressed by an opt-out or a limit, a tenth are duplicates, and the rest is admitted to one channel or
 matches nothing.
 `FULL` is a catalog for the same events that uses all words.
+`alike` are those of the same events that end in the same way with both catalogs: orders, their duplicates,
+and what nothing listens to.
 `limited` is one kind of event, of which each user may get one a minute. `admitted` has no limits.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +29,7 @@ welcome:
 """
 DAY = Path(__file__).parent / "peers" / "catalogs" / "day"
 """The catalog of `honest`."""
+_OF_A_DAY = (DAY / "notifications" / "day.yaml").read_text()
 FULL = (Path(__file__).parent / "catalogs" / "full.yaml").read_text()
 # One event in thirty each. Everybody turned `news` off; nothing listens to `cart.viewed`.
 _TURN = (
@@ -36,8 +39,8 @@ _TURN = (
     *(["order.packed"] * 4),
     *(["cart.viewed"] * 3),
 )
+_ALIKE = tuple(kind for kind in _TURN if kind in ("order.shipped", "cart.viewed"))
 _DUPLICATES = 3
-_CYCLE = len(_TURN) + _DUPLICATES
 _WATCHERS = 20  # one user in so many watches prices, and so meets the limit again and again
 _DECISIONS = "tocsin_decisions_total|"
 _STRIDE = 7_919  # a prime: neighbours in the topic are different users
@@ -64,15 +67,20 @@ def orders(users: int, count: int) -> Iterator[Record]:
         yield _record("order.shipped", number, f"u{number * _STRIDE % users}", now)
 
 
-def a_shop_s_day(users: int, count: int) -> Iterator[Record]:
-    """Make events of all kinds; a duplicate repeats an order of the same thirty, byte by byte."""
+def a_shop_s_day(users: int, count: int, turn: Sequence[str] = _TURN) -> Iterator[Record]:
+    """Make events of all kinds; a duplicate repeats an order of the same turn, byte by byte."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     for number in range(count):
-        at = number % _CYCLE
-        if at >= len(_TURN):
-            number, at = number - at + at - len(_TURN), 0
-        pool = max(1, users // _WATCHERS) if _TURN[at] == "price.changed" else users
-        yield _record(_TURN[at], number, f"u{number * _STRIDE % pool}", now)
+        at = number % (len(turn) + _DUPLICATES)
+        if at >= len(turn):
+            number, at = number - at + at - len(turn), 0
+        pool = max(1, users // _WATCHERS) if turn[at] == "price.changed" else users
+        yield _record(turn[at], number, f"u{number * _STRIDE % pool}", now)
+
+
+def ending_alike(users: int, count: int) -> Iterator[Record]:
+    """Make the events of a shop's day that the plain and the full catalog end in the same way."""
+    return a_shop_s_day(users, count, _ALIKE)
 
 
 def _record(kind: str, number: int, user: str, now: str) -> Record:
@@ -85,7 +93,8 @@ def _record(kind: str, number: int, user: str, now: str) -> Record:
 
 
 MIXES = {
-    "honest": Mix((DAY / "notifications" / "day.yaml").read_text(), limits=False, events=a_shop_s_day),
+    "honest": Mix(_OF_A_DAY, limits=False, events=a_shop_s_day),
+    "alike": Mix(_OF_A_DAY, limits=False, events=ending_alike),
     "limited": Mix(_ORDER, limits=True, events=orders),
     "admitted": Mix(_ORDER, limits=False, events=orders),
 }
