@@ -156,7 +156,9 @@ async def test_from_a_number_to_its_rows_to_a_story_by_keyboard(page: browser.Pa
     await page.open(f"{site}/decisions", DRAWN)
     await press_until(page, "document.activeElement?.className === 'skip'")
     await page.press("Enter")
-    await press_until(page, "document.activeElement?.matches('[data-panel] a[href^=\"/rows/\"]')")
+    await press_until(
+        page, "document.activeElement?.matches('[data-panel] a[href*=\"suppressed\"]')", most=200
+    )
     ring = "getComputedStyle(document.activeElement).outlineStyle"
     assert await page.js(ring) == "solid", "one sees where one is"
     await page.press("Enter")
