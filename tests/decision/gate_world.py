@@ -112,6 +112,12 @@ class World:
         step = self.gate.on_profile(self.record(user), self.tenant, user, wanted, NOON + at)
         return self.apply(user, step)
 
+    def erase(self, *, at: int = 0, user: str = "ann") -> Decision:
+        """Erase a user by a record of Kafka, whose time stays for a while."""
+        self.advance(at)
+        step = self.gate.on_profile(self.record(user), self.tenant, user, None, NOON + at, NOON + at)
+        return self.apply(user, step)
+
     def receipt(self, kind: str, *, at: int = 0, user: str = "ann", **fields: object) -> Decision:
         self.advance(at)
         known = {"tenant": self.tenant, "user": user, "kind": kind, "at_ms": NOON + at} | fields

@@ -20,6 +20,7 @@ from tocsin.catalog.loader import load
 from tocsin.decision import limits
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.user_state import expire
+from tocsin.model.event import Recipient
 from tocsin.model.profile import Device
 from tocsin.model.statuses import Status
 
@@ -63,6 +64,46 @@ def test_a_copy_of_a_failure_gives_nothing_back(calm: World) -> None:
     calm.failed(second, at=3)
     assert calm.records["ann"] == before
     assert first.slots is not None
+
+
+@pytest.mark.parametrize("kind", ["weekly", "daily"], ids=["it holds", "it drops"])
+def test_who_comes_back_after_an_erasure_gets_no_slot_for_what_was_counted_before(
+    calm: World, kind: str
+) -> None:
+    """An erasure forgets the counters. Those of the next profile never counted the message that fails."""
+    calm.profile(profile())
+    before = calm.event(kind).messages
+    calm.erase(at=HOUR)
+    calm.profile(profile(), at=2 * HOUR)
+    while sent(calm.event(kind, at=3 * HOUR)):
+        pass
+    counted = len(calm.messages)
+    for message in before:
+        calm.failed(message, at=3 * HOUR)
+    calm.event(kind, at=4 * HOUR)
+    assert len(calm.messages) == counted
+
+
+def test_nor_does_a_guest_after_the_erasure(calm: World) -> None:
+    calm.profile(profile(devices=()))
+    before = calm.event("daily").messages
+    calm.erase(at=HOUR)
+    guest = Recipient(email="ann@mail.example")
+    for _ in range(2):
+        assert sent(calm.event("daily", at=2 * HOUR, recipient=guest)) == ["email"]
+    calm.failed(before[0], at=3 * HOUR)
+    assert said(calm.event("daily", at=3 * HOUR, recipient=guest)) == [("suppressed", "limit", "*")]
+
+
+def test_what_was_counted_after_the_return_gives_its_slot_back(calm: World) -> None:
+    calm.profile(profile(devices=()))
+    calm.event("daily")
+    calm.erase(at=HOUR)
+    calm.profile(profile(devices=()), at=2 * HOUR)
+    messages = [calm.event("daily", at=3 * HOUR).messages[0] for _ in range(2)]
+    assert not sent(calm.event("daily", at=3 * HOUR))
+    calm.failed(messages[0], at=4 * HOUR)
+    assert sent(calm.event("daily", at=4 * HOUR)) == ["email"]
 
 
 def test_failures_of_one_millisecond_give_back_one_slot_each() -> None:

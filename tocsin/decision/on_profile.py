@@ -116,7 +116,7 @@ def _take_over(
     changed = profiles.adopt(record, user, profile)
     decision.touched = changed or noted != (record.written_version, record.attributes)
     if changed:
-        record.profile_ms, record.erased_ms = max(read_ms, record.profile_ms), 0
+        record.profile_ms = max(read_ms, record.profile_ms)
         receipts.name_again(record, before, now_ms, context.policy.blocked_max)
         _follow(context, decision, record, tenant, (snoozed_ms, *hours), now_ms)
     if record.opt_outs and opt_outs.end(record, profile.version, changed=changed and is_owners):

@@ -5,7 +5,8 @@ own limits, however many channels. So a channel's slot comes back when the last 
 and that of the notification when the last channel has. A failure is remembered as long as the slot counts: a
 copy of a record, as a crash may leave one, gives nothing back. Who fails at nothing has nothing to remember.
 
-A slot says which counters counted it. So it comes back to those whatever the catalog is by then.
+A slot says which counters counted it. So it comes back to those whatever the catalog is by then. An erasure
+forgets the counters: a slot of before comes back to none of those that count since.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -110,6 +111,8 @@ def give_back(
         The names of the counters that have room again.
     """
     slots, counts = unsent.slots, record.counts
+    if slots.counted_ms <= record.erased_ms:
+        return []
     of_channel, own = _counters(unsent, notification)
     until_ms = _until(counts, [*of_channel, *own], notification, unsent)
     here = failure(unsent.notification_id, unsent.channel, unsent.message_id, slots.targets, until_ms)

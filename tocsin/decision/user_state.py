@@ -20,6 +20,8 @@ PROFILE_TIMER: Final = "profile"
 """Id of the timer that ends the wait for a user's profile."""
 ERASURES_KEPT_MS: Final = 7 * 86_400_000
 """How long the time of an erasure is kept, as in Kafka: compaction removes forwarded copies in a day."""
+COUNTED_MS: Final = 32 * 86_400_000
+"""Longer than any calendar period: no number that is still counted began before such an erasure."""
 LIFTS_KEPT_MS: Final = 30 * 86_400_000
 """How long a lifted block is remembered: longer than providers and topics keep an older receipt."""
 QUEUE_MS: Final = 1_000
@@ -134,7 +136,8 @@ class UserRecord(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
             tenant's defaults of that time are merged into `switched_off`.
         attributes: free fields of the profile, as JSON; empty for none.
         cancelled: what cancel events have named lately (`tocsin.decision.called_back`).
-        erased_ms: the time of the decision to erase the user; 0 where a profile has come since.
+        erased_ms: the time of the decision to erase the user; it stays where a profile has come since. What
+            was counted by then is not in `counts`.
     """
 
     version: int = 0
@@ -238,7 +241,9 @@ def expire(record: UserRecord, now_ms: int) -> bool:
     if not seen and not keys and not record.cancelled:
         record.declared = ()
     if record.profile_ms and not record.version and record.profile_ms < now_ms - ERASURES_KEPT_MS:
-        record.profile_ms, record.erased_ms, shrunk = 0, 0, True
+        record.profile_ms, shrunk = 0, True
+    if record.erased_ms and record.erased_ms < now_ms - COUNTED_MS:
+        record.erased_ms, shrunk = 0, True
     lifted = [key for key, at_ms in record.blocked.items() if at_ms < 0 and -at_ms < now_ms - LIFTS_KEPT_MS]
     for key in lifted:
         del record.blocked[key]
