@@ -25,7 +25,7 @@ class Watch:
         self.watcher = CatalogWatcher(path, load(path).version, self.accept)
         self.refusal: Exception | None = None
         self.now_ms = 0
-        self.polls(3)
+        assert self.polls(3) == [], "the first looks find what is in force"
 
     def accept(self, _catalog: Catalog) -> None:
         if self.refusal:
@@ -99,6 +99,16 @@ def test_a_touched_file_is_no_change(path: Path) -> None:
     file.write_text(file.read_text())
     (reload,) = watch.polls(4)
     assert (reload.catalog, reload.problem, reload.as_before) == (None, "", True)
+
+
+def test_files_that_cannot_be_read_at_first_and_then_can_are_as_before(path: Path) -> None:
+    """Else the problem that was told would stay for ever."""
+    watcher = CatalogWatcher(path, load(path).version, lambda _: None, every_ms=1_000)
+    link = path / "notifications/link.yaml"
+    link.symlink_to("x" * 300)
+    assert watcher.poll(1_000).problem == "catalog folder cannot be read: File name too long"
+    link.unlink()
+    assert [watcher.poll(at).as_before for at in (2_000, 3_000, 4_000)] == [False, True, False]
 
 
 def test_templates_count_too(path: Path) -> None:

@@ -13,7 +13,8 @@ Signature = tuple[tuple[str, int, int], ...]
 class Reload(NamedTuple):
     """Holds what a poll found: a new catalog, or the problem that keeps the old one, or neither.
 
-    `as_before` says that the files are again those in force: a mistake was taken back.
+    `as_before` says that the files changed, or could not be read, and are again those in force: a mistake was
+    taken back, or a file touched, or one changed that decides nothing (a sample of a template).
     """
 
     catalog: Catalog | None = None
@@ -47,6 +48,7 @@ class CatalogWatcher:
         self._next_ms = 0
         self._judged: Signature | None = None
         self._last: Signature = ()
+        self._judged_before = False
 
     def poll(self, now_ms: int) -> Reload:
         """Look at the folder if it is time to; cheap where nothing changed (one `stat` a file)."""
@@ -61,14 +63,15 @@ class CatalogWatcher:
             return self._judge(signature)
         except OSError as error:
             # A file went away between listing and reading: the next polls will see the folder at rest.
-            self._last, self._judged = (), None
+            self._last, self._judged, self._judged_before = (), None, True
             return Reload(problem=f"catalog folder cannot be read: {error.strerror}")
 
     def _judge(self, signature: Signature) -> Reload:
         version = content_version(self._path)
+        first, self._judged_before = not self._judged_before, True
         self._judged = signature
         if version == self._version:
-            return Reload(as_before=True)
+            return Reload(as_before=not first)
         try:
             catalog = load_apart(self._path)
             self._accept(catalog)

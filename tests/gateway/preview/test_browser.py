@@ -111,6 +111,26 @@ async def test_a_writer_sees_edits_and_corrects(page: tuple[browser.Page, str, P
     assert {url for url in tab.requested if not url.startswith((address, "data:", "about:"))} == set()
 
 
+async def test_the_keyboard_stays_where_it_is_while_files_are_saved(
+    page: tuple[browser.Page, str, Path],
+) -> None:
+    """What is drawn anew takes the focus over: else a person starts again at the top of the page."""
+    tab, address, folder = page
+    await tab.open(f"{address}/preview#flight_cancelled/sms/en", SHOWN)
+    file = folder / "templates/flight_cancelled/en/sms.j2"
+    for number, held in enumerate(("tab-sms", "locale-en", "row-sms-en", "row-email-de")):
+        await tab.js(f"document.getElementById('{held}').focus()")
+        await tab.js("document.querySelector('#channels').firstChild.dataset.old = '1'")
+        file.write_text(f"Cancelled, {number}")
+        await tab.until("document.querySelector('#channels').firstChild.dataset.old === undefined")
+        await tab.until(f"{SHOWN} && document.querySelector('.bubble').innerText === 'Cancelled, {number}'")
+        assert await tab.js("document.activeElement.id") == held
+    await tab.js("document.querySelector('#row-email-de').click()")
+    await tab.until(f"{SHOWN} && document.querySelector('.view.kind-email')")
+    assert await tab.js("document.activeElement.id") == "row-email-de"
+    assert tab.errors == []
+
+
 async def test_each_channel_shows_at_the_width_of_a_telephone(page: tuple[browser.Page, str, Path]) -> None:
     tab, address, _ = page
     await tab.look(width=390, height=844)

@@ -4,6 +4,13 @@ import { byId, h } from "/static/dom.js";
 const number = new Intl.NumberFormat("en");
 let width = "desktop";
 
+/** Gives a box new children. If one of the old had the keyboard's focus, the new one of the same id gets it, else the first that Tab reaches. */
+export function refill(box, children) {
+  const held = box.contains(document.activeElement) ? document.activeElement.id : null;
+  box.replaceChildren(...children);
+  if (held !== null) (byId(held) ?? box.querySelector("button:not([tabindex='-1'])"))?.focus();
+}
+
 export function drawFaults(found) {
   const lines = [];
   if (found.problem) lines.push(h("p", { cls: "bad" }, found.problem));
@@ -33,14 +40,14 @@ export function drawFiles(found) {
 }
 
 export function drawRows(rows, chosen, pick) {
-  byId("rows").replaceChildren(...rows.map((row) => {
+  refill(byId("rows"), rows.map((row) => {
     const here = row.channel === chosen.channel && row.locale === chosen.locale;
     const size = row.measures.filter((one) => one.limit !== null || one.name === "segments")
       .map((one) => `${one.name} ${number.format(one.value)}${one.limit === null ? "" : `/${number.format(one.limit)}`} ${one.unit}`);
     const state = row.problem ? "cannot be rendered" : row.faulty ? "field missing" : row.notes.length ? row.notes.join("; ") : "fine";
     const tone = row.problem || row.faulty ? "bad" : row.notes.length ? "warn" : "good";
     return h("tr", { cls: here ? "here" : "" },
-      h("th", { scope: "row" }, h("button", { type: "button", cls: "go", "aria-label": `Show ${row.channel} in ${row.locale}`, "aria-current": here ? "true" : null, onclick: () => pick(row) }, row.channel)),
+      h("th", { scope: "row" }, h("button", { type: "button", cls: "go", id: `row-${row.channel}-${row.locale}`, "aria-label": `Show ${row.channel} in ${row.locale}`, "aria-current": here ? "true" : null, onclick: () => pick(row) }, row.channel)),
       h("td", {}, row.locale), h("td", { lang: row.written_in || null, dir: "auto" }, row.headline), h("td", { cls: "size" }, size.join(" · ")),
       h("td", {}, h("span", { cls: `state ${tone}` }, state)));
   }));

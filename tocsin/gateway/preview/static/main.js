@@ -1,6 +1,6 @@
 /** The preview page: what is chosen, what is asked of the server, and when. */
 import { byId, h } from "/static/dom.js";
-import { drawFaults, drawFiles, drawMeasures, drawRows, drawView } from "./draw.js";
+import { drawFaults, drawFiles, drawMeasures, drawRows, drawView, refill } from "./draw.js";
 
 const WAIT_MS = 250;
 const LOOK_MS = 1200;
@@ -62,7 +62,7 @@ function drawChoices() {
 
 function drawTabs() {
   const channels = notification()?.channels ?? [];
-  byId("channels").replaceChildren(...channels.map((name) => h("button", {
+  refill(byId("channels"), channels.map((name) => h("button", {
     type: "button", role: "tab", id: `tab-${name}`, "aria-controls": "view", "aria-selected": String(name === chosen.channel),
     tabindex: name === chosen.channel ? "0" : "-1", onclick: () => pick({ channel: name }, `tab-${name}`),
   }, name)));
@@ -72,7 +72,7 @@ function drawTabs() {
 function drawLocales() {
   const there = use()?.locales ?? [];
   const shown = there.includes(chosen.locale) || !chosen.locale ? there : [...there, chosen.locale];
-  byId("locales").replaceChildren(...shown.map((name) => h("button", {
+  refill(byId("locales"), shown.map((name) => h("button", {
     type: "button", role: "radio", id: `locale-${name}`, "aria-checked": String(name === chosen.locale),
     tabindex: name === chosen.locale ? "0" : "-1", onclick: () => pick({ locale: name }, `locale-${name}`),
   }, name)));
