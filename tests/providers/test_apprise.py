@@ -59,6 +59,30 @@ async def test_its_ntfy_plugin_sends_to_the_recipients_topic() -> None:
     assert "Gate B12 moved" in shown
 
 
+MARKED_UP = ChatContent("<b>5 < 6</b> & *snake_case*", "T & C <now>", "")
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("", "<b>T &amp; C &lt;now&gt;</b>\r\n&lt;b&gt;5 &lt; 6&lt;/b&gt; &amp; *snake_case*"),
+        ("?format=markdown", "*T & C <now>*\n<b>5 < 6</b> & \\*snake\\_case\\*"),
+    ],
+)
+async def test_markup_in_a_text_is_shown_as_it_is_and_marks_nothing_up(
+    form: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a value of an event could hide text, add a link, or make Telegram refuse the message."""
+    async with ScriptedHttp(Answer(200, b'{"ok": true}')) as server:
+        monkeypatch.setattr("apprise.plugins.telegram.NotifyTelegram.notify_url", f"{server.url}/bot")
+        provider = account(url=f"tgram://123456789:abcdefg_hijklmnop/{{to}}{form}")
+        sending = outgoing("telegram", MARKED_UP, target=Target("12315544"))
+        assert await sent_once(provider, sending) == Receipt("", "sent")
+    [request] = server.requests
+    assert json.loads(request.body)["text"] == text
+
+
 @pytest.mark.loopback
 async def test_its_json_plugin_sends_to_the_accounts_own_address() -> None:
     own = Target("account", platform="account")
@@ -170,7 +194,7 @@ async def test_calls_at_once_are_bounded_and_late_ones_classed() -> None:
             return True
 
     provider: Any = account(url="json://127.0.0.1:1/{to}", threads=2)
-    provider._instantiate = lambda _: Slow()  # noqa: SLF001  # a service without a server
+    provider._opened = lambda _: Slow()  # noqa: SLF001  # a service without a server
     sends = [provider.send(outgoing("telegram", CONTENT, target=Target("1"))) for _ in range(6)]
     assert len(await asyncio.gather(*sends)) == 6
     assert max(at_once) == 2

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator
@@ -158,7 +158,30 @@ def _build(name: str, account: AppriseAccount, _: Parts) -> "AppriseService":
         what = "is no URL that Apprise understands" if known else "names a service that Apprise does not know"
         msg = f"account {name}: url {what}; see https://appriseit.com/services/"
         raise SettingsError(msg)
-    return AppriseService(name, account, apprise.Apprise.instantiate)
+    return AppriseService(name, account, _opener(apprise))
+
+
+class _Service(NamedTuple):
+    """One service at one address."""
+
+    body_maxlen: int
+    notify: Callable[..., Any]
+
+
+def _opener(apprise: Any) -> Callable[[str], _Service | None]:
+    """Make the function that opens a URL; it returns None if the URL is wrong.
+
+    Only `Apprise.notify` turns plain text into the service's markup: the `notify` of Telegram's own plugin
+    does not. Without a timeout of its own, Apprise calls in our thread. With one it calls in a pool that all
+    accounts would share, and its log would be another thread's.
+    """
+    asset = apprise.AppriseAsset(service_timeout=0)
+
+    def opened(url: str) -> _Service | None:
+        plugin = apprise.Apprise.instantiate(url, asset=asset)
+        return plugin and _Service(plugin.body_maxlen, apprise.Apprise(plugin, asset=asset).notify)
+
+    return opened
 
 
 @provider("apprise", "", AppriseAccount, build=_build)
@@ -169,12 +192,12 @@ class AppriseService:
     given up, and was certainly not sent.
     """
 
-    def __init__(self, name: str, account: AppriseAccount, instantiate: Callable[[str], Any]) -> None:
+    def __init__(self, name: str, account: AppriseAccount, opened: Callable[[str], Any]) -> None:
         self.name = name
         self.channel = account.channel
         self.limits = account.limits(LIMITS)
         self._account = account
-        self._instantiate = instantiate
+        self._opened = opened
         self._turns = asyncio.Semaphore(account.threads)
         self._threads = ThreadPoolExecutor(account.threads, thread_name_prefix=f"apprise-{name}")
 
@@ -229,7 +252,7 @@ class AppriseService:
     def _notify(self, url: str, content: ChatContent) -> DeliveryError | None:
         """Call Apprise, in a thread."""
         with _log.kept() as lines:
-            service = self._instantiate(url)
+            service = self._opened(url)
             if service is None:
                 return Rejected(
                     "the service takes no such address", code="bad_address", about=About.RECIPIENT
