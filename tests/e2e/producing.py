@@ -30,15 +30,15 @@ class Producer(NamedTuple):
         assert answer.status_code in {200, 404}, answer.text
         return [step for one in found for step in one["steps"]]
 
-    def until(self, subject: str, status: str, within_s: float = 60) -> list[dict[str, Any]]:
-        """Read a story until something of this status is in it."""
-        end_s = time.monotonic() + within_s
+    def until(self, subject: str, *statuses: str) -> list[dict[str, Any]]:
+        """Read a story until a step of each status is in it: they are stored in any order."""
+        end_s = time.monotonic() + PATIENCE_S
         while time.monotonic() < end_s:
             steps = self.story(subject)
-            if any(step["status"] == status for step in steps):
+            if {step["status"] for step in steps} >= set(statuses):
                 return steps
             time.sleep(0.2)
-        pytest.fail(f"{subject} is not {status} within {within_s:.0f} s: {self.story(subject)}")
+        pytest.fail(f"{subject} is not {statuses} within {PATIENCE_S:.0f} s: {self.story(subject)}")
 
 
 def example(language: str) -> str:

@@ -135,7 +135,7 @@ async def test_nothing_of_a_category_arrives_after_its_link_was_used(
             assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
             link = headers["List-Unsubscribe"].strip("<>").removeprefix(BASE)
             assert (await post(gateway.client, link, [*ONE_CLICK.items()])).status_code == 200
-            await _said(gateway, "unsubscribed", "", {""})  # of two topics, the newer record may be read first
+            await _said(gateway, "unsubscribed", "", {""})  # an event may be read before an older receipt
             await send(gateway, "letter", "the second letter")
             await send(gateway, "bill", "the first bill")
             await box.until("the first bill", flows, tmp_path)
