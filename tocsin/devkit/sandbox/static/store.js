@@ -16,6 +16,7 @@ export class Store extends EventTarget {
     this.seq = -1;
     this.ticket = 0;
     this.loading = null;
+    this.heard = null;
   }
 
   tell(name, detail = {}) {
@@ -43,15 +44,29 @@ export class Store extends EventTarget {
 
   async reload() {
     const ticket = ++this.ticket;
+    this.heard = { messages: [], missed: 0 };
     this.loading = this.page(0);
     const page = await this.loading.catch(() => null).finally(() => { this.loading = null; });
-    if (ticket !== this.ticket || page === null) return;
-    this.items = page.messages;
+    if (ticket !== this.ticket) return;
+    const { heard } = this;
+    this.heard = null;
+    if (page === null) return;
+    const newest = page.messages[0]?.seq ?? 0;
+    this.items = [...heard.messages.filter(({ seq }) => seq > newest), ...page.messages];
     this.complete = page.before === null;
-    this.kept = page.kept;
+    this.kept = heard.kept ?? page.kept;
     this.held = 0;
     this.coming = 0;
     this.tell("reloaded");
+    if (heard.missed) this.soonReload(heard.missed);
+  }
+
+  /** Note a part of the feed that comes while the list is fetched: the answer may be older. */
+  hear(part, fresh) {
+    if (!this.heard) return;
+    this.heard.messages.unshift(...fresh);
+    this.heard.missed += part.missed;
+    this.heard.kept = part.kept;
   }
 
   /** Reload, at most once a second; a reader who has gone down the list meanwhile is told instead. */
@@ -90,6 +105,7 @@ export class Store extends EventTarget {
     this.seq = part.seq;
     const newest = this.items[0]?.seq ?? 0;
     const fresh = part.messages.filter((message) => message.seq > newest && this.takes(message)).reverse();
+    this.hear(part, fresh);
     this.tell("counts", { seq: part.seq });
     if (part.missed && this.atTop()) return void this.soonReload(fresh.length + part.missed);
     if (part.missed || (this.held && fresh.length)) this.held += fresh.length + part.missed;
