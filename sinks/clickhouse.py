@@ -44,6 +44,8 @@ _LINGER_S = 1.0
 """How long a small batch waits for company. Each insert makes a part that is merged later: at 0.2 s and 1,000
 events a second, inserts took three times the CPU, and the events twice as long."""
 _BACKOFF_MAX_S = 5.0
+Inserted = tuple[Sequence[RawRecord], list[Finished]]
+"""Records that are stored, and those that never can be."""
 
 
 class LineStore(Protocol):
@@ -149,13 +151,16 @@ class OutcomeWriter:
         backoff_s = 0.1
         while not self._stop.is_set():
             try:
-                self._insert(store, batch)
+                done = self._insert(store, batch)
             except SinkError as error:
                 self._note_problem(str(error))
             except Exception as error:  # the flow's edge: dead threads would leave outcomes waiting unsaid
                 self._note_problem(f"ClickHouse cannot take outcomes ({kind_and_place(error)})")
             else:
-                self._note_problem("")
+                self._note_problem(
+                    ""
+                )  # first: who hears of what is done must not find a problem that is over
+                self._finished.extend(done)
                 return
             self._stop.wait(backoff_s)
             backoff_s = min(backoff_s * 2, _BACKOFF_MAX_S)
@@ -169,14 +174,15 @@ class OutcomeWriter:
         elif before and not problem:
             _log.warning("ClickHouse takes outcomes again; %d wait", self._waiting)
 
-    def _insert(self, store: LineStore, batch: list[RawRecord]) -> None:
-        """Insert records of one topic, and report them."""
-        if batch[0].topic == topics.OUTCOMES:
-            self._insert_outcomes(store, batch)
-        else:
-            self._insert_others(store, batch)
+    def _insert(self, store: LineStore, batch: list[RawRecord]) -> list[Finished]:
+        """Insert records of one topic; returns what is to be reported of them."""
+        insert = self._insert_outcomes if batch[0].topic == topics.OUTCOMES else self._insert_others
+        taken, refused = insert(store, batch)
+        with self._counting:
+            self.rows += len(taken)
+        return [*refused, *map(Finished, taken)]
 
-    def _insert_outcomes(self, store: LineStore, batch: list[RawRecord]) -> None:
+    def _insert_outcomes(self, store: LineStore, batch: list[RawRecord]) -> Inserted:
         """Insert outcomes; where the store refuses them, look at each line and set the bad ones aside."""
         try:
             store.insert(_joined(batch))
@@ -187,11 +193,10 @@ class OutcomeWriter:
                 raise SinkError(msg) from None
             if good:
                 store.insert(_joined(good))
-            self._finished.extend(bad)
-            batch = good
-        self._done(batch)
+            return good, bad
+        return batch, []
 
-    def _insert_others(self, store: LineStore, batch: list[RawRecord]) -> None:
+    def _insert_others(self, store: LineStore, batch: list[RawRecord]) -> Inserted:
         """Insert dead letters or audit records, and erase the users that these name."""
         made = lines_of(batch)
         try:
@@ -202,13 +207,7 @@ class OutcomeWriter:
             raise SinkError(msg) from None
         if made.erased:
             store.erase(made.erased)
-        self._finished.extend([Finished(record, error) for record, error in made.refused])
-        self._done(made.taken)
-
-    def _done(self, records: Sequence[RawRecord]) -> None:
-        with self._counting:
-            self.rows += len(records)
-        self._finished.extend([Finished(record) for record in records])
+        return made.taken, [Finished(record, error) for record, error in made.refused]
 
 
 def _by_topic(batch: list[RawRecord]) -> list[list[RawRecord]]:

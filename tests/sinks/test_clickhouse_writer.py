@@ -1,5 +1,6 @@
 """The outcome writer: nothing is reported done before it is stored, whatever the store does."""
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -237,6 +238,34 @@ def test_a_store_that_is_away_is_logged_once_and_once_when_it_is_back(
         "away; outcomes wait in Kafka, sending goes on",
         "ClickHouse takes outcomes again; 1 wait",
     ]
+
+
+class AtTheEnd(logging.Handler):
+    """Looks at what is reported done in the moment in which a problem is told to be over."""
+
+    def __init__(self, writer: OutcomeWriter) -> None:
+        super().__init__()
+        self.done: list[int] = []
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "again" in record.getMessage():
+            self.done.append(len(self._writer.finished()))
+
+
+def test_a_problem_is_over_before_what_was_stored_is_reported_done(store: Memory) -> None:
+    """Else the source finds no room although the store takes records again."""
+    store.away.set()
+    writer = writer_over(store)
+    watch, log = AtTheEnd(writer), logging.getLogger("tocsin.clickhouse")
+    log.addHandler(watch)
+    writer.submit([record(1)])
+    until(lambda: writer.problem == "away")
+    store.away.clear()
+    assert len(collect(writer, 1)) == 1
+    assert (watch.done, writer.problem, writer.room()) == ([0], "", 1_000)
+    log.removeHandler(watch)
+    writer.close()
 
 
 def audit(offset: int, user: str) -> RawRecord:
