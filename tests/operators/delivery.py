@@ -93,6 +93,17 @@ class ScriptedProvider:
 MARKS = Marks(b"the secret of these tests")
 
 
+class HoldingProvider(ScriptedProvider):
+    """Answers no call before `open` is set: how many are out at once then rests on no machine's speed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = asyncio.Event()
+
+    async def _answer(self, user: str) -> None:
+        await self.open.wait()
+
+
 class NoStats:
     """Counts calls in a dict."""
 
@@ -174,6 +185,13 @@ class Rig:
         """Step the wall clock alone, as whoever sets the clock of a machine does."""
         now_ms, stepped_ms = self.runtime.now_ms, round(seconds * 1_000)
         self.runtime.now_ms = lambda: now_ms() + stepped_ms  # type: ignore[method-assign]  # of this test alone
+        return self
+
+    def until_out(self, provider: HoldingProvider, count: int) -> "Rig":
+        """Go on until so many calls are out, see that they are all, and let them be answered."""
+        self.until(lambda: provider.most_at_once >= count).run_for(0.05)
+        assert provider.most_at_once == count
+        self.runtime.call(provider.open.set)
         return self
 
     def run_for(self, seconds: float) -> "Rig":

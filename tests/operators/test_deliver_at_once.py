@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from tests.delivery.memory_ledger import MemoryLedger, MemoryStore
-from tests.operators.delivery import Rig, ScriptedProvider, policy
+from tests.operators.delivery import HoldingProvider, Rig, ScriptedProvider, policy
 from tests.providers.messages import message, record
+from tocsin.delivery.call_window import WindowPolicy
 from tocsin.delivery.channel import channel_policy
 from tocsin.delivery.claim import Claim
 from tocsin.delivery.queue import QueuePolicy
@@ -50,24 +51,26 @@ def test_only_so_many_messages_are_in_the_process_own_hands(rig: Build) -> None:
 
 
 def test_calls_at_a_provider_do_not_count_as_own_work(rig: Build) -> None:
-    provider = ScriptedProvider(delay_s=0.3)
-    made = rig([provider], settings=policy(queue=ROOMY, own_work=8)).feed(*some(200))
-    made.until(lambda: provider.most_at_once == 64).until_acked(200)
+    provider, wide = HoldingProvider(), WindowPolicy(first=64)
+    made = rig([provider], settings=policy(queue=ROOMY, own_work=8, window=wide)).feed(*some(200))
+    made.until_out(provider, 64).until_acked(200)
 
 
 def test_an_account_gets_no_more_messages_than_two_for_each_connection(rig: Build) -> None:
-    provider = ScriptedProvider(delay_s=0.01)
+    provider = HoldingProvider()
     provider.limits = Limits(timeout_s=provider.limits.timeout_s, at_once=3)
-    rig([provider], settings=policy(queue=ROOMY)).feed(*some(60)).until_acked(60)
+    made = rig([provider], settings=policy(queue=ROOMY)).feed(*some(60))
+    made.until_out(provider, 6).until_acked(60)
     assert provider.most_at_once == 6
 
 
 def test_a_request_that_carries_several_messages_needs_one_connection(rig: Build) -> None:
-    provider = ScriptedProvider(delay_s=0.01)
+    provider = HoldingProvider()
     provider.limits = Limits(timeout_s=provider.limits.timeout_s, at_once=1)
     provider.batch = BatchLimits(most=1)  # type: ignore[attr-defined]  # a provider of one mail a request
     provider.batch_key = lambda _: ""  # type: ignore[attr-defined]  # as above
-    rig([provider], settings=policy(queue=ROOMY)).feed(*some(20)).until_acked(20)
+    made = rig([provider], settings=policy(queue=ROOMY)).feed(*some(20))
+    made.until_out(provider, 2).until_acked(20)
     assert provider.most_at_once == 2
 
 

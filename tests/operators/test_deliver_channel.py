@@ -11,7 +11,7 @@ from msgspec.structs import astuple, replace
 
 from operators.deliver import DeliverLogic
 from tests.delivery.memory_ledger import MemoryLedger, MemoryStore
-from tests.operators.delivery import QUICK, Answer, Rig, ScriptedProvider, policy
+from tests.operators.delivery import QUICK, Answer, HoldingProvider, Rig, ScriptedProvider, policy
 from tests.providers.messages import message, record
 from tests.waiting import until
 from tocsin.delivery.attempt import AttemptPolicy
@@ -73,13 +73,13 @@ def test_a_crowd_behind_a_waiting_head_hands_it_back_at_once(rig: Build) -> None
 
 
 def test_credits_bound_the_calls_and_allowance_shrinks_with_what_is_held(rig: Build) -> None:
-    provider = ScriptedProvider(delay_s=0.05)
+    provider = HoldingProvider()
     small = policy(queue=QueuePolicy(credits=4, buffered=30, user_share=2))
     made = rig([provider], settings=small)
     assert (made.channel.allowance(NOW), made.channel.allowance(BULK)) == (30, 4)
     made.feed(*[record(message(f"u{i}", i), i) for i in range(20)])
     assert (made.channel.allowance(NOW), made.channel.allowance(BULK)) == (10, 0)
-    made.until_acked(20)
+    made.until_out(provider, 4).until_acked(20)
     assert provider.most_at_once == 4
     assert made.channel.allowance(NOW) == 30
 

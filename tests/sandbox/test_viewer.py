@@ -127,7 +127,7 @@ async def test_a_burst_that_comes_while_the_list_is_fetched_is_fetched_soon(
 
 
 async def some_texts(page: browser.Page, box: Box) -> None:
-    """Send 60 texts, in portions that the feed sends along: of a burst, the list is fetched a second later."""
+    """Send 60 texts in portions that the feed carries: of a burst, the list is fetched a second later."""
     for sent in (30, 60):
         for number in range(sent - 30, sent):
             box.twilio(Body=f"Text {number}")
