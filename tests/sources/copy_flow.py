@@ -45,10 +45,10 @@ class Text:
 
 
 def copies(item: Item) -> list[object]:
-    """Turn a batch into outcomes, and the wake item into one that names the key groups."""
+    """Turn a batch into outcomes, and the wake item into one that names this process and the key groups."""
     stamp = f"{os.getpid()} {time.monotonic_ns()}"
     if isinstance(item, Wake):
-        return [[OutRecord(topics.DEAD, 0, None, " ".join(item.key_groups).encode())]]
+        return [[OutRecord(topics.DEAD, 0, b"%d" % os.getpid(), " ".join(item.key_groups).encode())]]
     return [
         [
             OutRecord(topics.OUTCOMES, r.partition, r.key, b"%s %s" % (r.value, f"{stamp} {n}".encode()))

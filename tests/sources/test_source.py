@@ -18,6 +18,7 @@ from sources.source import FULL_PAUSE, PAUSE, ShardSource, ShardSourcePartition,
 from sources.state import SourceState, read_stored
 from tests.sources.copy_flow import KEY_GROUPS
 from tests.sources.rig import PARTITIONS, World, read, settle, wait_for
+from tests.waiting import PATIENCE_S
 from tocsin.errors import StateError
 from tocsin.model import topics
 from tocsin.model.raw import RawRecord
@@ -65,15 +66,22 @@ class Copier:
         self.woken = Published(world, topics.DEAD)
 
     def start(self) -> None:
-        """Start, and wait until the flow has begun: it shows which key groups it woke."""
-        starts = len(self.woken.records)
+        """Start, and wait until the flow has begun: it shows which key groups it woke.
+
+        What a process that was killed has shown may come once more from the next one, under the old pid.
+        """
         self.process = subprocess.Popen(self._command, cwd=Path(__file__).parents[2])
-        wait_for(lambda: bool(self.woken.refresh()) and len(self.woken.records) > starts, 60)
+        wait_for(self._begun)
+
+    def _begun(self) -> bool:
+        assert self.process is not None
+        self.woken.refresh()
+        return b"%d" % self.process.pid in {record.key for record in self.woken.records}
 
     def end(self, how: signal.Signals) -> int:
         assert self.process is not None
         self.process.send_signal(how)
-        return self.process.wait(30)
+        return self.process.wait(PATIENCE_S)
 
 
 @pytest.fixture
