@@ -19,7 +19,7 @@ class H2Fault(Enum):
     """What a server can do to a stream, or to its whole connection, instead of answering."""
 
     GOAWAY_UNPROCESSED = "goaway that leaves this stream out"
-    GOAWAY_AFTER = "answers, then goaway"
+    GOAWAY_AFTER = "answers, then goaway, which the client is to act upon"
     REFUSE = "refused stream"
     RESET = "reset stream"
     CUT = "cut connection"
@@ -65,6 +65,8 @@ class _Connection(asyncio.Protocol):
         self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
         self._heads: dict[int, dict[str, str]] = {}
         self._bodies: dict[int, bytes] = {}
+        self._gone = False
+        self.over = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -75,7 +77,12 @@ class _Connection(asyncio.Protocol):
             self._h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: self._server.max_streams})
         self._flush()
 
+    def connection_lost(self, error: Exception | None) -> None:
+        self.over = True
+
     def data_received(self, data: bytes) -> None:
+        if self._gone:
+            return
         for event in self._h2.receive_data(data):
             self._on(event)
         self._flush()
@@ -123,6 +130,7 @@ class _Connection(asyncio.Protocol):
         match fault:
             case H2Fault.GOAWAY_UNPROCESSED:
                 self._go_away(stream_id - 2)
+                self._transport.close()
             case H2Fault.GOAWAY_AFTER:
                 self._go_away(stream_id)
             case H2Fault.REFUSE:
@@ -137,7 +145,7 @@ class _Connection(asyncio.Protocol):
     def _go_away(self, last_stream_id: int) -> None:
         self._h2.close_connection(last_stream_id=max(last_stream_id, 0))
         self._flush()
-        self._transport.close()
+        self._gone = True
 
     def _flush(self) -> None:
         if not self._transport.is_closing():

@@ -493,7 +493,7 @@ async def test_after_goaway_the_next_push_takes_a_new_connection() -> None:
     steps: list[Step] = [(H2Fault.GOAWAY_AFTER, OK), OK]
     async with apple(lambda _request: steps.pop(0)) as (server, apns):
         await apns.send(ios())
-        await asyncio.sleep(0.05)
+        await soon(lambda: server.connections[0].over, "the end of the connection, by the client")
         await apns.send(ios())
         assert len(server.connections) == 2
 

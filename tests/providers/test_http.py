@@ -218,7 +218,8 @@ async def test_a_cancelled_call_frees_its_slot_by_its_deadline(transport: Transp
             call = asyncio.ensure_future(post(transport, server.url, 0.3, b"hang"))
             await asyncio.sleep(0.01)
             call.cancel()
-            with pytest.raises(asyncio.CancelledError):
+            # On a machine that stood still meanwhile the deadline may have been first.
+            with contextlib.suppress(DeliveryError), pytest.raises(asyncio.CancelledError):
                 await call
         assert await post(transport, server.url) == b""
 
