@@ -85,7 +85,7 @@ def test_faults_on_the_way_end_in_one_mail_and_say_what_happened(
 def test_silence_ends_by_the_deadline_as_unknown(rig: Build, server: Server, runtime: Runtime) -> None:
     server.steps = [Fault.SILENCE]
     drop = policy(attempt=AttemptPolicy(retry=QUICK, on_unknown="drop"))
-    with opened(runtime, server, 0.5) as sendgrid:
+    with opened(runtime, server, 2) as sendgrid:
         made = rig([sendgrid], render=letter, settings=drop).feed(record(message(), 0)).until_acked(1)
     assert made.words() == [("dead", "unknown", 1)]
 
