@@ -15,7 +15,6 @@ from tests.store.rig import IDENTITY, Text, World
 from tocsin.store import Shard
 from tocsin.store.directory import recovery_dir
 
-
 _EPOCHS = 100
 
 
