@@ -38,12 +38,12 @@ _SUMMARY: Final[Mapping[str, str]] = {
 }
 
 
-def event(named: Row, clock: str) -> str:
-    """Say what event came, from where and when it happened, and which notification it asked for."""
+def event(named: Row, came: str, clock: str) -> str:
+    """Say what event came and what it asked for; when it happened, too, unless that is when it `came`."""
     what = " ".join(part for part in (named["event_type"], named["event_id"]) if part) or "A record"
     source = f" from {named['event_source']}" if named["event_source"] else ""
-    happened = named["event_time_ms"]
-    when = f"; it happened at {moment(happened, clock)}" if happened else ""
+    happened = moment(named["event_time_ms"], clock) if named["event_time_ms"] else came
+    when = f"; it happened at {happened}" if happened != came else ""
     asks = f" It matches the notification {_notification(named)}." if named["notification"] else ""
     return f"{what}{source} came in as {named['origin']}{when}.{asks}"
 
@@ -88,12 +88,18 @@ def _decided(row: Row, why: str) -> str:
     what = _DECIDED.get(row["status"], row["status"])
     if not why:
         return f"{what}."
-    return why if why.startswith(what) else f"{what}: {why}"
+    if what.lower() in why.lower():
+        return why
+    return f"{what}: {_continued(why)}"
+
+
+def _continued(sentence: str) -> str:
+    return f"{sentence[:1].lower()}{sentence[1:]}"
 
 
 def _on(row: Row, text: str) -> str:
     """Say which channel a sentence is about."""
-    return text if row["channel"] == "*" else f"On {row['channel']}, {text[:1].lower()}{text[1:]}"
+    return text if row["channel"] == "*" else f"On {row['channel']}, {_continued(text)}"
 
 
 def _error(error: str) -> str:

@@ -169,12 +169,13 @@ def _came_ms(named: Mapping[str, Any]) -> int:
 
 def _event_step(named: Mapping[str, Any], clock: str) -> Step:
     at_ms = _came_ms(named)
+    at = sentences.moment(at_ms, clock) if at_ms else ""
     return Step(
         at_ms=at_ms,
-        at=sentences.moment(at_ms, clock) if at_ms else "",
+        at=at,
         kind="event",
         status="",
-        sentence=sentences.event(named, clock),
+        sentence=sentences.event(named, at, clock),
     )
 
 

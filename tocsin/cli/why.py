@@ -1,5 +1,6 @@
 """`tocsin why`: the story of a notification, message, event or user."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Final
 
@@ -99,14 +100,13 @@ def tell_story(story: Story) -> None:
     for column in ("time", "status"):
         table.add_column(column, no_wrap=True, min_width=10)
     table.add_column("what", overflow="fold")
-    for step in story.steps:
-        clock = step.at.removesuffix(f" {story.zone}")
-        status = Text(step.status or step.kind, style=_COLOURS.get(step.status, "blue"))
-        table.add_row(Text(f"  {clock}"), status, Text("\n").join(_lines(step, story.zone)))
+    for cells in _rows(story):
+        table.add_row(*cells)
     print_table(table)
     for wait in story.waits:
         what = "It" if wait.channel == "*" else f"On {wait.channel} it"
-        console.print(Text(f"  {what} {wait.sentence.removesuffix('.')}.", style="bold cyan"), soft_wrap=True)
+        sentence = _without_zone(wait.sentence.removesuffix("."), story.zone)
+        console.print(Text(f"  {what} {sentence}.", style="bold cyan"), soft_wrap=True)
     for link in story.links:
         console.print(Text(f"  → {link.sentence} `tocsin why {link.subject}`", style="blue"), soft_wrap=True)
     if story.dead is not None:
@@ -126,21 +126,43 @@ def _names(story: Story) -> str:
     return " · ".join([*told, f"times of {story.zone}"])
 
 
-def _lines(step: Step, zone: str) -> Iterator[Text]:
+def _rows(story: Story) -> Iterator[tuple[Text, Text, Text]]:
+    """Give the time, status and text of each step. A day, and rules that passed, stand where they are new."""
+    day: str = ""
+    passed: Sequence[str] = ()
+    for step in story.steps:
+        date, _, clock = step.at.removesuffix(f" {story.zone}").rpartition(" ")
+        when = f"  {date if date != day else ' ' * len(date)} {clock}"
+        status = Text(step.status or step.kind, style=_COLOURS.get(step.status, "blue"))
+        asked = step.passed if step.passed != passed else ()
+        yield Text(when), status, Text("\n").join(_lines(step, asked, story.zone))
+        day, passed = date, step.passed or passed
+
+
+def _lines(step: Step, passed: Sequence[str], zone: str) -> Iterator[Text]:
     """Write a step: its sentence, then the rule, what passed before, and the numbers."""
-    yield Text(step.sentence)
+    yield Text(_without_zone(step.sentence, zone))
     if step.rule:
         version = f", catalog {step.catalog_version}" if step.catalog_version else ""
-        because = f"{step.reason}, " if step.reason else ""
+        because = f"{step.reason}, " if step.reason not in ("", step.rule) else ""
         yield Text(f"{because}by the rule {step.rule}{version}", style="dim")
     elif step.reason:
         yield Text(step.reason, style="dim")
-    if step.passed:
-        yield Text(f"passed: {', '.join(step.passed)}", style="dim")
+    if passed:
+        yield Text(f"passed: {', '.join(passed)}", style="dim")
     # The sentence has the error in full.
     numbers = [number(name, value, zone) for name, value in step.numbers.items() if name != "error"]
     if numbers:
-        yield Text(", ".join(numbers), style="dim")
+        yield Text(_without_zone(", ".join(numbers), zone), style="dim")
+
+
+def _without_zone(text: str, zone: str) -> str:
+    """Leave out the zone after each time: the heading names it.
+
+    >>> _without_zone("The quiet hours in Asia/Tokyo end at 07:00:00 Asia/Tokyo.", "Asia/Tokyo")
+    'The quiet hours in Asia/Tokyo end at 07:00:00.'
+    """
+    return re.sub(rf"(\d\d:\d\d:\d\d) {re.escape(zone)}\b", r"\1", text)
 
 
 def number(name: str, value: object, zone: str) -> str:
