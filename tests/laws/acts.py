@@ -61,8 +61,11 @@ def _closed(
         DemoRecord(0, profile_key(TENANT, user), encode(Profile(version=1)), ()) for user in sorted(greeted)
     ]
     marks = [_mark(user, at_ms) for user in _one_a_key_group(f"mark-{number}")]
-    users = frozenset(mark.key.decode().partition("/")[2] for mark in marks)
-    return Act([*profiles, *known], [*events, *marks], users, greeted)
+    return Act([*profiles, *known], [*events, *marks], _users_of(marks), greeted)
+
+
+def _users_of(marks: Iterable[DemoRecord]) -> frozenset[str]:
+    return frozenset(mark.key.decode().partition("/")[2] for mark in marks)
 
 
 def two_acts(data: DemoData, cut: datetime) -> list[Act]:
@@ -89,6 +92,17 @@ def a_year(passengers: int, every: int, seed: int) -> Act:
     offers = offer_events(days, data.passengers, seed)
     events = with_faults(heapq.merge(flights, offers, key=itemgetter(0)), seed, data.published)
     return act(0, data.profiles(), list(events))
+
+
+PROBE = "mark-probe-"
+"""How the users of probes begin: what was said of them is no decision of the input."""
+
+
+def probe(before: Act, number: int) -> Act:
+    """Nothing but marks at the time of the last event: before each of them, timers fire that are due."""
+    at_ms = before.event_records[-1].event_time_ms
+    marks = [_mark(user, at_ms) for user in _one_a_key_group(f"{PROBE}{number}")]
+    return Act([], marks, _users_of(marks))
 
 
 def epilogue(before: Act, hours: int) -> Act:
