@@ -2,7 +2,7 @@
 
 import json
 import time
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from typing import Any
 
 import msgspec
@@ -164,3 +164,18 @@ def test_a_weak_secret_is_refused_without_its_text(secret: str) -> None:
         account(secrets=[secret])
     assert "whsec_ and the base64 of 24 to 64 random bytes" in str(caught.value)
     assert secret[6:] == "" or secret[6:] not in str(caught.value)
+
+
+def test_a_secret_in_base64url_is_refused_because_no_receiver_could_verify_with_it() -> None:
+    """`secrets.token_urlsafe` makes such texts; the same key in base64 is fine."""
+    key = bytes(range(240, 256)) * 2
+    secret = f"whsec_{urlsafe_b64encode(key).decode()}"
+    with pytest.raises(ValueError, match="Invalid base64"):
+        Verifier(secret)
+    with pytest.raises(SettingsError) as caught:
+        account(secrets=[secret])
+    assert "is base64url, which receivers cannot read: write + for each -, and / for each _" in str(
+        caught.value
+    )
+    assert secret[6:] not in str(caught.value)
+    account(secrets=[f"whsec_{b64encode(key).decode()}"])

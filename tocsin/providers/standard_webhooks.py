@@ -2,7 +2,8 @@
 
 import hashlib
 import hmac
-from base64 import b64encode
+import re
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
@@ -10,7 +11,6 @@ from tocsin.errors import DeliveryError, RecipientGone, Rejected, Throttled, Tra
 from tocsin.providers.answers import wait_s
 from tocsin.providers.base import Limits
 from tocsin.providers.http import Response
-from tocsin.providers.vapid import from_base64
 
 LIMITS = Limits(max_bytes=262_144, timeout_s=15)
 """Standard Webhooks asks senders to wait 15 to 30 seconds."""
@@ -25,23 +25,33 @@ ERRORS: Mapping[int, type[DeliveryError]] = {
 
 _SECRET_BYTES = (24, 64)
 _PREFIX = "whsec_"
+_URL_SAFE = re.compile(r"(?=.*[-_])[A-Za-z0-9_-]{32,86}={0,2}")
 
 
 def secret_bytes(text: str) -> bytes:
     """Read a secret of Standard Webhooks: `whsec_` and the base64 of 24 to 64 bytes.
 
+    Base64url is refused: the libraries of receivers read base64 alone, so none of them could verify.
+
     Raises:
         ValueError: it is none; the text does not quote it.
     """
+    written = text.removeprefix(_PREFIX)
     try:
-        found = from_base64(text.removeprefix(_PREFIX))
+        found = b64decode(written + "=" * (-len(written) % 4), validate=True)
     except ValueError:
         found = b""
     least, most = _SECRET_BYTES
     if not least <= len(found) <= most:
-        msg = f"is no secret: write {_PREFIX} and the base64 of {least} to {most} random bytes"
-        raise ValueError(msg)
+        raise ValueError(_fault(written))
     return found
+
+
+def _fault(written: str) -> str:
+    if _URL_SAFE.fullmatch(written):
+        return "is base64url, which receivers cannot read: write + for each -, and / for each _"
+    least, most = _SECRET_BYTES
+    return f"is no secret: write {_PREFIX} and the base64 of {least} to {most} random bytes"
 
 
 def signed_headers(webhook_id: str, now_s: float, body: bytes, secrets: Iterable[bytes]) -> dict[str, str]:
