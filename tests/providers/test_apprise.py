@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.providers.samples import leaks, outgoing
-from tests.providers.scripted_http import Answer, ScriptedHttp, Step
+from tests.providers.scripted_http import Answer, Fault, ScriptedHttp, Step
 from tests.providers.sending import built, sent_once
 from tests.waiting import PATIENCE_S
 from tocsin.errors import (
@@ -41,11 +41,13 @@ def account(**fields: Any) -> Provider:
     return built({"vendor": "apprise", "channel": "telegram", **fields})
 
 
-async def sent(step: Step, target: Target, path: str, **fields: Any) -> tuple[ScriptedHttp, object]:
+async def sent(
+    step: Step, target: Target, path: str, content: ChatContent = CONTENT, **fields: Any
+) -> tuple[ScriptedHttp, object]:
     """Send one message by Apprise to a local server; `{at}` in its URL is the server's address."""
     async with ScriptedHttp(step) as server:
         provider = account(url=path.replace("{at}", server.url.removeprefix("http://")), **fields)
-        return server, await sent_once(provider, outgoing("telegram", CONTENT, target=target))
+        return server, await sent_once(provider, outgoing("telegram", content, target=target))
 
 
 @pytest.mark.loopback
@@ -120,6 +122,38 @@ async def test_a_no_is_classed_by_the_status_in_the_log(
 
 
 @pytest.mark.loopback
+@pytest.mark.parametrize(
+    ("step", "words", "kind"),
+    [
+        (Answer(503), "the job ended with error=410", Transient),
+        (Answer(400), "error: 429 in module 7", Rejected),
+        (Fault.CLOSE, "Your card was refused: Connection refused", Unknown),
+    ],
+)
+@pytest.mark.parametrize("url", ["json://{at}/{to}", "json://{at}/{to}?method=get"])
+async def test_the_words_of_a_text_class_no_failure(
+    url: str, step: Step, words: str, kind: type[DeliveryError]
+) -> None:
+    """Apprise logs the text, too. A text about an error 410 would block its recipient."""
+    _, error = await sent(step, Target("ann-42"), url, ChatContent(words, words, ""))
+    assert type(error) is kind
+
+
+async def test_a_plugin_that_fails_itself_may_have_sent_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may fail at the answer. `Rejected` would say that nobody has the message."""
+
+    def failing(*_: object, **__: object) -> bool:
+        msg = "wherefore art thou"
+        raise ValueError(msg)
+
+    monkeypatch.setattr("apprise.plugins.custom_json.NotifyJSON.send", failing)
+    error = await sent_once(account(url="json://h/{to}"), outgoing("telegram", CONTENT, target=Target("1")))
+    assert isinstance(error, Unknown)
+    assert error.code == "plugin"
+    assert not leaks(str(error))
+
+
+@pytest.mark.loopback
 async def test_an_address_of_the_accounts_own_that_is_gone_blocks_no_user() -> None:
     _, error = await sent(Answer(410), Target("account", platform="account"), "json://{at}/alarm")
     assert type(error) is Misconfigured
@@ -146,6 +180,13 @@ async def test_a_server_that_is_away_was_not_called() -> None:
         ),
         ("Socket Exception: Failed to establish a new connection: [Errno 111] Connection refused", Transient),
         ("There were no targets", Rejected),
+        ("Failed to send x notification to 1: unknown tag error=410, error=503.", Transient),
+        ("Failed to send x notification: error=503.\nFailed to log out: error=401.", Transient),
+        (
+            "Socket Exception: Max retries exceeded with url: /refused?body=refused (Caused by"
+            " ReadTimeoutError('Read timed out.'))",
+            Unknown,
+        ),
     ],
 )
 def test_what_the_log_says_of_other_failures(line: str, kind: type[DeliveryError]) -> None:

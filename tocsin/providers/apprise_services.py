@@ -65,6 +65,10 @@ _NOT_SENT = re.compile(
 )
 _NO_ANSWER = re.compile(r"connection error|timed? ?out|Socket Exception", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s,;|<>\"'`\\{}]{1,512}")
+_NAMED_URL = re.compile(r"with url: \S*")
+_WHY = "Socket Exception"
+"""Begins the line of the debug level that says why a call had no answer."""
+_FAILED_ITSELF = "raised an exception."
 _LOG = "apprise"
 
 
@@ -107,17 +111,23 @@ class AppriseAccount(Account):
 
 
 class _Log(logging.Handler):
-    """Keeps what Apprise logs during one call, for the thread that makes it; prints nothing."""
+    """Keeps what Apprise logs of failures during one call, for the thread that makes it; prints nothing.
+
+    Other lines hold the message itself: the words of a text are no failure.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self._of_thread = threading.local()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a line, if a call is made in this thread."""
+        """Keep a line about a failure, if a call is made in this thread."""
         lines: list[str] | None = getattr(self._of_thread, "lines", None)
-        if lines is not None:
-            lines.append(record.getMessage())
+        if lines is None:
+            return
+        line = record.getMessage()
+        if record.levelno >= logging.WARNING or line.startswith(_WHY):
+            lines.append(line)
 
     @contextmanager
     def kept(self) -> Iterator[list[str]]:
@@ -265,24 +275,29 @@ class AppriseService:
 
 
 def failure_of(lines: list[str]) -> DeliveryError:
-    """Class a no of Apprise by what it logged; no line of it is passed on.
+    """Class a no of Apprise by what it logged of it; no line of it is passed on.
+
+    A line ends with the status; before it may stand words of the service. An address may hold any word.
 
     >>> type(failure_of(["Failed to send Telegram notification to 1: error=429."])).__name__
     'Throttled'
     """
-    text = "\n".join(lines)
-    if found := _STATUS.search(text):
-        status = int(found[1])
-        kind = ERRORS.get(status) or (Transient if status >= 500 else Rejected)
-        about = None if kind in (Misconfigured, Throttled, Transient) else About.RECIPIENT
-        return kind(
-            f"the service answers HTTP {status}", code=found[1], retry_after_s=WAIT_S.get(kind), about=about
-        )
+    if any(line.endswith(_FAILED_ITSELF) for line in lines):
+        return Unknown("Apprise's plugin failed, perhaps at the service's answer", code="plugin")
+    if code := next((found[-1] for line in lines if (found := _STATUS.findall(line))), ""):
+        return _answered(code)
+    text = _NAMED_URL.sub("", "\n".join(lines))
     if _NOT_SENT.search(text):
         return Transient("no connection to the service", code="no_connection")
     if _NO_ANSWER.search(text):
         return Unknown("the connection to the service broke", code="no_answer")
     return Rejected("Apprise could not send it, and does not say why", code="failed")
+
+
+def _answered(code: str) -> DeliveryError:
+    kind = ERRORS.get(int(code)) or (Transient if int(code) >= 500 else Rejected)
+    about = None if kind in (Misconfigured, Throttled, Transient) else About.RECIPIENT
+    return kind(f"the service answers HTTP {code}", code=code, retry_after_s=WAIT_S.get(kind), about=about)
 
 
 def _late(*, never_began: bool) -> DeliveryError:
