@@ -28,8 +28,8 @@ def test_a_declared_channel_is_taken(tmp_path: Path) -> None:
     [
         ("emial", "`emial` is no channel, did you mean `email`?"),
         ("fax", "`fax` is no channel, use email, sms, push, webpush, inapp, whatsapp, voice, slack, webhook"),
-        ("Telegram", "`channel` is wrong: no name of a channel, use a-z, digits"),
-        ("gate", "`channel` is wrong: no name of a channel"),
+        ("Telegram", "`channel` is wrong: `Telegram` is no name of a channel, use a-z, digits"),
+        ("gate", "`channel` is wrong: `gate` has a meaning of its own, so no channel has"),
     ],
 )
 def test_an_unknown_channel_is_a_mistake_with_a_cure(tmp_path: Path, channel: str, text: str) -> None:

@@ -279,7 +279,7 @@ def test_a_mistake_in_what_every_notification_has(
     ("line", "number", "text"),
     [
         ("preferences: {categories: {gone: false}}", 4, "no category `gone`, add it under categories"),
-        ("preferences: {notifications: {helo: false}}", 4, "the tenant has no notification `helo`, correct"),
+        ("preferences: {notifications: {helo: false}}", 4, "the tenant has no notification `helo`, did you"),
         ("preferences: {channels: {fax: false}}", 4, "`fax` is no channel, use email, sms"),
         ("providers: {email: smtp}", 4, "`email` is wrong"),
         ("quiet_hours: {start: '22:00'}", 4, "`end` is missing, add it"),

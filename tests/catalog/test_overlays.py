@@ -78,7 +78,7 @@ def test_a_tenant_may_use_a_template_of_its_own(tmp_path: Path) -> None:
             "more",
             "gone: null\n",
             "notifications/more.yaml:1",
-            "no shared notification `gone`, correct",
+            "no shared notification `gone` to take away, correct",
         ),
         ("more", OTHER.replace("news", "none"), "notifications/more.yaml:3", "has no category `none`"),
         ("more", OTHER.replace("[sms]", "[fax]"), "notifications/more.yaml:4", "`fax` is no channel"),

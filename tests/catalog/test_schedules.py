@@ -94,8 +94,9 @@ def test_the_last_time_is_found_over_years_of_minutes() -> None:
         ("0 9 * *", "not five fields"),
         ("@daily", "not five fields"),
         ("0 0 9 * * *", "not five fields"),
-        ("61 9 * * *", "bad minute"),
-        ("0 9 31 2 *", "bad day-of-month"),
+        ("61 9 * * *", "it has a bad minute: write 0 to 59"),
+        ("0 9 31 2 *", "it has a bad day of month: write a day that its month has"),
+        ("0 9 * * monday", "it has a bad day of week: write 0 to 7, or SUN to SAT"),
         ("0 9 * * MON", ""),
     ],
 )
@@ -110,7 +111,7 @@ GOOD = 'cron: "0 9 * * *"\n  type: newsletter\n  for: everyone\n  tenants: [defa
 @pytest.mark.parametrize(
     ("entry", "line", "text"),
     [
-        (GOOD.replace("0 9", "0 99"), 2, "`cron` is wrong: bad hour, write it as cron does"),
+        (GOOD.replace("0 9", "0 99"), 2, "`cron` is wrong: it has a bad hour, write 0 to 23"),
         (GOOD + "  zone: Mars", 6, "`zone` is wrong: not a time zone, write user, tenant, UTC"),
         (
             GOOD.replace("everyone", "{segment: nobody}"),
@@ -125,9 +126,13 @@ GOOD = 'cron: "0 9 * * *"\n  type: newsletter\n  for: everyone\n  tenants: [defa
             "no notification of tenant `default` asks for `unheard.of`",
         ),
         (GOOD.replace("[default]", "[ghost]"), 5, "no tenant `ghost`, add tenants/ghost.yaml"),
-        (GOOD.replace("0 9 *", "*/5 * *") + "  zone: user", 1, "what comes every hour or minute is the same"),
+        (GOOD.replace("0 9 *", "*/5 * *") + "  zone: user", 1, "each user's own clock needs a fixed hour"),
         (GOOD.replace("everyone", "{topic: t}") + "  zone: user", 1, "the event of a topic is one for all"),
-        (GOOD.replace("everyone", "{topic: t}") + "  rate: 5", 1, "`rate` is that of a broadcast"),
+        (
+            GOOD.replace("everyone", "{topic: t}") + "  rate: 5",
+            1,
+            "`rate` paces broadcasts, and an event for a topic",
+        ),
         (GOOD.replace("everyone", '{topic: "a\\tb"}'), 4, "no topic has control characters"),
         (GOOD + '  data: {a: "\\uD800"}', 6, "it cannot be written as JSON"),
         (GOOD + "  crom: x", 6, "unknown field `crom`, did you mean `cron`?"),

@@ -34,13 +34,13 @@ def said(path: Path, words: str, channels: str) -> list[str]:
         (
             "email, push",
             "escalate: [{after: 1m, unless: delivered, channels: [sms]}]",
-            "`unless: delivered` waits for push, too, which never reports it",
+            "`unless: delivered` waits also for push, which never reports it",
         ),
         (
             "push",
             "escalate: [{after: 1m, unless: opened, channels: [sms]},"
             " {after: 2m, unless: opened, channels: [email]}]",
-            "`unless: opened` waits for sms, too, which never reports it",
+            "`unless: opened` waits also for sms, which never reports it",
         ),
         (
             "sms, email",

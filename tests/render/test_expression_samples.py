@@ -76,7 +76,10 @@ def written(
             "collapse_key: data.legs",
             "`collapse_key` fails with each sample (`data.legs` gave no text or number), correct",
         ),
-        ("at: {expression: data.project}", "`expression` fails with each sample (`data.project` gave "),
+        (
+            "at: {expression: data.project}",
+            "`expression` fails with each sample (`data.project` is not a time",
+        ),
         (
             "collapse_key: data.project + data.items",
             "(`data.project + data.items` failed on this event: TypeError)",

@@ -12,6 +12,7 @@ new word of a notification is a field in `spec`, its check, a field in `compiled
 | `spec` | notifications and tenants as people write them |
 | `content_check` | checks names, and fields against each other |
 | `sentences` | says what is wrong with a value |
+| `close_names` | finds the name that somebody meant |
 | `stray_files` | finds files that nobody reads |
 | `overlays` | what a tenant has of its own |
 | `watch` | loads again when files change |

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from tocsin.catalog.channels import channels_for, without_channel
+from tocsin.catalog.close_names import cure, no_template
 from tocsin.catalog.digests import digest_problems
 from tocsin.catalog.escalation import escalation_mistakes
 from tocsin.catalog.expression_check import expression_problems
@@ -109,7 +110,8 @@ def _cause_problems(
         yield document.problem((name, "tenants"), NO_TENANT)
     for tenant in notice.tenants or ():
         if tenant not in known.tenant_names:
-            text = f"no tenant `{tenant}`, add tenants/{tenant}.yaml or remove it here"
+            other = cure(tenant, known.tenant_names, f"add tenants/{tenant}.yaml or remove it here")
+            text = f"no tenant `{tenant}`, {other}"
             yield document.problem((name, "tenants"), text)
     if notice.on.type.startswith(CONTROL):
         text = f"types that begin with `{CONTROL}` are for control events, choose another one"
@@ -122,7 +124,8 @@ def _category_problems(
     for tenant, spec in users.items():
         category = spec.categories.get(notice.category)
         if category is None:
-            text = f"tenant `{tenant}` has no category `{notice.category}`, add it there or set `tenants`"
+            other = cure(notice.category, spec.categories, "add it there or set `tenants`")
+            text = f"tenant `{tenant}` has no category `{notice.category}`, {other}"
             yield document.problem((name, "category"), text)._replace(tenant=tenant)
         elif not category.marketing:
             yield from _idle_marketing_limits(document, name, notice)
@@ -140,8 +143,7 @@ def _template_problems(
 ) -> Iterator[Problem]:
     template = notice.template or name
     if template not in known.templates:
-        text = f"no template `{template}`, add templates/{template}/<locale>/ or name another"
-        yield document.problem((name, "template"), text)
+        yield document.problem((name, "template"), no_template(template, known.templates))
     for place, text in variant_mistakes(notice.variants, known.templates):
         yield document.problem((name, "variants", *place), text)
 

@@ -17,6 +17,14 @@ from tocsin.model.zones import zone as find_zone
 _FIELDS: Final = 5
 _UNITS: Final = ("minute", "hour", "day", "month", "weekday")
 _LONGEST: Final = (59, 23, 30, 11, 6)
+_CURES: Final = {
+    "minute": "write 0 to 59, * or a step such as */10",
+    "hour": "write 0 to 23, * or a step such as */2",
+    "day-of-month": "write a day that its month has, 1 to 31, or L for the last one",
+    "month": "write 1 to 12, or JAN to DEC",
+    "day-of-week": "write 0 to 7, or SUN to SAT",
+}
+"""What may be written in each field, by the library's name for it."""
 _STEP: Final = re.compile(r"/(\d+)")
 _ON_THE_WAY: Final = 3_000
 _DENSE_MS: Final = 2 * 86_400_000
@@ -30,7 +38,9 @@ def cron_fault(cron: str) -> str:
     try:
         found = next(CronSim(cron, datetime(2024, 1, 1, tzinfo=UTC)), None)
     except CronSimError as error:
-        return f"{str(error)[0].lower()}{str(error)[1:]}: write it as cron does, like 0 9 * * MON"
+        field = str(error).removeprefix("Bad ")
+        cure = _CURES.get(field, "write it as cron does, like 0 9 * * MON")
+        return f"it has a bad {field.replace('-', ' ')}: {cure}"
     for unit, field, most in zip(_UNITS, cron.split(), _LONGEST, strict=True):
         if any(int(step) > most for step in _STEP.findall(field)):
             return f"a step that is longer than the {unit}s there are: write at most {most}"

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from tocsin.catalog.close_names import cure
 from tocsin.catalog.files import Document, Problem
 from tocsin.catalog.spec import DefaultPreferences, TenantSpec
 from tocsin.model.statuses import Reason
@@ -123,14 +124,16 @@ def default_problems(
     chosen = spec.preferences
     for category in chosen.categories:
         if category not in spec.categories:
-            text = f"no category `{category}`, add it under categories or remove this"
+            other = cure(category, spec.categories, "add it under categories or remove this")
+            text = f"no category `{category}`, {other}"
             yield document.problem(("preferences", "categories", category), text)
         elif spec.categories[category].required and _switches_off(chosen.categories[category]):
             text = f"category `{category}` is required, so nothing switches it off, remove this"
             yield document.problem(("preferences", "categories", category), text)
     for name in chosen.notifications:
         if names is not None and name not in names:
-            text = f"the tenant has no notification `{name}`, correct the name or remove this"
+            other = cure(name, names, "correct the name or remove this")
+            text = f"the tenant has no notification `{name}`, {other}"
             yield document.problem(("preferences", "notifications", name), text)
 
 

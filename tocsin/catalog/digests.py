@@ -23,9 +23,10 @@ from typing import Annotated, Final, Literal
 import msgspec
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from tocsin.catalog.close_names import no_template
 from tocsin.catalog.expressions import Expression
 from tocsin.catalog.files import Document, Problem
-from tocsin.catalog.scalars import STRICT, DailyMinute, Duration
+from tocsin.catalog.scalars import STRICT, DailyMinute, Duration, WholeNumber
 
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 LONGEST_MS: Final = 31 * 86_400_000
@@ -48,10 +49,10 @@ class DigestSpec(BaseModel):
     at_most_ms: Duration | None = Field(default=None, alias="at_most")
     at_min: DailyMinute | None = Field(default=None, alias="at")
     on: Annotated[list[Weekday], BeforeValidator(_listed)] | None = Field(default=None, min_length=1)
-    count: int | None = Field(default=None, ge=2, le=1_000)
+    count: WholeNumber | None = Field(default=None, ge=2, le=1_000)
     key: str | None = None
     items: str | None = None
-    max_items: int = Field(default=25, ge=1, le=100)
+    max_items: WholeNumber = Field(default=25, ge=1, le=100)
     template: str = ""
     single: Literal["plain", "digest"] = "digest"
     only: Literal["overflow"] | None = None
@@ -144,5 +145,4 @@ def digest_problems(
         text = "a critical notification does not wait for a digest, remove `digest` or lower the priority"
         yield document.problem((name, "digest"), text)
     if spec.template and spec.template not in templates:
-        text = f"no template `{spec.template}`, add templates/{spec.template}/<locale>/ or name another"
-        yield document.problem((name, "digest", "template"), text)
+        yield document.problem((name, "digest", "template"), no_template(spec.template, templates))

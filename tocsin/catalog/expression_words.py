@@ -22,6 +22,10 @@ _FORMS: Final[Mapping[tuple[Any, ...], tuple[re.Pattern[str], str]]] = {
 """The form of the fields that are texts in order of time, with an example: `'10:00' < '8:30'` is true."""
 
 
+_LISTS: Final = frozenset({("user", "channels"), ("user", "platforms"), ("user", "apps")})
+"""The fields that are lists of texts."""
+
+
 def word_mistake(parsed: nodes.Expr) -> str:
     """Say what is wrong with the words of an expression, and the cure; empty if nothing is.
 
@@ -35,8 +39,28 @@ def _mistakes(parsed: nodes.Expr) -> Iterator[str]:
     for call in _all(parsed, nodes.Call):
         if isinstance(call.node, nodes.Name):
             yield f"`{call.node.name}` is no function: use its fields, or a filter"
+    for member in _all(parsed, nodes.Getattr):
+        path = path_of(member) or ()
+        if path[:2] in _LISTS and len(path) > 2:
+            yield _no_list(path[:2], path[2])
     for comparison in _all(parsed, nodes.Compare):
+        yield from _list_beside_text(comparison)
         yield from _never_equal([comparison.expr, *(operand.expr for operand in comparison.ops)])
+
+
+def _list_beside_text(comparison: nodes.Compare) -> Iterator[str]:
+    """Find a list that is compared with one text."""
+    for operand in comparison.ops:
+        sides = (comparison.expr, operand.expr)
+        for one, other in (sides, sides[::-1]):
+            path = path_of(one) or ()
+            if operand.op in ("eq", "ne") and path in _LISTS and isinstance(other, nodes.Const):
+                yield _no_list(path, other.value)
+
+
+def _no_list(field: tuple[Any, ...], value: Any) -> str:
+    name = ".".join(field)
+    return f"`{name}` is a list: write `'{value}' in {name}`"
 
 
 def _never_equal(sides: list[nodes.Expr]) -> Iterator[str]:

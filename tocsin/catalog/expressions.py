@@ -5,7 +5,6 @@ expression asks for it with `is defined`; so a typing mistake never silences a n
 `event`, `user` and `now` are known, and another one of them is refused when the catalog is read.
 """
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -17,6 +16,7 @@ from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 
+from tocsin.catalog.close_names import closest, cure
 from tocsin.catalog.expression_words import word_mistake
 from tocsin.catalog.plain_expressions import compiled, path_of, python_of
 from tocsin.catalog.sandbox import FAILURES, Sandbox
@@ -31,8 +31,18 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 """The fields of each variable of which all are known; `tocsin.decision.scope` fills them."""
 
 
-_SIGNS: Final = {"unexpected `=`": "==", "char '&'": "and", "char '!'": "not", "got '|'": "or"}
-"""Signs that other languages have, as Jinja2 refuses them, and its own."""
+_SIGNS: Final = {
+    "unexpected `=`": "==",
+    "char '&'": "and",
+    "char '!'": "not",
+    "got '|'": "or",
+    "unexpected `AND`": "and",
+    "unexpected `OR`": "or",
+    "unexpected `NOT`": "not",
+    "unexpected `IN`": "in",
+    "unexpected `IS`": "is",
+}
+"""Signs and words that other languages have, as Jinja2 refuses them, and its own."""
 
 
 class ExpressionError(Exception):
@@ -40,6 +50,7 @@ class ExpressionError(Exception):
 
 
 _NO_FIELD: Final = re.compile(r"has no attribute '([^']+)'$")
+_QUOTED: Final = re.compile(r"named '([^']+)'")
 _WORD: Final = re.compile(r"\w+")
 _ENVIRONMENT = Sandbox()
 _ENVIRONMENT.globals.clear()
@@ -154,7 +165,7 @@ class Expression:
         try:
             return moment_of(value)
         except ValueError as error:
-            msg = f"`{self.source}` gave {error}"
+            msg = f"`{self.source}` is {error}"
             raise ExpressionError(msg) from error
 
     def value(self, scope: Scope) -> Any:
@@ -214,10 +225,10 @@ def _fields(parsed: nodes.Expr) -> Iterator[tuple[str, str]]:
 
 def _no_field(variable: str, field: str) -> str:
     known = FIELDS[variable]
-    close = difflib.get_close_matches(field, known, 1)
+    meant = closest(field, known)
     *others, last = known
-    cure = f"did you mean `{variable}.{close[0]}`?" if close else f"use {', '.join(others)} or {last}"
-    return f"`{variable}` has no field `{field}`: {cure}"
+    other = f"did you mean `{variable}.{meant}`?" if meant else f"use {', '.join(others)} or {last}"
+    return f"`{variable}` has no field `{field}`: {other}"
 
 
 def _defined(found: Any) -> Any:
@@ -234,8 +245,12 @@ def _parse(source: str) -> nodes.Expr:
         parser = Parser(_ENVIRONMENT, source, state="variable")
         parsed = parser.parse_expression()
     except jinja2.TemplateSyntaxError as error:
-        cure = _cure(str(error.message), "write it as in Jinja2, without braces")
-        msg = f"not an expression ({error.message}): {cure}"
+        told = str(error.message).rstrip(".")
+        if "end of template" in told:
+            _, _, lacks = told.partition(", expected ")
+            msg = f"not an expression (it ends too early): {f'write {lacks}' if lacks else 'complete it'}"
+            raise ExpressionError(msg) from error
+        msg = f"not an expression ({told}): {_cure(told, 'write it as in Jinja2, without braces')}"
         raise ExpressionError(msg) from error
     if not parser.stream.eos:
         value = f"unexpected `{parser.stream.current.value}`"
@@ -253,5 +268,9 @@ def _compile(tree: nodes.Template) -> Any:
     try:
         return _ENVIRONMENT.from_string(tree).root_render_func
     except (jinja2.TemplateError, TypeError) as error:
-        msg = f"not an expression ({error}): only Jinja2's own filters and tests are known"
+        told = str(error).rstrip(".")
+        name = _QUOTED.search(told)
+        known = _ENVIRONMENT.filters if "filter" in told else _ENVIRONMENT.tests
+        other = cure(name[1] if name else "", known, "only Jinja2's own filters and tests are known")
+        msg = f"not an expression ({told}): {other}"
         raise ExpressionError(msg) from error

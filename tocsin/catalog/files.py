@@ -21,11 +21,20 @@ _MERGE = "<<"
 _CURES = (
     ("a tab", "'\\t'", "indent with spaces"),
     ("a second document", "found another document", "use one file for each, or remove the line `---`"),
+    ("a quote without its end", "found unexpected end of stream", "close it"),
+    (
+        "a bracket without its end, or a text with one of `, : [ ] { }` in it",
+        "while parsing a flow",
+        "close the bracket, or put the text in quotes",
+    ),
     ("a name of an anchor is expected", "scanning an alias", "quote a text that begins with `*`"),
     ("a name of an anchor is expected", "scanning an anchor", "quote a text that begins with `&`"),
     ("a second `:` in a line", "mapping values are not allowed", "quote a text that has `: ` in it"),
 )
 """What is wrong, how the parser's text shows it, and the cure."""
+_BRACES = "write expressions without braces, and put other texts that begin with `{` in quotes"
+_NO_KEY = f"`{{{{` begins two mappings in YAML, {_BRACES}"
+_NO_NAME = "a key is no text, write a name"
 Where = tuple[Hashable, ...]
 
 
@@ -109,6 +118,8 @@ def read(path: Path, name: str) -> tuple[Document, list[Problem]]:
 
 def _syntax(error: yaml.MarkedYAMLError) -> str:
     told = f"{error.context} {error.problem}"
+    if error.problem_mark and "{{" in (error.problem_mark.get_snippet(max_length=10_000) or ""):
+        return f"not YAML ({error.problem}), {_BRACES}"
     for what, sign, cure in _CURES:
         if sign in told:
             return f"not YAML ({what}), {cure}"
@@ -148,7 +159,7 @@ class _Reader:
         for key_node, value in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             if key is None:
-                self._problem(key_node, "a key is no text, write a name")
+                self._problem(key_node, _NO_KEY if isinstance(key_node, yaml.MappingNode) else _NO_NAME)
                 continue
             if key == _MERGE:
                 self._problem(key_node, "`<<` is no part of YAML 1.2, write the fields out")

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from tocsin.catalog.caps import PERIODS_MS
-from tocsin.catalog.scalars import STRICT, ChannelName, Duration, spelled_duration
+from tocsin.catalog.scalars import STRICT, ChannelName, Duration, WholeNumber, spelled_duration
 
 OVERFLOWS: Final = ("drop", "digest", "hold")
 """What becomes of the rest where a limit is reached, in the order in which limits are asked."""
@@ -42,7 +42,7 @@ class Limit(BaseModel):
 
     model_config = STRICT
 
-    max: int = Field(ge=1, le=1_000_000)
+    max: WholeNumber = Field(ge=1, le=1_000_000)
     per_ms: Annotated[Duration, AfterValidator(_window)] | None = Field(default=None, alias="per")
     calendar: Literal["minute", "hour", "day", "week", "month"] | None = None
     scope: Scope = "notification"

@@ -24,7 +24,7 @@ from tocsin.catalog.hours import tenant_hours_problems
 from tocsin.catalog.limit_check import limit_problems, own_limit_problems
 from tocsin.catalog.overlays import Overlay, entry_problems, folder_problems, overlay_folders
 from tocsin.catalog.schedules import Schedules, ScheduleSpec, compile_schedules, schedule_problems
-from tocsin.catalog.sentences import sentence
+from tocsin.catalog.sentences import place_of, sentence
 from tocsin.catalog.sources import SourceSpec, source_problems
 from tocsin.catalog.spec import NotificationSpec, TenantSpec
 from tocsin.catalog.stray_files import stray_problems
@@ -356,6 +356,6 @@ class _Reading:
             return model.model_validate(data if data is not None else {})
         except pydantic.ValidationError as error:
             for fault in error.errors(include_url=False):
-                path = (*where, *fault["loc"])
-                self.problems.append(document.problem(path, sentence(str(fault["type"]), path, fault)))
+                text = sentence(model, where, fault)
+                self.problems.append(document.problem(place_of(where, fault), text))
             return None

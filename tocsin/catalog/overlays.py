@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from tocsin.catalog.close_names import cure
 from tocsin.catalog.files import Document, Problem
 from tocsin.catalog.spec import NotificationSpec
 
@@ -46,8 +47,10 @@ def folder_problems(folder: Path, tenants: set[str]) -> Iterator[Problem]:
         yield Problem(place, 1, f"no tenants/{tenant}.yaml, add it or rename this folder", tenant)
     for item in sorted(folder.iterdir()):
         if item.name not in FOLDERS and not item.name.startswith("."):
-            text = f"nobody reads `{item.name}`, call it notifications, schedules or templates, or remove it"
-            yield Problem(place, 1, text, tenant)
+            folders = "call it notifications, schedules or templates, or remove it"
+            is_file = item.suffix in (".yaml", ".yml")
+            other = f"move it into one of its folders, or its fields into tenants/{tenant}.yaml"
+            yield Problem(place, 1, f"nobody reads `{item.name}`, {other if is_file else folders}", tenant)
 
 
 def entry_problems(
@@ -58,7 +61,8 @@ def entry_problems(
     `shared` are the names of shared notifications; None where some could not be read.
     """
     if spec is None and shared is not None and name not in shared:
-        text = f"no shared notification `{name}`, correct the name or remove this line"
+        other = cure(name, shared, "correct the name or remove this line")
+        text = f"no shared notification `{name}` to take away, {other}"
         yield document.problem((name,), text)
     if spec is not None and spec.tenants is not None:
         text = "only this tenant reads the file, remove `tenants`"

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict
 
-from tocsin.model.channels import CHANNELS, is_channel_name
+from tocsin.model.channels import CHANNELS, RESERVED, is_channel_name
 from tocsin.model.zones import meant, zone
 
 _DURATION = re.compile(r"^(\d{1,9})(ms|s|m|h|d)$")
@@ -25,6 +25,13 @@ def _duration_ms(value: object) -> int:
         msg = f"too long: write at most {spelled_duration(_LONGEST_MS)}"
         raise ValueError(msg)
     return duration_ms
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, bool):  # pydantic reads true as 1
+        msg = "not a number: write a whole number"
+        raise ValueError(msg)
+    return value
 
 
 def spelled_duration(ms: int) -> str:
@@ -56,17 +63,16 @@ def _zone(value: str) -> str:
 
 def _offset_ms(value: object) -> int:
     sign, text = (value[0], value[1:]) if isinstance(value, str) and value[:1] in ("-", "+") else ("", value)
-    try:
-        distance_ms = _duration_ms(text)
-    except ValueError as error:
+    if not isinstance(text, str) or _DURATION.match(text) is None:
         msg = "not an offset: write -10m for ten minutes before, or 1h for an hour after"
-        raise ValueError(msg) from error
+        raise ValueError(msg)
+    distance_ms = _duration_ms(text)
     return -distance_ms if sign == "-" else distance_ms
 
 
 def _zone_of_schedule(value: str) -> str:
     if value not in ("user", "tenant") and zone(value) is None:
-        choices = "write user, tenant, UTC, or a name of IANA such as Europe/Berlin"
+        choices = "write user, tenant, UTC, or an IANA name such as Europe/Berlin"
         msg = f"not a time zone: {_zone_cure(value, choices)}"
         raise ValueError(msg)
     return value
@@ -76,12 +82,17 @@ def _channel(value: str) -> str:
     if value.lower() in CHANNELS and value not in CHANNELS:
         msg = f"`{value}` is no channel: did you mean `{value.lower()}`?"
         raise ValueError(msg)
+    if value in RESERVED:
+        msg = f"`{value}` has a meaning of its own, so no channel has this name: choose another one"
+        raise ValueError(msg)
     if not is_channel_name(value):
-        msg = "no name of a channel: use a-z, digits, dash and underscore, at most 32, and no word of ours"
+        msg = f"`{value}` is no name of a channel: use a-z, digits, dash and underscore, at most 32"
         raise ValueError(msg)
     return value
 
 
+WholeNumber = Annotated[int, BeforeValidator(_whole)]
+"""A number without a fraction; true and false are none."""
 Duration = Annotated[int, BeforeValidator(_duration_ms)]
 """A duration in ms, written as a number and a unit."""
 DailyMinute = Annotated[int, BeforeValidator(daily_minute)]

@@ -22,9 +22,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator, model_validator
 
+from tocsin.catalog.close_names import cure
 from tocsin.catalog.cron import cron_fault, has_fixed_time
 from tocsin.catalog.files import Document, Problem
-from tocsin.catalog.scalars import STRICT, ScheduleZone
+from tocsin.catalog.scalars import STRICT, ScheduleZone, WholeNumber
 from tocsin.catalog.spec import NO_TENANT, NotificationSpec, TenantSpec
 
 EVERYONE = "*"
@@ -94,19 +95,19 @@ class ScheduleSpec(BaseModel):
     audience: Annotated[Audience, BeforeValidator(_audience)] = Field(alias="for")
     missed: Literal["run_late", "skip"] = "run_late"
     paused: bool = False
-    rate: int = Field(default=0, ge=0, le=1_000_000)
+    rate: WholeNumber | None = Field(default=None, ge=1, le=1_000_000)
     tenants: list[str] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> "ScheduleSpec":
         if self.zone == USER_ZONE and not has_fixed_time(self.cron):
-            msg = "what comes every hour or minute is the same in each zone: write zone: UTC"
+            msg = "each user's own clock needs a fixed hour and minute: write them in `cron`, or zone: UTC"
             raise ValueError(msg)
         if self.rate and self.audience.topic:
-            msg = "`rate` is that of a broadcast, and an event for a topic is none: remove it"
+            msg = "`rate` paces broadcasts, and an event for a topic is one for all subscribers: remove it"
             raise ValueError(msg)
         if self.zone == USER_ZONE and self.audience.topic:
-            msg = "the event of a topic is one for all subscribers: write zone: tenant, or a name of IANA"
+            msg = "the event of a topic is one for all subscribers: write zone: tenant, or an IANA name"
             raise ValueError(msg)
         return self
 
@@ -188,7 +189,7 @@ def compile_schedules(
             topic=one.audience.topic,
             skips=one.missed == "skip",
             is_active=not one.paused and spec.status == "active",
-            rate=one.rate,
+            rate=one.rate or 0,
         )
         for name, one in schedules.items()
     }
@@ -216,7 +217,8 @@ def schedule_problems(
             yield schedules.place("", name).problem((name, "tenants"), NO_TENANT)
         for tenant in spec.tenants or ():
             if tenant not in names:
-                text = f"no tenant `{tenant}`, add tenants/{tenant}.yaml or remove it here"
+                other = cure(tenant, names, f"add tenants/{tenant}.yaml or remove it here")
+                text = f"no tenant `{tenant}`, {other}"
                 yield schedules.place("", name).problem((name, "tenants"), text)
     for tenant, own in schedules.own.items():
         yield from _own_problems(schedules, tenant, own, complete=complete)
@@ -229,7 +231,9 @@ def schedule_problems(
                 _asks(tenant, notice, spec.type) for notice in notifications.values()
             )
             if not asked:
-                text = f"no notification of tenant `{tenant}` asks for `{spec.type}`, add one or correct it"
+                types = {notice.on.type for notice in notifications.values()} if notifications else ()
+                other = cure(spec.type, types, "add one or correct it")
+                text = f"no notification of tenant `{tenant}` asks for `{spec.type}`, {other}"
                 yield document.problem((name, "type"), text)._replace(tenant=tenant)
 
 
@@ -240,7 +244,8 @@ def _own_problems(
     for name, spec in own.items():
         document = schedules.place(tenant, name)
         if spec is None and complete and name not in schedules.shared:
-            yield document.problem((name,), f"no shared schedule `{name}` to take away, remove this line")
+            other = cure(name, schedules.shared, "remove this line")
+            yield document.problem((name,), f"no shared schedule `{name}` to take away, {other}")
         if spec is not None and spec.tenants is not None:
             yield document.problem((name, "tenants"), "only this tenant reads the file, remove `tenants`")
 
@@ -250,7 +255,8 @@ def _audience_problems(
 ) -> Iterator[Problem]:
     segment = spec.audience.segment
     if segment and segment != EVERYONE and segment not in settings.segments:
-        text = f"tenant `{tenant}` has no segment `{segment}`, add it to its `segments` or set `tenants`"
+        other = cure(segment, settings.segments, "add it to its `segments` or set `tenants`")
+        text = f"tenant `{tenant}` has no segment `{segment}`, {other}"
         yield document.problem((name, "for"), text)._replace(tenant=tenant)
 
 

@@ -57,9 +57,15 @@ def _silent(channels: Sequence[str], wanted: str, reports: Reports) -> str:
     mute = [channel for channel in there if not _can_report(reports[channel], LEVELS[wanted])]
     if not mute:
         return ""
+    *others, last = mute
+    named = (
+        f"{', '.join(others)} and {last}, which never report it"
+        if others
+        else f"{last}, which never reports it"
+    )
     if len(mute) == len(there):
-        return f"waits for {', '.join(mute)}, which never reports it: what follows goes out each time"
-    return f"waits for {', '.join(mute)}, too, which never reports it"
+        return f"waits for {named}: what follows goes out each time"
+    return f"waits also for {named}"
 
 
 def _can_report(levels: Set[Level], wanted: Level) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from tocsin.catalog.files import Document, Problem
-from tocsin.catalog.scalars import STRICT
+from tocsin.catalog.scalars import STRICT, WholeNumber
 from tocsin.model.locales import family, resolve
 
 _LAST = "en"
@@ -34,7 +34,7 @@ class SmsSettings(BaseModel):
     currency_codes: bool = True
     transliterate: Literal["never", "smart", "full"] = "smart"
     too_long: Literal["split", "refuse", "truncate"] = "split"
-    max_segments: int | None = Field(default=None, ge=1, le=24)
+    max_segments: WholeNumber | None = Field(default=None, ge=1, le=24)
     stop_text: dict[str, str] = {}
     stop_categories: list[str] | None = None
 

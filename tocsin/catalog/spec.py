@@ -79,13 +79,13 @@ subject, tenant, time_ms), `user` (id, known, locale, timezone, channels, platfo
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag
 
 from tocsin.catalog.attachments import AttachmentSpec
 from tocsin.catalog.digests import DigestSpec
 from tocsin.catalog.escalation import ChannelSequence, EscalationStep
 from tocsin.catalog.limit_spec import Limit
-from tocsin.catalog.scalars import STRICT, ChannelName, Duration, Priority, Zone
+from tocsin.catalog.scalars import STRICT, ChannelName, Duration, Priority, WholeNumber, Zone
 from tocsin.catalog.sms import SmsSettings
 from tocsin.catalog.times import At, ChannelWindow, QuietHours, SendWindow, at_entry
 from tocsin.catalog.tracking import Tracking
@@ -159,7 +159,14 @@ class NotificationSpec(_Strict):
     attachments: list[AttachmentSpec] = []
 
 
-LocalText = str | dict[str, str]
+def _kind_of_text(value: object) -> str:
+    return "[languages]" if isinstance(value, dict) else "[text]"
+
+
+LocalText = Annotated[
+    Annotated[str, Tag("[text]")] | Annotated[dict[str, str], Tag("[languages]")],
+    Discriminator(_kind_of_text),
+]
 """A text, or one a language: `{en: Offers, de: Angebote}`."""
 
 
@@ -192,12 +199,27 @@ class Category(_Strict):
     on_unknown: OnUnknown | None = None
 
 
+SWITCH: Final = "[switch]"
+"""Marks the places at which mistakes are found where a switch is neither true nor false nor one a channel."""
+
+
+def _kind_of_switch(value: object) -> str:
+    return "[channels]" if isinstance(value, dict) else SWITCH
+
+
+Switches = Annotated[
+    Annotated[bool, Tag(SWITCH)] | Annotated[dict[ChannelName, bool], Tag("[channels]")],
+    Discriminator(_kind_of_switch),
+]
+"""On or off, for all channels or each by its name."""
+
+
 class DefaultPreferences(_Strict):
     """What holds for users who have not chosen (`tocsin.catalog.defaults`)."""
 
     channels: dict[ChannelName, bool] = {}
-    categories: dict[str, bool | dict[ChannelName, bool]] = {}
-    notifications: dict[str, bool | dict[ChannelName, bool]] = {}
+    categories: dict[str, Switches] = {}
+    notifications: dict[str, Switches] = {}
 
 
 class Senders(_Strict):
@@ -264,7 +286,7 @@ class TenantSpec(_Strict):
     tracking: Tracking = Tracking()
     branding: Branding = Branding()
     segments: dict[str, str] = {}
-    broadcast_rate: int = Field(default=2_000, ge=1, le=1_000_000)
+    broadcast_rate: WholeNumber = Field(default=2_000, ge=1, le=1_000_000)
     correct_profiles: bool = False
     channels: dict[ChannelName, ChannelSettings] = {}
     webhooks: dict[str, WebhookSpec] = {}

@@ -85,7 +85,10 @@ class At(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> "At":
-        if (self.time is None) == (self.expression is None):
+        if self.time is None and self.expression is None:
+            msg = "it has no time: write `time` or `expression`"
+            raise ValueError(msg)
+        if self.time is not None and self.expression is not None:
             msg = "`time` and `expression` exclude each other: write one of them"
             raise ValueError(msg)
         if self.time is not None and self.offset_ms:
@@ -95,5 +98,8 @@ class At(BaseModel):
 
 
 def at_entry(value: object) -> object:
-    """Read a bare text as `time`."""
-    return {"time": value} if isinstance(value, str) else value
+    """Read anything but a group of fields as `time`; ValueError says how to write it."""
+    if value is None or isinstance(value, dict):
+        return value
+    _time(value)
+    return {"time": value}

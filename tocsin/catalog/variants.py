@@ -19,7 +19,8 @@ from typing import Final
 import msgspec
 from pydantic import BaseModel, Field
 
-from tocsin.catalog.scalars import STRICT
+from tocsin.catalog.close_names import no_template
+from tocsin.catalog.scalars import STRICT, WholeNumber
 from tocsin.model.ids import spelled
 from tocsin.model.message import Message
 from tocsin.model.outcome import Outcome
@@ -35,7 +36,7 @@ class Variant(BaseModel):
     model_config = STRICT
 
     name: str = Field(pattern=NAMES)
-    weight: int = Field(ge=0, le=10_000)
+    weight: WholeNumber = Field(ge=0, le=10_000)
     template: str = ""
     holdout: bool = False
 
@@ -113,8 +114,7 @@ def variant_mistakes(
         if one.holdout and one.template:
             yield (at,), f"`{one.name}` is a holdout and sends nothing, remove `template`"
         if one.template and one.template not in templates:
-            cure = f"add templates/{one.template}/<locale>/ or name another"
-            yield (at,), f"no template `{one.template}`, {cure}"
+            yield (at,), no_template(one.template, templates)
     if len(variants) == 1:
         yield (), "one variant alone is no choice, add another or remove `variants`"
     elif variants and not any(one.weight for one in variants):

@@ -15,7 +15,7 @@ import msgspec
 from tocsin.model.statuses import Channel
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-_TAKEN: Final = frozenset({"gate", "track", "fan_out", "all", "any", "account"})
+RESERVED: Final = frozenset({"gate", "track", "fan_out", "all", "any", "account"})
 """Names of steps and words of the catalog."""
 
 
@@ -91,7 +91,7 @@ LENT: tuple[str, ...] = tuple(
 
 def is_channel_name(name: str) -> bool:
     """Tell whether a channel may have this name: it is part of names of topics, metrics and steps."""
-    return name not in _TAKEN and _NAME.fullmatch(name) is not None
+    return name not in RESERVED and _NAME.fullmatch(name) is not None
 
 
 def spec_of(channel: str) -> ChannelSpec:
