@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from tocsin.model.explanations import explain, moment
 from tocsin.model.outcome import Scalar
-from tocsin.model.statuses import FINAL, Status
+from tocsin.model.statuses import FINAL, Reason, Status
 
 __all__ = ["moment"]
 Row = Mapping[str, Any]
@@ -29,6 +29,8 @@ _DECIDED: Final[Mapping[str, str]] = {
     Status.DEAD: "It is a dead letter",
     Status.FINISHED: "It is finished",
 }
+_DONE: Final = frozenset({Reason.CANCEL_APPLIED, Reason.NOTHING_TO_CANCEL})
+"""The reasons of events that command: nothing was to be sent of them."""
 _SUMMARY: Final[Mapping[str, str]] = {
     Status.HELD: "held",
     Status.SUPPRESSED: "not sent",
@@ -86,6 +88,8 @@ def _replayed(row: Row) -> str:
 def _decided(row: Row, why: str) -> str:
     """Say what was decided and why; the reason alone where it says both."""
     what = _DECIDED.get(row["status"], row["status"])
+    if row["reason"] in _DONE:
+        return why
     if not why:
         return f"{what}."
     if what.lower() in why.lower():
@@ -172,7 +176,8 @@ def _end(rows: Sequence[Row], clock: str) -> str:
     where = f" by {_listed(list(names))}" if names else ""
     why = f" ({row['reason']})" if row["reason"] else ""
     when = f" at {moment(row['at_ms'], clock)}" if row["status"] == Status.SENT else ""
-    return f"{_SUMMARY.get(row['status'], row['status'])}{where}{when}{why}"
+    what = "done" if row["reason"] in _DONE else _SUMMARY.get(row["status"], row["status"])
+    return f"{what}{where}{when}{why}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dashboards import migrate, store
 from sinks.clickhouse_store import ClickHouseLines
@@ -110,10 +111,17 @@ def test_what_is_planned_is_the_next_occurrence_of_each_schedule(tmp_path: Path)
     now_ms = int(datetime(2026, 11, 28, 12, tzinfo=UTC).timestamp() * 1000)
     rows = [(row["schedule"], row["for"], row["next"]) for row in planned(schedules, now_ms)]
     assert rows == [
-        ("morning", "*", "2026-11-29 07:00 of each user's clock"),
+        ("morning", "everyone", "2026-11-29 07:00 of each user's clock"),
         ("monday", "german", "2026-11-30 08:00:00 UTC"),
         ("flight", "UA1545", ""),
     ]
+
+
+def test_a_schedule_of_an_inactive_tenant_says_why_it_is_paused(tmp_path: Path) -> None:
+    schedules = load(with_schedules(tmp_path / "catalog")).tenants["default"].schedules
+    paused = [replace(schedules["flight"], is_active=False)]
+    assert [row["state"] for row in planned(paused, 0)] == ["paused"]
+    assert [row["state"] for row in planned(paused, 0, inactive={"default"})] == ["tenant inactive"]
 
 
 @pytest.mark.loopback

@@ -1,6 +1,7 @@
 """Named queries: values of producers stay as they are, whatever they look like."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
@@ -25,6 +26,15 @@ def test_a_cell_is_printed_letter_by_letter(name: str, capsys: pytest.CaptureFix
 
 
 ROW = {name: "flight_departed_" + name for name in ("notification", "channel", "reason", "provider", "code")}
+
+
+def test_times_name_their_clock_and_what_is_not_there_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
+    begun, exact = datetime(2026, 5, 1, 9, tzinfo=UTC), datetime(2026, 5, 1, 9, 0, 1, 250_000, tzinfo=UTC)
+    print_table(as_table([{"begun": begun, "exact": exact, "ended": None}], "title"))
+    told = capsys.readouterr().out
+    assert "2026-05-01 09:00:00 UTC" in told
+    assert "2026-05-01 09:00:01.250 UTC" in told
+    assert "None" not in told
 
 
 def test_a_table_has_all_the_width_it_wants_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,3 +68,27 @@ def test_an_event_is_for_one_user_or_one_topic(whom: list[str], capsys: pytest.C
     words = ["send", "x", *whom]
     assert build(words)(words, standalone_mode=False) == 2
     assert "name one user by --user" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [("--time", "2026-13-01T00:00:00Z"), ("--send-at", "tomorrow"), ("--time", "2026-01-31")],
+)
+def test_a_time_that_would_make_a_dead_letter_is_refused(
+    option: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["send", "x", "--user", "u", option, text]
+    assert build(words)(words, standalone_mode=False) == 2
+    assert f"{option} '{text}': write a time with an offset, like 2026-01-31" in capsys.readouterr().err
+
+
+def test_an_event_of_another_tenant_is_asked_for_with_that_tenant(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with MockCluster() as cluster:
+        cluster.create("tocsin.events", 1)
+        monkeypatch.setenv("TOCSIN_KAFKA", cluster.bootstrap)
+        monkeypatch.setenv("TOCSIN_PARTITIONS", "1")
+        words = ["send", "x", "--user", "u", "--id", "e1", "--tenant", "acme"]
+        build(words)(words, standalone_mode=False)
+    assert capsys.readouterr().out.endswith("; ask with: tocsin why e1 --tenant acme\n")

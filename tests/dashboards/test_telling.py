@@ -187,6 +187,13 @@ def test_bad_input_names_the_reason_the_field_and_the_place() -> None:
     assert story.state == "dead"
 
 
+@pytest.mark.parametrize("reason", ["cancel_applied", "nothing_to_cancel"])
+def test_a_cancel_event_was_done_and_is_nothing_that_was_not_sent(reason: str) -> None:
+    story = tell([row("suppressed", origin="events/0/3", event_type="tocsin.cancel", reason=reason)])
+    assert story.heading == f"tocsin.cancel: done ({reason})"
+    assert "not sent" not in story.steps[1].sentence
+
+
 def test_copies_of_an_outcome_are_told_once() -> None:
     once = part("suppressed", reason="opted_out")
     assert len(tell([once, once, once]).steps) == 2

@@ -163,6 +163,8 @@ def test_a_clock_time_is_that_of_the_user() -> None:
     ann.event("weekly")
     due = [due_ms for due_ms, _ in ann.timers.values()]
     assert due == [NOON + 11 * HOUR, NOON + (5 * 24 + 11) * HOUR], "14 November 2023 was a Tuesday"
+    zones = [one.detail.get("zone") for one in ann.outcomes if one.status == "held"]
+    assert zones == ["Asia/Tokyo"] * 2, "whoever asks when it is due sees the time of the catalog"
 
 
 def test_a_digest_of_one_is_sent_as_the_plain_notification_if_the_catalog_says_so() -> None:

@@ -20,6 +20,7 @@ from tocsin.formats import codec
 from tocsin.formats.cloudevents import Envelope
 from tocsin.model import ids
 from tocsin.model.event import Origin, Recipient
+from tocsin.model.explanations import explain
 from tocsin.model.profile import Device, Preferences, QuietHours
 from tocsin.model.raw import RawRecord
 from tocsin.model.statuses import Reason
@@ -103,9 +104,12 @@ def test_a_wildcard_matches_by_prefix(ann: World) -> None:
 
 
 def test_a_condition_that_fails_is_no_match(ann: World) -> None:
-    assert said(ann.event("flight.delayed", data={"delay": 5, "flight": "x"})) == [
-        ("suppressed", "no_match", "*")
-    ]
+    step = ann.event("flight.delayed", data={"delay": 5, "flight": "x"})
+    assert said(step) == [("suppressed", "no_match", "*")]
+    (one,) = step.outcomes
+    assert explain(one.reason, one.detail) == "The condition of delayed does not hold for this event."
+    (unheard,) = ann.event("unheard.of").outcomes
+    assert explain(unheard.reason, unheard.detail) == "No notification of the catalog asks for this event."
 
 
 def test_a_channel_whose_condition_fails_is_not_asked_for(ann: World) -> None:

@@ -140,8 +140,8 @@ def test_an_inline_recipient_has_a_clock_too() -> None:
 @pytest.mark.parametrize(
     ("line", "said_of_it"),
     [
-        ("at: noon", "`time` is wrong: not a time, write HH:MM, a date and time such as"),
-        ("at: {}", "`at` is wrong: `time` and `expression` exclude each other, write one of them"),
+        ("at: noon", "`at` is wrong: not a time, write HH:MM, a date and time such as"),
+        ("at: {}", "`at` is wrong: it has no time, write `time` or `expression`"),
         ("at: {time: 18:00, expression: data.x}", "exclude each other, write one of them"),
         ("at: {time: 18:00, offset: -1h}", "`offset` moves the time of an `expression`"),
         ("at: {expression: data., offset: -1h}", "`expression` is wrong: not an expression"),

@@ -229,11 +229,14 @@ def without_rules(published: Sequence[Published]) -> Sequence[Published]:
     ]
 
 
-_GONE = re.compile(rb',"detail":\{"(gone|unmet)":"[a-z]+"\}')
+_GONE = re.compile(rb',"detail":\{"(gone|unmet|conditions_of)":"[^"]+"\}')
 
 
 def without_what_is_gone(published: Sequence[Published]) -> Sequence[Published]:
-    """Take out of outcomes what the catalog has no more of something held: they did not say it."""
+    """Take out of outcomes what the catalog has no more of something held, and conditions that do not hold.
+
+    They said neither.
+    """
     return [
         one._replace(value=one.value and _GONE.sub(b"", one.value)) if one.topic == "outcomes" else one
         for one in published

@@ -13,6 +13,7 @@ from tocsin.model.outcome import Scalar
 from tocsin.model.statuses import Reason
 
 _TYPES_CACHED = 4_096
+_NAMES_TOLD = 5
 
 
 class Candidates(NamedTuple):
@@ -104,7 +105,8 @@ class Catalog:
             needs = frozenset().union(*(one.needs for one in able))
             none = Reason.TENANT_INACTIVE if found.spec.status == "inactive" else Reason.NO_MATCH
             fixed_all = ready if len(ready) == len(able) else ()
-            candidates = Candidates(able, needs, fixed_all, none, matchers=self._matchers(able))
+            detail: dict[str, Scalar] | None = {"conditions_of": _listed(able)} if able else None
+            candidates = Candidates(able, needs, fixed_all, none, detail, self._matchers(able))
         if len(self._candidates) >= _TYPES_CACHED:
             self._candidates.clear()  # types come from outside: a flood of invented ones must not pile up
         self._candidates[tenant, event_type] = candidates
@@ -118,3 +120,9 @@ class Catalog:
                 known[one] = matcher(one)
         found = [matches for one in notifications if (matches := known[one]) is not None]
         return tuple(found) if len(found) == len(notifications) else ()
+
+
+def _listed(notifications: Sequence[CompiledNotification]) -> str:
+    """Name notifications, the first few of many."""
+    names = [one.name for one in notifications[:_NAMES_TOLD]]
+    return ", ".join([*names, "…"] if len(notifications) > _NAMES_TOLD else names)

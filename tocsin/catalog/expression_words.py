@@ -54,8 +54,9 @@ def _list_beside_text(comparison: nodes.Compare) -> Iterator[str]:
         sides = (comparison.expr, operand.expr)
         for one, other in (sides, sides[::-1]):
             path = path_of(one) or ()
-            if operand.op in ("eq", "ne") and path in _LISTS and isinstance(other, nodes.Const):
-                yield _no_list(path, other.value)
+            value = other.value if isinstance(other, nodes.Const) else None
+            if operand.op in ("eq", "ne") and path in _LISTS and isinstance(value, str):
+                yield _no_list(path, value)
 
 
 def _no_list(field: tuple[Any, ...], value: Any) -> str:

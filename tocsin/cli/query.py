@@ -1,6 +1,7 @@
 """`tocsin query`: named queries of ClickHouse."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -85,6 +86,11 @@ def as_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
 
 
 def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):  # ClickHouse's are of UTC
+        ms = value.microsecond // 1_000
+        return f"{value:%Y-%m-%d %H:%M:%S}{f'.{ms:03}' if ms else ''} UTC"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"

@@ -11,7 +11,7 @@ from dashboards import store
 from tocsin.app.settings import Settings
 from tocsin.catalog.catalog import Catalog
 from tocsin.catalog.loader import load_apart
-from tocsin.catalog.schedules import CompiledSchedule
+from tocsin.catalog.schedules import EVERYONE, CompiledSchedule
 from tocsin.cli.output import complain, print_json
 from tocsin.cli.query import JsonFlag, print_rows
 from tocsin.decision.recurring import first_after
@@ -111,7 +111,8 @@ def schedules(
         if tenant in {"", name}
         for one in found.schedules.values()
     ]
-    lists = {"planned": planned(known, int(datetime.now(UTC).timestamp() * 1000))}
+    inactive = {name for name, found in catalog.tenants.items() if found.spec.status == "inactive"}
+    lists = {"planned": planned(known, int(datetime.now(UTC).timestamp() * 1000), inactive)}
     bound = {"tenant": tenant, "user": user, "limit": limit}
     with store.connect(settings.clickhouse) as client:
         lists["held"] = [_timed(row, "due_ms", "due") for row in ask(client, _HELD, bound)]
@@ -144,13 +145,22 @@ def _named(names: Collection[str]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-def planned(known: Iterable[CompiledSchedule], now_ms: int) -> list[Row]:
-    """List the next occurrence of each schedule, the earliest first; one that is paused has none."""
-    rows = [_planned(schedule, now_ms) for schedule in known]
+def planned(known: Iterable[CompiledSchedule], now_ms: int, inactive: Collection[str] = ()) -> list[Row]:
+    """List the next occurrence of each schedule, the earliest first; one that is paused has none.
+
+    Args:
+        known: the schedules.
+        now_ms: the time from which on.
+        inactive: the tenants for which nothing is raised.
+    """
+    rows = [
+        _planned(schedule, now_ms, "tenant inactive" if schedule.tenant in inactive else "paused")
+        for schedule in known
+    ]
     return sorted(rows, key=lambda row: (row["next"] or "~", row["tenant"], row["schedule"]))
 
 
-def _planned(schedule: CompiledSchedule, now_ms: int) -> Row:
+def _planned(schedule: CompiledSchedule, now_ms: int, pause: str) -> Row:
     following = first_after(schedule, now_ms) if schedule.is_active else None
     due = "" if following is None else moment(following.due_ms)
     if following is not None and schedule.is_local:
@@ -160,10 +170,10 @@ def _planned(schedule: CompiledSchedule, now_ms: int) -> Row:
         "schedule": schedule.name,
         "cron": schedule.cron,
         "zone": schedule.zone,
-        "for": schedule.topic or schedule.segment,
+        "for": schedule.topic or ("everyone" if schedule.segment == EVERYONE else schedule.segment),
         "type": schedule.type,
         "next": due,
-        "state": "planned" if due else "paused" if not schedule.is_active else "over",
+        "state": "planned" if due else pause if not schedule.is_active else "over",
     }
 
 

@@ -15,6 +15,7 @@ from tocsin.app.settings import Settings
 from tocsin.cli.output import console, fail, print_json
 from tocsin.model import topics
 from tocsin.model.event import NAMED
+from tocsin.model.rfc3339 import rfc3339_ms
 
 
 def send(
@@ -40,6 +41,8 @@ def send(
     if sum(map(bool, (user, to, segment))) != 1:
         cure = "name one user by --user, the subscribers of one topic by --topic, or one segment by --segment"
         fail(cure, code=2)
+    for option, moment in (("time", at), ("send-at", send_at)):
+        _check_moment(option, moment)
     event = {
         "specversion": "1.0",
         "id": event_id or str(uuid.uuid4()),
@@ -58,8 +61,18 @@ def send(
     if json:
         print_json({"id": event["id"], "origin": origin})
     else:
-        said = f" {event['id']} at {origin}; ask with: tocsin why {event['id']}"
+        of_tenant = "" if tenant == "default" else f" --tenant {tenant}"
+        said = f" {event['id']} at {origin}; ask with: tocsin why {event['id']}{of_tenant}"
         console.print(Text.assemble(("✓", "green"), said), soft_wrap=True)
+
+
+def _check_moment(option: str, text: str) -> None:
+    """End with the cure where a time would make a dead letter of the event."""
+    try:
+        if text:
+            rfc3339_ms(text)
+    except ValueError:
+        fail(f"--{option} {text!r}: write a time with an offset, like 2026-01-31T09:30:00Z", code=2)
 
 
 def _object(text: str) -> Any:

@@ -16,12 +16,13 @@ from tocsin.decision.routing import routes
 from tocsin.decision.rules import Rules
 from tocsin.decision.rules.channel_window import closes_at
 from tocsin.decision.subjects import EventSubject, MessageSubject
-from tocsin.decision.verdict import Hold, Suppress
+from tocsin.decision.verdict import Detail, Hold, Suppress
 from tocsin.model.message import Slots
 from tocsin.model.statuses import Reason, Status
 
 # Members of an enum are looked up by Python code in 3.11: hot ones are looked up once.
 _PART, _ESCALATION = Stage.PART, Reason.ESCALATION
+_OF_CHANNELS: Final[Detail] = {"conditions_of": "each channel"}
 _NO_SLOTS: Final[Mapping[str, Slots]] = {}
 
 
@@ -50,7 +51,7 @@ def route(
             counts, zone = evaluation.state.counts, evaluation.recipient.timezone
             limits.count(counts, notification.counters, evaluation.now_ms, zone)
     elif not channels:
-        finish(decision, subject, Suppress(Reason.NO_MATCH))
+        finish(decision, subject, Suppress(Reason.NO_MATCH, _OF_CHANNELS))
 
 
 def _send(

@@ -193,6 +193,8 @@ def _opened(
     )
     decision.set_timers.append(SetTimer(timer_id, merge.due_ms, opened.payload(), is_new=True))
     detail: Detail = {"due_ms": merge.due_ms}
+    if (terms := evaluation.notification.digest) is not None and terms.at_min >= 0:
+        detail["zone"] = evaluation.recipient.timezone
     if merge.latest_ms != merge.due_ms:
         detail["latest_ms"] = merge.latest_ms
     decision.outcomes.append(

@@ -14,6 +14,7 @@ NUMBERED: Final[Mapping[Reason, tuple[str, ...]]] = {
     Reason.NO_MATCH: (
         "The catalog was edited while it waited: it does not have this {gone} any more.",
         "When it was due, its {unmet} did not hold any more.",
+        "The condition of {conditions_of} does not hold for this event.",
     ),
     Reason.LIMIT: (
         "The counter {counter} allows at most {limit} in {window_s}, and had {count} since"
