@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from tocsin.model.event import CONTROL
 from tocsin.model.explanations import explain, moment
 from tocsin.model.outcome import Scalar
 from tocsin.model.statuses import FINAL, Reason, Status
@@ -29,8 +30,6 @@ _DECIDED: Final[Mapping[str, str]] = {
     Status.DEAD: "It is a dead letter",
     Status.FINISHED: "It is finished",
 }
-_DONE: Final = frozenset({Reason.CANCEL_APPLIED, Reason.NOTHING_TO_CANCEL})
-"""The reasons of events that command: nothing was to be sent of them."""
 _SUMMARY: Final[Mapping[str, str]] = {
     Status.HELD: "held",
     Status.SUPPRESSED: "not sent",
@@ -88,7 +87,7 @@ def _replayed(row: Row) -> str:
 def _decided(row: Row, why: str) -> str:
     """Say what was decided and why; the reason alone where it says both."""
     what = _DECIDED.get(row["status"], row["status"])
-    if row["reason"] in _DONE:
+    if why and _is_of_command(row):
         return why
     if not why:
         return f"{what}."
@@ -99,6 +98,12 @@ def _decided(row: Row, why: str) -> str:
 
 def _continued(sentence: str) -> str:
     return f"{sentence[:1].lower()}{sentence[1:]}"
+
+
+def _is_of_command(row: Row) -> bool:
+    """Tell whether an outcome is that of an event that cancels or controls: nothing was to be sent of it."""
+    is_end = row["status"] in (Status.SUPPRESSED, Status.FINISHED)
+    return is_end and str(row["event_type"]).startswith(CONTROL)
 
 
 def _on(row: Row, text: str) -> str:
@@ -176,7 +181,9 @@ def _end(rows: Sequence[Row], clock: str) -> str:
     where = f" by {_listed(list(names))}" if names else ""
     why = f" ({row['reason']})" if row["reason"] else ""
     when = f" at {moment(row['at_ms'], clock)}" if row["status"] == Status.SENT else ""
-    what = "done" if row["reason"] in _DONE else _SUMMARY.get(row["status"], row["status"])
+    what = _SUMMARY.get(row["status"], row["status"])
+    if _is_of_command(row):
+        what = "done" if row["reason"] in ("", Reason.CANCEL_APPLIED) else "nothing done"
     return f"{what}{where}{when}{why}"
 
 

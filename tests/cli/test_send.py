@@ -72,7 +72,12 @@ def test_an_event_is_for_one_user_or_one_topic(whom: list[str], capsys: pytest.C
 
 @pytest.mark.parametrize(
     ("option", "text"),
-    [("--time", "2026-13-01T00:00:00Z"), ("--send-at", "tomorrow"), ("--time", "2026-01-31")],
+    [
+        ("--time", "2026-13-01T00:00:00Z"),
+        ("--send-at", "tomorrow"),
+        ("--expires", "6h"),
+        ("--time", "2026-01-31"),
+    ],
 )
 def test_a_time_that_would_make_a_dead_letter_is_refused(
     option: str, text: str, capsys: pytest.CaptureFixture[str]
@@ -92,3 +97,17 @@ def test_an_event_of_another_tenant_is_asked_for_with_that_tenant(
         words = ["send", "x", "--user", "u", "--id", "e1", "--tenant", "acme"]
         build(words)(words, standalone_mode=False)
     assert capsys.readouterr().out.endswith("; ask with: tocsin why e1 --tenant acme\n")
+
+
+def test_an_event_may_name_its_start_and_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    with MockCluster() as cluster:
+        cluster.create("tocsin.events", 1)
+        monkeypatch.setenv("TOCSIN_KAFKA", cluster.bootstrap)
+        monkeypatch.setenv("TOCSIN_PARTITIONS", "1")
+        times = ["--send-at", "2026-01-31T09:30:00Z", "--expires", "2026-01-31T12:00:00Z"]
+        words = ["send", "x", "--user", "u", *times]
+        build(words)(words, standalone_mode=False)
+        with TopicReader(cluster.bootstrap, "tocsin.") as reader:
+            (record,) = reader.read("events")
+    event = json.loads(record.value or b"")
+    assert [event["tocsinsendat"], event["tocsinexpires"]] == times[1::2]

@@ -187,11 +187,57 @@ def test_bad_input_names_the_reason_the_field_and_the_place() -> None:
     assert story.state == "dead"
 
 
-@pytest.mark.parametrize("reason", ["cancel_applied", "nothing_to_cancel"])
-def test_a_cancel_event_was_done_and_is_nothing_that_was_not_sent(reason: str) -> None:
-    story = tell([row("suppressed", origin="events/0/3", event_type="tocsin.cancel", reason=reason)])
-    assert story.heading == f"tocsin.cancel: done ({reason})"
+@pytest.mark.parametrize(
+    ("kind", "status", "reason", "detail", "heading", "sentence"),
+    [
+        (
+            "cancel",
+            "suppressed",
+            "cancel_applied",
+            {"cancelled": 2},
+            "done (cancel_applied)",
+            "cancelled: 2.",
+        ),
+        (
+            "cancel",
+            "suppressed",
+            "nothing_to_cancel",
+            {},
+            "nothing done (nothing_to_cancel)",
+            "nothing that is",
+        ),
+        (
+            "broadcast",
+            "finished",
+            "",
+            {"broadcast": "b1", "action": "pause"},
+            "done",
+            "b1 was told to pause.",
+        ),
+        (
+            "broadcast",
+            "suppressed",
+            "no_match",
+            {"broadcast": "b2"},
+            "nothing done (no_match)",
+            "No broadcast b2 is under way, so nothing was done.",
+        ),
+    ],
+)
+def test_an_event_that_commands_was_done_and_is_nothing_that_was_not_sent(
+    kind: str, status: str, reason: str, detail: dict[str, Any], heading: str, sentence: str
+) -> None:
+    named = {"origin": "events/0/3", "event_type": f"tocsin.{kind}"}
+    story = tell([row(status, reason=reason, detail=detail, **named)])
+    assert story.heading == f"tocsin.{kind}: {heading}"
+    assert sentence in story.steps[1].sentence
     assert "not sent" not in story.steps[1].sentence
+
+
+def test_an_event_for_a_topic_says_how_many_it_reached() -> None:
+    told = tell([row("finished", origin="events/0/3", detail={"topic": "flights/UA1545", "users": 3})])
+    sentence = "It is finished: It was handed to the subscribers of the topic flights/UA1545: 3."
+    assert told.steps[1].sentence == sentence
 
 
 def test_copies_of_an_outcome_are_told_once() -> None:

@@ -75,5 +75,6 @@ def _control(tenant: str, broadcast: str, action: Action) -> None:
     settings = Settings()
     origin = write(settings, topics.EVENTS, f"{tenant}/{broadcast}", jsonlib.dumps(event).encode())
     enter(settings, _ENTERED[action], tenant, broadcast, origin=origin)
-    said = f" {action.value} asked for at {origin}; ask with: tocsin broadcasts --tenant {tenant}"
+    of_tenant = "" if tenant == "default" else f" --tenant {tenant}"
+    said = f" {action.value} asked for at {origin}; ask with: tocsin why {origin}{of_tenant}"
     console.print(Text.assemble(("✓", "green"), said), soft_wrap=True)

@@ -30,6 +30,7 @@ def send(
     source: Annotated[str, typer.Option(help="source of the event")] = "/tocsin/send",
     at: Annotated[str, typer.Option("--time", help="event time, RFC 3339; by default now")] = "",
     send_at: Annotated[str, typer.Option(help="hold until this time, RFC 3339")] = "",
+    expires: Annotated[str, typer.Option(help="send nothing of it after this time, RFC 3339")] = "",
     notification: Annotated[str, typer.Option(help="only this notification answers, by its name")] = "",
     channel: Annotated[list[str] | None, typer.Option(help="only this channel of it; repeatable")] = None,
     bulk: Annotated[bool, typer.Option(help="write to the topic `bulk`, for broadcasts")] = False,
@@ -41,7 +42,7 @@ def send(
     if sum(map(bool, (user, to, segment))) != 1:
         cure = "name one user by --user, the subscribers of one topic by --topic, or one segment by --segment"
         fail(cure, code=2)
-    for option, moment in (("time", at), ("send-at", send_at)):
+    for option, moment in (("time", at), ("send-at", send_at), ("expires", expires)):
         _check_moment(option, moment)
     event = {
         "specversion": "1.0",
@@ -52,7 +53,13 @@ def send(
         "tenant": tenant,
         "data": _object(data),
     }
-    more = {"subject": user, "tocsintopic": to, "tocsinsegment": segment, "tocsinsendat": send_at}
+    more = {
+        "subject": user,
+        "tocsintopic": to,
+        "tocsinsegment": segment,
+        "tocsinsendat": send_at,
+        "tocsinexpires": expires,
+    }
     more |= {"tocsinnotification": notification, "tocsinchannels": ",".join(channel or ())}
     event |= {name: value for name, value in more.items() if value}
     topic = topics.BULK if bulk or segment else topics.EVENTS

@@ -9,11 +9,17 @@ from tocsin.model.outcome import Scalar
 from tocsin.model.statuses import SENTENCES, Reason
 from tocsin.model.zones import zone
 
-_ITEM: Final = "It is an item of a digest, whose notification is {into}."
+_ENDED: Final = (
+    "It is an item of a digest, whose notification is {into}.",
+    "It was handed to the subscribers of the topic {topic}: {users}.",
+    "The broadcast {broadcast} was told to {action}.",
+)
+"""Sentences of outcomes without a reason."""
 NUMBERED: Final[Mapping[Reason, tuple[str, ...]]] = {
     Reason.NO_MATCH: (
         "The catalog was edited while it waited: it does not have this {gone} any more.",
         "When it was due, its {unmet} did not hold any more.",
+        "No broadcast {broadcast} is under way, so nothing was done.",
         "The condition of {conditions_of} does not hold for this event.",
     ),
     Reason.LIMIT: (
@@ -100,7 +106,7 @@ def explain(reason: str, detail: Mapping[str, Scalar]) -> str:
     'The quiet hours are 22:00 to 07:00 in UTC; it is held until 1970-01-01 00:00:00 UTC.'
     """
     if not reason:
-        return _filled(_ITEM, detail) if "into" in detail else ""
+        return next((_filled(text, detail) for text in _ENDED if fields(text) <= detail.keys()), "")
     if reason not in SENTENCES:
         return ""
     known = Reason(reason)
