@@ -236,7 +236,7 @@ def test_an_event_that_commands_was_done_and_is_nothing_that_was_not_sent(
 
 def test_an_event_for_a_topic_says_how_many_it_reached() -> None:
     told = tell([row("finished", origin="events/0/3", detail={"topic": "flights/UA1545", "users": 3})])
-    sentence = "It is finished: It was handed to the subscribers of the topic flights/UA1545: 3."
+    sentence = "It is finished: it was handed to the subscribers of the topic flights/UA1545: 3."
     assert told.steps[1].sentence == sentence
 
 
