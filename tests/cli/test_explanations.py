@@ -26,7 +26,8 @@ SAMPLES: dict[str, Any] = {
     "due_ms": AT + HOUR, "until_ms": AT + 2 * HOUR, "expires_ms": AT + 3 * HOUR,
     "held_for": "quiet_hours", "original": "events/3/5", "receipt": "opened", "channel": "push",
     "by": "events/3/9", "into": "0a" * 16, "cancelled": 17, "asked": "welcome",
-    "gone": "channel", "unmet": "condition", "conditions_of": "order_late", "broadcast": "b1",
+    "gone": "channel", "unmet": "condition", "conditions_of": "order_late",
+    "broadcast": "b1", "schedule": "daily", "instead": "daily/2026-05-30T07:00Z",
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from tests.operators import fan_out_fleet
 from tests.operators.fleet import MANY, START_MS, Fleet
 from tocsin.formats.subscriptions import subscription_key
 from tocsin.model import topics
+from tocsin.model.explanations import explain
 from tocsin.model.raw import OutRecord
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -166,6 +167,8 @@ def test_of_what_was_missed_only_the_newest_comes_late_or_nothing(
     (one,) = fleet.outcomes(reason="missed")
     assert (one.status, one.event_id) == ("suppressed", "daily/2026-05-29T07:00Z")
     assert one.detail == {"schedule": "daily", "late_s": 49 * 3600 + 26 * 60 + 40} | said
+    why = explain(one.reason, one.detail)
+    assert why.endswith(said["instead"] + "." if said else "it skips what is late.")
     until(fleet, 3 * DAY + 10 * HOUR + 34 * MINUTE)
     assert raised(fleet) == [*expected, "daily/2026-06-01T07:00Z"]
 

@@ -152,16 +152,16 @@ def test_a_field_that_is_null_in_every_sample_is_in_none(check: Check) -> None:
 
 def test_a_language_that_lacks_a_part(check: Check) -> None:
     assert check({"templates/hello/de/sms.j2": None}) == [
-        "templates/hello/de-AT/:1: no sms, which sms needs",
-        "templates/hello/de/:1: no sms, which sms needs",
+        "templates/hello/de-AT/:1: sms needs sms.j2, add it",
+        "templates/hello/de/:1: sms needs sms.j2, add it",
     ]
 
 
 def test_a_template_without_its_last_fallback(check: Check) -> None:
     gone = dict.fromkeys([name for name in FILES if "/hello/en/" in name], None)
     problems = check(gone)
-    assert "templates/hello/en/:1: no title, body, which push needs" in problems
-    assert "templates/hello/en/:1: no sms, which sms needs" in problems
+    assert "templates/hello/en/:1: push needs title.j2 and body.j2, add them" in problems
+    assert "templates/hello/en/:1: sms needs sms.j2, add it" in problems
 
 
 def test_another_language_of_the_tenant_is_fallback_enough(check: Check) -> None:
@@ -267,8 +267,8 @@ def test_a_file_that_replaces_a_shared_macro_is_no_unknown_part(check: Check) ->
 def test_a_tenants_language_that_lacks_a_part_is_the_mistake_of_its_own_files(check: Check) -> None:
     own = {"tenants/acme/templates/hello/fr/title.j2": "Bonjour"}
     assert check(ACME | own) == [
-        "tenants/acme/templates/hello/fr/:1: no body, which push needs",
-        "tenants/acme/templates/hello/fr/:1: no sms, which sms needs",
+        "tenants/acme/templates/hello/fr/:1: push needs body.j2, add it",
+        "tenants/acme/templates/hello/fr/:1: sms needs sms.j2, add it",
     ]
 
 

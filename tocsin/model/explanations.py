@@ -93,6 +93,11 @@ NUMBERED: Final[Mapping[Reason, tuple[str, ...]]] = {
     Reason.RESCHEDULED: ("A newer event with the same cancel key replaced it: notification {by}.",),
     Reason.CANCELLED_BY_EVENT: ("The cancel event {by} named it.",),
     Reason.CANCEL_APPLIED: ("The event cancelled what was held. Notifications cancelled: {cancelled}.",),
+    Reason.MISSED: (
+        "The schedule {schedule} could not be raised when it was due. Of what was missed only the"
+        " newest is raised: {instead}.",
+        "The schedule {schedule} could not be raised when it was due, and it skips what is late.",
+    ),
     Reason.COLLAPSED: ("A newer one with the same collapse key took its place: notification {into}.",),
 }
 """Sentences with numbers, the most telling first. `SENTENCES` has one without numbers for each reason."""

@@ -159,7 +159,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.NO_CHANNEL: "The user has no address or device to which it can go.",
     Reason.TARGET_BLOCKED: "A receipt blocks this address or device: it is gone, or refuses messages.",
     Reason.ERASED: "The user was erased.",
-    Reason.MISSED: "An occurrence of the schedule was missed; the detail names the one that came instead.",
+    Reason.MISSED: "The schedule could not be raised when it was due.",
     Reason.CANCEL_APPLIED: "The event cancelled what was held; the detail says how many notifications.",
     Reason.NOTHING_TO_CANCEL: "The event names nothing that is held.",
     Reason.ALREADY_SENT: "A replay found that it was sent before, or is on its way.",

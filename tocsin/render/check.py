@@ -152,8 +152,8 @@ def _missing_parts(sets: TemplateSets, tenant: CompiledTenant) -> Iterator[str]:
         complete = {tag for tag in folders | last if find_parts(templates, name, channel, tag)}
         wanted = folders if complete & last else folders | last
         for locale in wanted - complete:
-            missing = _lacking(templates, name, channel, locale)
-            yield f"{sets.home(tenant.name, name)}/{name}/{locale}/:1: no {missing}, which {channel} needs"
+            needs = f"{channel} needs {_lacking(templates, name, channel, locale)}"
+            yield f"{sets.home(tenant.name, name)}/{name}/{locale}/:1: {needs}"
 
 
 def _misnamed(templates: Mapping[str, str], used: set[str]) -> Iterator[str]:
@@ -166,9 +166,11 @@ def _misnamed(templates: Mapping[str, str], used: set[str]) -> Iterator[str]:
 
 
 def _lacking(templates: Mapping[str, str], name: str, channel: str, locale: str) -> str:
+    """Name the files that are missing, and the cure."""
     folders = [f"{name}/{tag}" for tag in family(locale)] + [name]
     parts = spec_of(channel).parts
-    return ", ".join([p for p in parts if not any(f"{folder}/{p}" in templates for folder in folders)])
+    *others, last = [f"{p}.j2" for p in parts if not any(f"{folder}/{p}" in templates for folder in folders)]
+    return f"{', '.join(others)} and {last}, add them" if others else f"{last}, add it"
 
 
 def _written(tenant: CompiledTenant) -> Iterator[tuple[CompiledNotification, str, Use]]:
