@@ -121,11 +121,12 @@ class ProfileView:
 
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
         """Change entries; return which of them were still as they had been seen."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for owner, seen, entry in swaps:
-            ttl_s = 0 if entry.text else ERASED_S
-            await self._swap([self._key(owner)], [seen.data, packed(entry), ttl_s], pipeline)
-        return [bool(done) for done in await pipeline.execute()]
+        # As a context: redis-py leaves a pipeline its connection where the question for its scripts fails.
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for owner, seen, entry in swaps:
+                ttl_s = 0 if entry.text else ERASED_S
+                await self._swap([self._key(owner)], [seen.data, packed(entry), ttl_s], pipeline)
+            return [bool(done) for done in await pipeline.execute()]
 
     async def note_open(self, owner: str, revision: int, at_ms: int) -> None:
         """List a change as open, before it is made."""
@@ -190,12 +191,12 @@ class ProfileView:
             gone: addresses that a user has no more, with the user.
             come: address -> user.
         """
-        pipeline = self._redis.pipeline(transaction=False)
-        for address, user in gone:
-            await self._release([self._device(tenant, address)], [user], pipeline)
-        for address, user in come.items():
-            pipeline.set(self._device(tenant, address), user)
-        await pipeline.execute()
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for address, user in gone:
+                await self._release([self._device(tenant, address)], [user], pipeline)
+            for address, user in come.items():
+                pipeline.set(self._device(tenant, address), user)
+            await pipeline.execute()
 
     async def stop(self, owner: str, category: str, click: str, *, again: bool) -> str:
         """Note a click on an unsubscribe link for a day; return the one that holds.
@@ -226,13 +227,13 @@ class ProfileView:
 
     async def set_topics(self, changes: Sequence[tuple[str, str, int | None]]) -> None:
         """Note subscriptions: user, topic and since; None ends one."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for owner, topic, since_ms in changes:
-            if since_ms is None:
-                pipeline.hdel(self._topics(owner), topic)
-            else:
-                pipeline.hset(self._topics(owner), topic, str(since_ms))
-        await pipeline.execute()
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for owner, topic, since_ms in changes:
+                if since_ms is None:
+                    pipeline.hdel(self._topics(owner), topic)
+                else:
+                    pipeline.hset(self._topics(owner), topic, str(since_ms))
+            await pipeline.execute()
 
 
 AWAY: Final = RedisError
