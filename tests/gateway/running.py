@@ -98,12 +98,12 @@ def _loaded(folder: Path) -> Catalog:
 
 
 def _gateway(settings: Settings) -> Gateway:
-    """Make a gateway whose first record waits for nothing.
+    """Make a gateway whose first record waits for nothing, and to which a slow Redis is not away.
 
     librdkafka's idempotent producer waits half a second for its id, or a whole one. What that producer
     promises is tested where brokers fail and processes die, with the writer as it is.
     """
-    gateway = Gateway(settings, loads=_loaded)
+    gateway = Gateway(settings, loads=_loaded, redis_s=PATIENCE_S)
     options = {**settings.kafka_options, "enable.idempotence": "false"}
     gateway.writer = Writer(WriterPolicy(settings.kafka, settings.topic_prefix, options))
     return gateway

@@ -61,6 +61,7 @@ class Gateway:
         *,
         clock_ms: Callable[[], int] = wall_ms,
         loads: Callable[[Path], Catalog] = load_apart,
+        redis_s: float = _REDIS_S,
     ) -> None:
         """Read the catalog; connect when entered.
 
@@ -68,11 +69,12 @@ class Gateway:
             settings: the settings.
             clock_ms: the wall clock.
             loads: reads the first catalog from its folder.
+            redis_s: how long it waits for Redis.
         """
         self.settings = settings
         self.clock_ms = clock_ms
         self.secret = settings.secret_bytes()
-        self.redis = open_client(settings.redis, timeout_s=_REDIS_S)
+        self.redis = open_client(settings.redis, timeout_s=redis_s)
         self._pool = Pool(settings.clickhouse)
         self.clickhouse = Asker(self._pool)
         self.keys = KeyRing(Seal(self.secret, PURPOSE))
