@@ -157,9 +157,8 @@ class OutcomeWriter:
             except Exception as error:  # the flow's edge: dead threads would leave outcomes waiting unsaid
                 self._note_problem(f"ClickHouse cannot take outcomes ({kind_and_place(error)})")
             else:
-                self._note_problem(
-                    ""
-                )  # first: who hears of what is done must not find a problem that is over
+                # First: who hears of what is done must not find a problem that is over.
+                self._note_problem("")
                 self._finished.extend(done)
                 return
             self._stop.wait(backoff_s)
