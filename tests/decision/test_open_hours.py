@@ -81,6 +81,19 @@ def test_a_text_whose_window_opens_within_the_quiet_hours_is_held_once_until_the
     assert len(held(world.outcomes)) == 1
 
 
+def test_a_time_that_was_asked_for_is_kept_and_the_hours_of_then_hold_from_it_on(world: World) -> None:
+    """Until then the user may end the quiet hours or move, and gets it at the time asked for."""
+    world.profile(profile(**LATE))
+    for send_at in (11 * HOUR, 35 * HOUR):  # 23:00
+        step = world.event("news", send_at=send_at)
+        assert held(step.outcomes) == [("*", "scheduled", "schedule", send_at / HOUR)]
+    world.advance(12 * HOUR)
+    assert held(world.steps[-1].outcomes) == [("*", "quiet_hours", "quiet_hours", 21)]
+    world.profile(profile(version=2), at=DAY)
+    world.advance(35 * HOUR)
+    assert world.steps[-1].messages[0].decided_ms == NOON + 35 * HOUR
+
+
 def test_a_text_whose_window_opens_after_the_quiet_hours_is_held_once(world: World) -> None:
     world.profile(profile(**EARLY))
     assert held(world.event("text", at=11 * HOUR).outcomes) == [("*", "send_window", "quiet_hours", 20)]
