@@ -82,8 +82,8 @@ class Process:
         )  # fmt: skip
         self.shard.resume(stored.get("epoch"))
         self.shard.outbox_resume(stored.get("outbox"))
-        found = gate or Gate(CATALOG, GatePolicy())
-        parts = GateParts(self.shard.key_group, lambda: found, self.clock, self.tally, pace)
+        self.gate = gate or Gate(CATALOG, GatePolicy())
+        parts = GateParts(self.shard.key_group, lambda: self.gate, self.clock, self.tally, pace)
         self.logic = GateLogic(stored.get("key_group"), parts)
 
     def give(self, *inputs: GateInput) -> list[Any]:
