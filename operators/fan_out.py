@@ -128,7 +128,8 @@ class FanOutLogic(StatefulBatchLogic[GroupBatch, list[OutRecord], Stored]):
             letter = dead_letter(raw, "gate", reason, error, last_ms=now_ms)
             out.append(replace(letter, partition=self._partition))
         elif first := self._fan_out.duplicate(event, now_ms):
-            self._log(whole.outcome(Status.SUPPRESSED, Reason.DUPLICATE, {"original": first}), out)
+            if first != str(event.origin):  # else it is a copy of the record, as a crash may leave one
+                self._log(whole.outcome(Status.SUPPRESSED, Reason.DUPLICATE, {"original": first}), out)
         elif not candidates.notifications and event.type != CANCEL:
             self._log(whole.outcome(Status.SUPPRESSED, candidates.none, candidates.detail), out)
         else:

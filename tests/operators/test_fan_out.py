@@ -130,6 +130,18 @@ def test_an_event_on_another_partition_is_forwarded_once_and_keeps_its_origin(fl
     assert duplicates == [{"original": "events/0/0"}] * 2, "they meet at the topic's partition"
 
 
+def test_a_copy_of_a_forwarded_event_is_the_same_event_and_no_duplicate(fleet: Fleet) -> None:
+    """A shard that dies before it knows that its forward is published forwards it again, with its origin."""
+    fleet.subscribe("ann")
+    fleet.event(1, partition=0)
+    fleet.epoch()
+    (forward,) = fleet.log.records[topics.EVENTS, 1]
+    fleet.log.publish([forward])
+    fleet.settle()
+    assert reached(fleet) == {("e1", "ann"): 1}
+    assert said(fleet) == [("finished", ""), ("held", "fan_out")]
+
+
 @pytest.mark.parametrize(("point", "shards"), [*((point, 2) for point in POINTS), ("stored", 1)])
 def test_a_shard_that_dies_in_any_epoch_loses_nobody_and_reaches_nobody_twice(
     tmp_path: Path, point: str, shards: int
