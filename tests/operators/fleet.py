@@ -15,6 +15,8 @@ import msgspec
 from flows.timing import FlowTiming
 from operators.decode import Decoder
 from operators.decode_parts import DecodePolicy
+from operators.fan_out import FanOutLogic
+from operators.fan_out_parts import EpochQuota, FanOutParts, FanOutTally
 from operators.gate import GateLogic
 from operators.gate_parts import GateParts, GroupBatch
 from operators.pace import UNPACED, Pace
@@ -22,21 +24,28 @@ from sources.clocks import PartitionClocks
 from sources.partitioner import partition_of
 from tests.decision.gate_world import SMALL
 from tocsin.catalog.loader import load, load_apart
+from tocsin.decision.fan_out import FanOutPolicy
 from tocsin.decision.gate import Gate
 from tocsin.decision.policy import GatePolicy
 from tocsin.decision.user_state import RecordCodec, UserRecord
 from tocsin.formats.cloudevents import EventLimits
+from tocsin.formats.subscriptions import subscription_key
 from tocsin.formats.user_lists import ListPart, closing_records, slice_records
 from tocsin.model import topics
 from tocsin.model.outcome import Outcome
 from tocsin.model.raw import OutRecord, RawRecord, VersionNote, packed, unpacked, unpacked_1
 from tocsin.store import Identity, Shard
+from tocsin.store.keys import ROWS_GROUP
 from tocsin.store.outbox import Form
 
 MANY = SMALL.parent / "many"
 CATALOG = load(MANY)
 START_MS = 1_780_000_000_000
 PARTITIONS, KEY_GROUPS = 2, 2
+DAY_MS = 86_400_000
+READS = (
+    topics.PROFILES, topics.SUBSCRIPTIONS, topics.RECEIPTS, topics.RETRIES, topics.EVENTS, topics.BULK,
+)  # fmt: skip
 _NOTHING: dict[Any, Any] = {}
 _outcome = msgspec.json.Decoder(Outcome).decode
 
@@ -127,10 +136,14 @@ class Member:
         self._parts = GateParts(
             self._shard.key_group, lambda: fleet.gate, timing, Counter(), broadcast_pace=fleet.pace
         )
+        self._topics = FanOutParts(
+            self._shard.rows, lambda: fleet.gate, FanOutPolicy(PARTITIONS, DAY_MS, 2 * DAY_MS), timing,
+            EpochQuota(lambda: False, a_turn=3, an_epoch=7), FanOutTally(), Counter(),
+        )  # fmt: skip
         limits = EventLimits(100_000, 7 * 86_400, 3_600, not fleet.stream)
         policy = DecodePolicy(PARTITIONS, KEY_GROUPS, limits, fleet.stream)
         self._decode = Decoder(policy, self._clocks, _Errors())
-        self._groups = {key: GateLogic(row, self._parts) for key, row in stored.rows.items()}
+        self._groups = {key: self._logic(key, row) for key, row in stored.rows.items()}
         self._positions = Counter(stored.positions)
         self._clocks.restore(dict(stored.clocks))
         if stored.outbox is not None:
@@ -138,13 +151,19 @@ class Member:
         self._shard.durable()
         self._give(self._decode.wake(iter(self._owned())))
 
+    def _logic(self, key: str, row: Any = None) -> GateLogic | FanOutLogic:
+        """Build what decides a key group, or fans out the topics of a partition."""
+        if key.endswith(f".{ROWS_GROUP}"):
+            return FanOutLogic(row, self._topics)
+        return GateLogic(row, self._parts)
+
     def _owned(self) -> list[int]:
         return list(range(self._number, PARTITIONS, self._fleet.shards))
 
     def read(self) -> bool:
         """Read all that is new; return whether there was anything."""
         found = False
-        for topic in (topics.PROFILES, topics.RECEIPTS, topics.RETRIES, topics.EVENTS, topics.BULK):
+        for topic in READS:
             for partition in self._owned():
                 place = topic, partition
                 records = self._fleet.topics.logs[place][self._positions[place] :]
@@ -159,7 +178,7 @@ class Member:
             if not isinstance(one.bundle, GroupBatch):
                 self._shard.collect(one.bundle)
                 continue
-            group = self._groups.get(one.key) or GateLogic(None, self._parts)
+            group = self._groups.get(one.key) or self._logic(one.key)
             self._groups[one.key] = group
             self._collect(group.on_batch([one.bundle]))
 
@@ -198,7 +217,7 @@ class Member:
     def rows_of_lists(self) -> int:
         """Count records of lists, and rows beside them."""
         found = 0
-        for key in self._groups:
+        for key in (key for key, logic in self._groups.items() if isinstance(logic, GateLogic)):
             group = self._shard.key_group(key)
             lists = [name for name, _ in group.scan("default/\x04", "default/\x05", 100)]
             kept = (group.kept(name, "l", number) for name in lists for number in range(100))
@@ -259,6 +278,10 @@ class Fleet:
     def broadcast(self, event_id: str, segment: str = "*", kind: str = "newsletter", **fields: Any) -> None:
         """Write a broadcast."""
         self.event(kind, event_id, tocsinsegment=segment, **fields)
+
+    def subscribe(self, user: str, topic: str = "t") -> None:
+        """Write that a user subscribes to a topic."""
+        self.write(topics.SUBSCRIPTIONS, subscription_key("default", topic, user).decode(), {})
 
     def control(self, broadcast: str, action: str, event_id: str = "") -> None:
         """Write an event that controls a broadcast."""
