@@ -109,6 +109,17 @@ def test_who_subscribes_after_the_event_is_not_reached_and_who_renews_is(fan_out
     assert drained(fan_out) == [("e1", "zoe")]
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_users_whose_names_begin_with_another_one_are_reached_in_a_later_turn(
+    fan_out: FanOut, limit: int
+) -> None:
+    users = ["u", "u-1", "u1", "u1/2", "u~", "ué"]
+    for user in users:
+        fan_out.subscribe(change(user))
+    fan_out.begin(event(1), NOON)
+    assert [user for _, user in drained(fan_out, limit)] == users
+
+
 def test_who_unsubscribes_before_the_turn_is_left_out_also_if_subscribed_again(fan_out: FanOut) -> None:
     for user in ("ann", "bob", "cy", "dee"):
         fan_out.subscribe(change(user))
@@ -212,7 +223,8 @@ def test_a_topic_without_subscribers_is_finished_at_once_and_leaves_no_row(
 
 
 TOPIC = st.sampled_from(["a", "a/b", "b"])
-USER = st.sampled_from([f"u{number}" for number in range(5)])
+USER = st.sampled_from(["u", "u-1", "u1", "u1/2", "v"])
+"""Some names begin with another one: a turn that ends with that one must not pass over them."""
 
 
 class Orders(RuleBasedStateMachine):

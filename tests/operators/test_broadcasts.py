@@ -82,6 +82,19 @@ def _id(fleet: Fleet) -> str:
     return found
 
 
+def test_users_whose_names_begin_with_another_one_are_reached_in_a_later_turn(tmp_path: Path) -> None:
+    """Turns of one user: each ends at a name with which the next of its key group may begin."""
+    users = sorted(f"{number}{end}" for number in range(8) for end in ("", "-1", "0", "0/1", "~"))
+    fleet = Fleet(tmp_path)
+    for user in users:
+        fleet.profile(user)
+    fleet.run(2)
+    fleet.broadcast("b1", tocsinrate=4)
+    fleet.settle()
+    assert fleet.reached("b1") == users
+    fleet.stop()
+
+
 def test_its_messages_travel_in_bulk_whatever_topic_it_came_on(fleet: Fleet) -> None:
     fleet.event("newsletter", "b1", topics.EVENTS, tocsinsegment="*")
     fleet.settle()
