@@ -175,6 +175,10 @@ class Machine:
             self._shard.outbox_resume(stored.outbox)
         self._shard.durable()
 
+    def kept(self, key_group: str, user: str, name: str) -> bytes | None:
+        """Read what the store keeps beside a user's record."""
+        return self._shard.key_group(key_group).kept(user, name, 0)
+
     def stop(self) -> Stored:
         """Store an epoch, and end the process before the epoch is published."""
         self._flush()

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from sources.partitioner import partition_of
+from sources.partitioner import key_group_of, partition_of
 from tests.decision.gate_world import SMALL
 from tests.golden.wire import Published, Settings
 from tests.operators.test_suppressions import DAY, HOUR, MINUTE, NOON_MS, PARTITIONS, SECOND, Shard
@@ -72,6 +72,11 @@ class Owned(Shard):
         self._play(topics.PROFILES, partition_of(KEY, PARTITIONS), at, KEY, value, headers)
         while self._epoch(at):
             continue
+
+    def kept_text(self) -> bytes | None:
+        """Return what the store keeps of the text of Ann's profile."""
+        group = f"{partition_of(KEY, PARTITIONS)}.{key_group_of(KEY, LATER.key_groups)}"
+        return self._machine.kept(group, KEY.decode(), "text")
 
     def corrections(self) -> list[dict[str, Any] | None]:
         """Return the profiles that Tocsin wrote."""
@@ -183,7 +188,10 @@ def test_the_tombstone_of_a_correction_does_not_erase_who_came_back(ann: Owned) 
 
 
 def test_an_erasure_forgets_the_text(ann: Owned) -> None:
+    """It has all addresses: nothing of it may stay in the store."""
+    assert EMAIL.encode() in (ann.kept_text() or b"")
     ann.write(topics.PROFILES, KEY, None, MINUTE)
+    assert ann.kept_text() is None
     ann.report("opted_out", HOUR, address=PHONE)
     assert ann.corrections() == []
 
