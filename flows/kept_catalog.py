@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tocsin.catalog.loader import catalog_files, content_version
+from tocsin.catalog.content_files import catalog_files, content_version
 
 _log = logging.getLogger("tocsin.catalog")
 _TENANTS: Final = "tenants.json"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.catalog.test_loader import folder, problems
-from tocsin.catalog import loader
+from tocsin.catalog import loader, sources
 
 ORDERS = """shop.orders:
   format: mapped
@@ -19,12 +19,12 @@ def test_declared_topics_are_part_of_the_catalog_and_of_its_version(tmp_path: Pa
     found = loader.load(folder(tmp_path, sources=ORDERS))
     assert found.sources["shop.orders"].user == "value.customer.id"
     assert found.version != before
-    assert loader.declared_topics(tmp_path) == {"shop.orders": "mapped"}
+    assert sources.declared_topics(tmp_path) == {"shop.orders": "mapped"}
 
 
 def test_a_catalog_without_the_file_declares_nothing(tmp_path: Path) -> None:
     assert not loader.load(folder(tmp_path)).sources
-    assert loader.declared_topics(tmp_path) == {}
+    assert sources.declared_topics(tmp_path) == {}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.kept_catalog import KeptCatalog, kept_folder
-from tocsin.catalog.loader import content_version
+from tocsin.catalog.content_files import content_version
 from tocsin.cli.main import main
 from tocsin.model.zones import ZONE_DATA
 

@@ -18,7 +18,8 @@ from tests.waiting import PATIENCE_S
 from tocsin.app.examples import example_catalog
 from tocsin.app.settings import Settings
 from tocsin.catalog.catalog import Catalog
-from tocsin.catalog.loader import content_version, load_apart
+from tocsin.catalog.content_files import content_version
+from tocsin.catalog.loader import load_apart
 from tocsin.gateway.app import Application
 from tocsin.gateway.gateway import Gateway, wall_ms
 from tocsin.gateway.keys import SCOPES, Key, Secret, bearer, hashed, new_id, new_secret

@@ -1,13 +1,17 @@
 """Loads, checks and compiles content: notifications, tenants, expressions.
 
 Files become specs, specs are checked, and checked specs are compiled. Decisions read compiled ones only. A
-new word of a notification is a field in `spec`, its check, a field in `compiled` and its line in `compile`.
+new word of a notification is a field in `spec`, its check, a field in `compiled` and its line in
+`compile_notification`.
 
 **Read and check.** All mistakes are found at once, each with file, line and cure.
 
 | module | what it does |
 |---|---|
-| `loader` | reads a folder: a catalog, or all its mistakes |
+| `loader` | loads a folder: a catalog, or all its mistakes |
+| `reading` | reads all files of a folder and checks them against each other |
+| `entry_files` | reads the entries of one file |
+| `content_files` | names the files that are content, and their version |
 | `files` | reads YAML as data that knows its lines |
 | `spec` | notifications and tenants as people write them |
 | `content_check` | checks names, and fields against each other |
@@ -60,6 +64,11 @@ new word of a notification is a field in `spec`, its check, a field in `compiled
 | module | what it does |
 |---|---|
 | `compile` | compiles the notifications of a tenant |
+| `compile_notification` | compiles one notification |
+| `compile_channel` | compiles a channel of it |
+| `compile_input` | what a notification is compiled from |
+| `dedup_scopes` | which notifications share dedup keys, and for how long |
+| `blanks` | the message and the outcome that those of a notification are copied from |
 | `compiled` | what decisions read |
 | `caps` | compiled limits and their counters |
 | `counting` | which limits and counters a notification meets |

@@ -21,12 +21,13 @@ So are id, user, time, data and recipient. Expressions read `value`, `key`, `hea
 
 import re
 from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tocsin.catalog.expressions import Expression, ExpressionError
-from tocsin.catalog.files import Document, Problem
+from tocsin.catalog.files import Document, Problem, read
 
 FILE: Final = "sources.yaml"
 DEFAULT: Final = "default"
@@ -133,3 +134,11 @@ def _fault(source: str) -> str:
         what, _, cure = str(error).partition(": ")
         return f"{what}, {cure}"
     return ""
+
+
+def declared_topics(path: Path) -> dict[str, str]:
+    """Return the format of each topic that `sources.yaml` declares, whatever else is wrong with it."""
+    file = path / FILE
+    data = read(file, FILE)[0].data if file.is_file() else None
+    found = data.items() if isinstance(data, dict) else ()
+    return {topic: str(spec.get("format", "")) if isinstance(spec, dict) else "" for topic, spec in found}

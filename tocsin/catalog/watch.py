@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tocsin.catalog.loader import Catalog, content_version, load_apart
+from tocsin.catalog.content_files import content_version
+from tocsin.catalog.loader import Catalog, load_apart
 from tocsin.errors import CatalogError
 
 Signature = tuple[tuple[str, int, int], ...]

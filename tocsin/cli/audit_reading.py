@@ -16,7 +16,7 @@ from tocsin.app.audit_result import Fault, Reconciliation
 from tocsin.app.audit_spill import parts_for
 from tocsin.app.audit_windows import NEVER, Windows
 from tocsin.app.settings import Settings
-from tocsin.catalog.loader import declared_topics
+from tocsin.catalog.sources import declared_topics
 from tocsin.errors import DecodeError
 from tocsin.formats.batches import is_split
 from tocsin.formats.body import is_tombstone

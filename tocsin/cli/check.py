@@ -15,9 +15,11 @@ from flows.kept_catalog import kept_versions
 from sources.topics import TopicAdmin
 from tocsin.app.settings import Settings, environment
 from tocsin.catalog.accounts import channels_without_account, check_accounts
+from tocsin.catalog.content_files import content_version
 from tocsin.catalog.loader import check as check_catalog
-from tocsin.catalog.loader import content_version, declared_topics, load, load_apart
+from tocsin.catalog.loader import load, load_apart
 from tocsin.catalog.silent_steps import silent_steps
+from tocsin.catalog.sources import declared_topics
 from tocsin.cli.check_choice import choice_mistakes, choice_notes, failover_notes
 from tocsin.cli.check_provider import check_provider
 from tocsin.cli.output import FAULT, console, print_json

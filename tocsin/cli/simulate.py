@@ -26,7 +26,8 @@ from flows.simulation.workers import worthwhile
 from sources.history import FolderHistory, KafkaHistory, manifest_of, record
 from tocsin.app.settings import Settings
 from tocsin.catalog.loader import check as check_catalog
-from tocsin.catalog.loader import declared_topics, load
+from tocsin.catalog.loader import load
+from tocsin.catalog.sources import declared_topics
 from tocsin.cli.output import REFUSED, check_names, complain, console, errors, fail, print_json, print_table
 from tocsin.cli.times import Since, Until, moment_ms
 from tocsin.errors import SettingsError, SourceError
