@@ -5,6 +5,7 @@ import msgspec
 from tocsin.errors import DecodeError
 from tocsin.formats import codec
 from tocsin.formats.forwarded import place_of
+from tocsin.formats.readable import names_of
 from tocsin.formats.replays import read_replay
 from tocsin.model import ids, topics
 from tocsin.model.event import Replay
@@ -14,7 +15,7 @@ from tocsin.model.statuses import Status
 
 
 def undecodable(raw: RawRecord, error: DecodeError, now_ms: int, partitions: int) -> list[OutRecord]:
-    """Write the dead letter and the outcome of a record.
+    """Write the dead letter and the outcome of a record; the outcome has what names could be read.
 
     Args:
         raw: the record as it was read.
@@ -22,11 +23,15 @@ def undecodable(raw: RawRecord, error: DecodeError, now_ms: int, partitions: int
         now_ms: the time of its partition.
         partitions: of our topics.
     """
-    origin = place_of(raw)
+    origin, names = place_of(raw), names_of(raw)
     outcome = Outcome(
         outcome_id=ids.outcome_id(origin, Status.DEAD),
         status=Status.DEAD,
-        tenant="default",
+        tenant=names.tenant or "default",
+        user=names.user,
+        event_id=names.event_id,
+        event_source=names.event_source,
+        event_type=names.event_type,
         origin=origin,
         reason=error.reason,
         at_ms=now_ms,

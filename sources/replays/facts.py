@@ -6,6 +6,7 @@ from tocsin.errors import DecodeError
 from tocsin.formats.cloudevents import EventLimits, decode_event
 from tocsin.formats.codec import decode_message, read_dead_letter
 from tocsin.formats.forwarded import ORIGIN_HEADER
+from tocsin.formats.readable import Names, names_of
 from tocsin.formats.replays import REPLAY_HEADER, place
 from tocsin.model import topics
 from tocsin.model.broadcast import ORDER_HEADER
@@ -78,6 +79,10 @@ class Facts:
         """Return the message that the value holds; None if it holds none."""
         return _message(self.raw) if topics.channel_of(self.raw.topic) else None
 
+    @cached_property
+    def _readable(self) -> Names:
+        return names_of(self.raw)
+
     @property
     def own(self) -> bool:
         """Return whether only Tocsin writes such records: parts of a broadcast or fan-out."""
@@ -100,10 +105,12 @@ class Facts:
 
     @property
     def owner(self) -> tuple[str, str]:
-        """Return tenant and user; of a record that cannot be decoded, what its key says."""
+        """Return tenant and user; of a record that cannot be decoded, what can be read, or its key says."""
         known = self.message or self.event
         if known is not None:
             return known.tenant, known.user
+        if self._readable.tenant or self._readable.user:
+            return self._readable.tenant or "default", self._readable.user
         tenant, _, user = (self.raw.key or b"").decode("utf-8", "replace").partition("/")
         return (tenant, user) if user else ("", "")
 
@@ -119,8 +126,8 @@ class Facts:
         if self.message is not None:
             message = self.message
             found |= {message.message_id, message.notification_id, message.event_id, str(message.origin)}
-        if self.event is not None:
-            found.add(self.event.id)
+        if event_id := self.event.id if self.event is not None else self._readable.event_id:
+            found.add(event_id)
         return found
 
     @property

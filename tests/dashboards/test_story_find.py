@@ -166,7 +166,11 @@ def test_what_nobody_knows_is_said_with_a_cure(
     assert find(client, "nobody") == find(client, "f" * 32) == []
     assert tenants_of(client, "order-70") == ["acme"]
     monkeypatch.setenv("TOCSIN_CLICKHOUSE", url)
-    for name, said in (("order-70", "add --tenant acme"), ("nobody", "`tocsin balance` counts them")):
+    for name, said in (
+        ("order-70", "add --tenant acme"),
+        ("nobody", "`tocsin balance` counts them"),
+        ("nobody", "replay dead --stage decode"),
+    ):
         command = ("why", name)
         assert build(command)(command, standalone_mode=False) == 1
         assert said in capsys.readouterr().err

@@ -17,6 +17,7 @@ from tests.golden.changed_rules import at_the_end, delays, texts_counted, unaske
 from tests.golden.changed_times import collapsed, held_once, snoozes, without_hours
 from tests.golden.choices import overtaken_profiles, whose_no, without_defaults
 from tests.golden.former_ids import with_former_ids
+from tests.golden.readable_names import without_names
 from tests.golden.wire import Published
 
 Translation = Callable[[Sequence[Published]], Sequence[Published]]
@@ -334,6 +335,7 @@ def without_audit(records: Sequence[Published]) -> Sequence[Published]:
 
 
 TODAYS = (
+    without_names,
     without_rules,
     without_what_is_gone,
     without_defaults,

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from typing import Any
 
 import msgspec
 import pytest
@@ -427,3 +428,43 @@ def test_an_event_for_a_topic_may_come_from_a_declared_topic_with_more_partition
     assert (moved.topic, moved.partition) == (topics.EVENTS, partition_of(b"default/t", PARTITIONS))
     again = codec.decode_event(RawRecord(topics.EVENTS, 0, 0, NOW, None, moved.value, ()), LIMITS)
     assert (again.topic, again.user, again.id) == ("t", "", "1")
+
+
+def _told(raw: RawRecord) -> Outcome:
+    _, outcome = outs(decoder()([raw]))
+    return msgspec.json.decode(outcome.value or b"", type=Outcome)
+
+
+BAD = {
+    "a time": {"time": "soon"},
+    "an old time": {"time": "2001-01-01T00:00:00Z"},
+    "a recipient": {"recipient": 7},
+    "data": {"data": [1]},
+    "an unknown version": {"specversion": "9"},
+    "no source": {"source": ""},
+}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_an_event_that_cannot_be_decoded_is_found_by_its_id_user_and_tenant(bad: dict[str, Any]) -> None:
+    said = _told(event("ann", **{"id": "order-7", "tenant": "acme", "type": "t.u", **bad}))
+    assert (said.event_id, said.user, said.tenant, said.event_type) == ("order-7", "ann", "acme", "t.u")
+
+
+def test_a_name_that_is_wrong_itself_is_left_out_and_the_others_stay() -> None:
+    assert _told(event("ann", id=42)).event_id == "42"
+    said = _told(event("ann", id="a\nb", tenant="a/b", source="x" * 600))
+    assert (said.event_id, said.event_source, said.tenant, said.user) == ("", "", "default", "ann")
+    assert _told(event("ann", tocsintopic="t", recipient={"email": "a@b.example"})).user == ""
+
+
+def test_binary_mode_is_found_by_its_headers() -> None:
+    headers = (("ce_id", b"order-7"), ("CE-Subject", b"ann"), ("ce_type", b"\xff"))
+    said = _told(event("ann")._replace(value=b"[]", headers=headers))
+    assert (said.event_id, said.user, said.event_type) == ("order-7", "ann", "")
+
+
+def test_a_profile_that_cannot_be_decoded_is_found_by_its_user() -> None:
+    said = _told(RawRecord(topics.PROFILES, 0, 1, NOW, b"acme/ann", b"{broken", ()))
+    assert (said.tenant, said.user, said.reason) == ("acme", "ann", Reason.BAD_JSON)
+    assert _told(RawRecord(topics.PROFILES, 0, 1, NOW, b"nobody", b"{}", ())).user == ""

@@ -77,7 +77,9 @@ def _unknown(subject: str, tenant: str, elsewhere: Sequence[str]) -> str:
     return (
         f"ClickHouse has no outcome of {subject} for tenant {tenant}. The id of a notification or message has"
         " 32 hex digits, an origin is topic/partition/offset, events and users are named as they were sent."
-        " Outcomes of the last seconds may still wait in Kafka: `tocsin balance` counts them"
+        " Outcomes of the last seconds may still wait in Kafka: `tocsin balance` counts them. A record whose"
+        " id cannot be read is found by its origin: `tocsin replay dead --stage decode --since 1h` shows such"
+        " records, and writes nothing"
     )
 
 

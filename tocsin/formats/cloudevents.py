@@ -27,8 +27,8 @@ from tocsin.model.statuses import Reason
 from tocsin.model.zones import resolve as resolve_zone
 
 STRUCTURED = "application/cloudevents+json"
-# The Kafka binding's own, and what Spring and another binding of Go write.
-_PREFIXES = ("ce_", "ce-")
+PREFIXES = ("ce_", "ce-")
+"""Of headers: the Kafka binding's own, and what Spring and another binding of Go write."""
 BOM = b"\xef\xbb\xbf"
 """Byte order mark of UTF-8, which some writers put first."""
 # Data is parsed and walked again under deeper stacks, whose recursion limit is 1,000 for all.
@@ -235,8 +235,8 @@ def _from_headers(raw: RawRecord, value: bytes) -> Envelope:
     content_type = ""
     for name, data in raw.headers:
         lower = name.lower()
-        if lower.startswith(_PREFIXES):
-            attributes[lower[len(_PREFIXES[0]) :]] = _header_text(lower, data)
+        if lower.startswith(PREFIXES):
+            attributes[lower[len(PREFIXES[0]) :]] = _header_text(lower, data)
         elif lower == "content-type":
             content_type = _header_text(lower, data).partition(";")[0].strip().lower()
     if content_type.startswith("application/cloudevents") and content_type != STRUCTURED:

@@ -100,7 +100,7 @@ def decode_profile(raw: RawRecord) -> ProfileChange:
     Raises:
         DecodeError: the key names no user, or the value is no JSON object: nothing of it can be applied.
     """
-    tenant, user = _owner(raw.key)
+    tenant, user = owner_of(raw.key)
     value = (raw.value or b"").removeprefix(_BOM)
     if not value:
         return ProfileChange(tenant, user, None)
@@ -132,7 +132,8 @@ _NO_FIELD: Final = (
 )
 
 
-def _owner(key: bytes | None) -> tuple[str, str]:
+def owner_of(key: bytes | None) -> tuple[str, str]:
+    """Return tenant and user of a record's key; raises `DecodeError` if it names none."""
     try:
         text = (key or b"").decode()
         if text[:1] == text[-1:] == '"' and len(text) > 1:

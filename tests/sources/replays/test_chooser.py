@@ -37,6 +37,14 @@ def chosen(selection: Selection, records: list[RawRecord], *outcomes: RawRecord)
     return found
 
 
+@pytest.mark.parametrize("asked", [{"ids": ("order-7",)}, {"users": ("ann",)}, {"tenants": ("acme",)}])
+def test_a_dead_letter_of_a_bad_event_is_found_by_what_can_be_read_of_it(asked: dict[str, Any]) -> None:
+    value = b'{"id": "order-7", "subject": "ann", "tenant": "acme", "time": "soon"}'
+    bad = letter(RawRecord("events", 0, 9, NOW_MS, b"default/eve", value, ()), Reason.BAD_FIELD, "decode")
+    assert chosen(Selection(what="dead", **asked), [bad]) == ["0"]
+    assert chosen(Selection(what="dead", **asked), LETTERS[3:]) == []
+
+
 @pytest.mark.parametrize(
     ("asked", "numbers"),
     [
