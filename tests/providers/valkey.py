@@ -19,7 +19,11 @@ def free_port() -> int:
 
 
 class OwnValkey:
-    """Starts on a fixed port of 127.0.0.1, so that clients find it again after a restart."""
+    """Starts on a fixed port of 127.0.0.1, so that clients find it again after a restart.
+
+    What it has answered is in its file: while a disk is busy, the usual `everysec` puts the write off by
+    up to two seconds, and a kill loses it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -29,7 +33,8 @@ class OwnValkey:
 
     def start(self, *options: str) -> None:
         argv = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1"]
-        argv += ["--dir", str(self.folder), "--save", "", "--appendonly", "yes", *options]
+        argv += ["--dir", str(self.folder), "--save", "", "--appendonly", "yes"]
+        argv += ["--appendfsync", "always", *options]
         self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self._await_answer()
 
