@@ -78,6 +78,7 @@ class BacklogReader:
     def __init__(self, kafka: str, prefix: str, options: Mapping[str, str] | None = None) -> None:
         self._prefix = prefix
         group = topics.shard_group(prefix)
+        self._kafka = kafka
         self._config: dict[str, Any] = {
             **DEFAULTS,
             "bootstrap.servers": kafka,
@@ -137,7 +138,7 @@ class BacklogReader:
         try:
             there = self._consumer.list_topics(timeout=REQUEST_TIMEOUT_S).topics
         except KafkaException as failure:
-            raise SourceError(away(failure)) from failure
+            raise SourceError(away(failure, self._kafka)) from failure
         full = {topic: there.get(topics.full_name(self._prefix, topic)) for topic in wanted}
         return {name: len(found.partitions) for name, found in full.items() if found and not found.error}
 

@@ -20,7 +20,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from sources.client import reader_config, take
-from sources.reader import silent_logger
+from sources.reader import away, silent_logger
 from tocsin.errors import SinkError, SourceError
 from tocsin.model.raw import RawRecord
 from tocsin.model.topics import READ_FIRST, full_name
@@ -80,6 +80,7 @@ class KafkaHistory:
         topics: Iterable[str],
         bounds: Bounds | None = None,
     ) -> None:
+        self._kafka = kafka
         self._prefix = prefix
         self._idle: list[Consumer] = []
         queue = {"queued.max.messages.kbytes": "16384"}
@@ -88,7 +89,7 @@ class KafkaHistory:
 
     def _asked(self, topics: Iterable[str]) -> Bounds:
         with self._consumer() as consumer:
-            return {topic: _bounds(consumer, full_name(self._prefix, topic)) for topic in topics}
+            return {topic: _bounds(consumer, full_name(self._prefix, topic), self._kafka) for topic in topics}
 
     @contextmanager
     def _consumer(self) -> Iterator[Consumer]:
@@ -122,7 +123,7 @@ class KafkaHistory:
                     yield kept
 
 
-def _bounds(consumer: Consumer, full: str) -> dict[int, tuple[int, int]]:
+def _bounds(consumer: Consumer, full: str, kafka: str) -> dict[int, tuple[int, int]]:
     try:
         found = consumer.list_topics(full, timeout=_TIMES_S).topics[full]
         if found.error is not None:
@@ -130,8 +131,7 @@ def _bounds(consumer: Consumer, full: str) -> dict[int, tuple[int, int]]:
         places = {partition: TopicPartition(full, partition) for partition in sorted(found.partitions)}
         return {p: consumer.get_watermark_offsets(at, timeout=_TIMES_S) for p, at in places.items()}
     except KafkaException as error:
-        msg = f"Kafka does not answer ({error.args[0].name()}): is TOCSIN_KAFKA right?"
-        raise SinkError(msg) from error
+        raise SinkError(away(error, kafka)) from error
 
 
 def _start(consumer: Consumer, place: TopicPartition, since_ms: int, end: int) -> int:

@@ -29,6 +29,7 @@ class TopicReader:
 
     def __init__(self, kafka: str, prefix: str, options: Mapping[str, str] | None = None) -> None:
         self._prefix = prefix
+        self._kafka = kafka
         self._config = reader_config(kafka, f"{prefix}reader", options)
         self._consumer = Consumer(self._config, logger=silent_logger())
         self._groups: dict[str, Any] = {}
@@ -52,12 +53,12 @@ class TopicReader:
 
     def names(self) -> list[str]:
         """List the topics that there are, without their prefix."""
-        return own_names(self._consumer, self._prefix)
+        return own_names(self._consumer, self._prefix, self._kafka)
 
     def partitions(self, topic: str) -> list[int]:
         """List the partitions of a topic; empty if it does not exist."""
         name = self._full(topic)
-        found = _ask(lambda: self._consumer.list_topics(name, timeout=10)).topics[name]
+        found = _ask(lambda: self._consumer.list_topics(name, timeout=10), self._kafka).topics[name]
         return [] if found.error is not None else sorted(found.partitions)
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
@@ -66,13 +67,14 @@ class TopicReader:
 
     def _watermarks(self, topic: str, partition: int) -> tuple[int, int]:
         place = TopicPartition(self._full(topic), partition)
-        bounds: tuple[int, int] = _ask(lambda: self._consumer.get_watermark_offsets(place, timeout=10))
+        ask = self._consumer.get_watermark_offsets
+        bounds: tuple[int, int] = _ask(lambda: ask(place, timeout=10), self._kafka)
         return bounds
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return the offsets that a group committed, by partition; without those it never committed."""
         wanted = [TopicPartition(self._full(topic), p) for p in self.partitions(topic)]
-        found = _ask(lambda: self._in_group(group).committed(wanted, timeout=10))
+        found = _ask(lambda: self._in_group(group).committed(wanted, timeout=10), self._kafka)
         return {at.partition: at.offset for at in found if at.offset != OFFSET_INVALID}
 
     def _in_group(self, group: str) -> Any:
@@ -111,7 +113,7 @@ class TopicReader:
     def _offsets_at(self, topic: str, at_ms: int) -> dict[int, int]:
         """Ask for the first offset at or after a time, of each partition; -1 where there is none."""
         asked = [TopicPartition(self._full(topic), p, at_ms) for p in self.partitions(topic)]
-        told = _ask(lambda: self._consumer.offsets_for_times(asked, timeout=10)) if asked else []
+        told = _ask(lambda: self._consumer.offsets_for_times(asked, timeout=10), self._kafka) if asked else []
         return {at.partition: at.offset for at in told}
 
     def _lasts(
@@ -207,18 +209,18 @@ class TopicReader:
         )
 
 
-def own_names(consumer: Any, prefix: str) -> list[str]:
-    """List the topics with a prefix, without it."""
-    found = _ask(lambda: consumer.list_topics(timeout=10)).topics
+def own_names(consumer: Any, prefix: str, kafka: str) -> list[str]:
+    """List the topics with a prefix, without it; `kafka` are the bootstrap servers, for an error."""
+    found = _ask(lambda: consumer.list_topics(timeout=10), kafka).topics
     there = [name for name, topic in found.items() if name.startswith(prefix) and topic.error is None]
     return sorted(name.removeprefix(prefix) for name in there)
 
 
-def _ask(ask: Callable[[], T]) -> T:
+def _ask(ask: Callable[[], T], kafka: str) -> T:
     try:
         return ask_until_ready(ask)
     except KafkaException as error:
-        raise SinkError(away(error)) from error
+        raise SinkError(away(error, kafka)) from error
 
 
 def _note_end(ends: dict[tuple[str, int], int], message: Any) -> None:
@@ -239,10 +241,10 @@ def _good(message: Any) -> bool:
     raise SinkError(error.str())
 
 
-def away(error: KafkaException) -> str:
-    """Say that Kafka does not answer, with the cure."""
+def away(error: KafkaException, kafka: str) -> str:
+    """Say that the Kafka at these bootstrap servers does not answer, with the cure."""
     name = error.args[0].name() if error.args else "no reason given"
-    return f"Kafka does not answer ({name}): is TOCSIN_KAFKA right?"
+    return f"Kafka at {kafka} does not answer ({name}): is it up, and TOCSIN_KAFKA its address?"
 
 
 def silent_logger() -> logging.Logger:

@@ -66,12 +66,13 @@ class SpanReader:
 
     def __init__(self, kafka: str, prefix: str, options: Mapping[str, str] | None = None) -> None:
         self._prefix = prefix
+        self._kafka = kafka
         self._config = reader_config(kafka, f"{prefix}reader", options)
         self._consumer = Consumer(self._config, logger=silent_logger())
 
     def names(self) -> list[str]:
         """List the topics that there are, without their prefix."""
-        return own_names(self._consumer, self._prefix)
+        return own_names(self._consumer, self._prefix, self._kafka)
 
     def close(self) -> None:
         """Close the connection."""
@@ -156,7 +157,7 @@ class SpanReader:
         try:
             return ask_until_ready(ask)
         except KafkaException as error:
-            raise SourceError(away(error)) from error
+            raise SourceError(away(error, self._kafka)) from error
 
 
 def _from(span: Span, start: int) -> Span:

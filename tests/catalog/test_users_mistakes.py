@@ -1,5 +1,6 @@
 """Mistakes that people make who know other tools: each is told with file, line, field and cure."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -272,3 +273,26 @@ def test_a_window_of_a_channel_within_the_quiet_hours(tmp_path: Path) -> None:
     tenant = f"{QUIET}windows: {{sms: {{start: '23:00', end: '06:00'}}}}\n"
     text = "the quiet hours leave no time of it, so only critical messages go out by sms: change one of them"
     assert problems(tmp_path, tenants__default=tenant) == [f"tenants/default.yaml:5: {text}"]
+
+
+BAD_CATEGORIES = ["", "*", "a:b", " a", "a ", "a\tb", "a\nb", "x" * 300]
+
+
+@pytest.mark.parametrize("name", BAD_CATEGORIES)
+def test_a_category_whose_name_means_something_else_is_refused(name: str, tmp_path: Path) -> None:
+    """`a:email` was both a category and the channel of one: turning off one turned off the other."""
+    tenant = f"categories: {{news: {{}}, {json.dumps(name)}: {{}}}}\n"
+    (found,) = problems(tmp_path, tenants__default=tenant)
+    assert found.startswith("tenants/default.yaml:1: `")
+    assert found.endswith("1 to 100 characters without `:` and `*`, and no blank around")
+
+
+@pytest.mark.parametrize("name", ["News & Offers", "Angebote für dich", "a/b", "2024", "a"])
+def test_a_category_may_be_named_as_people_call_it(name: str, tmp_path: Path) -> None:
+    tenant = f"categories: {{news: {{}}, {json.dumps(name, ensure_ascii=False)}: {{}}}}\n"
+    assert problems(tmp_path, tenants__default=tenant) == []
+
+
+def test_a_template_that_no_file_system_can_name_is_a_mistake_and_no_crash(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, notifications__all=NOTICE + f"  template: {'x' * 300}\n")
+    assert ": no template `xxx" in found

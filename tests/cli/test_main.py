@@ -7,7 +7,7 @@ import sys
 import pytest
 import typer
 
-from tocsin.cli.main import COMMANDS, build, load
+from tocsin.cli.main import COMMANDS, build, load, main
 
 # Loading a client of ClickHouse asks the machine whether it speaks IPv6.
 pytestmark = pytest.mark.loopback
@@ -53,6 +53,17 @@ def test_a_named_command_is_the_real_one() -> None:
     names = {one.name: one.callback for one in build(["check"]).registered_commands}
     assert names["check"] is load("check")
     assert names["send"] is not load("send")
+
+
+@pytest.mark.parametrize(("word", "meant"), [("dead", "tocsin replay dead"), ("audit", "tocsin balance")])
+def test_a_word_for_a_command_of_another_name_says_which(
+    word: str, meant: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["tocsin", word, "--since", "1h"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, word in COMMANDS) == (2, False)
+    assert f"`{meant}` does that" in capsys.readouterr().err
 
 
 def test_without_the_local_extra_the_demo_says_what_to_install(

@@ -50,3 +50,9 @@ def test_an_empty_range_is_refused(since: str, until: str, capsys: pytest.Captur
     with pytest.raises(typer.Exit):
         time_range(since, until)
     assert "--since is not before --until" in capsys.readouterr().err
+
+
+def test_a_range_that_begins_in_the_future_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit):
+        time_range("2200-01-01", "")
+    assert "--since is not in the past: the range is empty" in capsys.readouterr().err

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from sources.errors import EOF
-from sources.reader import TopicReader
+from sources.reader import TopicReader, away
 from tests.sources.mock_kafka import LIST_OFFSETS, OFFSET_FETCH, MockCluster
 from tocsin.errors import SinkError
 
@@ -102,3 +102,8 @@ def test_a_partition_is_read_to_the_end_that_it_tells(monkeypatch: pytest.Monkey
         said.setattr(reader, "_consumer", broker)
         said.setattr(reader, "bounds", lambda topic: {0: (0, 0)})
         assert [record.offset for record in reader.read("dead")] == [0, 1, 2]
+
+
+def test_a_kafka_that_does_not_answer_is_named_by_its_address() -> None:
+    said = away(KafkaException(KafkaError(KafkaError._TRANSPORT)), "kafka-1:9092")  # noqa: SLF001 -- its name
+    assert said.startswith("Kafka at kafka-1:9092 does not answer (_TRANSPORT): is it up, and TOCSIN_KAFKA")

@@ -13,6 +13,7 @@ Nothing of them is in events, messages or outcomes: a sender reads or fetches th
 """
 
 import mimetypes
+import os.path
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -154,7 +155,8 @@ def _of_cids(
 
 
 def _shown(templates: Sequence[Path]) -> set[str]:
-    folder = next((folder for folder in templates if folder.is_dir()), None)
+    # A name that no file system takes is no folder: pathlib would raise.
+    folder = next((folder for folder in templates if os.path.isdir(folder)), None)
     files = folder.rglob("html*.j2") if folder else ()
     return {cid for file in files for cid in _CID.findall(file.read_text("utf-8", "replace"))}
 

@@ -1,7 +1,8 @@
 """Finds mistakes in notifications and tenants that single fields do not show: names that lead nowhere."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from tocsin.catalog.channels import channels_for, without_channel
 from tocsin.catalog.close_names import cure, no_template
@@ -19,6 +20,11 @@ from tocsin.catalog.tracking import tracking_problems
 from tocsin.catalog.variants import variant_mistakes
 from tocsin.model.channels import unknown_channel
 from tocsin.model.event import CONTROL
+
+_CATEGORY: Final = re.compile(r"(?!\s)[^:*]{1,100}(?<!\s)")
+"""An empty name and `*` stand for all categories in opt-outs, and `:` divides a category from a channel."""
+_CATEGORY_CURE: Final = "write 1 to 100 characters without `:` and `*`, and no blank around"
+_SHOWN: Final = 60
 
 
 class Content(Protocol):
@@ -59,6 +65,9 @@ class OwnContent(NamedTuple):
 def tenant_problems(document: Document, spec: TenantSpec) -> Iterator[Problem]:
     """Find what is wrong between the fields of a tenant."""
     for name, category in spec.categories.items():
+        if not _CATEGORY.fullmatch(name) or not name.isprintable():
+            text = f"`{name[:_SHOWN]}` is no category, {_CATEGORY_CURE}"
+            yield document.problem(("categories", name), text)
         if category.required and category.marketing:
             text = f"category `{name}` is required and marketing, choose one"
             yield document.problem(("categories", name), text)

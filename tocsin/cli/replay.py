@@ -79,6 +79,9 @@ def replay(
     ] = True,
     apply: Annotated[bool, typer.Option("--apply", help="do it; a terminal is asked before")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do it, and do not ask")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="only show it, as without --apply and --yes")
+    ] = False,
     samples: Annotated[int, typer.Option(min=0, help="records of each reason to show")] = 3,
     resume: Annotated[str, typer.Option(metavar="ID", help="go on with a replay that was stopped")] = "",
     state: Annotated[Path, typer.Option(help="folder of the state files")] = _FOLDER,
@@ -98,6 +101,8 @@ def replay(
         session.list_all()
         return
     kind = read_what(what)
+    if dry_run and (apply or yes):
+        fail(f"--dry-run and --{'apply' if apply else 'yes'} exclude each other: leave one out", code=2)
     if policy not in {"again", "force"}:
         fail(f"--policy {policy}: there are again and force", code=2)
     check_texts(tenant=tenant, user=user, notification=notification, provider=provider, id=names)

@@ -29,7 +29,7 @@ from tocsin.catalog.loader import check as check_catalog
 from tocsin.catalog.loader import load
 from tocsin.catalog.sources import declared_topics
 from tocsin.cli.output import REFUSED, check_names, complain, console, errors, fail, print_json, print_table
-from tocsin.cli.times import Since, Until, moment_ms
+from tocsin.cli.times import Since, Until, empty_range, moment_ms
 from tocsin.errors import SettingsError, SourceError
 from tocsin.formats.cloudevents import EventLimits
 from tocsin.model import topics
@@ -90,7 +90,7 @@ def simulate_history(
             is_replayed=baseline == "replayed",
         )
         if request.since_ms >= request.until_ms:
-            fail("--since is not before --until: the range is empty", code=2)
+            fail(empty_range(until), code=2)
         request = request._replace(warm_up_ms=_warm_up(request, warm_up))
         report = _simulated(request, workers)
     if not report.compared:

@@ -63,8 +63,18 @@ def time_range(since: str, until: str, now_ms: int | None = None) -> dict[str, i
         if text
     }
     if found.get("from_ms", 0) >= found.get("to_ms", now_ms) > 0 and "from_ms" in found:
-        fail("--since is not before --until: the range is empty", code=2)
+        fail(empty_range(until), code=2)
     return found
+
+
+def empty_range(until: str) -> str:
+    """Say why a range is empty: its beginning is not before its end, or not before now.
+
+    >>> empty_range("2h"), empty_range("")
+    ('--since is not before --until: the range is empty', '--since is not in the past: the range is empty')
+    """
+    end = "before --until" if until else "in the past"
+    return f"--since is not {end}: the range is empty"
 
 
 def _option(option: str, text: str, now_ms: int) -> int:
