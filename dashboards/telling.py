@@ -294,7 +294,9 @@ def _dead(rows: Sequence[Row], letters: Sequence[Row]) -> DeadRecord | None:
     if not dead:
         return None
     row = dead[-1]
-    letter = next((one for one in letters if _is_of(one, row)), None)
+    letter = max(
+        (one for one in letters if _is_of(one, row)), key=lambda one: _nearness(one, row), default=None
+    )
     place = sentences.dead_place(row, letter)
     return DeadRecord(
         origin=row["origin"],
@@ -312,3 +314,9 @@ def _is_of(letter: Row, row: Row) -> bool:
     """Tell whether a dead letter is that of an outcome: of its event, or of its user at the same time."""
     same = (letter["user"], letter["last_ms"]) == (row["user"], row["at_ms"])
     return bool(letter["origin"] == row["origin"] or (row["user"] and same))
+
+
+def _nearness(letter: Row, row: Row) -> tuple[bool, bool]:
+    """Rank dead letters: a user may have several at one time, an event one beside those of its messages."""
+    of_event = letter["origin"] == row["origin"]
+    return of_event != bool(row["message_id"]), letter["reason"] == row["reason"]

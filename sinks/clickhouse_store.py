@@ -67,7 +67,7 @@ class ClickHouseLines:
             self._serve(lambda client: erase(client, users))
         except DatabaseError as error:
             self._client = None
-            msg = f"ClickHouse cannot erase users (code {error.code or 'unknown'})"
+            msg = f"ClickHouse cannot erase users (code {error.code})"
             raise SinkError(msg) from error
 
     def _post(self, lines: bytes, table: str) -> None:
@@ -82,9 +82,9 @@ class ClickHouseLines:
             if self._client is None:
                 self._client = self._opened()
             ask(self._client)
-        except DatabaseError:
-            raise
         except (ClickHouseError, OSError) as error:
+            if isinstance(error, DatabaseError) and error.code is not None:  # the server answered
+                raise
             self._client = None
             msg = "ClickHouse is away: it does not answer"
             raise SinkError(msg) from error
@@ -105,11 +105,11 @@ class ClickHouseLines:
         return client
 
     def _refused(self, error: DatabaseError) -> None:
-        code = str(getattr(error, "code", "") or "")
+        code = str(error.code)
         if code in _CONTENT_CODES:
             raise ValueError(refusal(error)) from error
         self._client = None
-        msg = f"ClickHouse cannot take outcomes (code {code or 'unknown'})"
+        msg = f"ClickHouse cannot take outcomes (code {code})"
         raise SinkError(msg) from error
 
 
@@ -129,7 +129,7 @@ def touch(client: Client, since_s: int) -> None:
 
 
 def _is_over_partitions(error: DatabaseError) -> bool:
-    code = str(getattr(error, "code", "") or "")
+    code = str(error.code)
     return code == _TOO_MANY_PARTS and _TOO_MANY_PARTITIONS in str(error).lower()
 
 

@@ -87,6 +87,12 @@ def test_a_time_that_would_make_a_dead_letter_is_refused(
     assert f"{option} '{text}': write a time with an offset, like 2026-01-31" in capsys.readouterr().err
 
 
+def test_a_tenant_that_would_make_a_dead_letter_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["send", "x", "--user", "u", "--tenant", "a/b"]
+    assert build(words)(words, standalone_mode=False) == 2
+    assert "--tenant 'a/b': a tenant's name has no '/'" in capsys.readouterr().err
+
+
 def test_an_event_of_another_tenant_is_asked_for_with_that_tenant(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

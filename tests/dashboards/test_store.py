@@ -14,10 +14,12 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dashboards import migrate, migration_files, queries, store
 from dashboards.rollups import refresh
 from sinks.clickhouse import OutcomeWriter
+from sinks.clickhouse_lines import Erased
 from sinks.clickhouse_store import ClickHouseLines
 from tests.dropping_proxy import DroppingProxy
 from tests.waiting import until
-from tocsin.errors import SettingsError
+from tocsin.devkit.processes import free_ports
+from tocsin.errors import SettingsError, SinkError
 from tocsin.model.outcome import Outcome
 from tocsin.model.raw import RawRecord
 
@@ -183,6 +185,15 @@ def test_a_refused_line_is_a_value_error_and_nothing_of_the_batch_is_stored(url:
         ClickHouseLines(lambda: store.connect(url)).insert(good + b"\n{broken")
     with store.connect(url) as client:
         assert client.query("SELECT count() FROM outcomes").result_rows[0][0] == 0
+
+
+def test_a_clickhouse_that_does_not_answer_is_said_to_be_away() -> None:
+    (port,) = free_ports(1)
+    away = ClickHouseLines(lambda: store.connect(f"http://127.0.0.1:{port}/tocsin"))
+    with pytest.raises(SinkError, match="is away: it does not answer"):
+        away.insert(lines(outcome(1, "sent")))
+    with pytest.raises(SinkError, match="is away: it does not answer"):
+        away.erase([Erased("t", "u", 1)])
 
 
 def test_one_connection_serves_many_batches(url: str) -> None:

@@ -305,3 +305,30 @@ def test_a_replay_says_what_it_replays(of: str, named: str) -> None:
     step = tell([part("suppressed", reason="limit", replay="20261128-1", replay_of=of)]).steps[-1]
     assert step.sentence.endswith(f"This is replay 20261128-1 {named}")
     assert (step.replay, step.replay_of) == ("20261128-1", of)
+
+
+def letter(origin: str, place: int, reason: str = "bad_expression") -> dict[str, Any]:
+    where = {"dead_partition": 1, "dead_offset": place, "bytes": 100 + place}
+    of = {"origin": origin, "user": "ann", "last_ms": NOW, "reason": reason}
+    return {**of, **where, "stage": "gate", "error": ""}
+
+
+def test_of_dead_letters_of_a_user_at_one_time_an_event_has_that_of_its_origin() -> None:
+    letters = [letter("events/1/0", 5), letter("events/1/11", 22), letter("events/1/12", 23)]
+    story = tell(
+        [row("dead", reason="bad_expression", origin="events/1/11", user="ann", at_ms=NOW)], letters=letters
+    )
+    assert story.dead is not None
+    assert (story.dead.place, story.dead.size) == ("dead/1/22", 122)
+
+
+def test_a_dead_message_has_its_own_letter_not_that_of_its_event() -> None:
+    letters = [
+        letter("events/1/11", 5),
+        letter("messages.sms.now/1/3", 6, "expired"),
+        letter("messages.push.now/1/3", 7, "rejected"),
+    ]
+    dead = row("dead", reason="rejected", origin="events/1/11", user="ann", message_id="m", at_ms=NOW)
+    story = tell([dead], letters=letters)
+    assert story.dead is not None
+    assert story.dead.place == "dead/1/7"

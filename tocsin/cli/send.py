@@ -42,6 +42,8 @@ def send(
     if sum(map(bool, (user, to, segment))) != 1:
         cure = "name one user by --user, the subscribers of one topic by --topic, or one segment by --segment"
         fail(cure, code=2)
+    if "/" in tenant:
+        fail(f"--tenant {tenant!r}: a tenant's name has no '/'; the event would be a dead letter", code=2)
     for option, moment in (("time", at), ("send-at", send_at), ("expires", expires)):
         _check_moment(option, moment)
     event = {
