@@ -25,6 +25,7 @@ from flows.memory import COLLECT_S, collect_seldom, collect_young, keep_freed_me
 from flows.plan import REPORTS, ShardPlan
 from flows.reports.process import run_reports
 from flows.supervisor import REFUSED
+from tocsin.app import logs
 from tocsin.app.settings import Settings
 from tocsin.errors import CatalogError, SettingsError, StateError, TocsinError
 
@@ -45,7 +46,7 @@ def run_shard(
     Returns:
         The exit code: 0 after an orderly end, `REFUSED` if it must not start, 1 after another error.
     """
-    logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {plan.name} %(name)s: %(message)s")
+    logs.configure(plan.name)
     for library in ("clickhouse_connect", "urllib3"):  # their errors are told in our words, once an outage
         logging.getLogger(library).setLevel(logging.CRITICAL)
     stop = threading.Event()

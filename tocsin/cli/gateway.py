@@ -1,6 +1,5 @@
 """`tocsin gateway`: the HTTP gateway, until SIGTERM."""
 
-import logging
 import os
 import signal
 import socket
@@ -14,6 +13,7 @@ import typer
 from flows.housekeeping import every, parent_watch
 from flows.readiness import READY_FD, ready_signal
 from flows.supervisor import PARENT, Supervisor
+from tocsin.app import logs
 from tocsin.app.settings import Settings, environment
 from tocsin.cli.dashboard import address_of, listen
 from tocsin.cli.output import console, print_json
@@ -37,7 +37,7 @@ def gateway(
     number: Annotated[int, typer.Option(hidden=True, help="number of this process, from 0")] = 0,
 ) -> None:
     """Serve the HTTP gateway, until SIGTERM or Ctrl-C."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    logs.configure()
     settings = Settings()
     settings.secret_bytes()
     if fd >= 0:

@@ -1,6 +1,5 @@
 """`tocsin run`: the shards, supervised."""
 
-import logging
 import os
 import re
 import sys
@@ -12,6 +11,7 @@ from flows.elastic import ElasticDelivery
 from flows.plan import FLOWS, ShardPlan
 from flows.process import run_shard
 from flows.supervisor import Supervisor
+from tocsin.app import logs
 from tocsin.app.settings import Settings
 from tocsin.cli.channels import check_channels
 from tocsin.cli.output import check_names, fail
@@ -56,7 +56,7 @@ def _elastic(settings: Settings, flow: str, shard: str, shards: int, channels: t
     if flow != "deliver" or shard or shards > 1:
         text = "--elastic: only for --flow deliver, without --shard and --shards: the group gives the share"
         fail(text, code=2)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    logs.configure()
     return ElasticDelivery(settings, channels, os.environ).run()
 
 
