@@ -17,10 +17,11 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from sources.client import reader_config, take
 from sources.reader import away, silent_logger
+from sources.records import is_record, raw_record
 from tocsin.errors import SinkError, SourceError
 from tocsin.model.raw import RawRecord
 from tocsin.model.topics import READ_FIRST, full_name
@@ -118,7 +119,7 @@ class KafkaHistory:
                 return
             consumer.assign([place])
             for messages in _drained(consumer, end):
-                found = [_record(topic, message) for message in messages]
+                found = [raw_record(topic, message) for message in messages]
                 if kept := [record for record in found if record.timestamp_ms >= since_ms]:
                     yield kept
 
@@ -168,7 +169,7 @@ def _drained(consumer: Consumer, end: int) -> Iterator[list[Any]]:
     while left:
         got = take(consumer, _BATCH, _POLL_S)
         left = _EMPTY_POLLS if got else left - 1
-        if good := [message for message in got if _is_good(message)]:
+        if good := [message for message in got if is_record(message)]:
             yield good
         if got and _next_offset(got[-1]) >= end:
             return
@@ -180,28 +181,6 @@ def _next_offset(message: Any) -> int:
     """Return the offset behind a record, or the one at which the broker reports the end."""
     offset = message.offset() or 0
     return int(offset) + (message.error() is None)
-
-
-def _is_good(message: Any) -> bool:
-    error = message.error()
-    if error is None:
-        return True
-    if error.code() == KafkaError._PARTITION_EOF or error.retriable():  # noqa: SLF001
-        return False
-    raise SinkError(error.str())
-
-
-def _record(topic: str, message: Any) -> RawRecord:
-    headers = message.headers()
-    return RawRecord(
-        topic,
-        message.partition(),
-        message.offset(),
-        max(message.timestamp()[1], 0),
-        message.key(),
-        message.value(),
-        tuple([(name, value or b"") for name, value in headers]) if headers else (),
-    )
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

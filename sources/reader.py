@@ -4,9 +4,10 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
 
 from sources.client import reader_config, take
+from sources.records import is_record, raw_record
 from sources.startup import ask_until_ready
 from tocsin.errors import SinkError
 from tocsin.model.raw import RawRecord
@@ -157,7 +158,7 @@ class TopicReader:
                 return
             polls_left = _EMPTY_POLLS if got else polls_left - 1
             for message in got:
-                if _good(message):
+                if is_record(message):
                     yield self._record(message)
                 _note_end(ends, message)
         msg = f"the broker stopped answering before the end of {sorted(ends)[:5]}"
@@ -174,7 +175,9 @@ class TopicReader:
 
     def poll(self, wait_s: float) -> list[RawRecord]:
         """Return the records that came since the last call; waits up to `wait_s` for the first."""
-        return [self._record(message) for message in take(self._consumer, _BATCH, wait_s) if _good(message)]
+        return [
+            self._record(message) for message in take(self._consumer, _BATCH, wait_s) if is_record(message)
+        ]
 
     def lag(self, group: str, topics: Sequence[str]) -> int:
         """Count the records that a group has not committed, over all partitions of these topics."""
@@ -194,19 +197,10 @@ class TopicReader:
         ]
         self._consumer.assign(ends)
         while True:
-            yield from map(self._record, filter(_good, take(self._consumer, _BATCH, _POLL_S)))
+            yield from map(self._record, filter(is_record, take(self._consumer, _BATCH, _POLL_S)))
 
     def _record(self, message: Any) -> RawRecord:
-        headers = tuple((name, value or b"") for name, value in message.headers() or ())
-        return RawRecord(
-            self._names[message.topic()],
-            message.partition(),
-            message.offset(),
-            message.timestamp()[1],
-            message.key(),
-            message.value(),
-            headers,
-        )
+        return raw_record(self._names[message.topic()], message)
 
 
 def own_names(consumer: Any, prefix: str, kafka: str) -> list[str]:
@@ -230,15 +224,6 @@ def _note_end(ends: dict[tuple[str, int], int], message: Any) -> None:
         ends[place] = max(ends.get(place, 0), offset + 1)
     elif offset is not None and offset >= ends.get(place, 0):
         ends.pop(place, None)
-
-
-def _good(message: Any) -> bool:
-    error = message.error()
-    if error is None:
-        return True
-    if error.code() == KafkaError._PARTITION_EOF or error.retriable():  # noqa: SLF001
-        return False
-    raise SinkError(error.str())
 
 
 def away(error: KafkaException, kafka: str) -> str:

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from sources.client import reader_config, take
+from sources.errors import EOF
 from tocsin.errors import DecodeError, SourceError
 from tocsin.formats.codec import decode_outcome
 from tocsin.model import topics
@@ -117,7 +118,7 @@ def _lines(messages: Iterable[Any]) -> Iterable[Line]:
             tenant = (message.key() or b"").split(b"/", 1)[0].decode("utf-8", "replace")
             at_ms = message.timestamp()[1]
             yield Line(message.partition(), message.offset(), at_ms, tenant, message.value() or b"")
-        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # its only name
+        elif error.code() == EOF:
             yield Line(message.partition(), message.offset(), 0, "", None)
         else:
             _log.warning("reading the outcomes: %s", error.name())

@@ -9,9 +9,10 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from sources.client import reader_config
-from sources.errors import describe
+from sources.errors import EOF, describe
 from sources.offsets import offset_ranges
 from sources.reader import away, own_names, silent_logger
+from sources.records import raw_record
 from sources.startup import ask_until_ready
 from tocsin.errors import SourceError
 from tocsin.model.raw import RawRecord
@@ -181,18 +182,7 @@ def _wanted(
                 del left[place]
             continue
         if offset < span.end:
-            headers = message.headers()
-            batch.append(
-                RawRecord(
-                    topics[place[0]],
-                    place[1],
-                    offset,
-                    message.timestamp()[1],
-                    message.key(),
-                    message.value(),
-                    tuple([(name, value or b"") for name, value in headers]) if headers else (),
-                )
-            )
+            batch.append(raw_record(topics[place[0]], message))
         if offset + 1 >= span.end or message.timestamp()[1] >= latest_ms:
             del left[place]
     return batch
@@ -200,7 +190,5 @@ def _wanted(
 
 def _end_of(error: Any, topic: str) -> None:
     """Pass over the end of a partition and errors that pass; raise the others."""
-    from sources.errors import EOF
-
     if error.code() != EOF and not error.retriable():
         raise SourceError(describe(error, topic))

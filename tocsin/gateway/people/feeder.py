@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from sources.client import reader_config, take
 from sources.reader import silent_logger
+from sources.records import is_end, raw_record
 from tocsin.app.settings import Settings
 from tocsin.gateway.people.changing import passed
 from tocsin.gateway.people.feeding import TOPICS, DisplacedError, Feeding
@@ -96,7 +97,7 @@ class Feeder:
             now_ms = self._clock_ms()
             if records := [self._record(message) for message in got if message.error() is None]:
                 await feeding.take(records, now_ms)
-            unread -= {_place(message) for message in got if _is_end(message)}
+            unread -= {_place(message) for message in got if is_end(message)}
             if not unread and not ready:
                 if not await self._view.set_ready(feeding.offsets):
                     raise DisplacedError
@@ -127,16 +128,7 @@ class Feeder:
         return {(place.topic, place.partition) for place in found}
 
     def _record(self, message: Any) -> RawRecord:
-        headers = tuple((name, value or b"") for name, value in message.headers() or ())
-        return RawRecord(
-            self._names[message.topic()],
-            message.partition(),
-            message.offset(),
-            message.timestamp()[1],
-            message.key(),
-            message.value(),
-            headers,
-        )
+        return raw_record(self._names[message.topic()], message)
 
 
 def _said(failure: Exception) -> str:
@@ -151,14 +143,9 @@ def _poll(consumer: Any) -> list[Any]:
     got = take(consumer, _BATCH, _POLL_S)
     for message in got:
         error = message.error()
-        if error is not None and not _is_end(message) and not error.retriable():
+        if error is not None and not is_end(message) and not error.retriable():
             raise KafkaException(error)
     return got
-
-
-def _is_end(message: Any) -> bool:
-    error = message.error()
-    return error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001
 
 
 def _place(message: Any) -> tuple[str, int]:
