@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from tocsin.catalog.catalog import Catalog
+from tocsin.catalog.webhooks import WebhookSpec
 from tocsin.delivery.reports.endpoint import DEFAULT_STATUSES, GIVE_UP_MS
 from tocsin.delivery.reports.store import EndpointState, ReportStore, SetEndpoint
 
@@ -68,37 +69,26 @@ class EndpointAdmin:
 def _of_files(catalog: Catalog) -> Iterable[tuple[str, Listed]]:
     for tenant in catalog.tenants.values():
         for name, spec in tenant.spec.webhooks.items():
-            yield (
-                f"{tenant.name}/{name}",
-                Listed(
-                    tenant=tenant.name,
-                    name=name,
-                    url=spec.url,
-                    place="file",
-                    state="on",
-                    statuses=sorted(spec.statuses or DEFAULT_STATUSES),
-                    notifications=sorted(spec.notifications),
-                    give_up_s=(spec.give_up_ms or GIVE_UP_MS) // 1_000,
-                ),
-            )
+            yield f"{tenant.name}/{name}", _listed(tenant.name, name, "file", spec)
 
 
 def _of_api(stored: Mapping[str, SetEndpoint]) -> Iterable[tuple[str, Listed]]:
     for key, one in stored.items():
         tenant, _, name = key.partition("/")
-        yield (
-            key,
-            Listed(
-                tenant=tenant,
-                name=name,
-                url=one.url,
-                place="api",
-                state="on",
-                statuses=sorted(one.statuses or DEFAULT_STATUSES),
-                notifications=sorted(one.notifications),
-                give_up_s=(one.give_up_ms or GIVE_UP_MS) // 1_000,
-            ),
-        )
+        yield key, _listed(tenant, name, "api", one)
+
+
+def _listed(tenant: str, name: str, place: str, given: WebhookSpec | SetEndpoint) -> Listed:
+    return Listed(
+        tenant=tenant,
+        name=name,
+        url=given.url,
+        place=place,
+        state="on",
+        statuses=sorted(given.statuses or DEFAULT_STATUSES),
+        notifications=sorted(given.notifications),
+        give_up_s=(given.give_up_ms or GIVE_UP_MS) // 1_000,
+    )
 
 
 def _with_state(listed: Listed, state: EndpointState) -> Listed:
