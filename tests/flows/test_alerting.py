@@ -1,16 +1,13 @@
 """A process that delivers tells its operators, through the adapters of the accounts file."""
 
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from flows.alerting import start_alerts
-from tests.providers.conftest import runtime
-from tests.providers.scripted_http import Answer, ScriptedHttp
+from tests.providers.conftest import accepting, runtime
+from tests.providers.scripted_http import ScriptedHttp
 from tests.waiting import until
 from tocsin.app.metrics import Meters
 from tocsin.app.settings import Settings
@@ -18,7 +15,7 @@ from tocsin.delivery.breaker import AccountState, Condition
 from tocsin.delivery.runtime import Runtime
 from tocsin.model.statuses import Reason
 
-__all__ = ["runtime"]
+__all__ = ["accepting", "runtime"]
 FILE = """
 accounts:
   main: {vendor: smtp, host: 127.0.0.1, port: 1, security: plain}
@@ -41,30 +38,22 @@ class Channel:
         return self.found
 
 
-@pytest.fixture
-def http(runtime: Runtime) -> Iterator[ScriptedHttp]:
-    made = ScriptedHttp(lambda _: Answer(202))
-    runtime.run(made.__aenter__(), 60)
-    yield made
-    runtime.run(made.__aexit__(), 60)
-
-
 def test_operators_are_mailed_of_an_account_that_is_refused_and_of_its_return(
-    runtime: Runtime, http: ScriptedHttp, tmp_path: Path, redis_db: str
+    runtime: Runtime, accepting: ScriptedHttp, tmp_path: Path, redis_db: str
 ) -> None:
-    (tmp_path / "providers.yaml").write_text(FILE.replace("URL", http.url))
+    (tmp_path / "providers.yaml").write_text(FILE.replace("URL", accepting.url))
     settings = Settings(providers=tmp_path / "providers.yaml", redis=redis_db)
     channel, meters = Channel(), Meters()
     channels: Any = {"email": channel}
     with ExitStack() as stack:
         start_alerts(settings, channels, runtime, meters, stack)
-        until(lambda: len(http.requests) == 1, "the alert")
+        until(lambda: len(accepting.requests) == 1, "the alert")
         channel.dead_letters[Reason.OUT_OF_ATTEMPTS] += 1
-        until(lambda: len(http.requests) == 2, "the alert about what was given up")
+        until(lambda: len(accepting.requests) == 2, "the alert about what was given up")
         assert meters.alerts["skipped",] == 2, "by the refused account itself"
         channel.found = {}
-        until(lambda: len(http.requests) == 3, "the end of the first")
-    said = [request.body.decode() for request in http.requests]
+        until(lambda: len(accepting.requests) == 3, "the end of the first")
+    said = [request.body.decode() for request in accepting.requests]
     assert "account main is refused by its provider" in said[0]
     assert "1 email message given up" in said[1]
     assert "account main is back" in said[2]

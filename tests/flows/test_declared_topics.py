@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,19 +13,19 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from flows.supervisor import Supervisor
 from sources.reader import TopicReader
-from sources.topics import TopicAdmin, TopicPlan
+from sources.topics import TopicAdmin
+from tests.flows.deployment import deployed, logs, shards, variables
 from tests.waiting import PATIENCE_S
 from tocsin.app.audit import Reconciliation
 from tocsin.app.examples import example_catalog
-from tocsin.app.settings import Settings, environment
+from tocsin.app.settings import Settings
 from tocsin.cli.balance import draw
-from tocsin.cli.demo_environment import settings_from
-from tocsin.cli.run import command
 from tocsin.errors import SettingsError
 from tocsin.formats.codec import decode_outcome, encode, profile_key, read_dead_letter
 from tocsin.model import topics
 from tocsin.model.profile import Profile
 
+__all__ = ["shards"]
 pytestmark = pytest.mark.timeout(180)
 PARTITIONS, FOREIGN_PARTITIONS, EVENTS, TOMBSTONES = 4, 7, 300, 5
 SOURCES = """TOPIC:
@@ -43,19 +42,10 @@ def settings(kafka: str, redis_db: str, topic_prefix: str, tmp_path: Path) -> Se
     topic = f"{topic_prefix}foreign"
     shutil.copytree(example_catalog(), tmp_path / "catalog")
     (tmp_path / "catalog" / "sources.yaml").write_text(SOURCES.replace("TOPIC", topic))
-    settings = settings_from(
-        {
-            "TOCSIN_KAFKA": kafka,
-            "TOCSIN_REDIS": redis_db,
-            "TOCSIN_TOPIC_PREFIX": f"{topic_prefix}own.",
-            "TOCSIN_STATE_DIR": str(tmp_path / "state"),
-            "TOCSIN_CATALOG": str(tmp_path / "catalog"),
-            "TOCSIN_SECRET": "tests-tests-tests-tests",
-            "TOCSIN_PARTITIONS": str(PARTITIONS),
-            "TOCSIN_PROFILE_WAIT_S": "0.5",
-        }
+    given = variables(
+        kafka, redis_db, f"{topic_prefix}own.", tmp_path, PARTITIONS, TOCSIN_PROFILE_WAIT_S="0.5"
     )
-    TopicAdmin(settings.kafka, settings.topic_prefix).create(TopicPlan(PARTITIONS))
+    settings = deployed(given)
     admin = AdminClient({"bootstrap.servers": kafka})
     admin.create_topics([NewTopic(topic, FOREIGN_PARTITIONS, 1)])[topic].result(30)
     end = time.monotonic() + 30
@@ -65,17 +55,6 @@ def settings(kafka: str, redis_db: str, topic_prefix: str, tmp_path: Path) -> Se
         assert time.monotonic() < end
         time.sleep(0.05)
     return settings
-
-
-@pytest.fixture
-def shards(settings: Settings, tmp_path: Path) -> Iterator[Supervisor]:
-    env = {**environment()}
-    for name, value in settings.model_dump(exclude={"secret", "kafka_options", "gateway_origins"}).items():
-        env[f"TOCSIN_{name.upper()}"] = str(value)
-    env["TOCSIN_SECRET"] = settings.secret.get_secret_value()
-    supervisor = Supervisor(2, lambda number: command(number, 2, "decide"), env, tmp_path)
-    yield supervisor
-    supervisor.stop()
 
 
 def declared(settings: Settings) -> str:
@@ -90,11 +69,6 @@ def write(settings: Settings, first: int, count: int) -> None:
         body = {"kind": kind, "id": number, "customer": f"u{number % 11}", "flight": {"id": f"X{number}"}}
         pen.produce(declared(settings), json.dumps(body), partition=number % FOREIGN_PARTITIONS)
     assert pen.flush(30) == 0
-
-
-def logs(settings: Settings) -> str:
-    """What the shards wrote: why one of them refused to start."""
-    return "".join(file.read_text() for file in settings.state_dir.parent.glob("*.log"))
 
 
 def await_settled(settings: Settings, events: int, supervisor: Supervisor) -> Reconciliation:

@@ -15,9 +15,10 @@ from flows.channels import used_channels
 from flows.supervisor import Supervisor
 from sources.reader import TopicReader
 from sources.topics import TopicAdmin, TopicPlan
+from tests.flows.deployment import environment_of, variables
 from tests.providers.scripted_http import Answer, Request, ScriptedHttp
 from tests.waiting import PATIENCE_S, until
-from tocsin.app.settings import Settings, environment
+from tocsin.app.settings import Settings
 from tocsin.cli.demo_environment import settings_from
 from tocsin.cli.run import command
 from tocsin.formats.codec import decode_outcome, encode, profile_key
@@ -67,19 +68,8 @@ def prepared(kafka: str, redis: str, prefix: str, folder: Path, at: str) -> Sett
         "team": {"vendor": "apprise", "channel": "oncall", "url": f"json://{at}/team"},
     }
     (folder / "providers.yaml").write_text(json.dumps({"accounts": accounts}))
-    settings = settings_from(
-        {
-            "TOCSIN_KAFKA": kafka,
-            "TOCSIN_REDIS": redis,
-            "TOCSIN_TOPIC_PREFIX": prefix,
-            "TOCSIN_STATE_DIR": str(folder / "state"),
-            "TOCSIN_CATALOG": str(folder / "catalog"),
-            "TOCSIN_PROVIDERS": str(folder / "providers.yaml"),
-            "TOCSIN_SECRET": "tests-tests-tests-tests",
-            "TOCSIN_PARTITIONS": str(PARTITIONS),
-            "TOCSIN_HTTP_PORT": "0",
-        }
-    )
+    given = {"TOCSIN_PROVIDERS": str(folder / "providers.yaml"), "TOCSIN_HTTP_PORT": "0"}
+    settings = settings_from(variables(kafka, redis, prefix, folder, PARTITIONS, **given))
     wanted = topics.needed(used_channels(settings))
     assert [name for name in wanted if name.endswith(".now")] == [
         "messages.oncall.now",
@@ -107,10 +97,7 @@ def write(settings: Settings) -> None:
 
 def started(settings: Settings, flow: str, folder: Path) -> Supervisor:
     """Start one flow as a process of its own."""
-    env = {**environment()}
-    for name, value in settings.model_dump(exclude={"secret", "kafka_options", "gateway_origins"}).items():
-        env[f"TOCSIN_{name.upper()}"] = str(value)
-    env["TOCSIN_SECRET"] = settings.secret.get_secret_value()
+    env = environment_of(settings)
     (folder / flow).mkdir()
     supervisor = Supervisor(1, lambda number: command(number, 1, flow), env, folder / flow)
     supervisor.start()

@@ -1,15 +1,15 @@
 """Credentials rotate while the process runs: the next message goes out with the new ones."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from flows import rotation
 from flows.rotation import Rotation
-from tests.providers.conftest import runtime
+from tests.providers.conftest import accepting, runtime
 from tests.providers.samples import outgoing
-from tests.providers.scripted_http import Answer, ScriptedHttp
+from tests.providers.scripted_http import ScriptedHttp
 from tests.waiting import until
 from tocsin.delivery.runtime import Runtime
 from tocsin.providers.account_version import facts_of
@@ -17,7 +17,7 @@ from tocsin.providers.accounts import Accounts, build, load_accounts
 from tocsin.providers.base import Provider
 from tocsin.providers.vendor import Account
 
-__all__ = ["runtime"]
+__all__ = ["accepting", "runtime"]
 pytestmark = pytest.mark.loopback
 
 FILE = """accounts:
@@ -59,19 +59,11 @@ class World:
         self.runtime.run(self.providers[name].send(outgoing("email")), 60)
 
 
-@pytest.fixture
-def server(runtime: Runtime) -> Iterator[ScriptedHttp]:
-    made = ScriptedHttp(lambda _: Answer(202))
-    runtime.run(made.__aenter__(), 60)
-    yield made
-    runtime.run(made.__aexit__(), 60)
-
-
 def test_the_next_message_has_the_new_key_and_the_old_adapter_is_closed_later(
-    tmp_path: Path, runtime: Runtime, server: ScriptedHttp, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, runtime: Runtime, accepting: ScriptedHttp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rotation, "_GRACE_S", -59.9)  # a tenth of a second after the deadline's minute
-    world = World(tmp_path, runtime, server.url)
+    world = World(tmp_path, runtime, accepting.url)
     old, untouched = world.providers["mail"], world.providers["other"]
     closed: list[str] = []
     close = old.close
@@ -87,7 +79,7 @@ def test_the_next_message_has_the_new_key_and_the_old_adapter_is_closed_later(
     world.key.write_text("second")
     world.rotation.poll()
     world.send("mail")
-    keys = [request.headers["authorization"] for request in server.requests]
+    keys = [request.headers["authorization"] for request in accepting.requests]
     assert keys == ["Bearer first", "Bearer second"]
     assert world.providers["other"] is untouched
     assert len(world.noted) == 1
@@ -96,9 +88,9 @@ def test_the_next_message_has_the_new_key_and_the_old_adapter_is_closed_later(
 
 
 def test_a_mistake_leaves_every_account_as_it_is_and_is_said_until_it_is_mended(
-    tmp_path: Path, runtime: Runtime, server: ScriptedHttp
+    tmp_path: Path, runtime: Runtime, accepting: ScriptedHttp
 ) -> None:
-    world = World(tmp_path, runtime, server.url)
+    world = World(tmp_path, runtime, accepting.url)
     before = dict(world.providers)
     world.key.unlink()
     world.rotation.poll()
@@ -111,9 +103,9 @@ def test_a_mistake_leaves_every_account_as_it_is_and_is_said_until_it_is_mended(
 
 
 def test_a_key_file_that_is_being_written_is_no_new_key(
-    tmp_path: Path, runtime: Runtime, server: ScriptedHttp
+    tmp_path: Path, runtime: Runtime, accepting: ScriptedHttp
 ) -> None:
-    world = World(tmp_path, runtime, server.url)
+    world = World(tmp_path, runtime, accepting.url)
     before = dict(world.providers)
     world.key.write_text("")  # as an editor leaves it for a moment
     world.rotation.poll()
@@ -122,10 +114,10 @@ def test_a_key_file_that_is_being_written_is_no_new_key(
 
 
 def test_settings_that_no_adapter_can_be_made_of_leave_every_account_as_it_is(
-    tmp_path: Path, runtime: Runtime, server: ScriptedHttp
+    tmp_path: Path, runtime: Runtime, accepting: ScriptedHttp
 ) -> None:
     chat = '  chat: {vendor: apprise, channel: telegram, url: "json://127.0.0.1/{to}"}\n'
-    world = World(tmp_path, runtime, server.url, chat)
+    world = World(tmp_path, runtime, accepting.url, chat)
     world.path.write_text(world.text.replace("json:", "nothing:"))
     world.rotation.poll()
     assert "service that Apprise does not know" in world.rotation.problem
@@ -135,9 +127,9 @@ def test_settings_that_no_adapter_can_be_made_of_leave_every_account_as_it_is(
 
 
 def test_accounts_that_come_and_go_want_a_restart(
-    tmp_path: Path, runtime: Runtime, server: ScriptedHttp
+    tmp_path: Path, runtime: Runtime, accepting: ScriptedHttp
 ) -> None:
-    world = World(tmp_path, runtime, server.url)
+    world = World(tmp_path, runtime, accepting.url)
     world.path.write_text(world.text.replace("  other:", "  another:"))
     world.rotation.poll()
     assert "want a restart: another, other" in world.rotation.problem

@@ -13,14 +13,11 @@ from confluent_kafka import Producer
 from flows.supervisor import Supervisor
 from sources.partitioner import partition_of
 from sources.reader import TopicReader
-from sources.topics import TopicAdmin, TopicPlan
-from tests.flows.test_declared_topics import logs, shards
-from tests.flows.test_topics import outcomes
+from tests.flows.deployment import deployed, logs, outcomes, shards, variables
 from tests.waiting import until
 from tocsin.app.examples import example_catalog
 from tocsin.app.settings import Settings
 from tocsin.cli.balance import draw
-from tocsin.cli.demo_environment import settings_from
 from tocsin.formats.codec import encode, profile_key
 from tocsin.model import topics
 from tocsin.model.profile import Profile
@@ -48,19 +45,7 @@ def settings(kafka: str, redis_db: str, topic_prefix: str, tmp_path: Path) -> Se
     (tmp_path / "catalog/notifications/own.yaml").write_text(NOTICE)
     (tmp_path / "catalog/schedules").mkdir()
     (tmp_path / "catalog/schedules/all.yaml").write_text(SCHEDULE)
-    settings = settings_from(
-        {
-            "TOCSIN_KAFKA": kafka,
-            "TOCSIN_REDIS": redis_db,
-            "TOCSIN_TOPIC_PREFIX": topic_prefix,
-            "TOCSIN_STATE_DIR": str(tmp_path / "state"),
-            "TOCSIN_CATALOG": str(tmp_path / "catalog"),
-            "TOCSIN_SECRET": "tests-tests-tests-tests",
-            "TOCSIN_PARTITIONS": str(PARTITIONS),
-            "TOCSIN_EPOCH_MS": "100",
-        }
-    )
-    TopicAdmin(settings.kafka, settings.topic_prefix).create(TopicPlan(PARTITIONS))
+    settings = deployed(variables(kafka, redis_db, topic_prefix, tmp_path, PARTITIONS, TOCSIN_EPOCH_MS="100"))
     pen = Producer({"bootstrap.servers": kafka})
     for user in USERS:
         key, value = profile_key("default", user), encode(Profile(email=f"{user}@mail.example", version=1))

@@ -14,16 +14,13 @@ from confluent_kafka import Producer
 from flows.supervisor import Supervisor
 from sources.partitioner import partition_of
 from sources.reader import TopicReader
-from sources.topics import TopicAdmin, TopicPlan
-from tests.flows.test_declared_topics import logs, shards
+from tests.flows.deployment import deployed, logs, outcomes, shards, variables
 from tocsin.app.examples import example_catalog
 from tocsin.app.settings import Settings
 from tocsin.cli.balance import draw
-from tocsin.cli.demo_environment import settings_from
-from tocsin.formats.codec import decode_outcome, encode, profile_key
+from tocsin.formats.codec import encode, profile_key
 from tocsin.formats.subscriptions import subscription_key
 from tocsin.model import topics
-from tocsin.model.outcome import Outcome
 from tocsin.model.profile import Profile
 
 __all__ = ["shards"]
@@ -36,21 +33,12 @@ GONE = ["gone-1", "gone-2"]
 @pytest.fixture
 def settings(kafka: str, redis_db: str, topic_prefix: str, tmp_path: Path) -> Settings:
     """So small a pace that the fan-out takes eight seconds: there must be time to kill within it."""
-    settings = settings_from(
-        {
-            "TOCSIN_KAFKA": kafka,
-            "TOCSIN_REDIS": redis_db,
-            "TOCSIN_TOPIC_PREFIX": topic_prefix,
-            "TOCSIN_STATE_DIR": str(tmp_path / "state"),
-            "TOCSIN_CATALOG": str(example_catalog()),
-            "TOCSIN_SECRET": "tests-tests-tests-tests",
-            "TOCSIN_PARTITIONS": str(PARTITIONS),
-            "TOCSIN_FAN_OUT_PER_EPOCH": "1",
-            "TOCSIN_EPOCH_MS": "100",
-        }
-    )
-    TopicAdmin(settings.kafka, settings.topic_prefix).create(TopicPlan(PARTITIONS))
-    return settings
+    given = {
+        "TOCSIN_CATALOG": str(example_catalog()),
+        "TOCSIN_FAN_OUT_PER_EPOCH": "1",
+        "TOCSIN_EPOCH_MS": "100",
+    }
+    return deployed(variables(kafka, redis_db, topic_prefix, tmp_path, PARTITIONS, **given))
 
 
 @pytest.fixture
@@ -85,12 +73,6 @@ def write(settings: Settings, pen: Producer) -> None:
     event |= {"tocsintopic": TOPIC, "data": {"flight": {"id": "UA-1545"}}}
     pen.produce(f"{settings.topic_prefix}{topics.EVENTS}", json.dumps(event), f"default/{TOPIC}".encode())
     assert pen.flush(30) == 0
-
-
-def outcomes(settings: Settings) -> list[Outcome]:
-    with TopicReader(settings.kafka, settings.topic_prefix) as reader:
-        found = {one.outcome_id: one for one in map(decode_outcome, reader.read(topics.OUTCOMES))}
-    return list(found.values())
 
 
 def addressed(settings: Settings) -> Counter[str]:

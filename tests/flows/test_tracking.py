@@ -10,11 +10,10 @@ from clickhouse_connect.driver.client import Client
 
 from dashboards import migrate, store
 from flows.supervisor import Supervisor
-from sources.topics import TopicAdmin, TopicPlan
+from tests.flows.deployment import deployed, environment_of, variables
 from tests.waiting import until
 from tocsin.app.examples import example_catalog
-from tocsin.app.settings import Settings, environment
-from tocsin.cli.demo_environment import settings_from
+from tocsin.app.settings import Settings
 from tocsin.cli.run import command
 from tocsin.cli.send import write
 from tocsin.formats.codec import encode
@@ -29,20 +28,8 @@ FLOWS = ("decide", "track")
 @pytest.fixture
 def settings(kafka: str, redis_db: str, clickhouse_db: str, topic_prefix: str, tmp_path: Path) -> Settings:
     shutil.copytree(example_catalog(), tmp_path / "catalog")
-    settings = settings_from(
-        {
-            "TOCSIN_KAFKA": kafka,
-            "TOCSIN_REDIS": redis_db,
-            "TOCSIN_CLICKHOUSE": clickhouse_db,
-            "TOCSIN_TOPIC_PREFIX": topic_prefix,
-            "TOCSIN_STATE_DIR": str(tmp_path / "state"),
-            "TOCSIN_CATALOG": str(tmp_path / "catalog"),
-            "TOCSIN_SECRET": "tests-tests-tests-tests",
-            "TOCSIN_PARTITIONS": str(PARTITIONS),
-            "TOCSIN_HTTP_PORT": "0",
-        }
-    )
-    TopicAdmin(settings.kafka, settings.topic_prefix).create(TopicPlan(PARTITIONS))
+    given = {"TOCSIN_CLICKHOUSE": clickhouse_db, "TOCSIN_HTTP_PORT": "0"}
+    settings = deployed(variables(kafka, redis_db, topic_prefix, tmp_path, PARTITIONS, **given))
     migrate.migrate(settings.clickhouse)
     return settings
 
@@ -50,10 +37,7 @@ def settings(kafka: str, redis_db: str, clickhouse_db: str, topic_prefix: str, t
 @pytest.fixture
 def flows(settings: Settings, tmp_path: Path) -> Iterator[Supervisor]:
     """Runs a decide and a track process."""
-    env = {**environment()}
-    for name, value in settings.model_dump(exclude={"secret", "kafka_options", "gateway_origins"}).items():
-        env[f"TOCSIN_{name.upper()}"] = str(value)
-    env["TOCSIN_SECRET"] = settings.secret.get_secret_value()
+    env = environment_of(settings)
     supervisor = Supervisor(2, lambda number: command(0, 1, FLOWS[number]), env, tmp_path)
     supervisor.start()
     yield supervisor

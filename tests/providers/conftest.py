@@ -2,6 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.providers.scripted_http import Answer, ScriptedHttp
 from tests.providers.valkey import OwnValkey
 from tocsin.delivery.runtime import Runtime
 
@@ -22,3 +23,12 @@ def runtime() -> Iterator[Runtime]:
     loop.start()
     yield loop
     loop.stop()
+
+
+@pytest.fixture
+def accepting(runtime: Runtime) -> Iterator[ScriptedHttp]:
+    """Give a vendor's server that takes everything."""
+    made = ScriptedHttp(lambda _: Answer(202))
+    runtime.run(made.__aenter__(), 60)
+    yield made
+    runtime.run(made.__aexit__(), 60)

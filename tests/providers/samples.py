@@ -86,6 +86,13 @@ def outgoing(channel: str, content: Content | None = None, **fields: Any) -> Out
     return Outgoing(message(channel, **fields), content or CONTENTS[channel], MARKS.of)
 
 
+def personal_mail(content: EmailContent, name: str, **changes: Any) -> Outgoing:
+    """Build the mail of one recipient of a batch, whose texts greet him by name; `changes` override."""
+    texts = {"subject": f"Hi {name}", "text": f"Hi {name}!\nGate B12\n", "html": f"<p>Hi {name}</p>\n"}
+    own = msgspec.structs.replace(content, **(texts | changes))
+    return outgoing("email", own, target=Target(f"{name}@example.com"), message_id=f"{name:0>32}")
+
+
 def ios(**target: Any) -> Outgoing:
     """Build a push to an iPhone."""
     fields: dict[str, Any] = {"address": IOS, "platform": "ios", "app": "com.example.flights"} | target

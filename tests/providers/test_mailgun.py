@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.providers.samples import EMAIL, MARKS, message, outgoing
+from tests.providers.samples import EMAIL, MARKS, message, outgoing, personal_mail
 from tests.providers.scripted_http import Answer, Request, json_answer
 from tests.providers.test_adapters import PATH, adapter, refused, served
 from tocsin.errors import (
@@ -169,23 +169,9 @@ async def test_every_row_of_the_sheet(
 
 
 def batch(*names: str, **fields: Any) -> list[Any]:
-    """Build mails of one template."""
-    return [
-        outgoing(
-            "email",
-            msgspec.structs.replace(
-                FULL,
-                subject=f"Hi {name}",
-                text=f"Hi {name}!\nGate B12\n",
-                html=f"<p>Hi {name}</p>\n",
-                headers={"List-Unsubscribe": f"<https://e.com/u/{name}>"},
-                **fields,
-            ),
-            target=Target(f"{name}@example.com"),
-            message_id=f"{name:0>32}",
-        )
-        for name in names
-    ]
+    """Build mails of one template, each with a link of its own."""
+    links = {name: {"List-Unsubscribe": f"<https://e.com/u/{name}>"} for name in names}
+    return [personal_mail(FULL, name, headers=links[name], **fields) for name in names]
 
 
 async def test_a_batch_is_one_request_whose_texts_hold_nobodys_data() -> None:

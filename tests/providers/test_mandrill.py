@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.providers.samples import EMAIL, MARKS, message, outgoing
+from tests.providers.samples import EMAIL, MARKS, message, outgoing, personal_mail
 from tests.providers.scripted_http import Answer, json_answer
 from tests.providers.test_adapters import adapter, refused, served
 from tocsin.errors import (
@@ -20,7 +20,6 @@ from tocsin.errors import (
     Unknown,
 )
 from tocsin.model.content import EmailContent
-from tocsin.model.message import Target
 from tocsin.providers.base import Receipt
 from tocsin.providers.mandrill import ERRORS, VERDICTS
 
@@ -158,21 +157,7 @@ async def test_a_name_unheard_of_is_classed_by_its_status(status: int, kind: typ
 
 def batch(*names: str, **headers: str) -> list[Any]:
     """Build mails of one template."""
-    return [
-        outgoing(
-            "email",
-            msgspec.structs.replace(
-                FULL,
-                subject=f"Hi {name}",
-                text=f"Hi {name}!\nGate B12\n",
-                html=f"<p>{name}</p>\n",
-                headers=headers,
-            ),
-            target=Target(f"{name}@example.com"),
-            message_id=f"{name:0>32}",
-        )
-        for name in names
-    ]
+    return [personal_mail(FULL, name, html=f"<p>{name}</p>\n", headers=headers) for name in names]
 
 
 async def test_each_recipient_of_a_batch_has_a_verdict_of_its_own() -> None:

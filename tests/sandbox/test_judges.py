@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sandbox.box import ACCOUNT, DEVICE, MESSAGE_ID, mail_document, push_document
+from tests.sandbox.judging import judged_in_form
 from tocsin.devkit.sandbox.apns_h2 import Apns, ProviderTokens
 from tocsin.devkit.sandbox.console import Console
 from tocsin.devkit.sandbox.faults import Faults
@@ -25,7 +26,7 @@ from tocsin.devkit.sandbox.google_oauth import GRANT, SCOPE, Tokens
 from tocsin.devkit.sandbox.keys import APNS_KEY_ID, APNS_TEAM_ID
 from tocsin.devkit.sandbox.mails import Head, read
 from tocsin.devkit.sandbox.people import People
-from tocsin.devkit.sandbox.request_handler import Accepted, RequestHandler, Vendor
+from tocsin.devkit.sandbox.request_handler import Accepted, RequestHandler
 from tocsin.devkit.sandbox.sendgrid_v3 import SendGrid
 from tocsin.devkit.sandbox.sent import Call, Log, Sent
 from tocsin.devkit.sandbox.twilio_2010 import Twilio
@@ -88,18 +89,6 @@ def _holds(inner: Any, key: Any) -> bool:
         if isinstance(inner, dict)
         else isinstance(inner, list) and isinstance(key, int) and key < len(inner)
     )
-
-
-def judged(vendor: Vendor, request: Request) -> Accepted | Refusal:
-    verdict: Accepted | Refusal
-    try:
-        verdict = vendor.judge(request)
-    except Refusal as refusal:
-        verdict = refusal
-    if isinstance(verdict, Refusal):
-        assert 400 <= verdict.reply.status < 500
-        assert json.loads(verdict.reply.body)
-    return verdict
 
 
 def clock_ms() -> int:
@@ -169,22 +158,22 @@ def test_the_documents_are_right_as_they_are(fcm: Fcm, apns: Apns) -> None:
         (fcm, push(FULL_PUSH)),
         (apns, device(FULL_APNS)),
     ):
-        assert isinstance(judged(vendor, request), Accepted)
+        assert isinstance(judged_in_form(vendor, request), Accepted)
 
 
 @given(mutated(FULL_MAIL))
 def test_sendgrid_never_falls_over(document: Any) -> None:
-    judged(SendGrid(), mail(document))
+    judged_in_form(SendGrid(), mail(document))
 
 
 @given(mutated(FULL_PUSH))
 def test_fcm_never_falls_over(fcm: Fcm, document: Any) -> None:
-    judged(fcm, push(document))
+    judged_in_form(fcm, push(document))
 
 
 @given(mutated(FULL_APNS))
 def test_apns_never_falls_over(apns: Apns, document: Any) -> None:
-    judged(apns, device(document))
+    judged_in_form(apns, device(document))
 
 
 @given(
@@ -193,7 +182,7 @@ def test_apns_never_falls_over(apns: Apns, document: Any) -> None:
     )
 )
 def test_apns_headers_never_make_it_fall_over(apns: Apns, headers: dict[str, str]) -> None:
-    judged(apns, device(FULL_APNS, **headers))
+    judged_in_form(apns, device(FULL_APNS, **headers))
 
 
 @given(st.binary(max_size=200))
@@ -204,13 +193,13 @@ def test_bytes_never_make_a_judge_fall_over(fcm: Fcm, apns: Apns, body: bytes) -
         (fcm, push(body)),
         (apns, device(body)),
     ):
-        judged(vendor, request)
+        judged_in_form(vendor, request)
 
 
 def test_digits_that_are_no_numbers_are_refused(apns: Apns) -> None:
     right = b"To=%2B4915112345678&From=%2B15005550006&Body=x&ValidityPeriod=%C2%B2"
-    assert isinstance(judged(Twilio(), message(right)), Refusal)
-    assert isinstance(judged(apns, device(FULL_APNS, apns_expiration="²")), Refusal)
+    assert isinstance(judged_in_form(Twilio(), message(right)), Refusal)
+    assert isinstance(judged_in_form(apns, device(FULL_APNS, apns_expiration="²")), Refusal)
 
 
 FIELDS = (
@@ -229,7 +218,7 @@ FIELDS = (
 @given(st.lists(st.tuples(st.sampled_from(FIELDS), st.text(max_size=20)), max_size=6))
 def test_twilio_never_falls_over(fields: list[tuple[str, str]]) -> None:
     right = [("To", "+4915112345678"), ("From", "+15005550006"), ("Body", "x")]
-    judged(Twilio(), message(urlencode([*fields, *right]).encode()))
+    judged_in_form(Twilio(), message(urlencode([*fields, *right]).encode()))
 
 
 @given(st.binary(max_size=300), st.text(max_size=30))

@@ -20,8 +20,7 @@ from redis.asyncio import Redis
 from flows.supervisor import Supervisor
 from sources.partitioner import partition_of
 from sources.reader import TopicReader
-from sources.topics import TopicAdmin, TopicPlan
-from tests.flows.test_declared_topics import logs
+from tests.flows.deployment import deployed, logs, variables
 from tocsin.app.examples import example_catalog
 from tocsin.app.settings import Settings, environment
 from tocsin.cli.balance import draw
@@ -45,18 +44,10 @@ RATE, KILLS = 300, 3
 
 @pytest.fixture
 def env(kafka: str, redis_db: str, topic_prefix: str, tmp_path: Path) -> Mapping[str, str]:
-    found = {
-        **environment(),
-        "TOCSIN_KAFKA": kafka,
-        "TOCSIN_REDIS": redis_db,
-        "TOCSIN_TOPIC_PREFIX": topic_prefix,
-        "TOCSIN_STATE_DIR": str(tmp_path / "state"),
-        "TOCSIN_CATALOG": str(example_catalog()),
-        "TOCSIN_SECRET": "tests-tests-tests-tests",
-        "TOCSIN_PARTITIONS": str(PARTITIONS),
-    }
-    settings = settings_from(found)
-    TopicAdmin(settings.kafka, settings.topic_prefix).create(TopicPlan(PARTITIONS))
+    catalog = {"TOCSIN_CATALOG": str(example_catalog())}
+    own = variables(kafka, redis_db, topic_prefix, tmp_path, PARTITIONS, **catalog)
+    found = {**environment(), **own}
+    deployed(found)
     return found
 
 
