@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.formats.test_codec import raw
 from tocsin.errors import DecodeError
-from tocsin.formats.profiles import ProfileChange, attributes_json, decode_profile
+from tocsin.formats.profile_checks import attributes_json
+from tocsin.formats.profiles import ProfileChange, decode_profile
 from tocsin.model.profile import Device, Preferences, Profile, QuietHours
 from tocsin.model.statuses import Reason
 

@@ -4,7 +4,7 @@ from tocsin.catalog.scalars import daily_minute
 from tocsin.decision.preferences import switched_off, switched_on
 from tocsin.decision.recipient import profile_contact_points
 from tocsin.decision.user_state import UserRecord
-from tocsin.formats.profiles import attributes_json
+from tocsin.formats.profile_checks import attributes_json
 from tocsin.model.profile import Profile
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from tocsin.catalog.spec import TenantSpec
 from tocsin.decision.user_state import ContactPoint, UserRecord
-from tocsin.formats.profiles import CURES
+from tocsin.formats.profile_checks import CURES
 from tocsin.model.channels import HOMES, LENT, ContactKind
 from tocsin.model.event import Event
 from tocsin.model.event import Recipient as InlineContact
