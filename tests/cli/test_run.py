@@ -1,7 +1,10 @@
 """`tocsin run` refuses what it cannot run in a sentence, before it asks a server."""
 
+from pathlib import Path
+
 import pytest
 
+from flows.supervisor import REFUSED
 from tocsin.cli.main import main
 
 # Loading a client of ClickHouse asks the machine whether it speaks IPv6.
@@ -33,3 +36,16 @@ def test_what_there_is_not_is_told_with_what_there_is(
     with pytest.raises(SystemExit) as ended:
         main()
     assert (ended.value.code, capfd.readouterr().err) == (2, told)
+
+
+def test_a_start_is_said_before_anything_goes_wrong(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TOCSIN_CATALOG", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("TOCSIN_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setattr("sys.argv", ["tocsin", "run", "--flow", "decide"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capfd.readouterr()
+    assert ended.value.code == REFUSED, err
+    assert out.startswith("1 shard starts, flow decide; warnings are written here.")

@@ -90,6 +90,8 @@ async def test_a_file_in_the_folder_is_a_vendor(tmp_path: Path, monkeypatch: pyt
     await adapter.close()
     with pytest.raises(SettingsError, match=r"accounts\.grey\.speed: is not a field of this vendor"):
         parse_accounts({"accounts": {"grey": {"vendor": "pigeon", "speed": 1}}}, {}, PATH)
+    with pytest.raises(SettingsError, match=r"order: is not a field of this file"):
+        parse_accounts({"accounts": {}, "order": []}, {}, PATH)
     with pytest.raises(SettingsError, match="mandrill, pigeon, sendgrid"):
         parse_accounts({"accounts": {"grey": {"vendor": "dove"}}}, {}, PATH)
 

@@ -81,7 +81,7 @@ def demo(
         ),
     ] = None,
     kill_shard_every: Annotated[
-        float, typer.Option(min=0, help="kill a shard (SIGKILL) about every this many seconds")
+        float, typer.Option(min=0, help="kill a shard (SIGKILL) about every this many seconds; 0 for never")
     ] = 0,
 ) -> None:
     """Start everything, play real flights of 2013, watch them become messages, audit the result."""

@@ -84,7 +84,7 @@ COMMANDS = {
         "tocsin.cli.replay:replay",
         "Replay dead letters, events or messages: shows what would be done, and does it with --apply.",
     ),
-    "query": Command("tocsin.cli.query:query", "Run a named query of dashboards/queries."),
+    "query": Command("tocsin.cli.query:query", "Run a prepared query on the outcomes in ClickHouse."),
     "export": Command(
         "tocsin.cli.export:export_rows",
         "Write a table or a named query of ClickHouse to a file, each row once; the file is whole or absent.",

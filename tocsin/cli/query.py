@@ -31,7 +31,7 @@ def query(
     ] = "",
     json: JsonFlag = False,
 ) -> None:
-    """Run a named query of dashboards/queries."""
+    """Run a prepared query on the outcomes in ClickHouse."""
     if not name:
         _list_queries()
         return

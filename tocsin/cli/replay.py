@@ -70,7 +70,7 @@ def replay(
     policy: Annotated[
         str, typer.Option(help="again: what was sent is not sent twice; force: it is sent once more")
     ] = "again",
-    limit: Annotated[int, typer.Option(min=0, help="at most so many records")] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="at most so many records; 0 for no bound")] = 0,
     rate: Annotated[
         float | None, typer.Option(min=0, help="records a second, 1,000 unless given; 0 for no bound")
     ] = None,

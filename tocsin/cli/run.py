@@ -14,7 +14,7 @@ from flows.supervisor import Supervisor
 from tocsin.app import logs
 from tocsin.app.settings import Settings
 from tocsin.cli.channels import check_channels
-from tocsin.cli.output import check_names, fail
+from tocsin.cli.output import check_names, console, fail
 
 _OF = re.compile(r"^(\d+)/(\d+)$")
 
@@ -49,6 +49,8 @@ def run(
             code=2,
         )
     supervisor = Supervisor(shards, lambda number: command(number, shards, flow, channels), os.environ)
+    named = "1 shard starts" if shards == 1 else f"{shards} shards start"
+    console.print(f"{named}, flow {flow}; warnings are written here. Ctrl-C or SIGTERM ends in order.")
     raise typer.Exit(supervisor.run())
 
 

@@ -240,8 +240,9 @@ def _place(location: tuple[int | str, ...], known: Container[str]) -> Place:
 
 
 def _sentence(item: Mapping[str, Any], known: Iterable[str]) -> str:
+    owner = "this file" if len(item["loc"]) == 1 else "this vendor"
     cure = {
-        "extra_forbidden": "is not a field of this vendor; remove it or correct its name",
+        "extra_forbidden": f"is not a field of {owner}; remove it or correct its name",
         "missing": "is missing; add it",
         "union_tag_invalid": f"names no vendor we know; use one of {', '.join(known)}",
         "union_tag_not_found": f"says no vendor; add `vendor:` and one of {', '.join(known)}",
