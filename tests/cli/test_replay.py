@@ -17,6 +17,7 @@ from sources.replays.state import StateFolder
 from tests.sources.mock_kafka import MockCluster
 from tests.sources.replays.records import PARTITIONS, PREFIX, Broker, event, letter, message_record
 from tocsin.cli.main import build
+from tocsin.cli.replay_view import progress
 from tocsin.errors import SettingsError
 from tocsin.model.statuses import Reason
 
@@ -118,6 +119,12 @@ def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Broker]:
     """Give a broker that no other test writes to."""
     with filled() as made:
         yield settle(made, monkeypatch, tmp_path)
+
+
+def test_no_bar_is_drawn_into_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("reading", 3) as step:
+        step(3)
+    assert capsys.readouterr().err == "", "a log had an empty line for each bar"
 
 
 @pytest.mark.loopback

@@ -119,6 +119,15 @@ def test_a_catalog_with_mistakes_is_refused_with_their_places(
     assert f"tocsin check --catalog {bad}" in said
 
 
+def test_a_catalog_in_force_that_is_not_there_is_named_by_its_setting(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOCSIN_CATALOG", "gone")
+    assert run("--catalog", str(SMALL), "--from", str(folder)) == 78
+    said = capsys.readouterr().err
+    assert "TOCSIN_CATALOG: there is no folder gone; set it to the catalog in force" in said
+
+
 @pytest.mark.parametrize(
     ("words", "cure"),
     [

@@ -84,6 +84,8 @@ def url(clickhouse_module_db: str) -> str:
     }
     rows += [*busy(), *held_long(), *digested(), nameless()]
     rows.append(outcome(80, "dead", detail={"error": "value: not JSON"}, **broken))
+    bad = broken | {"event_id": "order-81", "user": "bea", "event_type": "order.late", "reason": "bad_field"}
+    rows.append(outcome(81, "dead", detail={"error": "time: not RFC 3339"}, **bad))
     ClickHouseLines(lambda: store.connect(clickhouse_module_db)).insert(b"\n".join(map(encode, rows)))
     columns = ("letter_id", "tenant", "origin", "stage", "bytes", "dead_partition", "dead_offset", "last_ms")
     letter = ("l", "default", "events/0/80", "decode", 512, 3, 17, NOW)
@@ -158,6 +160,15 @@ def test_a_dead_letter_says_where_its_bytes_are(client: Client) -> None:
     assert story.dead.error == "value: not JSON"
     assert "(512 bytes)" in story.dead.sentence
     assert story.dead.replay == "tocsin replay dead --id events/0/80"
+
+
+@pytest.mark.parametrize("name", ["order-81", "bea", "events/0/81"])
+def test_an_event_that_could_not_be_decoded_is_found_by_each_of_its_names(client: Client, name: str) -> None:
+    (story,) = find(client, name)
+    assert story.heading == "order.late for bea: dead (bad_field)"
+    assert story.steps[0].sentence.startswith("order.late order-81 came in as events/0/81")
+    assert story.dead is not None
+    assert story.dead.replay == "tocsin replay dead --id events/0/81"
 
 
 def test_what_nobody_knows_is_said_with_a_cure(

@@ -102,7 +102,7 @@ def _listed(path: Path | None) -> Iterator[Any]:
 def _progress() -> Iterator[audit_reading.Say]:
     """Show what is read and how many records that are."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed:,.0f} records"))
-    with Progress(*columns, console=errors, transient=True) as bar:
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task("reading events", total=None)
 
         def say(what: str, count: int) -> None:

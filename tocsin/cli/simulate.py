@@ -83,6 +83,7 @@ def simulate_history(
         if catalog is None:
             fail("--catalog: name the folder of the new catalog (or --record FOLDER)", code=2)
         _check(catalog)
+        _check_present(settings.catalog)
         request = _request(settings, catalog, history)._replace(
             since_ms=_moment("since", since, now_ms) if since else 0,
             until_ms=_moment("until", until, now_ms) if until else ENDLESS_MS,
@@ -125,6 +126,13 @@ def _check(catalog: Path) -> None:
         complain(problem)
     if problems:
         fail(f"the catalog {catalog} has mistakes: `tocsin check --catalog {catalog}` names them", REFUSED)
+
+
+def _check_present(catalog: Path) -> None:
+    """End if the catalog that decides today is not there."""
+    if not catalog.is_dir():
+        cure = "set it to the catalog in force, with which --catalog is compared"
+        fail(f"TOCSIN_CATALOG: there is no folder {catalog}; {cure}", REFUSED)
 
 
 def _request(settings: Settings, catalog: Path, folder: Path | None) -> Request:

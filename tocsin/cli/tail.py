@@ -18,7 +18,10 @@ def tail(
     topic: Annotated[str, typer.Argument(help="topic without the prefix, such as outcomes or dead")],
     *,
     last: Annotated[
-        int, typer.Option("--last", "-n", help="first print this many of the last records of each partition")
+        int,
+        typer.Option(
+            "--last", "-n", min=0, help="first print this many of the last records of each partition"
+        ),
     ] = 0,
     follow: Annotated[bool, typer.Option(help="keep printing records as they arrive")] = True,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object a line")] = False,
