@@ -24,7 +24,8 @@ from dashboards import migrate
 from flows.supervisor import ShardProcess
 from sources.topics import TopicAdmin, TopicPlan
 from tocsin.app.settings import environment
-from tocsin.cli.demo_environment import free_row, sends, settings_from
+from tocsin.cli.demo_environment import free_row, settings_from
+from tocsin.cli.demo_results import sends
 from tocsin.cli.run import command
 from tocsin.devkit.sandbox.keys import FCM_FILE
 from tocsin.devkit.servers import APACHE_KAFKA, CLICKHOUSE, KAFKA, REDIS, SANDBOX, Servers

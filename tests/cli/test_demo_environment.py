@@ -7,15 +7,14 @@ from pathlib import Path
 import pytest
 import typer
 
+from tocsin.cli.demo_accounts import write_accounts
 from tocsin.cli.demo_environment import (
     DemoEnvironment,
     exports,
-    refusals,
     refuse_foreign,
-    sends,
     settings_from,
-    write_accounts,
 )
+from tocsin.cli.demo_results import refusals, sends
 from tocsin.providers.clear_secrets import clear_secrets
 
 # Loading a client of ClickHouse asks the machine whether it speaks IPv6.

@@ -20,7 +20,7 @@ from urllib.request import urlopen
 import msgspec
 import pytest
 
-from tocsin.cli.demo_environment import sends
+from tocsin.cli.demo_results import sends
 from tocsin.devkit.recipients import receipts_of
 from tocsin.model.outcome import Outcome
 

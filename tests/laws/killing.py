@@ -16,8 +16,9 @@ from flows.supervisor import Supervisor
 from sources.topics import TopicAdmin, TopicPlan
 from tests.laws.acts import PARTITIONS, Act
 from tests.laws.deciding import Marks
-from tocsin.cli.demo_environment import DemoEnvironment, sends, settings_from
+from tocsin.cli.demo_environment import DemoEnvironment, settings_from
 from tocsin.cli.demo_player import Player
+from tocsin.cli.demo_results import sends
 from tocsin.cli.demo_stats import DemoStats
 from tocsin.cli.demo_watch import Watch
 from tocsin.cli.run import command

@@ -17,9 +17,10 @@ from rich.live import Live
 from flows.supervisor import Supervisor
 from tocsin.app.audit import Reconciliation
 from tocsin.cli import balance
-from tocsin.cli.demo_environment import DemoEnvironment, refusals, sends
+from tocsin.cli.demo_environment import DemoEnvironment
 from tocsin.cli.demo_player import Player
 from tocsin.cli.demo_recipients import Recipients
+from tocsin.cli.demo_results import refusals, sends
 from tocsin.cli.demo_stats import DemoStats, percentile
 from tocsin.cli.demo_view import Announcement, DemoView, render
 from tocsin.cli.demo_watch import Watch

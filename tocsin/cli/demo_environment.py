@@ -7,7 +7,6 @@ import shutil
 import socket
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
@@ -17,18 +16,19 @@ from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
-import yaml
 
 from dashboards import migrate
 from flows.channels import used_channels
 from sources.topics import TopicAdmin, TopicPlan
 from tocsin.app.examples import example_catalog
 from tocsin.app.settings import Settings, environment
+from tocsin.cli.demo_accounts import write_accounts
+from tocsin.cli.demo_services import DASHBOARD, GATEWAY, dashboard_service, gateway_service
 from tocsin.cli.output import fail
 from tocsin.delivery.redis_client import open_client
 from tocsin.devkit.passengers import TENANT, Passenger
 from tocsin.devkit.probes import http_answers
-from tocsin.devkit.processes import Service, free_ports
+from tocsin.devkit.processes import free_ports
 from tocsin.devkit.redis_server import Fsync
 from tocsin.devkit.sandbox.people import Person
 from tocsin.devkit.servers import CLICKHOUSE, KAFKA, REDIS, SANDBOX, Servers
@@ -38,14 +38,10 @@ from tocsin.model import topics
 from tocsin.model.profile import Device
 
 _SHARDS_MAX = 8
-_SANDBOX_SID = "AC" + "0" * 32
 _PEOPLE_A_CALL = 5_000
-DASHBOARD = "dashboard"
-GATEWAY = "gateway"
 KEY = "TOCSIN_KEY"
 """Variable with the API key of the demo's gateway, in the file `env`."""
 _USER = "passenger-000042"
-_GAVE_UP = "✗ "
 _MARK = "servers/lock"  # the first file of every demo
 
 
@@ -189,70 +185,6 @@ def exports(values: Mapping[str, str]) -> str:
     return "".join([*lines, f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n'])
 
 
-def write_accounts(folder: Path, sandbox: str, smtp: str) -> None:
-    """Write `providers.yaml` of the accounts at the sandbox; their secrets are files beside it."""
-    host, _, port = smtp.rpartition(":")
-    accounts = {
-        "smtp": {"vendor": "smtp", "host": host, "port": int(port), "security": "plain"},
-        "sendgrid": {
-            "vendor": "sendgrid",
-            "api_key_file": _secret(folder / "sendgrid.key", "SG.demo"),
-            "base_url": f"{sandbox}/sendgrid",
-        },
-        "twilio": {
-            "vendor": "twilio",
-            "account_sid": _SANDBOX_SID,
-            "auth_token_file": _secret(folder / "twilio.token", "demo"),
-            "base_url": f"{sandbox}/twilio",
-            "status_callback": f"{sandbox}/callback",
-        },
-        "fcm": {
-            "vendor": "fcm",
-            "credentials_file": str(folder / "servers/sandbox/fcm-service-account.json"),
-            "base_url": f"{sandbox}/fcm",
-            "token_url": f"{sandbox}/fcm/token",
-        },
-        "browsers": {
-            "vendor": "webpush",
-            "key_file": str(folder / "servers/sandbox/vapid.pem"),
-            "subject": "mailto:push@skylark.example",
-            "hosts": ["127.0.0.1"],
-            "allow_private": True,
-        },
-        "inapp": {"vendor": "inapp"},
-    }
-    (folder / "providers.yaml").write_text(yaml.safe_dump({"accounts": accounts}))
-
-
-def _secret(file: Path, value: str) -> str:
-    file.write_text(value)
-    return file.name
-
-
-def dashboard_service(env: Mapping[str, str]) -> Service:
-    """Describe the dashboard over the demo's ClickHouse."""
-    (port,) = free_ports(1)
-    return Service(
-        name=DASHBOARD,
-        argv=(sys.executable, "-m", "tocsin.cli.main", DASHBOARD, f"--port={port}"),
-        ready=lambda: http_answers(port, "/healthz"),
-        addresses={DASHBOARD: f"http://127.0.0.1:{port}/"},
-        env=env,
-    )
-
-
-def gateway_service(env: Mapping[str, str]) -> Service:
-    """Describe the gateway over the demo's servers."""
-    port = urlsplit(env["TOCSIN_GATEWAY_URL"]).port or 0
-    return Service(
-        name=GATEWAY,
-        argv=(sys.executable, "-m", "tocsin.cli.main", GATEWAY, f"--port={port}"),
-        ready=lambda: http_answers(port, "/livez"),
-        addresses={GATEWAY: env["TOCSIN_GATEWAY_URL"]},
-        env={**env, "TOCSIN_HTTP_PORT": "0"},  # the shards have the others
-    )
-
-
 def demo_key(settings: Settings) -> str:
     """Make an API key of the demo's tenant, with all scopes."""
 
@@ -304,35 +236,6 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
         return True
-
-
-class _Sent(msgspec.Struct):
-    message_id: str = ""
-
-
-def refusals(logs: Path) -> list[str]:
-    """Tell in a line for each shard why it gave up last; none for one that did not."""
-    told = ((file.stem, file.read_text(errors="replace").splitlines()) for file in sorted(logs.glob("*.log")))
-    ends = ((shard, [line for line in lines if line.startswith(_GAVE_UP)]) for shard, lines in told)
-    return [f"  {shard}: {whys[-1].removeprefix(_GAVE_UP)}" for shard, whys in ends if whys]
-
-
-def sends(folder: Path) -> Counter[str]:
-    """Count the provider calls that the sandbox accepted, by message id (law 5).
-
-    A line that a kill of the sandbox tore is of a call that it never answered nor processed further.
-    """
-    lines = (folder / "sent.jsonl").read_bytes().splitlines() if (folder / "sent.jsonl").exists() else []
-    counted = Counter(map(_message_id, lines))
-    counted.pop("", None)
-    return counted
-
-
-def _message_id(line: bytes) -> str:
-    try:
-        return msgspec.json.decode(line, type=_Sent).message_id
-    except msgspec.DecodeError:
-        return ""
 
 
 def settings_from(env: Mapping[str, str]) -> Settings:
