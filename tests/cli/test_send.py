@@ -1,6 +1,7 @@
 """One event by hand: what was written is said, whatever its id looks like."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,47 +12,45 @@ from tocsin.cli.main import build
 pytestmark = pytest.mark.loopback
 
 
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockCluster]:
+    """Give a broker with the topic of events, which the environment names."""
+    with MockCluster() as found:
+        found.create("tocsin.events", 1)
+        monkeypatch.setenv("TOCSIN_KAFKA", found.bootstrap)
+        monkeypatch.setenv("TOCSIN_PARTITIONS", "1")
+        yield found
+
+
 @pytest.mark.parametrize("name", ["a[/b]", "a[b]c"])
 def test_an_id_that_looks_like_markup_is_written_and_said(
-    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, cluster: MockCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with MockCluster() as cluster:
-        cluster.create("tocsin.events", 1)
-        monkeypatch.setenv("TOCSIN_KAFKA", cluster.bootstrap)
-        monkeypatch.setenv("TOCSIN_PARTITIONS", "1")
-        words = ["send", "x", "--user", "u", "--id", name]
-        build(words)(words, standalone_mode=False)
+    words = ["send", "x", "--user", "u", "--id", name]
+    build(words)(words, standalone_mode=False)
     assert capsys.readouterr().out == f"✓ {name} at events/0/0; ask with: tocsin why {name}\n"
 
 
 def test_an_event_for_a_topic_names_it_and_no_user(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cluster: MockCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with MockCluster() as cluster:
-        cluster.create("tocsin.events", 1)
-        monkeypatch.setenv("TOCSIN_KAFKA", cluster.bootstrap)
-        monkeypatch.setenv("TOCSIN_PARTITIONS", "1")
-        words = ["send", "x", "--topic", "flight/UA 1545", "--id", "e1"]
-        build(words)(words, standalone_mode=False)
-        with TopicReader(cluster.bootstrap, "tocsin.") as reader:
-            (record,) = reader.read("events")
+    words = ["send", "x", "--topic", "flight/UA 1545", "--id", "e1"]
+    build(words)(words, standalone_mode=False)
+    with TopicReader(cluster.bootstrap, "tocsin.") as reader:
+        (record,) = reader.read("events")
     event = json.loads(record.value or b"")
     assert (event["tocsintopic"], "subject" in event) == ("flight/UA 1545", False)
     assert record.key == b"default/flight/UA 1545"
 
 
 def test_a_notification_by_name_on_some_channels_needs_no_type(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cluster: MockCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with MockCluster() as cluster:
-        cluster.create("tocsin.events", 1)
-        monkeypatch.setenv("TOCSIN_KAFKA", cluster.bootstrap)
-        monkeypatch.setenv("TOCSIN_PARTITIONS", "1")
-        channels = ["--channel", "push", "--channel", "sms"]
-        words = ["send", "--notification", "welcome", *channels, "--user", "ann"]
-        build(words)(words, standalone_mode=False)
-        with TopicReader(cluster.bootstrap, "tocsin.") as reader:
-            (record,) = reader.read("events")
+    channels = ["--channel", "push", "--channel", "sms"]
+    words = ["send", "--notification", "welcome", *channels, "--user", "ann"]
+    build(words)(words, standalone_mode=False)
+    with TopicReader(cluster.bootstrap, "tocsin.") as reader:
+        (record,) = reader.read("events")
     event = json.loads(record.value or b"")
     assert (event["tocsinnotification"], event["tocsinchannels"]) == ("welcome", "push,sms")
     assert event["type"] == "notification.requested"
@@ -94,26 +93,18 @@ def test_a_tenant_that_would_make_a_dead_letter_is_refused(capsys: pytest.Captur
 
 
 def test_an_event_of_another_tenant_is_asked_for_with_that_tenant(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cluster: MockCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with MockCluster() as cluster:
-        cluster.create("tocsin.events", 1)
-        monkeypatch.setenv("TOCSIN_KAFKA", cluster.bootstrap)
-        monkeypatch.setenv("TOCSIN_PARTITIONS", "1")
-        words = ["send", "x", "--user", "u", "--id", "e1", "--tenant", "acme"]
-        build(words)(words, standalone_mode=False)
+    words = ["send", "x", "--user", "u", "--id", "e1", "--tenant", "acme"]
+    build(words)(words, standalone_mode=False)
     assert capsys.readouterr().out.endswith("; ask with: tocsin why e1 --tenant acme\n")
 
 
-def test_an_event_may_name_its_start_and_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    with MockCluster() as cluster:
-        cluster.create("tocsin.events", 1)
-        monkeypatch.setenv("TOCSIN_KAFKA", cluster.bootstrap)
-        monkeypatch.setenv("TOCSIN_PARTITIONS", "1")
-        times = ["--send-at", "2026-01-31T09:30:00Z", "--expires", "2026-01-31T12:00:00Z"]
-        words = ["send", "x", "--user", "u", *times]
-        build(words)(words, standalone_mode=False)
-        with TopicReader(cluster.bootstrap, "tocsin.") as reader:
-            (record,) = reader.read("events")
+def test_an_event_may_name_its_start_and_its_end(cluster: MockCluster) -> None:
+    times = ["--send-at", "2026-01-31T09:30:00Z", "--expires", "2026-01-31T12:00:00Z"]
+    words = ["send", "x", "--user", "u", *times]
+    build(words)(words, standalone_mode=False)
+    with TopicReader(cluster.bootstrap, "tocsin.") as reader:
+        (record,) = reader.read("events")
     event = json.loads(record.value or b"")
     assert [event["tocsinsendat"], event["tocsinexpires"]] == times[1::2]
