@@ -4,10 +4,14 @@ import json
 from collections.abc import Iterator
 
 import pytest
+import typer
 
 from sources.reader import TopicReader
 from tests.sources.mock_kafka import MockCluster
+from tocsin.app.settings import Settings
 from tocsin.cli.main import build
+from tocsin.cli.send import Written, write_all
+from tocsin.devkit.processes import free_ports
 
 pytestmark = pytest.mark.loopback
 
@@ -108,3 +112,13 @@ def test_an_event_may_name_its_start_and_its_end(cluster: MockCluster) -> None:
         (record,) = reader.read("events")
     event = json.loads(record.value or b"")
     assert [event["tocsinsendat"], event["tocsinexpires"]] == times[1::2]
+
+
+def test_a_kafka_that_is_away_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setenv("TOCSIN_KAFKA", f"127.0.0.1:{port}")
+    with pytest.raises(typer.Exit):
+        write_all(Settings(), "events", [Written(b"t/u", b"{}", 0)], timeout_s=1)
+    assert capfd.readouterr().err.startswith("✗ not written to tocsin.events: ")

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from rich.text import Text
 
 from sources.partitioner import partition_of
+from sources.reader import silent_logger
 from tocsin.app.settings import Settings
 from tocsin.cli.output import console, fail, print_json
 from tocsin.model import topics
@@ -125,7 +126,8 @@ def write_all(settings: Settings, topic: str, records: Sequence[Written], timeou
             "acks": "all",
             "message.timeout.ms": int(timeout_s * 1000),
             **settings.kafka_options,
-        }
+        },
+        logger=silent_logger(),  # the failure is told once, in our words
     )
     name = settings.topic_prefix + topic
     for key, value, partition in records:
