@@ -22,6 +22,7 @@ from tocsin.formats.dead_letters import read_dead_letter
 from tocsin.model import topics
 from tocsin.model.outcome import Outcome
 from tocsin.model.raw import RawRecord
+from tocsin.model.statuses import Status
 
 DECIDED = (topics.OUTCOMES, *topics.MESSAGES, topics.DEAD)
 _PATIENCE_S = 400.0
@@ -36,7 +37,7 @@ class Shown(NamedTuple):
 
 
 Decisions = Mapping[tuple[str, str], Sequence[Shown]]
-"""By topic and subject, in order. What could not be decoded is about no user, but about its origin."""
+"""By topic and subject, in order. What could not be decoded is about its origin."""
 
 
 def environment_of(folder: Path, kafka: str, redis: str, prefix: str) -> dict[str, str]:
@@ -157,8 +158,13 @@ def _subject(record: RawRecord) -> str:
         return f"{letter.origin_topic}/{letter.origin_partition}/{letter.origin_offset}"
     if record.topic == topics.OUTCOMES:
         outcome = _outcome(record.value or b"")
-        return outcome.user or outcome.origin
+        return outcome.origin if _is_undecodable(outcome) else outcome.user or outcome.origin
     return (record.key or b"").decode()
+
+
+def _is_undecodable(outcome: Outcome) -> bool:
+    """Such an outcome lies where its record was read, so it has no order among those of the user."""
+    return outcome.status == Status.DEAD and not outcome.notification_id and not outcome.event_time_ms
 
 
 def read_all(settings: Settings, *names: str) -> list[RawRecord]:
